@@ -1,0 +1,88 @@
+// A server in a test's hand: what connects to it waits until the test takes it.
+
+import { createServer, type Server } from "node:net";
+import type { TestContext } from "node:test";
+import { type Address, type AddressKind, freeAddress, socketOptionsOf } from "./addresses.js";
+import { afterwards, within } from "./cleanup.js";
+import { TestSocket } from "./test-socket.js";
+
+/** Accepts everything at once and counts it. */
+export class Listener {
+  readonly address: Address;
+  readonly #server: Server;
+  #waiting: TestSocket[] = [];
+  #wake: Array<() => void> = [];
+  #acceptedCount = 0;
+  #handle: ((socket: TestSocket) => void) | undefined;
+
+  private constructor(t: TestContext, address: Address, server: Server) {
+    this.address = address;
+    this.#server = server;
+    server.on("connection", (socket) => {
+      this.#acceptedCount += 1;
+      afterwards(t, () => socket.destroy());
+      const accepted = new TestSocket(socket, address.kind);
+      if (this.#handle !== undefined) {
+        this.#handle(accepted);
+        return;
+      }
+      this.#waiting.push(accepted);
+      for (const resolve of this.#wake.splice(0)) resolve();
+    });
+  }
+
+  /** Listens on a free address. */
+  static async listen(t: TestContext, kind: AddressKind): Promise<Listener> {
+    for (;;) {
+      const address = await freeAddress(t, kind);
+      const server = createServer({ allowHalfOpen: true });
+      const listening = await new Promise<boolean>((resolve, reject) => {
+        server.once("error", (error: NodeJS.ErrnoException) => {
+          if (error.code === "EADDRINUSE") resolve(false);
+          else reject(error);
+        });
+        server.listen({ ...socketOptionsOf(address), backlog: 511 }, () => resolve(true));
+      });
+      if (!listening) continue;
+      const listener = new Listener(t, address, server);
+      afterwards(t, () => server.close());
+      return listener;
+    }
+  }
+
+  /** How many connections there have been. */
+  get acceptedCount(): number {
+    return this.#acceptedCount;
+  }
+
+  /** The next connection, in the order of arrival. */
+  async next(): Promise<TestSocket> {
+    const wait = async (): Promise<TestSocket> => {
+      for (;;) {
+        const socket = this.#waiting.shift();
+        if (socket !== undefined) return socket;
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      }
+    };
+    return within(wait(), "a connection to arrive");
+  }
+
+  /** Hands every further connection to `handle` instead of keeping it for `next`. */
+  onConnection(handle: (socket: TestSocket) => void): void {
+    this.#handle = handle;
+    for (const socket of this.#waiting.splice(0)) handle(socket);
+  }
+
+  /** From now on sends back what each connection sends, and ends when it ends. */
+  echo(): void {
+    this.onConnection(({ socket }) => {
+      socket.removeAllListeners("data");
+      socket.pipe(socket);
+    });
+  }
+
+  /** Stops listening, so that the address refuses connections; those that exist go on. */
+  close(): void {
+    this.#server.close();
+  }
+}

@@ -1,0 +1,202 @@
+// A peer that speaks the wire protocol step by step over a socket, so that a test can do each step wrong, or leave it out.
+
+import { randomBytes } from "node:crypto";
+import {
+  checkPublicValue,
+  dhMacKeysOf,
+  macedPublicValueBytes,
+  macPublicValue,
+  nonceBytes,
+  numberOf,
+  openPacket,
+  type PacketKeys,
+  packetBytes,
+  packetDataBytes,
+  packetKeysOf,
+  publicValueOf,
+  type Role,
+  sealPacket,
+  secretOf,
+  sharedValueOf,
+} from "./reference-protocol.js";
+import { EndedEarly, type SocketEnd, type TestSocket } from "./test-socket.js";
+
+export interface PeerOptions {
+  /** What the key file holds. */
+  readonly keyFile: Uint8Array;
+  /** The secret exponent; 0 gives up forward secrecy. Random when absent. */
+  readonly x?: bigint;
+  /** This side's nonce. Random when absent. */
+  readonly nonce?: Uint8Array;
+  /** Each write has at most this many bytes; at once when absent. */
+  readonly pieceBytes?: number;
+}
+
+/** What a public value can be wrong in. */
+export interface PublicValueFault {
+  /** Sent instead of g^x, under a right MAC. */
+  readonly y?: bigint;
+  /** One bit of the MAC is flipped. */
+  readonly macIsWrong?: boolean;
+}
+
+/** What a packet can be wrong in. */
+export interface PacketFault {
+  /** What the length field says, under a right MAC. */
+  readonly statedLength?: number;
+  /** Sealed under this number; the count of packets stays as it is. */
+  readonly packetNumber?: bigint;
+  /** The bit of the sealed packet that is flipped. */
+  readonly flippedBit?: number;
+}
+
+/** One side of a connection. Steps may be taken in any order that makes sense; `handshake` takes them in the usual one. */
+export class ReferencePeer {
+  readonly link: TestSocket;
+  readonly role: Role;
+  readonly #peerRole: Role;
+  readonly #secret: Uint8Array;
+  readonly #x: bigint;
+  readonly #nonce: Uint8Array;
+  readonly #pieceBytes: number;
+  #peerNonce: Uint8Array | undefined;
+  #packetKeys: Record<Role, PacketKeys> | undefined;
+  #sealedCount = 0n;
+  #openedCount = 0n;
+  #opened: Uint8Array = new Uint8Array(0);
+
+  private constructor(link: TestSocket, role: Role, options: PeerOptions) {
+    this.link = link;
+    this.role = role;
+    this.#peerRole = role === "client" ? "server" : "client";
+    this.#secret = secretOf(options.keyFile);
+    this.#x = options.x ?? numberOf(randomBytes(32));
+    this.#nonce = options.nonce ?? randomBytes(nonceBytes);
+    this.#pieceBytes = options.pieceBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  static client(link: TestSocket, options: PeerOptions): ReferencePeer {
+    return new ReferencePeer(link, "client", options);
+  }
+
+  static server(link: TestSocket, options: PeerOptions): ReferencePeer {
+    return new ReferencePeer(link, "server", options);
+  }
+
+  /** Writes raw bytes, in pieces if the peer was made so. @returns Whether the system took them. */
+  write(bytes: Uint8Array): Promise<boolean> {
+    if (bytes.length <= this.#pieceBytes) return this.link.write(bytes);
+    return this.link.writeInPieces(bytes, this.#pieceBytes);
+  }
+
+  sendNonce(): Promise<boolean> {
+    return this.write(this.#nonce);
+  }
+
+  async readNonce(): Promise<void> {
+    this.#peerNonce = await this.link.read(nonceBytes);
+  }
+
+  /** y ‖ h of this side, right or wrong. Needs the peer's nonce. */
+  macedPublicValue(fault: PublicValueFault = {}): Uint8Array {
+    const maced = macPublicValue(this.#dhMacKeys()[this.role], fault.y ?? publicValueOf(this.#x));
+    return fault.macIsWrong === true ? flipBit(maced, 8 * maced.length - 1) : maced;
+  }
+
+  /** Reads and checks y ‖ h of the other side, and derives the packet keys. @returns The other side's y. */
+  async readPublicValue(): Promise<bigint> {
+    const peerY = checkPublicValue(this.#dhMacKeys()[this.#peerRole], await this.link.read(macedPublicValueBytes));
+    this.assumeSharedValue(sharedValueOf(peerY, this.#x));
+    return peerY;
+  }
+
+  /** Derives the packet keys from this y_SC, for connections where this side sent a y whose exponent it does not know. */
+  assumeSharedValue(ySC: bigint): void {
+    const [nonceC, nonceS] = this.#nonces();
+    this.#packetKeys = packetKeysOf(this.#secret, nonceC, nonceS, ySC);
+  }
+
+  /** The whole handshake. @param fault - What this side's public value is wrong in. */
+  async handshake(fault: PublicValueFault = {}): Promise<void> {
+    await this.sendNonce();
+    await this.readNonce();
+    if (this.role === "client") {
+      await this.write(this.macedPublicValue(fault));
+      await this.readPublicValue();
+    } else {
+      await this.readPublicValue();
+      await this.write(this.macedPublicValue(fault));
+    }
+  }
+
+  /** The next packet of this side, right or wrong. @param data - At most 1,024 bytes. */
+  seal(data: Uint8Array, fault: PacketFault = {}): Uint8Array {
+    const number = fault.packetNumber ?? this.#sealedCount;
+    const packet = sealPacket(this.#keys(this.role), number, data, fault.statedLength);
+    this.#sealedCount += 1n;
+    return fault.flippedBit === undefined ? packet : flipBit(packet, fault.flippedBit);
+  }
+
+  /** Seals data of any length in packets that are as full as they can be. */
+  sealAll(data: Uint8Array): Uint8Array {
+    const packets: Uint8Array[] = [];
+    for (let at = 0; at < data.length; at += packetDataBytes) {
+      packets.push(this.seal(data.subarray(at, at + packetDataBytes)));
+    }
+    return Buffer.concat(packets);
+  }
+
+  /** Seals and sends data of any length. */
+  send(data: Uint8Array): Promise<boolean> {
+    return this.write(this.sealAll(data));
+  }
+
+  /** Exactly `lengthBytes` bytes of what the other side seals. */
+  async receive(lengthBytes: number): Promise<Uint8Array> {
+    while (this.#opened.length < lengthBytes) this.#open(await this.link.read(packetBytes));
+    const received = this.#opened.subarray(0, lengthBytes);
+    this.#opened = this.#opened.subarray(lengthBytes);
+    return received;
+  }
+
+  /** Everything that the other side seals until the end of its stream, and how it ended. */
+  async receiveToEnd(): Promise<{ bytes: Uint8Array; end: SocketEnd }> {
+    for (;;) {
+      try {
+        this.#open(await this.link.read(packetBytes));
+      } catch (error) {
+        if (!(error instanceof EndedEarly)) throw error;
+        if (error.end === "fin" && error.received.length > 0) throw new Error("the stream ended inside a packet");
+        return { bytes: this.#opened, end: error.end };
+      }
+    }
+  }
+
+  #open(packet: Uint8Array): void {
+    const data = openPacket(this.#keys(this.#peerRole), this.#openedCount, packet);
+    this.#openedCount += 1n;
+    this.#opened = Buffer.concat([this.#opened, data]);
+  }
+
+  #nonces(): [nonceC: Uint8Array, nonceS: Uint8Array] {
+    if (this.#peerNonce === undefined) throw new Error("the test has not read the other nonce yet");
+    return this.role === "client" ? [this.#nonce, this.#peerNonce] : [this.#peerNonce, this.#nonce];
+  }
+
+  #dhMacKeys(): Record<Role, Uint8Array> {
+    return dhMacKeysOf(this.#secret, ...this.#nonces());
+  }
+
+  #keys(role: Role): PacketKeys {
+    if (this.#packetKeys === undefined) throw new Error("the test has not derived the packet keys yet");
+    return this.#packetKeys[role];
+  }
+}
+
+/** A copy with one bit flipped; bit 0 is the lowest of the first byte. */
+export function flipBit(bytes: Uint8Array, bit: number): Uint8Array {
+  const flipped = Uint8Array.from(bytes);
+  const at = Math.floor(bit / 8);
+  flipped[at] = (flipped[at] ?? 0) ^ (1 << (bit % 8));
+  return flipped;
+}

@@ -1,0 +1,192 @@
+// One end of a connection in a test's hand: exact reads, the way it ended, and every way to end it.
+
+import { createHash, type Hash } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import type { TestContext } from "node:test";
+import { type Address, socketOptionsOf } from "./addresses.js";
+import { afterwards, within } from "./cleanup.js";
+import { RandomData } from "./random-data.js";
+
+/** `fin`: the other side has sent everything. `reset`: it gave up; on a UNIX socket, it closed both directions at once. */
+export type SocketEnd = "fin" | "reset";
+
+/** A read met the end of the stream first. */
+export class EndedEarly extends Error {
+  readonly received: Uint8Array;
+  readonly end: SocketEnd;
+
+  constructor(received: Uint8Array, end: SocketEnd) {
+    super(`the stream ended (${end}) after ${received.length} more bytes`);
+    this.received = received;
+    this.end = end;
+  }
+}
+
+/** A socket that stays half open until told otherwise. It reads all the time; what nobody has asked for yet is kept. */
+export class TestSocket {
+  readonly socket: Socket;
+  readonly #isUnix: boolean;
+  #received: Uint8Array[] = [];
+  #receivedBytes = 0;
+  #hash: Hash | undefined;
+  #end: SocketEnd | undefined;
+  #wake: Array<() => void> = [];
+  readonly #closed: Promise<void>;
+
+  /** @param socket - Must have `allowHalfOpen`, and nobody else may read it. */
+  constructor(socket: Socket, kind: Address["kind"]) {
+    this.socket = socket;
+    this.#isUnix = kind === "unix";
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => {
+      this.#receivedBytes += chunk.length;
+      if (this.#hash === undefined) this.#received.push(chunk);
+      else this.#hash.update(chunk);
+      this.#changed();
+    });
+    socket.on("end", () => this.#ended("fin"));
+    socket.on("error", () => this.#ended("reset"));
+    this.#closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        this.#ended("reset");
+        resolve();
+      });
+    });
+  }
+
+  /** Connects to `address`; the connection is gone when the test ends. */
+  static async connect(t: TestContext, address: Address): Promise<TestSocket> {
+    const socket = connect({ ...socketOptionsOf(address), allowHalfOpen: true });
+    afterwards(t, () => socket.destroy());
+    const connected = new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("error", reject);
+    });
+    await within(connected, "a connection to be accepted");
+    return new TestSocket(socket, address.kind);
+  }
+
+  #changed(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resolve of wake) resolve();
+  }
+
+  #ended(end: SocketEnd): void {
+    this.#end ??= end;
+    this.#changed();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  async #until(condition: () => boolean, what: string): Promise<void> {
+    const wait = async (): Promise<void> => {
+      while (!condition()) await this.#change();
+    };
+    await within(wait(), () => `${what}; ${this.#receivedBytes} bytes have come so far`);
+  }
+
+  #take(lengthBytes: number): Uint8Array {
+    const all = Buffer.concat(this.#received);
+    const taken = all.subarray(0, lengthBytes);
+    this.#received = taken.length === all.length ? [] : [all.subarray(lengthBytes)];
+    this.#receivedBytes -= taken.length;
+    return taken;
+  }
+
+  /** How many bytes have come and were not read yet. */
+  get waitingBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /**
+   * Exactly `lengthBytes` bytes.
+   *
+   * @throws EndedEarly when the stream ends before.
+   */
+  async read(lengthBytes: number): Promise<Uint8Array> {
+    await this.#until(() => this.#receivedBytes >= lengthBytes || this.#end !== undefined, `${lengthBytes} bytes`);
+    if (this.#receivedBytes < lengthBytes && this.#end !== undefined) {
+      throw new EndedEarly(this.#take(this.#receivedBytes), this.#end);
+    }
+    return this.#take(lengthBytes);
+  }
+
+  /** Everything until the end of the stream, and how it ended. */
+  async readToEnd(): Promise<{ bytes: Uint8Array; end: SocketEnd }> {
+    const end = await this.end();
+    return { bytes: this.#take(this.#receivedBytes), end };
+  }
+
+  /** Hashes everything until the end of the stream without keeping it. */
+  async digestToEnd(): Promise<{ digest: string; lengthBytes: number; end: SocketEnd }> {
+    const hash = createHash("sha256");
+    for (const chunk of this.#received) hash.update(chunk);
+    this.#received = [];
+    this.#hash = hash;
+    const end = await this.end();
+    return { digest: hash.digest("hex"), lengthBytes: this.#receivedBytes, end };
+  }
+
+  /** How the other side's stream ended, as far as reading alone shows it. */
+  async end(): Promise<SocketEnd> {
+    await this.#until(() => this.#end !== undefined, "the end of a stream");
+    return this.#end ?? "reset";
+  }
+
+  /**
+   * How the other side ended while this side has not: a UNIX socket shows a close of both directions as an end of file,
+   * and only a write that fails tells it from a half-close. So this writes a byte there.
+   */
+  async endWhileOpen(): Promise<SocketEnd> {
+    const end = await this.end();
+    if (end === "reset" || !this.#isUnix) return end;
+    return (await this.write(Uint8Array.of(0))) ? "fin" : "reset";
+  }
+
+  /** Writes and waits until the system has taken it all. @returns Whether it did. */
+  write(bytes: Uint8Array | string): Promise<boolean> {
+    const written = new Promise<boolean>((resolve) => {
+      if (this.socket.destroyed) resolve(false);
+      else this.socket.write(bytes, (error) => resolve(error === null || error === undefined));
+    });
+    return within(written, "a write to be taken");
+  }
+
+  /** Writes so that each piece is a write of its own. @returns Whether the system took it all. */
+  async writeInPieces(bytes: Uint8Array, pieceBytes: number): Promise<boolean> {
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      if (!(await this.write(bytes.subarray(at, at + pieceBytes)))) return false;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return true;
+  }
+
+  /** Writes the first `lengthBytes` bytes of a seed as fast as they are taken, and nothing more. */
+  async writeRandomData(seed: string, lengthBytes: number): Promise<void> {
+    for (const piece of new RandomData(seed).pieces(lengthBytes)) await this.write(piece);
+  }
+
+  /** Says that everything is sent; reading goes on. */
+  finish(): void {
+    this.socket.end();
+  }
+
+  /** Gives up: a reset on TCP, a close of both directions on a UNIX socket. */
+  reset(): void {
+    if (this.#isUnix) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  /** Closes both directions as a process does that goes away. */
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** Waits until the socket is gone, both directions. */
+  async closed(): Promise<void> {
+    await within(this.#closed, "a socket to be closed");
+  }
+}
