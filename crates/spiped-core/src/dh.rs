@@ -1,0 +1,165 @@
+//! Diffie-Hellman in group 14 of RFC 3526, in constant time where anything is secret.
+//! Source: DESIGN.md, "Keys" and "The handshake".
+
+use std::fmt;
+
+use crypto_bigint::{U320, U2048, const_monty_params, modular::ConstMontyForm};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes};
+
+/// The group's modulus.
+const P: U2048 = U2048::from_be_hex(P_HEX);
+const P_HEX: &str = "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74\
+                     020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437\
+                     4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7ed\
+                     ee386bfb5a899fa5ae9f24117c4b1fe649286651ece45b3dc2007cb8a163bf05\
+                     98da48361c55d39a69163fa8fd24cf5f83655d23dca3ad961c62f356208552bb\
+                     9ed529077096966d670c354e4abc9804f1746c08ca18217c32905e462e36ce3b\
+                     e39e772c180e86039b2783a2ec07a28fb5c55df06f4c52c9de2bcbf695581718\
+                     3995497cea956ae515d2261898fa051015728e5a8aacaa68ffffffffffffffff";
+
+const_monty_params!(Group14, U2048, P_HEX, "Montgomery arithmetic modulo p.");
+
+/// An integer modulo p.
+type Residue = ConstMontyForm<Group14, { U2048::LIMBS }>;
+
+/// The group's generator.
+const G: Residue = Residue::new(&U2048::from_u8(2));
+
+/// Random bytes in an exponent.
+const EXPONENT_BYTES: usize = 32;
+
+/// Random exponents have this bit set and only random bits in their lowest 256, so that all have the
+/// same length. The time of an exponentiation depends on this length and on nothing else.
+const EXPONENT_TOP_BIT: u32 = 258;
+const EXPONENT_BITS: u32 = EXPONENT_TOP_BIT + 1;
+
+/// One side's x and y. Made afresh for each connection, used once, wiped on drop.
+pub struct KeyPair(Kind);
+
+enum Kind {
+    /// x = 0 and y = 1: this side gave up forward secrecy.
+    WithoutForwardSecrecy,
+    Ephemeral {
+        x: Exponent,
+        y: [u8; PUBLIC_BYTES],
+    },
+}
+
+impl KeyPair {
+    /// A fresh random x and y = g^x. Costs an exponentiation.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn generate() -> Result<Self, Error> {
+        let bits = SecretBytes::<EXPONENT_BYTES>::written_by(|bytes| fill_random(bytes))?;
+        Ok(Self::ephemeral(Exponent::from_random_bits(bits.expose())))
+    }
+
+    /// x = 0, y = 1.
+    #[must_use]
+    pub fn without_forward_secrecy() -> Self {
+        Self(Kind::WithoutForwardSecrecy)
+    }
+
+    /// The pair of a given x, big-endian, where 0 gives up forward secrecy: for known-answer tests.
+    #[must_use]
+    pub fn from_exponent(x: &[u8; EXPONENT_BYTES]) -> Self {
+        if x.iter().all(|byte| *byte == 0) {
+            return Self::without_forward_secrecy();
+        }
+        Self::ephemeral(Exponent::from_bytes(x))
+    }
+
+    fn ephemeral(x: Exponent) -> Self {
+        let y = encode(&power(&G, &x));
+        Self(Kind::Ephemeral { x, y })
+    }
+
+    /// y as it goes on the wire.
+    pub(crate) fn public(&self) -> [u8; PUBLIC_BYTES] {
+        match &self.0 {
+            Kind::WithoutForwardSecrecy => encode(&Residue::ONE),
+            Kind::Ephemeral { y, .. } => *y,
+        }
+    }
+
+    /// Whether this side takes part in forward secrecy.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        matches!(self.0, Kind::Ephemeral { .. })
+    }
+
+    /// `y_SC` = (the peer's y)^x. Costs an exponentiation, but none without forward secrecy, where it is 1
+    /// whatever the peer sent.
+    pub(crate) fn shared_value(&self, peer: &PeerPublic) -> Zeroizing<[u8; PUBLIC_BYTES]> {
+        Zeroizing::new(match &self.0 {
+            Kind::WithoutForwardSecrecy => encode(&Residue::ONE),
+            Kind::Ephemeral { x, .. } => {
+                let mut y_sc = power(&Residue::new(&peer.0), x);
+                let bytes = encode(&y_sc);
+                y_sc.zeroize();
+                bytes
+            }
+        })
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("is_ephemeral", &self.is_ephemeral())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The peer's y, known to be below p.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerPublic(U2048);
+
+impl PeerPublic {
+    /// Reads y off the wire. All of p's neighbours are public, so the comparisons need not be in constant
+    /// time.
+    pub(crate) fn parse(y: &[u8; PUBLIC_BYTES]) -> Result<Self, Error> {
+        let y = U2048::from_be_slice(y);
+        if y < P { Ok(Self(y)) } else { Err(Error::DhOutOfRange) }
+    }
+
+    /// Whether y has an order above 2, so that `y_SC` depends on x.
+    ///
+    /// Differs from spiped: its `-g` refuses y = 1 alone, but 0 and p − 1 make a predictable `y_SC` as well.
+    pub(crate) fn gives_forward_secrecy(&self) -> bool {
+        self.0 != U2048::ZERO && self.0 != U2048::ONE && self.0 != P.wrapping_sub(&U2048::ONE)
+    }
+}
+
+/// A secret x of at most [`EXPONENT_BITS`] bits. Wiped on drop.
+struct Exponent(Box<U320>);
+
+impl Exponent {
+    fn from_bytes(bytes: &[u8; EXPONENT_BYTES]) -> Self {
+        let mut wide = Zeroizing::new([0; U320::BYTES]);
+        wide[U320::BYTES - EXPONENT_BYTES..].copy_from_slice(bytes);
+        Self(Box::new(U320::from_be_slice(&*wide)))
+    }
+
+    fn from_random_bits(bytes: &[u8; EXPONENT_BYTES]) -> Self {
+        let mut x = Self::from_bytes(bytes);
+        *x.0 |= U320::ONE.shl_vartime(EXPONENT_TOP_BIT);
+        x
+    }
+}
+
+impl Drop for Exponent {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+fn power(base: &Residue, x: &Exponent) -> Residue {
+    base.pow_bounded_exp(&x.0, EXPONENT_BITS)
+}
+
+fn encode(value: &Residue) -> [u8; PUBLIC_BYTES] {
+    value.retrieve().to_be_bytes().into()
+}

@@ -1,0 +1,62 @@
+//! The handshake, from the nonces to the packets' keys. Source: DESIGN.md, "The handshake".
+//!
+//! Each phase is a type and each step consumes its phase, so that no step can be left out, repeated or
+//! done in another order. A step that fails leaves nothing to go on with.
+//!
+//! ```text
+//! client::NonceSent ─receive_nonce→ Keyed ─send_public→ PublicSent ─verify→ Verified ─derive_keys→ keys
+//! server::NonceSent ─receive_nonce→ AwaitingPublic ─verify→ Verified ─send_public→ PublicSent ─derive_keys→ keys
+//! ```
+
+pub mod client;
+pub mod server;
+
+use ring::hmac;
+
+use crate::{Error, KeyPair, MACED_PUBLIC_BYTES, PUBLIC_BYTES, dh::PeerPublic};
+
+/// What one side wants of forward secrecy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardSecrecy {
+    /// Gives it up: x = 0, y = 1, and `y_SC` = 1 whatever the peer sends.
+    Off,
+    /// Offers it, and goes on when the peer gives it up.
+    Allow,
+    /// Offers it, and fails when the peer gives it up.
+    Require,
+}
+
+impl ForwardSecrecy {
+    /// A key pair that gives up more, or less, than was asked for must not be used.
+    fn check_key_pair(self, key_pair: &KeyPair) -> Result<(), Error> {
+        let fits = key_pair.is_ephemeral() == (self != Self::Off);
+        if fits { Ok(()) } else { Err(Error::KeyPair) }
+    }
+}
+
+/// `y ‖ h` with `h = HMAC(key, y)`.
+fn mac_public(key: &hmac::Key, key_pair: &KeyPair) -> [u8; MACED_PUBLIC_BYTES] {
+    let mut maced = [0; MACED_PUBLIC_BYTES];
+    let (y, h) = maced.split_at_mut(PUBLIC_BYTES);
+    y.copy_from_slice(&key_pair.public());
+    h.copy_from_slice(hmac::sign(key, y).as_ref());
+    maced
+}
+
+/// Checks the peer's `y ‖ h`, in this order: h in constant time, y < p, and then whether y gives the
+/// forward secrecy that is required.
+fn verify_public(
+    key: &hmac::Key,
+    maced: &[u8; MACED_PUBLIC_BYTES],
+    forward_secrecy: ForwardSecrecy,
+) -> Result<PeerPublic, Error> {
+    let Some((y, h)) = maced.split_first_chunk::<PUBLIC_BYTES>() else {
+        unreachable!("288 bytes begin with 256")
+    };
+    hmac::verify(key, y, h).map_err(|_| Error::WrongMac)?;
+    let peer = PeerPublic::parse(y)?;
+    if forward_secrecy == ForwardSecrecy::Require && !peer.gives_forward_secrecy() {
+        return Err(Error::ForwardSecrecyRequired);
+    }
+    Ok(peer)
+}

@@ -1,0 +1,91 @@
+//! Key derivation: K and both nonces give the keys of the handshake's MACs (`dk_1`), and with `y_SC` the
+//! four keys of the packets (`dk_2`). Source: DESIGN.md, "Keys".
+
+use std::num::NonZeroU32;
+
+use ring::{hmac, pbkdf2};
+use zeroize::Zeroizing;
+
+use crate::{KEY_BYTES, NONCE_BYTES, PUBLIC_BYTES, SharedKey, secret::SecretBytes};
+
+/// `nonce_C ‖ nonce_S`, the salt of both derivations.
+#[derive(Clone, Debug)]
+pub(crate) struct Nonces([u8; 2 * NONCE_BYTES]);
+
+impl Nonces {
+    pub(crate) fn new(nonce_c: &[u8; NONCE_BYTES], nonce_s: &[u8; NONCE_BYTES]) -> Self {
+        let mut both = [0; 2 * NONCE_BYTES];
+        both[..NONCE_BYTES].copy_from_slice(nonce_c);
+        both[NONCE_BYTES..].copy_from_slice(nonce_s);
+        Self(both)
+    }
+}
+
+/// `dhmac_C` and `dhmac_S`, the keys that MAC the public values.
+#[derive(Debug)]
+pub(crate) struct DhMacKeys {
+    pub(crate) client: hmac::Key,
+    pub(crate) server: hmac::Key,
+}
+
+impl DhMacKeys {
+    /// `dk_1`, in two halves.
+    pub(crate) fn derive(key: &SharedKey, nonces: &Nonces) -> Self {
+        let mut dk_1 = Zeroizing::new([0; 2 * KEY_BYTES]);
+        pbkdf2_once(key, &nonces.0, &mut *dk_1);
+        let (client, server) = dk_1.split_at(KEY_BYTES);
+        Self {
+            client: hmac::Key::new(hmac::HMAC_SHA256, client),
+            server: hmac::Key::new(hmac::HMAC_SHA256, server),
+        }
+    }
+}
+
+/// The keys of one direction: E encrypts its packets, H MACs them. Wiped on drop.
+#[derive(Debug)]
+pub struct DirectionKeys {
+    pub(crate) encryption: SecretBytes<KEY_BYTES>,
+    pub(crate) mac: SecretBytes<KEY_BYTES>,
+}
+
+impl DirectionKeys {
+    /// Keys that are given rather than derived: for known-answer tests.
+    #[must_use]
+    pub fn from_bytes(encryption: &[u8; KEY_BYTES], mac: &[u8; KEY_BYTES]) -> Self {
+        Self {
+            encryption: SecretBytes::copy_of(encryption),
+            mac: SecretBytes::copy_of(mac),
+        }
+    }
+}
+
+/// What a handshake is for: the keys of both directions, seen from one side. Wiped on drop.
+#[derive(Debug)]
+pub struct SessionKeys {
+    /// What this side sends.
+    pub seal: DirectionKeys,
+    /// What this side receives.
+    pub open: DirectionKeys,
+}
+
+/// `dk_2` in its quarters, as (client → server, server → client).
+pub(crate) fn derive_packet_keys(
+    key: &SharedKey,
+    nonces: &Nonces,
+    y_sc: &[u8; PUBLIC_BYTES],
+) -> (DirectionKeys, DirectionKeys) {
+    let mut salt = Zeroizing::new([0; 2 * NONCE_BYTES + PUBLIC_BYTES]);
+    salt[..2 * NONCE_BYTES].copy_from_slice(&nonces.0);
+    salt[2 * NONCE_BYTES..].copy_from_slice(y_sc);
+
+    let mut dk_2 = Zeroizing::new([0; 4 * KEY_BYTES]);
+    pbkdf2_once(key, &*salt, &mut *dk_2);
+    let (quarters, _) = dk_2.as_chunks::<KEY_BYTES>();
+    let [e_c, h_c, e_s, h_s] = [0, 1, 2, 3].map(|quarter| &quarters[quarter]);
+    (DirectionKeys::from_bytes(e_c, h_c), DirectionKeys::from_bytes(e_s, h_s))
+}
+
+/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already.
+fn pbkdf2_once(key: &SharedKey, salt: &[u8], out: &mut [u8]) {
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, salt, key.expose(), out);
+}
