@@ -1,0 +1,38 @@
+//! Buffers of JavaScript as slices: the sizes that the core asks for, and no overlap.
+
+use napi::bindgen_prelude::{Env, Uint8ArraySlice};
+
+use crate::errors::{Code, Result};
+
+/// Exactly `N` bytes. `what` names them in the error.
+pub(crate) fn exactly<'a, const N: usize>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8; N]> {
+    bytes.try_into().map_err(|_| {
+        napi::Error::new(
+            Code::Buffer,
+            format!("{what} must be {N} bytes long, not {}", bytes.len()),
+        )
+    })
+}
+
+/// The bytes of `input` and `out`, once it is known that they are not the same memory.
+pub(crate) fn separate<'a>(
+    input: &'a Uint8ArraySlice,
+    out: &'a mut Uint8ArraySlice,
+) -> Result<(&'a [u8], &'a mut [u8])> {
+    let (input_range, out_range) = (input.as_ref().as_ptr_range(), out.as_ref().as_ptr_range());
+    if input_range.start < out_range.end && out_range.start < input_range.end {
+        return Err(napi::Error::new(Code::Buffer, "the input and the output overlap"));
+    }
+    // SAFETY: napi-rs has the address and length from Node.js, non-null even for an empty or detached
+    // array. Neither array can be detached or collected during this call: it is synchronous, runs on the
+    // thread that owns both, and calls no JavaScript. No other reference into `out` exists: `input` is
+    // elsewhere, and arguments are converted afresh for each call.
+    #[allow(unsafe_code)]
+    let out = unsafe { out.as_mut() };
+    Ok((input.as_ref(), out))
+}
+
+/// A new `Uint8Array` with a copy of `bytes`.
+pub(crate) fn copied<'env>(env: &'env Env, bytes: &[u8]) -> Result<Uint8ArraySlice<'env>> {
+    Uint8ArraySlice::copy_from(env, bytes).map_err(|error| napi::Error::new(Code::Buffer, error.reason))
+}

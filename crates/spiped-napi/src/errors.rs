@@ -1,0 +1,74 @@
+//! Rust's errors as JavaScript's: the `code` of the `Error` that is thrown.
+
+use napi::{Env, JsError};
+use spiped_core::Error;
+
+/// The `code` of an error, out of a closed list but for the names of the system's own errors.
+pub enum Code {
+    WrongMac,
+    DhOutOfRange,
+    ForwardSecrecyRequired,
+    PacketMac,
+    PacketLength,
+    PacketNumbersUsedUp,
+    /// Wrong sizes, or overlapping buffers: a bug of the caller.
+    Buffer,
+    /// A step out of order, or a handle that is used up or destroyed: a bug of the caller.
+    Step,
+    Random,
+    /// A name look-up failed.
+    Resolve,
+    /// The name of an `errno`, such as `EADDRINUSE`.
+    System(String),
+}
+
+impl AsRef<str> for Code {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::WrongMac => "SPIPED_WRONG_MAC",
+            Self::DhOutOfRange => "SPIPED_DH_OUT_OF_RANGE",
+            Self::ForwardSecrecyRequired => "SPIPED_FORWARD_SECRECY_REQUIRED",
+            Self::PacketMac => "SPIPED_PACKET_MAC",
+            Self::PacketLength => "SPIPED_PACKET_LENGTH",
+            Self::PacketNumbersUsedUp => "SPIPED_PACKET_NUMBERS_USED_UP",
+            Self::Buffer => "SPIPED_BUFFER",
+            Self::Step => "SPIPED_STEP",
+            Self::Random => "SPIPED_RANDOM",
+            Self::Resolve => "SPIPED_RESOLVE",
+            Self::System(name) => name,
+        }
+    }
+}
+
+/// What a function of the addon's face returns.
+pub type Result<T> = napi::Result<T, Code>;
+
+/// An error of the core with its code.
+pub(crate) fn core_error(error: Error) -> napi::Error<Code> {
+    let code = match error {
+        Error::WrongMac => Code::WrongMac,
+        Error::DhOutOfRange => Code::DhOutOfRange,
+        Error::ForwardSecrecyRequired => Code::ForwardSecrecyRequired,
+        Error::PacketMac => Code::PacketMac,
+        Error::PacketLength => Code::PacketLength,
+        Error::PacketNumbersUsedUp => Code::PacketNumbersUsedUp,
+        Error::Buffer => Code::Buffer,
+        Error::KeyPair => Code::Step,
+        Error::Random => Code::Random,
+    };
+    napi::Error::new(code, error.to_string())
+}
+
+/// A handle that is destroyed or used up, or a step that is not this one's turn.
+pub(crate) fn step_error() -> napi::Error<Code> {
+    napi::Error::new(
+        Code::Step,
+        "the handle is destroyed or used up, or this step is out of order",
+    )
+}
+
+/// The same error for a promise to reject with, code and all: a task can only carry napi's own statuses,
+/// so the JavaScript error is made first.
+pub(crate) fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {
+    JsError::from(error).into_unknown(env).into()
+}

@@ -1,0 +1,260 @@
+//! The handshake, one method for each step of the protocol.
+//!
+//! In the core a step consumes its phase. Here a handle holds the phase that the connection has reached, and a
+//! step that is not this phase's leaves it as it is.
+
+use std::mem;
+
+use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8ArraySlice};
+use napi_derive::napi;
+use spiped_core::{MACED_PUBLIC_BYTES, NONCE_BYTES, handshake, random_nonce};
+
+use crate::{
+    buffers::{copied, exactly},
+    errors::{Result, core_error, step_error},
+    keys::{KeyPair, SessionKeys, SharedKey},
+};
+
+/// What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
+/// "require" does not.
+#[napi(string_enum)]
+pub enum ForwardSecrecy {
+    #[napi(value = "off")]
+    Off,
+    #[napi(value = "allow")]
+    Allow,
+    #[napi(value = "require")]
+    Require,
+}
+
+impl From<ForwardSecrecy> for handshake::ForwardSecrecy {
+    fn from(forward_secrecy: ForwardSecrecy) -> Self {
+        match forward_secrecy {
+            ForwardSecrecy::Off => Self::Off,
+            ForwardSecrecy::Allow => Self::Allow,
+            ForwardSecrecy::Require => Self::Require,
+        }
+    }
+}
+
+/// The client's side of a handshake. Its steps, in this order: `receiveNonce`, `macedPublic`, `verify`,
+/// `deriveKeys`.
+#[napi]
+pub struct ClientHandshake {
+    nonce_c: [u8; NONCE_BYTES],
+    phase: ClientPhase,
+}
+
+enum ClientPhase {
+    NonceSent(handshake::client::NonceSent),
+    Keyed(handshake::client::Keyed),
+    PublicSent(handshake::client::PublicSent),
+    Verified(handshake::client::Verified),
+    Over,
+}
+
+#[napi]
+impl ClientHandshake {
+    /// Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests.
+    #[napi(constructor)]
+    pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_c: Option<Uint8ArraySlice>) -> Result<Self> {
+        let nonce_c = own_nonce(nonce_c)?;
+        let phase = handshake::client::NonceSent::new(key.get()?, forward_secrecy.into(), nonce_c);
+        Ok(Self {
+            nonce_c,
+            phase: ClientPhase::NonceSent(phase),
+        })
+    }
+
+    /// `nonce_C`, 32 bytes, to be sent at once.
+    #[napi(getter, ts_return_type = "Uint8Array")]
+    pub fn nonce<'env>(&self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
+        copied(env, &self.nonce_c)
+    }
+
+    /// Takes `nonce_S`, 32 bytes.
+    #[napi]
+    pub fn receive_nonce(&mut self, nonce_s: Uint8ArraySlice) -> Result<()> {
+        let nonce_s = exactly("a nonce", &nonce_s)?;
+        match mem::replace(&mut self.phase, ClientPhase::Over) {
+            ClientPhase::NonceSent(phase) => {
+                self.phase = ClientPhase::Keyed(phase.receive_nonce(nonce_s));
+                Ok(())
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds.
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
+        match mem::replace(&mut self.phase, ClientPhase::Over) {
+            ClientPhase::Keyed(phase) => {
+                let (phase, maced) = phase.send_public(key_pair.take()?).map_err(core_error)?;
+                self.phase = ClientPhase::PublicSent(phase);
+                copied(env, &maced)
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// Checks the server's `y_S ‖ h_S`, 288 bytes.
+    #[napi]
+    pub fn verify(&mut self, maced_public: Uint8ArraySlice) -> Result<()> {
+        let maced_public = exactly::<MACED_PUBLIC_BYTES>("a public value with its MAC", &maced_public)?;
+        match mem::replace(&mut self.phase, ClientPhase::Over) {
+            ClientPhase::PublicSent(phase) => {
+                self.phase = ClientPhase::Verified(phase.verify(maced_public).map_err(core_error)?);
+                Ok(())
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// The packets' keys, derived on the thread pool. The last step.
+    #[napi(ts_return_type = "Promise<SessionKeys>")]
+    pub fn derive_keys(&mut self) -> Result<AsyncTask<DeriveKeys>> {
+        match mem::replace(&mut self.phase, ClientPhase::Over) {
+            ClientPhase::Verified(phase) => Ok(AsyncTask::new(DeriveKeys(Some(LastPhase::Client(phase))))),
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// Wipes what the handshake holds.
+    #[napi]
+    pub fn destroy(&mut self) {
+        self.phase = ClientPhase::Over;
+    }
+
+    fn out_of_order<T>(&mut self, phase: ClientPhase) -> Result<T> {
+        self.phase = phase;
+        Err(step_error())
+    }
+}
+
+/// The server's side of a handshake. Its steps, in this order: `receiveNonce`, `verify`, `macedPublic`,
+/// `deriveKeys`.
+#[napi]
+pub struct ServerHandshake {
+    nonce_s: [u8; NONCE_BYTES],
+    phase: ServerPhase,
+}
+
+enum ServerPhase {
+    NonceSent(handshake::server::NonceSent),
+    AwaitingPublic(handshake::server::AwaitingPublic),
+    Verified(handshake::server::Verified),
+    PublicSent(handshake::server::PublicSent),
+    Over,
+}
+
+#[napi]
+impl ServerHandshake {
+    /// Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests.
+    #[napi(constructor)]
+    pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_s: Option<Uint8ArraySlice>) -> Result<Self> {
+        let nonce_s = own_nonce(nonce_s)?;
+        let phase = handshake::server::NonceSent::new(key.get()?, forward_secrecy.into(), nonce_s);
+        Ok(Self {
+            nonce_s,
+            phase: ServerPhase::NonceSent(phase),
+        })
+    }
+
+    /// `nonce_S`, 32 bytes, to be sent at once.
+    #[napi(getter, ts_return_type = "Uint8Array")]
+    pub fn nonce<'env>(&self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
+        copied(env, &self.nonce_s)
+    }
+
+    /// Takes `nonce_C`, 32 bytes.
+    #[napi]
+    pub fn receive_nonce(&mut self, nonce_c: Uint8ArraySlice) -> Result<()> {
+        let nonce_c = exactly("a nonce", &nonce_c)?;
+        match mem::replace(&mut self.phase, ServerPhase::Over) {
+            ServerPhase::NonceSent(phase) => {
+                self.phase = ServerPhase::AwaitingPublic(phase.receive_nonce(nonce_c));
+                Ok(())
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// Checks the client's `y_C ‖ h_C`, 288 bytes.
+    #[napi]
+    pub fn verify(&mut self, maced_public: Uint8ArraySlice) -> Result<()> {
+        let maced_public = exactly::<MACED_PUBLIC_BYTES>("a public value with its MAC", &maced_public)?;
+        match mem::replace(&mut self.phase, ServerPhase::Over) {
+            ServerPhase::AwaitingPublic(phase) => {
+                self.phase = ServerPhase::Verified(phase.verify(maced_public).map_err(core_error)?);
+                Ok(())
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds.
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
+        match mem::replace(&mut self.phase, ServerPhase::Over) {
+            ServerPhase::Verified(phase) => {
+                let (phase, maced) = phase.send_public(key_pair.take()?).map_err(core_error)?;
+                self.phase = ServerPhase::PublicSent(phase);
+                copied(env, &maced)
+            }
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// The packets' keys, derived on the thread pool. The last step.
+    #[napi(ts_return_type = "Promise<SessionKeys>")]
+    pub fn derive_keys(&mut self) -> Result<AsyncTask<DeriveKeys>> {
+        match mem::replace(&mut self.phase, ServerPhase::Over) {
+            ServerPhase::PublicSent(phase) => Ok(AsyncTask::new(DeriveKeys(Some(LastPhase::Server(phase))))),
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// Wipes what the handshake holds.
+    #[napi]
+    pub fn destroy(&mut self) {
+        self.phase = ServerPhase::Over;
+    }
+
+    fn out_of_order<T>(&mut self, phase: ServerPhase) -> Result<T> {
+        self.phase = phase;
+        Err(step_error())
+    }
+}
+
+/// The exponentiation `y_SC` and the derivation of the keys.
+pub struct DeriveKeys(Option<LastPhase>);
+
+enum LastPhase {
+    Client(handshake::client::Verified),
+    Server(handshake::server::PublicSent),
+}
+
+impl Task for DeriveKeys {
+    type Output = spiped_core::SessionKeys;
+    type JsValue = SessionKeys;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        match self.0.take() {
+            Some(LastPhase::Client(phase)) => Ok(phase.derive_keys()),
+            Some(LastPhase::Server(phase)) => Ok(phase.derive_keys()),
+            None => Err(napi::Error::from_reason("a task runs once")),
+        }
+    }
+
+    fn resolve(&mut self, _env: Env, keys: Self::Output) -> napi::Result<SessionKeys> {
+        Ok(SessionKeys::new(keys))
+    }
+}
+
+fn own_nonce(given: Option<Uint8ArraySlice>) -> Result<[u8; NONCE_BYTES]> {
+    match given {
+        Some(nonce) => exactly("a nonce", &nonce).copied(),
+        None => random_nonce().map_err(core_error),
+    }
+}

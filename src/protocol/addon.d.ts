@@ -1,0 +1,148 @@
+/**
+ * The client's side of a handshake. Its steps, in this order: `receiveNonce`, `macedPublic`, `verify`,
+ * `deriveKeys`.
+ */
+export declare class ClientHandshake {
+  /** Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests. */
+  constructor(key: SharedKey, forwardSecrecy: ForwardSecrecy, nonceC?: Uint8Array | undefined | null)
+  /** `nonce_C`, 32 bytes, to be sent at once. */
+  get nonce(): Uint8Array
+  /** Takes `nonce_S`, 32 bytes. */
+  receiveNonce(nonceS: Uint8Array): void
+  /** `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
+  macedPublic(keyPair: KeyPair): Uint8Array
+  /** Checks the server's `y_S ‖ h_S`, 288 bytes. */
+  verify(macedPublic: Uint8Array): void
+  /** The packets' keys, derived on the thread pool. The last step. */
+  deriveKeys(): Promise<SessionKeys>
+  /** Wipes what the handshake holds. */
+  destroy(): void
+}
+
+/** Makes the shared key of a key file that is read in pieces. */
+export declare class KeyHasher {
+  constructor()
+  /** Takes the next piece, of any length. The caller wipes it. */
+  update(piece: Uint8Array): void
+  /** The SHA-256 of all pieces. Uses the hasher up. */
+  finish(): SharedKey
+}
+
+/** x and y of one side and one connection. */
+export declare class KeyPair {
+  /** A fresh random pair, made on the thread pool. */
+  static generate(): Promise<KeyPair>
+  /** x = 0, y = 1: for a handshake with forward secrecy "off". */
+  static withoutForwardSecrecy(): KeyPair
+  /** The pair of a given x, 32 bytes, big-endian, made on the thread pool: for known-answer tests. */
+  static fromExponent(x: Uint8Array): Promise<KeyPair>
+  /** Wipes x. */
+  destroy(): void
+}
+
+/** Gets one direction's data back out of its packets. */
+export declare class Opener {
+  /** An opener of given keys, 32 bytes each, and first packet number: for known-answer tests. */
+  static fromKeys(encryptionKey: Uint8Array, macKey: Uint8Array, packetNumber: bigint): Opener
+  /**
+   * Opens the packets that `ciphertext` completes and keeps the beginning of the next.
+   * `maxOpenedLength(ciphertext.length)` bytes are always enough for `out`, which must not overlap
+   * `ciphertext`. Returns the bytes written.
+   */
+  open(ciphertext: Uint8Array, out: Uint8Array): number
+  /** How many bytes of an incomplete packet are held, 0 to 1,059. */
+  get pendingBytes(): number
+  /** Wipes the keys. */
+  destroy(): void
+}
+
+/** Makes packets of one direction's data. */
+export declare class Sealer {
+  /** A sealer of given keys, 32 bytes each, and first packet number: for known-answer tests. */
+  static fromKeys(encryptionKey: Uint8Array, macKey: Uint8Array, packetNumber: bigint): Sealer
+  /**
+   * Seals at least 1 byte into whole packets. `out` needs `sealedLength(plaintext.length)` bytes and must
+   * not overlap `plaintext`. Returns the bytes written, a multiple of 1,060.
+   */
+  seal(plaintext: Uint8Array, out: Uint8Array): number
+  /** Wipes the keys. */
+  destroy(): void
+}
+
+/**
+ * The server's side of a handshake. Its steps, in this order: `receiveNonce`, `verify`, `macedPublic`,
+ * `deriveKeys`.
+ */
+export declare class ServerHandshake {
+  /** Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests. */
+  constructor(key: SharedKey, forwardSecrecy: ForwardSecrecy, nonceS?: Uint8Array | undefined | null)
+  /** `nonce_S`, 32 bytes, to be sent at once. */
+  get nonce(): Uint8Array
+  /** Takes `nonce_C`, 32 bytes. */
+  receiveNonce(nonceC: Uint8Array): void
+  /** Checks the client's `y_C ‖ h_C`, 288 bytes. */
+  verify(macedPublic: Uint8Array): void
+  /** `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
+  macedPublic(keyPair: KeyPair): Uint8Array
+  /** The packets' keys, derived on the thread pool. The last step. */
+  deriveKeys(): Promise<SessionKeys>
+  /** Wipes what the handshake holds. */
+  destroy(): void
+}
+
+/** The packets' keys, as a sealer and an opener that are taken once each. */
+export declare class SessionKeys {
+  /** The sealer of what this side sends. */
+  takeSealer(): Sealer
+  /** The opener of what this side receives. */
+  takeOpener(): Opener
+  /** Wipes what has not been taken. */
+  destroy(): void
+}
+
+/** K, the secret that both ends share, for any number of handshakes. */
+export declare class SharedKey {
+  /** Lets go of K; it is wiped when no handshake needs it any more. */
+  destroy(): void
+}
+
+/** A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it. */
+export declare function duplicate(descriptor: number): number
+
+/**
+ * What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
+ * "require" does not.
+ */
+export type ForwardSecrecy = 'off' | 'allow' | 'require'
+
+/**
+ * A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
+ * non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
+ *
+ * `IPV6_V6ONLY` is left as the system has it, as spiped does.
+ */
+export declare function listenTcp(address: string, port: number, backlog: number): number
+
+/** A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it. */
+export declare function listenUnix(path: string, backlog: number): number
+
+/** The most data that opening `ciphertextLength` bytes can give, whatever the opener holds. */
+export declare function maxOpenedLength(ciphertextLength: number): number
+
+/**
+ * The stream addresses of `host` and `service`, a number or a name, in the system's order. Runs on the
+ * thread pool.
+ */
+export declare function resolve(host: string, service: string): Promise<Array<ResolvedAddress>>
+
+/** One address of a name. */
+export interface ResolvedAddress {
+  /** 4 or 6. */
+  family: number
+  /** The number, with `%scope` where it needs one. */
+  address: string
+  port: number
+}
+
+/** How many bytes `plaintextLength` bytes are once sealed. */
+export declare function sealedLength(plaintextLength: number): number
