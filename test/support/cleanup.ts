@@ -48,6 +48,8 @@ export async function within<T>(promise: Promise<T>, what: string | (() => strin
     timer = setTimeout(() => {
       reject(new Error(`waited ${failsafeMs / 1000} s in vain for ${typeof what === "string" ? what : what()}`));
     }, failsafeMs);
+    // A failed test must not keep the process waiting for what it left pending.
+    timer.unref();
   });
   try {
     return await Promise.race([promise, never]);

@@ -3,8 +3,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
-import { type Address, socketOptionsOf } from "./addresses.js";
-import { afterwards, within } from "./cleanup.js";
+import { type Address, socketOptionsOf, textOf } from "./addresses.js";
+import { afterwards, until, within } from "./cleanup.js";
 import { RandomData } from "./random-data.js";
 
 /** `fin`: the other side has sent everything. `reset`: it gave up; on a UNIX socket, it closed both directions at once. */
@@ -56,14 +56,21 @@ export class TestSocket {
 
   /** Connects to `address`; the connection is gone when the test ends. */
   static async connect(t: TestContext, address: Address): Promise<TestSocket> {
-    const socket = connect({ ...socketOptionsOf(address), allowHalfOpen: true });
-    afterwards(t, () => socket.destroy());
-    const connected = new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve);
-      socket.once("error", reject);
-    });
-    await within(connected, "a connection to be accepted");
-    return new TestSocket(socket, address.kind);
+    return until(
+      async () => {
+        const socket = connect({ ...socketOptionsOf(address), allowHalfOpen: true });
+        afterwards(t, () => socket.destroy());
+        const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+          socket.once("connect", () => resolve(undefined));
+          socket.once("error", resolve);
+        });
+        if (error === undefined) return new TestSocket(socket, address.kind);
+        // A UNIX socket with a full backlog says so to sockets that do not block; the others wait.
+        if (error.code === "EAGAIN") return undefined;
+        throw error;
+      },
+      `a connection to ${textOf(address)} to be accepted`,
+    );
   }
 
   #changed(): void {

@@ -1,0 +1,74 @@
+// What both implementations make of a wrong key, a refused forward secrecy, and a target that is down.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { freeAddress } from "../support/addresses.js";
+import { limits } from "../support/cleanup.js";
+import { type Pair, pairsWith, withCOriginal } from "../support/programs.js";
+import {
+  connectionLines,
+  newKey,
+  startTunnel,
+  stopAndGetLines,
+  type Tunnel,
+  type TunnelOptions,
+} from "../support/tunnel.js";
+
+/** One connection that comes to nothing; then our end has said so in exactly one line. */
+async function connectionFails(
+  tunnel: Tunnel,
+  pair: Pair,
+  patterns: { client: RegExp; server: RegExp },
+): Promise<void> {
+  const app = await tunnel.connect();
+  await app.write("hello");
+  const { bytes } = await app.readToEnd();
+  assert.equal(bytes.length, 0);
+  for (const role of ["client", "server"] as const) {
+    if (pair[role].name !== "ours") continue;
+    await tunnel[role].command.line(patterns[role]);
+    assert.equal(connectionLines(tunnel[role].command).length, 1);
+  }
+}
+
+withCOriginal((c) => {
+  for (const pair of pairsWith(c)) {
+    for (const kind of ["tcp", "unix"] as const) {
+      const where = `${pair.name} on ${kind}`;
+      const isOurServer = pair.server.name === "ours";
+
+      test(`${where} gives a client with another key nothing`, limits, async (t) => {
+        const clientKey = await newKey(t);
+        const tunnel = await startTunnel(t, { pair, kind, clientKey });
+        await connectionFails(tunnel, pair, { client: /handshake|key/i, server: /handshake|key|MAC/i });
+        // The original dials before it knows its client.
+        if (isOurServer) assert.equal(tunnel.target.acceptedCount, 0);
+      });
+
+      for (const [who, options] of [
+        ["server", { clientFlags: ["-f"], serverFlags: ["-g"] }],
+        ["client", { clientFlags: ["-g"], serverFlags: ["-f"] }],
+      ] as const satisfies readonly (readonly [string, TunnelOptions])[]) {
+        test(`${where} refuses a peer with -f where the ${who} has -g`, limits, async (t) => {
+          const tunnel = await startTunnel(t, { pair, kind, ...options });
+          await connectionFails(tunnel, pair, {
+            client: /handshake|secrecy|reset|closed/i,
+            server: /handshake|secrecy|reset|closed/i,
+          });
+        });
+      }
+
+      test(`${where} ends a connection whose target is down and lives on`, limits, async (t) => {
+        const targetAddress = await freeAddress(t, kind);
+        const tunnel = await startTunnel(t, { pair, kind, targetAddress });
+        for (const attempt of [1, 2]) {
+          const app = await tunnel.connect();
+          await app.write("hello");
+          assert.equal((await app.readToEnd()).bytes.length, 0);
+          if (isOurServer) await tunnel.server.command.line(/connect|target/i, attempt);
+        }
+        if (isOurServer) assert.equal((await stopAndGetLines(tunnel.server)).length, 2);
+      });
+    }
+  }
+});

@@ -1,0 +1,54 @@
+// The reference peer against the C original, in both roles: what it holds against the product must not be its own mistake.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../support/cleanup.js";
+import { Listener } from "../support/listener.js";
+import { withCOriginal } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
+import { type PeerOptions, ReferencePeer } from "../support/reference-peer.js";
+import { TestSocket } from "../support/test-socket.js";
+import { newKey, startSpiped } from "../support/tunnel.js";
+
+const data = randomData("reference peer", 5000);
+
+withCOriginal((c) => {
+  for (const kind of ["tcp", "unix"] as const) {
+    for (const [what, options] of [
+      ["with forward secrecy", {}],
+      ["without forward secrecy", { x: 0n }],
+      ["in pieces of 7 bytes", { pieceBytes: 7 }],
+    ] as const satisfies readonly (readonly [string, Partial<PeerOptions>])[]) {
+      test(`the reference peer as a client ${what} is understood by the C original on ${kind}`, limits, async (t) => {
+        const key = await newKey(t);
+        const target = await Listener.listen(t, kind);
+        const { source } = await startSpiped(t, { program: c, end: "-d", source: kind, target: target.address, key });
+        const peer = ReferencePeer.client(await TestSocket.connect(t, source), { keyFile: key.bytes, ...options });
+        await peer.handshake();
+        await talk(peer, await target.next());
+      });
+
+      test(`the reference peer as a server ${what} is understood by the C original on ${kind}`, limits, async (t) => {
+        const key = await newKey(t);
+        const link = await Listener.listen(t, kind);
+        const { source } = await startSpiped(t, { program: c, end: "-e", source: kind, target: link.address, key });
+        const app = await TestSocket.connect(t, source);
+        const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes, ...options });
+        await peer.handshake();
+        await talk(peer, app);
+      });
+    }
+  }
+});
+
+/** Data both ways, then the end both ways. */
+async function talk(peer: ReferencePeer, application: TestSocket): Promise<void> {
+  await peer.send(data);
+  assert.deepEqual(Buffer.from(await application.read(data.length)), Buffer.from(data));
+  await application.write(data);
+  assert.deepEqual(Buffer.from(await peer.receive(data.length)), Buffer.from(data));
+  peer.link.finish();
+  assert.deepEqual(await application.readToEnd(), { bytes: Buffer.alloc(0), end: "fin" });
+  application.finish();
+  assert.deepEqual(await peer.receiveToEnd(), { bytes: Buffer.alloc(0), end: "fin" });
+}

@@ -1,0 +1,159 @@
+// A command that a test has started: its lines on standard error, its end, and whether it listens yet.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import type { TestContext } from "node:test";
+import { afterwards, within } from "./cleanup.js";
+
+/** How a command ended. */
+export interface Exit {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface CommandOptions {
+  /** What standard input is: a pipe in the test's hand (the default), nothing, or an open file. */
+  readonly stdin?: "pipe" | "ignore" | number;
+  /** What standard output is. */
+  readonly stdout?: "pipe" | number;
+  readonly cwd?: string;
+}
+
+const running = new Set<ChildProcess>();
+// The tests' own clean-up comes first; this is for the case that the test process itself gives up.
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** A running command. It is gone when the test ends, whatever happened. */
+export class Command {
+  readonly words: string;
+  readonly child: ChildProcess;
+  readonly #stderr: Buffer[] = [];
+  readonly #stdout: Buffer[] = [];
+  #keepsStdout = true;
+  #isGone = false;
+  #wake: Array<() => void> = [];
+  readonly #exit: Promise<Exit>;
+
+  private constructor(words: readonly [string, ...string[]], options: CommandOptions) {
+    this.words = words.join(" ");
+    const [file, ...args] = words;
+    const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", "pipe"] as const;
+    this.child = spawn(file, args, { stdio: [...stdio], ...(options.cwd === undefined ? {} : { cwd: options.cwd }) });
+    running.add(this.child);
+    this.child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr.push(chunk);
+      this.#changed();
+    });
+    this.child.stdout?.on("data", (chunk: Buffer) => {
+      if (this.#keepsStdout) this.#stdout.push(chunk);
+    });
+    this.child.stdin?.on("error", () => {
+      // The command ended without reading everything; the test sees that by its exit status.
+    });
+    this.#exit = new Promise((resolve, reject) => {
+      this.child.once("error", reject);
+      this.child.once("close", (status, signal) => {
+        this.#isGone = true;
+        running.delete(this.child);
+        this.#changed();
+        resolve({ status, signal });
+      });
+    });
+    // A test that waits for something else first must not be ended by a rejection that it gets to see later.
+    this.#exit.catch(() => undefined);
+  }
+
+  static start(t: TestContext, words: readonly [string, ...string[]], options: CommandOptions = {}): Command {
+    const command = new Command(words, options);
+    afterwards(t, () => command.kill());
+    return command;
+  }
+
+  /** Runs a command to its end. */
+  static async run(
+    t: TestContext,
+    words: readonly [string, ...string[]],
+    options: CommandOptions = { stdin: "ignore" },
+  ): Promise<{ status: number | null; stdout: string; stderr: string }> {
+    const command = Command.start(t, words, options);
+    const { status } = await command.exit();
+    return { status, stdout: command.stdout.toString(), stderr: command.stderr };
+  }
+
+  #changed(): void {
+    for (const resolve of this.#wake.splice(0)) resolve();
+  }
+
+  /** Everything that came on standard error so far. */
+  get stderr(): string {
+    return Buffer.concat(this.#stderr).toString();
+  }
+
+  /** Everything that came on standard output so far, unless the test took the stream. */
+  get stdout(): Buffer {
+    return Buffer.concat(this.#stdout);
+  }
+
+  /** The whole lines that came on standard error so far. */
+  get lines(): readonly string[] {
+    return this.stderr.split("\n").slice(0, -1);
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** The process id. */
+  get id(): number {
+    if (this.child.pid === undefined) throw new Error(`${this.words} did not start`);
+    return this.child.pid;
+  }
+
+  /** Standard input, where it is a pipe. */
+  get stdin(): Writable {
+    if (this.child.stdin === null) throw new Error(`the standard input of ${this.words} is no pipe`);
+    return this.child.stdin;
+  }
+
+  /** Standard output for the test to read; it is not kept any more. */
+  takeStdout(): Readable {
+    if (this.child.stdout === null) throw new Error(`the standard output of ${this.words} is no pipe`);
+    this.#keepsStdout = false;
+    return this.child.stdout;
+  }
+
+  /**
+   * Waits until `count` lines came that match.
+   *
+   * @throws Error when the command ends before.
+   */
+  async line(pattern: RegExp, count = 1): Promise<string> {
+    const wait = async (): Promise<string> => {
+      for (;;) {
+        const found = this.lines.filter((line) => pattern.test(line))[count - 1];
+        if (found !== undefined) return found;
+        if (this.#isGone) throw new Error(`${this.words} ended without the line ${pattern}: ${this.stderr}`);
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      }
+    };
+    return within(wait(), () => `${count} × the line ${pattern} of ${this.words}, which said: ${this.stderr}`);
+  }
+
+  /** Waits for the end of the command and of its output. */
+  async exit(): Promise<Exit> {
+    return within(this.#exit, () => `the end of ${this.words}, which said: ${this.stderr}`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Ends the command by force, if it still runs. */
+  async kill(): Promise<void> {
+    if (this.#isGone || this.child.pid === undefined) return;
+    this.child.kill("SIGKILL");
+    await this.exit();
+  }
+}

@@ -1,0 +1,96 @@
+// The two implementations that tests start: ours from this checkout, and the C original if the system has it.
+
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { limits } from "./cleanup.js";
+
+/** An implementation; each command is the words that start it, without its flags. */
+export interface Program {
+  readonly name: "ours" | "C";
+  readonly spiped: readonly [string, ...string[]];
+  readonly spipe: readonly [string, ...string[]];
+}
+
+/** The root of the checkout. */
+export const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+export const ours: Program = {
+  name: "ours",
+  spiped: [process.execPath, join(root, "bin/spiped.js")],
+  spipe: [process.execPath, join(root, "bin/spipe.js")],
+};
+
+/** The path of a command that the system has, or undefined. */
+export function commandOnPath(name: string): string | undefined {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    const file = join(folder, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}
+
+function findCOriginal(): Program | undefined {
+  const spiped = commandOnPath("spiped");
+  const spipe = commandOnPath("spipe");
+  if (spiped === undefined || spipe === undefined) return undefined;
+  // The original tells its version on standard error and ours on standard output, so ours on PATH is not taken for it.
+  const { stderr } = spawnSync(spiped, ["-v"], { encoding: "utf8" });
+  return /^spiped 1\./.test(stderr) ? { name: "C", spiped: [spiped], spipe: [spipe] } : undefined;
+}
+
+/** The C original, unless the system has none. */
+export const cOriginal: Program | undefined = findCOriginal();
+
+const isRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
+
+/** Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be skipped. */
+function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
+  if (found !== undefined) {
+    declare(found);
+    return;
+  }
+  const missing = `${what} is not on PATH`;
+  process.stderr.write(`SKIPPED: ${missing}, so NONE of the tests that need it ran\n`);
+  test(`finds ${what}`, {
+    ...limits,
+    skip: isRequired ? false : `${missing}: NONE of the tests that need it ran`,
+  }, () => {
+    throw new Error(`${missing}, and SPIPED_REQUIRE_INTEROP=1 says that it must be`);
+  });
+}
+
+/** Declares tests that need the C original. */
+export function withCOriginal(declare: (c: Program) => void): void {
+  declareIf(cOriginal, "the C original (spiped, spipe)", declare);
+}
+
+/** Declares tests that need other commands; `declare` gets their paths in the order of `names`. */
+export function withCommands(names: readonly string[], declare: (paths: readonly string[]) => void): void {
+  const missing = names.filter((name) => commandOnPath(name) === undefined);
+  const paths = missing.length > 0 ? undefined : names.map((name) => commandOnPath(name) ?? name);
+  declareIf(paths, missing.join(", "), declare);
+}
+
+/** Which implementation is the client, and which the server. */
+export interface Pair {
+  readonly client: Program;
+  readonly server: Program;
+  readonly name: string;
+}
+
+export function pairOf(client: Program, server: Program): Pair {
+  return { client, server, name: `${client.name} → ${server.name}` };
+}
+
+/** Every pair that the C original has a part in; the one without ours shows that the scenario asks for nothing odd. */
+export function pairsWith(c: Program): readonly Pair[] {
+  return [pairOf(ours, c), pairOf(c, ours), pairOf(c, c)];
+}
