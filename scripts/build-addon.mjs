@@ -1,4 +1,4 @@
-// Builds the addon: native/spiped.<platform>.node, and its types in src/protocol/addon.d.ts.
+// Builds the addon: native/spiped.<platform>.node, and its types in src/native/addon.ts.
 // Cargo decides what there is to do; when nothing has changed this takes a second.
 
 import { fileURLToPath } from "node:url";
@@ -10,10 +10,10 @@ const { task } = await new NapiCli().build({
   manifestPath: "crates/spiped-napi/Cargo.toml",
   packageJsonPath: "package.json",
   outputDir: "native",
-  dts: "../src/protocol/addon.d.ts",
+  dts: "../src/native/addon.ts",
   noDtsHeader: true,
   constEnum: false,
-  noJsBinding: true, // src/protocol/native.ts loads the addon itself
+  noJsBinding: true, // src/native/native.ts loads the addon itself
   platform: true,
   release: true,
   cargoOptions: ["--locked"],

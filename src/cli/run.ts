@@ -1,0 +1,42 @@
+/**
+ * Runs a command: loads it, lets it run, and turns what it throws into one clear line and exit status 1.
+ *
+ * The command is loaded by a function so that a missing native part is told like any other error.
+ */
+
+import { createLog } from "../observe/log.js";
+
+/** A command's module. */
+export interface Command {
+  /**
+   * Runs to the end.
+   *
+   * @param words - The words after the program's name.
+   * @returns The exit status.
+   */
+  main(words: readonly string[]): Promise<number>;
+}
+
+/** Runs a command and ends the process with its exit status. */
+export async function run(program: string, load: () => Promise<Command>): Promise<void> {
+  const log = createLog(program, process.stderr);
+  let status: number;
+  try {
+    status = await (await load()).main(process.argv.slice(2));
+  } catch (error) {
+    log.error(error);
+    status = 1;
+  }
+  process.exitCode = status;
+  // Whatever still waits (a look-up, an idle thread) must not keep a finished program alive.
+  await flushed(process.stdout);
+  await flushed(process.stderr);
+  process.exit();
+}
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || stream.writableLength === 0) resolve();
+    else stream.write("", () => resolve());
+  });
+}

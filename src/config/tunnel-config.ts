@@ -1,0 +1,32 @@
+/**
+ * One frozen value that describes a tunnel, wherever its words came from.
+ */
+
+import type { Address, HostAddress } from "../net/address.js";
+import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+
+/** How one tunnel works. */
+export interface TunnelConfig {
+  /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
+  readonly role: "encrypt" | "decrypt";
+  /** Where to listen. */
+  readonly source: Address;
+  /** Where to connect. */
+  readonly target: Address;
+  /** Local address of connections to the target. */
+  readonly bind: HostAddress | undefined;
+  readonly forwardSecrecy: ForwardSecrecy;
+  readonly keepAlive: boolean;
+  /** Most connections at once; `Infinity` for no limit. */
+  readonly maxConnections: number;
+  /** Time for the connection to the target, and apart from it for the handshake. */
+  readonly timeoutMs: number;
+}
+
+/** The original's defaults. */
+export const DEFAULTS = Object.freeze({
+  /** `-n`: most connections at once. */
+  maxConnections: 100,
+  /** `-o`. */
+  timeoutMs: 5_000,
+});

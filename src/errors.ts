@@ -1,0 +1,118 @@
+/**
+ * What can go wrong, in closed lists: the codes of errors that are thrown, and the reasons why a connection ends.
+ *
+ * The comment beside each group says whose fault it is; that decides who is told, and how much.
+ */
+
+/** Stable code of a {@link SpipedError}. */
+export type ErrorCode =
+  // The operator's: wrong words, files or addresses. Said in one line, exit status 1.
+  | "SPIPED_USAGE"
+  | "SPIPED_ADDRESS"
+  | "SPIPED_KEY_FILE"
+  | "SPIPED_LISTEN"
+  | "SPIPED_RESOLVE"
+  | "SPIPED_ADDON"
+  // The network's: nobody there, too late, cut.
+  | "SPIPED_CONNECT"
+  | "SPIPED_TIMEOUT"
+  | "SPIPED_RESET"
+  | "SPIPED_TRUNCATED"
+  // The peer's: another key or nonsense. The peer is never told which.
+  | "SPIPED_WRONG_MAC"
+  | "SPIPED_DH_OUT_OF_RANGE"
+  | "SPIPED_FORWARD_SECRECY_REQUIRED"
+  | "SPIPED_PACKET_MAC"
+  | "SPIPED_PACKET_LENGTH"
+  // Nobody's: a limit of the protocol, or the end that was asked for.
+  | "SPIPED_PACKET_NUMBERS_USED_UP"
+  | "SPIPED_CANCELLED"
+  // Ours or the system's: a mistake in this program, or no random bytes.
+  | "SPIPED_BUFFER"
+  | "SPIPED_STEP"
+  | "SPIPED_RANDOM";
+
+/** The one class of errors that this package throws. */
+export class SpipedError extends Error {
+  override readonly name = "SpipedError";
+  readonly code: ErrorCode;
+  /** What to do about it, for people; absent where the message says it all. */
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { readonly cause?: unknown; readonly hint?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/**
+ * Why a connection ended; exactly one for each connection.
+ *
+ * - `closed`: both directions ended in an orderly way.
+ * - `connect-failed`: the target could not be reached.
+ * - `handshake-failed`: the peer has another key, or does not speak spiped.
+ * - `timed-out`: the target or the handshake took longer than `-o` allows.
+ * - `packet-rejected`: a packet's MAC or length was wrong.
+ * - `truncated`: the encrypted stream ended inside a packet.
+ * - `reset`: either side was reset or failed.
+ * - `cancelled`: this program was told to end.
+ * - `failed`: a mistake in this program, or a lack of something on this machine.
+ *
+ * Source: DESIGN.md, "How a connection ends".
+ */
+export type EndReason =
+  | "closed"
+  | "connect-failed"
+  | "handshake-failed"
+  | "timed-out"
+  | "packet-rejected"
+  | "truncated"
+  | "reset"
+  | "cancelled"
+  | "failed";
+
+/** The reason that an error stands for when it ends a connection. */
+export function endReasonOf(error: SpipedError): EndReason {
+  switch (error.code) {
+    case "SPIPED_CONNECT":
+    case "SPIPED_RESOLVE":
+      return "connect-failed";
+    case "SPIPED_TIMEOUT":
+      return "timed-out";
+    case "SPIPED_WRONG_MAC":
+    case "SPIPED_DH_OUT_OF_RANGE":
+    case "SPIPED_FORWARD_SECRECY_REQUIRED":
+      return "handshake-failed";
+    case "SPIPED_PACKET_MAC":
+    case "SPIPED_PACKET_LENGTH":
+      return "packet-rejected";
+    case "SPIPED_TRUNCATED":
+      return "truncated";
+    case "SPIPED_RESET":
+      return "reset";
+    case "SPIPED_CANCELLED":
+      return "cancelled";
+    case "SPIPED_USAGE":
+    case "SPIPED_ADDRESS":
+    case "SPIPED_KEY_FILE":
+    case "SPIPED_LISTEN":
+    case "SPIPED_ADDON":
+    case "SPIPED_PACKET_NUMBERS_USED_UP":
+    case "SPIPED_BUFFER":
+    case "SPIPED_STEP":
+    case "SPIPED_RANDOM":
+      return "failed";
+  }
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The `code` of anything that was thrown, as Node's and the addon's errors carry it. */
+export function codeOf(thrown: unknown): string | undefined {
+  if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;
+  return undefined;
+}

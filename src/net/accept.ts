@@ -1,0 +1,49 @@
+/**
+ * Accepted sockets that read into shared memory.
+ *
+ * `net.connect` takes `onread`; a server's own sockets have no such option. The handle of an accepted connection is
+ * therefore taken before Node makes a socket of it, and a socket with `onread` is made instead. That relies on two
+ * things of Node that are not documented, so it is all in this file, and where either is missing, the server's own
+ * sockets are used and read as streams.
+ */
+
+import { type Server, Socket, type SocketConstructorOpts } from "node:net";
+import { SpipedError } from "../errors.js";
+import type { AcceptHandlers } from "./listening-socket.js";
+import type { ReadOptions } from "./socket-reader.js";
+
+interface ListeningHandle {
+  onconnection: (status: number, client: unknown) => void;
+}
+
+/** Sends the server's clients to `handlers`. Called when the server listens, before its first client. */
+export function takeHandles(server: Server, handlers: AcceptHandlers): void {
+  const handle = listeningHandle(server);
+  if (handle === undefined) {
+    server.on("connection", (socket) => handlers.accepted({ socket, reader: undefined }));
+    return;
+  }
+  handle.onconnection = (status, client) => {
+    if (status !== 0 || client === undefined) {
+      handlers.failed(new SpipedError("SPIPED_LISTEN", `cannot accept a connection (error ${status})`));
+      return;
+    }
+    const reader = handlers.createReader();
+    const options: SocketConstructorOpts & ReadOptions & { handle: unknown } = {
+      handle: client,
+      manualStart: true,
+      allowHalfOpen: true,
+      onread: reader.onread,
+    };
+    const socket = new Socket(options);
+    reader.attach(socket);
+    handlers.accepted({ socket, reader });
+  };
+}
+
+function listeningHandle(server: Server): ListeningHandle | undefined {
+  const handle: unknown = Reflect.get(server, "_handle");
+  if (typeof handle !== "object" || handle === null) return undefined;
+  if (!("onconnection" in handle) || typeof handle.onconnection !== "function") return undefined;
+  return handle as ListeningHandle;
+}

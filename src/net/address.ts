@@ -1,0 +1,129 @@
+/**
+ * Socket addresses as people write them: `/path`, `[IPv4]:port`, `[IPv6]:port` and `host:port`.
+ *
+ * Parsing looks nothing up; `resolver.ts` turns a written address into those that a socket takes.
+ */
+
+import { isIP } from "node:net";
+import { SpipedError } from "../errors.js";
+
+/** The longest path of a UNIX socket in bytes; `sun_path` holds 108 with its final zero. */
+const MAX_UNIX_PATH_BYTES = 107;
+
+/** An address as written: a UNIX socket, or a host with a port. */
+export type Address = UnixAddress | HostAddress;
+
+/** A UNIX socket. */
+export interface UnixAddress {
+  readonly kind: "unix";
+  /** Absolute path of at most 107 bytes. */
+  readonly path: string;
+}
+
+/** A host and a port that may still have to be looked up. */
+export interface HostAddress {
+  readonly kind: "host";
+  /** A name, or the text of an IP address without brackets. */
+  readonly host: string;
+  /** True where `host` is the text of an IP address. */
+  readonly literal: boolean;
+  /** A port number from 0 to 65,535 in decimal digits, or the name of a service. */
+  readonly service: string;
+}
+
+/** An address that a socket takes: nothing is left to look up. */
+export type SocketAddress = UnixAddress | TcpAddress;
+
+/** A TCP address. */
+export interface TcpAddress {
+  readonly kind: "tcp";
+  readonly family: 4 | 6;
+  /** The IP address's text, with `%scope` where it needs one. */
+  readonly address: string;
+  /** 0 to 65,535. */
+  readonly port: number;
+}
+
+const FORMS = "write /absolute/path, [IPv4]:port, [IPv6]:port or host:port";
+
+/**
+ * Parses an address as the command line takes it.
+ *
+ * @param text - As written.
+ * @throws SpipedError `SPIPED_ADDRESS` where it is none of the forms.
+ *
+ * Source: DESIGN.md, "Addresses".
+ */
+export function parseAddress(text: string): Address {
+  if (text.startsWith("/")) return parseUnix(text);
+  const colon = text.lastIndexOf(":");
+  if (text === "") throw malformed(text, "it is empty");
+  if (/^\s|\s$/.test(text)) throw malformed(text, "it begins or ends with a blank");
+  if (text.startsWith("[")) return parseBracketed(text);
+  if (colon === -1) throw malformed(text, "the port is missing");
+  const host = text.slice(0, colon);
+  const service = text.slice(colon + 1);
+  if (host === "") throw malformed(text, "the host is missing");
+  if (service === "") throw malformed(text, "the port is missing");
+  if (/[\s[\]/]/.test(host)) throw malformed(text, "that is no host name");
+  if (host.includes(":")) throw malformed(text, "an IPv6 address needs brackets");
+  return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(text, service) });
+}
+
+/**
+ * Parses a local address for `-b`, where the port may be left out; port 0 then lets the system choose.
+ *
+ * @throws SpipedError `SPIPED_ADDRESS` where it is none of the forms, or a UNIX socket.
+ */
+export function parseBindAddress(text: string): HostAddress {
+  if (text.startsWith("/")) throw malformed(text, "connections cannot be bound to a UNIX socket");
+  const withoutPort = text.startsWith("[") ? text.endsWith("]") : text !== "" && !text.includes(":");
+  const address = parseAddress(withoutPort ? `${text}:0` : text);
+  if (address.kind === "unix") throw malformed(text, "connections cannot be bound to a UNIX socket");
+  return address;
+}
+
+/** Formats an address the way that {@link parseAddress} reads it. */
+export function formatAddress(address: Address | SocketAddress): string {
+  switch (address.kind) {
+    case "unix":
+      return address.path;
+    case "host":
+      return address.literal ? `[${address.host}]:${address.service}` : `${address.host}:${address.service}`;
+    case "tcp":
+      return `[${address.address}]:${address.port}`;
+  }
+}
+
+function parseUnix(text: string): UnixAddress {
+  if (text.includes("\0")) throw malformed(text, "it holds a zero byte");
+  const lengthBytes = Buffer.byteLength(text);
+  if (lengthBytes > MAX_UNIX_PATH_BYTES) {
+    throw malformed(text, `the path has ${lengthBytes} bytes and a UNIX socket takes ${MAX_UNIX_PATH_BYTES}`);
+  }
+  return Object.freeze({ kind: "unix", path: text });
+}
+
+function parseBracketed(text: string): HostAddress {
+  const close = text.indexOf("]");
+  if (close === -1) throw malformed(text, "the closing bracket is missing");
+  const host = text.slice(1, close);
+  const rest = text.slice(close + 1);
+  if (isIP(host) === 0) throw malformed(text, "what stands in brackets is no IP address");
+  if (rest === "" || rest === ":") throw malformed(text, "the port is missing");
+  if (!rest.startsWith(":")) throw malformed(text, "a colon and the port must follow the bracket");
+  return Object.freeze({ kind: "host", host, literal: true, service: checkedService(text, rest.slice(1)) });
+}
+
+function checkedService(text: string, service: string): string {
+  if (/^[0-9]+$/.test(service)) {
+    if (service.length > 5 || Number(service) > 65_535) throw malformed(text, "the port is above 65535");
+    return String(Number(service));
+  }
+  if (!/^[A-Za-z0-9][A-Za-z0-9+._-]*$/.test(service)) throw malformed(text, "that is no port");
+  return service;
+}
+
+function malformed(text: string, why: string): SpipedError {
+  return new SpipedError("SPIPED_ADDRESS", `bad address ${JSON.stringify(text)}: ${why}`, { hint: FORMS });
+}

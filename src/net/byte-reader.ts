@@ -1,0 +1,32 @@
+/**
+ * The reading half of a connection: first a known number of bytes exactly, which the handshake wants, then whatever
+ * comes. `socket-reader.ts` reads sockets into shared memory; `stream-reader.ts` reads any other stream.
+ */
+
+/** Where bytes go after the exact reads. */
+export interface ByteSink {
+  /**
+   * Takes what one read gave.
+   *
+   * @param bytes - At least 1 byte; the reader's memory, valid only until this returns.
+   * @returns False to stop reading until `resume`.
+   */
+  take(bytes: Uint8Array): boolean;
+  /** The other side has ended its stream in an orderly way; called once, after the last `take`. */
+  end(): void;
+}
+
+/** Reads from one side of a connection. */
+export interface ByteReader {
+  /**
+   * Reads exactly `length` bytes, never a byte more off the socket than all exact reads together.
+   *
+   * @returns The bytes; they belong to the caller.
+   * @throws SpipedError `SPIPED_TRUNCATED` at the end of the stream, `SPIPED_RESET` where the socket was closed.
+   */
+  readExactly(length: number): Promise<Uint8Array>;
+  /** Lets all further bytes flow into `sink`. Called once, when no exact read is under way. */
+  flowInto(sink: ByteSink): void;
+  /** Reads on after `take` returned false. */
+  resume(): void;
+}

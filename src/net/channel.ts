@@ -1,0 +1,78 @@
+/**
+ * One side of a connection as the tunnel sees it: bytes in, bytes out, and two ways to end it early.
+ */
+
+import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import type { ByteReader } from "./byte-reader.js";
+
+/** One side of a connection: a socket, or the standard streams of `spipe`. */
+export interface Channel {
+  /** Bytes that come in. */
+  readonly reader: ByteReader;
+  /** Where bytes go out; `end` half-closes. */
+  readonly writable: Writable;
+  /** Who is on the other side, for people. */
+  readonly peer: string;
+  /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
+  onFailure(listener: (error: SpipedError) => void): void;
+  /** Ends both directions at once; the other side sees an end, or a reset if it still sends. */
+  close(): void;
+  /** Ends both directions so that the other side cannot take it for an orderly end, where its kind of socket can. */
+  reset(): void;
+}
+
+/** A socket, TCP or UNIX. */
+export class SocketChannel implements Channel {
+  readonly reader: ByteReader;
+  readonly peer: string;
+  readonly #socket: Socket;
+  #over = false;
+  #failure: SpipedError | undefined;
+  #listener: ((error: SpipedError) => void) | undefined;
+
+  constructor(socket: Socket, reader: ByteReader, peer: string) {
+    this.#socket = socket;
+    this.reader = reader;
+    this.peer = peer;
+    socket.on("error", (cause) => this.#failed(cause));
+  }
+
+  get writable(): Writable {
+    return this.#socket;
+  }
+
+  onFailure(listener: (error: SpipedError) => void): void {
+    this.#listener = listener;
+    const failure = this.#failure;
+    if (failure === undefined) return;
+    queueMicrotask(() => {
+      if (!this.#over) listener(failure);
+    });
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.#over = true;
+    if (this.#socket.remoteFamily === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+
+  #failed(cause: Error): void {
+    if (this.#over) return;
+    const words = FAILURES[codeOf(cause) ?? ""] ?? messageOf(cause);
+    this.#failure = new SpipedError("SPIPED_RESET", words, { cause });
+    this.#listener?.(this.#failure);
+  }
+}
+
+const FAILURES: Readonly<Record<string, string>> = {
+  ECONNRESET: "connection reset",
+  EPIPE: "it no longer reads",
+  ETIMEDOUT: "it no longer answers",
+};

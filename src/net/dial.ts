@@ -1,0 +1,170 @@
+/**
+ * Connects to the first of several addresses that answers.
+ *
+ * The addresses are tried in order; the next one starts when one has failed, or has not answered in 250 ms, beside
+ * it. The first to answer wins (RFC 8305). Differs from spiped: there one dead address takes the whole time limit.
+ */
+
+import { connect, type Socket } from "node:net";
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import { type Channel, SocketChannel } from "./channel.js";
+import { type ReadBuffer, SocketReader } from "./socket-reader.js";
+
+/** How long an address may stay silent before the next one is tried beside it. */
+const ATTEMPT_DELAY_MS = 250;
+
+/** How to dial. */
+export interface DialOptions {
+  /** At least one, in order of preference. */
+  readonly addresses: readonly SocketAddress[];
+  /** The target as written, for messages. */
+  readonly name: string;
+  /** Local addresses to connect from; the first of the right family is taken. */
+  readonly bind: readonly TcpAddress[] | undefined;
+  readonly timeoutMs: number;
+  readonly keepAlive: boolean;
+  /** Memory to read into, and the bytes to be read exactly at first. */
+  readonly readBuffer: ReadBuffer;
+  readonly exactLength: number;
+  /** Gives the attempt up. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Dials.
+ *
+ * @throws SpipedError `SPIPED_CONNECT` where every address failed, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
+ */
+export function dial(options: DialOptions): Promise<Channel> {
+  return new Promise((resolve, reject) => new Race(options, resolve, reject).startNext());
+}
+
+class Race {
+  readonly #options: DialOptions;
+  readonly #waiting: SocketAddress[];
+  readonly #running = new Set<Socket>();
+  readonly #failures: string[] = [];
+  readonly #win: (channel: Channel) => void;
+  readonly #lose: (error: SpipedError) => void;
+  readonly #deadline: NodeJS.Timeout;
+  #nextAttempt: NodeJS.Timeout | undefined;
+  readonly #abort = () => this.#end(new SpipedError("SPIPED_CANCELLED", "cancelled while connecting"));
+
+  constructor(options: DialOptions, win: (channel: Channel) => void, lose: (error: SpipedError) => void) {
+    this.#options = options;
+    this.#waiting = [...options.addresses];
+    this.#win = win;
+    this.#lose = lose;
+    this.#deadline = setTimeout(() => this.#timeOut(), options.timeoutMs);
+    if (options.signal.aborted) this.#abort();
+    else options.signal.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  startNext(): void {
+    clearTimeout(this.#nextAttempt);
+    const address = this.#waiting.shift();
+    if (address === undefined) {
+      if (this.#running.size === 0) this.#end(this.#allFailed());
+      return;
+    }
+    if (this.#waiting.length > 0) this.#nextAttempt = setTimeout(() => this.startNext(), ATTEMPT_DELAY_MS);
+    this.#attempt(address);
+  }
+
+  #attempt(address: SocketAddress): void {
+    const { readBuffer, exactLength } = this.#options;
+    const reader = new SocketReader(readBuffer, exactLength);
+    let socket: Socket;
+    try {
+      socket = this.#open(address, reader);
+    } catch (cause) {
+      this.#failed(address, cause);
+      return;
+    }
+    this.#running.add(socket);
+    const failed = (cause: Error) => {
+      this.#running.delete(socket);
+      this.#failed(address, cause);
+    };
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.off("error", failed);
+      this.#running.delete(socket);
+      const channel = new SocketChannel(socket, reader, this.#options.name);
+      reader.attach(socket);
+      this.#end(channel);
+    });
+  }
+
+  #open(address: SocketAddress, reader: SocketReader): Socket {
+    const { bind, keepAlive } = this.#options;
+    // A paused socket does not read on its own when it has connected.
+    if (address.kind === "unix") {
+      return connect({ path: address.path, allowHalfOpen: true, onread: reader.onread }).pause();
+    }
+    const local = bind?.find((one) => one.family === address.family);
+    if (bind !== undefined && local === undefined) throw new Error(`-b gives no IPv${address.family} address`);
+    return connect({
+      host: address.address,
+      port: address.port,
+      family: address.family,
+      ...(local === undefined ? {} : { localAddress: local.address, localPort: local.port }),
+      allowHalfOpen: true,
+      autoSelectFamily: false,
+      noDelay: true,
+      keepAlive,
+      onread: reader.onread,
+    }).pause();
+  }
+
+  #failed(address: SocketAddress, cause: unknown): void {
+    this.#failures.push(`${formatAddress(address)}: ${describe(cause)}`);
+    this.startNext();
+  }
+
+  #allFailed(): SpipedError {
+    return new SpipedError("SPIPED_CONNECT", `cannot connect to ${this.#options.name}: ${this.#detail()}`);
+  }
+
+  #timeOut(): void {
+    const seconds = this.#options.timeoutMs / 1_000;
+    const before = this.#failures.length === 0 ? "" : ` (before that: ${this.#detail()})`;
+    this.#end(new SpipedError("SPIPED_TIMEOUT", `no answer from ${this.#options.name} within ${seconds} s${before}`));
+  }
+
+  #detail(): string {
+    const [only, ...more] = this.#failures;
+    if (only !== undefined && more.length === 0) return only.replace(`${this.#options.name}: `, "");
+    return this.#failures.join("; ");
+  }
+
+  #end(outcome: Channel | SpipedError): void {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#nextAttempt);
+    this.#options.signal.removeEventListener("abort", this.#abort);
+    this.#waiting.length = 0;
+    for (const socket of this.#running) {
+      socket.removeAllListeners("connect").removeAllListeners("error");
+      socket.on("error", () => undefined).destroy();
+    }
+    this.#running.clear();
+    if (outcome instanceof SpipedError) this.#lose(outcome);
+    else this.#win(outcome);
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  EHOSTUNREACH: "no route to it",
+  ENETUNREACH: "network unreachable",
+  ENOENT: "there is no such socket",
+  EACCES: "permission denied",
+  EADDRNOTAVAIL: "the local address is not available",
+  EADDRINUSE: "the local address is in use",
+  ETIMEDOUT: "no answer",
+};
+
+function describe(cause: unknown): string {
+  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+}

@@ -1,0 +1,135 @@
+/**
+ * A listening socket that can stop accepting and keep its backlog.
+ *
+ * Node's server cannot: while it listens it accepts. So the listening descriptor is made by the addon and stays open,
+ * and the server works on a duplicate of it. Closing the server leaves the clients that have not been accepted where
+ * they are, and the next server goes on with them.
+ */
+
+import { closeSync, unlinkSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { addon } from "../native/native.js";
+import { takeHandles } from "./accept.js";
+import { formatAddress, type SocketAddress } from "./address.js";
+import type { SocketReader } from "./socket-reader.js";
+
+/** Clients that may wait in the backlog; the system lowers it to its own limit. */
+const BACKLOG = 1_024;
+
+/** A client that has been accepted. */
+export interface Accepted {
+  readonly socket: Socket;
+  /** Takes the socket's `onread`, or is undefined where this version of Node offers no way to set it. */
+  readonly reader: SocketReader | undefined;
+}
+
+/** What the owner of a listening socket gives. */
+export interface AcceptHandlers {
+  /** Makes the reader for the next client. */
+  createReader(): SocketReader;
+  accepted(client: Accepted): void;
+  failed(error: SpipedError): void;
+}
+
+/** See the head of this file. */
+export class ListeningSocket {
+  readonly #descriptor: number;
+  readonly #handlers: AcceptHandlers;
+  readonly #path: string | undefined;
+  #server: Server | undefined;
+  #address: SocketAddress;
+  #closed = false;
+
+  private constructor(descriptor: number, address: SocketAddress, handlers: AcceptHandlers) {
+    this.#descriptor = descriptor;
+    this.#address = address;
+    this.#path = address.kind === "unix" ? address.path : undefined;
+    this.#handlers = handlers;
+  }
+
+  /**
+   * Binds and listens; clients wait in the backlog until `accept`.
+   *
+   * @throws SpipedError `SPIPED_LISTEN`.
+   */
+  static listen(address: SocketAddress, handlers: AcceptHandlers): ListeningSocket {
+    let descriptor: number;
+    try {
+      descriptor =
+        address.kind === "unix"
+          ? addon.listenUnix(address.path, BACKLOG)
+          : addon.listenTcp(address.address, address.port, BACKLOG);
+    } catch (cause) {
+      throw cannotListen(address, cause);
+    }
+    return new ListeningSocket(descriptor, address, handlers);
+  }
+
+  /** The address; with the port that the system chose, once `accept` has resolved. */
+  get address(): SocketAddress {
+    return this.#address;
+  }
+
+  /** Begins to accept, or goes on after `pause`. Harmless while it accepts. */
+  async accept(): Promise<void> {
+    if (this.#server !== undefined || this.#closed) return;
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ fd: addon.duplicate(this.#descriptor) }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    }).catch((cause: unknown) => {
+      throw cannotListen(this.#address, cause);
+    });
+    server.on("error", (cause) => this.#handlers.failed(cannotListen(this.#address, cause)));
+    takeHandles(server, this.#handlers);
+    const bound = server.address();
+    if (bound !== null && typeof bound !== "string") {
+      this.#address = {
+        kind: "tcp",
+        family: bound.family === "IPv6" ? 6 : 4,
+        address: bound.address,
+        port: bound.port,
+      };
+    }
+  }
+
+  /** Stops accepting; further clients wait in the backlog. */
+  pause(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  /** Closes the socket; clients in the backlog are refused. A UNIX socket's file is removed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.pause();
+    closeSync(this.#descriptor);
+    if (this.#path === undefined) return;
+    try {
+      unlinkSync(this.#path);
+    } catch (cause) {
+      if (codeOf(cause) !== "ENOENT") this.#handlers.failed(cannotListen(this.#address, cause));
+    }
+  }
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program listens there; stop it, or take another -s",
+  EADDRNOTAVAIL: "-s must be an address of this machine; [0.0.0.0] and [::] stand for all of them",
+  EACCES: "ports below 1024 and foreign folders need more rights",
+};
+
+function cannotListen(address: SocketAddress, cause: unknown): SpipedError {
+  const hint = HINTS[codeOf(cause) ?? ""];
+  return new SpipedError(
+    "SPIPED_LISTEN",
+    `cannot listen on ${formatAddress(address)}: ${messageOf(cause)}`,
+    hint === undefined ? { cause } : { cause, hint },
+  );
+}

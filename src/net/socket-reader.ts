@@ -1,0 +1,102 @@
+/**
+ * Reads a `net.Socket` without an allocation for each read: the socket's `onread` option reads into memory that all
+ * sockets share. What is read is sealed or opened before the next read, so nothing of it is needed afterwards, and
+ * idle connections own no memory.
+ *
+ * While exact reads are due, the memory offered is just as long as what they still miss. So the kernel keeps
+ * everything behind them, and no byte of the packets has to be put aside.
+ */
+
+import type { OnReadOpts, Socket } from "node:net";
+import type { ByteReader, ByteSink } from "./byte-reader.js";
+import { ExactReads } from "./exact-reads.js";
+
+/** Bytes of one read. */
+export const READ_BUFFER_LENGTH = 65_536;
+
+/** One read buffer for all sockets of one kind of data. */
+export type ReadBuffer = Uint8Array & { readonly length: typeof READ_BUFFER_LENGTH };
+
+/** Makes a read buffer; a program has one for cleartext and one for packets. */
+export function createReadBuffer(): ReadBuffer {
+  return Buffer.alloc(READ_BUFFER_LENGTH) as Uint8Array as ReadBuffer;
+}
+
+/**
+ * What the constructor of `net.Socket` takes besides what its types name: `onread` is documented for `connect` only,
+ * and works here too. `manualStart` is not documented: the socket does not read until told; where it is not known, the
+ * reader holds what came too early.
+ */
+export interface ReadOptions {
+  readonly onread: OnReadOpts;
+  readonly manualStart: true;
+}
+
+/** See the head of this file. Made before its socket, whose constructor takes `onread`. */
+export class SocketReader implements ByteReader {
+  /** The option for the socket that will be read. */
+  readonly onread: OnReadOpts;
+  readonly #exact: ExactReads;
+  #socket: Socket | undefined;
+  #sink: ByteSink | undefined;
+  #held: Uint8Array | undefined;
+  #endHeld = false;
+
+  /**
+   * @param shared - Memory to read into after the exact reads.
+   * @param exactLength - Bytes of all exact reads together.
+   */
+  constructor(shared: ReadBuffer, exactLength: number) {
+    this.#exact = new ExactReads(exactLength);
+    this.onread = {
+      buffer: () => (this.#exact.missing > 0 ? this.#exact.space : shared),
+      callback: (length, bytes) => this.#arrived(bytes.length === length ? bytes : bytes.subarray(0, length)),
+    };
+  }
+
+  /** Takes the socket that was made with `onread`, and begins the exact reads, if there are any. */
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    socket.once("end", () => this.#ended());
+    socket.once("close", () => this.#exact.ended("closed"));
+    if (this.#exact.missing > 0) socket.resume();
+  }
+
+  readExactly(length: number): Promise<Uint8Array> {
+    return this.#exact.read(length);
+  }
+
+  flowInto(sink: ByteSink): void {
+    this.#sink = sink;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined && !sink.take(held)) return;
+    this.resume();
+  }
+
+  resume(): void {
+    if (this.#endHeld) {
+      this.#endHeld = false;
+      this.#sink?.end();
+    } else {
+      this.#socket?.resume();
+    }
+  }
+
+  #arrived(bytes: Uint8Array): boolean {
+    if (this.#exact.missing > 0) {
+      this.#exact.arrived(bytes.length);
+      return this.#exact.missing > 0;
+    }
+    if (this.#sink !== undefined) return this.#sink.take(bytes);
+    // A socket that reads before it is told to: what it read is kept, and it stops.
+    this.#held = this.#held === undefined ? bytes.slice() : Buffer.concat([this.#held, bytes]);
+    return false;
+  }
+
+  #ended(): void {
+    this.#exact.ended("orderly");
+    if (this.#sink !== undefined) this.#sink.end();
+    else this.#endHeld = true;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Reads any readable stream, standard input for one: what `socket-reader.ts` does, through the stream's own buffers.
+ */
+
+import type { Readable } from "node:stream";
+import type { ByteReader, ByteSink } from "./byte-reader.js";
+import { ExactReads } from "./exact-reads.js";
+
+/** See the head of this file. */
+export class StreamReader implements ByteReader {
+  readonly #stream: Readable;
+  readonly #exact: ExactReads;
+  #sink: ByteSink | undefined;
+  #stopped = false;
+  #ended = false;
+
+  /**
+   * @param stream - Must not be in flowing mode.
+   * @param exactLength - Bytes of all exact reads together.
+   */
+  constructor(stream: Readable, exactLength: number) {
+    this.#stream = stream;
+    this.#exact = new ExactReads(exactLength);
+    stream.on("readable", () => this.#pull());
+    stream.once("end", () => {
+      this.#ended = true;
+      this.#exact.ended("orderly");
+      this.#sink?.end();
+    });
+    stream.once("close", () => this.#exact.ended("closed"));
+  }
+
+  readExactly(length: number): Promise<Uint8Array> {
+    return this.#exact.read(length);
+  }
+
+  flowInto(sink: ByteSink): void {
+    this.#sink = sink;
+    if (this.#ended) sink.end();
+    else this.#pull();
+  }
+
+  resume(): void {
+    this.#stopped = false;
+    this.#pull();
+  }
+
+  #pull(): void {
+    while (this.#exact.missing > 0) {
+      const available = Math.min(this.#stream.readableLength, this.#exact.missing);
+      const piece: Buffer | null = this.#stream.read(available);
+      if (piece === null) return;
+      this.#exact.space.set(piece);
+      this.#exact.arrived(piece.length);
+    }
+    while (this.#sink !== undefined && !this.#stopped) {
+      const bytes: Buffer | null = this.#stream.read();
+      if (bytes === null) return;
+      if (!this.#sink.take(bytes)) this.#stopped = true;
+    }
+  }
+}

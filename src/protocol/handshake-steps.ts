@@ -1,0 +1,179 @@
+/**
+ * The handshake's steps, bytes in and bytes out. A phase is a type: each step is a method of the phase before it and
+ * gives the next phase, so that steps can be neither left out nor taken in another order.
+ *
+ *     client: start → receiveNonce → makePublic → verify → deriveKeys
+ *     server: start → receiveNonce → verify → makePublic → deriveKeys
+ *
+ * Whoever holds a phase owns secrets in the addon, and calls `destroy()` if there will be no next step.
+ *
+ * Source: DESIGN.md, "The handshake".
+ */
+
+import { addon, type ClientHandshake, type KeyPair, type ServerHandshake } from "../native/native.js";
+import { asSpipedError } from "./native-errors.js";
+import { Opener, Sealer } from "./packets.js";
+import type { SharedKey } from "./secret.js";
+
+/** Forward secrecy: given up by this side, used if the peer does, or demanded from the peer. */
+export type ForwardSecrecy = "off" | "allow" | "require";
+
+/** What a handshake ends with: one key for each direction. */
+export interface SessionKeys {
+  /** Seals what this side sends. */
+  readonly sealer: Sealer;
+  /** Opens what the peer sends. */
+  readonly opener: Opener;
+}
+
+/** The own nonce is made; the peer's is awaited. */
+export interface AwaitingNonce<Next> {
+  /** This side's nonce, 32 bytes, to be sent at once. */
+  readonly nonce: Uint8Array;
+  /** @param peerNonce - 32 bytes. */
+  receiveNonce(peerNonce: Uint8Array): Next;
+  destroy(): void;
+}
+
+/** Client: both nonces are known; its public value comes next. */
+export interface ClientKeyed {
+  /** Makes y_C ‖ h_C. */
+  makePublic(): Promise<{ readonly macedPublic: Uint8Array; readonly next: ClientAwaitingPublic }>;
+  destroy(): void;
+}
+
+/** Client: the public value is made; the server's is awaited. */
+export interface ClientAwaitingPublic {
+  /**
+   * Checks y_S ‖ h_S, 288 bytes.
+   *
+   * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
+   */
+  verify(macedPublic: Uint8Array): PublicExchanged;
+  destroy(): void;
+}
+
+/** Server: both nonces are known; the client's public value is awaited. */
+export interface ServerAwaitingPublic {
+  /**
+   * Checks y_C ‖ h_C, 288 bytes. From here on the client is known to have the key.
+   *
+   * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
+   */
+  verify(macedPublic: Uint8Array): ServerVerified;
+  destroy(): void;
+}
+
+/** Server: the client is known; the own public value comes next. */
+export interface ServerVerified {
+  /** Makes y_S ‖ h_S. */
+  makePublic(): Promise<{ readonly macedPublic: Uint8Array; readonly next: PublicExchanged }>;
+  destroy(): void;
+}
+
+/** Both public values are known and checked. */
+export interface PublicExchanged {
+  /** Derives the keys of both directions, off the event loop. */
+  deriveKeys(): Promise<SessionKeys>;
+  destroy(): void;
+}
+
+/** Begins a client's handshake. */
+export function startClientHandshake(key: SharedKey, forwardSecrecy: ForwardSecrecy): AwaitingNonce<ClientKeyed> {
+  const native = translating(() => new addon.ClientHandshake(key, forwardSecrecy));
+  const destroy = () => native.destroy();
+  const awaitingPublic: ClientAwaitingPublic = {
+    verify(macedPublic) {
+      translating(() => native.verify(macedPublic));
+      return publicExchanged(native);
+    },
+    destroy,
+  };
+  const keyed: ClientKeyed = {
+    async makePublic() {
+      const macedPublic = await makePublic(native, forwardSecrecy);
+      return { macedPublic, next: awaitingPublic };
+    },
+    destroy,
+  };
+  return awaitingNonce(native, keyed);
+}
+
+/** Begins a server's handshake. */
+export function startServerHandshake(
+  key: SharedKey,
+  forwardSecrecy: ForwardSecrecy,
+): AwaitingNonce<ServerAwaitingPublic> {
+  const native = translating(() => new addon.ServerHandshake(key, forwardSecrecy));
+  const destroy = () => native.destroy();
+  const verified: ServerVerified = {
+    async makePublic() {
+      const macedPublic = await makePublic(native, forwardSecrecy);
+      return { macedPublic, next: publicExchanged(native) };
+    },
+    destroy,
+  };
+  const awaitingPublic: ServerAwaitingPublic = {
+    verify(macedPublic) {
+      translating(() => native.verify(macedPublic));
+      return verified;
+    },
+    destroy,
+  };
+  return awaitingNonce(native, awaitingPublic);
+}
+
+function awaitingNonce<Next>(native: ClientHandshake | ServerHandshake, next: Next): AwaitingNonce<Next> {
+  return {
+    nonce: native.nonce,
+    receiveNonce(peerNonce) {
+      translating(() => native.receiveNonce(peerNonce));
+      return next;
+    },
+    destroy: () => native.destroy(),
+  };
+}
+
+async function makePublic(
+  native: ClientHandshake | ServerHandshake,
+  forwardSecrecy: ForwardSecrecy,
+): Promise<Uint8Array> {
+  const keyPair = await makeKeyPair(forwardSecrecy);
+  try {
+    return translating(() => native.macedPublic(keyPair));
+  } catch (error) {
+    keyPair.destroy();
+    throw error;
+  }
+}
+
+async function makeKeyPair(forwardSecrecy: ForwardSecrecy): Promise<KeyPair> {
+  if (forwardSecrecy === "off") return addon.KeyPair.withoutForwardSecrecy();
+  try {
+    return await addon.KeyPair.generate();
+  } catch (cause) {
+    throw asSpipedError(cause);
+  }
+}
+
+function publicExchanged(native: ClientHandshake | ServerHandshake): PublicExchanged {
+  return {
+    async deriveKeys() {
+      try {
+        const keys = await native.deriveKeys();
+        return { sealer: new Sealer(keys.takeSealer()), opener: new Opener(keys.takeOpener()) };
+      } catch (cause) {
+        throw asSpipedError(cause);
+      }
+    },
+    destroy: () => native.destroy(),
+  };
+}
+
+function translating<Result>(step: () => Result): Result {
+  try {
+    return step();
+  } catch (cause) {
+    throw asSpipedError(cause);
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Makes the one class of errors out of what the addon throws, with words for the operator.
+ */
+
+import { codeOf, type ErrorCode, messageOf, SpipedError } from "../errors.js";
+
+/** What each code of the addon means in words for the operator. */
+const MESSAGES: Partial<Record<ErrorCode, string>> = {
+  SPIPED_WRONG_MAC: "wrong MAC; the peer has another key file, or does not speak spiped",
+  SPIPED_DH_OUT_OF_RANGE: "the peer's public value is out of range",
+  SPIPED_FORWARD_SECRECY_REQUIRED: "the peer gives no forward secrecy, and -g demands it",
+  SPIPED_PACKET_MAC: "a packet's MAC is wrong; it was changed on the way",
+  SPIPED_PACKET_LENGTH: "a packet's length is out of range",
+  SPIPED_PACKET_NUMBERS_USED_UP: "all packet numbers of this direction are used up",
+  SPIPED_RANDOM: "the system gives no random bytes",
+};
+
+/** Makes the one class of errors out of what the addon threw. */
+export function asSpipedError(thrown: unknown): SpipedError {
+  if (thrown instanceof SpipedError) return thrown;
+  const code = (codeOf(thrown) ?? "SPIPED_STEP") as ErrorCode;
+  return new SpipedError(code, MESSAGES[code] ?? messageOf(thrown), { cause: thrown });
+}

@@ -1,0 +1,239 @@
+/**
+ * One connection, from the moment it is accepted to its one end. This is where to begin reading: the whole life of a
+ * connection is `#runAsClient` or `#runAsServer`, and all its deaths are `#end`.
+ *
+ *     client (-e): dial the target → handshake with it → two pumps
+ *     server (-d): handshake with the source; once the client is known, dial the target → two pumps
+ *
+ * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
+ */
+
+import { type EndReason, endReasonOf, messageOf, SpipedError } from "../errors.js";
+import type { SocketAddress, TcpAddress } from "../net/address.js";
+import type { Channel } from "../net/channel.js";
+import { dial } from "../net/dial.js";
+import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
+import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
+import type { SharedKey } from "../protocol/secret.js";
+import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
+import { cleartextMemory, packetMemory } from "./memory.js";
+import { Pump } from "./pump.js";
+
+/** What a connection needs to know when it begins; later changes do not reach it. */
+export interface ConnectionOptions {
+  readonly role: "encrypt" | "decrypt";
+  /** The accepted side. Where it is the encrypted one, nothing has been read from it. */
+  readonly source: Channel;
+  /** Where to dial, in order of preference, and the name of it for messages. */
+  readonly targets: readonly SocketAddress[];
+  readonly targetName: string;
+  readonly bind: readonly TcpAddress[] | undefined;
+  readonly key: SharedKey;
+  readonly forwardSecrecy: ForwardSecrecy;
+  readonly keepAlive: boolean;
+  /** Time to reach the target, and apart from it for the handshake. */
+  readonly timeoutMs: number;
+  /** Told once, when nothing of the connection is left. */
+  readonly ended: (report: ConnectionReport) => void;
+}
+
+/** How a connection ended. */
+export interface ConnectionReport {
+  readonly reason: EndReason;
+  /** The error that ended it; none for `closed`. */
+  readonly error: SpipedError | undefined;
+  /** What the connection was doing when it ended. */
+  readonly phase: Phase["name"];
+  /** Who connected. */
+  readonly source: string;
+  /** Bytes of cleartext from the source to the target, and back. */
+  readonly bytesForward: number;
+  readonly bytesReverse: number;
+  readonly durationMs: number;
+}
+
+/** What a connection is doing. `client-known`: the server is sure of the client, and exchanges keys and dials. */
+type Phase =
+  | { readonly name: "dialling" }
+  | { readonly name: "handshaking" }
+  | { readonly name: "client-known" }
+  | { readonly name: "piping"; readonly forward: Pump; readonly reverse: Pump }
+  | { readonly name: "ended" };
+
+/** See the head of this file. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #startedAt = performance.now();
+  readonly #dialling = new AbortController();
+  #phase: Phase;
+  #target: Channel | undefined;
+  #handshakeTimer: NodeJS.Timeout | undefined;
+
+  /** Begins at once. */
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
+    options.source.onFailure((error) => this.#fail(onSide("source", options.source, error)));
+    const run = options.role === "encrypt" ? this.#runAsClient() : this.#runAsServer();
+    run.catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Ends the connection at once; both sides are reset. */
+  cancel(): void {
+    this.#fail(new SpipedError("SPIPED_CANCELLED", "told to end"));
+  }
+
+  async #runAsClient(): Promise<void> {
+    const { source, key, forwardSecrecy } = this.#options;
+    const target = await this.#dial(HANDSHAKE_LENGTH);
+    if (target === undefined) return;
+    this.#phase = { name: "handshaking" };
+    this.#startHandshakeTimer();
+    const keys = await handshakeAsClient({ channel: target, key, forwardSecrecy });
+    this.#pipe(source, target, keys);
+  }
+
+  async #runAsServer(): Promise<void> {
+    const { source, key, forwardSecrecy } = this.#options;
+    let target: Promise<Channel | undefined> | undefined;
+    this.#startHandshakeTimer();
+    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy }, () => {
+      // Differs from spiped: there a stranger's connection reaches the target.
+      this.#phase = { name: "client-known" };
+      target = this.#dial(0);
+      target.catch((error: unknown) => this.#fail(error));
+    });
+    clearTimeout(this.#handshakeTimer);
+    let dialled: Channel | undefined;
+    try {
+      dialled = await target;
+    } finally {
+      if (dialled === undefined) destroyKeys(keys);
+    }
+    if (dialled !== undefined) this.#pipe(source, dialled, keys);
+  }
+
+  async #dial(exactLength: number): Promise<Channel | undefined> {
+    const { role, targets, targetName, bind, keepAlive, timeoutMs } = this.#options;
+    const target = await dial({
+      addresses: targets,
+      name: targetName,
+      bind,
+      timeoutMs,
+      keepAlive,
+      readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
+      exactLength,
+      signal: this.#dialling.signal,
+    });
+    if (this.#phase.name === "ended") {
+      target.reset();
+      return undefined;
+    }
+    this.#target = target;
+    target.onFailure((error) => this.#fail(onSide("target", target, error)));
+    return target;
+  }
+
+  #startHandshakeTimer(): void {
+    const { timeoutMs } = this.#options;
+    this.#handshakeTimer = setTimeout(() => {
+      this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
+    }, timeoutMs);
+  }
+
+  #pipe(source: Channel, target: Channel, { sealer, opener }: SessionKeys): void {
+    clearTimeout(this.#handshakeTimer);
+    if (this.#phase.name === "ended") {
+      destroyKeys({ sealer, opener });
+      return;
+    }
+    const encrypts = this.#options.role === "encrypt";
+    const ended = () => this.#pumpEnded();
+    const failed = (error: SpipedError) => this.#fail(error);
+    const forward = new Pump({
+      from: source.reader,
+      framing: encrypts ? sealer : opener,
+      chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
+      to: target.writable,
+      ended,
+      failed,
+    });
+    const reverse = new Pump({
+      from: target.reader,
+      framing: encrypts ? opener : sealer,
+      chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
+      to: source.writable,
+      ended,
+      failed,
+    });
+    this.#phase = { name: "piping", forward, reverse };
+    forward.start();
+    reverse.start();
+  }
+
+  #pumpEnded(): void {
+    if (this.#phase.name !== "piping") return;
+    if (this.#phase.forward.isEnded && this.#phase.reverse.isEnded) this.#end("closed", undefined);
+  }
+
+  #fail(thrown: unknown): void {
+    const error =
+      thrown instanceof SpipedError ? thrown : new SpipedError("SPIPED_STEP", messageOf(thrown), { cause: thrown });
+    // An end in the middle of the handshake is one more way to fail it.
+    const inHandshake = this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED";
+    this.#end(inHandshake ? "handshake-failed" : endReasonOf(error), error);
+  }
+
+  #end(reason: EndReason, error: SpipedError | undefined): void {
+    const phase = this.#phase;
+    if (phase.name === "ended") return;
+    this.#phase = { name: "ended" };
+    clearTimeout(this.#handshakeTimer);
+    this.#dialling.abort();
+    let [bytesForward, bytesReverse] = [0, 0];
+    if (phase.name === "piping") {
+      const { forward, reverse } = phase;
+      const encrypts = this.#options.role === "encrypt";
+      bytesForward = encrypts ? forward.bytesIn : forward.bytesOut;
+      bytesReverse = encrypts ? reverse.bytesOut : reverse.bytesIn;
+      forward.stop();
+      reverse.stop();
+    }
+    this.#endChannels(reason, phase);
+    this.#options.ended({
+      reason,
+      error,
+      phase: phase.name,
+      source: this.#options.source.peer,
+      bytesForward,
+      bytesReverse,
+      durationMs: performance.now() - this.#startedAt,
+    });
+  }
+
+  /** What each side sees; the table is in DESIGN.md, "How a connection ends". */
+  #endChannels(reason: EndReason, phase: Phase): void {
+    const { role, source } = this.#options;
+    if (reason === "closed") {
+      source.close();
+      this.#target?.close();
+    } else if (phase.name === "handshaking" && role === "decrypt") {
+      source.close();
+    } else if (phase.name === "handshaking") {
+      source.reset();
+      this.#target?.close();
+    } else {
+      source.reset();
+      this.#target?.reset();
+    }
+  }
+}
+
+function destroyKeys({ sealer, opener }: SessionKeys): void {
+  sealer.destroy();
+  opener.destroy();
+}
+
+function onSide(side: "source" | "target", channel: Channel, error: SpipedError): SpipedError {
+  return new SpipedError(error.code, `${side} ${channel.peer}: ${error.message}`, { cause: error });
+}

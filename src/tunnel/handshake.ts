@@ -1,0 +1,80 @@
+/**
+ * The dialogue of the handshake over one socket, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The
+ * steps themselves are in `protocol/handshake-steps.ts`; here is who says what when.
+ *
+ * Source: DESIGN.md, "The handshake".
+ */
+
+import type { Channel } from "../net/channel.js";
+import { MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
+import {
+  type ForwardSecrecy,
+  type SessionKeys,
+  startClientHandshake,
+  startServerHandshake,
+} from "../protocol/handshake-steps.js";
+import type { SharedKey } from "../protocol/secret.js";
+
+/** What both roles need. */
+export interface HandshakeOptions {
+  /** The encrypted side, from whose reader nothing has been read. */
+  readonly channel: Channel;
+  readonly key: SharedKey;
+  readonly forwardSecrecy: ForwardSecrecy;
+}
+
+/**
+ * Speaks the client's part.
+ *
+ * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
+ */
+export async function handshakeAsClient({ channel, key, forwardSecrecy }: HandshakeOptions): Promise<SessionKeys> {
+  const { reader, writable } = channel;
+  let phase: { destroy(): void } | undefined;
+  try {
+    const awaitingNonce = startClientHandshake(key, forwardSecrecy);
+    phase = awaitingNonce;
+    // At once, and not after the server's: there are servers that wait for it.
+    writable.write(awaitingNonce.nonce);
+    const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
+    phase = keyed;
+    const { macedPublic, next } = await keyed.makePublic();
+    phase = next;
+    writable.write(macedPublic);
+    const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
+    phase = exchanged;
+    return await exchanged.deriveKeys();
+  } finally {
+    phase?.destroy();
+  }
+}
+
+/**
+ * Speaks the server's part.
+ *
+ * @param onClientKnown - Called as soon as the client has shown that it has the key, while the keys are exchanged.
+ * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
+ */
+export async function handshakeAsServer(
+  { channel, key, forwardSecrecy }: HandshakeOptions,
+  onClientKnown: () => void,
+): Promise<SessionKeys> {
+  const { reader, writable } = channel;
+  let phase: { destroy(): void } | undefined;
+  try {
+    const awaitingNonce = startServerHandshake(key, forwardSecrecy);
+    phase = awaitingNonce;
+    writable.write(awaitingNonce.nonce);
+    const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
+    phase = awaitingPublic;
+    const verified = awaitingPublic.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
+    phase = verified;
+    onClientKnown();
+    const { macedPublic, next } = await verified.makePublic();
+    phase = next;
+    writable.write(macedPublic);
+    return await next.deriveKeys();
+  } finally {
+    phase?.destroy();
+  }
+}
