@@ -159,6 +159,25 @@ export class ReferencePeer {
     return received;
   }
 
+  /**
+   * The text in the other side's first packet, which also tells which y_SC the other side has.
+   *
+   * @param candidates - The y_SC that it may have, where this side sent a y whose exponent it does not know.
+   */
+  async receiveUnderOneOf(candidates: readonly bigint[], lengthBytes: number): Promise<string> {
+    const packet = await this.link.read(packetBytes);
+    for (const ySC of candidates) {
+      this.assumeSharedValue(ySC);
+      try {
+        this.#open(packet);
+      } catch {
+        continue;
+      }
+      return Buffer.from(await this.receive(lengthBytes)).toString();
+    }
+    throw new Error("the packet belongs to none of the shared values");
+  }
+
   /** Everything that the other side seals until the end of its stream, and how it ended. */
   async receiveToEnd(): Promise<{ bytes: Uint8Array; end: SocketEnd }> {
     for (;;) {

@@ -162,6 +162,11 @@ export class TestSocket {
     return within(written, "a write to be taken");
   }
 
+  /** Writes again and again until the other side's reset or close is known here, after its stream has ended. */
+  async untilWritesFail(): Promise<void> {
+    await until(async () => ((await this.write(Uint8Array.of(0))) ? undefined : true), "a write to fail");
+  }
+
   /** Writes so that each piece is a write of its own. @returns Whether the system took it all. */
   async writeInPieces(bytes: Uint8Array, pieceBytes: number): Promise<boolean> {
     for (let at = 0; at < bytes.length; at += pieceBytes) {

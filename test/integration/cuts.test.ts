@@ -1,0 +1,93 @@
+// Streams that are cut, at every byte where they can be: a cut is never taken for an end.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../support/cleanup.js";
+import { allEnds, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { handshakeBytes, nonceBytes, packetBytes } from "../support/reference-protocol.js";
+import { patience, stopAndGetLines } from "../support/tunnel.js";
+
+// Without forward secrecy, so that a thousand handshakes take no time.
+const cheap = ["-f", ...patience];
+
+/** Every place inside a packet for TCP; some of them for UNIX sockets. */
+function cutsOf(wholeBytes: number, kind: "tcp" | "unix"): readonly number[] {
+  const everywhere = Array.from({ length: wholeBytes - 1 }, (_, index) => index + 1);
+  if (kind === "tcp") return everywhere;
+  return everywhere.filter((cut) => cut <= 2 || cut >= wholeBytes - 2 || cut % 100 === 0);
+}
+
+for (const { name, kind, start } of allEnds) {
+  test(`${name} resets both sides wherever a stream is cut inside a packet`, limits, async (t) => {
+    const end = await start(t, cheap);
+    const cuts = cutsOf(packetBytes, kind);
+    for (const cut of cuts) {
+      const { peer, plain } = await end.establish({ x: 0n });
+      const whole = peer.seal(Buffer.from("whole"));
+      await peer.write(Buffer.concat([whole, peer.seal(Buffer.from("cut")).subarray(0, cut)]));
+      peer.link.finish();
+      assert.equal(await plain.endWhileOpen(), "reset", `after ${cut} bytes`);
+      assert.ok(plain.waitingBytes === 0 || plain.waitingBytes === "whole".length);
+      if (kind === "tcp") assert.equal(await peer.link.end(), "reset");
+      await peer.link.closed();
+    }
+    const lines = await stopAndGetLines(end.spiped);
+    assert.equal(lines.length, cuts.length);
+    for (const line of lines) assert.match(line, /packet|trunc|cut/i);
+  });
+}
+
+for (const kind of ["tcp", "unix"] as const) {
+  test(
+    `spiped -d on ${kind} closes a connection that is cut at any byte of the handshake, and dials nobody`,
+    limits,
+    async (t) => {
+      const end = await startServerEnd(t, { kind, flags: cheap });
+      const cuts = [0, ...cutsOf(handshakeBytes, kind)];
+      for (const cut of cuts) {
+        const peer = await end.client({ x: 0n });
+        if (cut <= nonceBytes) {
+          await peer.write(new Uint8Array(cut));
+        } else {
+          await peer.sendNonce();
+          await peer.readNonce();
+          await peer.write(peer.macedPublicValue().subarray(0, cut - nonceBytes));
+        }
+        peer.link.finish();
+        await peer.link.closed();
+        assert.ok(peer.link.waitingBytes <= nonceBytes);
+      }
+      assert.equal(end.target.acceptedCount, 0);
+      const lines = await stopAndGetLines(end.spiped);
+      assert.equal(lines.length, cuts.length);
+      for (const line of lines) assert.match(line, /handshake/i);
+    },
+  );
+
+  test(
+    `spiped -e on ${kind} resets the application when the server's handshake is cut at any byte`,
+    limits,
+    async (t) => {
+      const end = await startClientEnd(t, { kind, flags: cheap });
+      const cuts = [0, ...cutsOf(handshakeBytes, kind)];
+      for (const cut of cuts) {
+        const { app, peer } = await end.server({ x: 0n });
+        if (cut <= nonceBytes) {
+          await peer.write(new Uint8Array(cut));
+        } else {
+          await peer.sendNonce();
+          await peer.readNonce();
+          await peer.readPublicValue();
+          await peer.write(peer.macedPublicValue().subarray(0, cut - nonceBytes));
+        }
+        peer.link.finish();
+        assert.equal(await app.endWhileOpen(), "reset", `after ${cut} bytes`);
+        assert.equal(app.waitingBytes, 0);
+        await peer.link.closed();
+      }
+      const lines = await stopAndGetLines(end.spiped);
+      assert.equal(lines.length, cuts.length);
+      for (const line of lines) assert.match(line, /handshake/i);
+    },
+  );
+}
