@@ -1,0 +1,71 @@
+//! A metrics load: lines of 80 bytes, each written on its own, at full speed or at a steady rate. Each line carries
+//! its number and the time when it was due, so that the receiver knows its age.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::turns::percentiles;
+
+const LINE: usize = 80;
+
+/// Writes `count` lines, `rate` a second; 0: as fast as it goes.
+pub fn run(near: &str, far: &str, count: &str, rate: &str) -> Outcome {
+    let (count, rate): (u64, f64) = (count.parse()?, rate.parse()?);
+    let listener = TcpListener::bind(far)?;
+    let mut near = TcpStream::connect(near)?;
+    near.set_nodelay(true)?;
+    let (far, _) = listener.accept()?;
+    let clock = Instant::now();
+    let receiver = thread::spawn(move || receive(far, count, clock));
+    for number in 0..count {
+        let due = if rate > 0.0 {
+            wait_until(clock, number as f64 / rate)
+        } else {
+            clock.elapsed()
+        };
+        let head = format!("bench.host.metric {number} {} ", due.as_nanos());
+        let line = format!("{head:.<width$}\n", width = LINE - 1);
+        near.write_all(line.as_bytes())?;
+    }
+    near.shutdown(Shutdown::Write)?;
+    let mut ages = receiver.join().map_err(|_| "the receiver died")??;
+    let seconds = clock.elapsed().as_secs_f64();
+    Ok(format!(
+        "{{\"linesPerSecond\":{},\"seconds\":{seconds},{}}}",
+        count as f64 / seconds,
+        percentiles(&mut ages)
+    ))
+}
+
+fn wait_until(clock: Instant, seconds: f64) -> Duration {
+    let due = Duration::from_secs_f64(seconds);
+    if let Some(left) = due.checked_sub(clock.elapsed()) {
+        thread::sleep(left);
+    }
+    clock.elapsed()
+}
+
+fn receive(far: TcpStream, count: u64, clock: Instant) -> Result<Vec<f64>, String> {
+    let mut ages = Vec::new();
+    let mut lines = BufReader::with_capacity(262_144, far);
+    let mut line = String::new();
+    for expected in 0..count {
+        line.clear();
+        lines
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
+        let mut words = line.split(' ').skip(1);
+        let number: Option<u64> = words.next().and_then(|word| word.parse().ok());
+        let due: Option<u64> = words.next().and_then(|word| word.parse().ok());
+        match (number, due) {
+            (Some(number), Some(due)) if number == expected && line.len() == LINE => {
+                ages.push((clock.elapsed().as_nanos() as f64 - due as f64) / 1e3);
+            }
+            _ => return Err(format!("line {expected} is wrong: {line:?}")),
+        }
+    }
+    Ok(ages)
+}

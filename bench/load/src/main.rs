@@ -1,0 +1,45 @@
+//! Load for the benchmark: both the application that connects to a tunnel's near end and the service behind its far
+//! end. Prints one JSON object with what was measured.
+//!
+//!     spiped-bench-load bulk       NEAR FAR BYTES CONNECTIONS forward|reverse|both
+//!     spiped-bench-load handshakes NEAR FAR COUNT PARALLEL
+//!     spiped-bench-load pingpong   NEAR FAR SIZE COUNT
+//!     spiped-bench-load lines      NEAR FAR COUNT LINES_A_SECOND      (0: as fast as it goes)
+//!     spiped-bench-load idle       NEAR FAR COUNT                     (until standard input ends)
+//!
+//! NEAR is where to connect, FAR is where to listen, both `127.0.0.1:port`. Every byte that arrives is compared with
+//! what was sent; a wrong one ends the program with status 1.
+
+mod bulk;
+mod idle;
+mod lines;
+mod pattern;
+mod turns;
+
+use std::env;
+use std::error::Error;
+
+/// Anything that goes wrong ends the measurement.
+pub type Outcome = Result<String, Box<dyn Error + Send + Sync>>;
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["bulk", near, far, bytes, connections, direction] => {
+            bulk::run(near, far, bytes, connections, direction)
+        }
+        ["handshakes", near, far, count, parallel] => turns::handshakes(near, far, count, parallel),
+        ["pingpong", near, far, size, count] => turns::pingpong(near, far, size, count),
+        ["lines", near, far, count, rate] => lines::run(near, far, count, rate),
+        ["idle", near, far, count] => idle::run(near, far, count),
+        _ => Err("bad words; see the head of main.rs".into()),
+    };
+    match outcome {
+        Ok(json) => println!("{json}"),
+        Err(error) => {
+            eprintln!("spiped-bench-load: {error}");
+            std::process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What is sent: a block of pseudo-random bytes over and over, so that comparing costs little more than reading.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+/// Bytes of the block; a prime, so that no power of two lines up with it.
+const BLOCK: usize = 8_388_593;
+/// Bytes of one write and one read.
+const PIECE: usize = 262_144;
+
+/// The block that is sent, and its continuation, so that any piece can be taken whole.
+pub struct Pattern(Vec<u8>);
+
+impl Pattern {
+    /// Makes the block; always the same.
+    pub fn new() -> Self {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut bytes: Vec<u8> = (0..BLOCK)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 32) as u8
+            })
+            .collect();
+        bytes.extend_from_within(..PIECE);
+        Self(bytes)
+    }
+
+    fn piece(&self, at: u64, length: usize) -> &[u8] {
+        let start = (at % BLOCK as u64) as usize;
+        &self.0[start..start + length]
+    }
+
+    /// Sends `total` bytes.
+    pub fn send(&self, to: &mut impl Write, total: u64) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < total {
+            let length = PIECE.min((total - sent) as usize);
+            to.write_all(self.piece(sent, length))?;
+            sent += length as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads to the end and compares; an error unless exactly `total` right bytes came.
+    pub fn receive(&self, from: &mut impl Read, total: u64) -> io::Result<()> {
+        let mut buffer = vec![0; PIECE];
+        let mut received = 0_u64;
+        loop {
+            let length = from.read(&mut buffer)?;
+            if length == 0 {
+                break;
+            }
+            if buffer[..length] != *self.piece(received, length) {
+                return Err(io::Error::new(
+                    ErrorKind::InvalidData,
+                    format!("wrong bytes after {received}"),
+                ));
+            }
+            received += length as u64;
+        }
+        if received == total {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                format!("{received} of {total} bytes came"),
+            ))
+        }
+    }
+}
