@@ -28,6 +28,7 @@ export class SocketChannel implements Channel {
   readonly reader: ByteReader;
   readonly peer: string;
   readonly #socket: Socket;
+  readonly #isTcp: boolean;
   #over = false;
   #failure: SpipedError | undefined;
   #listener: ((error: SpipedError) => void) | undefined;
@@ -36,6 +37,8 @@ export class SocketChannel implements Channel {
     this.#socket = socket;
     this.reader = reader;
     this.peer = peer;
+    // Asked now, because a socket that has lost its peer no longer knows.
+    this.#isTcp = socket.remoteFamily !== undefined;
     socket.on("error", (cause) => this.#failed(cause));
   }
 
@@ -59,8 +62,12 @@ export class SocketChannel implements Channel {
 
   reset(): void {
     this.#over = true;
-    if (this.#socket.remoteFamily === undefined) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    const socket = this.#socket;
+    if (!this.#isTcp) socket.destroy();
+    // A shutdown that is under way refuses the reset, and the descriptor would stay open for ever.
+    else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
+      socket.once("finish", () => socket.resetAndDestroy());
+    } else socket.resetAndDestroy();
   }
 
   #failed(cause: Error): void {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
 import { allEnds, type Established, isAlive } from "../support/one-end.js";
 import { packetBytes, packetDataBytes } from "../support/reference-protocol.js";
-import { stopAndGetLines } from "../support/tunnel.js";
+import { connectionLines, stopAndGetLines } from "../support/tunnel.js";
 
 const data = Buffer.from("never to be seen");
 
@@ -67,7 +67,7 @@ for (const { name, kind, start } of allEnds) {
     bystander.plain.close();
     bystander.peer.link.close();
     await end.spiped.command.kill();
-    const lines = end.spiped.command.lines.filter((line) => /packet/i.test(line));
+    const lines = connectionLines(end.spiped.command).filter((line) => /packet/i.test(line));
     assert.equal(lines.length, faults.length);
   });
 

@@ -7,7 +7,7 @@ import { limits } from "../support/cleanup.js";
 import { isAlive, type ServerEnd, startServerEnd } from "../support/one-end.js";
 import { type PublicValueFault, ReferencePeer } from "../support/reference-peer.js";
 import { handshakeBytes, macedPublicValueBytes, nonceBytes, p } from "../support/reference-protocol.js";
-import { patience, stopAndGetLines } from "../support/tunnel.js";
+import { connectionLines, patience, stopAndGetLines } from "../support/tunnel.js";
 
 /** Does something to the server that no friend does. @returns The stranger's end of the connection. */
 type Stranger = (end: ServerEnd) => Promise<ReferencePeer>;
@@ -112,7 +112,7 @@ for (const kind of ["tcp", "unix"] as const) {
       friend.plain.finish();
       assert.ok(await isAlive(await end.establish()));
       assert.equal(end.target.acceptedCount, 2);
-      assert.equal(end.spiped.command.lines.filter((line) => /handshake/i.test(line)).length, lines);
+      assert.equal(connectionLines(end.spiped.command).length, lines);
     },
   );
 

@@ -83,6 +83,16 @@ export class Listener {
 
   /** Stops listening, so that the address refuses connections; those that exist go on. */
   close(): void {
+    // The callback would wait for the connections too; the listening socket itself is gone at once.
     this.#server.close();
+  }
+
+  /** Listens on the same address once more. */
+  async listenAgain(): Promise<void> {
+    const listening = new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(socketOptionsOf(this.address), resolve);
+    });
+    await within(listening, "to listen again");
   }
 }

@@ -60,9 +60,8 @@ export async function startSpiped(t: TestContext, options: SpipedOptions): Promi
   }
 }
 
-/** The lines of a stopped spiped of ours about its connections: all but the start's and the end's. */
-export async function stopAndGetLines(spiped: Spiped): Promise<readonly string[]> {
-  const { command } = spiped;
+/** Ends a spiped of ours that has no open connections. @returns Its lines about single connections. */
+export async function stopAndGetLines({ command }: Spiped): Promise<readonly string[]> {
   const before = command.lines.length;
   command.signal("SIGTERM");
   const { status, signal } = await command.exit();
@@ -71,11 +70,9 @@ export async function stopAndGetLines(spiped: Spiped): Promise<readonly string[]
   return connectionLines(command);
 }
 
-const startOrStop = /listening|stop|drain|ended|bye|exit/i;
-
 /** The lines about single connections so far. */
 export function connectionLines(command: Command): readonly string[] {
-  return command.lines.slice(1).filter((line) => !startOrStop.test(line));
+  return command.lines.filter((line) => /^spiped: connection from /.test(line));
 }
 
 export interface TunnelOptions {

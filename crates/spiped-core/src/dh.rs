@@ -27,6 +27,13 @@ type Residue = ConstMontyForm<Group14, { U2048::LIMBS }>;
 /// The group's generator.
 const G: Residue = Residue::new(&U2048::from_u8(2));
 
+/// y and `y_SC` without forward secrecy, as it goes on the wire.
+const ONE: [u8; PUBLIC_BYTES] = {
+    let mut bytes = [0; PUBLIC_BYTES];
+    bytes[PUBLIC_BYTES - 1] = 1;
+    bytes
+};
+
 /// Random bytes in an exponent.
 const EXPONENT_BYTES: usize = 32;
 
@@ -53,7 +60,8 @@ impl KeyPair {
     /// # Errors
     /// [`Error::Random`] when the system gives no random bytes.
     pub fn generate() -> Result<Self, Error> {
-        let bits = SecretBytes::<EXPONENT_BYTES>::written_by(|bytes| fill_random(bytes))?;
+        let mut bits = SecretBytes::zeroed();
+        fill_random(bits.expose_mut())?;
         Ok(Self::ephemeral(Exponent::from_random_bits(bits.expose())))
     }
 
@@ -73,15 +81,16 @@ impl KeyPair {
     }
 
     fn ephemeral(x: Exponent) -> Self {
-        let y = encode(&power(&G, &x));
+        let mut y = [0; PUBLIC_BYTES];
+        encode(&power(&G, &x), &mut y);
         Self(Kind::Ephemeral { x, y })
     }
 
     /// y as it goes on the wire.
-    pub(crate) fn public(&self) -> [u8; PUBLIC_BYTES] {
+    pub(crate) fn public(&self) -> &[u8; PUBLIC_BYTES] {
         match &self.0 {
-            Kind::WithoutForwardSecrecy => encode(&Residue::ONE),
-            Kind::Ephemeral { y, .. } => *y,
+            Kind::WithoutForwardSecrecy => &ONE,
+            Kind::Ephemeral { y, .. } => y,
         }
     }
 
@@ -92,16 +101,17 @@ impl KeyPair {
 
     /// `y_SC` = (the peer's y)^x. Costs an exponentiation, but none without forward secrecy, where it is 1
     /// whatever the peer sent.
-    pub(crate) fn shared_value(&self, peer: &PeerPublic) -> Zeroizing<[u8; PUBLIC_BYTES]> {
-        Zeroizing::new(match &self.0 {
-            Kind::WithoutForwardSecrecy => encode(&Residue::ONE),
+    pub(crate) fn shared_value(&self, peer: &PeerPublic) -> SecretBytes<PUBLIC_BYTES> {
+        match &self.0 {
+            Kind::WithoutForwardSecrecy => SecretBytes::copy_of(&ONE),
             Kind::Ephemeral { x, .. } => {
+                let mut encoded = SecretBytes::zeroed();
                 let mut y_sc = power(&Residue::new(&peer.0), x);
-                let bytes = encode(&y_sc);
+                encode(&y_sc, encoded.expose_mut());
                 y_sc.zeroize();
-                bytes
+                encoded
             }
-        })
+        }
     }
 }
 
@@ -118,8 +128,7 @@ impl fmt::Debug for KeyPair {
 pub(crate) struct PeerPublic(U2048);
 
 impl PeerPublic {
-    /// Reads y off the wire. All of p's neighbours are public, so the comparisons need not be in constant
-    /// time.
+    /// Reads y off the wire.
     pub(crate) fn parse(y: &[u8; PUBLIC_BYTES]) -> Result<Self, Error> {
         let y = U2048::from_be_slice(y);
         if y < P { Ok(Self(y)) } else { Err(Error::DhOutOfRange) }
@@ -160,6 +169,11 @@ fn power(base: &Residue, x: &Exponent) -> Residue {
     base.pow_bounded_exp(&x.0, EXPONENT_BITS)
 }
 
-fn encode(value: &Residue) -> [u8; PUBLIC_BYTES] {
-    value.retrieve().to_be_bytes().into()
+/// Writes `value`, big-endian, and wipes what it used for that.
+fn encode(value: &Residue, out: &mut [u8; PUBLIC_BYTES]) {
+    let mut integer = value.retrieve();
+    let mut bytes = integer.to_be_bytes();
+    out.copy_from_slice(bytes.as_ref());
+    integer.zeroize();
+    bytes.zeroize();
 }

@@ -38,7 +38,7 @@ impl ForwardSecrecy {
 fn mac_public(key: &hmac::Key, key_pair: &KeyPair) -> [u8; MACED_PUBLIC_BYTES] {
     let mut maced = [0; MACED_PUBLIC_BYTES];
     let (y, h) = maced.split_at_mut(PUBLIC_BYTES);
-    y.copy_from_slice(&key_pair.public());
+    y.copy_from_slice(key_pair.public());
     h.copy_from_slice(hmac::sign(key, y).as_ref());
     maced
 }

@@ -1,7 +1,8 @@
 //! Secrets at rest: the shared key K and the bytes that every derived key is kept in.
 //!
 //! Secret bytes live on the heap, so that a move copies a pointer and leaves nothing behind, and are
-//! wiped when they are dropped. What ring and crypto-bigint copy for themselves is out of our reach.
+//! wiped when they are dropped. The copies that ring and crypto-bigint make for themselves, in registers,
+//! on the stack and in ring's key types, are out of our reach.
 
 use std::{fmt, sync::Arc};
 
@@ -14,20 +15,23 @@ use crate::KEY_BYTES;
 pub(crate) struct SecretBytes<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> SecretBytes<N> {
-    /// Secret bytes that are written where they will stay.
-    pub(crate) fn written_by<E>(write: impl FnOnce(&mut [u8; N]) -> Result<(), E>) -> Result<Self, E> {
-        let mut secret = Self(Box::new([0; N]));
-        write(&mut secret.0)?;
-        Ok(secret)
+    /// Zeros, to be written over where they will stay.
+    pub(crate) fn zeroed() -> Self {
+        Self(Box::new([0; N]))
     }
 
-    /// A copy of `bytes`.
     pub(crate) fn copy_of(bytes: &[u8; N]) -> Self {
-        Self(Box::new(*bytes))
+        let mut secret = Self::zeroed();
+        secret.0.copy_from_slice(bytes);
+        secret
     }
 
     pub(crate) fn expose(&self) -> &[u8; N] {
         &self.0
+    }
+
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
     }
 }
 
@@ -61,9 +65,8 @@ impl KeyHasher {
     /// K, the SHA-256 of all pieces.
     #[must_use]
     pub fn finish(self) -> SharedKey {
-        let hash = self.0.finish();
-        let mut key = SecretBytes(Box::new([0; KEY_BYTES]));
-        key.0.copy_from_slice(hash.as_ref());
+        let mut key = SecretBytes::zeroed();
+        key.expose_mut().copy_from_slice(self.0.finish().as_ref());
         SharedKey(Arc::new(key))
     }
 }

@@ -108,7 +108,7 @@ impl Verified {
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
         let y_sc = self.key_pair.shared_value(&self.peer);
-        let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, &y_sc);
+        let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, y_sc.expose());
         SessionKeys {
             seal: forward,
             open: reverse,
