@@ -1,0 +1,134 @@
+// How a connection's end shows on the two sides of either end: a FIN where all went well, and never otherwise.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../support/cleanup.js";
+import { allEnds, type Established, isAlive } from "../support/one-end.js";
+import { digestOf, digestOfRandomData, RandomData } from "../support/random-data.js";
+import { connectionLines, stopAndGetLines } from "../support/tunnel.js";
+
+const nothing = { bytes: new Uint8Array(0), end: "fin" } as const;
+const muchBytes = 5_000_000;
+
+/** Sends a lot and ends at once behind it. */
+async function peerSendsMuchAndEnds({ peer }: Established): Promise<void> {
+  for (const piece of new RandomData("much").pieces(muchBytes)) await peer.send(piece);
+  peer.link.finish();
+}
+
+async function plainSendsMuchAndEnds({ plain }: Established): Promise<void> {
+  await plain.writeRandomData("much", muchBytes);
+  plain.finish();
+}
+
+for (const { name, kind, start } of allEnds) {
+  test(`${name} passes each direction's end on after all data, in whatever order they end`, limits, async (t) => {
+    const end = await start(t);
+
+    await t.test("the cleartext side first", async () => {
+      const ends = await end.establish();
+      const [, received] = await Promise.all([plainSendsMuchAndEnds(ends), ends.peer.receiveToEnd()]);
+      assert.equal(digestOf(received.bytes), digestOfRandomData("much", muchBytes));
+      assert.equal(received.end, "fin");
+      const [, back] = await Promise.all([peerSendsMuchAndEnds(ends), ends.plain.digestToEnd()]);
+      assert.deepEqual(back, { digest: digestOfRandomData("much", muchBytes), lengthBytes: muchBytes, end: "fin" });
+      await ends.peer.link.closed();
+    });
+
+    await t.test("the encrypted side first", async () => {
+      const ends = await end.establish();
+      const [, received] = await Promise.all([peerSendsMuchAndEnds(ends), ends.plain.digestToEnd()]);
+      assert.deepEqual(received, { digest: digestOfRandomData("much", muchBytes), lengthBytes: muchBytes, end: "fin" });
+      const [, back] = await Promise.all([plainSendsMuchAndEnds(ends), ends.peer.receiveToEnd()]);
+      assert.equal(digestOf(back.bytes), digestOfRandomData("much", muchBytes));
+      assert.equal(back.end, "fin");
+      await ends.plain.closed();
+    });
+
+    await t.test("both at once, without a byte", async () => {
+      const { peer, plain } = await end.establish();
+      peer.link.finish();
+      plain.finish();
+      assert.deepEqual(await plain.readToEnd(), nothing);
+      assert.deepEqual(await peer.receiveToEnd(), nothing);
+    });
+
+    assert.deepEqual(await stopAndGetLines(end.spiped), []);
+  });
+
+  test(`${name} resets the encrypted side when the cleartext side is reset`, limits, async (t) => {
+    const end = await start(t);
+    const ends = await end.establish();
+    assert.ok(await isAlive(ends));
+    ends.plain.reset();
+    if (kind === "unix") {
+      // The close of a UNIX socket shows as an end first, and as a close only to a writer.
+      assert.deepEqual(await ends.peer.receiveToEnd(), nothing);
+      await ends.peer.send(Buffer.from("is anybody there?"));
+      await ends.peer.link.untilWritesFail();
+    } else {
+      assert.equal((await ends.peer.receiveToEnd()).end, "reset");
+    }
+    await end.spiped.command.line(/reset|target|source/i);
+    assert.ok(await isAlive(await end.establish()));
+    assert.equal(connectionLines(end.spiped.command).length, 1);
+  });
+
+  test(`${name} resets the cleartext side when the encrypted side is reset`, limits, async (t) => {
+    const end = await start(t);
+    const ends = await end.establish();
+    assert.ok(await isAlive(ends));
+    ends.peer.link.reset();
+    if (kind === "unix") {
+      assert.deepEqual(await ends.plain.readToEnd(), nothing);
+      await ends.plain.untilWritesFail();
+    } else {
+      assert.deepEqual(await ends.plain.readToEnd(), { ...nothing, end: "reset" });
+    }
+    await end.spiped.command.line(/reset|target|source/i);
+    assert.ok(await isAlive(await end.establish()));
+    assert.equal(connectionLines(end.spiped.command).length, 1);
+  });
+
+  test(`${name} resets the other side when a reset comes with data still on the way`, limits, async (t) => {
+    const end = await start(t);
+    const ends = await end.establish();
+    const sending = ends.plain.writeRandomData("much", 20_000_000);
+    await ends.peer.receive(100_000);
+    ends.peer.link.reset();
+    await sending;
+    await ends.plain.untilWritesFail();
+    if (kind === "tcp") assert.equal(await ends.plain.end(), "reset");
+    await end.spiped.command.line(/connection from/);
+    assert.ok(await isAlive(await end.establish()));
+    assert.equal(connectionLines(end.spiped.command).length, 1);
+  });
+
+  test(`${name} resets both sides of its connections on SIGINT`, limits, async (t) => {
+    const end = await start(t);
+    const connections = [await end.establish(), await end.establish()];
+    for (const connection of connections) assert.ok(await isAlive(connection));
+    end.spiped.command.signal("SIGINT");
+    for (const { peer, plain } of connections) {
+      assert.equal(await plain.endWhileOpen(), "reset");
+      assert.equal(await peer.link.endWhileOpen(), "reset");
+    }
+    assert.equal((await end.spiped.command.exit()).signal, null);
+    assert.equal(connectionLines(end.spiped.command).length, connections.length);
+  });
+
+  test(`${name} holds a fast sender back when nobody reads`, limits, async (t) => {
+    const tooMuchBytes = 128 * 1024 * 1024;
+    const end = await start(t);
+    const stuck = await end.establish();
+    stuck.peer.link.socket.pause();
+    const sending = stuck.plain.writeRandomData("stuck", tooMuchBytes);
+    // Meanwhile another connection carries enough for an unbounded buffer to have taken everything.
+    const free = await end.establish();
+    await Promise.all([free.plain.writeRandomData("much", 20 * muchBytes), free.peer.link.read(20 * muchBytes)]);
+    const takenBytes = stuck.plain.socket.bytesWritten - stuck.plain.socket.writableLength;
+    assert.ok(takenBytes < tooMuchBytes / 2, `${takenBytes} bytes were taken`);
+    stuck.plain.reset();
+    await sending;
+  });
+}
