@@ -43,21 +43,21 @@ impl Task for Resolve {
     fn resolve(&mut self, env: Env, addresses: Self::Output) -> napi::Result<Self::JsValue> {
         match addresses {
             Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect()),
-            Err(error) => Err(rejection(env, napi::Error::new(Code::Resolve, error.to_string()))),
+            Err(error) => Err(rejection(env, resolve_error(&error))),
         }
     }
 }
 
 fn look_up(host: &str, service: &str, flags: i32) -> Result<Vec<SocketAddr>, LookupError> {
-    let hints = AddrInfoHints {
-        socktype: SockType::Stream.into(),
-        flags,
-        ..AddrInfoHints::default()
-    };
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
-    Ok(found
-        .map(|info| info.map(|info| info.sockaddr))
-        .collect::<Result<_, _>>()?)
+    Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<Result<_, _>>()?)
+}
+
+/// The resolver's own words.
+fn resolve_error(error: &LookupError) -> napi::Error<Code> {
+    let words = error.to_string();
+    napi::Error::new(Code::Resolve, words.strip_prefix("failed to lookup address information: ").unwrap_or(&words))
 }
 
 impl From<&SocketAddr> for ResolvedAddress {
@@ -96,7 +96,7 @@ mod descriptors {
     use nix::errno::Errno;
     use socket2::{Domain, SockAddr, Socket, Type};
 
-    use super::look_up;
+    use super::{look_up, resolve_error};
     use crate::errors::{Code, Result};
 
     /// A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
@@ -106,7 +106,7 @@ mod descriptors {
     #[napi]
     pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
         let address = look_up(&address, &port.to_string(), libc::AI_NUMERICHOST | libc::AI_NUMERICSERV)
-            .map_err(|error| napi::Error::new(Code::Resolve, error.to_string()))?
+            .map_err(|error| resolve_error(&error))?
             .first()
             .copied()
             .ok_or_else(|| system_error("listen", Errno::EADDRNOTAVAIL.into()))?;
@@ -145,9 +145,7 @@ mod descriptors {
         // with EBADF when the number is not a descriptor.
         #[allow(unsafe_code)]
         let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        let copy = borrowed
-            .try_clone_to_owned()
-            .map_err(|error| system_error("duplicate", error))?;
+        let copy = borrowed.try_clone_to_owned().map_err(|error| system_error("duplicate", error))?;
         Ok(copy.into_raw_fd())
     }
 
