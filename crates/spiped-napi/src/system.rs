@@ -121,6 +121,10 @@ mod descriptors {
     /// A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it.
     #[napi]
     pub fn listen_unix(path: String, backlog: i32) -> Result<i32> {
+        // Linux would take both for sockets without a place in the file system.
+        if path.is_empty() || path.contains('\0') {
+            return Err(system_error("listen", Errno::EINVAL.into()));
+        }
         let listen = || {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             listen_on(socket, &SockAddr::unix(&path)?, backlog)
