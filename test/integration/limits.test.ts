@@ -92,17 +92,23 @@ test("without -n, the hundred-and-first client waits", limits, async (t) => {
   expectBytes(await waiting.read(5), "hello");
 });
 
-test("a target that does not answer is given up when -o is over, and both sides are reset", onLinux, async (t) => {
-  const key = await newKey(t);
-  const target = await deafAddress(t);
-  const spiped = await startSpiped(t, { end: "-d", source: "tcp", target, key, flags: ["-o", "0.7"] });
-  const peer = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
-  await peer.handshake();
-  assert.equal(await peer.link.endWhileOpen(), "reset");
-  const [line, ...others] = await stopAndGetLines(spiped);
-  assert.match(line ?? "", /time|answer/i);
-  assert.equal(others.length, 0);
-});
+for (const end of ["-d", "-e"] as const) {
+  test(
+    `spiped ${end} gives a target that does not answer up when -o is over, and resets its client`,
+    onLinux,
+    async (t) => {
+      const key = await newKey(t);
+      const target = await deafAddress(t);
+      const spiped = await startSpiped(t, { end, source: "tcp", target, key, flags: ["-o", "0.7"] });
+      const client = await TestSocket.connect(t, spiped.source);
+      if (end === "-d") await ReferencePeer.client(client, { keyFile: key.bytes }).handshake();
+      assert.equal(await client.endWhileOpen(), "reset");
+      const [line, ...others] = await stopAndGetLines(spiped);
+      assert.match(line ?? "", /time|answer/i);
+      assert.equal(others.length, 0);
+    },
+  );
+}
 
 test("connections have TCP keep-alive on both sides, and with -j on none", onLinux, async (t) => {
   for (const [flags, expected] of [

@@ -97,21 +97,23 @@ test("spiped closes a stranger's connection on SIGINT and ends", limits, async (
   assert.equal(end.target.acceptedCount, 0);
 });
 
-test("spiped removes its UNIX socket at the end, and replaces one that nobody answers on", limits, async (t) => {
+test("spiped removes its UNIX socket at the end", limits, async (t) => {
+  const { command, source } = (await startServerEnd(t, { kind: "unix" })).spiped;
+  await access(textOf(source));
+  command.signal("SIGTERM");
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  await assert.rejects(access(textOf(source)));
+});
+
+test("spiped replaces a UNIX socket that nobody answers on", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
-  target.echo();
-  const options = { end: "-e", source: "unix", target: target.address, key } as const;
-  const removed = await startSpiped(t, options);
-  removed.command.signal("SIGTERM");
-  await removed.command.exit();
-  await assert.rejects(access(textOf(removed.source)));
-
-  const killed = await startSpiped(t, options);
+  const killed = await startSpiped(t, { end: "-e", source: "unix", target: target.address, key });
   await killed.command.kill();
   await access(textOf(killed.source));
   const words = ["-F", "-e", "-s", textOf(killed.source), "-t", textOf(target.address), "-k", key.path];
   const successor = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
   await successor.line(/listening/i);
   await TestSocket.connect(t, killed.source);
+  assert.equal((await target.next()).waitingBytes, 0);
 });
