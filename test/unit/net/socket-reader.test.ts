@@ -6,7 +6,7 @@ import { connect, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
 import { socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits } from "../../support/cleanup.js";
+import { afterwards, limits, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import type { TestSocket } from "../../support/test-socket.js";
@@ -191,6 +191,25 @@ test("a reset is not the end of a flow", limits, async (t) => {
   peer.reset();
   await closed;
   assert.equal(sink.ends, 0);
+});
+
+test("a reset right behind data is not the end of a flow", limits, async (t) => {
+  const { reader, socket, peer } = await connected(t, "tcp", 0);
+  const sink = new KeepingSink();
+  sink.goesOn = false;
+  reader.flowInto(sink);
+  await peer.write("before");
+  await sink.untilBytes(6);
+  await peer.write("behind");
+  peer.reset();
+  await peer.closed();
+  await turns();
+  const over = new Promise((resolve) => socket.once("close", resolve).once("end", resolve));
+  sink.goesOn = true;
+  reader.resume();
+  await within(over, "the end of the socket, whatever kind it is");
+  await turns();
+  assert.equal(sink.ends, 0, "whoever waits for everything would take this for everything");
 });
 
 test("a reset within the exact reads is no orderly end", limits, async (t) => {

@@ -1,0 +1,177 @@
+// One side of a connection: failures are told once, and each way to end it shows to the other side as it should.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import type { SpipedError } from "#dist/errors.js";
+import { SocketChannel } from "#dist/net/channel.js";
+import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
+import { socketOptionsOf } from "../../support/addresses.js";
+import { afterwards, limits, within } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import type { TestSocket } from "../../support/test-socket.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+async function channelTo(
+  t: TestContext,
+  kind: "tcp" | "unix",
+): Promise<{ readonly channel: SocketChannel; readonly socket: Socket; readonly peer: TestSocket }> {
+  const listener = await Listener.listen(t, kind);
+  const reader = new SocketReader(createReadBuffer(), 0);
+  const options = { ...socketOptionsOf(listener.address), allowHalfOpen: true, onread: reader.onread };
+  const socket = connect(options).pause();
+  afterwards(t, () => socket.destroy());
+  await once(socket, "connect");
+  reader.attach(socket);
+  return { channel: new SocketChannel(socket, reader, "the peer's name"), socket, peer: await listener.next() };
+}
+
+/** Counts what a channel reports. */
+function failuresOf(channel: SocketChannel): SpipedError[] {
+  const failures: SpipedError[] = [];
+  channel.onFailure((error) => failures.push(error));
+  return failures;
+}
+
+for (const kind of ["tcp", "unix"] as const) {
+  test(`${kind}: a channel that is closed ends for the other side`, limits, async (t) => {
+    const { channel, peer } = await channelTo(t, kind);
+    const failures = failuresOf(channel);
+    channel.close();
+    assert.equal(await peer.end(), "fin");
+    await turns();
+    assert.deepEqual(failures, []);
+  });
+
+  test(`${kind}: a channel that is reset cannot be taken for an orderly end`, limits, async (t) => {
+    const { channel, peer } = await channelTo(t, kind);
+    const failures = failuresOf(channel);
+    channel.writable.write("cut after this");
+    channel.reset();
+    assert.equal(await peer.endWhileOpen(), "reset");
+    assert.deepEqual(failures, []);
+  });
+
+  test(`${kind}: a channel that has half-closed can still be reset`, limits, async (t) => {
+    const { channel, socket, peer } = await channelTo(t, kind);
+    channel.writable.end("everything");
+    assert.equal(await peer.end(), "fin");
+    channel.reset();
+    await within(new Promise((resolve) => (socket.closed ? resolve(0) : socket.once("close", resolve))), "a close");
+    await peer.untilWritesFail();
+  });
+
+  test(`${kind}: a channel that is reset in the middle of its half-close is gone`, limits, async (t) => {
+    const { channel, socket, peer } = await channelTo(t, kind);
+    channel.writable.end("everything");
+    channel.reset();
+    await within(new Promise((resolve) => (socket.closed ? resolve(0) : socket.once("close", resolve))), "a close");
+    await peer.untilWritesFail();
+  });
+
+  test(`${kind}: a write to a peer that is gone is told once, in words`, limits, async (t) => {
+    const { channel, socket, peer } = await channelTo(t, kind);
+    const failures = failuresOf(channel);
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    peer.close();
+    await peer.closed();
+    const write = (error?: Error | null): void => {
+      if (error === undefined || error === null) socket.write("more", write);
+    };
+    write();
+    await within(closed, "a close");
+    assert.equal(failures.length, 1);
+    assert.equal(failures[0]?.code, "SPIPED_RESET");
+    assert.match(failures[0]?.message ?? "", /^(it no longer reads|connection reset)$/);
+  });
+
+  test(`${kind}: an orderly end of the other side is no failure`, limits, async (t) => {
+    const { channel, peer } = await channelTo(t, kind);
+    const failures = failuresOf(channel);
+    const sink = new KeepingSink();
+    channel.reader.flowInto(sink);
+    peer.finish();
+    await sink.untilEnd();
+    await turns();
+    assert.deepEqual(failures, []);
+  });
+}
+
+test("a reset by the other side is told once, in words", limits, async (t) => {
+  const { channel, socket, peer } = await channelTo(t, "tcp");
+  const failures = failuresOf(channel);
+  channel.reader.flowInto(new KeepingSink());
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  peer.reset();
+  await within(closed, "a close");
+  assert.deepEqual(
+    failures.map(({ code, message }) => [code, message]),
+    [["SPIPED_RESET", "connection reset"]],
+  );
+});
+
+test("a failure before anybody listens is told to the first listener, and not at once", limits, async (t) => {
+  const { channel, socket } = await channelTo(t, "tcp");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.destroy(new Error("too early"));
+  await within(closed, "a close");
+  const failures = failuresOf(channel);
+  assert.deepEqual(failures, []);
+  await Promise.resolve();
+  assert.deepEqual(
+    failures.map(({ code, message }) => [code, message]),
+    [["SPIPED_RESET", "too early"]],
+  );
+});
+
+for (const end of ["close", "reset"] as const) {
+  test(`a failure that is not told yet is not told after ${end}`, limits, async (t) => {
+    const { channel, socket } = await channelTo(t, "tcp");
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.destroy(new Error("too early"));
+    await within(closed, "a close");
+    const failures = failuresOf(channel);
+    channel[end]();
+    await turns();
+    assert.deepEqual(failures, []);
+  });
+
+  test(`nothing that happens after ${end} is told`, limits, async (t) => {
+    const { channel, socket, peer } = await channelTo(t, "tcp");
+    const failures = failuresOf(channel);
+    channel.reader.flowInto(new KeepingSink());
+    channel[end]();
+    socket.emit("error", new Error("too late"));
+    peer.reset();
+    await peer.closed();
+    await turns();
+    assert.deepEqual(failures, []);
+  });
+
+  test(`${end} can be called again, also after a failure`, limits, async (t) => {
+    const { channel, socket } = await channelTo(t, "tcp");
+    const failures = failuresOf(channel);
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.destroy(new Error("broken"));
+    await within(closed, "a close");
+    for (let times = 0; times < 2; times += 1) {
+      channel.close();
+      channel.reset();
+    }
+    await turns();
+    assert.equal(failures.length, 1);
+  });
+}
+
+test("a channel reset while bytes wait to be written drops them", limits, async (t) => {
+  const { channel, socket, peer } = await channelTo(t, "tcp");
+  // A peer that does not read takes some megabytes at most, so most of these bytes wait in this process.
+  peer.socket.pause();
+  while (channel.writable.writableLength < 32 * 1_024 * 1_024) channel.writable.write(new Uint8Array(1_024 * 1_024));
+  channel.writable.end();
+  channel.reset();
+  await within(new Promise((resolve) => (socket.closed ? resolve(0) : socket.once("close", resolve))), "a close");
+  peer.socket.resume();
+  assert.equal(await peer.endWhileOpen(), "reset");
+});

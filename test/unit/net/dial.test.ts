@@ -1,0 +1,332 @@
+// Dialling: several addresses, silence, time limits, cancelling, local addresses. The clock is in the tests' hand.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { SocketAddress, TcpAddress } from "#dist/net/address.js";
+import type { Channel } from "#dist/net/channel.js";
+import { type DialOptions, dial } from "#dist/net/dial.js";
+import { createReadBuffer } from "#dist/net/socket-reader.js";
+import { type Address, type AddressKind, freeAddress, freePort } from "../../support/addresses.js";
+import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { TestSocket } from "../../support/test-socket.js";
+import { deafAddress } from "../support/deaf.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+const name = "far.example:2562";
+const attemptDelayMs = 250;
+const timeoutMs = 5_000;
+
+for (const kind of ["tcp", "tcp6", "unix"] satisfies AddressKind[]) {
+  test(`${kind}: an address that answers gives a channel both ways, named as it was written`, limits, async (t) => {
+    const listener = await Listener.listen(t, kind);
+    const channel = await dialling(t, [socketAddressOf(listener.address)]);
+    const peer = await listener.next();
+    assert.equal(channel.peer, name);
+    channel.writable.write("there");
+    assert.equal(Buffer.from(await peer.read(5)).toString(), "there");
+    const sink = new KeepingSink();
+    channel.reader.flowInto(sink);
+    await peer.write("and back");
+    await sink.untilBytes(8);
+    channel.writable.end();
+    assert.equal(await peer.end(), "fin");
+    await peer.write("more");
+    peer.finish();
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "and backmore");
+  });
+
+  test(`${kind}: what the other side says at once is neither lost nor read too far`, limits, async (t) => {
+    const listener = await Listener.listen(t, kind);
+    listener.onConnection((peer) => {
+      peer.write(Buffer.from(`${"x".repeat(40)}the rest`)).catch(() => undefined);
+      peer.finish();
+    });
+    const channel = await dialling(t, [socketAddressOf(listener.address)], { exactLength: 40 });
+    assert.equal((await channel.reader.readExactly(40)).length, 40);
+    const sink = new KeepingSink();
+    channel.reader.flowInto(sink);
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "the rest");
+  });
+
+  test(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
+    const address = socketAddressOf(await freeAddress(t, kind));
+    const reason = kind === "unix" ? "there is no such socket" : "connection refused";
+    const dialled = dialling(t, [address]);
+    await rejectsSpipedError(dialled, "SPIPED_CONNECT", new RegExp(`^cannot connect to ${name}: .*${reason}$`));
+  });
+}
+
+test("a file that is no socket refuses", limits, async (t) => {
+  const path = join(await temporaryFolder(t), "file");
+  writeFileSync(path, "");
+  await rejectsSpipedError(dialling(t, [{ kind: "unix", path }]), "SPIPED_CONNECT", /connection refused/);
+});
+
+test("an address that refuses is followed by the next at once", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const addresses = [await refusing(t), await refusing(t), socketAddressOf(listener.address)];
+  // The clock stands still, so only a refusal can lead to the next address.
+  mockTimers(t);
+  await dialling(t, addresses);
+  assert.equal(await acceptedBefore(t, listener), 1);
+});
+
+test("all addresses that refused are named in the one error, in their order", limits, async (t) => {
+  const addresses = [await refusing(t), await refusing(t), await refusing(t)];
+  mockTimers(t);
+  const [first, second, third] = addresses.map(({ port }) => `\\[127\\.0\\.0\\.1\\]:${port}: connection refused`);
+  const all = new RegExp(`^cannot connect to ${name}: ${first}; ${second}; ${third}$`);
+  await rejectsSpipedError(dialling(t, addresses), "SPIPED_CONNECT", all);
+});
+
+test("an address that answers leaves those behind it alone", limits, async (t) => {
+  const [first, second] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "tcp")];
+  mockTimers(t);
+  await dialling(t, [socketAddressOf(first.address), socketAddressOf(second.address)]);
+  t.mock.timers.tick(10 * attemptDelayMs);
+  assert.equal(await acceptedBefore(t, second), 0);
+});
+
+test("an address that stays silent is followed by the next after 250 ms, and not before", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const silent = await deafAddress(t);
+  mockTimers(t);
+  const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
+  t.mock.timers.tick(attemptDelayMs - 1);
+  assert.equal(await acceptedBefore(t, listener), 0);
+  t.mock.timers.tick(1);
+  const channel = await dialled;
+  const peer = await listener.next();
+  channel.writable.write("to the one that answers");
+  assert.equal(Buffer.from(await peer.read(6)).toString(), "to the");
+});
+
+test("each silent address has its 250 ms, and a refusal ends them early", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const addresses = [await deafAddress(t), await deafAddress(t), await refusing(t), socketAddressOf(listener.address)];
+  mockTimers(t);
+  const dialled = dialling(t, addresses);
+  t.mock.timers.tick(attemptDelayMs);
+  assert.equal(await acceptedBefore(t, listener), 0);
+  t.mock.timers.tick(attemptDelayMs);
+  await dialled;
+});
+
+test("an address that stays silent is not given up when the next is refused", limits, async (t) => {
+  const silent = await deafAddress(t);
+  const addresses = [silent, await refusing(t)];
+  mockTimers(t);
+  const state = watch(dialling(t, addresses));
+  t.mock.timers.tick(attemptDelayMs);
+  await turns();
+  assert.equal(state.settled, false);
+  t.mock.timers.tick(timeoutMs - attemptDelayMs - 1);
+  await turns();
+  assert.equal(state.settled, false);
+  t.mock.timers.tick(1);
+  await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", /before that: \[127\.0\.0\.1\]:\d+: connection refused/);
+});
+
+test("silence lasts as long as the time limit, and no longer", limits, async (t) => {
+  const silent = await deafAddress(t);
+  mockTimers(t);
+  const state = watch(dialling(t, [silent], { timeoutMs: 1_500 }));
+  t.mock.timers.tick(1_499);
+  await turns();
+  assert.equal(state.settled, false);
+  t.mock.timers.tick(1);
+  await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", new RegExp(`^no answer from ${name} within 1\\.5 s$`));
+});
+
+test("a time limit that runs out leaves no address to be tried later", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const silent = await deafAddress(t);
+  mockTimers(t);
+  const dialled = dialling(t, [silent, socketAddressOf(listener.address)], { timeoutMs: attemptDelayMs - 1 });
+  t.mock.timers.tick(attemptDelayMs - 1);
+  await rejectsSpipedError(dialled, "SPIPED_TIMEOUT", /within 0\.249 s/);
+  t.mock.timers.tick(attemptDelayMs);
+  assert.equal(await acceptedBefore(t, listener), 0);
+});
+
+test("the winner leaves no attempt of the others open", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const silent = await deafAddress(t);
+  mockTimers(t);
+  const before = connecting();
+  const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
+  await turns();
+  assert.equal(connecting(), before + 1);
+  t.mock.timers.tick(attemptDelayMs);
+  await dialled;
+  await turns();
+  assert.equal(connecting(), before);
+});
+
+test("a channel that has been dialled does not know the time limit any more", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  mockTimers(t);
+  const channel = await dialling(t, [socketAddressOf(listener.address)]);
+  t.mock.timers.tick(2 * timeoutMs);
+  channel.writable.write("still there");
+  assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
+});
+
+test("a cancelled attempt ends at once and leaves nothing open", limits, async (t) => {
+  const silent = await deafAddress(t);
+  const before = connecting();
+  const cancel = new AbortController();
+  const dialled = dialling(t, [silent], { signal: cancel.signal });
+  await turns();
+  assert.equal(connecting(), before + 1);
+  cancel.abort();
+  await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled while connecting/);
+  await turns();
+  assert.equal(connecting(), before);
+});
+
+test("an attempt that is cancelled before it begins reaches nobody", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const dialled = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
+  await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
+  assert.equal(await acceptedBefore(t, listener), 0);
+});
+
+test("cancelling after the answer does nothing to the channel", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const cancel = new AbortController();
+  const channel = await dialling(t, [socketAddressOf(listener.address)], { signal: cancel.signal });
+  cancel.abort();
+  channel.writable.write("still there");
+  assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
+});
+
+for (const kind of ["tcp", "tcp6"] as const) {
+  test(`${kind}: a connection comes from the local address and port that it is bound to`, limits, async (t) => {
+    const listener = await Listener.listen(t, kind);
+    const target = tcpAddressOf(listener.address);
+    const local = { ...target, port: await freePort(target.address) };
+    await dialling(t, [target], { bind: [local] });
+    const { socket } = await listener.next();
+    assert.equal(socket.remoteAddress, local.address);
+    assert.equal(socket.remotePort, local.port);
+  });
+}
+
+test("of several local addresses, the first of the target's family is taken", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const port = await freePort("127.0.0.1");
+  const bind: readonly TcpAddress[] = [
+    { kind: "tcp", family: 6, address: "::1", port: 0 },
+    { kind: "tcp", family: 4, address: "127.0.0.1", port },
+    { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
+  ];
+  await dialling(t, [socketAddressOf(listener.address)], { bind });
+  assert.equal((await listener.next()).socket.remotePort, port);
+});
+
+test("a target of a family without a local address is left out, and the next one tried", limits, async (t) => {
+  const v6 = await Listener.listen(t, "tcp6");
+  const v4 = await Listener.listen(t, "tcp");
+  const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "127.0.0.1", port: 0 }];
+  mockTimers(t);
+  await dialling(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
+  await v4.next();
+  const only = dialling(t, [socketAddressOf(v6.address)], { bind });
+  await rejectsSpipedError(only, "SPIPED_CONNECT", /-b gives no IPv6 address/);
+  assert.equal(await acceptedBefore(t, v6), 0);
+});
+
+test("a local address that this machine does not have is the reason that is given", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  // From the block that is kept for documentation, so that no machine has it.
+  const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
+  const dialled = dialling(t, [socketAddressOf(listener.address)], { bind });
+  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is not available/);
+});
+
+test("a local port that is in use is the reason that is given", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const target = tcpAddressOf(listener.address);
+  const dialled = dialling(t, [target], { bind: [target] });
+  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is in use/);
+});
+
+test("a local address means nothing to a UNIX socket", limits, async (t) => {
+  const listener = await Listener.listen(t, "unix");
+  const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
+  await dialling(t, [socketAddressOf(listener.address)], { bind });
+  await listener.next();
+});
+
+async function dialling(
+  t: TestContext,
+  addresses: readonly SocketAddress[],
+  options: Partial<DialOptions> = {},
+): Promise<Channel> {
+  const channel = await dial({
+    addresses,
+    name,
+    bind: undefined,
+    timeoutMs,
+    keepAlive: true,
+    readBuffer: createReadBuffer(),
+    exactLength: 0,
+    signal: new AbortController().signal,
+    ...options,
+  });
+  afterwards(t, () => channel.close());
+  return channel;
+}
+
+function mockTimers(t: TestContext): void {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+}
+
+/**
+ * How many connections had come to a TCP listener when this was called; the test does not get to see them any more. They
+ * are accepted in their order, so when a new one has been accepted, all earlier ones have been.
+ */
+async function acceptedBefore(t: TestContext, listener: Listener): Promise<number> {
+  const marker = await TestSocket.connect(t, listener.address);
+  for (let count = 0; ; count += 1) {
+    const { socket } = await listener.next();
+    if (socket.remotePort === marker.socket.localPort) return count;
+  }
+}
+
+/** An address that refuses: its port is taken by the outgoing end of a connection, so that nobody can listen on it. */
+async function refusing(t: TestContext): Promise<TcpAddress> {
+  const { socket } = await TestSocket.connect(t, (await Listener.listen(t, "tcp")).address);
+  assert.ok(socket.localPort !== undefined);
+  return { kind: "tcp", family: 4, address: "127.0.0.1", port: socket.localPort };
+}
+
+/** How many sockets of this process wait for an answer. */
+function connecting(): number {
+  return process.getActiveResourcesInfo().filter((resource) => /ConnectWrap$/.test(resource)).length;
+}
+
+function watch<Result>(promise: Promise<Result>): { readonly promise: Promise<Result>; settled: boolean } {
+  const state = { promise, settled: false };
+  const settle = () => {
+    state.settled = true;
+  };
+  promise.then(settle, settle);
+  return state;
+}
+
+function socketAddressOf(address: Address): SocketAddress {
+  return address.kind === "unix" ? address : tcpAddressOf(address);
+}
+
+function tcpAddressOf(address: Address): TcpAddress {
+  assert.ok(address.kind === "tcp");
+  return { kind: "tcp", family: address.host === "::1" ? 6 : 4, address: address.host, port: address.port };
+}

@@ -1,0 +1,404 @@
+// Listening: accepting can stop and go on with those who wait; what cannot be listened on is said clearly.
+
+import assert from "node:assert/strict";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import { addon } from "#dist/native/native.js";
+import { takeHandles } from "#dist/net/accept.js";
+import type { SocketAddress } from "#dist/net/address.js";
+import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
+import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
+import type { Address } from "../../support/addresses.js";
+import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
+import { EndedEarly, TestSocket } from "../../support/test-socket.js";
+import { sameBytes } from "../support/bytes.js";
+import { rejectsSpipedError, throwsSpipedError } from "../support/errors.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+type Kind = "tcp" | "tcp6" | "unix";
+const kinds = ["tcp", "tcp6", "unix"] as const;
+
+/** A listening socket whose clients the test takes one by one. */
+class Clients {
+  readonly failures: SpipedError[] = [];
+  readonly listening: ListeningSocket;
+  onAccepted: () => void = () => undefined;
+  #waiting: Accepted[] = [];
+  #count = 0;
+  #wake: Array<() => void> = [];
+
+  constructor(t: TestContext, address: SocketAddress, exactLength: number) {
+    this.listening = ListeningSocket.listen(address, {
+      createReader: () => new SocketReader(createReadBuffer(), exactLength),
+      accepted: (client) => {
+        afterwards(t, () => client.socket.destroy());
+        this.#waiting.push(client);
+        this.#count += 1;
+        this.onAccepted();
+        for (const resolve of this.#wake.splice(0)) resolve();
+      },
+      failed: (error) => this.failures.push(error),
+    });
+    afterwards(t, () => this.listening.close());
+  }
+
+  static async listen(t: TestContext, kind: Kind, exactLength = 0): Promise<Clients> {
+    return new Clients(t, await addressOf(t, kind), exactLength);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Where a client connects. */
+  get address(): Address {
+    const { address } = this.listening;
+    if (address.kind === "unix") return address;
+    assert.ok(address.address === "127.0.0.1" || address.address === "::1");
+    return { kind: "tcp", host: address.address, port: address.port };
+  }
+
+  async next(): Promise<Accepted> {
+    const wait = async (): Promise<Accepted> => {
+      for (;;) {
+        const client = this.#waiting.shift();
+        if (client !== undefined) return client;
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      }
+    };
+    return within(wait(), "a client");
+  }
+}
+
+async function addressOf(t: TestContext, kind: Kind): Promise<SocketAddress> {
+  switch (kind) {
+    case "tcp":
+      return { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 };
+    case "tcp6":
+      return { kind: "tcp", family: 6, address: "::1", port: 0 };
+    case "unix":
+      return { kind: "unix", path: join(await temporaryFolder(t), "s") };
+  }
+}
+
+/** All that a client sends until its end. */
+async function readAll({ reader, socket }: Accepted): Promise<Uint8Array> {
+  assert.ok(reader !== undefined, "this Node lets accepted sockets read into shared memory");
+  socket.on("error", () => undefined);
+  const sink = new KeepingSink();
+  reader.flowInto(sink);
+  await sink.untilEnd();
+  return sink.bytes;
+}
+
+for (const kind of kinds) {
+  test(`${kind}: clients are accepted, in their order, with sockets that carry bytes both ways`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    for (const text of ["one", "two", "three"]) {
+      const peer = await TestSocket.connect(t, clients.address);
+      await peer.write(text);
+      peer.finish();
+      const client = await clients.next();
+      assert.equal(Buffer.from(await readAll(client)).toString(), text);
+      client.socket.end("and back");
+      assert.equal(Buffer.from((await peer.readToEnd()).bytes).toString(), "and back");
+    }
+  });
+
+  test(`${kind}: of a client that has only been accepted, nothing is read`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    const peer = await TestSocket.connect(t, clients.address);
+    await peer.write("early");
+    peer.finish();
+    const client = await clients.next();
+    await turns();
+    assert.equal(client.socket.bytesRead, 0);
+    assert.equal(Buffer.from(await readAll(client)).toString(), "early");
+  });
+
+  test(`${kind}: of a client whose handshake is due, the handshake is read and no more`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind, 320);
+    await clients.listening.accept();
+    const peer = await TestSocket.connect(t, clients.address);
+    await peer.write(new Uint8Array(1_000).fill(7));
+    const { reader, socket } = await clients.next();
+    assert.ok(reader !== undefined);
+    sameBytes(await reader.readExactly(320), new Uint8Array(320).fill(7));
+    await turns();
+    assert.equal(socket.bytesRead, 320);
+  });
+
+  test(`${kind}: clients that come during a pause wait, and are served when it is over`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    clients.listening.pause();
+    const peers: TestSocket[] = [];
+    for (const text of ["one", "two", "three"]) {
+      const peer = await TestSocket.connect(t, clients.address);
+      await peer.write(text);
+      peer.finish();
+      peers.push(peer);
+    }
+    await turns();
+    assert.equal(clients.count, 0);
+    await clients.listening.accept();
+    for (const [index, text] of ["one", "two", "three"].entries()) {
+      const client = await clients.next();
+      assert.equal(Buffer.from(await readAll(client)).toString(), text);
+      client.socket.end(text);
+      assert.equal(Buffer.from((await peers[index]?.readToEnd())?.bytes ?? []).toString(), text);
+    }
+  });
+
+  test(`${kind}: a pause on an accepted client lets no second one in, however many wait`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    clients.listening.pause();
+    for (let index = 0; index < 5; index += 1) await TestSocket.connect(t, clients.address);
+    clients.onAccepted = () => clients.listening.pause();
+    for (let count = 1; count <= 5; count += 1) {
+      await clients.listening.accept();
+      await clients.next();
+      await turns();
+      assert.equal(clients.count, count);
+    }
+    assert.deepEqual(clients.failures, []);
+  });
+
+  test(`${kind}: before the first accept clients wait too`, limits, async (t) => {
+    if (kind !== "unix") {
+      // The port is known once accepting has begun, so here it must be chosen before.
+      const probe = await Clients.listen(t, kind);
+      await probe.listening.accept();
+      const { address } = probe.listening;
+      probe.listening.close();
+      await waitsBeforeAccept(t, new Clients(t, address, 0));
+    } else {
+      await waitsBeforeAccept(t, await Clients.listen(t, kind));
+    }
+  });
+
+  test(`${kind}: accepting twice, pausing twice and closing twice are harmless`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await Promise.all([clients.listening.accept(), clients.listening.accept()]);
+    await clients.listening.accept();
+    await TestSocket.connect(t, clients.address);
+    await clients.next();
+    clients.listening.pause();
+    clients.listening.pause();
+    await clients.listening.accept();
+    await TestSocket.connect(t, clients.address);
+    await clients.next();
+    clients.listening.close();
+    clients.listening.close();
+    clients.listening.pause();
+    await clients.listening.accept();
+    assert.equal(clients.count, 2);
+    assert.deepEqual(clients.failures, []);
+  });
+
+  test(`${kind}: a closed socket refuses new clients, and those it accepted go on`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    const { address } = clients;
+    const peer = await TestSocket.connect(t, address);
+    const client = await clients.next();
+    clients.listening.close();
+    await assert.rejects(TestSocket.connect(t, address), { code: kind === "unix" ? "ENOENT" : "ECONNREFUSED" });
+    await peer.write("still here");
+    peer.finish();
+    assert.equal(Buffer.from(await readAll(client)).toString(), "still here");
+  });
+
+  test(`${kind}: closing ends clients that still wait`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    clients.listening.pause();
+    const peer = await TestSocket.connect(t, clients.address);
+    clients.listening.close();
+    await assert.rejects(peer.read(1), EndedEarly);
+    assert.equal(clients.count, 0);
+  });
+
+  test(`${kind}: an address that is in use is said with what to do`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    assert.throws(
+      () => new Clients(t, clients.listening.address, 0),
+      (error) => {
+        assert.ok(error instanceof SpipedError);
+        assert.equal(error.code, "SPIPED_LISTEN");
+        assert.match(error.message, /^cannot listen on .*: .*in use$/i);
+        assert.match(error.hint ?? "", /another program listens there/);
+        return true;
+      },
+    );
+    await TestSocket.connect(t, clients.address);
+    await clients.next();
+  });
+}
+
+for (const kind of ["tcp", "tcp6"] as const) {
+  test(`${kind}: a port that the system chose is told once it accepts`, limits, async (t) => {
+    const clients = await Clients.listen(t, kind);
+    await clients.listening.accept();
+    const { address } = clients.listening;
+    assert.ok(address.kind === "tcp");
+    assert.equal(address.family, kind === "tcp" ? 4 : 6);
+    assert.ok(address.port > 0);
+  });
+
+  test(
+    `${kind}: a port can be listened on again at once after it was closed with connections open`,
+    limits,
+    async (t) => {
+      const first = await Clients.listen(t, kind);
+      await first.listening.accept();
+      await TestSocket.connect(t, first.address);
+      const { socket } = await first.next();
+      const { address } = first.listening;
+      first.listening.close();
+      socket.destroy();
+      const second = new Clients(t, address, 0);
+      await second.listening.accept();
+      await TestSocket.connect(t, second.address);
+      await second.next();
+    },
+  );
+}
+
+test("an address of another machine is said with what to do", limits, async (t) => {
+  const address: SocketAddress = { kind: "tcp", family: 4, address: "203.0.113.77", port: 0 };
+  assert.throws(
+    () => new Clients(t, address, 0),
+    (error) => error instanceof SpipedError && /must be an address of this machine/.test(error.hint ?? ""),
+  );
+});
+
+test("a UNIX socket in a folder that does not exist is an error that names the socket", limits, async (t) => {
+  const path = join(await temporaryFolder(t), "nowhere", "s");
+  const listen = () => new Clients(t, { kind: "unix", path }, 0);
+  throwsSpipedError(listen, "SPIPED_LISTEN", /^cannot listen on .*nowhere\/s: .*no such file/i);
+});
+
+test("a UNIX socket is never put in the place of another file", limits, async (t) => {
+  const path = join(await temporaryFolder(t), "precious");
+  writeFileSync(path, "data");
+  throwsSpipedError(() => new Clients(t, { kind: "unix", path }, 0), "SPIPED_LISTEN", /in use/i);
+  assert.ok(existsSync(path));
+});
+
+test("the file of a UNIX socket is removed when it is closed, and not by a pause", limits, async (t) => {
+  const clients = await Clients.listen(t, "unix");
+  const { address } = clients.listening;
+  assert.ok(address.kind === "unix");
+  await clients.listening.accept();
+  clients.listening.pause();
+  await turns();
+  assert.ok(existsSync(address.path));
+  await clients.listening.accept();
+  clients.listening.close();
+  await turns();
+  assert.ok(!existsSync(address.path));
+});
+
+test("a UNIX socket whose file is gone already closes without a word", limits, async (t) => {
+  const clients = await Clients.listen(t, "unix");
+  const { address } = clients.listening;
+  assert.ok(address.kind === "unix");
+  rmSync(address.path);
+  clients.listening.close();
+  assert.deepEqual(clients.failures, []);
+});
+
+test("a file that has taken the place of a UNIX socket stays when the socket is closed", limits, async (t) => {
+  const first = await Clients.listen(t, "unix");
+  const { address } = first.listening;
+  assert.ok(address.kind === "unix");
+  rmSync(address.path);
+  const second = new Clients(t, address, 0);
+  await second.listening.accept();
+  first.listening.close();
+  assert.ok(existsSync(address.path));
+  await TestSocket.connect(t, second.address);
+  await second.next();
+});
+
+test("accepting that failed for want of a descriptor can be tried again", limits, async (t) => {
+  const clients = await Clients.listen(t, "unix");
+  const none = t.mock.method(addon, "duplicate", () => {
+    throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+  });
+  await rejectsSpipedError(clients.listening.accept(), "SPIPED_LISTEN", /too many open files/);
+  none.mock.restore();
+  await clients.listening.accept();
+  await TestSocket.connect(t, clients.address);
+  await turns();
+  assert.equal(clients.count, 1, "it accepts now");
+});
+
+test("a failure to accept one client is told, and the next client is accepted", limits, async (t) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
+  afterwards(t, () => server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const failures: SpipedError[] = [];
+  const accepted: Accepted[] = [];
+  takeHandles(server, {
+    createReader: () => new SocketReader(createReadBuffer(), 0),
+    accepted: (client) => {
+      afterwards(t, () => client.socket.destroy());
+      accepted.push(client);
+    },
+    failed: (error) => failures.push(error),
+  });
+  const handle = Reflect.get(server, "_handle");
+  Reflect.apply(Reflect.get(handle, "onconnection"), handle, [-24, undefined]);
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ["SPIPED_LISTEN"],
+  );
+  await TestSocket.connect(t, portOf(server.address()));
+  await turns();
+  assert.equal(accepted.length, 1);
+});
+
+test(
+  "where the handles cannot be taken, the server's own sockets are accepted, without a reader",
+  limits,
+  async (t) => {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    const accepted = new Promise<Accepted>((resolve, reject) => {
+      // A server that does not listen yet has no handle, as it is where Node keeps it somewhere else.
+      takeHandles(server, {
+        createReader: () => new SocketReader(createReadBuffer(), 0),
+        accepted: resolve,
+        failed: reject,
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    afterwards(t, () => server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    await TestSocket.connect(t, portOf(server.address()));
+    const { socket, reader } = await within(accepted, "a client");
+    afterwards(t, () => socket.destroy());
+    assert.equal(reader, undefined);
+  },
+);
+
+async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void> {
+  await TestSocket.connect(t, clients.address);
+  await turns();
+  assert.equal(clients.count, 0);
+  await clients.listening.accept();
+  await clients.next();
+}
+
+function portOf(address: ReturnType<ReturnType<typeof createServer>["address"]>): Address {
+  assert.ok(address !== null && typeof address !== "string");
+  return { kind: "tcp", host: "127.0.0.1", port: address.port };
+}
