@@ -12,6 +12,7 @@ import { type Address, type AddressKind, freeAddress, freePort } from "../../sup
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { TestSocket } from "../../support/test-socket.js";
+import { acceptedBefore } from "../support/accepted.js";
 import { deafAddress } from "../support/deaf.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { KeepingSink, turns } from "../support/sink.js";
@@ -287,18 +288,6 @@ async function dialling(
 
 function mockTimers(t: TestContext): void {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-}
-
-/**
- * How many connections had come to a TCP listener when this was called; the test does not get to see them any more. They
- * are accepted in their order, so when a new one has been accepted, all earlier ones have been.
- */
-async function acceptedBefore(t: TestContext, listener: Listener): Promise<number> {
-  const marker = await TestSocket.connect(t, listener.address);
-  for (let count = 0; ; count += 1) {
-    const { socket } = await listener.next();
-    if (socket.remotePort === marker.socket.localPort) return count;
-  }
 }
 
 /** An address that refuses: its port is taken by the outgoing end of a connection, so that nobody can listen on it. */

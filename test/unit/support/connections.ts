@@ -1,0 +1,139 @@
+// One connection of the product under test: the accepted side is a real socket that the test holds the other end of, and
+// the target is a listener of the test's.
+
+import { once } from "node:events";
+import { connect } from "node:net";
+import type { TestContext } from "node:test";
+import type { SpipedError } from "#dist/errors.js";
+import type { SocketAddress } from "#dist/net/address.js";
+import type { ByteReader } from "#dist/net/byte-reader.js";
+import { type Channel, SocketChannel } from "#dist/net/channel.js";
+import { SocketReader } from "#dist/net/socket-reader.js";
+import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
+import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
+import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
+import { type Address, socketOptionsOf } from "../../support/addresses.js";
+import { afterwards, within } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import type { TestSocket } from "../../support/test-socket.js";
+import { sharedKeyOf } from "./handshakes.js";
+
+/** What the key file of both ends holds. */
+export const keyFile: Uint8Array = Buffer.from("both ends have this key");
+/** Far more than any test takes: where a test wants it to run out, its clock is in the test's hand. */
+export const timeoutMs = 60_000;
+
+/** A channel that says what was asked of it. */
+export class RecordingChannel implements Channel {
+  readonly calls: Array<"close" | "reset"> = [];
+  readonly #inner: Channel;
+  #listener: ((error: SpipedError) => void) | undefined;
+
+  constructor(inner: Channel) {
+    this.#inner = inner;
+  }
+
+  get reader(): ByteReader {
+    return this.#inner.reader;
+  }
+
+  get writable() {
+    return this.#inner.writable;
+  }
+
+  get peer(): string {
+    return this.#inner.peer;
+  }
+
+  onFailure(listener: (error: SpipedError) => void): void {
+    this.#listener = listener;
+    this.#inner.onFailure(listener);
+  }
+
+  close(): void {
+    this.calls.push("close");
+    this.#inner.close();
+  }
+
+  reset(): void {
+    this.calls.push("reset");
+    this.#inner.reset();
+  }
+
+  /** Lets this side fail, without any trace on its socket. */
+  fail(error: SpipedError): void {
+    this.#listener?.(error);
+  }
+}
+
+/** A connection under test. */
+export interface Running {
+  readonly connection: Connection;
+  /** The accepted side as the connection has it. */
+  readonly source: RecordingChannel;
+  /** The accepted side as the one who connected has it. */
+  readonly dialler: TestSocket;
+  /** Reports so far; there must never be two. */
+  readonly reports: readonly ConnectionReport[];
+  /** Waits for the end. */
+  report(): Promise<ConnectionReport>;
+}
+
+/** Begins a connection to `targets`. */
+export async function runConnection(
+  t: TestContext,
+  role: "encrypt" | "decrypt",
+  targets: readonly SocketAddress[],
+  options: Partial<ConnectionOptions> & { readonly kind?: "tcp" | "unix" } = {},
+): Promise<Running> {
+  const { source, dialler } = await acceptedChannel(t, role, options.kind ?? "tcp");
+  const reports: ConnectionReport[] = [];
+  let tell: (report: ConnectionReport) => void = () => undefined;
+  const told = new Promise<ConnectionReport>((resolve) => {
+    tell = resolve;
+  });
+  const { kind: _kind, ...others } = options;
+  const connection = new Connection({
+    role,
+    source,
+    targets,
+    targetName: "target.example:80",
+    bind: undefined,
+    key: sharedKeyOf(keyFile),
+    forwardSecrecy: "off",
+    keepAlive: true,
+    timeoutMs,
+    ended: (report) => {
+      reports.push(report);
+      tell(report);
+    },
+    ...others,
+  });
+  afterwards(t, () => connection.cancel());
+  return { connection, source, dialler, reports, report: () => within(told, "the end of the connection") };
+}
+
+async function acceptedChannel(
+  t: TestContext,
+  role: "encrypt" | "decrypt",
+  kind: "tcp" | "unix",
+): Promise<{ readonly source: RecordingChannel; readonly dialler: TestSocket }> {
+  const listener = await Listener.listen(t, kind);
+  const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
+  const reader = new SocketReader(readBuffer, role === "encrypt" ? 0 : HANDSHAKE_LENGTH);
+  const address = socketOptionsOf(listener.address);
+  const socket = connect({ ...address, allowHalfOpen: true, onread: reader.onread }).pause();
+  afterwards(t, () => socket.destroy());
+  await once(socket, "connect");
+  const channel = new SocketChannel(socket, reader, "somebody");
+  reader.attach(socket);
+  const dialler = await listener.next();
+  listener.close();
+  return { source: new RecordingChannel(channel), dialler };
+}
+
+/** A test's address as the product takes it. */
+export function socketAddressOf(address: Address): SocketAddress {
+  if (address.kind === "unix") return address;
+  return { kind: "tcp", family: address.host === "::1" ? 6 : 4, address: address.host, port: address.port };
+}

@@ -1,0 +1,109 @@
+// Memory for bytes on their way out.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Chunk, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
+
+const small = 4 * 1_060;
+const large = 68 * 1_024;
+
+for (const length of [0, 1, 1_060, small - 1, small, small + 1, 65_536, large - 1, large, large + 1, 10 * large]) {
+  test(`a chunk for ${length} bytes holds at least as many, and at first nothing but zeros`, () => {
+    const { memory } = new ChunkPool().take(length);
+    assert.ok(memory.length >= length);
+    assert.ok(memory.every((byte) => byte === 0));
+  });
+}
+
+test("a chunk for the largest read sealed and the largest read opened is of a size that is kept", () => {
+  const pool = new ChunkPool();
+  for (const length of [Math.ceil(65_536 / 1_024) * 1_060, Math.floor((65_536 + 1_059) / 1_060) * 1_024]) {
+    const chunk = pool.take(length);
+    chunk.written();
+    assert.equal(pool.take(length), chunk);
+  }
+});
+
+for (const length of [small, large]) {
+  test(`a chunk of ${length} bytes that is written comes back, and one that is not does not`, () => {
+    const pool = new ChunkPool();
+    const first = pool.take(length);
+    const second = pool.take(length);
+    assert.notEqual(first, second);
+    assert.notEqual(first.memory.buffer, second.memory.buffer);
+    first.written();
+    assert.equal(pool.take(length), first);
+    assert.notEqual(pool.take(length), second);
+  });
+}
+
+test("a small chunk is not given for a large one, nor a large one for a small one", () => {
+  const pool = new ChunkPool();
+  pool.take(small).written();
+  assert.ok(pool.take(small + 1).memory.length > small);
+  const other = new ChunkPool();
+  other.take(large).written();
+  assert.ok(other.take(small).memory.length < large);
+});
+
+test("the owner is told once that its chunk is written, and not by the chunk's next use", () => {
+  const pool = new ChunkPool();
+  const chunk = pool.take(1);
+  const released: Chunk[] = [];
+  chunk.lend({ released: (one) => released.push(one) });
+  chunk.written();
+  assert.deepEqual(released, [chunk]);
+  const again = pool.take(1);
+  assert.equal(again, chunk);
+  again.written();
+  assert.equal(released.length, 1);
+});
+
+test("a chunk that is told off in its callback can be taken again at once", () => {
+  const pool = new ChunkPool();
+  const chunk = pool.take(1);
+  let next: Chunk | undefined;
+  chunk.lend({
+    released: () => {
+      next = pool.take(1);
+    },
+  });
+  chunk.written();
+  assert.equal(next, chunk);
+});
+
+test("the pool keeps some megabytes at most", () => {
+  const pool = new ChunkPool();
+  const taken = Array.from({ length: 200 }, () => pool.take(large));
+  for (const chunk of taken) chunk.written();
+  const known = new Set(taken);
+  let kept = 0;
+  while (known.has(pool.take(large))) kept += 1;
+  assert.ok(kept > 0);
+  assert.ok(kept * large <= 5 * 1_024 * 1_024, `${kept} chunks are kept`);
+});
+
+test("chunks above all sizes are not kept", () => {
+  const pool = new ChunkPool();
+  const chunk = pool.take(large + 1);
+  chunk.written();
+  assert.notEqual(pool.take(large + 1), chunk);
+});
+
+test("cleartext and packets have different memory, for reads and for writes, whatever comes back", () => {
+  assert.notEqual(cleartextMemory.readBuffer.buffer, packetMemory.readBuffer.buffer);
+  const cleartext = new Set<Chunk>();
+  const packets = new Set<Chunk>();
+  for (let round = 0; round < 20; round += 1) {
+    for (const length of [1, small, large]) {
+      const [one, other] = [cleartextMemory.chunks.take(length), packetMemory.chunks.take(length)];
+      cleartext.add(one);
+      packets.add(other);
+      if (round % 3 > 0) one.written();
+      if (round % 2 > 0) other.written();
+    }
+  }
+  const memories = (chunks: Set<Chunk>) => new Set([...chunks].map(({ memory }) => memory.buffer));
+  for (const memory of memories(cleartext)) assert.ok(!memories(packets).has(memory));
+});

@@ -1,0 +1,262 @@
+// Who says what when in the handshake, over channels in memory.
+
+import assert from "node:assert/strict";
+import { Transform } from "node:stream";
+import { test } from "node:test";
+import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake-steps.js";
+import { handshakeAsClient, handshakeAsServer } from "#dist/tunnel/handshake.js";
+import {
+  checkPublicValue,
+  dhMacKeysOf,
+  macPublicValue,
+  p,
+  packetKeysOf,
+  type Role,
+  sealPacket,
+  secretOf,
+} from "../../support/reference-protocol.js";
+import { flipped, sameBytes } from "../support/bytes.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { sharedKeyOf } from "../support/handshakes.js";
+import { MemoryChannel } from "../support/memory-channel.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+const keyFile = Buffer.from("the key file");
+const key = sharedKeyOf(keyFile);
+const secret = secretOf(keyFile);
+const peerNonce = new Uint8Array(32).fill(0x77);
+const roles: readonly Role[] = ["client", "server"];
+
+/** A side of the product under test, and what the test knows of it. */
+interface Side {
+  readonly channel: MemoryChannel;
+  readonly keys: Promise<SessionKeys>;
+  /** How often the server has said that the client is known. */
+  known(): number;
+}
+
+function start(role: Role, forwardSecrecy: ForwardSecrecy = "off"): Side {
+  const channel = new MemoryChannel(320);
+  const options = { channel, key, forwardSecrecy };
+  let known = 0;
+  const keys =
+    role === "client"
+      ? handshakeAsClient(options)
+      : handshakeAsServer(options, () => {
+          known += 1;
+        });
+  keys.catch(() => undefined);
+  return { channel, keys, known: () => known };
+}
+
+/** The MAC keys of both sides, once the side under test has said its nonce. */
+function macKeysOf(role: Role, nonce: Uint8Array): Record<Role, Uint8Array> {
+  return role === "client" ? dhMacKeysOf(secret, nonce, peerNonce) : dhMacKeysOf(secret, peerNonce, nonce);
+}
+
+const otherOf = (role: Role): Role => (role === "client" ? "server" : "client");
+
+for (const mode of ["off", "allow", "require"] as const) {
+  for (const pieces of ["whole", "byte by byte"] as const) {
+    test(`both sides of the product with "${mode}" agree when the bytes come ${pieces}`, async () => {
+      const client = start("client", mode);
+      const server = start("server", mode);
+      join(client.channel, server.channel, pieces);
+      join(server.channel, client.channel, pieces);
+      const [keysC, keysS] = await Promise.all([client.keys, server.keys]);
+      const packet = new Uint8Array(1_060);
+      const room = new Uint8Array(1_024);
+      for (const [sealer, opener] of [
+        [keysC.sealer, keysS.opener],
+        [keysS.sealer, keysC.opener],
+      ] as const) {
+        sealer.transform(Buffer.from("hello"), packet);
+        assert.equal(opener.transform(packet, room), 5);
+      }
+      assert.equal(server.known(), 1);
+    });
+  }
+}
+
+for (const role of roles) {
+  test(`a ${role} says its nonce at once, without waiting for the other`, async () => {
+    const { channel } = start(role);
+    assert.equal((await channel.read(32)).length, 32);
+    await turns();
+    assert.equal(channel.waitingBytes, 0, "and nothing behind it");
+  });
+
+  for (const pieces of ["whole", "byte by byte"] as const) {
+    test(`a ${role} speaks its part with the reference, ${pieces}`, async () => {
+      const { channel, keys } = start(role);
+      const nonce = await channel.read(32);
+      const macKeys = macKeysOf(role, nonce);
+      give(channel, Buffer.concat([peerNonce, macPublicValue(macKeys[otherOf(role)], 1n)]), pieces);
+      assert.equal(checkPublicValue(macKeys[role], await channel.read(288)), 1n);
+      const { sealer } = await keys;
+      const nonces: readonly [Uint8Array, Uint8Array] = role === "client" ? [nonce, peerNonce] : [peerNonce, nonce];
+      const packet = new Uint8Array(1_060);
+      sealer.transform(Buffer.from("hello"), packet);
+      sameBytes(packet, sealPacket(packetKeysOf(secret, ...nonces, 1n)[role], 0n, Buffer.from("hello")));
+      assert.equal(channel.waitingBytes, 0);
+    });
+  }
+
+  test(`a ${role} leaves the packets that come right behind the handshake to the reader`, async () => {
+    const { channel, keys } = start(role);
+    const nonce = await channel.read(32);
+    const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
+    channel.input.end(Buffer.concat([peerNonce, maced, Buffer.from("the first packets")]));
+    await keys;
+    const sink = new KeepingSink();
+    channel.reader.flowInto(sink);
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "the first packets");
+  });
+
+  for (const [what, y, code, mode] of [
+    ["y = p", p, "SPIPED_DH_OUT_OF_RANGE", "allow"],
+    ["y = 2^2048 - 1", 2n ** 2_048n - 1n, "SPIPED_DH_OUT_OF_RANGE", "require"],
+    ["y = 0", 0n, "SPIPED_FORWARD_SECRECY_REQUIRED", "require"],
+    ["y = 1", 1n, "SPIPED_FORWARD_SECRECY_REQUIRED", "require"],
+    ["y = p - 1", p - 1n, "SPIPED_FORWARD_SECRECY_REQUIRED", "require"],
+  ] as const) {
+    test(`a ${role} that gets ${what} under a right MAC fails, and says nothing more`, async () => {
+      const { channel, keys, known } = start(role, mode);
+      const nonce = await channel.read(32);
+      const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], y);
+      channel.input.write(Buffer.concat([peerNonce, maced]));
+      await rejectsSpipedError(keys, code, /./);
+      await turns();
+      assert.equal(channel.waitingBytes, role === "client" ? 288 : 0);
+      assert.equal(known(), 0);
+    });
+  }
+
+  test(`a ${role} that gets a wrong MAC fails, and says nothing more`, async () => {
+    const { channel, keys, known } = start(role);
+    const nonce = await channel.read(32);
+    const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
+    channel.input.write(Buffer.concat([peerNonce, flipped(maced, 8 * 288 - 1)]));
+    await rejectsSpipedError(keys, "SPIPED_WRONG_MAC", /another key file/);
+    await turns();
+    assert.equal(channel.waitingBytes, role === "client" ? 288 : 0);
+    assert.equal(known(), 0);
+    assert.deepEqual(channel.calls, [], "ending the channel is the caller's part");
+  });
+
+  test(`a ${role} whose own bytes come back to it fails`, async () => {
+    const { channel, keys } = start(role);
+    const nonce = await channel.read(32);
+    channel.input.write(nonce);
+    if (role === "client") channel.input.write(await channel.read(288));
+    else channel.input.write(new Uint8Array(288));
+    await rejectsSpipedError(keys, "SPIPED_WRONG_MAC", /wrong MAC/);
+  });
+
+  test(`a ${role} fails wherever the handshake is cut`, async () => {
+    for (let cut = 0; cut < 320; cut += 1) {
+      const { channel, keys, known } = start(role);
+      const nonce = await channel.read(32);
+      const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
+      channel.input.end(Buffer.concat([peerNonce, maced]).subarray(0, cut));
+      await rejectsSpipedError(keys, "SPIPED_TRUNCATED", new RegExp(`after ${cut} of 320 handshake bytes`));
+      assert.equal(known(), 0);
+    }
+  });
+
+  test(`a ${role} fails when its channel is closed in the middle`, async () => {
+    const { channel, keys } = start(role);
+    channel.input.write(peerNonce);
+    await channel.read(32);
+    channel.input.destroy();
+    await rejectsSpipedError(keys, "SPIPED_RESET", /was closed after/);
+  });
+}
+
+test("a server says nothing more until the client's whole public value is right", async () => {
+  const { channel, keys, known } = start("server");
+  const nonce = await channel.read(32);
+  const maced = macPublicValue(macKeysOf("server", nonce).client, 1n);
+  channel.input.write(Buffer.concat([peerNonce, maced.subarray(0, 287)]));
+  await turns();
+  assert.equal(channel.waitingBytes, 0);
+  assert.equal(known(), 0);
+  channel.input.write(maced.subarray(287));
+  assert.equal((await channel.read(288)).length, 288);
+  await keys;
+  assert.equal(known(), 1);
+});
+
+test("a server tells that the client is known before it answers it", async () => {
+  const channel = new MemoryChannel(320);
+  const heard: string[] = [];
+  const write = channel.writable.write.bind(channel.writable);
+  channel.writable.write = (bytes: Uint8Array) => {
+    heard.push(`${bytes.length} bytes`);
+    return write(bytes);
+  };
+  const keys = handshakeAsServer({ channel, key, forwardSecrecy: "off" }, () => heard.push("client known"));
+  const maced = macPublicValue(macKeysOf("server", await channel.read(32)).client, 1n);
+  channel.input.write(Buffer.concat([peerNonce, maced]));
+  await keys;
+  assert.deepEqual(heard, ["32 bytes", "client known", "288 bytes"]);
+});
+
+test("a client says its public value as soon as it has the nonce, without waiting for the server's", async () => {
+  const { channel } = start("client");
+  channel.input.write(peerNonce);
+  const nonce = await channel.read(32);
+  assert.equal(checkPublicValue(macKeysOf("client", nonce).client, await channel.read(288)), 1n);
+});
+
+test("a client with forward secrecy makes a new public value for each handshake", async () => {
+  const values = new Set<bigint>();
+  for (let count = 0; count < 2; count += 1) {
+    const { channel } = start("client", "allow");
+    channel.input.write(peerNonce);
+    const nonce = await channel.read(32);
+    values.add(checkPublicValue(macKeysOf("client", nonce).client, await channel.read(288)));
+  }
+  assert.equal(values.size, 2);
+  assert.ok(!values.has(1n));
+});
+
+test("a key that is destroyed begins no handshake", async () => {
+  const gone = sharedKeyOf(keyFile);
+  gone.destroy();
+  const options = { channel: new MemoryChannel(320), key: gone, forwardSecrecy: "off" } as const;
+  await rejectsSpipedError(handshakeAsClient(options), "SPIPED_STEP", /destroyed/);
+  await rejectsSpipedError(
+    handshakeAsServer(options, () => assert.fail("nobody is known")),
+    "SPIPED_STEP",
+    /destroyed/,
+  );
+});
+
+/** Hands all that `from` writes to `to`. */
+function join(from: MemoryChannel, to: MemoryChannel, pieces: "whole" | "byte by byte"): void {
+  const move = async (): Promise<void> => {
+    for (let left = 320; left > 0; ) {
+      const bytes = await from.read(left > 288 ? 32 : 288);
+      left -= bytes.length;
+      give(to, bytes, pieces);
+    }
+  };
+  move().catch((error: unknown) => to.input.destroy(error instanceof Error ? error : new Error(String(error))));
+}
+
+function give(channel: MemoryChannel, bytes: Uint8Array, pieces: "whole" | "byte by byte"): void {
+  if (pieces === "whole") {
+    channel.input.write(bytes);
+    return;
+  }
+  const slowly = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      for (const byte of chunk) this.push(Uint8Array.of(byte));
+      done();
+    },
+  });
+  slowly.on("data", (byte: Buffer) => channel.input.write(byte));
+  slowly.write(bytes);
+}

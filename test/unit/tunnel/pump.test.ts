@@ -1,0 +1,390 @@
+// One direction of a connection, with a reader and a writer that do what the test says.
+
+import assert from "node:assert/strict";
+import { Writable } from "node:stream";
+import { test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
+import type { Framing } from "#dist/protocol/packets.js";
+import { ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { Pump } from "#dist/tunnel/pump.js";
+import { randomData } from "../../support/random-data.js";
+import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
+import { CopyingFraming, framingPair, sealedBytes } from "../support/framings.js";
+import { turns } from "../support/sink.js";
+
+/** A reader whose bytes the test gives. */
+class GivenReader implements ByteReader {
+  #sink: ByteSink | undefined;
+  resumes = 0;
+  /** Runs when the pump wants more, until it stops. */
+  onResume: () => void = () => undefined;
+
+  readExactly(): Promise<Uint8Array> {
+    throw new Error("a pump reads nothing exactly");
+  }
+
+  flowInto(sink: ByteSink): void {
+    this.#sink = sink;
+  }
+
+  resume(): void {
+    this.resumes += 1;
+    this.onResume();
+  }
+
+  /** What one read gave; the memory is overwritten afterwards, as a shared buffer is. */
+  give(bytes: Uint8Array): boolean {
+    assert.ok(this.#sink !== undefined, "the pump has not started");
+    const shared = Uint8Array.from(bytes);
+    const goesOn = this.#sink.take(shared);
+    shared.fill(0xee);
+    return goesOn;
+  }
+
+  end(): void {
+    assert.ok(this.#sink !== undefined, "the pump has not started");
+    this.#sink.end();
+  }
+}
+
+/** A writer that keeps what it is given, and says that it is written when the test says so. */
+class GivenWritable extends Writable {
+  readonly #kept: Buffer[] = [];
+  #pending: Array<(error?: Error | null) => void> = [];
+  /** Whether writes wait for `release`. */
+  holds = false;
+  isFinal = false;
+
+  constructor() {
+    super({ highWaterMark: 1_024, decodeStrings: false });
+  }
+
+  override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    if (!this.holds) {
+      this.#kept.push(Buffer.from(bytes));
+      done();
+      return;
+    }
+    // The system takes the bytes when it can, so the memory must still hold them then.
+    this.#pending.push((error) => {
+      if (error === undefined) this.#kept.push(Buffer.from(bytes));
+      done(error);
+    });
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.isFinal = true;
+    if (this.holds) this.#pending.push(done);
+    else done();
+  }
+
+  get bytes(): Uint8Array {
+    return Buffer.concat(this.#kept);
+  }
+
+  get pendingWrites(): number {
+    return this.#pending.length;
+  }
+
+  /** Lets the write that waits be done, and gives the event loop the time to begin the next. */
+  async release(error?: Error): Promise<void> {
+    this.#pending.shift()?.(error);
+    await turns(2);
+  }
+}
+
+interface Pumped {
+  readonly reader: GivenReader;
+  readonly writable: GivenWritable;
+  readonly pump: Pump;
+  /** What the pump told, in order. */
+  readonly told: Array<"ended" | SpipedError>;
+}
+
+function pumping(framing: Framing): Pumped {
+  const reader = new GivenReader();
+  const writable = new GivenWritable();
+  writable.on("error", () => undefined);
+  const told: Array<"ended" | SpipedError> = [];
+  const pump = new Pump({
+    from: reader,
+    framing,
+    chunks: new ChunkPool(),
+    to: writable,
+    ended: () => told.push("ended"),
+    failed: (error) => told.push(error),
+  });
+  pump.start();
+  return { reader, writable, pump, told };
+}
+
+function codesOf(told: readonly ("ended" | SpipedError)[]): readonly string[] {
+  return told.map((one) => (one instanceof SpipedError ? one.code : one));
+}
+
+for (const size of boundarySizes) {
+  test(`${size} bytes are sealed at once, written and ended`, async () => {
+    const plaintext = randomData("pump", size);
+    const { reader, writable, pump, told } = pumping(framingPair().sealer);
+    for (const read of piecesOf(plaintext, 65_536)) reader.give(read);
+    reader.end();
+    await turns();
+    const reads = [...piecesOf(plaintext, 65_536)];
+    assert.equal(pump.bytesIn, size);
+    assert.equal(pump.bytesOut, writable.bytes.length);
+    assert.equal(
+      writable.bytes.length,
+      reads.reduce((sum, { length }) => sum + Math.ceil(length / 1_024) * 1_060, 0),
+    );
+    assert.deepEqual(told, ["ended"]);
+    assert.ok(pump.isEnded && writable.writableFinished);
+    const opened = new Uint8Array(size + 1_024);
+    const { opener } = framingPair();
+    sameBytes(opened.subarray(0, opener.transform(writable.bytes, opened)), plaintext);
+  });
+
+  for (const split of splits) {
+    test(`packets of ${size} bytes that come in reads of ${split} are opened in order`, async () => {
+      const plaintext = randomData("pump", size);
+      const { reader, writable, pump, told } = pumping(framingPair().opener);
+      for (const read of piecesOf(sealedBytes(plaintext), split)) reader.give(read);
+      reader.end();
+      await turns();
+      sameBytes(writable.bytes, plaintext);
+      assert.equal(pump.bytesOut, size);
+      assert.deepEqual(told, ["ended"]);
+    });
+  }
+}
+
+test("nothing waits for more: each read is written before the next", () => {
+  const { reader, writable } = pumping(framingPair().sealer);
+  for (let count = 1; count <= 3; count += 1) {
+    assert.equal(reader.give(Uint8Array.of(count)), true);
+    assert.equal(writable.bytes.length, count * 1_060);
+  }
+});
+
+test("a stream of no bytes is ended without a write", async () => {
+  const { reader, writable, told } = pumping(framingPair().sealer);
+  reader.end();
+  await turns();
+  assert.equal(writable.bytes.length, 0);
+  assert.deepEqual(told, ["ended"]);
+});
+
+test("reading stops while half a megabyte waits to be written, goes on at half of it, and loses nothing", async () => {
+  const { reader, writable, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  const read = randomData("read", 65_536);
+  let reads = 0;
+  const giveUntilStopped = () => {
+    do reads += 1;
+    while (reader.give(read));
+  };
+  giveUntilStopped();
+  const waitingAtStop = reads * read.length;
+  assert.ok(waitingAtStop <= 512 * 1_024 + read.length, `${waitingAtStop} bytes wait`);
+  assert.ok(waitingAtStop >= 256 * 1_024, `${waitingAtStop} bytes wait`);
+  let most = waitingAtStop;
+  let written = 0;
+  reader.onResume = () => {
+    const waiting = reads * read.length - written;
+    assert.ok(waiting <= 256 * 1_024, `it goes on while ${waiting} bytes wait`);
+    giveUntilStopped();
+    most = Math.max(most, reads * read.length - written);
+  };
+  while (reader.resumes < 3) {
+    assert.ok(writable.pendingWrites > 0, "it stopped for ever");
+    written += read.length;
+    await writable.release();
+  }
+  assert.ok(most <= 512 * 1_024 + read.length, `${most} bytes wait`);
+  reader.onResume = () => undefined;
+  while (writable.pendingWrites > 0) await writable.release();
+  sameBytes(writable.bytes, Buffer.concat(Array.from({ length: reads }, () => read)));
+  assert.deepEqual(told, []);
+});
+
+test("many small reads that wait are bounded by the memory that they hold", () => {
+  const { reader, writable } = pumping(framingPair().sealer);
+  writable.holds = true;
+  let reads = 1;
+  while (reader.give(Uint8Array.of(reads % 256))) reads += 1;
+  assert.ok(reads * 1_060 <= 512 * 1_024);
+  assert.ok(reads >= 100, `only ${reads} small messages may wait`);
+});
+
+test("a read that is taken while another one waits does not overwrite it", async () => {
+  const { reader, writable } = pumping(new CopyingFraming());
+  writable.holds = true;
+  for (const byte of [1, 2, 3]) reader.give(new Uint8Array(1_000).fill(byte));
+  while (writable.pendingWrites > 0) await writable.release();
+  sameBytes(writable.bytes, Buffer.concat([1, 2, 3].map((byte) => new Uint8Array(1_000).fill(byte))));
+});
+
+test("the pump does not resume a reader that it has not stopped", async () => {
+  const { reader, writable } = pumping(new CopyingFraming());
+  writable.holds = true;
+  reader.give(new Uint8Array(100));
+  await writable.release();
+  assert.equal(reader.resumes, 0);
+});
+
+test("the end is handed on behind all bytes, and told when the system has it", async () => {
+  const { reader, writable, pump, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  reader.give(Uint8Array.of(1));
+  reader.give(Uint8Array.of(2));
+  reader.end();
+  assert.equal(writable.isFinal, false);
+  await writable.release();
+  assert.equal(writable.isFinal, false);
+  await writable.release();
+  assert.equal(writable.isFinal, true);
+  assert.deepEqual(told, []);
+  assert.equal(pump.isEnded, false);
+  await writable.release();
+  assert.deepEqual(told, ["ended"]);
+  assert.equal(pump.isEnded, true);
+});
+
+test("a stopped reader that ends is handed on too", async () => {
+  const { reader, writable, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  let goesOn = true;
+  while (goesOn) goesOn = reader.give(new Uint8Array(65_536));
+  reader.end();
+  while (writable.pendingWrites > 0) await writable.release();
+  assert.deepEqual(told, ["ended"]);
+  assert.equal(reader.resumes, 0, "there is nothing left to read");
+});
+
+test("the key is wiped when the direction ends", () => {
+  const framing = new CopyingFraming();
+  const { reader } = pumping(framing);
+  reader.give(Uint8Array.of(1));
+  assert.equal(framing.destroys, 0);
+  reader.end();
+  assert.ok(framing.destroys > 0);
+});
+
+for (const cut of [1, 1_059, 1_060 + 1, 2 * 1_060 - 1]) {
+  test(`packets that end after ${cut} bytes are cut, and never ended`, async () => {
+    const { reader, writable, pump, told } = pumping(framingPair().opener);
+    reader.give(sealedBytes(new Uint8Array(2_048)).subarray(0, cut));
+    reader.end();
+    await turns();
+    assert.deepEqual(codesOf(told), ["SPIPED_TRUNCATED"]);
+    assert.match(String(told[0]), new RegExp(`after ${cut % 1_060} of its bytes`));
+    assert.equal(writable.bytes.length, Math.floor(cut / 1_060) * 1_024);
+    assert.equal(writable.isFinal, false);
+    assert.equal(pump.isEnded, false);
+  });
+}
+
+test("a wrong packet fails once, writes nothing of its read, and stops the direction", async () => {
+  const packets = sealedBytes(new Uint8Array(3_072).fill(1));
+  const { reader, writable, pump, told } = pumping(framingPair().opener);
+  assert.equal(reader.give(packets.subarray(0, 1_060)), true);
+  assert.equal(reader.give(flipped(packets.subarray(1_060), 8 * 1_060)), false);
+  assert.equal(reader.give(packets.subarray(1_060)), false);
+  reader.end();
+  await turns();
+  assert.deepEqual(codesOf(told), ["SPIPED_PACKET_MAC"]);
+  assert.equal(writable.bytes.length, 1_024);
+  assert.equal(writable.isFinal, false);
+  assert.equal(pump.isEnded, false);
+});
+
+test("whatever a framing throws is told as an error of ours", () => {
+  for (const [thrown, code] of [
+    [new SpipedError("SPIPED_PACKET_NUMBERS_USED_UP", "none left"), "SPIPED_PACKET_NUMBERS_USED_UP"],
+    [new RangeError("odd"), "SPIPED_STEP"],
+    ["odd", "SPIPED_STEP"],
+  ] as const) {
+    const framing = new CopyingFraming();
+    framing.failure = thrown;
+    const { reader, told } = pumping(framing);
+    assert.equal(reader.give(Uint8Array.of(1)), false);
+    assert.deepEqual(codesOf(told), [code]);
+    assert.ok(framing.destroys > 0);
+  }
+});
+
+test("a pump that is stopped takes nothing more, writes nothing more and tells nothing", async () => {
+  const framing = new CopyingFraming();
+  const { reader, writable, pump, told } = pumping(framing);
+  reader.give(Uint8Array.of(1));
+  pump.stop();
+  assert.equal(reader.give(Uint8Array.of(2)), false);
+  reader.end();
+  await turns();
+  assert.equal(writable.bytes.length, 1);
+  assert.equal(writable.isFinal, false);
+  assert.deepEqual(told, []);
+  assert.ok(framing.destroys > 0);
+});
+
+test("a pump that is stopped while its end is handed on does not tell of it", async () => {
+  const { reader, writable, pump, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  reader.end();
+  pump.stop();
+  await writable.release();
+  assert.deepEqual(told, []);
+  assert.equal(pump.isEnded, false);
+});
+
+test("a pump that is stopped while bytes wait does not resume its reader", async () => {
+  const { reader, writable, pump } = pumping(new CopyingFraming());
+  writable.holds = true;
+  let goesOn = true;
+  while (goesOn) goesOn = reader.give(new Uint8Array(65_536));
+  pump.stop();
+  while (writable.pendingWrites > 0) await writable.release();
+  assert.equal(reader.resumes, 0);
+});
+
+test("bytes that come after the other side failed harm nothing and end nothing", async () => {
+  const { reader, writable, pump, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  reader.give(new Uint8Array(100));
+  await writable.release(new Error("it no longer reads"));
+  assert.ok(writable.destroyed);
+  for (let times = 0; times < 20; times += 1) reader.give(new Uint8Array(65_536));
+  await turns();
+  assert.equal(writable.bytes.length, 0);
+  assert.equal(pump.isEnded, false);
+  assert.ok(!told.includes("ended"));
+});
+
+test("an end that could not be handed on is not told as an end", async () => {
+  const { reader, writable, pump, told } = pumping(new CopyingFraming());
+  writable.holds = true;
+  reader.give(new Uint8Array(100));
+  reader.end();
+  await writable.release(new Error("it no longer reads"));
+  await turns();
+  assert.equal(pump.isEnded, false, "bytes and end are lost");
+  assert.ok(!told.includes("ended"));
+});
+
+test("an end to a side that is gone already is not told as an end", async () => {
+  const { reader, writable, pump, told } = pumping(new CopyingFraming());
+  writable.destroy();
+  reader.end();
+  await turns();
+  assert.equal(pump.isEnded, false);
+  assert.ok(!told.includes("ended"));
+});
+
+test("an end is handed on once", async () => {
+  const { reader, told } = pumping(new CopyingFraming());
+  reader.end();
+  reader.end();
+  assert.equal(reader.give(Uint8Array.of(1)), false);
+  await turns();
+  assert.deepEqual(told, ["ended"]);
+});
