@@ -1,0 +1,89 @@
+// The closed lists of what can go wrong: each code stands for one reason, and each reason has words.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedError } from "#dist/errors.js";
+import { describeEnd } from "#dist/observe/log.js";
+import { root } from "./support/paths.js";
+
+/** What each code must end a connection with, as DESIGN.md has it. */
+const reasons: Readonly<Record<ErrorCode, EndReason>> = {
+  SPIPED_USAGE: "failed",
+  SPIPED_ADDRESS: "failed",
+  SPIPED_KEY_FILE: "failed",
+  SPIPED_LISTEN: "failed",
+  SPIPED_RESOLVE: "connect-failed",
+  SPIPED_ADDON: "failed",
+  SPIPED_CONNECT: "connect-failed",
+  SPIPED_TIMEOUT: "timed-out",
+  SPIPED_RESET: "reset",
+  SPIPED_TRUNCATED: "truncated",
+  SPIPED_WRONG_MAC: "handshake-failed",
+  SPIPED_DH_OUT_OF_RANGE: "handshake-failed",
+  SPIPED_FORWARD_SECRECY_REQUIRED: "handshake-failed",
+  SPIPED_PACKET_MAC: "packet-rejected",
+  SPIPED_PACKET_LENGTH: "packet-rejected",
+  SPIPED_PACKET_NUMBERS_USED_UP: "failed",
+  SPIPED_CANCELLED: "cancelled",
+  SPIPED_BUFFER: "failed",
+  SPIPED_STEP: "failed",
+  SPIPED_RANDOM: "failed",
+};
+
+for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode, EndReason]>) {
+  test(`${code} ends a connection as "${reason}", and a line says so`, () => {
+    const error = new SpipedError(code, "the words");
+    assert.equal(endReasonOf(error), reason);
+    const line = describeEnd({
+      reason,
+      error,
+      phase: "piping",
+      source: "somebody",
+      bytesForward: 0,
+      bytesReverse: 0,
+      durationMs: 0,
+    });
+    assert.match(line ?? "", /^connection from somebody: [a-z ]+: the words \(/);
+  });
+}
+
+test("every code in the source is in the table above", () => {
+  const source = readFileSync(join(root, "src/errors.ts"), "utf8");
+  const named = new Set([...source.matchAll(/"(SPIPED_[A-Z_]+)"/g)].map(([, code]) => code));
+  assert.deepEqual([...named].sort(), Object.keys(reasons).sort());
+});
+
+test("every code that the addon throws is in the table above", () => {
+  const source = readFileSync(join(root, "crates/spiped-napi/src/errors.rs"), "utf8");
+  const thrown = [...source.matchAll(/"(SPIPED_[A-Z_]+)"/g)].map(([, code]) => code);
+  assert.ok(thrown.length > 0);
+  assert.deepEqual(
+    thrown.filter((code) => code === undefined || !(code in reasons)),
+    [],
+  );
+});
+
+test("an error carries its code, its cause and its hint, and is an Error", () => {
+  const cause = new Error("deeper");
+  const error = new SpipedError("SPIPED_LISTEN", "cannot", { cause, hint: "do this" });
+  assert.ok(error instanceof Error);
+  assert.deepEqual(
+    [error.name, error.code, error.message, error.hint, error.cause],
+    ["SpipedError", "SPIPED_LISTEN", "cannot", "do this", cause],
+  );
+  const plain = new SpipedError("SPIPED_LISTEN", "cannot");
+  assert.equal(plain.hint, undefined);
+  assert.ok(!("cause" in plain));
+});
+
+test("anything thrown has a text, and a code if it is an error with one", () => {
+  assert.equal(messageOf(new Error("words")), "words");
+  assert.equal(messageOf("words"), "words");
+  assert.equal(messageOf(undefined), "undefined");
+  assert.equal(codeOf(Object.assign(new Error("x"), { code: "EPIPE" })), "EPIPE");
+  for (const thrown of [Object.assign(new Error("x"), { code: 7 }), new Error("x"), { code: "EPIPE" }, null, "EPIPE"]) {
+    assert.equal(codeOf(thrown), undefined);
+  }
+});

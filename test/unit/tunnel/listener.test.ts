@@ -1,0 +1,300 @@
+// A tunnel: it accepts as many clients as the limit allows, keeps the others waiting, and ends them all.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { TunnelConfig } from "#dist/config/tunnel-config.js";
+import type { SpipedError } from "#dist/errors.js";
+import { addon } from "#dist/native/native.js";
+import { parseAddress, type SocketAddress } from "#dist/net/address.js";
+import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { Tunnel } from "#dist/tunnel/listener.js";
+import { type Address, freeAddress } from "../../support/addresses.js";
+import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { ReferencePeer } from "../../support/reference-peer.js";
+import { TestSocket } from "../../support/test-socket.js";
+import { keyFile, socketAddressOf } from "../support/connections.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { sharedKeyOf } from "../support/handshakes.js";
+import { turns } from "../support/sink.js";
+
+/** A tunnel, its target, and what it has told. */
+interface Started {
+  readonly tunnel: Tunnel;
+  readonly target: Listener;
+  readonly reports: readonly ConnectionReport[];
+  readonly limitsReached: readonly number[];
+  readonly failures: readonly SpipedError[];
+  /** A client before it has said anything. */
+  client(): Promise<TestSocket>;
+  /** Waits for the end of the connection with this number, from 1. */
+  ended(count: number): Promise<ConnectionReport>;
+}
+
+async function startTunnel(
+  t: TestContext,
+  role: "encrypt" | "decrypt",
+  options: Partial<TunnelConfig> & { readonly kind?: "tcp" | "tcp6" | "unix" } = {},
+): Promise<Started> {
+  const { kind = "tcp", ...config } = options;
+  const target = await Listener.listen(t, kind);
+  const reports: ConnectionReport[] = [];
+  const limitsReached: number[] = [];
+  const failures: SpipedError[] = [];
+  let wake: Array<() => void> = [];
+  const tunnel = await Tunnel.start(
+    {
+      role,
+      source: parseAddress("[127.0.0.1]:0"),
+      target: parseAddress("target.example:80"),
+      bind: undefined,
+      forwardSecrecy: "off",
+      keepAlive: true,
+      maxConnections: 100,
+      timeoutMs: 60_000,
+      ...config,
+    },
+    {
+      key: sharedKeyOf(keyFile),
+      source: await listenAddress(t, kind),
+      targets: [socketAddressOf(target.address)],
+      bind: undefined,
+      events: {
+        connectionEnded: (report) => {
+          reports.push(report);
+          for (const resolve of wake.splice(0)) resolve();
+        },
+        limitReached: (maxConnections) => limitsReached.push(maxConnections),
+        listenFailed: (error) => failures.push(error),
+      },
+    },
+  );
+  afterwards(t, async () => {
+    tunnel.cancel();
+    await tunnel.drain();
+  });
+  const ended = async (count: number): Promise<ConnectionReport> => {
+    const wait = async (): Promise<ConnectionReport> => {
+      for (;;) {
+        const report = reports[count - 1];
+        if (report !== undefined) return report;
+        await new Promise<void>((resolve) => {
+          wake = [...wake, resolve];
+        });
+      }
+    };
+    return within(wait(), `the end of connection ${count}`);
+  };
+  const client = () => TestSocket.connect(t, addressOf(tunnel));
+  return { tunnel, target, reports, limitsReached, failures, client, ended };
+}
+
+async function listenAddress(t: TestContext, kind: "tcp" | "tcp6" | "unix"): Promise<SocketAddress> {
+  if (kind === "unix") return { kind: "unix", path: join(await temporaryFolder(t), "s") };
+  return kind === "tcp"
+    ? { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 }
+    : { kind: "tcp", family: 6, address: "::1", port: 0 };
+}
+
+function addressOf({ address }: Tunnel): Address {
+  if (address.kind === "unix") return address;
+  assert.ok(address.address === "127.0.0.1" || address.address === "::1");
+  return { kind: "tcp", host: address.address, port: address.port };
+}
+
+for (const kind of ["tcp", "tcp6", "unix"] as const) {
+  test(
+    `a tunnel on ${kind} carries data from an application to a target and back, through both ends`,
+    limits,
+    async (t) => {
+      const far = await startTunnel(t, "decrypt", { kind });
+      far.target.echo();
+      const near = await Tunnel.start(nearConfig(), {
+        key: sharedKeyOf(keyFile),
+        source: await listenAddress(t, kind),
+        targets: [far.tunnel.address],
+        bind: undefined,
+        events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
+      });
+      afterwards(t, () => near.drain());
+      const app = await TestSocket.connect(t, addressOf(near));
+      await app.write("there and back");
+      app.finish();
+      assert.equal(Buffer.from((await app.readToEnd()).bytes).toString(), "there and back");
+      const { reason, bytesForward, bytesReverse, source } = await far.ended(1);
+      assert.deepEqual([reason, bytesForward, bytesReverse], ["closed", 14, 14]);
+      assert.match(source, kind === "unix" ? /^\/.*\/s$/ : kind === "tcp" ? /^\[127\.0\.0\.1\]:\d+$/ : /^\[::1\]:\d+$/);
+    },
+  );
+}
+
+for (const maxConnections of [1, 2, 3]) {
+  test(
+    `with a limit of ${maxConnections}, one more client waits, and is served when another has gone`,
+    limits,
+    async (t) => {
+      const { tunnel, client, ended, limitsReached } = await startTunnel(t, "decrypt", { maxConnections });
+      const clients: ReferencePeer[] = [];
+      for (let count = 0; count < maxConnections; count += 1) {
+        const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
+        await peer.handshake();
+        clients.push(peer);
+      }
+      assert.equal(tunnel.connections, maxConnections);
+      assert.deepEqual(limitsReached, [maxConnections]);
+      const waiting = await client();
+      await turns();
+      assert.equal(waiting.waitingBytes, 0, "it gets no nonce yet");
+      assert.equal(tunnel.connections, maxConnections);
+      clients[0]?.link.reset();
+      await ended(1);
+      await ReferencePeer.client(waiting, { keyFile, x: 0n }).handshake();
+      assert.equal(tunnel.connections, maxConnections);
+    },
+  );
+}
+
+test("clients that waited at the limit are served one by one, in their order", limits, async (t) => {
+  const { client, ended } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  const first = await client();
+  await first.read(32);
+  const others = [await client(), await client(), await client()];
+  let current = first;
+  for (const [index, next] of others.entries()) {
+    assert.equal(next.waitingBytes, 0);
+    current.reset();
+    await ended(index + 1);
+    await next.read(32);
+    current = next;
+  }
+});
+
+test("without a limit a hundred and one clients are served at once", limits, async (t) => {
+  const options = { maxConnections: Number.POSITIVE_INFINITY };
+  const { tunnel, client, limitsReached } = await startTunnel(t, "decrypt", options);
+  for (let count = 0; count < 101; count += 1) await (await client()).read(32);
+  assert.equal(tunnel.connections, 101);
+  assert.deepEqual(limitsReached, []);
+});
+
+test("a tunnel that drains takes nobody any more, and ends when its last connection has", limits, async (t) => {
+  const { tunnel, client, ended } = await startTunnel(t, "decrypt");
+  const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await peer.handshake();
+  let drained = false;
+  const draining = tunnel.drain().then(() => {
+    drained = true;
+  });
+  await assert.rejects(client(), { code: "ECONNREFUSED" });
+  await turns();
+  assert.equal(drained, false);
+  peer.link.reset();
+  await ended(1);
+  await within(draining, "the tunnel to drain");
+});
+
+test("a tunnel without connections drains at once", limits, async (t) => {
+  const { tunnel } = await startTunnel(t, "encrypt");
+  await within(tunnel.drain(), "the tunnel to drain");
+});
+
+test("a tunnel at its limit drains too, and closes on those who wait", limits, async (t) => {
+  const { tunnel, client } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  await (await client()).read(32);
+  const waiting = await client();
+  const draining = tunnel.drain();
+  await waiting.end();
+  tunnel.cancel();
+  await within(draining, "the tunnel to drain");
+  assert.equal(tunnel.connections, 0);
+});
+
+test("a tunnel that is cancelled ends each connection with that reason", limits, async (t) => {
+  const { tunnel, client, reports } = await startTunnel(t, "decrypt");
+  for (let count = 0; count < 3; count += 1) await (await client()).read(32);
+  tunnel.cancel();
+  assert.deepEqual(
+    reports.map(({ reason }) => reason),
+    ["cancelled", "cancelled", "cancelled"],
+  );
+  assert.equal(tunnel.connections, 0);
+});
+
+test("a tunnel that is cancelled and not drained takes new clients", limits, async (t) => {
+  const { tunnel, client } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  await (await client()).read(32);
+  tunnel.cancel();
+  await (await client()).read(32);
+});
+
+test("a stranger ends in a report of its own, and the tunnel goes on", limits, async (t) => {
+  const { target, client, ended, tunnel } = await startTunnel(t, "decrypt");
+  const stranger = await client();
+  await stranger.write(new Uint8Array(320));
+  assert.equal((await ended(1)).reason, "handshake-failed");
+  assert.equal(target.acceptedCount, 0);
+  await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
+  assert.equal(tunnel.connections, 1);
+});
+
+test("a UNIX socket's file is there while the tunnel listens, and gone when it drains", limits, async (t) => {
+  const { tunnel } = await startTunnel(t, "encrypt", { kind: "unix" });
+  const { address } = tunnel;
+  assert.ok(address.kind === "unix");
+  assert.ok(existsSync(address.path));
+  await tunnel.drain();
+  assert.ok(!existsSync(address.path));
+});
+
+test("a source in use is an error of the start", limits, async (t) => {
+  const { tunnel } = await startTunnel(t, "encrypt");
+  const starting = Tunnel.start(nearConfig(), {
+    key: sharedKeyOf(keyFile),
+    source: tunnel.address,
+    targets: [socketAddressOf(await freeAddress(t, "tcp"))],
+    bind: undefined,
+    events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
+  });
+  await rejectsSpipedError(starting, "SPIPED_LISTEN", /in use/i);
+});
+
+test(
+  "a tunnel that cannot go on listening once says so, and does when the next connection has ended",
+  limits,
+  async (t) => {
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2 });
+    const [first, second] = [await client(), await client()];
+    await Promise.all([first.read(32), second.read(32)]);
+    const none = t.mock.method(addon, "duplicate", () => {
+      throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    });
+    first.reset();
+    await ended(1);
+    await turns();
+    assert.deepEqual(
+      failures.map(({ code }) => code),
+      ["SPIPED_LISTEN"],
+    );
+    none.mock.restore();
+    second.reset();
+    await ended(2);
+    const third = await client();
+    await turns(20);
+    assert.equal(third.waitingBytes, 32, "it is served");
+  },
+);
+
+function nearConfig(): TunnelConfig {
+  return {
+    role: "encrypt",
+    source: parseAddress("[127.0.0.1]:0"),
+    target: parseAddress("far.example:80"),
+    bind: undefined,
+    forwardSecrecy: "off",
+    keepAlive: true,
+    maxConnections: 100,
+    timeoutMs: 60_000,
+  };
+}
