@@ -22,6 +22,7 @@ export function runModule(source: string, options: ChildOptions = {}): SpawnSync
     cwd: root,
     timeout: failsafeMs,
     killSignal: "SIGKILL",
+    maxBuffer: Number.POSITIVE_INFINITY,
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.stdio === undefined ? {} : { stdio: [...options.stdio] }),
   });

@@ -1,0 +1,55 @@
+// How a command begins and ends a process, in processes of their own.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runModule } from "../support/children.js";
+
+const start = `
+  const { run } = await import(dist("cli/run.js"));
+  const { SpipedError } = await import(dist("errors.js"));
+`;
+
+for (const status of [0, 1, 3]) {
+  test(`a command that returns ${status} ends the process with it, and in silence`, () => {
+    const result = runModule(`${start} await run("prog", async () => ({ main: async () => ${status} }));`);
+    assert.deepEqual([result.status, result.stdout.toString(), result.stderr.toString()], [status, "", ""]);
+  });
+}
+
+test("a command that throws ends with status 1, its message and its hint", () => {
+  const result = runModule(`${start}
+    const error = new SpipedError("SPIPED_USAGE", "that is wrong", { hint: "do this" });
+    await run("prog", async () => ({ main: async () => { throw error; } }));
+  `);
+  assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: that is wrong\nhint: do this\n"]);
+});
+
+test("a command that cannot be loaded is told like any other error", () => {
+  const result = runModule(`${start}
+    await run("prog", () => Promise.reject(new SpipedError("SPIPED_ADDON", "cannot load")));
+  `);
+  assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: cannot load\n"]);
+});
+
+test("an error of ours is one line, and status 1", () => {
+  const result = runModule(`${start} await run("prog", async () => ({ main: async () => null.x }));`);
+  assert.equal(result.status, 1);
+  assert.match(result.stderr.toString(), /^prog: internal error: TypeError: .*\n$/);
+});
+
+test("what a command has written comes out whole before the process ends", () => {
+  const result = runModule(`${start}
+    const main = async () => { process.stdout.write("x".repeat(3_000_000)); return 0; };
+    await run("prog", async () => ({ main }));
+  `);
+  assert.equal(result.status, 0);
+  assert.equal(result.stdout.length, 3_000_000);
+});
+
+test("what still waits does not keep a process alive that is done", () => {
+  const result = runModule(`${start}
+    setInterval(() => undefined, 1_000);
+    await run("prog", async () => ({ main: async () => 0 }));
+  `);
+  assert.deepEqual([result.status, result.signal], [0, null]);
+});

@@ -1,0 +1,228 @@
+// Who may know whom. Arrows go down only: cli → config, tunnel, observe; tunnel → protocol, net; protocol → native.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix, relative, sep } from "node:path";
+import { test } from "node:test";
+import { root } from "./support/paths.js";
+
+/** What a part may import; `types of` a part: only its types. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  native: ["errors"],
+  net: ["native", "errors"],
+  protocol: ["native", "errors"],
+  config: ["protocol", "net", "errors"],
+  tunnel: ["protocol", "net", "errors", "types of config"],
+  observe: ["errors", "types of tunnel", "types of net", "types of config"],
+  cli: ["observe", "tunnel", "config", "protocol", "net", "native", "errors", "commander"],
+  index: ["observe", "tunnel", "config", "protocol", "net", "errors"],
+};
+
+interface Source {
+  /** Below `src`, with slashes. */
+  readonly path: string;
+  /** The first part of the path, without an ending. */
+  readonly part: string;
+  /** Without comments. */
+  readonly code: string;
+}
+
+interface Import {
+  readonly from: Source;
+  readonly specifier: string;
+  readonly isType: boolean;
+}
+
+const sources: readonly Source[] = filesBelow("src", ".ts").map((path) => ({
+  path,
+  part: path.split("/")[0]?.replace(/\.ts$/, "") ?? "",
+  code: withoutComments(readFileSync(join(root, "src", path), "utf8")),
+}));
+
+const imports: readonly Import[] = sources.flatMap((from) => importsOf(from));
+
+test("the search finds sources and imports of every form", () => {
+  assert.ok(sources.length > 20);
+  assert.ok(imports.length > 50);
+  const from: Source = {
+    path: "x.ts",
+    part: "x",
+    code: withoutComments(`
+      // import { no } from "comment-of-a-line";
+      /* import { no } from "comment";
+      */
+      import { a } from "./a.js";
+      import type { B } from "./b.js";
+      import { type C, type D } from "./c.js";
+      import { type E, f } from "./e.js";
+      import * as g from "g";
+      import {
+        h,
+        i,
+      } from "./h.js";
+      import "./side-effect.js";
+      export { j } from "./j.js";
+      export type { K } from "./k.js";
+      const l = await import("./l.js");
+      const url = "https://example.org/not-a-comment";
+    `),
+  };
+  assert.deepEqual(
+    importsOf(from).map(({ specifier, isType }) => [specifier, isType]),
+    [
+      ["./a.js", false],
+      ["./b.js", true],
+      ["./c.js", true],
+      ["./e.js", false],
+      ["g", false],
+      ["./h.js", false],
+      ["./side-effect.js", false],
+      ["./j.js", false],
+      ["./k.js", true],
+      ["./l.js", false],
+    ],
+  );
+  assert.match(from.code, /example\.org\/not-a-comment/);
+});
+
+for (const part of [...new Set(sources.map((source) => source.part))].sort()) {
+  test(`src/${part} imports only what it may know`, () => {
+    const allowed = arrows[part];
+    assert.ok(allowed !== undefined, `src/${part} has no place in the arrows`);
+    const wrong = imports
+      .filter(({ from }) => from.part === part)
+      .filter((one) => !isAllowed(one, part, allowed))
+      .map(({ from, specifier }) => `${from.path} imports ${specifier}`);
+    assert.deepEqual(wrong, []);
+  });
+}
+
+test("nothing imports src/cli but src/cli", () => {
+  const wrong = imports.filter((one) => targetOf(one) === "cli" && one.from.part !== "cli");
+  assert.deepEqual(
+    wrong.map(({ from }) => from.path),
+    [],
+  );
+});
+
+test("src/observe imports of src/net nothing but addresses", () => {
+  const wrong = imports.filter((one) => one.from.part === "observe" && targetOf(one) === "net");
+  assert.deepEqual(
+    wrong.filter(({ specifier }) => !specifier.endsWith("/net/address.js")),
+    [],
+  );
+});
+
+test("what the type checker forgets, an import says: an import of types is written as one", () => {
+  const tsconfig: unknown = JSON.parse(readFileSync(join(root, "tsconfig.base.json"), "utf8"));
+  assert.equal(Object(tsconfig).compilerOptions.verbatimModuleSyntax, true);
+});
+
+test("only src/native/native.ts names the addon's file or its package", () => {
+  const naming = sources.filter(({ code }) => /\.node["'`]|@spiped\//.test(code)).map(({ path }) => path);
+  assert.deepEqual(naming, ["native/native.ts"]);
+});
+
+test("only src/native/native.ts imports the addon's face", () => {
+  const importing = imports.filter(({ specifier }) => /(^|\/)addon\.js$/.test(specifier));
+  assert.deepEqual([...new Set(importing.map(({ from }) => from.path))], ["native/native.ts"]);
+});
+
+for (const [what, pattern, parts] of [
+  ["ends the process", /\bprocess\s*\.\s*(exit|exitCode|abort|kill|reallyExit)\b/, ["cli"]],
+  ["writes to standard error", /\bprocess\s*\.\s*stderr\b|\bconsole\s*\./, ["cli", "observe"]],
+  ["touches standard input and output", /\bprocess\s*\.\s*(stdin|stdout)\b/, ["cli"]],
+  ["listens to signals", /\bprocess\s*\.\s*(on|once|addListener)\b/, ["cli"]],
+  ["reads the command line or the environment", /\bprocess\s*\.\s*(argv|env)\b/, ["cli"]],
+] as const) {
+  test(`only src/${parts.join(" and src/")} ${what}`, () => {
+    const doing = sources.filter(({ code }) => pattern.test(code));
+    assert.ok(doing.length > 0, "the pattern finds nothing at all");
+    const wrong = doing.filter(({ part }) => !parts.some((one) => one === part));
+    assert.deepEqual(
+      wrong.map(({ path }) => path),
+      [],
+    );
+  });
+}
+
+test("src/protocol opens no sockets and sets no timers", () => {
+  const wrong = sources.filter(
+    ({ part, code }) =>
+      part === "protocol" && /node:(net|tls|dgram|dns|timers|fs)|\bset(Timeout|Interval)\b/.test(code),
+  );
+  assert.deepEqual(
+    wrong.map(({ path }) => path),
+    [],
+  );
+});
+
+test("no other package is used than commander", () => {
+  const packages = imports.map(({ specifier }) => specifier).filter((specifier) => !/^(\.|node:)/.test(specifier));
+  assert.deepEqual([...new Set(packages)], ["commander"]);
+});
+
+test("spiped-core knows neither Node.js nor sockets nor the clock nor files", () => {
+  const core = filesBelow("crates/spiped-core/src", ".rs");
+  assert.ok(core.length > 5);
+  const wrong = core.filter((path) => {
+    const code = withoutComments(readFileSync(join(root, "crates/spiped-core/src", path), "utf8"));
+    return /\bnapi\b|\bstd::(net|time|fs|process|thread|env)\b|\buse std::\{[^}]*\b(net|time|fs|process|env)\b/.test(
+      code,
+    );
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test("spiped-core depends on nothing of Node.js", () => {
+  const manifest = readFileSync(join(root, "crates/spiped-core/Cargo.toml"), "utf8");
+  assert.match(manifest, /\[dependencies\]/);
+  assert.doesNotMatch(manifest, /napi|tokio|socket2|mio/);
+});
+
+function isAllowed(one: Import, part: string, allowed: readonly string[]): boolean {
+  const target = targetOf(one);
+  if (target === part || target.startsWith("node:")) return true;
+  return allowed.includes(target) || (one.isType && allowed.includes(`types of ${target}`));
+}
+
+/** The part of `src` that an import leads to, or the name of the package. */
+function targetOf({ from, specifier }: Import): string {
+  if (!specifier.startsWith(".")) return specifier;
+  const path = posix.normalize(posix.join(posix.dirname(from.path), specifier));
+  return path.split("/")[0]?.replace(/\.js$/, "") ?? "";
+}
+
+function importsOf(from: Source): readonly Import[] {
+  const found: Array<Import & { readonly at: number }> = [];
+  const statement = /\b(import|export)\s+(type\s+)?((?:\*\s+as\s+)?[\w$]*\s*,?\s*(?:\{[^}]*\})?)\s*from\s*"([^"]+)"/g;
+  for (const match of from.code.matchAll(statement)) {
+    const [, , type, names = "", specifier = ""] = match;
+    const named = /\{([^}]*)\}/
+      .exec(names)?.[1]
+      ?.split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "");
+    const onlyTypes = names.trim().startsWith("{") && named?.every((name) => name.startsWith("type ")) === true;
+    found.push({ from, specifier, isType: type !== undefined || onlyTypes, at: match.index });
+  }
+  for (const match of from.code.matchAll(/\bimport\s*\(?\s*"([^"]+)"/g)) {
+    found.push({ from, specifier: match[1] ?? "", isType: false, at: match.index });
+  }
+  return found.sort((one, other) => one.at - other.at);
+}
+
+function withoutComments(code: string): string {
+  return code.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_all, text) => text ?? "",
+  );
+}
+
+function filesBelow(folder: string, ending: string): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => relative(join(root, folder), join(entry.parentPath, entry.name)).split(sep).join("/"))
+    .sort();
+}
