@@ -12,7 +12,9 @@ import { turns } from "../support/sink.js";
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   const stream = new PassThrough();
   write(createLog("spiped", stream));
-  return String(stream.read() ?? "");
+  let text = "";
+  for (let piece: unknown = stream.read(); piece !== null; piece = stream.read()) text += String(piece);
+  return text;
 }
 
 test("a line begins with the program's name and ends with a line break", () => {

@@ -211,6 +211,25 @@ for (const role of roles) {
     assert.deepEqual([reason, error?.message], ["reset", "target target.example:80: connection reset"]);
   });
 
+  test(`${role}: a reset right behind packets is no orderly end`, limits, async (t) => {
+    const { peer, plain, report } = await established(t, role);
+    // Both before the connection under test gets to read anything.
+    const sent = peer.send(Buffer.from("half of it"));
+    peer.link.reset();
+    await sent;
+    assert.equal(await plain.endWhileOpen(), "reset", "whoever reads this would take it for the whole");
+    assert.equal((await report()).reason, "reset");
+  });
+
+  test(`${role}: a reset right behind cleartext is no orderly end`, limits, async (t) => {
+    const { peer, plain, report } = await established(t, role);
+    const sent = plain.write("half of it");
+    plain.reset();
+    await sent;
+    assert.equal(await peer.link.endWhileOpen(), "reset", "whoever reads this would take it for the whole");
+    assert.equal((await report()).reason, "reset");
+  });
+
   test(`${role}: a connection is reported once, whatever happens after its end`, limits, async (t) => {
     const { connection, peer, plain, source, reports, report } = await established(t, role);
     await peer.write(peer.seal(Buffer.from("wrong"), { flippedBit: 1 }));
