@@ -4,7 +4,7 @@
  * The command is loaded by a function so that a missing native part is told like any other error.
  */
 
-import { createLog } from "../observe/log.js";
+import { createLog, streamSink } from "../observe/log.js";
 
 /** A command's module. */
 export interface Command {
@@ -19,7 +19,7 @@ export interface Command {
 
 /** Runs a command and ends the process with its exit status. */
 export async function run(program: string, load: () => Promise<Command>): Promise<void> {
-  const log = createLog(program, process.stderr);
+  const log = createLog(streamSink(program, process.stderr));
   let status: number;
   try {
     status = await (await load()).main(process.argv.slice(2));

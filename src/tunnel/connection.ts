@@ -11,6 +11,7 @@
 import { type EndReason, endReasonOf, messageOf, SpipedError } from "../errors.js";
 import type { SocketAddress, TcpAddress } from "../net/address.js";
 import type { Channel } from "../net/channel.js";
+import type { DescriptorBudget } from "../net/descriptors.js";
 import { dial } from "../net/dial.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
@@ -33,6 +34,9 @@ export interface ConnectionOptions {
   readonly keepAlive: boolean;
   /** Time to reach the target, and apart from it for the handshake. */
   readonly timeoutMs: number;
+  readonly descriptors: DescriptorBudget;
+  /** True to end when everything from the target has been handed on, whatever the source still has to say. */
+  readonly endWithTarget: boolean;
   /** Told once, when nothing of the connection is left. */
   readonly ended: (report: ConnectionReport) => void;
 }
@@ -114,7 +118,7 @@ export class Connection {
   }
 
   async #dial(exactLength: number): Promise<Channel | undefined> {
-    const { role, targets, targetName, bind, keepAlive, timeoutMs } = this.#options;
+    const { role, targets, targetName, bind, keepAlive, timeoutMs, descriptors } = this.#options;
     const target = await dial({
       addresses: targets,
       name: targetName,
@@ -123,6 +127,7 @@ export class Connection {
       keepAlive,
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
+      descriptors,
       signal: this.#dialling.signal,
     });
     if (this.#phase.name === "ended") {
@@ -173,7 +178,8 @@ export class Connection {
 
   #pumpEnded(): void {
     if (this.#phase.name !== "piping") return;
-    if (this.#phase.forward.isEnded && this.#phase.reverse.isEnded) this.#end("closed", undefined);
+    const { forward, reverse } = this.#phase;
+    if (reverse.isEnded && (forward.isEnded || this.#options.endWithTarget)) this.#end("closed", undefined);
   }
 
   #fail(thrown: unknown): void {
