@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
+import { expectAll } from "../support/expect.js";
 import { allEnds, type Established, isAlive } from "../support/one-end.js";
 import { digestOf, digestOfRandomData, RandomData } from "../support/random-data.js";
 import { connectionLines, stopAndGetLines } from "../support/tunnel.js";
 
-const nothing = { bytes: new Uint8Array(0), end: "fin" } as const;
 const muchBytes = 5_000_000;
 
 /** Sends a lot and ends at once behind it. */
@@ -49,8 +49,8 @@ for (const { name, kind, start } of allEnds) {
       const { peer, plain } = await end.establish();
       peer.link.finish();
       plain.finish();
-      assert.deepEqual(await plain.readToEnd(), nothing);
-      assert.deepEqual(await peer.receiveToEnd(), nothing);
+      expectAll(await plain.readToEnd(), "");
+      expectAll(await peer.receiveToEnd(), "");
     });
 
     assert.deepEqual(await stopAndGetLines(end.spiped), []);
@@ -63,7 +63,7 @@ for (const { name, kind, start } of allEnds) {
     ends.plain.reset();
     if (kind === "unix") {
       // The close of a UNIX socket shows as an end first, and as a close only to a writer.
-      assert.deepEqual(await ends.peer.receiveToEnd(), nothing);
+      expectAll(await ends.peer.receiveToEnd(), "");
       await ends.peer.send(Buffer.from("is anybody there?"));
       await ends.peer.link.untilWritesFail();
     } else {
@@ -80,10 +80,10 @@ for (const { name, kind, start } of allEnds) {
     assert.ok(await isAlive(ends));
     ends.peer.link.reset();
     if (kind === "unix") {
-      assert.deepEqual(await ends.plain.readToEnd(), nothing);
+      expectAll(await ends.plain.readToEnd(), "");
       await ends.plain.untilWritesFail();
     } else {
-      assert.deepEqual(await ends.plain.readToEnd(), { ...nothing, end: "reset" });
+      expectAll(await ends.plain.readToEnd(), "", "reset");
     }
     await end.spiped.command.line(/reset|target|source/i);
     assert.ok(await isAlive(await end.establish()));
@@ -103,6 +103,23 @@ for (const { name, kind, start } of allEnds) {
     assert.ok(await isAlive(await end.establish()));
     assert.equal(connectionLines(end.spiped.command).length, 1);
   });
+
+  if (kind === "tcp") {
+    test(`${name} never takes a reset right behind data for an end`, limits, async (t) => {
+      const end = await start(t);
+      for (let attempt = 1; attempt <= 20; attempt += 1) {
+        const fromPlain = await end.establish();
+        await fromPlain.plain.write("the last words");
+        fromPlain.plain.reset();
+        assert.equal(await fromPlain.peer.link.endWhileOpen(), "reset", `cleartext side, attempt ${attempt}`);
+
+        const fromPeer = await end.establish();
+        await fromPeer.peer.send(Buffer.from("the last words"));
+        fromPeer.peer.link.reset();
+        assert.equal(await fromPeer.plain.endWhileOpen(), "reset", `encrypted side, attempt ${attempt}`);
+      }
+    });
+  }
 
   test(`${name} resets both sides of its connections on SIGINT`, limits, async (t) => {
     const end = await start(t);

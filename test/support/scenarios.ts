@@ -1,6 +1,7 @@
 // What any tunnel must carry, whichever implementation is at either end.
 
 import assert from "node:assert/strict";
+import { expectAll, expectBytes } from "./expect.js";
 import { digestOfRandomData, randomData } from "./random-data.js";
 import type { TestSocket } from "./test-socket.js";
 import type { Tunnel } from "./tunnel.js";
@@ -23,11 +24,11 @@ async function sendAllThenReceiveReply({ app, service }: Ends, lengthBytes: numb
   const received = service.readToEnd();
   await app.write(request);
   app.finish();
-  assert.deepEqual(await received, { bytes: Buffer.from(request), end: "fin" });
+  expectAll(await received, request);
   const replied = app.readToEnd();
   await service.write(reply);
   service.finish();
-  assert.deepEqual(await replied, { bytes: Buffer.from(reply), end: "fin" });
+  expectAll(await replied, reply);
 }
 
 /** `lengthBytes` bytes in both directions at once; digests are compared. */
@@ -65,7 +66,7 @@ export async function carriesManyAtOnce(tunnel: Tunnel, count: number, openedTog
     const app = await tunnel.connect();
     apps[index] = app;
     await app.write(greeting(index));
-    assert.equal(Buffer.from(await app.read(16)).toString(), greeting(index));
+    expectBytes(await app.read(16), greeting(index));
   };
   const indices = Array.from({ length: count }, (_, index) => index);
   for (let at = 0; at < count; at += openedTogether) {
@@ -76,7 +77,7 @@ export async function carriesManyAtOnce(tunnel: Tunnel, count: number, openedTog
       const data = randomData(greeting(index), 10_000 + index);
       await app.write(data);
       app.finish();
-      assert.deepEqual(await app.readToEnd(), { bytes: Buffer.from(data), end: "fin" });
+      expectAll(await app.readToEnd(), data);
     }),
   );
 }

@@ -137,19 +137,23 @@ export class TestSocket {
     return { digest: hash.digest("hex"), lengthBytes: this.#receivedBytes, end };
   }
 
-  /** How the other side's stream ended, as far as reading alone shows it. */
+  /**
+   * How the other side's stream ended, as far as reading shows it. A reset that comes together with the last data looks
+   * like an end here, because libuv reports it so; `endWhileOpen` is not deceived.
+   */
   async end(): Promise<SocketEnd> {
     await this.#until(() => this.#end !== undefined, "the end of a stream");
     return this.#end ?? "reset";
   }
 
   /**
-   * How the other side ended while this side has not: a UNIX socket shows a close of both directions as an end of file,
-   * and only a write that fails tells it from a half-close. So this writes a byte there.
+   * How the other side ended while this side has not. An end of file can be all that reading shows of a UNIX socket's
+   * close of both directions, and of a reset right behind data; a write that fails tells them from a half-close. So this
+   * writes a byte then.
    */
   async endWhileOpen(): Promise<SocketEnd> {
     const end = await this.end();
-    if (end === "reset" || !this.#isUnix) return end;
+    if (end === "reset") return end;
     return (await this.write(Uint8Array.of(0))) ? "fin" : "reset";
   }
 

@@ -43,15 +43,10 @@ const EXPONENT_TOP_BIT: u32 = 258;
 const EXPONENT_BITS: u32 = EXPONENT_TOP_BIT + 1;
 
 /// One side's x and y. Made afresh for each connection, used once, wiped on drop.
-pub struct KeyPair(Kind);
-
-enum Kind {
-    /// x = 0 and y = 1: this side gave up forward secrecy.
-    WithoutForwardSecrecy,
-    Ephemeral {
-        x: Exponent,
-        y: [u8; PUBLIC_BYTES],
-    },
+pub struct KeyPair {
+    /// `None` is x = 0: this side gave up forward secrecy.
+    x: Option<Exponent>,
+    y: [u8; PUBLIC_BYTES],
 }
 
 impl KeyPair {
@@ -62,64 +57,55 @@ impl KeyPair {
     pub fn generate() -> Result<Self, Error> {
         let mut bits = SecretBytes::zeroed();
         fill_random(bits.expose_mut())?;
-        Ok(Self::ephemeral(Exponent::from_random_bits(bits.expose())))
+        Ok(Self::of(Exponent::from_random_bits(bits.expose())))
     }
 
     /// x = 0, y = 1.
     #[must_use]
     pub fn without_forward_secrecy() -> Self {
-        Self(Kind::WithoutForwardSecrecy)
+        Self { x: None, y: ONE }
     }
 
     /// The pair of a given x, big-endian, where 0 gives up forward secrecy: for known-answer tests.
     #[must_use]
     pub fn from_exponent(x: &[u8; EXPONENT_BYTES]) -> Self {
-        if x.iter().all(|byte| *byte == 0) {
+        if x == &[0; EXPONENT_BYTES] {
             return Self::without_forward_secrecy();
         }
-        Self::ephemeral(Exponent::from_bytes(x))
+        Self::of(Exponent::from_bytes(x))
     }
 
-    fn ephemeral(x: Exponent) -> Self {
+    fn of(x: Exponent) -> Self {
         let mut y = [0; PUBLIC_BYTES];
         encode(&power(&G, &x), &mut y);
-        Self(Kind::Ephemeral { x, y })
+        Self { x: Some(x), y }
     }
 
     /// y as it goes on the wire.
     pub(crate) fn public(&self) -> &[u8; PUBLIC_BYTES] {
-        match &self.0 {
-            Kind::WithoutForwardSecrecy => &ONE,
-            Kind::Ephemeral { y, .. } => y,
-        }
+        &self.y
     }
 
     /// Whether this side takes part in forward secrecy.
-    pub(crate) fn is_ephemeral(&self) -> bool {
-        matches!(self.0, Kind::Ephemeral { .. })
+    pub(crate) fn gives_forward_secrecy(&self) -> bool {
+        self.x.is_some()
     }
 
     /// `y_SC` = (the peer's y)^x. Costs an exponentiation, but none without forward secrecy, where it is 1
     /// whatever the peer sent.
     pub(crate) fn shared_value(&self, peer: &PeerPublic) -> SecretBytes<PUBLIC_BYTES> {
-        match &self.0 {
-            Kind::WithoutForwardSecrecy => SecretBytes::copy_of(&ONE),
-            Kind::Ephemeral { x, .. } => {
-                let mut encoded = SecretBytes::zeroed();
-                let mut y_sc = power(&Residue::new(&peer.0), x);
-                encode(&y_sc, encoded.expose_mut());
-                y_sc.zeroize();
-                encoded
-            }
-        }
+        let Some(x) = &self.x else { return SecretBytes::copy_of(&ONE) };
+        let mut y_sc = power(&Residue::new(&peer.0), x);
+        let mut encoded = SecretBytes::zeroed();
+        encode(&y_sc, encoded.expose_mut());
+        y_sc.zeroize();
+        encoded
     }
 }
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPair")
-            .field("is_ephemeral", &self.is_ephemeral())
-            .finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("gives_forward_secrecy", &self.gives_forward_secrecy()).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,13 @@
 //! client::NonceSent ─receive_nonce→ Keyed ─send_public→ PublicSent ─verify→ Verified ─derive_keys→ keys
 //! server::NonceSent ─receive_nonce→ AwaitingPublic ─verify→ Verified ─send_public→ PublicSent ─derive_keys→ keys
 //! ```
+//!
+//! ```compile_fail,E0382
+//! # use spiped_core::{KeyHasher, handshake::{ForwardSecrecy, client}};
+//! let client = client::NonceSent::new(KeyHasher::new().finish(), ForwardSecrecy::Allow, [1; 32]);
+//! client.receive_nonce(&[2; 32]);
+//! client.receive_nonce(&[3; 32]); // there is no client in this phase any more
+//! ```
 
 pub mod client;
 pub mod server;
@@ -29,7 +36,7 @@ pub enum ForwardSecrecy {
 impl ForwardSecrecy {
     /// A key pair that gives up more, or less, than was asked for must not be used.
     fn check_key_pair(self, key_pair: &KeyPair) -> Result<(), Error> {
-        let fits = key_pair.is_ephemeral() == (self != Self::Off);
+        let fits = key_pair.gives_forward_secrecy() == (self != Self::Off);
         if fits { Ok(()) } else { Err(Error::KeyPair) }
     }
 }
@@ -50,9 +57,7 @@ fn verify_public(
     maced: &[u8; MACED_PUBLIC_BYTES],
     forward_secrecy: ForwardSecrecy,
 ) -> Result<PeerPublic, Error> {
-    let Some((y, h)) = maced.split_first_chunk::<PUBLIC_BYTES>() else {
-        unreachable!("288 bytes begin with 256")
-    };
+    let Some((y, h)) = maced.split_first_chunk::<PUBLIC_BYTES>() else { unreachable!("288 bytes begin with 256") };
     hmac::verify(key, y, h).map_err(|_| Error::WrongMac)?;
     let peer = PeerPublic::parse(y)?;
     if forward_secrecy == ForwardSecrecy::Require && !peer.gives_forward_secrecy() {

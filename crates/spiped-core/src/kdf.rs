@@ -34,10 +34,7 @@ impl DhMacKeys {
         let mut dk_1 = Zeroizing::new([0; 2 * KEY_BYTES]);
         pbkdf2_once(key, &nonces.0, &mut *dk_1);
         let (client, server) = dk_1.split_at(KEY_BYTES);
-        Self {
-            client: hmac::Key::new(hmac::HMAC_SHA256, client),
-            server: hmac::Key::new(hmac::HMAC_SHA256, server),
-        }
+        Self { client: hmac::Key::new(hmac::HMAC_SHA256, client), server: hmac::Key::new(hmac::HMAC_SHA256, server) }
     }
 }
 
@@ -52,10 +49,7 @@ impl DirectionKeys {
     /// Keys that are given rather than derived: for known-answer tests.
     #[must_use]
     pub fn from_bytes(encryption: &[u8; KEY_BYTES], mac: &[u8; KEY_BYTES]) -> Self {
-        Self {
-            encryption: SecretBytes::copy_of(encryption),
-            mac: SecretBytes::copy_of(mac),
-        }
+        Self { encryption: SecretBytes::copy_of(encryption), mac: SecretBytes::copy_of(mac) }
     }
 }
 

@@ -10,6 +10,34 @@
 //!
 //! Randomness comes from [`random_nonce`] and [`KeyPair::generate`] alone; everything else is a
 //! function of its arguments.
+//!
+//! ```
+//! use spiped_core::{KeyHasher, KeyPair, Opener, Sealer, max_opened_length, random_nonce, sealed_length};
+//! use spiped_core::handshake::{ForwardSecrecy, client, server};
+//!
+//! let mut hasher = KeyHasher::new();
+//! hasher.update(b"the contents of the key file");
+//! let key = hasher.finish();
+//!
+//! // Both send their nonce at once.
+//! let client = client::NonceSent::new(key.clone(), ForwardSecrecy::Require, random_nonce()?);
+//! let server = server::NonceSent::new(key, ForwardSecrecy::Allow, random_nonce()?);
+//! let (nonce_c, nonce_s) = (*client.nonce(), *server.nonce());
+//!
+//! // The client sends its public value; the server answers with its own.
+//! let (client, y_h_c) = client.receive_nonce(&nonce_s).send_public(KeyPair::generate()?)?;
+//! let server = server.receive_nonce(&nonce_c).verify(&y_h_c)?;
+//! let (server, y_h_s) = server.send_public(KeyPair::generate()?)?;
+//! let (client_keys, server_keys) = (client.verify(&y_h_s)?.derive_keys(), server.derive_keys());
+//!
+//! // The client seals what the server opens.
+//! let mut packets = vec![0; sealed_length(5)];
+//! Sealer::new(&client_keys.seal).seal(b"hello", &mut packets)?;
+//! let mut opened = vec![0; max_opened_length(packets.len())];
+//! let length = Opener::new(&server_keys.open).open(&packets, &mut opened)?;
+//! assert_eq!(&opened[..length], b"hello");
+//! # Ok::<(), spiped_core::Error>(())
+//! ```
 
 mod constants;
 mod dh;

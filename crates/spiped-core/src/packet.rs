@@ -49,8 +49,7 @@ impl PacketCipher {
         if !matches!(length, 1..=PACKET_DATA_BYTES) {
             return Err(Error::PacketLength);
         }
-        self.data_keystream(number)
-            .apply_keystream_b2b(&padded_data[..length], &mut out[..length]);
+        self.data_keystream(number).apply_keystream_b2b(&padded_data[..length], &mut out[..length]);
         Ok(length)
     }
 
@@ -69,7 +68,5 @@ impl PacketCipher {
 
 /// be64(packet number) ‖ be64(block number)
 fn counter_block(packet_number: u64, block_number: u64) -> Block {
-    (u128::from(packet_number) << 64 | u128::from(block_number))
-        .to_be_bytes()
-        .into()
+    (u128::from(packet_number) << 64 | u128::from(block_number)).to_be_bytes().into()
 }

@@ -61,9 +61,7 @@ impl Sealer {
         let (packets, _) = out.as_chunks_mut::<PACKET_BYTES>();
         let first_number = self.numbers.first_of(packets.len())?;
 
-        let runs = packets
-            .chunks_mut(LANES)
-            .zip(plaintext.chunks(LANES * PACKET_DATA_BYTES));
+        let runs = packets.chunks_mut(LANES).zip(plaintext.chunks(LANES * PACKET_DATA_BYTES));
         let mut number = first_number;
         for (packets, plaintext) in runs {
             let first_of_run = number;
@@ -188,19 +186,13 @@ impl PacketOpener {
             written += self.cipher.decrypt(number, packet, &mut out[written..])?;
             self.numbers.advance(1);
         }
-        if right == packets.len() {
-            Ok(written)
-        } else {
-            Err(Error::PacketMac)
-        }
+        if right == packets.len() { Ok(written) } else { Err(Error::PacketMac) }
     }
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("numbers", &self.numbers)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("numbers", &self.numbers).finish_non_exhaustive()
     }
 }
 
@@ -225,9 +217,7 @@ impl PacketNumbers {
     const END: u128 = 1 << 64;
 
     fn starting_at(packet_number: u64) -> Self {
-        Self {
-            next: packet_number.into(),
-        }
+        Self { next: packet_number.into() }
     }
 
     /// The first of `count` numbers in a row; they count as used only with [`Self::advance`].

@@ -1,6 +1,6 @@
 //! Rust's errors as JavaScript's: the `code` of the `Error` that is thrown.
 
-use napi::{Env, JsError};
+use napi::{Env, JsError, Status};
 use spiped_core::Error;
 
 /// The `code` of an error, out of a closed list but for the names of the system's own errors.
@@ -20,6 +20,8 @@ pub enum Code {
     Resolve,
     /// The name of an `errno`, such as `EADDRINUSE`.
     System(String),
+    /// Node.js failed, such as for want of memory.
+    Node(Status),
 }
 
 impl AsRef<str> for Code {
@@ -36,6 +38,7 @@ impl AsRef<str> for Code {
             Self::Random => "SPIPED_RANDOM",
             Self::Resolve => "SPIPED_RESOLVE",
             Self::System(name) => name,
+            Self::Node(status) => status.as_ref(),
         }
     }
 }
@@ -59,12 +62,14 @@ pub(crate) fn core_error(error: Error) -> napi::Error<Code> {
     napi::Error::new(code, error.to_string())
 }
 
+/// An error of Node.js with its own code.
+pub(crate) fn node_error(error: napi::Error) -> napi::Error<Code> {
+    napi::Error::new(Code::Node(error.status), error.reason.clone())
+}
+
 /// A handle that is destroyed or used up, or a step that is not this one's turn.
 pub(crate) fn step_error() -> napi::Error<Code> {
-    napi::Error::new(
-        Code::Step,
-        "the handle is destroyed or used up, or this step is out of order",
-    )
+    napi::Error::new(Code::Step, "the handle is destroyed or used up, or this step is out of order")
 }
 
 /// The same error for a promise to reject with, code and all: a task can only carry napi's own statuses,

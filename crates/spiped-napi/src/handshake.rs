@@ -1,7 +1,7 @@
 //! The handshake, one method for each step of the protocol.
 //!
-//! In the core a step consumes its phase. Here a handle holds the phase that the connection has reached, and a
-//! step that is not this phase's leaves it as it is.
+//! In the core a step consumes its phase. Here a handle holds the phase that the connection has reached. A step
+//! that is not this phase's leaves it as it is; a step that fails ends the handshake, and what it held is wiped.
 
 use std::mem;
 
@@ -60,10 +60,7 @@ impl ClientHandshake {
     pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_c: Option<Uint8ArraySlice>) -> Result<Self> {
         let nonce_c = own_nonce(nonce_c)?;
         let phase = handshake::client::NonceSent::new(key.get()?, forward_secrecy.into(), nonce_c);
-        Ok(Self {
-            nonce_c,
-            phase: ClientPhase::NonceSent(phase),
-        })
+        Ok(Self { nonce_c, phase: ClientPhase::NonceSent(phase) })
     }
 
     /// `nonce_C`, 32 bytes, to be sent at once.
@@ -155,10 +152,7 @@ impl ServerHandshake {
     pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_s: Option<Uint8ArraySlice>) -> Result<Self> {
         let nonce_s = own_nonce(nonce_s)?;
         let phase = handshake::server::NonceSent::new(key.get()?, forward_secrecy.into(), nonce_s);
-        Ok(Self {
-            nonce_s,
-            phase: ServerPhase::NonceSent(phase),
-        })
+        Ok(Self { nonce_s, phase: ServerPhase::NonceSent(phase) })
     }
 
     /// `nonce_S`, 32 bytes, to be sent at once.

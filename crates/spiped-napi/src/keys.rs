@@ -123,10 +123,7 @@ pub struct SessionKeys {
 #[napi]
 impl SessionKeys {
     pub(crate) fn new(keys: spiped_core::SessionKeys) -> Self {
-        Self {
-            seal: Some(keys.seal),
-            open: Some(keys.open),
-        }
+        Self { seal: Some(keys.seal), open: Some(keys.open) }
     }
 
     /// The sealer of what this side sends.
@@ -153,8 +150,5 @@ impl SessionKeys {
 
 /// Direction keys of given bytes: for known-answer tests.
 pub(crate) fn direction_keys(encryption: &[u8], mac: &[u8]) -> Result<spiped_core::DirectionKeys> {
-    Ok(spiped_core::DirectionKeys::from_bytes(
-        exactly("an encryption key", encryption)?,
-        exactly("a MAC key", mac)?,
-    ))
+    Ok(spiped_core::DirectionKeys::from_bytes(exactly("an encryption key", encryption)?, exactly("a MAC key", mac)?))
 }

@@ -23,22 +23,16 @@ impl Sealer {
     #[napi(factory)]
     pub fn from_keys(encryption_key: Uint8ArraySlice, mac_key: Uint8ArraySlice, packet_number: BigInt) -> Result<Self> {
         let keys = direction_keys(&encryption_key, &mac_key)?;
-        Ok(Self::new(spiped_core::Sealer::starting_at(
-            &keys,
-            parse_packet_number(&packet_number)?,
-        )))
+        Ok(Self::new(spiped_core::Sealer::starting_at(&keys, parse_packet_number(&packet_number)?)))
     }
 
     /// Seals at least 1 byte into whole packets. `out` needs `sealedLength(plaintext.length)` bytes and must
     /// not overlap `plaintext`. Returns the bytes written, a multiple of 1,060.
     #[napi]
-    pub fn seal(&mut self, plaintext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<u32> {
+    pub fn seal(&mut self, plaintext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
         let sealer = self.0.as_mut().ok_or_else(step_error)?;
         let (plaintext, out) = separate(&plaintext, &mut out)?;
-        sealer
-            .seal(plaintext, out)
-            .map(|written| written as u32)
-            .map_err(core_error)
+        sealer.seal(plaintext, out).map(|written| written as i64).map_err(core_error)
     }
 
     /// Wipes the keys.
@@ -62,30 +56,24 @@ impl Opener {
     #[napi(factory)]
     pub fn from_keys(encryption_key: Uint8ArraySlice, mac_key: Uint8ArraySlice, packet_number: BigInt) -> Result<Self> {
         let keys = direction_keys(&encryption_key, &mac_key)?;
-        Ok(Self::new(spiped_core::Opener::starting_at(
-            &keys,
-            parse_packet_number(&packet_number)?,
-        )))
+        Ok(Self::new(spiped_core::Opener::starting_at(&keys, parse_packet_number(&packet_number)?)))
     }
 
     /// Opens the packets that `ciphertext` completes and keeps the beginning of the next.
     /// `maxOpenedLength(ciphertext.length)` bytes are always enough for `out`, which must not overlap
     /// `ciphertext`. Returns the bytes written.
     #[napi]
-    pub fn open(&mut self, ciphertext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<u32> {
+    pub fn open(&mut self, ciphertext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
         let opener = self.0.as_mut().ok_or_else(step_error)?;
         let (ciphertext, out) = separate(&ciphertext, &mut out)?;
-        opener
-            .open(ciphertext, out)
-            .map(|written| written as u32)
-            .map_err(core_error)
+        opener.open(ciphertext, out).map(|written| written as i64).map_err(core_error)
     }
 
     /// How many bytes of an incomplete packet are held, 0 to 1,059.
     #[napi(getter)]
-    pub fn pending_bytes(&self) -> Result<u32> {
+    pub fn pending_bytes(&self) -> Result<i64> {
         let opener = self.0.as_ref().ok_or_else(step_error)?;
-        Ok(opener.pending_bytes() as u32)
+        Ok(opener.pending_bytes() as i64)
     }
 
     /// Wipes the keys.
@@ -97,14 +85,14 @@ impl Opener {
 
 /// How many bytes `plaintextLength` bytes are once sealed.
 #[napi]
-pub fn sealed_length(plaintext_length: u32) -> f64 {
-    spiped_core::sealed_length(plaintext_length as usize) as f64
+pub fn sealed_length(plaintext_length: u32) -> i64 {
+    spiped_core::sealed_length(plaintext_length as usize) as i64
 }
 
 /// The most data that opening `ciphertextLength` bytes can give, whatever the opener holds.
 #[napi]
-pub fn max_opened_length(ciphertext_length: u32) -> f64 {
-    spiped_core::max_opened_length(ciphertext_length as usize) as f64
+pub fn max_opened_length(ciphertext_length: u32) -> i64 {
+    spiped_core::max_opened_length(ciphertext_length as usize) as i64
 }
 
 fn parse_packet_number(number: &BigInt) -> Result<u64> {

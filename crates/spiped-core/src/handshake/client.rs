@@ -21,11 +21,7 @@ impl NonceSent {
     /// [`random_nonce`]: crate::random_nonce
     #[must_use]
     pub fn new(key: SharedKey, forward_secrecy: ForwardSecrecy, nonce_c: [u8; NONCE_BYTES]) -> Self {
-        Self {
-            key,
-            forward_secrecy,
-            nonce_c,
-        }
+        Self { key, forward_secrecy, nonce_c }
     }
 
     /// `nonce_C`, to be sent.
@@ -39,12 +35,7 @@ impl NonceSent {
     pub fn receive_nonce(self, nonce_s: &[u8; NONCE_BYTES]) -> Keyed {
         let nonces = Nonces::new(&self.nonce_c, nonce_s);
         let mac_keys = DhMacKeys::derive(&self.key, &nonces);
-        Keyed {
-            key: self.key,
-            forward_secrecy: self.forward_secrecy,
-            nonces,
-            mac_keys,
-        }
+        Keyed { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
     }
 }
 
@@ -85,12 +76,7 @@ impl PublicSent {
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
         let peer = verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy)?;
-        Ok(Verified {
-            key: keyed.key,
-            nonces: keyed.nonces,
-            key_pair,
-            peer,
-        })
+        Ok(Verified { key: keyed.key, nonces: keyed.nonces, key_pair, peer })
     }
 }
 
@@ -109,9 +95,6 @@ impl Verified {
     pub fn derive_keys(self) -> SessionKeys {
         let y_sc = self.key_pair.shared_value(&self.peer);
         let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, y_sc.expose());
-        SessionKeys {
-            seal: forward,
-            open: reverse,
-        }
+        SessionKeys { seal: forward, open: reverse }
     }
 }

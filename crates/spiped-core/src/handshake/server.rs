@@ -21,11 +21,7 @@ impl NonceSent {
     /// [`random_nonce`]: crate::random_nonce
     #[must_use]
     pub fn new(key: SharedKey, forward_secrecy: ForwardSecrecy, nonce_s: [u8; NONCE_BYTES]) -> Self {
-        Self {
-            key,
-            forward_secrecy,
-            nonce_s,
-        }
+        Self { key, forward_secrecy, nonce_s }
     }
 
     /// `nonce_S`, to be sent.
@@ -39,12 +35,7 @@ impl NonceSent {
     pub fn receive_nonce(self, nonce_c: &[u8; NONCE_BYTES]) -> AwaitingPublic {
         let nonces = Nonces::new(nonce_c, &self.nonce_s);
         let mac_keys = DhMacKeys::derive(&self.key, &nonces);
-        AwaitingPublic {
-            key: self.key,
-            forward_secrecy: self.forward_secrecy,
-            nonces,
-            mac_keys,
-        }
+        AwaitingPublic { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
     }
 }
 
@@ -85,15 +76,7 @@ impl Verified {
         let Self { awaiting, peer } = self;
         awaiting.forward_secrecy.check_key_pair(&key_pair)?;
         let maced = mac_public(&awaiting.mac_keys.server, &key_pair);
-        Ok((
-            PublicSent {
-                key: awaiting.key,
-                nonces: awaiting.nonces,
-                key_pair,
-                peer,
-            },
-            maced,
-        ))
+        Ok((PublicSent { key: awaiting.key, nonces: awaiting.nonces, key_pair, peer }, maced))
     }
 }
 
@@ -112,9 +95,6 @@ impl PublicSent {
     pub fn derive_keys(self) -> SessionKeys {
         let y_sc = self.key_pair.shared_value(&self.peer);
         let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, y_sc.expose());
-        SessionKeys {
-            seal: reverse,
-            open: forward,
-        }
+        SessionKeys { seal: reverse, open: forward }
     }
 }

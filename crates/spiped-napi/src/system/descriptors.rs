@@ -89,9 +89,7 @@ pub fn duplicate(descriptor: i32) -> Result<i32> {
     // with EBADF when the number is not a descriptor.
     #[allow(unsafe_code)]
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let copy = borrowed
-        .try_clone_to_owned()
-        .map_err(|error| system_error("duplicate", error))?;
+    let copy = borrowed.try_clone_to_owned().map_err(|error| system_error("duplicate", error))?;
     Ok(copy.into_raw_fd())
 }
 

@@ -48,15 +48,9 @@ impl Task for Resolve {
 }
 
 pub(super) fn look_up(host: &str, service: &str, flags: i32) -> Result<Vec<SocketAddr>, LookupError> {
-    let hints = AddrInfoHints {
-        socktype: SockType::Stream.into(),
-        flags,
-        ..AddrInfoHints::default()
-    };
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
-    Ok(found
-        .map(|info| info.map(|info| info.sockaddr))
-        .collect::<Result<_, _>>()?)
+    Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<Result<_, _>>()?)
 }
 
 impl From<&SocketAddr> for ResolvedAddress {

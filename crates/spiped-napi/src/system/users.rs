@@ -22,10 +22,7 @@ pub fn look_up_user(user: String) -> Result<Option<UserAccount>> {
         other => other,
     };
     let account = found.map_err(|errno| system_error("look up user", errno.into()))?;
-    Ok(account.map(|account| UserAccount {
-        uid: account.uid.as_raw(),
-        gid: account.gid.as_raw(),
-    }))
+    Ok(account.map(|account| UserAccount { uid: account.uid.as_raw(), gid: account.gid.as_raw() }))
 }
 
 /// The number of the group with this name, or else with this number; null when there is none.
