@@ -30,7 +30,7 @@ export async function resolve(address: Address): Promise<readonly [SocketAddress
       port: one.port,
     }));
   } catch (cause) {
-    throw unresolved(address, messageOf(cause).replace(/^failed to lookup address information: /, ""), cause);
+    throw unresolved(address, messageOf(cause), cause);
   }
   const [first, ...others] = found;
   if (first === undefined) throw unresolved(address, "no address found");

@@ -16,7 +16,7 @@ use nix::{
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::lookup::look_up;
+use super::lookup::{look_up, resolve_error};
 use crate::errors::{Code, Result};
 
 /// A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
@@ -26,7 +26,7 @@ use crate::errors::{Code, Result};
 #[napi]
 pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
     let address = look_up(&address, &port.to_string(), libc::AI_NUMERICHOST | libc::AI_NUMERICSERV)
-        .map_err(|error| napi::Error::new(Code::Resolve, error.to_string()))?
+        .map_err(|error| resolve_error(&error))?
         .first()
         .copied()
         .ok_or_else(|| system_error("listen", Errno::EADDRNOTAVAIL.into()))?;

@@ -42,7 +42,7 @@ impl Task for Resolve {
     fn resolve(&mut self, env: Env, addresses: Self::Output) -> napi::Result<Self::JsValue> {
         match addresses {
             Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect()),
-            Err(error) => Err(rejection(env, napi::Error::new(Code::Resolve, error.to_string()))),
+            Err(error) => Err(rejection(env, resolve_error(&error))),
         }
     }
 }
@@ -51,6 +51,12 @@ pub(super) fn look_up(host: &str, service: &str, flags: i32) -> Result<Vec<Socke
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
     Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<Result<_, _>>()?)
+}
+
+/// The resolver's own words.
+pub(super) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
+    let words = error.to_string();
+    napi::Error::new(Code::Resolve, words.strip_prefix("failed to lookup address information: ").unwrap_or(&words))
 }
 
 impl From<&SocketAddr> for ResolvedAddress {
