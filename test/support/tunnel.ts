@@ -92,6 +92,8 @@ export interface Tunnel {
   readonly client: Spiped;
   readonly server: Spiped;
   readonly target: Listener;
+  /** The server's key. */
+  readonly key: Key;
   /** A new connection to the source. */
   connect(): Promise<TestSocket>;
   /** A new connection to the source, and the one at the target that belongs to it. */
@@ -128,5 +130,5 @@ export async function startTunnel(t: TestContext, options: TunnelOptions = {}): 
     const app = await connect();
     return { app, service: await target.next() };
   };
-  return { client, server, target, connect, connectThrough };
+  return { client, server, target, key, connect, connectThrough };
 }
