@@ -8,9 +8,13 @@ import type { TestContext } from "node:test";
 import { type Address, type AddressKind, freeAddress, textOf } from "./addresses.js";
 import { afterwards, temporaryFolder } from "./cleanup.js";
 import { Command, type CommandOptions } from "./command.js";
+import { Listener } from "./listener.js";
+import type { Established } from "./one-end.js";
 import { isRunning, processesWith, untilEnded } from "./processes.js";
 import { ours } from "./programs.js";
-import type { Key } from "./tunnel.js";
+import { ReferencePeer } from "./reference-peer.js";
+import { TestSocket } from "./test-socket.js";
+import { type Key, newKey, patience } from "./tunnel.js";
 
 /** Daemons are looked for in /proc. */
 export const onLinux = process.platform === "linux" ? false : "needs Linux";
@@ -99,4 +103,39 @@ export function readPidFile(path: string): number {
 export async function stopDaemon({ id }: Pick<Daemon, "id">, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
   process.kill(id, signal);
   await untilEnded(id);
+}
+
+/** A daemon with -d between the reference peer and a target of the test's. */
+export interface DaemonEnd extends Daemon {
+  readonly key: Key;
+  readonly target: Listener;
+  establish(): Promise<Established>;
+}
+
+export async function startDaemonEnd(t: TestContext, options: Partial<DaemonOptions> = {}): Promise<DaemonEnd> {
+  const source = options.source ?? "unix";
+  const key = await newKey(t);
+  const target = await Listener.listen(t, source);
+  const flags = [...patience, ...(options.flags ?? [])];
+  const daemon = await startDaemon(t, { key, ...options, source, target: target.address, flags });
+  return { ...daemon, key, target, establish: () => establishThrough(t, daemon.source, target, key) };
+}
+
+/** Shakes hands with a spiped -d and takes the connection that it makes to its target. */
+export async function establishThrough(
+  t: TestContext,
+  source: Address,
+  target: Listener,
+  key: Key,
+): Promise<Established> {
+  const peer = ReferencePeer.client(await TestSocket.connect(t, source), { keyFile: key.bytes });
+  await peer.handshake();
+  return { peer, plain: await target.next() };
+}
+
+/** A connection that a spiped -d refuses, and writes a line about. */
+export async function annoy(t: TestContext, source: Address): Promise<void> {
+  const stranger = await TestSocket.connect(t, source);
+  await stranger.write(new Uint8Array(1_000));
+  await stranger.end();
 }
