@@ -22,6 +22,7 @@ import { Targets } from "../tunnel/targets.js";
 import type { ReportReady } from "./daemon.js";
 import { resolveBind } from "./options.js";
 import { removePidFile, writePidFile } from "./pid-file.js";
+import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
 
 /** Time between look-ups at the start with `-D`. */
@@ -234,31 +235,5 @@ class Service {
     } catch (error) {
       this.#log.warning(messageOf(error));
     }
-  }
-}
-
-/** SIGTERM and SIGINT, caught from the beginning: as the first process of a container nobody else would. */
-class StopSignals {
-  /** Resolves at a signal that comes before `next` was called. */
-  readonly early: Promise<undefined>;
-  #take: (signal: string) => void = () => undefined;
-
-  constructor() {
-    this.early = new Promise((resolveEarly) => {
-      this.#take = () => resolveEarly(undefined);
-    });
-    for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => this.#take(signal));
-  }
-
-  /** The next signal. */
-  next(): Promise<string> {
-    return new Promise((resolveNext) => {
-      this.#take = resolveNext;
-    });
-  }
-
-  /** Calls back for each signal from now on. */
-  whenever(listener: () => void): void {
-    this.#take = listener;
   }
 }
