@@ -51,7 +51,10 @@ export interface ServiceSettings {
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
   const service = new Service(settings);
-  const signals = new StopSignals();
+  // A daemon reads its key from a terminal at most, and does not live in it.
+  const hangUp = settings.reportReady === undefined && isatty(0);
+  const signals = new StopSignals({ hangUp });
+  if (!hangUp) process.on("SIGHUP", () => service.reload());
   try {
     const tunnel = await Promise.race([service.start(), signals.early]);
     return tunnel === undefined ? 0 : await service.runUntil(signals, tunnel);
@@ -77,6 +80,8 @@ class Service {
   #log = createLog(streamSink("spiped", process.stderr));
   #isReady = false;
   #pidFileWritten = false;
+  #tunnel: Tunnel | undefined;
+  #reloadWaits = false;
 
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
@@ -156,7 +161,7 @@ class Service {
       warning: (text) => this.#log.warning(text),
       error: (error) => this.#log.error(error),
     });
-    return Tunnel.listen(config, {
+    this.#tunnel = Tunnel.listen(config, {
       key,
       source,
       targets: new Targets(config.target, targets, resolve, events),
@@ -164,6 +169,8 @@ class Service {
       events,
       descriptors: DescriptorBudget.measure(),
     });
+    if (this.#reloadWaits) this.reload();
+    return this.#tunnel;
   }
 
   #writePidFile(): void {
@@ -192,18 +199,17 @@ class Service {
     this.#log.notice(`listening on ${formatAddress(tunnel.address)}, ${verb} to ${formatAddress(target)}`);
   }
 
-  /** SIGTERM lets connections finish; a second one, or SIGINT, does not. SIGHUP reads the key again. */
+  /** SIGTERM lets connections finish; a second one, or another signal, does not. */
   async runUntil(signals: StopSignals, tunnel: Tunnel): Promise<number> {
     let cut = 0;
     const cancel = () => {
       cut += tunnel.connections;
       tunnel.cancel();
     };
-    if (!isatty(0)) process.on("SIGHUP", () => this.#reload(tunnel));
     const first = await signals.next();
     const drained = tunnel.drain();
     signals.whenever(cancel);
-    if (first === "SIGINT") cancel();
+    if (first !== "SIGTERM") cancel();
     else if (tunnel.connections > 0) {
       this.#log.notice(`${first}: no longer listening; ${tunnel.connections} connections go on until they end`);
     }
@@ -212,22 +218,29 @@ class Service {
     return cut === 0 ? 0 : 1;
   }
 
-  #reload(tunnel: Tunnel): void {
+  /** SIGHUP: reads the key again; where names are still waited for, once they are known. */
+  reload(): void {
     const { keyFile } = this.#settings;
+    if (this.#tunnel === undefined) {
+      this.#reloadWaits = true;
+      return;
+    }
     try {
       if (keyFile === "-") {
         throw new SpipedError("SPIPED_KEY_FILE", "the key came from standard input and cannot be read again");
       }
       const { key, warnings } = readKeyFile(keyFile);
       for (const warning of warnings) this.#log.warning(warning);
-      tunnel.useKey(key);
+      this.#tunnel.useKey(key);
       this.#log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
     } catch (error) {
       this.#log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);
     }
   }
 
+  /** Leaves no files behind, whatever the start has come to. */
   leave(): void {
+    void this.#tunnel?.drain();
     const { pidFile } = this.#settings;
     if (pidFile === undefined || !this.#pidFileWritten) return;
     try {

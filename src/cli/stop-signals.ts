@@ -1,5 +1,6 @@
 /**
- * SIGTERM and SIGINT, caught from the beginning: as the first process of a container nobody else would.
+ * The signals that end a program, caught from the beginning: as the first process of a container nobody else would.
+ * SIGTERM and SIGINT, and SIGHUP where standard input is a terminal: then the terminal has gone.
  */
 
 /** See the head of this file. */
@@ -8,11 +9,13 @@ export class StopSignals {
   readonly early: Promise<undefined>;
   #take: (signal: string) => void = () => undefined;
 
-  constructor() {
+  /** @param hangUp - Whether SIGHUP ends the program too. */
+  constructor({ hangUp }: { readonly hangUp: boolean }) {
     this.early = new Promise((resolveEarly) => {
       this.#take = () => resolveEarly(undefined);
     });
-    for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => this.#take(signal));
+    for (const signal of ["SIGTERM", "SIGINT", ...(hangUp ? ["SIGHUP"] : [])])
+      process.on(signal, () => this.#take(signal));
   }
 
   /** The next signal. */
