@@ -52,12 +52,12 @@ export const cOriginal: Program | undefined = findCOriginal();
 const isRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
 
 /** Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be skipped. */
-function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
+export function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
   if (found !== undefined) {
     declare(found);
     return;
   }
-  const missing = `${what} is not on PATH`;
+  const missing = `${what} was not found`;
   process.stderr.write(`SKIPPED: ${missing}, so NONE of the tests that need it ran\n`);
   test(`finds ${what}`, {
     ...limits,
