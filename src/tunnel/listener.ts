@@ -76,9 +76,10 @@ export class Tunnel {
     return new Tunnel(config, parts);
   }
 
-  /** Begins to accept. */
+  /** Begins to accept, and to look the target up again every so often. */
   async accept(): Promise<void> {
     await this.#socket.accept();
+    this.#parts.targets.refreshEvery(this.#config.resolveIntervalMs);
   }
 
   /** Where clients connect, with the port that the system chose. */

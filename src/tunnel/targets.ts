@@ -25,6 +25,7 @@ export class Targets {
   readonly #events: TargetEvents;
   #addresses: readonly SocketAddress[];
   #failing = false;
+  #lookingUp = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param addresses - What the first look-up gave. */
@@ -50,8 +51,10 @@ export class Targets {
     this.#timer.unref();
   }
 
-  /** Looks up once more. */
+  /** Looks up once more, unless a look-up is still under way: behind a silent name server they would pile up. */
   async refresh(): Promise<void> {
+    if (this.#lookingUp) return;
+    this.#lookingUp = true;
     try {
       const addresses = await this.#lookUp(this.#address);
       this.#failing = false;
@@ -62,6 +65,8 @@ export class Targets {
       if (this.#failing || !(error instanceof SpipedError)) return;
       this.#failing = true;
       this.#events.lookUpFailed(error);
+    } finally {
+      this.#lookingUp = false;
     }
   }
 
