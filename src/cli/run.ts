@@ -6,6 +6,9 @@
 
 import { createLog, streamSink } from "../observe/log.js";
 
+/** So long may a slow reader of standard error take for the last lines. */
+const LAST_LINES_MS = 1_000;
+
 /** A command's module. */
 export interface Command {
   /**
@@ -30,8 +33,13 @@ export async function run(program: string, load: () => Promise<Command>): Promis
   process.exitCode = status;
   // Whatever still waits (a look-up, an idle thread) must not keep a finished program alive.
   await flushed(process.stdout);
-  await flushed(process.stderr);
+  // Lines are dropped rather than waited for, here as everywhere.
+  await Promise.race([flushed(process.stderr), after(LAST_LINES_MS)]);
   process.exit();
+}
+
+function after(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

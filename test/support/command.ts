@@ -16,6 +16,8 @@ export interface CommandOptions {
   readonly stdin?: "pipe" | "ignore" | number;
   /** What standard output is. */
   readonly stdout?: "pipe" | number;
+  /** What standard error is. */
+  readonly stderr?: "pipe" | number;
   readonly cwd?: string;
   /** Variables that are set besides the test's own. */
   readonly env?: Readonly<Record<string, string>>;
@@ -42,7 +44,7 @@ export class Command {
   private constructor(words: readonly [string, ...string[]], options: CommandOptions) {
     this.words = words.join(" ");
     const [file, ...args] = words;
-    const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", "pipe"] as const;
+    const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", options.stderr ?? "pipe"] as const;
     this.child = spawn(file, args, {
       stdio: [...stdio],
       env: { ...process.env, ...options.env },

@@ -29,6 +29,17 @@ export function stateOf(id: number): ProcessState | undefined {
   return { state, parent, group, session, terminal };
 }
 
+/** The children of a process. */
+export function childrenOf(id: number): readonly number[] {
+  return processIds().filter((child) => stateOf(child)?.parent === id);
+}
+
+function processIds(): readonly number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((id) => id > 0);
+}
+
 /** Whether a process has not ended. */
 export function isRunning(id: number): boolean {
   const state = stateOf(id)?.state;
@@ -50,8 +61,7 @@ export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
 
 /** The processes with this variable in the environment that they were started with. */
 export function processesWith(variable: string): readonly number[] {
-  return readdirSync("/proc")
-    .map(Number)
+  return processIds()
     .filter((id) => readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) === true)
     .filter(isRunning);
 }
