@@ -2,7 +2,7 @@
  * The flags that `spiped` and `spipe` share: how their words become values, and what is said of wrong ones.
  */
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import type { HostAddress, TcpAddress } from "../net/address.js";
@@ -86,11 +86,10 @@ export function addConnectionOptions(command: Command, whatTargetIs: string): Co
     .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
     .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
     .option("-j, --no-keep-alive", "no TCP keep-alive")
-    .option(
-      "-o, --timeout <seconds>",
-      "time for connecting, and again for the handshake (default: 5)",
-      parseSeconds("-o", DEFAULTS.timeoutMs),
-      DEFAULTS.timeoutMs,
+    .addOption(
+      new Option("-o, --timeout <seconds>", "time for connecting, and again for the handshake")
+        .argParser(parseSeconds("-o", DEFAULTS.timeoutMs))
+        .default(DEFAULTS.timeoutMs, String(DEFAULTS.timeoutMs / 1_000)),
     );
 }
 

@@ -211,10 +211,10 @@ class Service {
     signals.whenever(cancel);
     if (first !== "SIGTERM") cancel();
     else if (tunnel.connections > 0) {
-      this.#log.notice(`${first}: no longer listening; ${tunnel.connections} connections go on until they end`);
+      this.#log.notice(`${first}: no longer listening; open connections go on until they end (${tunnel.connections})`);
     }
     await drained;
-    this.#log.notice(cut === 0 ? "stopped: all connections have ended" : `stopped: ${cut} connections were cut`);
+    this.#log.notice(cut === 0 ? "stopped: all connections have ended" : `stopped: open connections were cut (${cut})`);
     return cut === 0 ? 0 : 1;
   }
 

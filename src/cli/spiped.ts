@@ -2,13 +2,12 @@
  * The command `spiped`: words → settings → a tunnel in the foreground, or a daemon.
  */
 
-import { randomFillSync } from "node:crypto";
-import type { Command } from "commander";
-import { generateKeyFile } from "../config/key-file.js";
+import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
 import { parseAddress, parseBindAddress } from "../net/address.js";
 import { startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
+import { keygen } from "./keygen.js";
 import {
   addConnectionOptions,
   type ConnectionFlags,
@@ -58,22 +57,11 @@ interface Flags extends ConnectionFlags {
 
 /** Runs `spiped`. */
 export async function main(words: readonly string[]): Promise<number> {
+  if (words[0] === "keygen") return keygen(words.slice(1));
   const reportReady = takeReport(process.env);
-  let newKeyFile: string | undefined;
-  const command = spipedCommand().action(() => undefined);
-  command
-    .command("keygen <file>")
-    .description("write a new key: 32 random bytes, mode 0600, never over an existing file")
-    .allowExcessArguments(false)
-    .action((file: string) => {
-      newKeyFile = file;
-    });
+  const command = spipedCommand();
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
-  if (newKeyFile !== undefined) {
-    generateKeyFile(newKeyFile, randomFillSync);
-    return 0;
-  }
   applyEnvironment(command, process.env);
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
@@ -89,17 +77,15 @@ function spipedCommand(): Command {
     .option("-d, --decrypt", "take packets at SOURCE, send cleartext to TARGET")
     .option("-s, --source <address>", "where to listen");
   return addConnectionOptions(command, "where to connect")
-    .option(
-      "-n, --max-connections <count>",
-      "most connections at once, 0 for no limit (default: 100)",
-      parseLimit("-n", MAX_CONNECTIONS),
-      DEFAULTS.maxConnections,
+    .addOption(
+      new Option("-n, --max-connections <count>", "most connections at once, 0 for no limit")
+        .argParser(parseLimit("-n", MAX_CONNECTIONS))
+        .default(DEFAULTS.maxConnections),
     )
-    .option(
-      "-r, --resolve-interval <seconds>",
-      "time between look-ups of TARGET (default: 60)",
-      parseSeconds("-r", DEFAULTS.resolveIntervalMs),
-      DEFAULTS.resolveIntervalMs,
+    .addOption(
+      new Option("-r, --resolve-interval <seconds>", "time between look-ups of TARGET")
+        .argParser(parseSeconds("-r", DEFAULTS.resolveIntervalMs))
+        .default(DEFAULTS.resolveIntervalMs, String(DEFAULTS.resolveIntervalMs / 1_000)),
     )
     .option("-R, --resolve-once", "look TARGET up at the start only")
     .option("-F, --foreground", "stay in the foreground: no daemon, no pid file")

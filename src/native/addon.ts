@@ -172,6 +172,12 @@ export interface ResolvedAddress {
 /** How many bytes `plaintextLength` bytes are once sealed. */
 export declare function sealedLength(plaintextLength: number): number
 
+/**
+ * The name of the error that a socket has met and nobody has been told of yet, null where there is none.
+ * Asking clears it.
+ */
+export declare function takeSocketError(descriptor: number): string | null
+
 /** A user of this system. */
 export interface UserAccount {
   uid: number

@@ -15,6 +15,9 @@ import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 /** How long an address may stay silent before the next one is tried beside it. */
 const ATTEMPT_DELAY_MS = 250;
 
+/** How long to wait before a UNIX socket with a full backlog is tried again. */
+const FULL_BACKLOG_DELAY_MS = 10;
+
 /** How to dial. */
 export interface DialOptions {
   /** At least one, in order of preference. */
@@ -136,6 +139,12 @@ class Race {
   }
 
   #failed(address: SocketAddress, cause: unknown): void {
+    if (address.kind === "unix" && codeOf(cause) === "EAGAIN") {
+      // A UNIX socket whose backlog is full refuses at once where a TCP one would let us wait.
+      this.#waiting.unshift(address);
+      this.#nextAttempt = setTimeout(() => this.startNext(), FULL_BACKLOG_DELAY_MS);
+      return;
+    }
     this.#failures.push(`${formatAddress(address)}: ${describe(cause)}`);
     this.startNext();
   }

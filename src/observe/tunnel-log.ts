@@ -25,11 +25,11 @@ export function createTunnelLog(log: Log, now: () => number = () => performance.
       if (text !== undefined) log.warning(text);
     },
     limitReached(maxConnections) {
-      seldom(`${maxConnections} connections are open, as many as -n allows; further clients wait`);
+      seldom(`${counted(maxConnections)} open, as many as -n allows; further clients wait`);
     },
     descriptorsUsedUp(connections) {
       seldom(
-        `${connections} connections are open, and this process may open no more files; further clients wait ` +
+        `${counted(connections)} open, and this process may open no more files; further clients wait ` +
           "(raise the limit, LimitNOFILE= of a unit or ulimit -n)",
       );
     },
@@ -54,7 +54,7 @@ const WORDS: Readonly<Record<EndReason, string>> = {
   truncated: "truncated",
   reset: "reset",
   cancelled: "cancelled",
-  failed: "internal error",
+  failed: "failed",
 };
 
 /** The line about a connection that did not end in an orderly way; undefined where there is nothing to say. */
@@ -64,6 +64,10 @@ export function describeEnd(report: ConnectionReport): string | undefined {
   const why = error === undefined ? "" : `: ${error.message}`;
   const carried = report.phase === "piping" ? `${bytesForward} bytes forward, ${bytesReverse} back, ` : "";
   return `connection from ${source}: ${WORDS[reason]}${why} (${carried}${(durationMs / 1_000).toFixed(3)} s)`;
+}
+
+function counted(connections: number): string {
+  return connections === 1 ? "1 connection is" : `${connections} connections are`;
 }
 
 function seldomLog(log: Log, now: () => number): (text: string) => void {

@@ -68,7 +68,7 @@ type Phase =
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #startedAt = performance.now();
-  readonly #dialling = new AbortController();
+  readonly #over = new AbortController();
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
@@ -93,7 +93,12 @@ export class Connection {
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshakeTimer();
-    const keys = await handshakeAsClient({ channel: target, key, forwardSecrecy });
+    const keys = await handshakeAsClient({
+      channel: target,
+      key,
+      forwardSecrecy,
+      signal: this.#over.signal,
+    });
     this.#pipe(source, target, keys);
   }
 
@@ -101,7 +106,8 @@ export class Connection {
     const { source, key, forwardSecrecy } = this.#options;
     let target: Promise<Channel | undefined> | undefined;
     this.#startHandshakeTimer();
-    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy }, () => {
+    const { signal } = this.#over;
+    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy, signal }, () => {
       // Differs from spiped: there a stranger's connection reaches the target.
       this.#phase = { name: "client-known" };
       target = this.#dial(0);
@@ -128,7 +134,7 @@ export class Connection {
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
       descriptors,
-      signal: this.#dialling.signal,
+      signal: this.#over.signal,
     });
     if (this.#phase.name === "ended") {
       target.reset();
@@ -195,7 +201,7 @@ export class Connection {
     if (phase.name === "ended") return;
     this.#phase = { name: "ended" };
     clearTimeout(this.#handshakeTimer);
-    this.#dialling.abort();
+    this.#over.abort();
     let [bytesForward, bytesReverse] = [0, 0];
     if (phase.name === "piping") {
       const { forward, reverse } = phase;

@@ -14,7 +14,7 @@ use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit},
 };
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::lookup::{look_up, resolve_error};
 use crate::errors::{Code, Result};
@@ -82,15 +82,31 @@ fn is_stale(path: &str, address: &SockAddr) -> bool {
 /// A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it.
 #[napi]
 pub fn duplicate(descriptor: i32) -> Result<i32> {
-    if descriptor < 0 {
-        return Err(system_error("duplicate", Errno::EBADF.into()));
-    }
-    // SAFETY: not negative, and borrowed for this one system call, which touches no memory and fails
-    // with EBADF when the number is not a descriptor.
-    #[allow(unsafe_code)]
-    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let copy = borrowed.try_clone_to_owned().map_err(|error| system_error("duplicate", error))?;
+    let copy = borrowed(descriptor)
+        .and_then(|descriptor| descriptor.try_clone_to_owned())
+        .map_err(|error| system_error("duplicate", error))?;
     Ok(copy.into_raw_fd())
+}
+
+/// The name of the error that a socket has met and nobody has been told of yet, null where there is none.
+/// Asking clears it.
+#[napi]
+pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
+    let pending = borrowed(descriptor)
+        .and_then(|descriptor| SockRef::from(&descriptor).take_error())
+        .map_err(|error| system_error("take the error of a socket", error))?;
+    Ok(pending.map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))))
+}
+
+/// A descriptor of Node.js's, for one system call.
+fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
+    if descriptor < 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: not negative, and used for one system call, which touches no memory and fails with EBADF when the
+    // number is not a descriptor.
+    #[allow(unsafe_code)]
+    Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
 /// How many descriptors this process may have open.
