@@ -25,7 +25,8 @@ export const ours: Program = {
 
 /** The path of a command that the system has, or undefined. */
 export function commandOnPath(name: string): string | undefined {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+  // Where servers are is not on everybody's PATH.
+  for (const folder of [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]) {
     const file = join(folder, name);
     try {
       accessSync(file, constants.X_OK);
@@ -58,12 +59,12 @@ export function declareIf<T>(found: T | undefined, what: string, declare: (found
     return;
   }
   const missing = `${what} was not found`;
-  process.stderr.write(`SKIPPED: ${missing}, so NONE of the tests that need it ran\n`);
+  if (!isRequired) process.stderr.write(`SKIPPED: ${missing}; NONE of the tests that need it ran\n`);
   test(`finds ${what}`, {
     ...limits,
-    skip: isRequired ? false : `${missing}: NONE of the tests that need it ran`,
+    skip: isRequired ? false : `${missing}; NONE of the tests that need it ran`,
   }, () => {
-    throw new Error(`${missing}, and SPIPED_REQUIRE_INTEROP=1 says that it must be`);
+    throw new Error(`${missing}; and SPIPED_REQUIRE_INTEROP=1 says that it must be`);
   });
 }
 

@@ -5,12 +5,11 @@
 
 mod ring;
 
-use crate::{KEY_BYTES, MAC_BYTES};
 use subtle::ConstantTimeEq;
 
-use crate::{PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
+use crate::{KEY_BYTES, PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
 
-/// A run longer than this gains nothing.
+/// How many packets a run should have; more gain nothing.
 pub(crate) const LANES: usize = 2;
 
 /// The MAC key H of one direction, with HMAC's inner and outer state computed once.
@@ -38,8 +37,7 @@ impl PacketMac {
             .zip(first_number..=u64::MAX)
             .take_while(|(packet, number)| {
                 let (encrypted, mac) = packet.split_at(PACKET_ENCRYPTED_BYTES);
-                let expected: [u8; MAC_BYTES] = self.0.mac(encrypted, *number);
-                bool::from(expected.ct_eq(mac))
+                bool::from(self.0.mac(encrypted, *number).ct_eq(mac))
             })
             .count()
     }

@@ -47,6 +47,10 @@ pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
 /// permissions of the new file; it has them before anybody can connect.
 #[napi]
 pub fn listen_unix(path: String, backlog: i32, mode: Option<u32>) -> Result<i32> {
+    // Linux would take both for sockets without a place in the file system.
+    if path.is_empty() || path.contains('\0') {
+        return Err(system_error("listen", Errno::EINVAL.into()));
+    }
     let listen = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
