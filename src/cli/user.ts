@@ -32,8 +32,9 @@ export function lookUpIdentity(text: string): Identity {
   if (user === "") return { uid: undefined, gid };
   const account = addon.lookUpUser(user);
   if (account !== null) return { uid: account.uid, gid: gid ?? account.gid };
-  if (!/^\d+$/.test(user)) throw unknown("user", user);
-  if (gid !== undefined) return { uid: Number(user), gid };
+  const uid = numericId(user);
+  if (uid === undefined) throw unknown("user", user);
+  if (gid !== undefined) return { uid, gid };
   throw new SpipedError("SPIPED_USER", `user ${user} has no account here, so no login group either`, {
     hint: `name a group: -u ${user}:GROUP`,
   });
@@ -50,20 +51,23 @@ export function changeIdentity({ uid, gid }: Identity): void {
     if (gid !== undefined) process.setgid?.(gid);
     if (uid !== undefined) process.setuid?.(uid);
   } catch (cause) {
-    const why = codeOf(cause) === "EPERM" ? "only root may" : messageOf(cause);
+    const why = codeOf(cause) === "EPERM" ? "not permitted" : messageOf(cause);
     throw new SpipedError("SPIPED_USER", `cannot change to user ${uid ?? "(same)"}, group ${gid ?? "(same)"}: ${why}`, {
       cause,
-      hint: "start as root, or leave -u out",
+      hint: "start as root (in a container, with CAP_SETUID and CAP_SETGID), or leave -u out",
     });
   }
 }
 
 function gidOf(group: string): number {
-  const gid = addon.lookUpGroup(group);
-  if (gid !== null) return gid;
-  // A number needs no entry in the system's list.
-  if (/^\d+$/.test(group) && Number(group) < 2 ** 32 - 1) return Number(group);
-  throw unknown("group", group);
+  const gid = addon.lookUpGroup(group) ?? numericId(group);
+  if (gid === undefined) throw unknown("group", group);
+  return gid;
+}
+
+/** A number needs no entry in the system's lists. The highest one stands for "leave it as it is". */
+function numericId(text: string): number | undefined {
+  return /^\d+$/.test(text) && Number(text) < 2 ** 32 - 1 ? Number(text) : undefined;
 }
 
 function unknown(kind: string, name: string): SpipedError {

@@ -114,9 +114,9 @@ export class ListeningSocket {
     this.#closed = true;
     this.pause();
     closeSync(this.#descriptor);
-    if (this.#file === undefined || inodeOf(this.#file.path) !== this.#file.inode) return;
+    if (this.#file === undefined) return;
     try {
-      unlinkSync(this.#file.path);
+      if (inodeOf(this.#file.path) === this.#file.inode) unlinkSync(this.#file.path);
     } catch (cause) {
       this.#handlers.failed(
         new SpipedError("SPIPED_LISTEN", `cannot remove ${this.#file.path}: ${messageOf(cause)}`, { cause }),
