@@ -61,7 +61,7 @@ export async function main(words: readonly string[]): Promise<number> {
       targets,
       targetName: formatAddress(target),
       bind,
-      key,
+      key: () => key,
       forwardSecrecy,
       keepAlive: flags.keepAlive,
       timeoutMs: flags.timeout,

@@ -29,7 +29,8 @@ export interface ConnectionOptions {
   readonly targets: readonly SocketAddress[];
   readonly targetName: string;
   readonly bind: readonly TcpAddress[] | undefined;
-  readonly key: SharedKey;
+  /** Asked when the handshake begins, which may be long after the connection did. */
+  readonly key: () => SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
   readonly keepAlive: boolean;
   /** Time to reach the target, and apart from it for the handshake. */
@@ -95,7 +96,7 @@ export class Connection {
     this.#startHandshakeTimer();
     const keys = await handshakeAsClient({
       channel: target,
-      key,
+      key: key(),
       forwardSecrecy,
       signal: this.#over.signal,
     });
@@ -107,7 +108,7 @@ export class Connection {
     let target: Promise<Channel | undefined> | undefined;
     this.#startHandshakeTimer();
     const { signal } = this.#over;
-    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy, signal }, () => {
+    const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
       // Differs from spiped: there a stranger's connection reaches the target.
       this.#phase = { name: "client-known" };
       target = this.#dial(0);

@@ -92,7 +92,7 @@ export class Tunnel {
     return this.#connections.size;
   }
 
-  /** Takes another key for connections that begin from now on. */
+  /** Takes another key for handshakes that begin from now on. */
   useKey(key: SharedKey): void {
     this.#key.destroy();
     this.#key = key;
@@ -134,7 +134,7 @@ export class Tunnel {
       targets: targets.addresses,
       targetName: targets.name,
       bind,
-      key: this.#key,
+      key: () => this.#key,
       forwardSecrecy,
       keepAlive,
       timeoutMs,

@@ -9,15 +9,20 @@ const backlog = 1;
 
 const program = `
   const server = require("node:net").createServer();
+  server.on("connection", (socket) => socket.on("data", (data) => console.error("received " + data.length)));
   server.listen(JSON.parse(process.argv[1]), () => console.error("port " + server.address().port));
 `;
 
-/**
- * An address where a connect stays unanswered.
- *
- * @param path - The UNIX socket to listen on; when absent, a TCP port is chosen.
- */
-export async function deafAddress(t: TestContext, path?: string): Promise<Address> {
+/** A listener that does not accept until it is woken. */
+export interface DeafListener {
+  readonly address: Address;
+  /** Says `received N` when a client has sent something. */
+  readonly command: Command;
+  wake(): void;
+}
+
+/** @param path - The UNIX socket to listen on; when absent, a TCP port is chosen. */
+export async function deafListener(t: TestContext, path?: string): Promise<DeafListener> {
   const options = { ...(path === undefined ? { host: "127.0.0.1", port: 0 } : { path }), backlog };
   const command = Command.start(t, [process.execPath, "-e", program, JSON.stringify(options)], { stdin: "ignore" });
   const line = await command.line(/^port /);
@@ -28,5 +33,10 @@ export async function deafAddress(t: TestContext, path?: string): Promise<Addres
   command.signal("SIGSTOP");
   // One more than the backlog is taken; then the queue is full.
   for (let taken = 0; taken <= backlog; taken += 1) await TestSocket.connect(t, address);
-  return address;
+  return { address, command, wake: () => command.signal("SIGCONT") };
+}
+
+/** An address where a connect stays unanswered. */
+export async function deafAddress(t: TestContext, path?: string): Promise<Address> {
+  return (await deafListener(t, path)).address;
 }
