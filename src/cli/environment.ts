@@ -29,10 +29,10 @@ export function applyEnvironment(command: Command, environment: Readonly<Record<
     const text = environment[variable];
     if (text === undefined || option.long === "--version" || isSilenced(command, option)) continue;
     const name = option.attributeName();
-    if (option.isBoolean()) {
-      if (parseBoolean(variable, text)) command.setOptionValueWithSource(name, !option.negate, "env");
-    } else {
+    if (option.required) {
       command.setOptionValueWithSource(name, parseValue(option, variable, text), "env");
+    } else if (parseBoolean(variable, text)) {
+      command.setOptionValueWithSource(name, !option.negate, "env");
     }
   }
 }
