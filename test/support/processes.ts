@@ -73,3 +73,8 @@ function readIfThere(file: string): string | undefined {
     return undefined;
   }
 }
+
+/** How many descriptors a process has open. */
+export function descriptorsOf(id: number): number {
+  return readdirSync(`/proc/${id}/fd`).length;
+}
