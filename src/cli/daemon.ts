@@ -6,6 +6,9 @@
  *     parse, start the second ─────────────→ parse, look up, read the key, listen, pid file, -u
  *     exit 0 ←──────────── "ready" on a pipe ┘
  *     exit 1 ←── the pipe is closed without it; the reason is on standard error already
+ *
+ * There is no daemon unless the first process could return 0: told to end, it takes the second one with it, and when
+ * it is gone, the second one ends as soon as it wants to report.
  */
 
 import { spawn } from "node:child_process";
@@ -17,25 +20,39 @@ const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
 const REPORT_DESCRIPTOR = 3;
 const READY = "ready";
 
-/** Tells the first process that the daemon is ready, or does nothing. Called at most once with effect. */
+/**
+ * Tells the first process that the daemon is ready. Called at most once with effect.
+ *
+ * @throws SpipedError `SPIPED_DAEMON` where the first process has gone.
+ */
 export type ReportReady = () => void;
 
-/** Whether this is the second process: then what tells the first one, else undefined. */
+/**
+ * Whether this is the second process: then what tells the first one, else undefined.
+ *
+ * @throws SpipedError `SPIPED_DAEMON` where the first process has gone already.
+ */
 export function takeReport(environment: NodeJS.ProcessEnv): ReportReady | undefined {
   const value = environment[REPORT_VARIABLE];
   delete environment[REPORT_VARIABLE];
-  if (value !== String(process.ppid) || !isPipe(REPORT_DESCRIPTOR)) return undefined;
+  if (value === undefined) return undefined;
+  if (value !== String(process.ppid) || !isPipe(REPORT_DESCRIPTOR)) throw nobodyWaits();
   let open = true;
   return () => {
     if (!open) return;
     open = false;
     try {
       writeSync(REPORT_DESCRIPTOR, READY);
-    } catch {
-      // The first process is gone; nobody waits for the answer.
+    } catch (cause) {
+      throw nobodyWaits(cause);
+    } finally {
+      closeSync(REPORT_DESCRIPTOR);
     }
-    closeSync(REPORT_DESCRIPTOR);
   };
+}
+
+function nobodyWaits(cause?: unknown): SpipedError {
+  return new SpipedError("SPIPED_DAEMON", "whoever started the daemon has gone before it was ready", { cause });
 }
 
 /**
@@ -53,8 +70,23 @@ export async function startDaemon(takesInput: boolean): Promise<number> {
     stdio: [takesInput ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
   });
   const failed = new Promise<never>((_resolve, reject) => daemon.once("error", reject));
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => {
+    daemon.once("exit", (_status, signal) => resolve(signal));
+  });
+  let givenUp = false;
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.on(signal, () => {
+      givenUp = true;
+      // It may be reading its key and deaf to anything else. What files it has made, the next start replaces.
+      daemon.kill("SIGKILL");
+    });
+  }
   try {
-    return (await Promise.race([failed, report(daemon.stdio[REPORT_DESCRIPTOR])])) === READY ? 0 : 1;
+    const reported = await Promise.race([failed, report(daemon.stdio[REPORT_DESCRIPTOR])]);
+    if (reported === READY && !givenUp) return 0;
+    const signal = await ended;
+    if (signal !== null) throw new Error(`it was ended by ${signal} before it was ready`);
+    return 1;
   } catch (cause) {
     throw new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${messageOf(cause)}`, {
       cause,

@@ -1,15 +1,18 @@
 // Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
 import { access, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { limits, temporaryFolder } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import type { Command } from "../support/command.js";
 import { establishThrough, onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
 import { Names, withNames } from "../support/names.js";
 import { isAlive } from "../support/one-end.js";
+import { childrenOf, untilEnded } from "../support/processes.js";
 import { ours } from "../support/programs.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
 
@@ -82,6 +85,74 @@ test("returns 1 and tells of a target that has no address", options, async (t) =
   const start = await rightStart(t);
   const flags = [...start.flags.slice(0, 3), "-t", "[127.0.0.1]:no-such-service", ...start.flags.slice(5)];
   assert.match(await failsToStart(t, start, flags), /cannot look up .*no-such-service/);
+});
+
+/** A daemon that reads its key from a named pipe, and so is not ready before the test lets it be. */
+interface Unready {
+  readonly start: Start;
+  readonly command: Command;
+  readonly id: number;
+  /** Ends the key file. */
+  letBeReady(): void;
+}
+
+async function startUnready(t: TestContext): Promise<Unready> {
+  const start = await rightStart(t);
+  const pipe = `${start.key.path}.pipe`;
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const command = startDetached(t, [...ours.spiped, ...start.flags.slice(0, -1), pipe]);
+  // As long as this is open, the reader waits for the end.
+  const writer = await until(() => openForReader(pipe), "the daemon to read its key");
+  const letBeReady = once(() => closeSync(writer));
+  afterwards(t, letBeReady);
+  const [id = 0] = childrenOf(command.id);
+  return { start, command, id, letBeReady };
+}
+
+/** A named pipe to write to, or undefined where nobody reads it. */
+function openForReader(pipe: string): number | undefined {
+  try {
+    return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) action();
+    isDone = true;
+  };
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`${signal} to the first process takes a daemon along that is not ready`, options, async (t) => {
+    const { start, command, id } = await startUnready(t);
+    command.signal(signal);
+    assert.equal((await command.exit()).status, 1);
+    assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: /);
+    await untilEnded(id);
+    assert.deepEqual(await readdir(start.folder), []);
+  });
+}
+
+test("a daemon that loses its first process before it is ready ends, and leaves nothing behind", options, async (t) => {
+  const { start, command, id, letBeReady } = await startUnready(t);
+  command.signal("SIGKILL");
+  await command.ownExit();
+  letBeReady();
+  await untilEnded(id);
+  await command.exit();
+  assert.match(command.stderr, /^spiped: whoever started the daemon has gone before it was ready$/m);
+  assert.deepEqual(await readdir(start.folder), []);
+});
+
+test("returns 1 and says so when the daemon is killed before it is ready", options, async (t) => {
+  const { command, id } = await startUnready(t);
+  process.kill(id, "SIGKILL");
+  assert.equal((await command.exit()).status, 1);
+  assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: it was ended by SIGKILL/);
 });
 
 /** A daemon with -D whose target is the service of a name that is not known yet. */
