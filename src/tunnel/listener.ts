@@ -53,6 +53,7 @@ export class Tunnel {
   readonly #socket: ListeningSocket;
   #key: SharedKey;
   #accepting = true;
+  #retry: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
 
   private constructor(config: TunnelConfig, parts: TunnelParts) {
@@ -101,6 +102,7 @@ export class Tunnel {
   /** Closes the listening socket; resolves when the last connection has ended. */
   drain(): Promise<void> {
     this.#accepting = false;
+    clearTimeout(this.#retry);
     this.#socket.close();
     this.#parts.targets.stop();
     return new Promise((resolve) => {
@@ -166,7 +168,9 @@ export class Tunnel {
     } else {
       this.#socket.accept().catch((error: SpipedError) => {
         events.listenFailed(error);
-        setTimeout(this.#acceptAgain, RETRY_MS);
+        // One timer, however many connections end meanwhile and come by here.
+        clearTimeout(this.#retry);
+        this.#retry = setTimeout(this.#acceptAgain, RETRY_MS);
       });
     }
   }
