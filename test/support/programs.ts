@@ -58,7 +58,7 @@ export function declareIf<T>(found: T | undefined, what: string, declare: (found
     declare(found);
     return;
   }
-  const missing = `${what} was not found`;
+  const missing = `missing: ${what}`;
   if (!isRequired) process.stderr.write(`SKIPPED: ${missing}; NONE of the tests that need it ran\n`);
   test(`finds ${what}`, {
     ...limits,
