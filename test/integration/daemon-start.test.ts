@@ -177,6 +177,16 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+test("with -D tells of a source in use after returning 0, and removes its pid file", options, async (t) => {
+  const start = await rightStart(t);
+  await Listener.listenAt(t, { kind: "unix", path: start.source });
+  const command = startDetached(t, [...ours.spiped, "-D", ...start.flags]);
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  await command.exit();
+  assert.match(command.lines[0] ?? "", /^spiped: cannot listen on .*socket: .*in use/);
+  assert.deepEqual(await readdir(start.folder), ["socket"]);
+});
+
 withNames(() => {
   test("with -D returns 0 before a name is known, survives SIGHUP, and serves once it is", options, async (t) => {
     const names = await Names.create(t);
