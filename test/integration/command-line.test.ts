@@ -171,7 +171,15 @@ test("spiped runs through a symbolic link of another name, and with long and pac
   await startSpiped(t, { ...options, program: { ...ours, spiped: [link] }, end: "-d" });
   await startSpiped(t, { ...options, end: "-d", flags: ["-jgn5", "-o2.5"] });
   const source = textOf(await freeAddress(t, "unix"));
-  const words = ["--decrypt", "--source", source, `--target=${textOf(target.address)}`, "--key", key.path];
+  const words = [
+    "--foreground",
+    "--decrypt",
+    "--source",
+    source,
+    `--target=${textOf(target.address)}`,
+    "--key",
+    key.path,
+  ];
   const command = Command.start(t, [...ours.spiped, ...words]);
   await command.line(/listening/i);
 });

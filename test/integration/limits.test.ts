@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
 import { deafAddress } from "../support/deaf-listener.js";
 import { expectAll, expectBytes } from "../support/expect.js";
-import { rowsOf } from "../support/listening.js";
 import { isAlive, startServerEnd } from "../support/one-end.js";
 import { ReferencePeer } from "../support/reference-peer.js";
+import { keepAliveTimer, noTimer, timerOf } from "../support/tcp-timer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience, startSpiped, startTunnel, stopAndGetLines } from "../support/tunnel.js";
 
@@ -122,22 +122,3 @@ test("connections have TCP keep-alive on both sides, and with -j on none", onLin
     assert.equal(await timerOf(plain.socket.remotePort, plain.socket.localPort), expected);
   }
 });
-
-const noTimer = "00";
-const retransmitTimer = "01";
-const keepAliveTimer = "02";
-
-/** Which timer the system runs for a connection of the loopback, once there is nothing to send again. */
-async function timerOf(localPort: number | undefined, remotePort: number | undefined): Promise<string | undefined> {
-  const hex = (port = 0): string => port.toString(16).toUpperCase().padStart(4, "0");
-  for (;;) {
-    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when …
-    const row = rowsOf("/proc/net/tcp").find(
-      (fields) =>
-        fields[1]?.endsWith(`:${hex(localPort)}`) === true && fields[2]?.endsWith(`:${hex(remotePort)}`) === true,
-    );
-    const timer = row?.[5]?.slice(0, 2);
-    if (timer !== retransmitTimer) return timer;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}

@@ -53,12 +53,12 @@ export const cOriginal: Program | undefined = findCOriginal();
 const isRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
 
 /** Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be skipped. */
-function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
+export function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
   if (found !== undefined) {
     declare(found);
     return;
   }
-  const missing = `not on PATH: ${what}`;
+  const missing = `missing: ${what}`;
   if (!isRequired) process.stderr.write(`SKIPPED: ${missing}; NONE of the tests that need it ran\n`);
   test(`finds ${what}`, {
     ...limits,

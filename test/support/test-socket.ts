@@ -192,8 +192,11 @@ export class TestSocket {
 
   /** Gives up: a reset on TCP, a close of both directions on a UNIX socket. */
   reset(): void {
-    if (this.#isUnix) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    const { socket } = this;
+    if (this.#isUnix) socket.destroy();
+    // While an end is on its way out, Node refuses the reset and leaves the socket open.
+    else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy());
+    else socket.resetAndDestroy();
   }
 
   /** Closes both directions as a process does that goes away. */

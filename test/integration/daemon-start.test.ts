@@ -1,0 +1,212 @@
+// Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
+import { access, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
+import type { Command } from "../support/command.js";
+import { establishThrough, onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { Names, withNames } from "../support/names.js";
+import { isAlive } from "../support/one-end.js";
+import { childrenOf, untilEnded } from "../support/processes.js";
+import { ours } from "../support/programs.js";
+import { type Key, newKey, patience } from "../support/tunnel.js";
+
+const options = { ...limits, skip: onLinux };
+
+/** What is right, for a start with one thing wrong. */
+interface Start {
+  readonly folder: string;
+  readonly source: string;
+  readonly key: Key;
+  readonly flags: readonly string[];
+}
+
+async function rightStart(t: TestContext): Promise<Start> {
+  const folder = await temporaryFolder(t);
+  const key = await newKey(t);
+  const source = join(folder, "socket");
+  return { folder, source, key, flags: ["-d", "-s", source, "-t", join(folder, "target"), "-k", key.path] };
+}
+
+/** Starts a daemon that must fail: nothing runs or lies about afterwards. @returns The line that tells why. */
+async function failsToStart(t: TestContext, { folder }: Start, flags: readonly string[]): Promise<string> {
+  const before = await readdir(folder);
+  const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd: folder });
+  // That also waits for whoever else holds its standard error.
+  assert.equal((await command.exit()).status, 1, command.stderr);
+  const [line = "", ...others] = command.lines;
+  assert.match(line, /^spiped: /);
+  for (const other of others) assert.match(other, /^hint: /);
+  assert.deepEqual(await readdir(folder), before);
+  return line;
+}
+
+for (const more of [[], ["-D"]]) {
+  const how = more.length === 0 ? "" : " with -D";
+
+  test(`returns 1 and tells of a key file that is not there${how}`, options, async (t) => {
+    const start = await rightStart(t);
+    const flags = [...start.flags.slice(0, -1), join(start.folder, "no-key"), ...more];
+    assert.match(await failsToStart(t, start, flags), /cannot read key file .*no-key/);
+  });
+
+  test(`returns 1 and tells of a pid file that cannot be written${how}`, options, async (t) => {
+    const start = await rightStart(t);
+    const line = await failsToStart(t, start, [...start.flags, "-p", join(start.folder, "none/pid"), ...more]);
+    assert.match(line, /cannot write pid file .*none\/pid/);
+  });
+
+  test(`returns 1 and tells of a user that does not exist${how}`, options, async (t) => {
+    const start = await rightStart(t);
+    const line = await failsToStart(t, start, [...start.flags, "-u", "no-such-user", ...more]);
+    assert.match(line, /there is no user "no-such-user"/);
+  });
+
+  test(`returns 1 and tells of an address without a port${how}`, options, async (t) => {
+    const start = await rightStart(t);
+    const flags = [...start.flags.slice(0, 3), "-t", "localhost", ...start.flags.slice(5), ...more];
+    assert.match(await failsToStart(t, start, flags), /bad address "localhost": the port is missing/);
+  });
+}
+
+test("returns 1 and tells of a source in use, whose pid file stays as it is", options, async (t) => {
+  const start = await rightStart(t);
+  await Listener.listenAt(t, { kind: "unix", path: start.source });
+  await writeFile(`${start.source}.pid`, "12345");
+  assert.match(await failsToStart(t, start, start.flags), /cannot listen on .*socket: .*in use/);
+});
+
+test("returns 1 and tells of a target that has no address", options, async (t) => {
+  const start = await rightStart(t);
+  const flags = [...start.flags.slice(0, 3), "-t", "[127.0.0.1]:no-such-service", ...start.flags.slice(5)];
+  assert.match(await failsToStart(t, start, flags), /cannot look up .*no-such-service/);
+});
+
+/** A daemon that reads its key from a named pipe, and so is not ready before the test lets it be. */
+interface Unready {
+  readonly start: Start;
+  readonly command: Command;
+  readonly id: number;
+  /** Ends the key file. */
+  letBeReady(): void;
+}
+
+async function startUnready(t: TestContext): Promise<Unready> {
+  const start = await rightStart(t);
+  const pipe = `${start.key.path}.pipe`;
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const command = startDetached(t, [...ours.spiped, ...start.flags.slice(0, -1), pipe]);
+  // As long as this is open, the reader waits for the end.
+  const writer = await until(() => openForReader(pipe), "the daemon to read its key");
+  const letBeReady = once(() => closeSync(writer));
+  afterwards(t, letBeReady);
+  const [id = 0] = childrenOf(command.id);
+  return { start, command, id, letBeReady };
+}
+
+/** A named pipe to write to, or undefined where nobody reads it. */
+function openForReader(pipe: string): number | undefined {
+  try {
+    return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) action();
+    isDone = true;
+  };
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`${signal} to the first process takes a daemon along that is not ready`, options, async (t) => {
+    const { start, command, id } = await startUnready(t);
+    command.signal(signal);
+    assert.equal((await command.exit()).status, 1);
+    assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: /);
+    await untilEnded(id);
+    assert.deepEqual(await readdir(start.folder), []);
+  });
+}
+
+test("a daemon that loses its first process before it is ready ends, and leaves nothing behind", options, async (t) => {
+  const { start, command, id, letBeReady } = await startUnready(t);
+  command.signal("SIGKILL");
+  await command.ownExit();
+  letBeReady();
+  await untilEnded(id);
+  await command.exit();
+  assert.match(command.stderr, /^spiped: whoever started the daemon has gone before it was ready$/m);
+  assert.deepEqual(await readdir(start.folder), []);
+});
+
+test("returns 1 and says so when the daemon is killed before it is ready", options, async (t) => {
+  const { command, id } = await startUnready(t);
+  process.kill(id, "SIGKILL");
+  assert.equal((await command.exit()).status, 1);
+  assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: it was ended by SIGKILL/);
+});
+
+/** A daemon with -D whose target is the service of a name that is not known yet. */
+async function startWaiting(
+  t: TestContext,
+  target: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ start: Start; command: Command; id: number }> {
+  const start = await rightStart(t);
+  const flags = ["-D", ...start.flags.slice(0, 3), "-t", target, ...start.flags.slice(5), ...patience];
+  const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd: start.folder, env });
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  await command.line(/cannot look up .*; trying again each second/);
+  return { start, command, id: readPidFile(`${start.source}.pid`) };
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  test(`ends on ${signal} while it waits for a name with -D, and removes its pid file`, options, async (t) => {
+    const { start, id } = await startWaiting(t, "[127.0.0.1]:no-such-service");
+    await stopDaemon({ id }, signal);
+    assert.deepEqual(await readdir(start.folder), []);
+  });
+}
+
+test("with -D tells of a source in use after returning 0, and removes its pid file", options, async (t) => {
+  const start = await rightStart(t);
+  await Listener.listenAt(t, { kind: "unix", path: start.source });
+  const command = startDetached(t, [...ours.spiped, "-D", ...start.flags]);
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  await command.exit();
+  assert.match(command.lines[0] ?? "", /^spiped: cannot listen on .*socket: .*in use/);
+  assert.deepEqual(await readdir(start.folder), ["socket"]);
+});
+
+withNames(() => {
+  test("with -D returns 0 before a name is known, survives SIGHUP, and serves once it is", options, async (t) => {
+    const names = await Names.create(t);
+    const target = await Listener.listen(t, "tcp");
+    const { start, command, id } = await startWaiting(t, `later.example:${portOf(target)}`, names.env);
+    await assert.rejects(access(start.source));
+    await writeFile(start.key.path, "another key");
+    process.kill(id, "SIGHUP");
+    names.set("later.example", "127.0.0.1");
+    await command.line(/listening on/);
+    assert.equal(command.lines.filter((line) => line.includes("cannot look up")).length, 1);
+    const source = { kind: "unix", path: start.source } as const;
+    const key = { ...start.key, bytes: Buffer.from("another key") };
+    assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+    await stopDaemon({ id }, "SIGINT");
+    assert.deepEqual(await readdir(start.folder), []);
+  });
+});
+
+function portOf({ address }: Listener): number {
+  assert.equal(address.kind, "tcp");
+  return address.kind === "tcp" ? address.port : 0;
+}

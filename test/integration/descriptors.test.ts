@@ -1,0 +1,188 @@
+// Too few descriptors for all who want to connect: the others wait in the backlog, nobody is dropped, nothing ends.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { limits, until } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { expectAll, expectBytes } from "../support/expect.js";
+import { isAlive } from "../support/one-end.js";
+import { descriptorsOf } from "../support/processes.js";
+import { ours, type Program, pairOf, withCommands } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { TestSocket } from "../support/test-socket.js";
+import { connectionLines, type Spiped, startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
+
+/** Says that descriptors have run out, with how many connections are open. */
+const usedUp =
+  /^spiped: (\d+) connections? (?:is|are) open, and this process may open no more files; further clients wait/;
+
+withCommands(["prlimit"], ([prlimit = ""]) => {
+  /** Ours with so many descriptors at most: the hard limit too, since Node raises the soft one. */
+  const oursWith = (descriptors: number): Program => ({
+    ...ours,
+    spiped: [prlimit, `--nofile=${descriptors}`, ...ours.spiped],
+  });
+
+  for (const end of ["-d", "-e"] as const) {
+    for (const kind of ["tcp", "unix"] as const) {
+      const where = `spiped ${end} on ${kind}`;
+
+      /** A tunnel whose one end has few descriptors, with an echo behind it. */
+      const start = async (t: TestContext, descriptors: number): Promise<{ tunnel: Tunnel; poor: Spiped }> => {
+        const few = oursWith(descriptors);
+        const pair = end === "-e" ? pairOf(few, ours) : pairOf(ours, few);
+        const flags = ["-n", "0", "-f"];
+        const tunnel = await startTunnel(t, { kind, pair, clientFlags: flags, serverFlags: flags });
+        tunnel.target.echo();
+        return { tunnel, poor: end === "-e" ? tunnel.client : tunnel.server };
+      };
+
+      test(
+        `${where} without descriptors lets clients wait, says so, and serves them as others end`,
+        limits,
+        async (t) => {
+          const { tunnel, poor } = await start(t, 68);
+          const before = descriptorsOf(poor.command.id);
+          const apps = await Promise.all(Array.from({ length: 40 }, () => tunnel.connect()));
+          await Promise.all(apps.map((app) => app.write("hello")));
+          const [, digits] = usedUp.exec(await poor.command.line(usedUp)) ?? [];
+          const room = Number(digits);
+          assert.ok(room > 1 && room < apps.length, `room for ${room}`);
+
+          const served = new Set<TestSocket>();
+          const someServed = (count: number): Promise<true> =>
+            until(() => {
+              for (const app of apps) if (app.waitingBytes === 5) served.add(app);
+              return served.size >= count ? true : undefined;
+            }, `${count} clients to be served`);
+          await someServed(room);
+          // Those that are served go on meanwhile.
+          for (let count = 0; count < 5; count += 1) {
+            for (const app of served) await echoes(app, "hello again", count === 0 ? 5 : 0);
+          }
+          assert.equal(served.size, room);
+          for (const app of apps.filter((one) => !served.has(one))) assert.equal(app.waitingBytes, 0);
+
+          const ended = new Set<TestSocket>();
+          while (ended.size < apps.length) {
+            const next = [...served].find((app) => !ended.has(app));
+            assert.ok(next !== undefined);
+            next.finish();
+            await next.end();
+            ended.add(next);
+            await someServed(Math.min(apps.length, room + ended.size));
+          }
+          for (const app of apps) assert.equal(await app.end(), "fin");
+          await until(
+            () => (descriptorsOf(poor.command.id) === before ? true : undefined),
+            "the descriptors to be free",
+          );
+          // However often it was so meanwhile, one line is enough.
+          assert.equal(poor.command.lines.filter((line) => usedUp.test(line)).length, 1);
+          assert.deepEqual(await stopAndGetLines(tunnel.client), []);
+          assert.deepEqual(await stopAndGetLines(tunnel.server), []);
+        },
+      );
+
+      test(`${where} without descriptors serves every client of a storm`, limits, async (t) => {
+        const { tunnel, poor } = await start(t, 64);
+        const before = descriptorsOf(poor.command.id);
+        const clients = Array.from({ length: 400 }, async (_, index) => {
+          const app = await tunnel.connect();
+          await app.write(`client ${index}`);
+          app.finish();
+          expectAll(await app.readToEnd(), `client ${index}`);
+        });
+        await Promise.all(clients);
+        await until(() => (descriptorsOf(poor.command.id) === before ? true : undefined), "the descriptors to be free");
+        assert.deepEqual(await stopAndGetLines(tunnel.client), []);
+        assert.deepEqual(await stopAndGetLines(tunnel.server), []);
+      });
+    }
+  }
+
+  for (const kind of ["tcp", "unix"] as const) {
+    test(`spiped -d on ${kind} without descriptors survives a storm of strangers`, limits, async (t) => {
+      const pair = pairOf(ours, oursWith(64));
+      const { server, target, key } = await startTunnel(t, { kind, pair, serverFlags: ["-n", "0"] });
+      const before = descriptorsOf(server.command.id);
+      const strangers = Array.from({ length: 300 }, async (_, index) => {
+        const stranger = await TestSocket.connect(t, server.source);
+        if (index % 3 === 0) stranger.reset();
+        else if (index % 3 === 1) stranger.finish();
+        else await stranger.write(new Uint8Array(320));
+        if (index % 3 !== 0) await stranger.end();
+      });
+      await Promise.all(strangers);
+      const peer = ReferencePeer.client(await TestSocket.connect(t, server.source), { keyFile: key.bytes });
+      await peer.handshake();
+      const friend = { peer, plain: await target.next() };
+      assert.ok(await isAlive(friend));
+      assert.equal(target.acceptedCount, 1);
+      peer.link.finish();
+      friend.plain.finish();
+      expectAll(await peer.receiveToEnd(), "");
+      await until(() => (descriptorsOf(server.command.id) === before ? true : undefined), "the descriptors to be free");
+      assert.ok(connectionLines(server.command).length <= 300);
+    });
+
+    test(
+      `a tunnel on ${kind} with hardly a descriptor left carries one connection after the other`,
+      limits,
+      async (t) => {
+        const few = oursWith(40);
+        const tunnel = await startTunnel(t, { kind, pair: pairOf(few, few), clientFlags: ["-f"] });
+        tunnel.target.echo();
+        await Promise.all(
+          Array.from({ length: 20 }, async () => {
+            const app = await tunnel.connect();
+            await echoes(app, "hello");
+            app.finish();
+            assert.equal(await app.end(), "fin");
+          }),
+        );
+        assert.equal(usedUp.exec(await tunnel.client.command.line(usedUp))?.[1], "1");
+        assert.deepEqual(await stopAndGetLines(tunnel.client), []);
+        assert.deepEqual(await stopAndGetLines(tunnel.server), []);
+      },
+    );
+  }
+
+  test("spiped that cannot even listen again says so, and tries each second until it can", limits, async (t) => {
+    const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"] });
+    tunnel.target.echo();
+    const { command } = tunnel.client;
+    const open = [await tunnel.connect(), await tunnel.connect(), await tunnel.connect()];
+    for (const app of open) await echoes(app, "hello");
+    await command.line(/as many as -n allows/);
+    const waiting = await tunnel.connect();
+    await waiting.write("hello");
+    const setSoftLimit = async (descriptors: number): Promise<void> => {
+      const words = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
+      assert.equal((await Command.run(t, words)).status, 0);
+    };
+    // Fewer than are open: nothing can be opened any more.
+    await setSoftLimit(10);
+    const startedAt = performance.now();
+    for (const app of open) {
+      app.finish();
+      expectAll(await app.readToEnd(), "");
+    }
+    // One attempt at each end of a connection, and then one each second, however many there were.
+    const retries = 3;
+    await command.line(/^spiped: cannot listen on .*: .*too many open files/i, open.length + retries);
+    assert.ok(performance.now() - startedAt > 990 * retries, "attempts come each second");
+    assert.equal(waiting.waitingBytes, 0);
+    await setSoftLimit(1024);
+    expectBytes(await waiting.read(5), "hello");
+    await echoes(await tunnel.connect(), "hello");
+    assert.deepEqual(connectionLines(command), []);
+  });
+});
+
+/** Sends and reads back, after `waitingBytes` bytes that are there already. */
+async function echoes(app: TestSocket, text: string, waitingBytes = 0): Promise<void> {
+  await app.read(waitingBytes);
+  await app.write(text);
+  expectBytes(await app.read(text.length), text);
+}

@@ -1,0 +1,50 @@
+// Tests in a network of their own: nothing but what they start is in it, so that what the system counts there is theirs.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { limits } from "./cleanup.js";
+import { Command } from "./command.js";
+import { commandOnPath, declareIf } from "./programs.js";
+
+/** Set where the tests run in a network of their own already. */
+const variable = "SPIPED_TEST_OWN_NETWORK";
+
+/**
+ * Declares tests that run in a network of their own. Outside of it there is one test that stands for all of them: it
+ * runs the file once more.
+ *
+ * @param file - `import.meta.url` of the file that declares them, which must declare nothing else.
+ * @param what - What the tests show, for the name of the one test outside.
+ */
+export function inOwnNetwork(file: string, what: string, declare: () => void): void {
+  if (process.env[variable] === "1") {
+    declare();
+    return;
+  }
+  const [unshare, ip] = [commandOnPath("unshare"), commandOnPath("ip")];
+  const isPossible = process.platform === "linux" && process.getuid?.() === 0;
+  const found = isPossible && unshare !== undefined && ip !== undefined ? ([unshare, ip] as const) : undefined;
+  declareIf(found, "Linux, the superuser, unshare and ip", ([unshare, ip]) => {
+    test(`in a network of their own: ${what}`, limits, async (t) => {
+      const script = '"$0" link set lo up && exec "$@"';
+      const words = [unshare, "--net", "sh", "-c", script, ip, process.execPath, fileURLToPath(file)] as const;
+      const env = { [variable]: "1", NODE_TEST_CONTEXT: "" };
+      const { status, stdout, stderr } = await Command.run(t, words, { stdin: "ignore", env });
+      assert.equal(status, 0, `${stdout}\n${stderr}`);
+      t.diagnostic(/^(#|ℹ) pass \d+$/m.exec(stdout)?.[0] ?? stdout);
+    });
+  });
+}
+
+/** How many TCP resets have been sent in this network. */
+export function resetsSent(): number {
+  const [names, values] = readFileSync("/proc/net/snmp", "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("Tcp:"))
+    .map((line) => line.split(" "));
+  const value = Number(values?.[names?.indexOf("OutRsts") ?? -1]);
+  assert.ok(Number.isInteger(value), "the system counts resets");
+  return value;
+}
