@@ -41,12 +41,20 @@ enum Implementation {
 impl PacketMac {
     pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Self {
         if PORTABLE_ONLY.load(Ordering::Relaxed) {
-            return Self(Implementation::Ring(ring::RingMac::new(key)));
+            return Self::portable(key);
         }
+        Self::fastest(key)
+    }
+
+    fn fastest(key: &[u8; KEY_BYTES]) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(mac) = sha_ni::ShaNiMac::new(key) {
             return Self(Implementation::ShaNi(mac));
         }
+        Self::portable(key)
+    }
+
+    fn portable(key: &[u8; KEY_BYTES]) -> Self {
         Self(Implementation::Ring(ring::RingMac::new(key)))
     }
 
@@ -111,4 +119,53 @@ impl PacketMac {
 fn encrypted_part(packet: &[u8; PACKET_BYTES]) -> &[u8; PACKET_ENCRYPTED_BYTES] {
     let Some((encrypted, _)) = packet.split_first_chunk() else { unreachable!("1,060 bytes begin with 1,028") };
     encrypted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// Packets whose MACs are still to be written, somewhere in memory.
+    fn unsigned(count: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().copied().cycle().take(offset + count * PACKET_BYTES).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_fastest_way_gives_the_macs_that_the_portable_way_gives(
+            key: [u8; KEY_BYTES],
+            count in 0_usize..9,
+            offset in 0_usize..64,
+            number in prop_oneof![Just(0), Just(u64::MAX - 8), any::<u64>().prop_map(|number| number / 2)],
+            bytes in vec(any::<u8>(), 1..5000),
+        ) {
+            let mut fast = unsigned(count, offset, &bytes);
+            let mut portable = fast.clone();
+            PacketMac::fastest(&key).sign(fast[offset..].as_chunks_mut().0, number);
+            PacketMac::portable(&key).sign(portable[offset..].as_chunks_mut().0, number);
+            prop_assert_eq!(&fast, &portable);
+            let packets = fast[offset..].as_chunks().0;
+            prop_assert_eq!(PacketMac::fastest(&key).verify(packets, number), count);
+            prop_assert_eq!(PacketMac::portable(&key).verify(packets, number), count);
+        }
+
+        #[test]
+        fn both_ways_stop_at_the_first_packet_with_a_flipped_bit(
+            key: [u8; KEY_BYTES],
+            count in 1_usize..9,
+            bytes in vec(any::<u8>(), 1..5000),
+            at: prop::sample::Index,
+            bit in 0..8,
+        ) {
+            let mut packets = unsigned(count, 0, &bytes);
+            PacketMac::portable(&key).sign(packets.as_chunks_mut().0, 7);
+            let at = at.index(packets.len());
+            packets[at] ^= 1_u8 << bit;
+            let right = at / PACKET_BYTES;
+            prop_assert_eq!(PacketMac::fastest(&key).verify(packets.as_chunks().0, 7), right);
+            prop_assert_eq!(PacketMac::portable(&key).verify(packets.as_chunks().0, 7), right);
+        }
+    }
 }

@@ -143,9 +143,7 @@ fn last_block(used: usize, total_bits: u64) -> Block {
 /// be looked up in memory.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks: [&[Block; COUNT]; N]) {
-    for index in 0..COUNT {
-        compress_one(states, array::from_fn(|lane| &blocks[lane][index]));
-    }
+    (0..COUNT).for_each(|index| compress_one(states, array::from_fn(|lane| &blocks[lane][index])));
 }
 
 #[target_feature(enable = "sha,ssse3,sse4.1")]
