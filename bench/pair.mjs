@@ -57,7 +57,9 @@ export async function startPair(kind, keyFile, flags = []) {
 
 /** CPU seconds and memory of a process, as the system counts them. */
 export function usageOf(pid) {
-  const words = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /, "").split(" ");
+  const words = readFileSync(`/proc/${pid}/stat`, "latin1")
+    .replace(/^.*\) /, "")
+    .split(" ");
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   const megabytes = (name) => Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB`, "m"))?.[1] ?? 0) / 1_000;
   return {
@@ -69,10 +71,11 @@ export function usageOf(pid) {
 
 async function listening(port) {
   for (let tries = 0; tries < 500; tries += 1) {
-    const open = readFileSync("/proc/net/tcp", "latin1").includes(`0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`);
+    const open = readFileSync("/proc/net/tcp", "latin1").includes(
+      `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`,
+    );
     if (open) return;
     await sleep(10);
   }
   throw new Error(`nothing listens on port ${port}`);
 }
-

@@ -13,6 +13,9 @@ export type ErrorCode =
   | "SPIPED_LISTEN"
   | "SPIPED_RESOLVE"
   | "SPIPED_ADDON"
+  | "SPIPED_PID_FILE"
+  | "SPIPED_USER"
+  | "SPIPED_DAEMON"
   // The network's: nobody there, too late, cut.
   | "SPIPED_CONNECT"
   | "SPIPED_TIMEOUT"
@@ -98,6 +101,9 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_KEY_FILE":
     case "SPIPED_LISTEN":
     case "SPIPED_ADDON":
+    case "SPIPED_PID_FILE":
+    case "SPIPED_USER":
+    case "SPIPED_DAEMON":
     case "SPIPED_PACKET_NUMBERS_USED_UP":
     case "SPIPED_BUFFER":
     case "SPIPED_STEP":

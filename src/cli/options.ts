@@ -2,18 +2,16 @@
  * The flags that `spiped` and `spipe` share: how their words become values, and what is said of wrong ones.
  */
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
+import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import { type HostAddress, parseBindAddress, type TcpAddress } from "../net/address.js";
+import type { HostAddress, TcpAddress } from "../net/address.js";
 import { resolve } from "../net/resolver.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import { version } from "./version.js";
 
 /** The longest time that a flag takes, in seconds: a week. */
 const MAX_SECONDS = 604_800;
-
-/** How words were understood: the options, or a status to end with, as after `--help`. */
-export type Parsed<Options> = { readonly options: Options } | { readonly exitStatus: number };
 
 /**
  * Makes a command with what all of ours have in common.
@@ -34,6 +32,7 @@ export function createCommand(name: string, usage: string): Command {
 /**
  * Parses words.
  *
+ * @returns The status to end with where everything has been said, as after `--help`.
  * @throws SpipedError `SPIPED_USAGE` for words that the command does not take.
  */
 export function parseWords(command: Command, words: readonly string[]): { readonly exitStatus: number } | undefined {
@@ -65,6 +64,49 @@ function refuseRepeated(command: Command): void {
       seen = true;
     });
   }
+}
+
+/** The flags that both commands have. */
+export interface ConnectionFlags {
+  readonly target?: string;
+  readonly key?: string;
+  readonly bind?: string;
+  readonly withoutForwardSecrecy?: true;
+  readonly requireForwardSecrecy?: true;
+  readonly keepAlive: boolean;
+  readonly timeout: number;
+}
+
+/** Adds the flags that both commands have. */
+export function addConnectionOptions(command: Command, whatTargetIs: string): Command {
+  return command
+    .option("-t, --target <address>", whatTargetIs)
+    .option("-k, --key <file>", "key file")
+    .option("-b, --bind <address>", "local address of connections to TARGET, with or without a port")
+    .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
+    .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
+    .option("-j, --no-keep-alive", "no TCP keep-alive")
+    .addOption(
+      new Option("-o, --timeout <seconds>", "time for connecting, and again for the handshake")
+        .argParser(parseSeconds("-o", DEFAULTS.timeoutMs))
+        .default(DEFAULTS.timeoutMs, String(DEFAULTS.timeoutMs / 1_000)),
+    );
+}
+
+/** The value of a flag that has to be there. */
+export function required(command: Command, flag: string, value: string | undefined): string {
+  if (value === undefined) throw usageError(command, `${flag} is missing`);
+  return value;
+}
+
+/** Parses permissions in octal digits. */
+export function parseMode(flag: string): (text: string) => number {
+  return (text) => {
+    if (/^[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
+    throw new SpipedError("SPIPED_USAGE", `bad permissions for ${flag}: ${JSON.stringify(text)}`, {
+      hint: "write octal digits, 0660 for the owner and the group",
+    });
+  };
 }
 
 /** Parses a number of seconds; 0 stands for the default. */
@@ -111,5 +153,3 @@ export async function resolveBind(bind: HostAddress | undefined): Promise<readon
   if (bind === undefined) return undefined;
   return (await resolve(bind)).filter((one) => one.kind === "tcp");
 }
-
-export { parseBindAddress };

@@ -4,7 +4,10 @@
  * The command is loaded by a function so that a missing native part is told like any other error.
  */
 
-import { createLog } from "../observe/log.js";
+import { createLog, streamSink } from "../observe/log.js";
+
+/** So long may a slow reader of standard error take for the last lines. */
+const LAST_LINES_MS = 1_000;
 
 /** A command's module. */
 export interface Command {
@@ -19,7 +22,7 @@ export interface Command {
 
 /** Runs a command and ends the process with its exit status. */
 export async function run(program: string, load: () => Promise<Command>): Promise<void> {
-  const log = createLog(program, process.stderr);
+  const log = createLog(streamSink(program, process.stderr));
   let status: number;
   try {
     status = await (await load()).main(process.argv.slice(2));
@@ -30,8 +33,13 @@ export async function run(program: string, load: () => Promise<Command>): Promis
   process.exitCode = status;
   // Whatever still waits (a look-up, an idle thread) must not keep a finished program alive.
   await flushed(process.stdout);
-  await flushed(process.stderr);
+  // Lines are dropped rather than waited for, here as everywhere.
+  await Promise.race([flushed(process.stderr), after(LAST_LINES_MS)]);
   process.exit();
+}
+
+function after(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

@@ -3,16 +3,25 @@
  */
 
 import { readKeyFile } from "../config/key-file.js";
-import { DEFAULTS } from "../config/tunnel-config.js";
 import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
-import { createLog } from "../observe/log.js";
+import { createLog, streamSink } from "../observe/log.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { cleartextMemory } from "../tunnel/memory.js";
-import { createCommand, forwardSecrecyOf, parseSeconds, parseWords, resolveBind, usageError } from "./options.js";
+import {
+  addConnectionOptions,
+  type ConnectionFlags,
+  createCommand,
+  forwardSecrecyOf,
+  parseWords,
+  required,
+  resolveBind,
+  usageError,
+} from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
 
-const USAGE = "-t TARGET -k KEYFILE [-b BIND] [-f | -g] [-j] [-o SECONDS]";
+const USAGE = "-t TARGET -k KEYFILE [-b BIND] [-f | -g] [-j] [-o SECONDS] [--end-with-remote]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
@@ -22,46 +31,28 @@ Examples:
   ssh -o 'ProxyCommand spipe -t %h:8022 -k keyfile' far.example
 `;
 
-interface Flags {
-  readonly target?: string;
-  readonly key?: string;
-  readonly bind?: string;
-  readonly withoutForwardSecrecy?: true;
-  readonly requireForwardSecrecy?: true;
-  readonly keepAlive: boolean;
-  readonly timeout: number;
+interface Flags extends ConnectionFlags {
+  readonly endWithRemote?: true;
 }
 
 /** Runs `spipe`. */
 export async function main(words: readonly string[]): Promise<number> {
-  const log = createLog("spipe", process.stderr);
-  const command = createCommand("spipe", USAGE)
+  const log = createLog(streamSink("spipe", process.stderr));
+  const command = addConnectionOptions(createCommand("spipe", USAGE), "where to connect: the SOURCE of a spiped -d")
     .description("Standard input and output through an encrypted, authenticated connection to a spiped -d.")
-    .option("-t, --target <address>", "where to connect: the SOURCE of a spiped -d")
-    .option("-k, --key <file>", "key file")
-    .option("-b, --bind <address>", "local address of the connection, with or without a port")
-    .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
-    .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
-    .option("-j, --no-keep-alive", "no TCP keep-alive")
-    .option(
-      "-o, --timeout <seconds>",
-      "time for connecting, and again for the handshake",
-      parseSeconds("-o", DEFAULTS.timeoutMs),
-      DEFAULTS.timeoutMs,
-    )
+    .option("--end-with-remote", "end when the remote has ended, not only when standard input has too")
     .addHelpText("after", EXAMPLES);
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
   const flags = command.opts<Flags>();
-  if (flags.target === undefined) throw usageError(command, "-t TARGET is missing");
-  if (flags.key === undefined) throw usageError(command, "-k KEYFILE is missing");
-  if (flags.key === "-") throw usageError(command, "-k - would take the key from the data; name a file");
-  const target = parseAddress(flags.target);
+  const target = parseAddress(required(command, "-t TARGET", flags.target));
+  const keyFile = required(command, "-k KEYFILE", flags.key);
+  if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
   const forwardSecrecy = forwardSecrecyOf(command, flags);
-  const { key, warnings } = readKeyFile(flags.key);
-  for (const warning of warnings) log.line(warning);
+  const { key, warnings } = readKeyFile(keyFile);
+  for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {
     process.on("SIGTERM", () => resolveStatus(0));
     new Connection({
@@ -70,12 +61,14 @@ export async function main(words: readonly string[]): Promise<number> {
       targets,
       targetName: formatAddress(target),
       bind,
-      key,
+      key: () => key,
       forwardSecrecy,
       keepAlive: flags.keepAlive,
       timeoutMs: flags.timeout,
+      descriptors: DescriptorBudget.measure(),
+      endWithTarget: flags.endWithRemote === true,
       ended: (report) => {
-        if (report.reason !== "closed") log.line(failureOf(report));
+        if (report.reason !== "closed") log.warning(failureOf(report));
         resolveStatus(report.reason === "closed" ? 0 : 1);
       },
     });

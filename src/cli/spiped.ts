@@ -1,32 +1,36 @@
 /**
- * The command `spiped`: words → configuration → a tunnel that runs until a signal ends it.
+ * The command `spiped`: words → settings → a tunnel in the foreground, or a daemon.
  */
 
-import { randomFillSync } from "node:crypto";
-import type { Command } from "commander";
-import { generateKeyFile, readKeyFile } from "../config/key-file.js";
+import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
-import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
-import { resolve } from "../net/resolver.js";
-import { createLog, type Log } from "../observe/log.js";
-import { createTunnelLog } from "../observe/tunnel-log.js";
-import { Tunnel } from "../tunnel/listener.js";
+import { parseAddress, parseBindAddress } from "../net/address.js";
+import { startDaemon, takeReport } from "./daemon.js";
+import { applyEnvironment } from "./environment.js";
+import { keygen } from "./keygen.js";
 import {
+  addConnectionOptions,
+  type ConnectionFlags,
   createCommand,
   forwardSecrecyOf,
   parseLimit,
+  parseMode,
   parseSeconds,
   parseWords,
-  resolveBind,
+  required,
   usageError,
 } from "./options.js";
+import { runService, type ServiceSettings } from "./service.js";
 
 const MAX_CONNECTIONS = 1_000_000;
 
-const USAGE = "{-e | -d} -s SOURCE -t TARGET -k KEYFILE [-Fj] [-b BIND] [-f | -g] [-n MAX] [-o SECONDS]";
+const USAGE =
+  "{-e | -d} -s SOURCE -t TARGET -k KEYFILE [-DFj] [-b BIND] [-f | -g] [-n MAX] [-o SECONDS] [-p PIDFILE] " +
+  "[-r SECONDS | -R] [--syslog] [-u USER[:GROUP] | -u :GROUP]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
+Each flag can come from the environment: SPIPED_KEY for --key, SPIPED_DECRYPT=yes for --decrypt.
 
 Examples:
   spiped keygen keyfile                 make a key; copy it to the other machine
@@ -36,130 +40,92 @@ Examples:
                                         far: packets come in, cleartext goes out
 `;
 
-interface Flags {
+interface Flags extends ConnectionFlags {
   readonly encrypt?: true;
   readonly decrypt?: true;
   readonly source?: string;
-  readonly target?: string;
-  readonly key?: string;
-  readonly bind?: string;
-  readonly withoutForwardSecrecy?: true;
-  readonly requireForwardSecrecy?: true;
-  readonly keepAlive: boolean;
+  readonly daemonizeFirst?: true;
+  readonly foreground?: true;
   readonly maxConnections: number;
-  readonly timeout: number;
+  readonly pidFile?: string;
+  readonly resolveInterval: number;
+  readonly resolveOnce?: true;
+  readonly syslog?: true;
+  readonly user?: string;
+  readonly sourceMode?: number;
 }
 
 /** Runs `spiped`. */
 export async function main(words: readonly string[]): Promise<number> {
-  const log = createLog("spiped", process.stderr);
-  let parsedKeygen: string | undefined;
+  if (words[0] === "keygen") return keygen(words.slice(1));
+  const reportReady = takeReport(process.env);
   const command = spipedCommand();
-  command
-    .command("keygen <file>")
-    .description("write a new key: 32 random bytes, mode 0600, never over an existing file")
-    .allowExcessArguments(false)
-    .action((file: string) => {
-      parsedKeygen = file;
-    });
-  command.action(() => undefined);
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
-  if (parsedKeygen !== undefined) {
-    generateKeyFile(parsedKeygen, randomFillSync);
-    return 0;
-  }
-  const { config, keyFile } = configOf(command);
-  return runTunnel(config, keyFile, log);
+  applyEnvironment(command, process.env);
+  const flags = command.opts<Flags>();
+  const settings = settingsOf(command, flags);
+  if (flags.foreground) return runService(settings);
+  if (reportReady === undefined) return startDaemon(settings.keyFile === "-");
+  return runService({ ...settings, pidFile: flags.pidFile ?? `${flags.source}.pid`, reportReady });
 }
 
 function spipedCommand(): Command {
-  return createCommand("spiped", USAGE)
+  const command = createCommand("spiped", USAGE)
     .description("An encrypted, authenticated pipe between two socket addresses.")
     .option("-e, --encrypt", "take cleartext at SOURCE, send packets to TARGET")
     .option("-d, --decrypt", "take packets at SOURCE, send cleartext to TARGET")
-    .option("-s, --source <address>", "where to listen")
-    .option("-t, --target <address>", "where to connect")
-    .option("-k, --key <file>", "key file; - for standard input")
-    .option("-b, --bind <address>", "local address of connections to TARGET, with or without a port")
-    .option("-F, --foreground", "stay in the foreground")
-    .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
-    .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
-    .option("-j, --no-keep-alive", "no TCP keep-alive")
-    .option(
-      "-n, --max-connections <count>",
-      "most connections at once, 0 for no limit",
-      parseLimit("-n", MAX_CONNECTIONS),
-      DEFAULTS.maxConnections,
+    .option("-s, --source <address>", "where to listen");
+  return addConnectionOptions(command, "where to connect")
+    .addOption(
+      new Option("-n, --max-connections <count>", "most connections at once, 0 for no limit")
+        .argParser(parseLimit("-n", MAX_CONNECTIONS))
+        .default(DEFAULTS.maxConnections),
     )
+    .addOption(
+      new Option("-r, --resolve-interval <seconds>", "time between look-ups of TARGET")
+        .argParser(parseSeconds("-r", DEFAULTS.resolveIntervalMs))
+        .default(DEFAULTS.resolveIntervalMs, String(DEFAULTS.resolveIntervalMs / 1_000)),
+    )
+    .option("-R, --resolve-once", "look TARGET up at the start only")
+    .option("-F, --foreground", "stay in the foreground: no daemon, no pid file")
+    .option("-D, --daemonize-first", "become a daemon at once, then retry failed look-ups each second")
+    .option("-p, --pid-file <file>", "pid file of the daemon (default: SOURCE.pid)")
+    .option("-u, --user <user>", "USER[:GROUP] or :GROUP to become after the start")
+    .option("--syslog", "after the start, write to the system's log instead of standard error")
     .option(
-      "-o, --timeout <seconds>",
-      "time for connecting, and again for the handshake",
-      parseSeconds("-o", DEFAULTS.timeoutMs),
-      DEFAULTS.timeoutMs,
+      "--source-mode <mode>",
+      "permissions of the file where SOURCE is a UNIX socket, 0660 say",
+      parseMode("--source-mode"),
     )
     .addHelpText("after", EXAMPLES);
 }
 
-function configOf(command: Command): { readonly config: TunnelConfig; readonly keyFile: string } {
-  const flags = command.opts<Flags>();
+function settingsOf(command: Command, flags: Flags): ServiceSettings {
   if (flags.encrypt && flags.decrypt) throw usageError(command, "-e and -d exclude each other; take one of them");
   if (!flags.encrypt && !flags.decrypt) throw usageError(command, "either -e or -d is needed");
-  const required = (name: string, value: string | undefined): string => {
-    if (value === undefined) throw usageError(command, `${name} is missing`);
-    return value;
-  };
-  const source = required("-s SOURCE", flags.source);
-  const target = required("-t TARGET", flags.target);
-  const keyFile = required("-k KEYFILE", flags.key);
+  if (flags.resolveOnce && flags.resolveInterval !== DEFAULTS.resolveIntervalMs) {
+    throw usageError(command, "-R looks up once and -r again and again; take one of them");
+  }
   const config: TunnelConfig = Object.freeze({
     role: flags.encrypt ? "encrypt" : "decrypt",
-    source: parseAddress(source),
-    target: parseAddress(target),
+    source: parseAddress(required(command, "-s SOURCE", flags.source)),
+    target: parseAddress(required(command, "-t TARGET", flags.target)),
+    sourceMode: flags.sourceMode,
+    resolveIntervalMs: flags.resolveOnce ? Number.POSITIVE_INFINITY : flags.resolveInterval,
     bind: flags.bind === undefined ? undefined : parseBindAddress(flags.bind),
     forwardSecrecy: forwardSecrecyOf(command, flags),
     keepAlive: flags.keepAlive,
     maxConnections: flags.maxConnections,
     timeoutMs: flags.timeout,
   });
-  return { config, keyFile };
-}
-
-/** Resolve, read the key, listen, run: in this order, as scripts know it from the original. */
-async function runTunnel(config: TunnelConfig, keyFile: string, log: Log): Promise<number> {
-  const [source, ...others] = await resolve(config.source);
-  const targets = await resolve(config.target);
-  const bind = await resolveBind(config.bind);
-  if (others.length > 0) {
-    log.line(`${formatAddress(config.source)} has ${others.length + 1} addresses; listening on the first only`);
-  }
-  const { key, warnings } = readKeyFile(keyFile);
-  for (const warning of warnings) log.line(warning);
-  const tunnel = await Tunnel.start(config, { key, source, targets, bind, events: createTunnelLog(log) });
-  const verb = config.role === "encrypt" ? "encrypting" : "decrypting";
-  log.line(`listening on ${formatAddress(tunnel.address)}, ${verb} to ${formatAddress(config.target)}`);
-  return untilSignal(tunnel, log);
-}
-
-/** SIGTERM lets connections finish; a second one, or SIGINT, does not. */
-function untilSignal(tunnel: Tunnel, log: Log): Promise<number> {
-  return new Promise((resolve) => {
-    let draining = false;
-    let cut = 0;
-    const drain = (signal: string) => {
-      draining = true;
-      if (tunnel.connections > 0) log.line(`${signal}: no longer listening; ${tunnel.connections} connections go on`);
-      tunnel.drain().then(() => {
-        log.line(cut === 0 ? "stopped: all connections have ended" : `stopped: ${cut} connections were cut`);
-        resolve(cut === 0 ? 0 : 1);
-      });
-    };
-    const cancel = (signal: string) => {
-      cut += tunnel.connections;
-      if (!draining) drain(signal);
-      tunnel.cancel();
-    };
-    process.on("SIGTERM", () => (draining ? cancel("SIGTERM") : drain("SIGTERM")));
-    process.on("SIGINT", () => cancel("SIGINT"));
-  });
+  return {
+    config,
+    keyFile: required(command, "-k KEYFILE", flags.key),
+    waitsForLookUps: flags.daemonizeFirst === true,
+    pidFile: undefined,
+    user: flags.user,
+    syslog: flags.syslog === true,
+    reportReady: undefined,
+  };
 }

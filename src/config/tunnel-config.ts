@@ -13,6 +13,10 @@ export interface TunnelConfig {
   readonly source: Address;
   /** Where to connect. */
   readonly target: Address;
+  /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */
+  readonly sourceMode: number | undefined;
+  /** Time between look-ups of the target; `Infinity`: never again. */
+  readonly resolveIntervalMs: number;
   /** Local address of connections to the target. */
   readonly bind: HostAddress | undefined;
   readonly forwardSecrecy: ForwardSecrecy;
@@ -29,4 +33,6 @@ export const DEFAULTS = Object.freeze({
   maxConnections: 100,
   /** `-o`. */
   timeoutMs: 5_000,
+  /** `-r`. */
+  resolveIntervalMs: 60_000,
 });

@@ -19,6 +19,17 @@ export declare class ClientHandshake {
   destroy(): void
 }
 
+/** A socket that sends datagrams. It is not connected, so a receiver may go and come back. */
+export declare class DatagramSocket {
+  /** A socket of its own. Sending never waits. */
+  constructor()
+  /**
+   * Sends `bytes` to the socket at `path`, whole or not at all. Throws where nobody is there, or where the
+   * receiver does not keep up.
+   */
+  send(path: string, bytes: Uint8Array): void
+}
+
 /** Makes the shared key of a key file that is read in pieces. */
 export declare class KeyHasher {
   constructor()
@@ -106,6 +117,9 @@ export declare class SharedKey {
   destroy(): void
 }
 
+/** How many descriptors this process may have open. */
+export declare function descriptorLimit(): number
+
 /** A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it. */
 export declare function duplicate(descriptor: number): number
 
@@ -123,8 +137,19 @@ export type ForwardSecrecy = 'off' | 'allow' | 'require'
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
 
-/** A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it. */
-export declare function listenUnix(path: string, backlog: number): number
+/**
+ * A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it.
+ *
+ * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
+ * permissions of the new file; it has them before anybody can connect.
+ */
+export declare function listenUnix(path: string, backlog: number, mode?: number | undefined | null): number
+
+/** The number of the group with this name, or else with this number; null when there is none. */
+export declare function lookUpGroup(group: string): number | null
+
+/** The user with this name, or else with this number; null when there is none. */
+export declare function lookUpUser(user: string): UserAccount | null
 
 /** The most data that opening `ciphertextLength` bytes can give, whatever the opener holds. */
 export declare function maxOpenedLength(ciphertextLength: number): number
@@ -146,3 +171,16 @@ export interface ResolvedAddress {
 
 /** How many bytes `plaintextLength` bytes are once sealed. */
 export declare function sealedLength(plaintextLength: number): number
+
+/**
+ * The name of the error that a socket has met and nobody has been told of yet, null where there is none.
+ * Asking clears it.
+ */
+export declare function takeSocketError(descriptor: number): string | null
+
+/** A user of this system. */
+export interface UserAccount {
+  uid: number
+  /** The user's login group. */
+  gid: number
+}

@@ -9,10 +9,14 @@ import { connect, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
 import { type Channel, SocketChannel } from "./channel.js";
+import type { DescriptorBudget } from "./descriptors.js";
 import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 
 /** How long an address may stay silent before the next one is tried beside it. */
 const ATTEMPT_DELAY_MS = 250;
+
+/** How long to wait before a UNIX socket with a full backlog is tried again. */
+const FULL_BACKLOG_DELAY_MS = 10;
 
 /** How to dial. */
 export interface DialOptions {
@@ -27,6 +31,8 @@ export interface DialOptions {
   /** Memory to read into, and the bytes to be read exactly at first. */
   readonly readBuffer: ReadBuffer;
   readonly exactLength: number;
+  /** Where the sockets of further attempts are booked; one socket is the caller's business. */
+  readonly descriptors: DescriptorBudget;
   /** Gives the attempt up. */
   readonly signal: AbortSignal;
 }
@@ -49,6 +55,7 @@ class Race {
   readonly #lose: (error: SpipedError) => void;
   readonly #deadline: NodeJS.Timeout;
   #nextAttempt: NodeJS.Timeout | undefined;
+  #booked = 0;
   readonly #abort = () => this.#end(new SpipedError("SPIPED_CANCELLED", "cancelled while connecting"));
 
   constructor(options: DialOptions, win: (channel: Channel) => void, lose: (error: SpipedError) => void) {
@@ -63,6 +70,10 @@ class Race {
 
   startNext(): void {
     clearTimeout(this.#nextAttempt);
+    if (this.#running.size > 0 && !this.#options.descriptors.hasRoom) {
+      this.#nextAttempt = setTimeout(() => this.startNext(), ATTEMPT_DELAY_MS);
+      return;
+    }
     const address = this.#waiting.shift();
     if (address === undefined) {
       if (this.#running.size === 0) this.#end(this.#allFailed());
@@ -83,8 +94,10 @@ class Race {
       return;
     }
     this.#running.add(socket);
+    this.#book();
     const failed = (cause: Error) => {
       this.#running.delete(socket);
+      this.#book();
       this.#failed(address, cause);
     };
     socket.once("error", failed);
@@ -118,7 +131,20 @@ class Race {
     }).pause();
   }
 
+  /** Books every attempt that runs beside the first. */
+  #book(): void {
+    const further = Math.max(0, this.#running.size - 1);
+    this.#options.descriptors.book(further - this.#booked);
+    this.#booked = further;
+  }
+
   #failed(address: SocketAddress, cause: unknown): void {
+    if (address.kind === "unix" && codeOf(cause) === "EAGAIN") {
+      // A UNIX socket whose backlog is full refuses at once where a TCP one would let us wait.
+      this.#waiting.unshift(address);
+      this.#nextAttempt = setTimeout(() => this.startNext(), FULL_BACKLOG_DELAY_MS);
+      return;
+    }
     this.#failures.push(`${formatAddress(address)}: ${describe(cause)}`);
     this.startNext();
   }
@@ -149,6 +175,7 @@ class Race {
       socket.on("error", () => undefined).destroy();
     }
     this.#running.clear();
+    this.#book();
     if (outcome instanceof SpipedError) this.#lose(outcome);
     else this.#win(outcome);
   }

@@ -6,7 +6,7 @@
  * they are, and the next server goes on with them.
  */
 
-import { closeSync, unlinkSync } from "node:fs";
+import { closeSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
@@ -36,7 +36,8 @@ export interface AcceptHandlers {
 export class ListeningSocket {
   readonly #descriptor: number;
   readonly #handlers: AcceptHandlers;
-  readonly #path: string | undefined;
+  /** The UNIX socket's file, and how to know it again. */
+  readonly #file: { readonly path: string; readonly inode: bigint } | undefined;
   #server: Server | undefined;
   #address: SocketAddress;
   #closed = false;
@@ -44,21 +45,24 @@ export class ListeningSocket {
   private constructor(descriptor: number, address: SocketAddress, handlers: AcceptHandlers) {
     this.#descriptor = descriptor;
     this.#address = address;
-    this.#path = address.kind === "unix" ? address.path : undefined;
+    if (address.kind === "unix") this.#file = { path: address.path, inode: inodeOf(address.path) };
     this.#handlers = handlers;
   }
 
   /**
    * Binds and listens; clients wait in the backlog until `accept`.
    *
+   * A UNIX socket's file that nobody answers on is replaced. Differs from spiped: there a restart fails on it.
+   *
+   * @param mode - Permissions of a UNIX socket's file; undefined leaves them to the umask.
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  static listen(address: SocketAddress, handlers: AcceptHandlers): ListeningSocket {
+  static listen(address: SocketAddress, mode: number | undefined, handlers: AcceptHandlers): ListeningSocket {
     let descriptor: number;
     try {
       descriptor =
         address.kind === "unix"
-          ? addon.listenUnix(address.path, BACKLOG)
+          ? addon.listenUnix(address.path, BACKLOG, mode)
           : addon.listenTcp(address.address, address.port, BACKLOG);
     } catch (cause) {
       throw cannotListen(address, cause);
@@ -76,15 +80,13 @@ export class ListeningSocket {
     if (this.#server !== undefined || this.#closed) return;
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ fd: addon.duplicate(this.#descriptor) }, () => {
-        server.off("error", reject);
-        resolve();
-      });
-    }).catch((cause: unknown) => {
+    try {
+      await listening(server, addon.duplicate(this.#descriptor));
+    } catch (cause) {
+      if (this.#server === server) this.#server = undefined;
       throw cannotListen(this.#address, cause);
-    });
+    }
+    if (this.#server !== server) return;
     server.on("error", (cause) => this.#handlers.failed(cannotListen(this.#address, cause)));
     takeHandles(server, this.#handlers);
     const bound = server.address();
@@ -98,25 +100,45 @@ export class ListeningSocket {
     }
   }
 
-  /** Stops accepting; further clients wait in the backlog. */
-  pause(): void {
-    this.#server?.close();
+  /** Stops accepting; further clients wait in the backlog. True where it accepted until now. */
+  pause(): boolean {
+    const server = this.#server;
     this.#server = undefined;
+    server?.close();
+    return server !== undefined;
   }
 
-  /** Closes the socket; clients in the backlog are refused. A UNIX socket's file is removed. */
+  /** Closes the socket; clients in the backlog are refused. A UNIX socket's file is removed if it is still ours. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.pause();
     closeSync(this.#descriptor);
-    if (this.#path === undefined) return;
+    if (this.#file === undefined) return;
     try {
-      unlinkSync(this.#path);
+      if (inodeOf(this.#file.path) === this.#file.inode) unlinkSync(this.#file.path);
     } catch (cause) {
-      if (codeOf(cause) !== "ENOENT") this.#handlers.failed(cannotListen(this.#address, cause));
+      this.#handlers.failed(
+        new SpipedError("SPIPED_LISTEN", `cannot remove ${this.#file.path}: ${messageOf(cause)}`, { cause }),
+      );
     }
   }
+}
+
+function listening(server: Server, descriptor: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd: descriptor }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+    // Closed before it listened: by `pause`, which needs no answer.
+    server.once("close", resolve);
+  });
+}
+
+function inodeOf(path: string): bigint {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
 }
 
 const HINTS: Readonly<Record<string, string>> = {

@@ -10,6 +10,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { ExactReads } from "./exact-reads.js";
+import { pendingSocketError } from "./socket-error.js";
 
 /** Bytes of one read. */
 export const READ_BUFFER_LENGTH = 65_536;
@@ -95,6 +96,12 @@ export class SocketReader implements ByteReader {
   }
 
   #ended(): void {
+    const socket = this.#socket;
+    const code = socket === undefined ? undefined : pendingSocketError(socket);
+    if (code !== undefined) {
+      socket?.destroy(Object.assign(new Error(code), { code }));
+      return;
+    }
     this.#exact.ended("orderly");
     if (this.#sink !== undefined) this.#sink.end();
     else this.#endHeld = true;

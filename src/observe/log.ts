@@ -1,39 +1,55 @@
 /**
- * Log lines for people, on standard error. A line that cannot be written is dropped: a log that is full, closed or not
- * read never holds up or ends the program.
+ * Log lines for people. A line that cannot be written is dropped: a log that is full, closed or not read never holds
+ * up or ends the program.
  */
 
 import type { Writable } from "node:stream";
-import { type EndReason, SpipedError } from "../errors.js";
-import type { ConnectionReport } from "../tunnel/connection.js";
+import { SpipedError } from "../errors.js";
+
+/** How bad it is, as syslog numbers it. */
+export type Severity = "error" | "warning" | "notice";
+
+/** Where lines go. */
+export interface LogSink {
+  /** Writes one line, without a line break at its end. */
+  write(severity: Severity, line: string): void;
+}
+
+/** Writes lines. Whatever a peer or a name server put into a text, it stays one line without control characters. */
+export interface Log {
+  /** What an operator expects: start, stop, a key read again. */
+  notice(text: string): void;
+  /** What an operator may have to look at: a connection that failed. */
+  warning(text: string): void;
+  /** An error: its message and, where it has one, a hint on a line of its own. */
+  error(error: unknown): void;
+}
 
 /** Bytes of lines that may wait for a slow reader. */
 const MAX_WAITING_BYTES = 1_024 * 1_024;
 
-/** Writes lines. */
-export interface Log {
-  /** Writes one line; line breaks in `text` do not start another. */
-  line(text: string): void;
-  /** Writes an error: its message and, where it has one, the hint on a line of its own. */
-  error(error: unknown): void;
+/** Makes a log. */
+export function createLog(sink: LogSink): Log {
+  return {
+    notice: (text) => sink.write("notice", printable(text)),
+    warning: (text) => sink.write("warning", printable(text)),
+    error: (error) => {
+      for (const line of errorLines(error)) sink.write("error", line);
+    },
+  };
 }
 
 /**
- * Makes a log.
+ * A sink for a stream, standard error for one.
  *
  * @param program - First word of each line.
- * @param stream - Where lines go.
  */
-export function createLog(program: string, stream: Writable): Log {
+export function streamSink(program: string, stream: Writable): LogSink {
   stream.on("error", () => undefined);
-  const write = (text: string) => {
-    if (stream.writableLength > MAX_WAITING_BYTES || stream.destroyed) return;
-    stream.write(`${text}\n`);
-  };
   return {
-    line: (text) => write(`${program}: ${printable(text)}`),
-    error: (error) => {
-      for (const line of errorLines(error)) write(line.startsWith("hint: ") ? line : `${program}: ${line}`);
+    write(_severity, line) {
+      if (stream.destroyed || stream.writableLength > MAX_WAITING_BYTES) return;
+      stream.write(line.startsWith("hint: ") || line.startsWith("  ") ? `${line}\n` : `${program}: ${line}\n`);
     },
   };
 }
@@ -41,29 +57,8 @@ export function createLog(program: string, stream: Writable): Log {
 /** The lines that tell an error to people. */
 export function errorLines(error: unknown): readonly string[] {
   if (!(error instanceof SpipedError)) return [`internal error: ${printable(stackOf(error))}`];
-  const message = error.message.split("\n").map(printable).join("\n");
-  return error.hint === undefined ? [message] : [message, `hint: ${printable(error.hint)}`];
-}
-
-const WORDS: Readonly<Record<EndReason, string>> = {
-  closed: "closed",
-  "connect-failed": "connect failed",
-  "handshake-failed": "handshake failed",
-  "timed-out": "timed out",
-  "packet-rejected": "packet rejected",
-  truncated: "truncated",
-  reset: "reset",
-  cancelled: "cancelled",
-  failed: "internal error",
-};
-
-/** The line about a connection that did not end in an orderly way; undefined where there is nothing to say. */
-export function describeEnd(report: ConnectionReport): string | undefined {
-  if (report.reason === "closed") return undefined;
-  const { source, reason, error, bytesForward, bytesReverse, durationMs } = report;
-  const why = error === undefined ? "" : `: ${error.message}`;
-  const carried = report.phase === "piping" ? `${bytesForward} bytes forward, ${bytesReverse} back, ` : "";
-  return `connection from ${source}: ${WORDS[reason]}${why} (${carried}${(durationMs / 1_000).toFixed(3)} s)`;
+  const message = error.message.split("\n").map(printable);
+  return error.hint === undefined ? message : [...message, `hint: ${printable(error.hint)}`];
 }
 
 function printable(text: string): string {

@@ -2,8 +2,12 @@
  * Tells in log lines what a tunnel reports.
  */
 
+import type { EndReason } from "../errors.js";
+import { formatAddress } from "../net/address.js";
+import type { ConnectionReport } from "../tunnel/connection.js";
 import type { TunnelEvents } from "../tunnel/listener.js";
-import { describeEnd, type Log } from "./log.js";
+import type { TargetEvents } from "../tunnel/targets.js";
+import type { Log } from "./log.js";
 
 /** A limit that is reached again and again is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -13,20 +17,64 @@ const REPEAT_MS = 60_000;
  *
  * @param now - The time in milliseconds.
  */
-export function createTunnelLog(log: Log, now: () => number = () => performance.now()): TunnelEvents {
-  let limitSaidAt = Number.NEGATIVE_INFINITY;
+export function createTunnelLog(log: Log, now: () => number = () => performance.now()): TunnelEvents & TargetEvents {
+  const seldom = seldomLog(log, now);
   return {
     connectionEnded(report) {
       const text = describeEnd(report);
-      if (text !== undefined) log.line(text);
+      if (text !== undefined) log.warning(text);
     },
     limitReached(maxConnections) {
-      if (now() - limitSaidAt < REPEAT_MS) return;
-      limitSaidAt = now();
-      log.line(`${maxConnections} connections are open, as many as -n allows; further clients wait`);
+      seldom(`${counted(maxConnections)} open, as many as -n allows; further clients wait`);
+    },
+    descriptorsUsedUp(connections) {
+      seldom(
+        `${counted(connections)} open, and this process may open no more files; further clients wait ` +
+          "(raise the limit, LimitNOFILE= of a unit or ulimit -n)",
+      );
     },
     listenFailed(error) {
       log.error(error);
     },
+    lookUpFailed(error) {
+      log.warning(`${error.message}; the old addresses stay`);
+    },
+    addressesChanged(name, addresses) {
+      log.notice(`${name} is now ${addresses.map(formatAddress).join(", ")}`);
+    },
+  };
+}
+
+const WORDS: Readonly<Record<EndReason, string>> = {
+  closed: "closed",
+  "connect-failed": "connect failed",
+  "handshake-failed": "handshake failed",
+  "timed-out": "timed out",
+  "packet-rejected": "packet rejected",
+  truncated: "truncated",
+  reset: "reset",
+  cancelled: "cancelled",
+  failed: "failed",
+};
+
+/** The line about a connection that did not end in an orderly way; undefined where there is nothing to say. */
+export function describeEnd(report: ConnectionReport): string | undefined {
+  if (report.reason === "closed") return undefined;
+  const { source, reason, error, bytesForward, bytesReverse, durationMs } = report;
+  const why = error === undefined ? "" : `: ${error.message}`;
+  const carried = report.phase === "piping" ? `${bytesForward} bytes forward, ${bytesReverse} back, ` : "";
+  return `connection from ${source}: ${WORDS[reason]}${why} (${carried}${(durationMs / 1_000).toFixed(3)} s)`;
+}
+
+function counted(connections: number): string {
+  return connections === 1 ? "1 connection is" : `${connections} connections are`;
+}
+
+function seldomLog(log: Log, now: () => number): (text: string) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (text) => {
+    if (now() - saidAt < REPEAT_MS) return;
+    saidAt = now();
+    log.warning(text);
   };
 }

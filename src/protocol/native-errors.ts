@@ -18,6 +18,6 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
 /** Makes the one class of errors out of what the addon threw. */
 export function asSpipedError(thrown: unknown): SpipedError {
   if (thrown instanceof SpipedError) return thrown;
-  const code = (codeOf(thrown) ?? "SPIPED_STEP") as ErrorCode;
+  const code = (codeOf(thrown)?.startsWith("SPIPED_") ? codeOf(thrown) : "SPIPED_STEP") as ErrorCode;
   return new SpipedError(code, MESSAGES[code] ?? messageOf(thrown), { cause: thrown });
 }

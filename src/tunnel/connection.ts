@@ -11,6 +11,7 @@
 import { type EndReason, endReasonOf, messageOf, SpipedError } from "../errors.js";
 import type { SocketAddress, TcpAddress } from "../net/address.js";
 import type { Channel } from "../net/channel.js";
+import type { DescriptorBudget } from "../net/descriptors.js";
 import { dial } from "../net/dial.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
@@ -28,11 +29,15 @@ export interface ConnectionOptions {
   readonly targets: readonly SocketAddress[];
   readonly targetName: string;
   readonly bind: readonly TcpAddress[] | undefined;
-  readonly key: SharedKey;
+  /** Asked when the handshake begins, which may be long after the connection did. */
+  readonly key: () => SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
   readonly keepAlive: boolean;
   /** Time to reach the target, and apart from it for the handshake. */
   readonly timeoutMs: number;
+  readonly descriptors: DescriptorBudget;
+  /** True to end when everything from the target has been handed on, whatever the source still has to say. */
+  readonly endWithTarget: boolean;
   /** Told once, when nothing of the connection is left. */
   readonly ended: (report: ConnectionReport) => void;
 }
@@ -64,7 +69,7 @@ type Phase =
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #startedAt = performance.now();
-  readonly #dialling = new AbortController();
+  readonly #over = new AbortController();
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
@@ -89,7 +94,12 @@ export class Connection {
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshakeTimer();
-    const keys = await handshakeAsClient({ channel: target, key, forwardSecrecy });
+    const keys = await handshakeAsClient({
+      channel: target,
+      key: key(),
+      forwardSecrecy,
+      signal: this.#over.signal,
+    });
     this.#pipe(source, target, keys);
   }
 
@@ -97,7 +107,8 @@ export class Connection {
     const { source, key, forwardSecrecy } = this.#options;
     let target: Promise<Channel | undefined> | undefined;
     this.#startHandshakeTimer();
-    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy }, () => {
+    const { signal } = this.#over;
+    const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
       // Differs from spiped: there a stranger's connection reaches the target.
       this.#phase = { name: "client-known" };
       target = this.#dial(0);
@@ -114,7 +125,7 @@ export class Connection {
   }
 
   async #dial(exactLength: number): Promise<Channel | undefined> {
-    const { role, targets, targetName, bind, keepAlive, timeoutMs } = this.#options;
+    const { role, targets, targetName, bind, keepAlive, timeoutMs, descriptors } = this.#options;
     const target = await dial({
       addresses: targets,
       name: targetName,
@@ -123,7 +134,8 @@ export class Connection {
       keepAlive,
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
-      signal: this.#dialling.signal,
+      descriptors,
+      signal: this.#over.signal,
     });
     if (this.#phase.name === "ended") {
       target.reset();
@@ -173,7 +185,8 @@ export class Connection {
 
   #pumpEnded(): void {
     if (this.#phase.name !== "piping") return;
-    if (this.#phase.forward.isEnded && this.#phase.reverse.isEnded) this.#end("closed", undefined);
+    const { forward, reverse } = this.#phase;
+    if (reverse.isEnded && (forward.isEnded || this.#options.endWithTarget)) this.#end("closed", undefined);
   }
 
   #fail(thrown: unknown): void {
@@ -189,7 +202,7 @@ export class Connection {
     if (phase.name === "ended") return;
     this.#phase = { name: "ended" };
     clearTimeout(this.#handshakeTimer);
-    this.#dialling.abort();
+    this.#over.abort();
     let [bytesForward, bytesReverse] = [0, 0];
     if (phase.name === "piping") {
       const { forward, reverse } = phase;

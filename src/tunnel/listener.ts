@@ -8,6 +8,7 @@ import type { TunnelConfig } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "../net/address.js";
 import { SocketChannel } from "../net/channel.js";
+import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
 import { type Accepted, ListeningSocket } from "../net/listening-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
@@ -15,12 +16,15 @@ import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { Connection, type ConnectionReport } from "./connection.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
+import type { Targets } from "./targets.js";
 
 /** What a tunnel reports. */
 export interface TunnelEvents {
   connectionEnded(report: ConnectionReport): void;
   /** As many connections as the limit allows are open; further clients wait. */
   limitReached(maxConnections: number): void;
+  /** With that many connections open, too few descriptors are left for another; further clients wait. */
+  descriptorsUsedUp(connections: number): void;
   /** Something is wrong with listening; the tunnel goes on. */
   listenFailed(error: SpipedError): void;
 }
@@ -30,12 +34,16 @@ export interface TunnelParts {
   readonly key: SharedKey;
   /** Where to listen: the source, looked up. */
   readonly source: SocketAddress;
-  /** Where to dial: the target, looked up. */
-  readonly targets: readonly SocketAddress[];
+  /** Where to dial. */
+  readonly targets: Targets;
   /** `-b`, looked up. */
   readonly bind: readonly TcpAddress[] | undefined;
   readonly events: TunnelEvents;
+  readonly descriptors: DescriptorBudget;
 }
+
+/** How long to wait before accepting is tried again where it failed. */
+const RETRY_MS = 1_000;
 
 /** See the head of this file. */
 export class Tunnel {
@@ -43,14 +51,16 @@ export class Tunnel {
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
   readonly #socket: ListeningSocket;
+  #key: SharedKey;
   #accepting = true;
   #drained: (() => void) | undefined;
 
   private constructor(config: TunnelConfig, parts: TunnelParts) {
     this.#config = config;
     this.#parts = parts;
+    this.#key = parts.key;
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
-    this.#socket = ListeningSocket.listen(parts.source, {
+    this.#socket = ListeningSocket.listen(parts.source, config.sourceMode, {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
       accepted: (client) => this.#accepted(client),
       failed: (error) => parts.events.listenFailed(error),
@@ -58,14 +68,18 @@ export class Tunnel {
   }
 
   /**
-   * Binds, listens and begins to accept.
+   * Binds and listens; clients wait in the backlog until `accept`.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  static async start(config: TunnelConfig, parts: TunnelParts): Promise<Tunnel> {
-    const tunnel = new Tunnel(config, parts);
-    await tunnel.#socket.accept();
-    return tunnel;
+  static listen(config: TunnelConfig, parts: TunnelParts): Tunnel {
+    return new Tunnel(config, parts);
+  }
+
+  /** Begins to accept, and to look the target up again every so often. */
+  async accept(): Promise<void> {
+    await this.#socket.accept();
+    this.#parts.targets.refreshEvery(this.#config.resolveIntervalMs);
   }
 
   /** Where clients connect, with the port that the system chose. */
@@ -78,10 +92,17 @@ export class Tunnel {
     return this.#connections.size;
   }
 
+  /** Takes another key for handshakes that begin from now on. */
+  useKey(key: SharedKey): void {
+    this.#key.destroy();
+    this.#key = key;
+  }
+
   /** Closes the listening socket; resolves when the last connection has ended. */
   drain(): Promise<void> {
     this.#accepting = false;
     this.#socket.close();
+    this.#parts.targets.stop();
     return new Promise((resolve) => {
       this.#drained = resolve;
       this.#settle();
@@ -98,7 +119,8 @@ export class Tunnel {
   }
 
   #accepted({ socket, reader }: Accepted): void {
-    const { role, target, forwardSecrecy, keepAlive, timeoutMs, maxConnections } = this.#config;
+    const { role, forwardSecrecy, keepAlive, timeoutMs } = this.#config;
+    const { targets, bind, descriptors } = this.#parts;
     socket.setNoDelay(true);
     if (keepAlive) socket.setKeepAlive(true);
     const peer =
@@ -109,31 +131,47 @@ export class Tunnel {
     const connection = new Connection({
       role,
       source: channel,
-      targets: this.#parts.targets,
-      targetName: formatAddress(target),
-      bind: this.#parts.bind,
-      key: this.#parts.key,
+      targets: targets.addresses,
+      targetName: targets.name,
+      bind,
+      key: () => this.#key,
       forwardSecrecy,
       keepAlive,
       timeoutMs,
+      descriptors,
+      endWithTarget: false,
       ended: (report) => {
         this.#connections.delete(connection);
         this.#parts.events.connectionEnded(report);
-        this.#connectionEnded();
+        descriptors.book(-DESCRIPTORS_PER_CONNECTION);
+        this.#settle();
+        this.#acceptOrWait();
       },
     });
     this.#connections.add(connection);
+    descriptors.book(DESCRIPTORS_PER_CONNECTION);
+    this.#acceptOrWait();
+  }
+
+  /** Accepts while there is room for another connection; otherwise lets further clients wait in the backlog. */
+  #acceptOrWait(): void {
+    const { descriptors, events } = this.#parts;
+    const { maxConnections } = this.#config;
+    if (!this.#accepting) return;
     if (this.#connections.size >= maxConnections) {
-      this.#socket.pause();
-      this.#parts.events.limitReached(maxConnections);
+      if (this.#socket.pause()) events.limitReached(maxConnections);
+    } else if (!descriptors.hasRoom) {
+      descriptors.whenRoom(this.#acceptAgain);
+      if (this.#socket.pause()) events.descriptorsUsedUp(this.#connections.size);
+    } else {
+      this.#socket.accept().catch((error: SpipedError) => {
+        events.listenFailed(error);
+        setTimeout(this.#acceptAgain, RETRY_MS);
+      });
     }
   }
 
-  #connectionEnded(): void {
-    this.#settle();
-    if (!this.#accepting || this.#connections.size >= this.#config.maxConnections) return;
-    this.#socket.accept().catch((error: SpipedError) => this.#parts.events.listenFailed(error));
-  }
+  readonly #acceptAgain = () => this.#acceptOrWait();
 
   #settle(): void {
     if (this.#connections.size === 0) this.#drained?.();

@@ -129,3 +129,16 @@ for (const kind of ["tcp", "unix"] as const) {
     });
   }
 }
+
+test("spiped -e lets go of a server whose application was reset during the handshake", limits, async (t) => {
+  const end = await startClientEnd(t, { kind: "tcp" });
+  const { app, peer } = await end.server();
+  await peer.sendNonce();
+  await peer.readNonce();
+  app.reset();
+  await peer.readPublicValue();
+  await peer.write(peer.macedPublicValue());
+  assert.equal(await peer.link.endWhileOpen(), "reset");
+  await end.spiped.command.line(/connection from/);
+  assert.ok(await isAlive(await end.establish()));
+});

@@ -89,6 +89,23 @@ async function isShownTheDoor({ link }: ReferencePeer): Promise<void> {
   assert.ok(link.waitingBytes <= nonceBytes);
 }
 
+test(
+  "spiped -d outlives clients that are gone as soon as they are known, and resets what it dialled for them",
+  limits,
+  async (t) => {
+    const end = await startServerEnd(t, { kind: "tcp" });
+    const friend = await end.establish();
+    const dialled: Promise<unknown>[] = [];
+    end.target.onConnection((service) => dialled.push(service.end()));
+    const count = 50;
+    for (let index = 0; index < count; index += 1) (await sendsPublicValue({})(end)).link.reset();
+    await end.spiped.command.line(/connection from/, count);
+    await Promise.all(dialled);
+    assert.ok(await isAlive(friend));
+    assert.equal(connectionLines(end.spiped.command).length, count);
+  },
+);
+
 for (const kind of ["tcp", "unix"] as const) {
   test(
     `spiped -d on ${kind} closes strangers' connections with a line each, and the target never hears of them`,

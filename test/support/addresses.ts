@@ -5,8 +5,11 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryFolder } from "./cleanup.js";
 
+/** A host of this machine that needs no look-up. */
+export type LoopbackHost = `127.0.0.${number}` | "::1";
+
 export type Address =
-  | { readonly kind: "tcp"; readonly host: "127.0.0.1" | "::1"; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: LoopbackHost; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 
 export type AddressKind = "tcp" | "tcp6" | "unix";

@@ -16,7 +16,11 @@ export interface CommandOptions {
   readonly stdin?: "pipe" | "ignore" | number;
   /** What standard output is. */
   readonly stdout?: "pipe" | number;
+  /** What standard error is. */
+  readonly stderr?: "pipe" | number;
   readonly cwd?: string;
+  /** Variables that are set besides the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const running = new Set<ChildProcess>();
@@ -35,12 +39,17 @@ export class Command {
   #isGone = false;
   #wake: Array<() => void> = [];
   readonly #exit: Promise<Exit>;
+  readonly #ownExit: Promise<Exit>;
 
   private constructor(words: readonly [string, ...string[]], options: CommandOptions) {
     this.words = words.join(" ");
     const [file, ...args] = words;
-    const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", "pipe"] as const;
-    this.child = spawn(file, args, { stdio: [...stdio], ...(options.cwd === undefined ? {} : { cwd: options.cwd }) });
+    const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", options.stderr ?? "pipe"] as const;
+    this.child = spawn(file, args, {
+      stdio: [...stdio],
+      env: { ...process.env, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
     running.add(this.child);
     this.child.stderr?.on("data", (chunk: Buffer) => {
       this.#stderr.push(chunk);
@@ -61,8 +70,13 @@ export class Command {
         resolve({ status, signal });
       });
     });
+    this.#ownExit = new Promise((resolve, reject) => {
+      this.child.once("error", reject);
+      this.child.once("exit", (status, signal) => resolve({ status, signal }));
+    });
     // A test that waits for something else first must not be ended by a rejection that it gets to see later.
     this.#exit.catch(() => undefined);
+    this.#ownExit.catch(() => undefined);
   }
 
   static start(t: TestContext, words: readonly [string, ...string[]], options: CommandOptions = {}): Command {
@@ -144,6 +158,11 @@ export class Command {
   /** Waits for the end of the command and of its output. */
   async exit(): Promise<Exit> {
     return within(this.#exit, () => `the end of ${this.words}, which said: ${this.stderr}`);
+  }
+
+  /** Waits for the end of the command alone: a daemon that it left behind may still hold its output. */
+  async ownExit(): Promise<Exit> {
+    return within(this.#ownExit, () => `the end of ${this.words}, which said: ${this.stderr}`);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -2,7 +2,7 @@
 
 import { createServer, type Server } from "node:net";
 import type { TestContext } from "node:test";
-import { type Address, type AddressKind, freeAddress, socketOptionsOf } from "./addresses.js";
+import { type Address, type AddressKind, freeAddress, socketOptionsOf, textOf } from "./addresses.js";
 import { afterwards, within } from "./cleanup.js";
 import { TestSocket } from "./test-socket.js";
 
@@ -34,20 +34,31 @@ export class Listener {
   /** Listens on a free address. */
   static async listen(t: TestContext, kind: AddressKind): Promise<Listener> {
     for (;;) {
-      const address = await freeAddress(t, kind);
-      const server = createServer({ allowHalfOpen: true });
-      const listening = await new Promise<boolean>((resolve, reject) => {
-        server.once("error", (error: NodeJS.ErrnoException) => {
-          if (error.code === "EADDRINUSE") resolve(false);
-          else reject(error);
-        });
-        server.listen({ ...socketOptionsOf(address), backlog: 511 }, () => resolve(true));
-      });
-      if (!listening) continue;
-      const listener = new Listener(t, address, server);
-      afterwards(t, () => server.close());
-      return listener;
+      const listener = await Listener.#listenUnlessTaken(t, await freeAddress(t, kind));
+      if (listener !== undefined) return listener;
     }
+  }
+
+  /** Listens on a given address. */
+  static async listenAt(t: TestContext, address: Address): Promise<Listener> {
+    const listener = await Listener.#listenUnlessTaken(t, address);
+    if (listener === undefined) throw new Error(`somebody listens on ${textOf(address)} already`);
+    return listener;
+  }
+
+  static async #listenUnlessTaken(t: TestContext, address: Address): Promise<Listener | undefined> {
+    const server = createServer({ allowHalfOpen: true });
+    const listening = await new Promise<boolean>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => {
+        if (error.code === "EADDRINUSE") resolve(false);
+        else reject(error);
+      });
+      server.listen({ ...socketOptionsOf(address), backlog: 511 }, () => resolve(true));
+    });
+    if (!listening) return undefined;
+    const listener = new Listener(t, address, server);
+    afterwards(t, () => server.close());
+    return listener;
   }
 
   /** How many connections there have been. */

@@ -25,7 +25,8 @@ export const ours: Program = {
 
 /** The path of a command that the system has, or undefined. */
 export function commandOnPath(name: string): string | undefined {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+  // Where servers are is not on everybody's PATH.
+  for (const folder of [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]) {
     const file = join(folder, name);
     try {
       accessSync(file, constants.X_OK);
@@ -52,18 +53,18 @@ export const cOriginal: Program | undefined = findCOriginal();
 const isRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
 
 /** Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be skipped. */
-function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
+export function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
   if (found !== undefined) {
     declare(found);
     return;
   }
-  const missing = `${what} is not on PATH`;
-  process.stderr.write(`SKIPPED: ${missing}, so NONE of the tests that need it ran\n`);
+  const missing = `${what} was not found`;
+  if (!isRequired) process.stderr.write(`SKIPPED: ${missing}; NONE of the tests that need it ran\n`);
   test(`finds ${what}`, {
     ...limits,
-    skip: isRequired ? false : `${missing}: NONE of the tests that need it ran`,
+    skip: isRequired ? false : `${missing}; NONE of the tests that need it ran`,
   }, () => {
-    throw new Error(`${missing}, and SPIPED_REQUIRE_INTEROP=1 says that it must be`);
+    throw new Error(`${missing}; and SPIPED_REQUIRE_INTEROP=1 says that it must be`);
   });
 }
 

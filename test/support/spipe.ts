@@ -11,9 +11,12 @@ import { type Key, patience } from "./tunnel.js";
 
 export interface SpipeOptions {
   readonly program: Program;
-  readonly target: Address;
+  /** Where to connect; a text is taken as it is. */
+  readonly target: Address | string;
   readonly key: Key;
   readonly flags?: readonly string[];
+  /** Variables that are set besides the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A running spipe. */
@@ -24,9 +27,10 @@ export class Spipe {
     this.command = command;
   }
 
-  static start(t: TestContext, { program, target, key, flags = [] }: SpipeOptions): Spipe {
-    const words = [...program.spipe, "-t", textOf(target), "-k", key.path, ...patience, ...flags] as const;
-    return new Spipe(Command.start(t, words));
+  static start(t: TestContext, { program, target, key, flags = [], env = {} }: SpipeOptions): Spipe {
+    const targetText = typeof target === "string" ? target : textOf(target);
+    const words = [...program.spipe, "-t", targetText, "-k", key.path, ...patience, ...flags] as const;
+    return new Spipe(Command.start(t, words, { env }));
   }
 
   /** Writes to standard input and waits until it is taken. */

@@ -30,9 +30,12 @@ export interface SpipedOptions {
   readonly end: "-d" | "-e";
   /** What kind of address to listen on. */
   readonly source: AddressKind;
-  readonly target: Address;
+  /** Where to connect; a text is taken as it is. */
+  readonly target: Address | string;
   readonly key: Key;
   readonly flags?: readonly string[];
+  /** Variables that are set besides the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A running spiped. */
@@ -46,9 +49,10 @@ export async function startSpiped(t: TestContext, options: SpipedOptions): Promi
   const program = options.program ?? ours;
   for (let attempt = 1; ; attempt += 1) {
     const source = await freeAddress(t, options.source);
-    const addresses = ["-s", textOf(source), "-t", textOf(options.target)];
+    const target = typeof options.target === "string" ? options.target : textOf(options.target);
+    const addresses = ["-s", textOf(source), "-t", target];
     const flags = ["-F", options.end, ...addresses, "-k", options.key.path, ...(options.flags ?? [])];
-    const command = Command.start(t, [...program.spiped, ...flags], { stdin: "ignore" });
+    const command = Command.start(t, [...program.spiped, ...flags], { stdin: "ignore", env: options.env ?? {} });
     if (await untilListening(command, source)) {
       if (program.name === "ours") await command.line(/./);
       return { command, source };
@@ -92,6 +96,8 @@ export interface Tunnel {
   readonly client: Spiped;
   readonly server: Spiped;
   readonly target: Listener;
+  /** The server's key. */
+  readonly key: Key;
   /** A new connection to the source. */
   connect(): Promise<TestSocket>;
   /** A new connection to the source, and the one at the target that belongs to it. */
@@ -128,5 +134,5 @@ export async function startTunnel(t: TestContext, options: TunnelOptions = {}): 
     const app = await connect();
     return { app, service: await target.next() };
   };
-  return { client, server, target, connect, connectThrough };
+  return { client, server, target, key, connect, connectThrough };
 }

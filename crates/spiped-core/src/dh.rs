@@ -112,7 +112,7 @@ impl fmt::Debug for KeyPair {
 }
 
 /// The peer's y, known to be below p.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PeerPublic(U2048);
 
 impl PeerPublic {
@@ -122,11 +122,12 @@ impl PeerPublic {
         if y < P { Ok(Self(y)) } else { Err(Error::DhOutOfRange) }
     }
 
-    /// Whether y has an order above 2, so that `y_SC` depends on x.
+    /// Whether `y_SC` cannot be guessed from y alone. 0 and 1 are their own powers; a power of p − 1 is itself
+    /// or 1.
     ///
-    /// Differs from spiped: its `-g` refuses y = 1 alone, but 0 and p − 1 make a predictable `y_SC` as well.
+    /// Differs from spiped: its `-g` refuses 1 alone.
     pub(crate) fn gives_forward_secrecy(&self) -> bool {
-        self.0 != U2048::ZERO && self.0 != U2048::ONE && self.0 != P.wrapping_sub(&U2048::ONE)
+        ![U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE)].contains(&self.0)
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::{KEY_BYTES, NONCE_BYTES, PUBLIC_BYTES, SharedKey, secret::SecretBytes};
 
 /// `nonce_C ‖ nonce_S`, the salt of both derivations.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Nonces([u8; 2 * NONCE_BYTES]);
 
 impl Nonces {

@@ -62,12 +62,10 @@ impl Sealer {
         let first_number = self.numbers.first_of(packets.len())?;
 
         let runs = packets.chunks_mut(LANES).zip(plaintext.chunks(LANES * PACKET_DATA_BYTES));
-        let mut number = first_number;
-        for (packets, plaintext) in runs {
-            let first_of_run = number;
-            for (packet, data) in packets.iter_mut().zip(plaintext.chunks(PACKET_DATA_BYTES)) {
+        for ((packets, plaintext), first_of_run) in runs.zip((first_number..=u64::MAX).step_by(LANES)) {
+            let data = plaintext.chunks(PACKET_DATA_BYTES);
+            for ((packet, data), number) in packets.iter_mut().zip(data).zip(first_of_run..=u64::MAX) {
                 self.cipher.encrypt(number, data, packet);
-                number = number.wrapping_add(1);
             }
             self.mac.sign(packets, first_of_run);
         }
@@ -147,8 +145,8 @@ impl Opener {
             if self.rest_bytes < PACKET_BYTES {
                 return Ok(0);
             }
-            written += self.packets.open_run(slice::from_ref(&self.rest), out)?;
             self.rest_bytes = 0;
+            written += self.packets.open_run(slice::from_ref(&self.rest), out)?;
         }
         let (packets, beginning) = ciphertext.as_chunks::<PACKET_BYTES>();
         for run in packets.chunks(LANES) {

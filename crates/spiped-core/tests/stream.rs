@@ -99,6 +99,7 @@ fn after_a_wrong_packet_nothing_opens_any_more() {
     // Not even the packet that was meant.
     assert_eq!(open(&mut opener, [&sealed[PACKET_BYTES..]]), Err(Error::PacketMac));
     assert_eq!(opener.open(&[], &mut []), Err(Error::PacketMac));
+    assert_eq!(opener.pending_bytes(), 0);
 }
 
 #[test]
@@ -111,6 +112,7 @@ fn a_wrong_packet_is_found_at_every_place_in_a_read() {
             let mut opener = Opener::new(&some_keys());
             let outcome = open(&mut opener, [&damaged[..first_piece], &damaged[first_piece..]]);
             assert_eq!(outcome, Err(Error::PacketMac), "packet {packet} after {first_piece} bytes");
+            assert!(opener.pending_bytes() < PACKET_BYTES);
         }
     }
 }

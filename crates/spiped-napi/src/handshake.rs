@@ -5,13 +5,13 @@
 
 use std::mem;
 
-use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8ArraySlice};
+use napi::bindgen_prelude::{Env, PromiseRaw, Task, Uint8ArraySlice};
 use napi_derive::napi;
 use spiped_core::{MACED_PUBLIC_BYTES, NONCE_BYTES, handshake, random_nonce};
 
 use crate::{
     buffers::{copied, exactly},
-    errors::{Result, core_error, step_error},
+    errors::{Result, core_error, node_error, step_error},
     keys::{KeyPair, SessionKeys, SharedKey},
 };
 
@@ -109,10 +109,10 @@ impl ClientHandshake {
     }
 
     /// The packets' keys, derived on the thread pool. The last step.
-    #[napi(ts_return_type = "Promise<SessionKeys>")]
-    pub fn derive_keys(&mut self) -> Result<AsyncTask<DeriveKeys>> {
+    #[napi]
+    pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
-            ClientPhase::Verified(phase) => Ok(AsyncTask::new(DeriveKeys(Some(LastPhase::Client(phase))))),
+            ClientPhase::Verified(phase) => derive_keys(env, LastPhase::Client(phase)),
             other => self.out_of_order(other),
         }
     }
@@ -201,10 +201,10 @@ impl ServerHandshake {
     }
 
     /// The packets' keys, derived on the thread pool. The last step.
-    #[napi(ts_return_type = "Promise<SessionKeys>")]
-    pub fn derive_keys(&mut self) -> Result<AsyncTask<DeriveKeys>> {
+    #[napi]
+    pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
-            ServerPhase::PublicSent(phase) => Ok(AsyncTask::new(DeriveKeys(Some(LastPhase::Server(phase))))),
+            ServerPhase::PublicSent(phase) => derive_keys(env, LastPhase::Server(phase)),
             other => self.out_of_order(other),
         }
     }
@@ -219,6 +219,13 @@ impl ServerHandshake {
         self.phase = phase;
         Err(step_error())
     }
+}
+
+/// Starts the derivation. Not as an `AsyncTask` that is returned: napi-rs would hold on to the handle until the
+/// task has ended, and the handle could not be destroyed meanwhile.
+fn derive_keys(env: &Env, phase: LastPhase) -> Result<PromiseRaw<'_, SessionKeys>> {
+    let work = env.spawn(DeriveKeys(Some(phase))).map_err(node_error)?;
+    Ok(work.promise_object())
 }
 
 /// The exponentiation `y_SC` and the derivation of the keys.

@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{KEY_BYTES, MAC_BYTES, PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
 
-/// A run longer than this gains nothing.
+/// How many packets a run should have; more gain nothing.
 pub(crate) const LANES: usize = 2;
 
 static PORTABLE_ONLY: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,85 @@
+//! Look-ups that say all that the system's resolver says, service names and scopes too.
+
+use std::net::SocketAddr;
+
+use dns_lookup::{AddrInfoHints, LookupError, SockType, getaddrinfo};
+use napi::bindgen_prelude::{AsyncTask, Env, Task};
+use napi_derive::napi;
+
+use crate::errors::{Code, rejection};
+
+/// One address of a name.
+#[napi(object)]
+pub struct ResolvedAddress {
+    /// 4 or 6.
+    pub family: u32,
+    /// The number, with `%scope` where it needs one.
+    pub address: String,
+    pub port: u32,
+}
+
+/// The stream addresses of `host` and `service`, a number or a name, in the system's order. Runs on the
+/// thread pool.
+#[napi(ts_return_type = "Promise<Array<ResolvedAddress>>")]
+pub fn resolve(host: String, service: String) -> AsyncTask<Resolve> {
+    AsyncTask::new(Resolve { host, service })
+}
+
+/// One look-up.
+pub struct Resolve {
+    host: String,
+    service: String,
+}
+
+impl Task for Resolve {
+    type Output = Result<Vec<SocketAddr>, LookupError>;
+    type JsValue = Vec<ResolvedAddress>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(look_up(&self.host, &self.service, 0))
+    }
+
+    fn resolve(&mut self, env: Env, addresses: Self::Output) -> napi::Result<Self::JsValue> {
+        match addresses {
+            Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect()),
+            Err(error) => Err(rejection(env, resolve_error(&error))),
+        }
+    }
+}
+
+pub(super) fn look_up(host: &str, service: &str, flags: i32) -> Result<Vec<SocketAddr>, LookupError> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
+    Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<Result<_, _>>()?)
+}
+
+/// The resolver's own words.
+pub(super) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
+    let words = error.to_string();
+    napi::Error::new(Code::Resolve, words.strip_prefix("failed to lookup address information: ").unwrap_or(&words))
+}
+
+impl From<&SocketAddr> for ResolvedAddress {
+    fn from(address: &SocketAddr) -> Self {
+        Self {
+            family: if address.is_ipv4() { 4 } else { 6 },
+            address: numeric_host(address),
+            port: address.port().into(),
+        }
+    }
+}
+
+/// The address as a number. The system names the scope; Node.js wants this name, not the index.
+fn numeric_host(address: &SocketAddr) -> String {
+    match address {
+        #[cfg(unix)]
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+            let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
+            match dns_lookup::getnameinfo(address, flags) {
+                Ok((host, _)) => host,
+                Err(_) => format!("{}%{}", v6.ip(), v6.scope_id()),
+            }
+        }
+        _ => address.ip().to_string(),
+    }
+}

@@ -1,0 +1,9 @@
+//! What Node.js does not offer of the system.
+
+#[cfg(unix)]
+mod datagram;
+#[cfg(unix)]
+mod descriptors;
+mod lookup;
+#[cfg(unix)]
+mod users;

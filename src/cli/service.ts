@@ -1,0 +1,252 @@
+/**
+ * A tunnel as a program: the order of its start, what signals do to it, and what it leaves behind.
+ *
+ *     look up → read the key → bind and listen → pid file → -u → accept → ready
+ *     with -D: read the key → pid file → ready → look up, again and again → bind and listen → -u → accept
+ */
+
+import { closeSync, openSync } from "node:fs";
+import { isatty } from "node:tty";
+import { readKeyFile } from "../config/key-file.js";
+import type { TunnelConfig } from "../config/tunnel-config.js";
+import { messageOf, SpipedError } from "../errors.js";
+import { type Address, formatAddress, type SocketAddress, type TcpAddress } from "../net/address.js";
+import { DescriptorBudget } from "../net/descriptors.js";
+import { resolve } from "../net/resolver.js";
+import { createLog, type Log, streamSink } from "../observe/log.js";
+import { syslogSink } from "../observe/syslog.js";
+import { createTunnelLog } from "../observe/tunnel-log.js";
+import type { SharedKey } from "../protocol/secret.js";
+import { Tunnel } from "../tunnel/listener.js";
+import { Targets } from "../tunnel/targets.js";
+import type { ReportReady } from "./daemon.js";
+import { resolveBind } from "./options.js";
+import { removePidFile, writePidFile } from "./pid-file.js";
+import { StopSignals } from "./stop-signals.js";
+import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
+
+/** Time between look-ups at the start with `-D`. */
+const RETRY_LOOK_UP_MS = 1_000;
+
+/** What `spiped` was told besides what the tunnel is. */
+export interface ServiceSettings {
+  readonly config: TunnelConfig;
+  readonly keyFile: string;
+  /** `-D`: failed look-ups are retried, after everything that can be checked without them. */
+  readonly waitsForLookUps: boolean;
+  /** Undefined in the foreground. */
+  readonly pidFile: string | undefined;
+  /** The words of `-u`. */
+  readonly user: string | undefined;
+  readonly syslog: boolean;
+  /** Tells whoever waits for the daemon; undefined in the foreground. */
+  readonly reportReady: ReportReady | undefined;
+}
+
+/**
+ * Runs a tunnel until a signal ends it.
+ *
+ * @returns The exit status: 0 where all connections could end, 1 where some were cut.
+ * @throws SpipedError of whatever failed at the start.
+ */
+export async function runService(settings: ServiceSettings): Promise<number> {
+  const service = new Service(settings);
+  // A daemon reads its key from a terminal at most, and does not live in it.
+  const hangUp = settings.reportReady === undefined && isatty(0);
+  const signals = new StopSignals({ hangUp });
+  if (!hangUp) process.on("SIGHUP", () => service.reload());
+  try {
+    const tunnel = await Promise.race([service.start(), signals.early]);
+    return tunnel === undefined ? 0 : await service.runUntil(signals, tunnel);
+  } catch (error) {
+    // After the start nobody reads standard error any more; the log does.
+    if (!service.isReady) throw error;
+    service.log.error(error);
+    return 1;
+  } finally {
+    service.leave();
+  }
+}
+
+/** What the addresses of a tunnel stand for. */
+interface LookedUp {
+  readonly source: SocketAddress;
+  readonly targets: readonly SocketAddress[];
+  readonly bind: readonly TcpAddress[] | undefined;
+}
+
+class Service {
+  readonly #settings: ServiceSettings;
+  #log = createLog(streamSink("spiped", process.stderr));
+  #isReady = false;
+  #pidFileWritten = false;
+  #tunnel: Tunnel | undefined;
+  #reloadWaits = false;
+
+  constructor(settings: ServiceSettings) {
+    this.#settings = settings;
+  }
+
+  get log(): Log {
+    return this.#log;
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  async start(): Promise<Tunnel> {
+    const { user, waitsForLookUps } = this.#settings;
+    // A mistake in -u must not wait for the name servers.
+    const identity = user === undefined ? undefined : lookUpIdentity(user);
+    return waitsForLookUps ? this.#startBeforeLookUps(identity) : this.#startAfterLookUps(identity);
+  }
+
+  async #startAfterLookUps(identity: Identity | undefined): Promise<Tunnel> {
+    const addresses = await this.#lookUp(resolve);
+    const tunnel = this.#listen(addresses, this.#readKey());
+    this.#writePidFile();
+    await this.#begin(tunnel, identity);
+    this.#ready(tunnel);
+    return tunnel;
+  }
+
+  async #startBeforeLookUps(identity: Identity | undefined): Promise<Tunnel> {
+    const key = this.#readKey();
+    this.#writePidFile();
+    this.#ready(undefined);
+    const tunnel = this.#listen(await this.#lookUp((address) => this.#resolveAgainAndAgain(address)), key);
+    await this.#begin(tunnel, identity);
+    this.#sayListening(tunnel);
+    return tunnel;
+  }
+
+  async #lookUp(lookUp: typeof resolve): Promise<LookedUp> {
+    const { config } = this.#settings;
+    const [source, ...others] = await lookUp(config.source);
+    if (others.length > 0) {
+      const name = formatAddress(config.source);
+      this.#log.warning(`${name} has ${others.length + 1} addresses; listening on ${formatAddress(source)} only`);
+    }
+    return { source, targets: await lookUp(config.target), bind: await resolveBind(config.bind) };
+  }
+
+  async #resolveAgainAndAgain(address: Address): ReturnType<typeof resolve> {
+    for (let said = false; ; said = true) {
+      try {
+        return await resolve(address);
+      } catch (error) {
+        if (!said) this.#log.warning(`${messageOf(error)}; trying again each second`);
+      }
+      await new Promise((wake) => setTimeout(wake, RETRY_LOOK_UP_MS));
+    }
+  }
+
+  #readKey(): SharedKey {
+    const { keyFile, reportReady } = this.#settings;
+    const { key, warnings } = readKeyFile(keyFile);
+    for (const warning of warnings) this.#log.warning(warning);
+    if (keyFile === "-" && reportReady !== undefined) {
+      // A daemon holds nobody's pipe open; the lowest free number is taken again at once.
+      closeSync(0);
+      openSync("/dev/null", "r");
+    }
+    return key;
+  }
+
+  #listen({ source, targets, bind }: LookedUp, key: SharedKey): Tunnel {
+    const { config } = this.#settings;
+    const events = createTunnelLog({
+      notice: (text) => this.#log.notice(text),
+      warning: (text) => this.#log.warning(text),
+      error: (error) => this.#log.error(error),
+    });
+    this.#tunnel = Tunnel.listen(config, {
+      key,
+      source,
+      targets: new Targets(config.target, targets, resolve, events),
+      bind,
+      events,
+      descriptors: DescriptorBudget.measure(),
+    });
+    if (this.#reloadWaits) this.reload();
+    return this.#tunnel;
+  }
+
+  #writePidFile(): void {
+    const { pidFile } = this.#settings;
+    if (pidFile === undefined) return;
+    writePidFile(pidFile);
+    this.#pidFileWritten = true;
+  }
+
+  async #begin(tunnel: Tunnel, identity: Identity | undefined): Promise<void> {
+    if (identity !== undefined) changeIdentity(identity);
+    await tunnel.accept();
+  }
+
+  /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */
+  #ready(tunnel: Tunnel | undefined): void {
+    if (this.#settings.syslog) this.#log = createLog(syslogSink("spiped"));
+    this.#isReady = true;
+    if (tunnel !== undefined) this.#sayListening(tunnel);
+    this.#settings.reportReady?.();
+  }
+
+  #sayListening(tunnel: Tunnel): void {
+    const { role, target } = this.#settings.config;
+    const verb = role === "encrypt" ? "encrypting" : "decrypting";
+    this.#log.notice(`listening on ${formatAddress(tunnel.address)}, ${verb} to ${formatAddress(target)}`);
+  }
+
+  /** SIGTERM lets connections finish; a second one, or another signal, does not. */
+  async runUntil(signals: StopSignals, tunnel: Tunnel): Promise<number> {
+    let cut = 0;
+    const cancel = () => {
+      cut += tunnel.connections;
+      tunnel.cancel();
+    };
+    const first = await signals.next();
+    const drained = tunnel.drain();
+    signals.whenever(cancel);
+    if (first !== "SIGTERM") cancel();
+    else if (tunnel.connections > 0) {
+      this.#log.notice(`${first}: no longer listening; open connections go on until they end (${tunnel.connections})`);
+    }
+    await drained;
+    this.#log.notice(cut === 0 ? "stopped: all connections have ended" : `stopped: open connections were cut (${cut})`);
+    return cut === 0 ? 0 : 1;
+  }
+
+  /** SIGHUP: reads the key again; where names are still waited for, once they are known. */
+  reload(): void {
+    const { keyFile } = this.#settings;
+    if (this.#tunnel === undefined) {
+      this.#reloadWaits = true;
+      return;
+    }
+    try {
+      if (keyFile === "-") {
+        throw new SpipedError("SPIPED_KEY_FILE", "the key came from standard input and cannot be read again");
+      }
+      const { key, warnings } = readKeyFile(keyFile);
+      for (const warning of warnings) this.#log.warning(warning);
+      this.#tunnel.useKey(key);
+      this.#log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
+    } catch (error) {
+      this.#log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);
+    }
+  }
+
+  /** Leaves no files behind, whatever the start has come to. */
+  leave(): void {
+    void this.#tunnel?.drain();
+    const { pidFile } = this.#settings;
+    if (pidFile === undefined || !this.#pidFileWritten) return;
+    try {
+      removePidFile(pidFile);
+    } catch (error) {
+      this.#log.warning(messageOf(error));
+    }
+  }
+}

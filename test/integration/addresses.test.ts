@@ -1,0 +1,123 @@
+// Addresses as people write them: names, services, IPv6, targets with several addresses, and -b.
+
+import assert from "node:assert/strict";
+import { lookup } from "node:dns/promises";
+import { type TestContext, test } from "node:test";
+import { type AddressKind, freePort, textOf } from "../support/addresses.js";
+import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { expectBytes } from "../support/expect.js";
+import { Listener } from "../support/listener.js";
+import { startClientEnd } from "../support/one-end.js";
+import { ours } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { Spipe } from "../support/spipe.js";
+import { TestSocket } from "../support/test-socket.js";
+import { type Key, newKey, patience, startSpiped } from "../support/tunnel.js";
+
+/** Our spiped -d in front of a target written as `targetText`, and a client that has shaken hands with it. */
+async function clientOf(t: TestContext, targetText: string, flags: readonly string[] = []): Promise<ReferencePeer> {
+  const key = await newKey(t);
+  const port = await freePort("127.0.0.1");
+  const words = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", targetText, "-k", key.path, ...patience, ...flags];
+  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  await command.line(/listening/i);
+  const link = await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
+  const peer = ReferencePeer.client(link, { keyFile: key.bytes });
+  await peer.handshake();
+  return peer;
+}
+
+async function reaches(peer: ReferencePeer, target: Listener): Promise<TestSocket> {
+  const service = await target.next();
+  await peer.send(Buffer.from("hello"));
+  expectBytes(await service.read(5), "hello");
+  return service;
+}
+
+function portOf(listener: Listener): number {
+  if (listener.address.kind === "unix") throw new Error("a UNIX socket has no port");
+  return listener.address.port;
+}
+
+for (const kind of ["tcp", "tcp6"] as const satisfies readonly AddressKind[]) {
+  test(`a target by name is reached when it listens on ${kind} only`, limits, async (t) => {
+    const family = kind === "tcp" ? 4 : 6;
+    const addresses = await lookup("localhost", { all: true });
+    if (!addresses.some((address) => address.family === family)) {
+      t.skip(`localhost has no IPv${family} address here`);
+      return;
+    }
+    const target = await Listener.listen(t, kind);
+    await reaches(await clientOf(t, `localhost:${portOf(target)}`), target);
+  });
+}
+
+test("a source by name is listened on", limits, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "tcp");
+  const port = await freePort("127.0.0.1");
+  const words = ["-F", "-e", "-s", `localhost:${port}`, "-t", textOf(target.address), "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  await command.line(/listening/i);
+  const [first] = await lookup("localhost", { all: true });
+  await TestSocket.connect(t, { kind: "tcp", host: first?.family === 6 ? "::1" : "127.0.0.1", port });
+});
+
+test("a target with the name of a service is understood", limits, async (t) => {
+  const key = await newKey(t);
+  const port = await freePort("127.0.0.1");
+  const words = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", "[127.0.0.1]:http", "-k", key.path];
+  await Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" }).line(/listening/i);
+});
+
+for (const [host, kind] of [
+  ["127.0.0.1", "tcp"],
+  ["::1", "tcp6"],
+] as const) {
+  test(`-b [${host}] with and without a port is where spiped's connections come from`, limits, async (t) => {
+    const target = await Listener.listen(t, kind);
+    for (const bind of [`[${host}]`, `[${host}]:0`]) {
+      const service = await reaches(await clientOf(t, textOf(target.address), ["-b", bind]), target);
+      assert.equal(service.socket.remoteAddress, host);
+    }
+    const port = await freePort(host);
+    const peer = await clientOf(t, textOf(target.address), ["-b", `[${host}]:${port}`]);
+    assert.equal((await reaches(peer, target)).socket.remotePort, port);
+  });
+
+  test(`-b [${host}] with a port is where spipe's connection comes from`, limits, async (t) => {
+    const key = await newKey(t);
+    const link = await Listener.listen(t, kind);
+    const port = await freePort(host);
+    const flags = ["-b", `[${host}]:${port}`];
+    Spipe.start(t, { program: ours, target: link.address, key, flags });
+    assert.equal((await link.next()).socket.remotePort, port);
+  });
+}
+
+test(
+  "a -b of the other family than the target fails the connection with a line, and spiped goes on",
+  limits,
+  async (t) => {
+    const key: Key = await newKey(t);
+    const target = await Listener.listen(t, "tcp");
+    const flags = ["-b", "[::1]"];
+    const spiped = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags });
+    for (let count = 1; count <= 2; count += 1) {
+      const peer = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
+      await peer.sendNonce();
+      await peer.readNonce();
+      await peer.write(peer.macedPublicValue());
+      await peer.link.end();
+      await spiped.command.line(/-b/, count);
+    }
+  },
+);
+
+test("spiped -e takes a source and a target on IPv6", limits, async (t) => {
+  const end = await startClientEnd(t, { kind: "tcp6" });
+  const { peer, plain } = await end.establish();
+  await plain.write("hello");
+  expectBytes(await peer.receive(5), "hello");
+});

@@ -1,0 +1,193 @@
+// Words that the commands do not take: one clear line that says what to do, exit status 1, and nothing on standard output.
+
+import assert from "node:assert/strict";
+import { chmod, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { freeAddress, textOf } from "../support/addresses.js";
+import { limits, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { Listener } from "../support/listener.js";
+import { ours, root } from "../support/programs.js";
+import { TestSocket } from "../support/test-socket.js";
+import { newKey, startSpiped } from "../support/tunnel.js";
+
+/** Runs a command that must fail at once. @returns What it said. */
+async function refuses(t: TestContext, words: readonly [string, ...string[]], expected: RegExp): Promise<string> {
+  const { status, stdout, stderr } = await Command.run(t, words);
+  assert.equal(status, 1, stderr);
+  assert.equal(stdout, "");
+  const [line, ...others] = stderr.trimEnd().split("\n");
+  assert.match(line ?? "", /^(spiped|spipe): [^A-Z]/);
+  assert.match(line ?? "", expected);
+  for (const other of others) assert.match(other, /^hint: /);
+  return stderr;
+}
+
+const S = "[127.0.0.1]:1";
+const T = "[127.0.0.1]:2";
+/** Exists, so that only the words under test are wrong. */
+const K = join(root, "package.json");
+const right = ["-s", S, "-t", T, "-k", K] as const;
+
+const wrongForSpiped: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ["nothing at all", [], /-e|-d/],
+  ["neither -e nor -d", ["-F", ...right], /-e|-d/],
+  ["-e and -d", ["-F", "-e", "-d", ...right], /-e|-d/],
+  ["no -s", ["-F", "-e", "-t", T, "-k", K], /-s/],
+  ["no -t", ["-F", "-e", "-s", S, "-k", K], /-t/],
+  ["no -k", ["-F", "-e", "-s", S, "-t", T], /-k/],
+  ["-f and -g", ["-F", "-e", "-f", "-g", ...right], /-f|-g/],
+  ["-fg in one word", ["-Fefg", ...right], /-f|-g/],
+  ["-e twice", ["-F", "-e", "-e", ...right], /-e/],
+  ["-dd in one word", ["-Fdd", ...right], /-d/],
+  ["-s twice", ["-F", "-e", ...right, "-s", S], /-s/],
+  ["-k twice, once as a long name", ["-F", "-e", ...right, "--key", K], /-k|key/],
+  ["-n twice", ["-F", "-e", ...right, "-n", "1", "-n", "1"], /-n/],
+  ["a leftover word", ["-F", "-e", ...right, "left-over"], /argument|word|left/i],
+  ["a flag that does not exist", ["-F", "-e", ...right, "-x"], /-x/],
+  ["-s without its address", ["-F", "-e", "-t", T, "-k", K, "-s"], /-s/],
+  ...["", "x", "-1", "1.5", "1e9999", "0x10", "100000000000"].map(
+    (n) => [`-n ${JSON.stringify(n)}`, ["-F", "-e", ...right, "-n", n], /-n/] as const,
+  ),
+  ...["", "x", "-1", "inf", "nan", "1s", "1e99"].map(
+    (o) => [`-o ${JSON.stringify(o)}`, ["-F", "-e", ...right, "-o", o], /-o/] as const,
+  ),
+  ...[
+    "",
+    ":80",
+    "localhost",
+    "localhost:",
+    " [127.0.0.1]:80",
+    "[127.0.0.1]",
+    "[127.0.0.1]:",
+    "[127.0.0.1]:65536",
+    "[127.0.0.1:80",
+    "[127.0.0.1]80",
+    "[::g]:80",
+    "::1:80",
+    "relative/path",
+    `/${"x".repeat(108)}`,
+  ].flatMap((address) => [
+    [`-s ${JSON.stringify(address)}`, ["-F", "-e", "-s", address, "-t", T, "-k", K], /address|path|port/] as const,
+    [`-t ${JSON.stringify(address)}`, ["-F", "-e", "-s", S, "-t", address, "-k", K], /address|path|port/] as const,
+  ]),
+  ["a -b that is a path", ["-F", "-e", ...right, "-b", "/socket"], /-b|bind|bound|address/],
+  ["a -b that is no address", ["-F", "-e", ...right, "-b", "[1.2.3]"], /-b|bind|address/],
+  [
+    "a host that does not exist",
+    ["-F", "-e", "-s", S, "-t", "no-such-host.invalid:80", "-k", K],
+    /no-such-host\.invalid/,
+  ],
+  [
+    "a service that does not exist",
+    ["-F", "-e", "-s", S, "-t", "[127.0.0.1]:no-such-service", "-k", K],
+    /no-such-service/,
+  ],
+];
+
+for (const [what, words, expected] of wrongForSpiped) {
+  test(`spiped refuses ${what}`, limits, async (t) => {
+    await refuses(t, [...ours.spiped, ...words], expected);
+  });
+}
+
+for (const [what, words, expected] of [
+  ["nothing at all", [], /-t|-k/],
+  ["no -t", ["-k", K], /-t/],
+  ["no -k", ["-t", T], /-k/],
+  ["-t twice", ["-t", T, "-k", K, "-t", T], /-t/],
+  ["-f and -g", ["-t", T, "-k", K, "-fg"], /-f|-g/],
+  ["-s, which is spiped's", ["-t", T, "-k", K, "-s", S], /-s/],
+  ["a leftover word", ["-t", T, "-k", K, "left-over"], /argument|word|left/i],
+  ["a bad number", ["-t", T, "-k", K, "-o", "soon"], /-o/],
+  ["a bad address", ["-t", "nowhere", "-k", K], /nowhere/],
+  ["a key file that is not there", ["-t", T, "-k", "/no/such/file"], /\/no\/such\/file/],
+  ["-k -, since standard input is the data", ["-t", T, "-k", "-"], /-k/],
+] as const) {
+  test(`spipe refuses ${what}`, limits, async (t) => {
+    await refuses(t, [...ours.spipe, ...words], expected);
+  });
+}
+
+test("spiped refuses a key file that is missing, a folder, or not readable, and names it", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const source = textOf(await freeAddress(t, "tcp"));
+  const start = (key: string): readonly [string, ...string[]] => {
+    return [...ours.spiped, "-F", "-e", "-s", source, "-t", T, "-k", key];
+  };
+  await refuses(t, start(join(folder, "missing")), /missing/);
+  await refuses(t, start(folder), /folder|directory/);
+  if (process.getuid?.() === 0) return; // The superuser reads everything.
+  const secret = join(folder, "secret");
+  await writeFile(secret, "key");
+  await chmod(secret, 0o000);
+  await refuses(t, start(secret), /secret.*permission/);
+});
+
+test("spiped refuses a port and a UNIX socket in use, and names them", limits, async (t) => {
+  const key = await newKey(t);
+  for (const kind of ["tcp", "tcp6", "unix"] as const) {
+    const taken = await Listener.listen(t, kind);
+    const address = textOf(taken.address);
+    const said = await refuses(
+      t,
+      [...ours.spiped, "-F", "-d", "-s", address, "-t", T, "-k", key.path],
+      /in use|answers/,
+    );
+    assert.ok(said.includes(address), said);
+  }
+});
+
+test("spiped refuses an address that is not this machine's", limits, async (t) => {
+  const key = await newKey(t);
+  const words = ["-F", "-d", "-s", "[192.0.2.1]:80", "-t", T, "-k", key.path];
+  await refuses(t, [...ours.spiped, ...words], /192\.0\.2\.1/);
+});
+
+test("spiped and spipe tell their version and their help on standard output and exit 0", limits, async (t) => {
+  for (const [name, command] of [
+    ["spiped", ours.spiped],
+    ["spipe", ours.spipe],
+  ] as const) {
+    for (const flag of ["-v", "--version"]) {
+      const { status, stdout, stderr } = await Command.run(t, [...command, flag]);
+      assert.deepEqual([status, stderr], [0, ""]);
+      assert.match(stdout, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\\n$`));
+    }
+    const { status, stdout, stderr } = await Command.run(t, [...command, "--help"]);
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, /Examples:/);
+    for (const flag of ["-t, --target", "-k, --key", "-f,", "-g,", "-o,"]) assert.ok(stdout.includes(flag), flag);
+  }
+});
+
+test("spiped runs through a symbolic link of another name, and with long and packed flags", limits, async (t) => {
+  const key = await newKey(t);
+  const link = join(await temporaryFolder(t), "pipe-daemon");
+  await symlink(join(root, "bin/spiped.js"), link);
+  const target = await Listener.listen(t, "tcp");
+  const options = { source: "tcp", target: target.address, key } as const;
+  await startSpiped(t, { ...options, program: { ...ours, spiped: [link] }, end: "-d" });
+  await startSpiped(t, { ...options, end: "-d", flags: ["-jgn5", "-o2.5"] });
+  const source = textOf(await freeAddress(t, "unix"));
+  const words = ["--foreground", "--decrypt", "--source", source, `--target=${textOf(target.address)}`, "--key", key.path];
+  const command = Command.start(t, [...ours.spiped, ...words]);
+  await command.line(/listening/i);
+});
+
+test("spiped reads its key from standard input to its end with -k -", limits, async (t) => {
+  const key = await newKey(t, Buffer.from("a key in two pieces"));
+  const target = await Listener.listen(t, "tcp");
+  const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key });
+  const source = await freeAddress(t, "unix");
+  const words = ["-F", "-e", "-s", textOf(source), "-t", textOf(server.source), "-k", "-"];
+  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "pipe" });
+  command.stdin.write("a key in ");
+  command.stdin.end("two pieces");
+  await command.line(/listening/i);
+  target.echo();
+  const app = await TestSocket.connect(t, source);
+  await app.write("hello");
+  assert.equal(Buffer.from(await app.read(5)).toString(), "hello");
+});

@@ -1,0 +1,121 @@
+// SIGHUP: the key file is read again for new connections; nothing else changes, and nothing that goes wrong ends spiped.
+
+import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { test } from "node:test";
+import { freeAddress, textOf } from "../support/addresses.js";
+import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { establishThrough, onLinux, startDaemonEnd } from "../support/daemon.js";
+import { deafListener } from "../support/deaf-listener.js";
+import { Listener } from "../support/listener.js";
+import { isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { ours } from "../support/programs.js";
+import { TestSocket } from "../support/test-socket.js";
+import { newKey, patience, startSpiped } from "../support/tunnel.js";
+
+const otherKeys = [Buffer.from("the second key"), Buffer.alloc(100_000, 3)] as const;
+
+for (const start of [startServerEnd, startClientEnd]) {
+  const name = start === startServerEnd ? "spiped -d" : "spiped -e";
+
+  test(`${name} takes another key for new connections on SIGHUP, and old connections go on`, limits, async (t) => {
+    const end = await start(t, { kind: "tcp" });
+    const { command } = end.spiped;
+    const old = await end.establish();
+    let keyFile: Uint8Array = end.key.bytes;
+    for (const [index, nextKeyFile] of otherKeys.entries()) {
+      await writeFile(end.key.path, nextKeyFile);
+      // Not before it is told to.
+      assert.ok(await isAlive(await end.establish({ keyFile })));
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: read .*key again; new connections use it/, index + 1);
+      keyFile = nextKeyFile;
+      assert.ok(await isAlive(await end.establish({ keyFile })));
+      assert.ok(await isAlive(old));
+    }
+  });
+
+  test(
+    `${name} keeps its key when SIGHUP finds a bad key file, says so once, and reads the next`,
+    limits,
+    async (t) => {
+      const end = await start(t, { kind: "tcp" });
+      const { command } = end.spiped;
+      await rm(end.key.path);
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: cannot read key file .*key: there is no such file; the old key stays/);
+      assert.ok(await isAlive(await end.establish()));
+      await mkdir(end.key.path);
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: cannot read key file .*key: it is a folder; the old key stays/);
+      assert.ok(await isAlive(await end.establish()));
+      assert.equal(command.lines.length, 3, command.stderr);
+      await rm(end.key.path, { recursive: true });
+      await writeFile(end.key.path, otherKeys[0], { mode: 0o600 });
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: read/);
+      assert.ok(await isAlive(await end.establish({ keyFile: otherKeys[0] })));
+    },
+  );
+}
+
+test("spiped -d finishes a handshake with the key that it began with, whatever SIGHUP brings", limits, async (t) => {
+  const end = await startServerEnd(t, { kind: "tcp" });
+  const silent = await end.client();
+  const known = await end.client();
+  await known.sendNonce();
+  // Its nonces have come: both connections have begun.
+  await known.readNonce();
+  await silent.readNonce();
+  await writeFile(end.key.path, otherKeys[0]);
+  end.spiped.command.signal("SIGHUP");
+  await end.spiped.command.line(/SIGHUP: read/);
+  await known.write(known.macedPublicValue());
+  await known.readPublicValue();
+  assert.ok(await isAlive({ peer: known, plain: await end.target.next() }));
+  await silent.sendNonce();
+  await silent.write(silent.macedPublicValue());
+  await silent.readPublicValue();
+  assert.ok(await isAlive({ peer: silent, plain: await end.target.next() }));
+});
+
+test("spiped -e begins its handshake although SIGHUP came while it was still dialling", limits, async (t) => {
+  const key = await newKey(t);
+  const deaf = await deafListener(t);
+  const flags = patience;
+  const { command, source } = await startSpiped(t, { end: "-e", source: "tcp", target: deaf.address, key, flags });
+  await TestSocket.connect(t, source);
+  await writeFile(key.path, otherKeys[0]);
+  command.signal("SIGHUP");
+  await command.line(/SIGHUP: read/);
+  deaf.wake();
+  // The nonce.
+  await deaf.command.line(/^received 32$/);
+  assert.equal(command.lines.length, 2, command.stderr);
+});
+
+test("the daemon finds its key again on SIGHUP by a relative path", { ...limits, skip: onLinux }, async (t) => {
+  const { path } = await newKey(t);
+  const daemon = await startDaemonEnd(t, { cwd: dirname(path), key: { path: basename(path) } });
+  await writeFile(path, otherKeys[0]);
+  process.kill(daemon.id, "SIGHUP");
+  await daemon.command.line(/SIGHUP: read/);
+  const key = { path, bytes: otherKeys[0] };
+  assert.ok(await isAlive(await establishThrough(t, daemon.source, daemon.target, key)));
+});
+
+test("SIGHUP with -k - is one line, and the old key stays", limits, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "unix");
+  const source = await freeAddress(t, "unix");
+  const words = ["-F", "-d", "-s", textOf(source), "-t", textOf(target.address), "-k", "-", ...patience];
+  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "pipe" });
+  command.stdin.end(key.bytes);
+  await command.line(/listening on/);
+  command.signal("SIGHUP");
+  await command.line(/SIGHUP: the key came from standard input and cannot be read again; the old key stays/);
+  assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+  assert.equal(command.lines.length, 2, command.stderr);
+});

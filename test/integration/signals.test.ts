@@ -1,0 +1,119 @@
+// SIGTERM, SIGINT, and what is left behind; and a log that nobody reads any more.
+
+import assert from "node:assert/strict";
+import { access } from "node:fs/promises";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { type Address, socketOptionsOf, textOf } from "../support/addresses.js";
+import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { expectAll } from "../support/expect.js";
+import { Listener } from "../support/listener.js";
+import { allEnds, isAlive, startServerEnd } from "../support/one-end.js";
+import { ours } from "../support/programs.js";
+import { TestSocket } from "../support/test-socket.js";
+import { connectionLines, newKey, startSpiped } from "../support/tunnel.js";
+
+/** Whether somebody listens. */
+function isAnswered(address: Address): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketOptionsOf(address));
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+}
+
+for (const { name, start } of allEnds) {
+  test(`${name} without connections says one line on SIGTERM or SIGINT and exits 0`, limits, async (t) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const { command, source } = (await start(t)).spiped;
+      assert.equal(command.lines.length, 1);
+      command.signal(signal);
+      assert.deepEqual(await command.exit(), { status: 0, signal: null });
+      assert.equal(command.lines.length, 2, command.stderr);
+      assert.equal(await isAnswered(source), false);
+    }
+  });
+
+  test(`${name} lets its connections end in peace after SIGTERM, takes no new ones, and exits 0`, limits, async (t) => {
+    const end = await start(t);
+    const { command, source } = end.spiped;
+    const first = await end.establish();
+    const second = await end.establish();
+    command.signal("SIGTERM");
+    await command.line(/SIGTERM|stop|drain|longer/i);
+    assert.equal(await isAnswered(source), false);
+    for (const { peer, plain } of [first, second]) {
+      assert.ok(await isAlive({ peer, plain }));
+      assert.ok(!command.isGone);
+      peer.link.finish();
+      expectAll(await plain.readToEnd(), "");
+      await plain.write("goodbye");
+      plain.finish();
+      expectAll(await peer.receiveToEnd(), "goodbye");
+    }
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    assert.deepEqual(connectionLines(command), []);
+  });
+
+  test(`${name} resets its connections on a second SIGTERM and ends`, limits, async (t) => {
+    const end = await start(t);
+    const { command } = end.spiped;
+    const { peer, plain } = await end.establish();
+    command.signal("SIGTERM");
+    await command.line(/SIGTERM|stop|drain|longer/i);
+    assert.ok(await isAlive({ peer, plain }));
+    command.signal("SIGTERM");
+    assert.equal(await plain.endWhileOpen(), "reset");
+    assert.equal(await peer.link.endWhileOpen(), "reset");
+    assert.equal((await command.exit()).signal, null);
+    assert.equal(connectionLines(command).length, 1);
+  });
+
+  test(`${name} goes on when nobody reads its standard error any more`, limits, async (t) => {
+    const end = await start(t);
+    const friend = await end.establish();
+    end.spiped.command.child.stderr?.destroy();
+    for (let count = 0; count < 3; count += 1) {
+      const { peer, plain } = await end.establish();
+      await peer.write(peer.seal(Buffer.from("wrong"), { flippedBit: 0 }));
+      assert.equal(await plain.endWhileOpen(), "reset");
+    }
+    assert.ok(await isAlive(friend));
+    assert.ok(await isAlive(await end.establish()));
+  });
+}
+
+test("spiped closes a stranger's connection on SIGINT and ends", limits, async (t) => {
+  const end = await startServerEnd(t, { kind: "tcp" });
+  const stranger = await end.dial();
+  await stranger.read(32);
+  end.spiped.command.signal("SIGINT");
+  await stranger.end();
+  assert.equal((await end.spiped.command.exit()).signal, null);
+  assert.equal(end.target.acceptedCount, 0);
+});
+
+test("spiped removes its UNIX socket at the end", limits, async (t) => {
+  const { command, source } = (await startServerEnd(t, { kind: "unix" })).spiped;
+  await access(textOf(source));
+  command.signal("SIGTERM");
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  await assert.rejects(access(textOf(source)));
+});
+
+test("spiped replaces a UNIX socket that nobody answers on", limits, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "unix");
+  const killed = await startSpiped(t, { end: "-e", source: "unix", target: target.address, key });
+  await killed.command.kill();
+  await access(textOf(killed.source));
+  const words = ["-F", "-e", "-s", textOf(killed.source), "-t", textOf(target.address), "-k", key.path];
+  const successor = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  await successor.line(/listening/i);
+  await TestSocket.connect(t, killed.source);
+  assert.equal((await target.next()).waitingBytes, 0);
+});

@@ -1,0 +1,200 @@
+// Our spipe against the reference peer: what it exits with, what it says, and what its standard streams can be.
+
+import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type AddressKind, freeAddress, textOf } from "../support/addresses.js";
+import { limits, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { expectAll, expectBytes } from "../support/expect.js";
+import { Listener } from "../support/listener.js";
+import { ours } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { packetBytes } from "../support/reference-protocol.js";
+import { Spipe } from "../support/spipe.js";
+import { newKey, patience, startTunnel } from "../support/tunnel.js";
+
+/** spipe, dialling a server of the reference's before its handshake. */
+async function startSpipe(
+  t: TestContext,
+  kind: AddressKind,
+  flags: readonly string[] = [],
+): Promise<{ spipe: Spipe; peer: ReferencePeer }> {
+  const key = await newKey(t);
+  const link = await Listener.listen(t, kind);
+  const spipe = Spipe.start(t, { program: ours, target: link.address, key, flags });
+  return { spipe, peer: ReferencePeer.server(await link.next(), { keyFile: key.bytes }) };
+}
+
+/** Ends spipe's connection in a way that is not orderly. */
+type Harm = (peer: ReferencePeer) => Promise<unknown> | undefined;
+
+const handshakeFailures: Readonly<Record<string, Harm>> = {
+  "closes at once": (peer) => {
+    peer.link.close();
+    return undefined;
+  },
+  "sends rubbish": (peer) => peer.link.write(randomData("rubbish", 320)),
+  "ends inside its public value": async (peer) => {
+    await peer.sendNonce();
+    await peer.readNonce();
+    await peer.write(peer.macedPublicValue().subarray(0, 100));
+    peer.link.finish();
+  },
+  "has one bit of its MAC wrong": async (peer) => {
+    await peer.sendNonce();
+    await peer.readNonce();
+    await peer.write(peer.macedPublicValue({ macIsWrong: true }));
+  },
+};
+
+const laterFailures: Readonly<Record<string, Harm>> = {
+  "sends a wrong packet": (peer) => peer.write(peer.seal(Buffer.from("wrong"), { flippedBit: 0 })),
+  "sends a packet of length 0": (peer) => peer.write(peer.seal(Buffer.from("wrong"), { statedLength: 0 })),
+  "ends after the first byte of a packet": async (peer) => {
+    await peer.write(peer.seal(Buffer.from("cut")).subarray(0, 1));
+    peer.link.finish();
+  },
+  "ends before the last byte of a packet": async (peer) => {
+    await peer.write(peer.seal(Buffer.from("cut")).subarray(0, packetBytes - 1));
+    peer.link.finish();
+  },
+};
+
+for (const kind of ["tcp", "unix"] as const) {
+  for (const [what, harm] of Object.entries(handshakeFailures)) {
+    test(`spipe on ${kind} exits 1 and says that the handshake failed when the server ${what}`, limits, async (t) => {
+      const { spipe, peer } = await startSpipe(t, kind);
+      await harm(peer);
+      assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+      assert.equal(spipe.command.stdout.length, 0);
+      assert.equal(spipe.command.lines.length, 1);
+      assert.match(spipe.command.stderr, /handshake/i);
+    });
+  }
+
+  for (const [what, harm] of Object.entries(laterFailures)) {
+    test(`spipe on ${kind} exits 1 and says why when the server ${what}`, limits, async (t) => {
+      const { spipe, peer } = await startSpipe(t, kind);
+      await peer.handshake();
+      await peer.send(Buffer.from("first"));
+      await harm(peer);
+      assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+      assert.ok(["", "first"].includes(spipe.command.stdout.toString()));
+      assert.equal(spipe.command.lines.length, 1);
+      assert.match(spipe.command.stderr, /packet|connection/i);
+    });
+  }
+
+  test(`spipe on ${kind} exits 1 when the server resets the connection`, limits, async (t) => {
+    const { spipe, peer } = await startSpipe(t, kind);
+    await peer.handshake();
+    await peer.send(Buffer.from("first"));
+    await spipe.write("second");
+    expectBytes(await peer.receive(6), "second");
+    peer.link.reset();
+    // Of a UNIX socket's close, only a writer learns.
+    if (kind === "unix") {
+      spipe.command.stdin.on("error", () => undefined);
+      for (let count = 0; !spipe.command.isGone && count < 100; count += 1) await spipe.write("third");
+    }
+    assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+    assert.match(spipe.command.stderr, /reset|connection|reads/i);
+  });
+
+  test(`spipe on ${kind} exits 1 when the server says nothing until -o is over`, limits, async (t) => {
+    const { spipe } = await startSpipe(t, kind, []);
+    spipe.command.signal("SIGTERM");
+    await spipe.command.exit();
+    const key = await newKey(t);
+    const link = await Listener.listen(t, kind);
+    const words = [...ours.spipe, "-t", textOf(link.address), "-k", key.path, "-o", "0.3"] as const;
+    const command = Command.start(t, words);
+    assert.deepEqual(await command.exit(), { status: 1, signal: null });
+    assert.match(command.stderr, /time|handshake|longer/i);
+  });
+
+  test(`spipe on ${kind} exits 1 when nobody listens`, limits, async (t) => {
+    const target = await freeAddress(t, kind);
+    const spipe = Spipe.start(t, { program: ours, target, key: await newKey(t) });
+    assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+    assert.equal(spipe.command.lines.length, 1);
+    assert.match(spipe.command.stderr, /connect/i);
+  });
+
+  test(`spipe on ${kind} goes on after the server's end until standard input ends, and exits 0`, limits, async (t) => {
+    const { spipe, peer } = await startSpipe(t, kind);
+    await peer.handshake();
+    await peer.send(Buffer.from("all there is"));
+    peer.link.finish();
+    const stdout = spipe.digestToEnd();
+    assert.equal((await stdout).lengthBytes, "all there is".length);
+    assert.ok(!spipe.command.isGone);
+    await spipe.write("and more");
+    expectBytes(await peer.receive(8), "and more");
+    spipe.finish();
+    expectAll(await peer.receiveToEnd(), "");
+    assert.deepEqual(await spipe.command.exit(), { status: 0, signal: null });
+    assert.equal(spipe.command.stderr, "");
+  });
+
+  test(`spipe on ${kind} exits 0 on SIGTERM`, limits, async (t) => {
+    const { spipe, peer } = await startSpipe(t, kind);
+    await peer.handshake();
+    spipe.command.signal("SIGTERM");
+    assert.deepEqual(await spipe.command.exit(), { status: 0, signal: null });
+  });
+
+  test(`spipe on ${kind} ends with an error when nobody reads its standard output any more`, limits, async (t) => {
+    const { spipe, peer } = await startSpipe(t, kind);
+    await peer.handshake();
+    spipe.command.takeStdout().destroy();
+    const data = randomData("unread", 1000);
+    while (!spipe.command.isGone && (await peer.send(data)));
+    assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+  });
+}
+
+test("spipe takes files, pipes and nothing at all as its standard streams", limits, async (t) => {
+  const tunnel = await startTunnel(t);
+  tunnel.target.echo();
+  const key = await newKey(t, tunnel.key.bytes);
+  const folder = await temporaryFolder(t);
+  const [input, output] = [join(folder, "input"), join(folder, "output")];
+  const data = randomData("file", 3_000_000);
+  await writeFile(input, data);
+  const words = [...ours.spipe, "-t", textOf(tunnel.server.source), "-k", key.path, ...patience] as const;
+
+  await t.test("from a file to a file", async () => {
+    const [stdin, stdout] = [openSync(input, "r"), openSync(output, "w")];
+    const command = Command.start(t, words, { stdin, stdout });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    closeSync(stdin);
+    closeSync(stdout);
+    expectBytes(await readFile(output), data);
+  });
+
+  await t.test("from a pipe to a pipe", async () => {
+    const shell = 'input=$1 output=$2; shift 2; cat "$input" | "$@" | cat > "$output"';
+    const command = Command.start(t, ["sh", "-c", shell, "sh", input, output, ...words], { stdin: "ignore" });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    expectBytes(await readFile(output), data);
+  });
+
+  await t.test("from nothing to a pipe", async () => {
+    const command = Command.start(t, words, { stdin: "ignore" });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    assert.equal(command.stdout.length, 0);
+  });
+});
+
+test("spipe exits 1 when the target behind the far end is down", limits, async (t) => {
+  const targetAddress = await freeAddress(t, "tcp");
+  const tunnel = await startTunnel(t, { targetAddress });
+  const spipe = Spipe.start(t, { program: ours, target: tunnel.server.source, key: tunnel.key });
+  assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
+  assert.equal(spipe.command.stdout.length, 0);
+});

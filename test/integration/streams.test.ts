@@ -1,0 +1,143 @@
+// Standard streams that are closed, full, not read any more, or a terminal that goes away: none of them ends a spiped.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Address, freeAddress, textOf } from "../support/addresses.js";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
+import type { Command } from "../support/command.js";
+import { annoy, establishThrough, onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { untilListening } from "../support/listening.js";
+import { isAlive } from "../support/one-end.js";
+import { childrenOf, untilEnded } from "../support/processes.js";
+import { ours, root, withCommands } from "../support/programs.js";
+import { type Key, newKey, patience } from "../support/tunnel.js";
+
+const options = { ...limits, skip: onLinux };
+
+/** The words of a spiped -d, and what it takes to use it. */
+interface Service {
+  readonly words: readonly [string, ...string[]];
+  readonly source: Address;
+  readonly target: Listener;
+  readonly key: Key;
+}
+
+async function newService(t: TestContext, flags: readonly string[] = []): Promise<Service> {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "unix");
+  const source = await freeAddress(t, "unix");
+  const addresses = ["-s", textOf(source), "-t", textOf(target.address)];
+  return { words: [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags], source, target, key };
+}
+
+/** Has lines written, and shows that a new connection works after them. */
+async function goesOn(t: TestContext, { source, target, key }: Service): Promise<void> {
+  for (let count = 0; count < 3; count += 1) await annoy(t, source);
+  assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+}
+
+/** Ends what connections there are. */
+const atOnce = "SIGINT";
+
+for (const closed of ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) {
+  test(`the daemon starts and goes on with ${closed}`, options, async (t) => {
+    const service = await newService(t);
+    const shell = startDetached(t, ["sh", "-c", `exec "$@" ${closed}`, "sh", ...service.words]);
+    assert.equal((await shell.ownExit()).status, 0);
+    const id = readPidFile(`${textOf(service.source)}.pid`);
+    await goesOn(t, service);
+    await stopDaemon({ id }, atOnce);
+    assert.deepEqual(await readdir(dirname(textOf(service.source))), []);
+  });
+}
+
+test("spiped -F starts and goes on with all standard streams closed", options, async (t) => {
+  const service = await newService(t, ["-F"]);
+  const shell = startDetached(t, ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", ...service.words]);
+  assert.ok(await untilListening(shell, service.source));
+  await goesOn(t, service);
+  shell.signal(atOnce);
+  assert.equal((await shell.ownExit()).signal, null);
+});
+
+test("the daemon goes on when nobody reads its standard error any more", options, async (t) => {
+  const service = await newService(t);
+  const command = startDetached(t, service.words);
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  command.child.stderr?.destroy();
+  await goesOn(t, service);
+  await stopDaemon({ id: readPidFile(`${textOf(service.source)}.pid`) }, atOnce);
+});
+
+/** A pipe that takes no more bytes and that nobody reads. */
+async function fullPipe(t: TestContext): Promise<number> {
+  const path = join(await temporaryFolder(t), "pipe");
+  assert.equal(spawnSync("mkfifo", [path]).status, 0);
+  const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  afterwards(t, () => closeSync(both));
+  for (const piece of [Buffer.alloc(65_536), Buffer.alloc(1)]) {
+    try {
+      for (;;) writeSync(both, piece);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, "EAGAIN");
+    }
+  }
+  const writing = openSync(path, constants.O_WRONLY);
+  afterwards(t, () => closeSync(writing));
+  return writing;
+}
+
+for (const flags of [[], ["-F"]] as const) {
+  const name = flags.length === 0 ? "the daemon" : "spiped -F";
+  test(`${name} goes on with a full pipe as its standard error, and ends when told to`, options, async (t) => {
+    const service = await newService(t, flags);
+    const command = startDetached(t, service.words, { stdin: "ignore", stderr: await fullPipe(t) });
+    if (flags.length === 0) assert.equal((await command.ownExit()).status, 0);
+    else assert.ok(await untilListening(command, service.source));
+    await goesOn(t, service);
+    const id = flags.length === 0 ? readPidFile(`${textOf(service.source)}.pid`) : command.id;
+    await stopDaemon({ id }, atOnce);
+  });
+}
+
+withCommands(["python3"], () => {
+  /** Runs words in a terminal of their own, which lasts until the test ends its standard input. */
+  function inTerminal(t: TestContext, words: readonly string[]): Command {
+    return startDetached(t, ["python3", join(root, "test/support/terminal.py"), ...words], { stdin: "pipe" });
+  }
+
+  test("the daemon survives the terminal that it was started in", options, async (t) => {
+    const service = await newService(t);
+    const terminal = inTerminal(t, ["sh", "-c", '"$@" && echo it started && read answer', "sh", ...service.words]);
+    await until(() => (terminal.stdout.includes("it started") ? true : undefined), "the daemon to start");
+    const id = readPidFile(`${textOf(service.source)}.pid`);
+    terminal.stdin.end();
+    await terminal.ownExit();
+    await goesOn(t, service);
+    await stopDaemon({ id }, atOnce);
+  });
+
+  for (const how of ["SIGHUP", "the terminal's end"]) {
+    test(
+      `${how} ends a spiped -F whose standard input is a terminal, and its socket is removed`,
+      options,
+      async (t) => {
+        const service = await newService(t, ["-F"]);
+        const terminal = inTerminal(t, service.words);
+        assert.ok(await untilListening(terminal, service.source));
+        const [id = 0] = childrenOf(terminal.id);
+        if (how === "SIGHUP") process.kill(id, "SIGHUP");
+        else terminal.stdin.end();
+        await untilEnded(id);
+        terminal.stdin.end();
+        await terminal.exit();
+        assert.deepEqual(await readdir(dirname(textOf(service.source))), []);
+      },
+    );
+  }
+});

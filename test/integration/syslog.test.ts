@@ -1,0 +1,117 @@
+// --syslog: once started, lines go to the system's log as datagrams, and a log that goes away ends nothing.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { freeAddress, textOf } from "../support/addresses.js";
+import { limits, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { Container, containerCommands } from "../support/container.js";
+import { annoy, type DaemonEnd, startDaemonEnd, startDetached } from "../support/daemon.js";
+import { isAlive } from "../support/one-end.js";
+import { ours, root } from "../support/programs.js";
+import { asRoot } from "../support/root.js";
+import { newKey } from "../support/tunnel.js";
+
+/** A system log of the test's own. Its lines are the datagrams. */
+async function startSyslog(t: TestContext, container: Container): Promise<Command> {
+  const words = container.inside(["python3", join(root, "test/support/syslog.py")]);
+  const syslog = Command.start(t, words, { stdin: "ignore" });
+  await syslog.line(/^listening$/);
+  return syslog;
+}
+
+const time = "[A-Z][a-z]{2} [ 123]\\d \\d\\d:\\d\\d:\\d\\d";
+
+asRoot([...containerCommands, "python3"], () => {
+  test("spiped -F --syslog writes to the system's log and not to standard error", limits, async (t) => {
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container);
+    const key = await newKey(t);
+    const target = await freeAddress(t, "unix");
+    const source = await freeAddress(t, "unix");
+    const flags = ["-F", "--syslog", "-d", "-s", textOf(source), "-t", textOf(target), "-k", key.path];
+    const command = Command.start(t, container.inside([...ours.spiped, ...flags]), { stdin: "ignore" });
+    await syslog.line(new RegExp(`^<29>${time} spiped\\[${command.id}\\]: listening on `));
+    await annoy(t, source);
+    await syslog.line(new RegExp(`^<28>${time} spiped\\[${command.id}\\]: connection from .*: handshake failed`));
+    command.signal("SIGTERM");
+    assert.equal((await command.exit()).status, 0);
+    await syslog.line(/^<29>.*: stopped: all connections have ended$/);
+    assert.equal(command.stderr, "");
+  });
+
+  test("the daemon writes to the system's log once it is one, under its own id", limits, async (t) => {
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container);
+    const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog"] });
+    await syslog.line(new RegExp(`^<29>${time} spiped\\[${daemon.id}\\]: listening on `));
+    await annoy(t, daemon.source);
+    await syslog.line(new RegExp(`^<28>${time} spiped\\[${daemon.id}\\]: connection from `));
+    assert.equal(daemon.command.stderr, "");
+  });
+
+  test("a start that fails is told on standard error in spite of --syslog", limits, async (t) => {
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container);
+    for (const more of [[], ["-F"]]) {
+      const flags = ["--syslog", "-d", "-s", "/nowhere/socket", "-t", "/nowhere", "-k", "/no-key", ...more];
+      const command = startDetached(t, container.inside([...ours.spiped, ...flags]));
+      assert.equal((await command.exit()).status, 1);
+      assert.match(command.lines[0] ?? "", /^spiped: cannot read key file \/no-key/);
+    }
+    assert.deepEqual(syslog.lines, ["listening"]);
+  });
+
+  test("the daemon goes on while there is no system log, and finds one that comes back", limits, async (t) => {
+    const container = await Container.start(t);
+    const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog"] });
+    await annoy(t, daemon.source);
+    for (let count = 0; count < 2; count += 1) {
+      const syslog = await startSyslog(t, container);
+      await annoy(t, daemon.source);
+      await syslog.line(/connection from/);
+      // Its socket's file stays, and nobody answers on it.
+      await syslog.kill();
+      await annoy(t, daemon.source);
+      assert.ok(await isAlive(await daemon.establish()));
+    }
+    assert.equal(daemon.command.stderr, "");
+  });
+
+  test("the daemon drops lines while the system log does not read, and does not wait", limits, async (t) => {
+    const queued = Number(readFileSync("/proc/sys/net/unix/max_dgram_qlen", "utf8"));
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container);
+    const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog", "-n", "0"] });
+    await syslog.line(/listening on/);
+    syslog.signal("SIGSTOP");
+    const sent = queued + 10;
+    await annoyOften(t, daemon, sent);
+    assert.ok(await isAlive(await daemon.establish()));
+    syslog.signal("SIGCONT");
+    await syslog.line(/connection from/, queued);
+    process.kill(daemon.id, "SIGHUP");
+    await syslog.line(/SIGHUP: read/);
+    const received = syslog.lines.filter((line) => line.includes("connection from")).length;
+    assert.ok(received < sent, `${received} of ${sent} lines`);
+  });
+
+  test("the daemon writes to the system's log as the user that -u names", limits, async (t) => {
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container);
+    const cwd = await temporaryFolder(t);
+    const program = container.inside(ours.spiped, cwd);
+    const flags = ["--syslog", "-u", "nobody"];
+    const daemon = await startDaemonEnd(t, { program, cwd, source: "tcp", flags });
+    await annoy(t, daemon.source);
+    await syslog.line(/connection from/);
+  });
+});
+
+async function annoyOften(t: TestContext, { source }: DaemonEnd, times: number): Promise<void> {
+  for (let at = 0; at < times; at += 50) {
+    await Promise.all(Array.from({ length: Math.min(50, times - at) }, () => annoy(t, source)));
+  }
+}

@@ -1,0 +1,104 @@
+// The same words to both implementations: what the original takes, ours takes, and what it refuses, ours refuses for the
+// same reason. Where ours differs on purpose, the case says so.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { ours, withCOriginal } from "../support/programs.js";
+
+/** What becomes of words: they are wrong, or right as far as the key file, which is not there. */
+type Verdict = "usage" | "number" | "address" | "taken";
+
+const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegExp])[]>> = {
+  C: [
+    ["usage", /^usage: /m],
+    ["number", /Error parsing argument: /],
+    ["address", /Error resolving socket address|Address must/],
+    ["taken", /Cannot open file: .*no-key/],
+  ],
+  ours: [
+    ["usage", /^hint: usage: /m],
+    ["number", /bad number/],
+    ["address", /bad address|cannot look up/],
+    ["taken", /cannot read key file .*no-key/],
+  ],
+};
+
+const s = ["-s", "/nowhere/source"] as const;
+const t = ["-t", "/nowhere/target"] as const;
+const k = ["-k", "/nowhere/no-key"] as const;
+const right = ["-d", ...s, ...t, ...k] as const;
+
+/** The words, and what both make of them; or the C original first and ours second. */
+const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
+  [right, "taken"],
+  [["-dF", ...s, ...t, ...k], "taken"],
+  [["-dF", "-s/nowhere/source", "-t/nowhere/target", "-k/nowhere/no-key"], "taken"],
+  [["-DFRdfjn5", "-o0.5", ...s, ...t, ...k, "--syslog"], "taken"],
+  [["-DFdgj", "-r9", "-p", "pid", "-u", "root", ...s, ...t, ...k], "taken"],
+  [[...right, "-F", "--"], "taken"],
+  [[...right, "-F", "-n", "0"], "taken"],
+  [[...right, "-F", "-n", "+5"], "taken"],
+  [[...right, "-F", "-o", "0"], "taken"],
+  [[...right, "-F", "-o", "0.001"], "taken"],
+  [[...right, "-F", "-o", ".5"], "taken"],
+  [[...right, "-F", "-o", "5."], "taken"],
+  [[...right, "-F", "-o", "1e1"], "taken"],
+  [[...right, "-F", "-r", "0"], "taken"],
+  [[...right, "-F", "-r", "0.25"], "taken"],
+  [[...right, "-F", "-R", "-r", "60"], "taken"],
+  [[...right, "-F", "-R", "-r", "0"], "taken"],
+  // The value of a flag is whatever word comes next.
+  [["-d", ...s, "-t", "-F", ...k], "address"],
+  [[...right, "-n", "-F"], "number"],
+
+  [[], "usage"],
+  [["-e", ...right], "usage"],
+  [["-F", ...s, ...t, ...k], "usage"],
+  [["-d", ...t, ...k], "usage"],
+  [["-d", ...s, ...k], "usage"],
+  [["-d", ...s, ...t], "usage"],
+  [[...right, "-f", "-g"], "usage"],
+  [[...right, "-R", "-r", "61"], "usage"],
+  [[...right, "word"], "usage"],
+  [[...right, "--", "-F"], "usage"],
+  [[...right, "--no-such-flag"], "usage"],
+  [[...right, "--syslog=1"], "usage"],
+  [[...right, "-x"], "usage"],
+  ...["-d", "-D", "-F", "-j", "-f", "-g", "-R", "--syslog"].map((flag) => [[...right, flag, flag], "usage"] as const),
+  ...["-s", "-t", "-k", "-n", "-o", "-p", "-r", "-u"].flatMap((flag) => [
+    [[...right, flag, "1", flag, "1"], "usage"] as const,
+    [[...right, flag], "usage"] as const,
+  ]),
+
+  ...["", "x", "5x", "1.5", "=5"].map((value) => [[...right, "-F", "-n", value], "number"] as const),
+  ...["-o", "-r"].flatMap((flag) =>
+    ["", "x", "5s", "-1"].map((value) => [[...right, "-F", flag, value], "number"] as const),
+  ),
+  // Differs from spiped: a negative -n is taken there for a huge one, and there is no end that makes sense.
+  [[...right, "-F", "-n", "-1"], "taken", "number"],
+  [[...right, "-F", "-r", "inf"], "taken", "number"],
+  [[...right, "-F", "-o", "1e9"], "taken", "number"],
+  // Differs from spiped: numbers are decimal.
+  [[...right, "-F", "-n", "0x10"], "taken", "number"],
+
+  ...["", "localhost", "[127.0.0.1]", "relative/path"].flatMap((address) => [
+    [["-dF", "-s", address, ...t, ...k], "address"] as const,
+    [["-dF", ...s, "-t", address, ...k], "address"] as const,
+  ]),
+];
+
+withCOriginal((c) => {
+  for (const [words, ofC, ofOurs = ofC] of cases) {
+    const what = ofOurs === ofC ? `both say "${ofC}" to` : `C says "${ofC}" and ours "${ofOurs}" to`;
+    test(`${what} spiped ${words.map((word) => word || "''").join(" ")}`, limits, async (test) => {
+      const judge = async (program: typeof c): Promise<Verdict | string> => {
+        const { status, stdout, stderr } = await Command.run(test, [...program.spiped, ...words]);
+        assert.deepEqual([status, stdout], [1, ""], stderr);
+        return verdicts[program.name].find(([, pattern]) => pattern.test(stderr))?.[0] ?? stderr;
+      };
+      assert.deepEqual(await Promise.all([judge(c), judge(ours)]), [ofC, ofOurs]);
+    });
+  }
+});

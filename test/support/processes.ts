@@ -1,0 +1,75 @@
+// Processes that are not the test's own children, as Linux shows them in /proc.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { until } from "./cleanup.js";
+
+/** The words that a process was started with, as `ps` shows them. */
+export function wordsOf(id: number): readonly string[] {
+  return readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").slice(0, -1);
+}
+
+/** What `/proc/ID/stat` tells. */
+export interface ProcessState {
+  /** A letter; `Z` for a process that has ended and whose parent has not asked for it. */
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** The number of the controlling terminal; 0 when there is none. */
+  readonly terminal: number;
+}
+
+/** The state of a process; undefined where there is none. */
+export function stateOf(id: number): ProcessState | undefined {
+  const text = readIfThere(`/proc/${id}/stat`);
+  if (text === undefined) return undefined;
+  // The program's name stands in brackets and may hold anything.
+  const [state = "", ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const [parent = 0, group = 0, session = 0, terminal = 0] = numbers.map(Number);
+  return { state, parent, group, session, terminal };
+}
+
+/** The children of a process. */
+export function childrenOf(id: number): readonly number[] {
+  return processIds().filter((child) => stateOf(child)?.parent === id);
+}
+
+function processIds(): readonly number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((id) => id > 0);
+}
+
+/** Whether a process has not ended. */
+export function isRunning(id: number): boolean {
+  const state = stateOf(id)?.state;
+  return state !== undefined && state !== "Z";
+}
+
+/** Waits for the end of a process, whoever its parent is. */
+export async function untilEnded(id: number): Promise<void> {
+  await until(() => (isRunning(id) ? undefined : true), `the end of process ${id}`);
+}
+
+/** The fields of `/proc/ID/task/TASK/status` of each thread, by name. */
+export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
+  return readdirSync(`/proc/${id}/task`).map((task) => {
+    const lines = readFileSync(`/proc/${id}/task/${task}/status`, "utf8").split("\n");
+    return new Map(lines.map((line) => [line.replace(/:.*/, ""), line.replace(/^[^:]*:\s*/, "").trim()]));
+  });
+}
+
+/** The processes with this variable in the environment that they were started with. */
+export function processesWith(variable: string): readonly number[] {
+  return processIds()
+    .filter((id) => readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) === true)
+    .filter(isRunning);
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, "latin1");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+// Loading the addon, and what is said where it cannot be loaded.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import { type AddonExports, addon, loadAddon, platformName } from "#dist/native/native.js";
+
+test("the addon is loaded from the first place that has it", () => {
+  const tried: string[] = [];
+  const loaded = loadAddon(["nowhere", "here", "there"], (path) => {
+    tried.push(path);
+    if (path === "nowhere") throw new Error("no such file");
+    return addon;
+  });
+  assert.equal(loaded, addon);
+  assert.deepEqual(tried, ["nowhere", "here"]);
+});
+
+test("an addon that cannot be loaded is one error that says what was tried and why each failed", () => {
+  const load = (path: string): AddonExports => {
+    throw new Error(`${path} is broken\nRequire stack:\n- somewhere`);
+  };
+  assert.throws(
+    () => loadAddon(["/first/one.node", "@second/one"], load),
+    (error) => {
+      assert.ok(error instanceof SpipedError);
+      assert.equal(error.code, "SPIPED_ADDON");
+      const [head, ...tried] = error.message.split("\n");
+      assert.match(head ?? "", new RegExp(`${platformName()}.*${process.version}`));
+      assert.deepEqual(tried, ["  /first/one.node: /first/one.node is broken", "  @second/one: @second/one is broken"]);
+      assert.match(error.hint ?? "", /install again/);
+      return true;
+    },
+  );
+});
+
+test("the platform's name begins with this platform and this processor", () => {
+  assert.ok(platformName().startsWith(`${process.platform}-${process.arch}`));
+});
+
+test("the addon has all that the program uses", () => {
+  const functions = Object.entries(addon).map(([name, value]) => [name, typeof value]);
+  for (const name of [
+    "ClientHandshake",
+    "ServerHandshake",
+    "KeyHasher",
+    "KeyPair",
+    "SharedKey",
+    "SessionKeys",
+    "Sealer",
+    "Opener",
+    "duplicate",
+    "listenTcp",
+    "listenUnix",
+    "resolve",
+    "sealedLength",
+    "maxOpenedLength",
+  ]) {
+    assert.ok(
+      functions.some(([known, type]) => known === name && type === "function"),
+      name,
+    );
+  }
+});

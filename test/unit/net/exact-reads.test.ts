@@ -1,0 +1,93 @@
+// The exact reads at the start of a stream.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ExactReads } from "#dist/net/exact-reads.js";
+import { sameBytes } from "../support/bytes.js";
+import { rejectsSpipedError } from "../support/errors.js";
+
+function arrive(reads: ExactReads, bytes: Uint8Array): void {
+  reads.space.set(bytes);
+  reads.arrived(bytes.length);
+}
+
+test("bytes that come in any pieces are read in the lengths that are asked for", async () => {
+  const lengths = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(lengths, fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }), async (asked, pieces) => {
+      const total = asked.reduce((sum, length) => sum + length, 0);
+      const bytes = Uint8Array.from({ length: total }, (_, index) => index);
+      const reads = new ExactReads(total);
+      const read = (async () => {
+        const all: Uint8Array[] = [];
+        for (const length of asked) all.push(await reads.read(length));
+        return all;
+      })();
+      for (let at = 0, turn = 0; at < total; turn += 1) {
+        const length = Math.min(pieces[turn % pieces.length] ?? 1, reads.missing);
+        arrive(reads, bytes.subarray(at, at + length));
+        at += length;
+      }
+      assert.equal(reads.missing, 0);
+      const all = await read;
+      assert.deepEqual(
+        all.map(({ length }) => length),
+        asked,
+      );
+      sameBytes(Buffer.concat(all), bytes);
+    }),
+  );
+});
+
+test("the space offered is as long as what is missing, and never longer", () => {
+  const reads = new ExactReads(320);
+  for (let left = 320; left > 0; left -= 40) {
+    assert.equal(reads.missing, left);
+    assert.equal(reads.space.length, left);
+    arrive(reads, new Uint8Array(40));
+  }
+  assert.equal(reads.space.length, 0);
+});
+
+test("what one read gave does not change when more bytes come", async () => {
+  const reads = new ExactReads(4);
+  arrive(reads, Uint8Array.of(1, 2));
+  const first = await reads.read(2);
+  arrive(reads, Uint8Array.of(3, 4));
+  assert.deepEqual(Array.from(first), [1, 2]);
+  assert.deepEqual(Array.from(await reads.read(2)), [3, 4]);
+});
+
+test("bytes that came before the end are still read, and the next read says that there was an end", async () => {
+  const reads = new ExactReads(320);
+  arrive(reads, new Uint8Array(40));
+  reads.ended("orderly");
+  assert.equal((await reads.read(32)).length, 32);
+  await rejectsSpipedError(reads.read(288), "SPIPED_TRUNCATED", /after 40 of 320 handshake bytes/);
+});
+
+test("a read that waits is told of an orderly end and of a close", async () => {
+  for (const [how, code] of [
+    ["orderly", "SPIPED_TRUNCATED"],
+    ["closed", "SPIPED_RESET"],
+  ] as const) {
+    const reads = new ExactReads(32);
+    const waiting = rejectsSpipedError(reads.read(32), code, /after 0 of 32 handshake bytes/);
+    reads.ended(how);
+    await waiting;
+  }
+});
+
+test("a close after an orderly end leaves it an orderly end", async () => {
+  const reads = new ExactReads(32);
+  reads.ended("orderly");
+  reads.ended("closed");
+  await rejectsSpipedError(reads.read(32), "SPIPED_TRUNCATED", /ended the connection/);
+});
+
+test("nothing is missing where no exact reads are due", () => {
+  const reads = new ExactReads(0);
+  assert.equal(reads.missing, 0);
+  assert.equal(reads.space.length, 0);
+});

@@ -1,0 +1,243 @@
+// Reading real sockets, TCP and UNIX, into shared memory.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
+import { socketOptionsOf } from "../../support/addresses.js";
+import { afterwards, limits } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { randomData } from "../../support/random-data.js";
+import type { TestSocket } from "../../support/test-socket.js";
+import { sameBytes } from "../support/bytes.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+interface Connected {
+  readonly reader: SocketReader;
+  /** The socket that the reader reads. */
+  readonly socket: Socket;
+  readonly peer: TestSocket;
+  readonly shared: Uint8Array;
+}
+
+/** A socket made as `dial` makes it, and its peer. */
+async function connected(t: TestContext, kind: "tcp" | "unix", exactLength: number): Promise<Connected> {
+  const listener = await Listener.listen(t, kind);
+  const shared = createReadBuffer();
+  const reader = new SocketReader(shared, exactLength);
+  const options = { ...socketOptionsOf(listener.address), allowHalfOpen: true, onread: reader.onread };
+  const socket = connect(options).pause();
+  afterwards(t, () => socket.destroy());
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  reader.attach(socket);
+  return { reader, socket, peer: await listener.next(), shared };
+}
+
+for (const kind of ["tcp", "unix"] as const) {
+  for (const piece of [1, 7, 31, 32, 33, 319, 320, 321, 1_000]) {
+    test(
+      `${kind}: exact reads in writes of ${piece} bytes take the handshake and not a byte more`,
+      limits,
+      async (t) => {
+        const { reader, socket, peer } = await connected(t, kind, 320);
+        const all = randomData("exact", 1_000);
+        const written = peer.writeInPieces(all, piece);
+        sameBytes(await reader.readExactly(32), all.subarray(0, 32));
+        sameBytes(await reader.readExactly(288), all.subarray(32, 320));
+        await turns();
+        assert.equal(socket.bytesRead, 320);
+        const sink = new KeepingSink();
+        reader.flowInto(sink);
+        await written;
+        peer.finish();
+        await sink.untilEnd();
+        sameBytes(sink.bytes, all.subarray(320));
+        assert.equal(sink.ends, 1);
+      },
+    );
+  }
+
+  test(`${kind}: bytes of the handshake never reach the shared memory`, limits, async (t) => {
+    const { reader, peer, shared } = await connected(t, kind, 320);
+    await peer.write(new Uint8Array(320).fill(1));
+    await reader.readExactly(32);
+    await reader.readExactly(288);
+    assert.ok(shared.every((byte) => byte === 0));
+  });
+
+  test(`${kind}: further bytes come in the shared memory, never more than it holds`, limits, async (t) => {
+    const { reader, peer, shared } = await connected(t, kind, 0);
+    const sink = new KeepingSink();
+    sink.onTake = (bytes) => {
+      assert.equal(bytes.buffer, shared.buffer);
+      assert.equal(bytes.byteOffset, shared.byteOffset);
+      assert.ok(bytes.length >= 1 && bytes.length <= READ_BUFFER_LENGTH);
+    };
+    reader.flowInto(sink);
+    const all = randomData("flow", 4 * READ_BUFFER_LENGTH + 1);
+    await peer.write(all);
+    peer.finish();
+    await sink.untilEnd();
+    sameBytes(sink.bytes, all);
+  });
+
+  test(`${kind}: without exact reads nothing is read before there is a sink`, limits, async (t) => {
+    const { reader, socket, peer } = await connected(t, kind, 0);
+    await peer.write("early");
+    peer.finish();
+    await turns();
+    assert.equal(socket.bytesRead, 0);
+    const sink = new KeepingSink();
+    reader.flowInto(sink);
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "early");
+  });
+
+  test(`${kind}: a sink that stops gets nothing until it resumes, and then everything`, limits, async (t) => {
+    const { reader, socket, peer } = await connected(t, kind, 0);
+    const sink = new KeepingSink();
+    sink.goesOn = false;
+    reader.flowInto(sink);
+    await peer.write("one");
+    await sink.untilBytes(3);
+    for (const text of ["two", "three"]) {
+      await peer.write(text);
+      await turns();
+      assert.equal(sink.takes, 1);
+      assert.equal(socket.bytesRead, 3);
+    }
+    peer.finish();
+    await turns();
+    assert.equal(sink.ends, 0);
+    sink.goesOn = true;
+    reader.resume();
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "onetwothree");
+  });
+
+  test(`${kind}: each resume of a sink that stops every time gives one more read`, limits, async (t) => {
+    const { reader, peer } = await connected(t, kind, 0);
+    const sink = new KeepingSink();
+    sink.goesOn = false;
+    const all = randomData("step by step", 3 * READ_BUFFER_LENGTH);
+    const written = peer.write(all);
+    reader.flowInto(sink);
+    while (sink.keptBytes < all.length) {
+      const [takes, bytes] = [sink.takes, sink.keptBytes];
+      await sink.untilBytes(bytes + 1);
+      await turns();
+      assert.ok(sink.takes <= takes + 1, "one read at most");
+      if (sink.keptBytes < all.length) reader.resume();
+    }
+    await written;
+    sameBytes(sink.bytes, all);
+  });
+
+  test(`${kind}: an end within the exact reads is told with how much came`, limits, async (t) => {
+    for (const cut of [0, 1, 31]) {
+      const { reader, peer } = await connected(t, kind, 320);
+      await peer.write(new Uint8Array(cut));
+      peer.finish();
+      const why = new RegExp(`ended the connection after ${cut} of 320 handshake bytes`);
+      await rejectsSpipedError(reader.readExactly(32), "SPIPED_TRUNCATED", why);
+    }
+    const { reader, peer } = await connected(t, kind, 320);
+    await peer.write(new Uint8Array(319));
+    peer.finish();
+    await reader.readExactly(32);
+    await rejectsSpipedError(reader.readExactly(288), "SPIPED_TRUNCATED", /after 319 of 320/);
+  });
+
+  test(`${kind}: an end right behind the handshake is the end of the flow`, limits, async (t) => {
+    const { reader, peer } = await connected(t, kind, 320);
+    await peer.write(new Uint8Array(320));
+    peer.finish();
+    await reader.readExactly(32);
+    await reader.readExactly(288);
+    await turns();
+    const sink = new KeepingSink();
+    reader.flowInto(sink);
+    await sink.untilEnd();
+    assert.equal(sink.keptBytes, 0);
+    assert.equal(sink.ends, 1);
+  });
+
+  test(`${kind}: a socket that is destroyed ends the exact reads, and not in an orderly way`, limits, async (t) => {
+    const { reader, socket } = await connected(t, kind, 320);
+    const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /closed after 0 of 320/);
+    socket.destroy();
+    await read;
+  });
+
+  test(`${kind}: bytes go the other way while the reader is stopped`, limits, async (t) => {
+    const { socket, peer } = await connected(t, kind, 0);
+    socket.end("the other way");
+    const { bytes, end } = await peer.readToEnd();
+    assert.equal(Buffer.from(bytes).toString(), "the other way");
+    assert.equal(end, "fin");
+  });
+}
+
+test("a reset is not the end of a flow", limits, async (t) => {
+  const { reader, socket, peer } = await connected(t, "tcp", 0);
+  const sink = new KeepingSink();
+  reader.flowInto(sink);
+  await peer.write("before");
+  await sink.untilBytes(6);
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  peer.reset();
+  await closed;
+  assert.equal(sink.ends, 0);
+});
+
+test("a reset within the exact reads is no orderly end", limits, async (t) => {
+  const { reader, peer } = await connected(t, "tcp", 320);
+  const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /closed after/);
+  peer.reset();
+  await read;
+});
+
+// A Node that does not know `manualStart` reads on its own. The next tests play such a Node: they call what it would call.
+test("what a socket reads before it is told to is kept, and comes first", () => {
+  const { reader, socket, arrive } = earlySocket();
+  assert.equal(arrive("one"), false, "it stops");
+  assert.equal(arrive("two"), false);
+  const sink = new KeepingSink();
+  reader.flowInto(sink);
+  assert.equal(arrive("three"), true);
+  socket.emit("end");
+  assert.equal(Buffer.from(sink.bytes).toString(), "onetwothree");
+  assert.equal(sink.ends, 1);
+});
+
+test("an end that comes before the sink is kept until all bytes before it are taken", () => {
+  const { reader, socket, arrive } = earlySocket();
+  arrive("early");
+  socket.emit("end");
+  const sink = new KeepingSink();
+  sink.goesOn = false;
+  reader.flowInto(sink);
+  assert.equal(sink.keptBytes, 5);
+  assert.equal(sink.ends, 0);
+  reader.resume();
+  assert.equal(sink.ends, 1);
+  reader.resume();
+  assert.equal(sink.ends, 1);
+});
+
+function earlySocket() {
+  const reader = new SocketReader(createReadBuffer(), 0);
+  const socket = new Socket();
+  reader.attach(socket);
+  const arrive = (text: string): boolean => {
+    const { buffer, callback } = reader.onread;
+    const memory = typeof buffer === "function" ? buffer() : buffer;
+    const bytes = Buffer.from(text);
+    memory.set(bytes);
+    return callback(bytes.length, memory);
+  };
+  return { reader, socket, arrive };
+}

@@ -1,0 +1,37 @@
+// What tests expect of errors.
+
+import assert from "node:assert/strict";
+import { codeOf, type ErrorCode, SpipedError } from "#dist/errors.js";
+
+/** Shows that `step` throws an error of this code; of the addon, or of the product's one class. */
+export function throwsCode(step: () => unknown, code: ErrorCode, message?: string): void {
+  assert.throws(step, (error) => hasCode(error, code, message));
+}
+
+/** Shows that `promise` is rejected with an error of this code. */
+export async function rejectsCode(promise: Promise<unknown>, code: ErrorCode, message?: string): Promise<void> {
+  await assert.rejects(promise, (error) => hasCode(error, code, message));
+}
+
+/** Shows that `step` throws a `SpipedError` of this code whose message matches. */
+export function throwsSpipedError(step: () => unknown, code: ErrorCode, message: RegExp): void {
+  assert.throws(step, (error) => isSpipedError(error, code, message));
+}
+
+/** Shows that `promise` is rejected with a `SpipedError` of this code whose message matches. */
+export async function rejectsSpipedError(promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
+  await assert.rejects(promise, (error) => isSpipedError(error, code, message));
+}
+
+function hasCode(error: unknown, code: ErrorCode, message?: string): true {
+  assert.ok(error instanceof Error);
+  assert.equal(codeOf(error), code, message ?? error.message);
+  return true;
+}
+
+function isSpipedError(error: unknown, code: ErrorCode, message: RegExp): true {
+  assert.ok(error instanceof SpipedError, String(error));
+  assert.equal(error.code, code, error.message);
+  assert.match(error.message, message);
+  return true;
+}

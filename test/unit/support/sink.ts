@@ -1,0 +1,71 @@
+// What a reader flows into: keeps a copy of everything, stops when told, and can be waited for.
+
+import type { ByteSink } from "#dist/net/byte-reader.js";
+import { within } from "../../support/cleanup.js";
+
+/** A sink for tests of readers. */
+export class KeepingSink implements ByteSink {
+  readonly #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #ends = 0;
+  #wake: Array<() => void> = [];
+  /** What `take` answers. */
+  goesOn = true;
+  /** Called with the reader's own memory, before it is copied. */
+  onTake: (bytes: Uint8Array) => void = () => undefined;
+
+  take(bytes: Uint8Array): boolean {
+    this.onTake(bytes);
+    this.#kept.push(Buffer.from(bytes));
+    this.#keptBytes += bytes.length;
+    this.#changed();
+    return this.goesOn;
+  }
+
+  end(): void {
+    this.#ends += 1;
+    this.#changed();
+  }
+
+  get bytes(): Uint8Array {
+    return Buffer.concat(this.#kept);
+  }
+
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** How often `take` was called. */
+  get takes(): number {
+    return this.#kept.length;
+  }
+
+  /** How often `end` was called. */
+  get ends(): number {
+    return this.#ends;
+  }
+
+  async untilBytes(count: number): Promise<void> {
+    await this.#until(() => this.#keptBytes >= count, `${count} bytes`);
+  }
+
+  async untilEnd(): Promise<void> {
+    await this.#until(() => this.#ends > 0, "the end");
+  }
+
+  async #until(condition: () => boolean, what: string): Promise<void> {
+    const wait = async (): Promise<void> => {
+      while (!condition()) await new Promise<void>((resolve) => this.#wake.push(resolve));
+    };
+    await within(wait(), () => `${what} at a sink that has ${this.#keptBytes} bytes`);
+  }
+
+  #changed(): void {
+    for (const resolve of this.#wake.splice(0)) resolve();
+  }
+}
+
+/** Lets the event loop look at all sockets a few times, so that whatever can happen by now has happened. */
+export async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}

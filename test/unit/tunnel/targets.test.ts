@@ -1,0 +1,157 @@
+// The target's addresses: what each look-up changes, and when the next one begins.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import { formatAddress, parseAddress, type SocketAddress } from "#dist/net/address.js";
+import { type LookUp, Targets } from "#dist/tunnel/targets.js";
+
+type Found = Awaited<ReturnType<LookUp>>;
+
+/** A resolver in the test's hand: each look-up stays open until the test answers it. */
+class Resolver {
+  readonly asked: string[] = [];
+  #answer: { resolve(found: Found): void; reject(error: Error): void } | undefined;
+
+  readonly lookUp: LookUp = (address) => {
+    this.asked.push(formatAddress(address));
+    return new Promise((resolve, reject) => {
+      this.#answer = { resolve, reject };
+    });
+  };
+
+  async gives(...hosts: readonly string[]): Promise<void> {
+    this.#answer?.resolve(addressesOf(hosts));
+    await settled();
+  }
+
+  async fails(): Promise<void> {
+    this.#answer?.reject(new SpipedError("SPIPED_RESOLVE", "no such name"));
+    await settled();
+  }
+}
+
+/** Lets everything that waits for no timer happen. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+function addressesOf(hosts: readonly string[]): Found {
+  const [first, ...others] = hosts.map((address): SocketAddress => ({ kind: "tcp", family: 4, address, port: 80 }));
+  assert.ok(first !== undefined);
+  return [first, ...others];
+}
+
+function targetsOf(name: string, hosts: readonly string[]): { targets: Targets; resolver: Resolver; said: string[] } {
+  const resolver = new Resolver();
+  const said: string[] = [];
+  const targets = new Targets(parseAddress(name), addressesOf(hosts), resolver.lookUp, {
+    lookUpFailed: (error) => said.push(error.message),
+    addressesChanged: (changed, addresses) => said.push(`${changed} is ${addresses.map(formatAddress).join(" ")}`),
+  });
+  return { targets, resolver, said };
+}
+
+function hostsOf(targets: Targets): readonly string[] {
+  return targets.addresses.map((address) => (address.kind === "tcp" ? address.address : address.path));
+}
+
+function mockTime(t: TestContext): void {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+}
+
+test("a name is looked up again when the interval is over, and not a millisecond earlier", async (t) => {
+  mockTime(t);
+  const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
+  targets.refreshEvery(1_000);
+  t.mock.timers.tick(999);
+  assert.equal(resolver.asked.length, 0);
+  t.mock.timers.tick(1);
+  assert.deepEqual(resolver.asked, ["far.test:80"]);
+  await resolver.gives("192.0.2.1");
+  t.mock.timers.tick(1_000);
+  assert.equal(resolver.asked.length, 2);
+});
+
+test("look-ups do not pile up behind one that gets no answer", async (t) => {
+  mockTime(t);
+  const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
+  targets.refreshEvery(1_000);
+  t.mock.timers.tick(10_000);
+  assert.equal(resolver.asked.length, 1);
+  await resolver.gives("192.0.2.2");
+  assert.deepEqual(hostsOf(targets), ["192.0.2.2"]);
+  t.mock.timers.tick(1_000);
+  assert.equal(resolver.asked.length, 2);
+});
+
+test("look-ups go on after one that failed", async (t) => {
+  mockTime(t);
+  const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
+  targets.refreshEvery(1_000);
+  t.mock.timers.tick(1_000);
+  await resolver.fails();
+  t.mock.timers.tick(1_000);
+  assert.equal(resolver.asked.length, 2);
+});
+
+test("nothing is looked up again after the end", (t) => {
+  mockTime(t);
+  const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
+  targets.refreshEvery(1_000);
+  targets.stop();
+  t.mock.timers.tick(10_000);
+  assert.equal(resolver.asked.length, 0);
+});
+
+for (const [what, name, intervalMs] of [
+  ["an IP address", "[192.0.2.1]:80", 1_000],
+  ["a UNIX socket", "/run/far.sock", 1_000],
+  ["a name whose interval has no end", "far.test:80", Number.POSITIVE_INFINITY],
+] as const) {
+  test(`${what} is never looked up again`, (t) => {
+    mockTime(t);
+    const { targets, resolver } = targetsOf(name, ["192.0.2.1"]);
+    targets.refreshEvery(intervalMs);
+    t.mock.timers.tick(1_000_000_000);
+    assert.equal(resolver.asked.length, 0);
+  });
+}
+
+test("the addresses stay while a look-up is under way, and after it failed", async () => {
+  const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1", "192.0.2.2"]);
+  const refreshing = targets.refresh();
+  assert.deepEqual(hostsOf(targets), ["192.0.2.1", "192.0.2.2"]);
+  await resolver.fails();
+  await refreshing;
+  assert.deepEqual(hostsOf(targets), ["192.0.2.1", "192.0.2.2"]);
+  assert.deepEqual(said, ["no such name"]);
+});
+
+test("an outage is reported once, and the next one again", async () => {
+  const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1"]);
+  const outcomes = ["fails", "fails", "fails", "works", "fails"] as const;
+  for (const outcome of outcomes) {
+    const refreshing = targets.refresh();
+    if (outcome === "fails") await resolver.fails();
+    else await resolver.gives("192.0.2.1");
+    await refreshing;
+  }
+  assert.deepEqual(said, ["no such name", "no such name"]);
+});
+
+test("other addresses are reported, the same ones in another order are not", async () => {
+  const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1", "192.0.2.2"]);
+  for (const hosts of [
+    ["192.0.2.2", "192.0.2.1"],
+    ["192.0.2.2", "192.0.2.3"],
+    ["192.0.2.3", "192.0.2.2"],
+    ["192.0.2.3"],
+  ]) {
+    const refreshing = targets.refresh();
+    await resolver.gives(...hosts);
+    await refreshing;
+  }
+  assert.deepEqual(said, ["far.test:80 is [192.0.2.2]:80 [192.0.2.3]:80", "far.test:80 is [192.0.2.3]:80"]);
+  assert.deepEqual(hostsOf(targets), ["192.0.2.3"]);
+});
