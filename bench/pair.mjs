@@ -45,6 +45,7 @@ export async function startPair(kind, keyFile, flags = []) {
   return {
     near: `127.0.0.1:${near}`,
     far: `127.0.0.1:${far}`,
+    pids: ends.map((end) => end.pid),
     usage: () => ends.map((end) => usageOf(end.pid)),
     async stop() {
       const usage = ends.map((end) => usageOf(end.pid));

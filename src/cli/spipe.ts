@@ -7,6 +7,7 @@ import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
 import { createLog, streamSink } from "../observe/log.js";
+import { keyPairs } from "../protocol/key-pairs.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import {
@@ -51,6 +52,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
   const forwardSecrecy = forwardSecrecyOf(command, flags);
+  if (forwardSecrecy !== "off") keyPairs.keep(1);
   const { key, warnings } = readKeyFile(keyFile);
   for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {

@@ -10,7 +10,8 @@
  * Source: DESIGN.md, "The handshake".
  */
 
-import { addon, type ClientHandshake, type KeyPair, type ServerHandshake } from "../native/native.js";
+import { addon, type ClientHandshake, type ServerHandshake } from "../native/native.js";
+import { keyPairs } from "./key-pairs.js";
 import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
 import type { SharedKey } from "./secret.js";
@@ -138,21 +139,12 @@ async function makePublic(
   native: ClientHandshake | ServerHandshake,
   forwardSecrecy: ForwardSecrecy,
 ): Promise<Uint8Array> {
-  const keyPair = await makeKeyPair(forwardSecrecy);
+  const keyPair = forwardSecrecy === "off" ? addon.KeyPair.withoutForwardSecrecy() : await keyPairs.take();
   try {
     return translating(() => native.macedPublic(keyPair));
   } catch (error) {
     keyPair.destroy();
     throw error;
-  }
-}
-
-async function makeKeyPair(forwardSecrecy: ForwardSecrecy): Promise<KeyPair> {
-  if (forwardSecrecy === "off") return addon.KeyPair.withoutForwardSecrecy();
-  try {
-    return await addon.KeyPair.generate();
-  } catch (cause) {
-    throw asSpipedError(cause);
   }
 }
 

@@ -65,6 +65,9 @@ type Phase =
   | { readonly name: "piping"; readonly forward: Pump; readonly reverse: Pump }
   | { readonly name: "ended" };
 
+/** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
+const ENDED = new SpipedError("SPIPED_CANCELLED", "the connection has ended");
+
 /** See the head of this file. */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -202,7 +205,7 @@ export class Connection {
     if (phase.name === "ended") return;
     this.#phase = { name: "ended" };
     clearTimeout(this.#handshakeTimer);
-    this.#over.abort();
+    this.#over.abort(ENDED);
     let [bytesForward, bytesReverse] = [0, 0];
     if (phase.name === "piping") {
       const { forward, reverse } = phase;

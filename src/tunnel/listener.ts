@@ -13,6 +13,7 @@ import { type Accepted, ListeningSocket } from "../net/listening-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
+import { keyPairs } from "../protocol/key-pairs.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { Connection, type ConnectionReport } from "./connection.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
@@ -41,6 +42,9 @@ export interface TunnelParts {
   readonly events: TunnelEvents;
   readonly descriptors: DescriptorBudget;
 }
+
+/** Key pairs that are made before the connections that will use them. */
+const KEY_PAIRS_AHEAD = 16;
 
 /** How long to wait before accepting is tried again where it failed. */
 const RETRY_MS = 1_000;
@@ -79,6 +83,7 @@ export class Tunnel {
 
   /** Begins to accept, and to look the target up again every so often. */
   async accept(): Promise<void> {
+    if (this.#config.forwardSecrecy !== "off") keyPairs.keep(KEY_PAIRS_AHEAD);
     await this.#socket.accept();
     this.#parts.targets.refreshEvery(this.#config.resolveIntervalMs);
   }

@@ -8,6 +8,14 @@ use spiped_core::{DirectionKeys, Opener, Sealer, max_opened_length, sealed_lengt
 use support::best_ns;
 
 fn main() {
+    println!("the fastest way:");
+    measure();
+    spiped_core::use_portable_mac_only();
+    println!("the portable way:");
+    measure();
+}
+
+fn measure() {
     let keys = DirectionKeys::from_bytes(&[1; 32], &[2; 32]);
     for bytes in [64, 1024, 16 * 1024, 64 * 1024] {
         let calls = u32::try_from(64 * 1024 * 1024 / bytes.max(1024)).expect("fits") / 16;

@@ -1,6 +1,9 @@
 //! Diffie-Hellman in group 14 of RFC 3526, in constant time where anything is secret.
 //! Source: DESIGN.md, "Keys" and "The handshake".
 
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), any(target_os = "linux", target_os = "macos")))]
+#[allow(unsafe_code)]
+mod aws_lc;
 mod comb;
 
 use std::fmt;
@@ -97,11 +100,14 @@ impl KeyPair {
     /// whatever the peer sent.
     pub(crate) fn shared_value(&self, peer: &PeerPublic) -> SecretBytes<PUBLIC_BYTES> {
         let Some(x) = &self.x else { return SecretBytes::copy_of(&ONE) };
-        let mut y_sc = Residue::new(&peer.0).pow_bounded_exp(&x.0, EXPONENT_BITS);
-        let mut encoded = SecretBytes::zeroed();
-        encode(&y_sc, encoded.expose_mut());
-        y_sc.zeroize();
-        encoded
+        #[cfg(all(
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            any(target_os = "linux", target_os = "macos")
+        ))]
+        if let Some(y_sc) = aws_lc::power(&peer.0.to_be_bytes().into(), &x.0) {
+            return y_sc;
+        }
+        power_portably(peer, x)
     }
 }
 
@@ -109,6 +115,15 @@ impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPair").field("gives_forward_secrecy", &self.gives_forward_secrecy()).finish_non_exhaustive()
     }
+}
+
+/// (the peer's y)^x, by crypto-bigint: where aws-lc has no assembly, and what it is held against.
+fn power_portably(peer: &PeerPublic, x: &Exponent) -> SecretBytes<PUBLIC_BYTES> {
+    let mut y_sc = Residue::new(&peer.0).pow_bounded_exp(&x.0, EXPONENT_BITS);
+    let mut encoded = SecretBytes::zeroed();
+    encode(&y_sc, encoded.expose_mut());
+    y_sc.zeroize();
+    encoded
 }
 
 /// The peer's y, known to be below p.
@@ -161,4 +176,40 @@ fn encode(value: &Residue, out: &mut [u8; PUBLIC_BYTES]) {
     out.copy_from_slice(bytes.as_ref());
     integer.zeroize();
     bytes.zeroize();
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn holds_for(y: U2048, x: &Exponent) {
+        let (peer, key_pair) = (PeerPublic(y), KeyPair { x: Some(Exponent(x.0.clone())), y: ONE });
+        assert_eq!(key_pair.shared_value(&peer).expose(), power_portably(&peer, x).expose());
+    }
+
+    #[test]
+    fn both_exponentiations_agree_about_the_values_without_forward_secrecy() {
+        let x = Exponent::from_random_bits(&[0x5a; EXPONENT_BYTES]);
+        for y in [U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE), U2048::from_u8(2)] {
+            holds_for(y, &x);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn both_exponentiations_agree(
+            high: [u8; 32], low: [u8; 32], bits: [u8; EXPONENT_BYTES], random in any::<bool>(),
+        ) {
+            let mut y = [0x3c; PUBLIC_BYTES];
+            y[..32].copy_from_slice(&high);
+            y[PUBLIC_BYTES - 32..].copy_from_slice(&low);
+            let y = U2048::from_be_slice(&y);
+            prop_assume!(y < P);
+            let x = if random { Exponent::from_random_bits(&bits) } else { Exponent::from_bytes(&bits) };
+            holds_for(y, &x);
+        }
+    }
 }

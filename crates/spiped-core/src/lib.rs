@@ -54,6 +54,7 @@ pub use constants::*;
 pub use dh::KeyPair;
 pub use error::Error;
 pub use kdf::{DirectionKeys, SessionKeys};
+pub use mac::use_portable_mac_only;
 pub use random::random_nonce;
 pub use secret::{KeyHasher, SharedKey};
 pub use stream::{Opener, Sealer, max_opened_length, sealed_length};

@@ -4,27 +4,70 @@
 //! on each other and an implementation may compute them side by side.
 
 mod ring;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod sha_ni;
+
+use std::{
+    array,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use subtle::ConstantTimeEq;
 
-use crate::{KEY_BYTES, PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
+use crate::{KEY_BYTES, MAC_BYTES, PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
 
 /// How many packets a run should have; more gain nothing.
 pub(crate) const LANES: usize = 2;
 
+static PORTABLE_ONLY: AtomicBool = AtomicBool::new(false);
+
+/// Makes all keys from now on use the portable implementation, whatever this processor can do. For tests of
+/// that implementation, and for whoever suspects the other one.
+pub fn use_portable_mac_only() {
+    PORTABLE_ONLY.store(true, Ordering::Relaxed);
+}
+
 /// The MAC key H of one direction, with HMAC's inner and outer state computed once.
-pub(crate) struct PacketMac(ring::RingMac);
+pub(crate) struct PacketMac(Implementation);
+
+/// Chosen by what the processor can do.
+enum Implementation {
+    #[cfg(target_arch = "x86_64")]
+    ShaNi(sha_ni::ShaNiMac),
+    Ring(ring::RingMac),
+}
 
 impl PacketMac {
     pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Self {
-        Self(ring::RingMac::new(key))
+        if PORTABLE_ONLY.load(Ordering::Relaxed) {
+            return Self::portable(key);
+        }
+        Self::fastest(key)
+    }
+
+    fn fastest(key: &[u8; KEY_BYTES]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(mac) = sha_ni::ShaNiMac::new(key) {
+            return Self(Implementation::ShaNi(mac));
+        }
+        Self::portable(key)
+    }
+
+    fn portable(key: &[u8; KEY_BYTES]) -> Self {
+        Self(Implementation::Ring(ring::RingMac::new(key)))
     }
 
     /// Writes the MACs of `packets`, whose encrypted parts are numbered from `first_number` on.
     pub(crate) fn sign(&self, packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
-        for (packet, number) in packets.iter_mut().zip(first_number..=u64::MAX) {
-            let (encrypted, mac) = packet.split_at_mut(PACKET_ENCRYPTED_BYTES);
-            mac.copy_from_slice(&self.0.mac(encrypted, number));
+        let mut number = first_number;
+        let (pairs, odd) = packets.as_chunks_mut::<LANES>();
+        for pair in pairs {
+            self.sign_run(pair, number);
+            number = number.wrapping_add(LANES as u64);
+        }
+        if let [packet] = odd {
+            self.sign_run(array::from_mut(packet), number);
         }
     }
 
@@ -32,13 +75,97 @@ impl PacketMac {
     /// compared in constant time.
     #[must_use]
     pub(crate) fn verify(&self, packets: &[[u8; PACKET_BYTES]], first_number: u64) -> usize {
-        packets
-            .iter()
-            .zip(first_number..=u64::MAX)
-            .take_while(|(packet, number)| {
-                let (encrypted, mac) = packet.split_at(PACKET_ENCRYPTED_BYTES);
-                bool::from(self.0.mac(encrypted, *number).ct_eq(mac))
-            })
-            .count()
+        let mut number = first_number;
+        let (pairs, odd) = packets.as_chunks::<LANES>();
+        for (index, pair) in pairs.iter().enumerate() {
+            let right = self.verify_run(pair, number);
+            if right < LANES {
+                return index * LANES + right;
+            }
+            number = number.wrapping_add(LANES as u64);
+        }
+        let right_of_odd = odd.first().map_or(0, |packet| self.verify_run(array::from_ref(packet), number));
+        pairs.len() * LANES + right_of_odd
+    }
+
+    fn sign_run<const N: usize>(&self, packets: &mut [[u8; PACKET_BYTES]; N], first_number: u64) {
+        let macs = self.macs(packets.each_ref().map(encrypted_part), first_number);
+        for (packet, mac) in packets.iter_mut().zip(&macs) {
+            packet[PACKET_ENCRYPTED_BYTES..].copy_from_slice(mac);
+        }
+    }
+
+    fn verify_run<const N: usize>(&self, packets: &[[u8; PACKET_BYTES]; N], first_number: u64) -> usize {
+        let macs = self.macs(packets.each_ref().map(encrypted_part), first_number);
+        let is_right = |(packet, mac): &(&[u8; PACKET_BYTES], &[u8; MAC_BYTES])| -> bool {
+            packet[PACKET_ENCRYPTED_BYTES..].ct_eq(mac.as_slice()).into()
+        };
+        packets.iter().zip(&macs).take_while(is_right).count()
+    }
+
+    fn macs<const N: usize>(
+        &self,
+        encrypted: [&[u8; PACKET_ENCRYPTED_BYTES]; N],
+        first_number: u64,
+    ) -> [[u8; MAC_BYTES]; N] {
+        match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Implementation::ShaNi(mac) => mac.macs(encrypted, first_number),
+            Implementation::Ring(mac) => mac.macs(encrypted, first_number),
+        }
+    }
+}
+
+fn encrypted_part(packet: &[u8; PACKET_BYTES]) -> &[u8; PACKET_ENCRYPTED_BYTES] {
+    let Some((encrypted, _)) = packet.split_first_chunk() else { unreachable!("1,060 bytes begin with 1,028") };
+    encrypted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// Packets whose MACs are still to be written, somewhere in memory.
+    fn unsigned(count: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().copied().cycle().take(offset + count * PACKET_BYTES).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_fastest_way_gives_the_macs_that_the_portable_way_gives(
+            key: [u8; KEY_BYTES],
+            count in 0_usize..9,
+            offset in 0_usize..64,
+            number in prop_oneof![Just(0), Just(u64::MAX - 8), any::<u64>().prop_map(|number| number / 2)],
+            bytes in vec(any::<u8>(), 1..5000),
+        ) {
+            let mut fast = unsigned(count, offset, &bytes);
+            let mut portable = fast.clone();
+            PacketMac::fastest(&key).sign(fast[offset..].as_chunks_mut().0, number);
+            PacketMac::portable(&key).sign(portable[offset..].as_chunks_mut().0, number);
+            prop_assert_eq!(&fast, &portable);
+            let packets = fast[offset..].as_chunks().0;
+            prop_assert_eq!(PacketMac::fastest(&key).verify(packets, number), count);
+            prop_assert_eq!(PacketMac::portable(&key).verify(packets, number), count);
+        }
+
+        #[test]
+        fn both_ways_stop_at_the_first_packet_with_a_flipped_bit(
+            key: [u8; KEY_BYTES],
+            count in 1_usize..9,
+            bytes in vec(any::<u8>(), 1..5000),
+            at: prop::sample::Index,
+            bit in 0..8,
+        ) {
+            let mut packets = unsigned(count, 0, &bytes);
+            PacketMac::portable(&key).sign(packets.as_chunks_mut().0, 7);
+            let at = at.index(packets.len());
+            packets[at] ^= 1_u8 << bit;
+            let right = at / PACKET_BYTES;
+            prop_assert_eq!(PacketMac::fastest(&key).verify(packets.as_chunks().0, 7), right);
+            prop_assert_eq!(PacketMac::portable(&key).verify(packets.as_chunks().0, 7), right);
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! One MAC at a time, by ring. Everywhere, and what faster ways are held against.
 
+use std::array;
+
 use ring::hmac;
 
-use crate::{KEY_BYTES, MAC_BYTES};
+use crate::{KEY_BYTES, MAC_BYTES, PACKET_ENCRYPTED_BYTES};
 
-/// HMAC-SHA256 over a packet's encrypted part and its number.
+/// HMAC-SHA256 of packets under one key.
 pub(super) struct RingMac(hmac::Key);
 
 impl RingMac {
@@ -12,12 +14,19 @@ impl RingMac {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    pub(super) fn mac(&self, encrypted: &[u8], packet_number: u64) -> [u8; MAC_BYTES] {
-        let mut context = hmac::Context::with_key(&self.0);
-        context.update(encrypted);
-        context.update(&packet_number.to_be_bytes());
-        let mut mac = [0; MAC_BYTES];
-        mac.copy_from_slice(context.sign().as_ref());
-        mac
+    /// The MACs of `N` packets, numbered from `first_number` on.
+    pub(super) fn macs<const N: usize>(
+        &self,
+        encrypted: [&[u8; PACKET_ENCRYPTED_BYTES]; N],
+        first_number: u64,
+    ) -> [[u8; MAC_BYTES]; N] {
+        array::from_fn(|lane| {
+            let mut context = hmac::Context::with_key(&self.0);
+            context.update(encrypted[lane]);
+            context.update(&first_number.wrapping_add(lane as u64).to_be_bytes());
+            let mut mac = [0; MAC_BYTES];
+            mac.copy_from_slice(context.sign().as_ref());
+            mac
+        })
     }
 }
