@@ -43,7 +43,8 @@ export function parseWords(command: Command, words: readonly string[]): { readon
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { exitStatus: 0 };
-    throw usageError(command, error.message.replace(/^error: /, "").split("\n", 1)[0] ?? "");
+    const [message = ""] = error.message.replace(/^error: /, "").split("\n", 1);
+    throw usageError(command, message.replace(/\.$/, ""));
   }
 }
 

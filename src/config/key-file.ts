@@ -3,7 +3,7 @@
  * wiped, so that no JavaScript value holds the key.
  */
 
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
 
@@ -67,6 +67,8 @@ export function generateKeyFile(path: string, random: (memory: Uint8Array) => vo
     while (written < bytes.length) written += writeSync(descriptor, bytes, written);
     fsyncSync(descriptor);
   } catch (cause) {
+    // Half a key must not be taken for one, nor stand in the way of the next attempt.
+    if (descriptor !== undefined) unlinkSync(path);
     throw new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason(cause)}`, {
       cause,
       ...(codeOf(cause) === "EEXIST" ? { hint: "an existing key is never overwritten; take another name" } : {}),

@@ -91,7 +91,8 @@ export class SocketReader implements ByteReader {
     }
     if (this.#sink !== undefined) return this.#sink.take(bytes);
     // A socket that reads before it is told to: what it read is kept, and it stops.
-    this.#held = this.#held === undefined ? bytes.slice() : Buffer.concat([this.#held, bytes]);
+    // (`slice` of a Buffer would not copy, and the memory is everybody's.)
+    this.#held = Buffer.concat(this.#held === undefined ? [bytes] : [this.#held, bytes]);
     return false;
   }
 

@@ -113,8 +113,9 @@ export class Pump implements ByteSink, ChunkOwner {
     }
     this.#state = "ending";
     framing.destroy();
-    to.end(() => {
-      if (this.#state !== "ending") return;
+    to.end((error?: Error | null) => {
+      // An end that could not be handed on is none. The side that failed says why.
+      if (this.#state !== "ending" || error) return;
       this.#state = "ended";
       this.#options.ended();
     });
