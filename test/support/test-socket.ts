@@ -65,6 +65,12 @@ export class TestSocket {
           socket.once("error", resolve);
         });
         if (error === undefined) return new TestSocket(socket, address.kind);
+        // Accepted and reset before this process looked: a connection all the same, and this is its end.
+        if (error.code === "ECONNRESET") {
+          const reset = new TestSocket(socket, address.kind);
+          reset.#ended("reset");
+          return reset;
+        }
         // A UNIX socket with a full backlog says so to sockets that do not block; the others wait.
         if (error.code === "EAGAIN") return undefined;
         throw error;
