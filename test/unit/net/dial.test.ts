@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { SocketAddress, TcpAddress } from "#dist/net/address.js";
 import type { Channel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { type DialOptions, dial } from "#dist/net/dial.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { type Address, type AddressKind, freeAddress, freePort } from "../../support/addresses.js";
@@ -279,6 +280,7 @@ async function dialling(
     keepAlive: true,
     readBuffer: createReadBuffer(),
     exactLength: 0,
+    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     signal: new AbortController().signal,
     ...options,
   });

@@ -31,7 +31,7 @@ class Clients {
   #wake: Array<() => void> = [];
 
   constructor(t: TestContext, address: SocketAddress, exactLength: number) {
-    this.listening = ListeningSocket.listen(address, {
+    this.listening = ListeningSocket.listen(address, undefined, {
       createReader: () => new SocketReader(createReadBuffer(), exactLength),
       accepted: (client) => {
         afterwards(t, () => client.socket.destroy());

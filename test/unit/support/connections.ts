@@ -8,6 +8,7 @@ import type { SpipedError } from "#dist/errors.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import type { ByteReader } from "#dist/net/byte-reader.js";
 import { type Channel, SocketChannel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
 import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
@@ -93,16 +94,19 @@ export async function runConnection(
     tell = resolve;
   });
   const { kind: _kind, ...others } = options;
+  const key = sharedKeyOf(keyFile);
   const connection = new Connection({
     role,
     source,
     targets,
     targetName: "target.example:80",
     bind: undefined,
-    key: sharedKeyOf(keyFile),
+    key: () => key,
     forwardSecrecy: "off",
     keepAlive: true,
     timeoutMs,
+    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+    endWithTarget: false,
     ended: (report) => {
       reports.push(report);
       tell(report);

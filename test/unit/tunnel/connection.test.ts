@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
 import { freeAddress } from "../../support/addresses.js";
 import { afterwards, limits, within } from "../../support/cleanup.js";
@@ -276,6 +277,7 @@ test("encrypt: bytes that cannot be delivered any more are no orderly end", limi
   const reader = new GivenReader();
   const source = Object.assign(new MemoryChannel(0), { reader });
   const sourceEnded = new Promise((resolve) => source.writable.once("finish", resolve));
+  const key = sharedKeyOf(keyFile);
   const told = new Promise<ConnectionReport>((resolve) => {
     const connection = new Connection({
       role: "encrypt",
@@ -283,10 +285,12 @@ test("encrypt: bytes that cannot be delivered any more are no orderly end", limi
       targets: [socketAddressOf(listener.address)],
       targetName: "target.example:80",
       bind: undefined,
-      key: sharedKeyOf(keyFile),
+      key: () => key,
       forwardSecrecy: "off",
       keepAlive: true,
       timeoutMs,
+      descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+      endWithTarget: false,
       ended: resolve,
     });
     afterwards(t, () => connection.cancel());

@@ -8,15 +8,17 @@ import type { TunnelConfig } from "#dist/config/tunnel-config.js";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
-import { Tunnel } from "#dist/tunnel/listener.js";
+import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
+import { Targets } from "#dist/tunnel/targets.js";
 import { type Address, freeAddress } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { keyFile, socketAddressOf } from "../support/connections.js";
-import { rejectsSpipedError } from "../support/errors.js";
+import { throwsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
 import { turns } from "../support/sink.js";
 
@@ -26,6 +28,7 @@ interface Started {
   readonly target: Listener;
   readonly reports: readonly ConnectionReport[];
   readonly limitsReached: readonly number[];
+  readonly shortages: readonly number[];
   readonly failures: readonly SpipedError[];
   /** A client before it has said anything. */
   client(): Promise<TestSocket>;
@@ -36,41 +39,36 @@ interface Started {
 async function startTunnel(
   t: TestContext,
   role: "encrypt" | "decrypt",
-  options: Partial<TunnelConfig> & { readonly kind?: "tcp" | "tcp6" | "unix" } = {},
+  options: Partial<TunnelConfig> & {
+    readonly kind?: "tcp" | "tcp6" | "unix";
+    readonly descriptors?: DescriptorBudget;
+  } = {},
 ): Promise<Started> {
-  const { kind = "tcp", ...config } = options;
+  const { kind = "tcp", descriptors, ...config } = options;
   const target = await Listener.listen(t, kind);
   const reports: ConnectionReport[] = [];
   const limitsReached: number[] = [];
+  const shortages: number[] = [];
   const failures: SpipedError[] = [];
   let wake: Array<() => void> = [];
-  const tunnel = await Tunnel.start(
-    {
-      role,
-      source: parseAddress("[127.0.0.1]:0"),
-      target: parseAddress("target.example:80"),
-      bind: undefined,
-      forwardSecrecy: "off",
-      keepAlive: true,
-      maxConnections: 100,
-      timeoutMs: 60_000,
-      ...config,
+  const events: TunnelEvents = {
+    connectionEnded: (report) => {
+      reports.push(report);
+      for (const resolve of wake.splice(0)) resolve();
     },
+    limitReached: (maxConnections) => limitsReached.push(maxConnections),
+    descriptorsUsedUp: (connections) => shortages.push(connections),
+    listenFailed: (error) => failures.push(error),
+  };
+  const tunnel = Tunnel.listen(
+    { ...nearConfig(), role, ...config },
     {
-      key: sharedKeyOf(keyFile),
-      source: await listenAddress(t, kind),
-      targets: [socketAddressOf(target.address)],
-      bind: undefined,
-      events: {
-        connectionEnded: (report) => {
-          reports.push(report);
-          for (const resolve of wake.splice(0)) resolve();
-        },
-        limitReached: (maxConnections) => limitsReached.push(maxConnections),
-        listenFailed: (error) => failures.push(error),
-      },
+      ...partsOf(await listenAddress(t, kind), socketAddressOf(target.address)),
+      events,
+      ...(descriptors === undefined ? {} : { descriptors }),
     },
   );
+  await tunnel.accept();
   afterwards(t, async () => {
     tunnel.cancel();
     await tunnel.drain();
@@ -88,7 +86,7 @@ async function startTunnel(
     return within(wait(), `the end of connection ${count}`);
   };
   const client = () => TestSocket.connect(t, addressOf(tunnel));
-  return { tunnel, target, reports, limitsReached, failures, client, ended };
+  return { tunnel, target, reports, limitsReached, shortages, failures, client, ended };
 }
 
 async function listenAddress(t: TestContext, kind: "tcp" | "tcp6" | "unix"): Promise<SocketAddress> {
@@ -111,13 +109,8 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
     async (t) => {
       const far = await startTunnel(t, "decrypt", { kind });
       far.target.echo();
-      const near = await Tunnel.start(nearConfig(), {
-        key: sharedKeyOf(keyFile),
-        source: await listenAddress(t, kind),
-        targets: [far.tunnel.address],
-        bind: undefined,
-        events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
-      });
+      const near = Tunnel.listen(nearConfig(), partsOf(await listenAddress(t, kind), far.tunnel.address));
+      await near.accept();
       afterwards(t, () => near.drain());
       const app = await TestSocket.connect(t, addressOf(near));
       await app.write("there and back");
@@ -250,14 +243,9 @@ test("a UNIX socket's file is there while the tunnel listens, and gone when it d
 
 test("a source in use is an error of the start", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
-  const starting = Tunnel.start(nearConfig(), {
-    key: sharedKeyOf(keyFile),
-    source: tunnel.address,
-    targets: [socketAddressOf(await freeAddress(t, "tcp"))],
-    bind: undefined,
-    events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
-  });
-  await rejectsSpipedError(starting, "SPIPED_LISTEN", /in use/i);
+  const unused = socketAddressOf(await freeAddress(t, "tcp"));
+  const start = () => Tunnel.listen(nearConfig(), partsOf(tunnel.address, unused));
+  throwsSpipedError(start, "SPIPED_LISTEN", /in use/i);
 });
 
 test(
@@ -289,10 +277,32 @@ function nearConfig(): TunnelConfig {
     role: "encrypt",
     source: parseAddress("[127.0.0.1]:0"),
     target: parseAddress("far.example:80"),
+    sourceMode: undefined,
+    resolveIntervalMs: Number.POSITIVE_INFINITY,
     bind: undefined,
     forwardSecrecy: "off",
     keepAlive: true,
     maxConnections: 100,
     timeoutMs: 60_000,
+  };
+}
+
+/** What a tunnel is made of, where nobody listens to what it reports. */
+function partsOf(source: SocketAddress, target: SocketAddress): TunnelParts {
+  return {
+    key: sharedKeyOf(keyFile),
+    source,
+    targets: new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
+      lookUpFailed: () => undefined,
+      addressesChanged: () => undefined,
+    }),
+    bind: undefined,
+    events: {
+      connectionEnded: () => undefined,
+      limitReached: () => undefined,
+      descriptorsUsedUp: () => undefined,
+      listenFailed: () => undefined,
+    },
+    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
   };
 }
