@@ -12,6 +12,7 @@ import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
 import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
+import { dialled } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
 import { type Address, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
@@ -98,14 +99,17 @@ export async function runConnection(
   const connection = new Connection({
     role,
     source,
-    targets,
-    targetName: "target.example:80",
-    bind: undefined,
+    target: dialled({
+      addresses: targets,
+      name: "target.example:80",
+      bind: undefined,
+      timeoutMs: options.timeoutMs ?? timeoutMs,
+      keepAlive: true,
+      descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+    }),
     key: () => key,
     forwardSecrecy: "off",
-    keepAlive: true,
     timeoutMs,
-    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     endWithTarget: false,
     ended: (report) => {
       reports.push(report);

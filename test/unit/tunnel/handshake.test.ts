@@ -226,6 +226,29 @@ test("a client with forward secrecy makes a new public value for each handshake"
   assert.ok(!values.has(1n));
 });
 
+test("a client whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+  const { channel, keys, giveUp } = start("client", "allow");
+  await channel.read(32);
+  channel.input.write(peerNonce);
+  const ended = new Error("the connection has ended");
+  giveUp(ended);
+  await assert.rejects(keys, ended);
+  await turns();
+  assert.equal(channel.waitingBytes, 0);
+});
+
+test("a server whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+  const { channel, keys, known, giveUp } = start("server", "allow");
+  const maced = macPublicValue(macKeysOf("server", await channel.read(32)).client, 2n);
+  channel.input.write(Buffer.concat([peerNonce, maced]));
+  const ended = new Error("the connection has ended");
+  giveUp(ended);
+  await assert.rejects(keys, ended);
+  await turns();
+  assert.equal(channel.waitingBytes, 0);
+  assert.equal(known(), 1, "what it knows of the client stays true");
+});
+
 test("a key that is destroyed begins no handshake", async () => {
   const gone = sharedKeyOf(keyFile);
   gone.destroy();

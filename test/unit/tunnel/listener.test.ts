@@ -1,7 +1,7 @@
 // A tunnel: it accepts as many clients as the limit allows, keeps the others waiting, and ends them all.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TunnelConfig } from "#dist/config/tunnel-config.js";
@@ -10,6 +10,7 @@ import { addon } from "#dist/native/native.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { DialledDestination } from "#dist/tunnel/destination.js";
 import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
 import { Targets } from "#dist/tunnel/targets.js";
 import { type Address, freeAddress } from "../../support/addresses.js";
@@ -272,6 +273,121 @@ test(
   },
 );
 
+test(
+  "a tunnel that cannot go on listening tries again each second, once however many connections end",
+  limits,
+  async (t) => {
+    const maxConnections = 3;
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections });
+    // Before the first connection, so that its own timer is of the same clock.
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const clients = [await client(), await client(), await client()];
+    for (const one of clients) await one.read(32);
+    const none = t.mock.method(addon, "duplicate", () => {
+      throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    });
+    for (const [index, one] of clients.entries()) {
+      one.reset();
+      await ended(index + 1);
+      await turns();
+    }
+    assert.equal(failures.length, 3);
+    t.mock.timers.tick(999);
+    await turns();
+    assert.equal(failures.length, 3);
+    t.mock.timers.tick(1);
+    await turns();
+    assert.equal(failures.length, 4);
+    none.mock.restore();
+    t.mock.timers.tick(1_000);
+    await turns();
+    assert.equal(failures.length, 4);
+    t.mock.timers.reset();
+    assert.equal((await (await client()).read(32)).length, 32, "it is served");
+  },
+);
+
+test("a tunnel that drains does not try to listen again", limits, async (t) => {
+  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const only = await client();
+  await only.read(32);
+  t.mock.method(addon, "duplicate", () => {
+    throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+  });
+  only.reset();
+  await ended(1);
+  await turns();
+  assert.equal(failures.length, 1);
+  await within(tunnel.drain(), "the tunnel to drain");
+  t.mock.timers.tick(10_000);
+  await turns();
+  assert.equal(failures.length, 1);
+});
+
+test(
+  "clients wait while descriptors are short, and are served when some are given back, by whomever",
+  limits,
+  async (t) => {
+    const descriptors = new DescriptorBudget(5);
+    const { tunnel, client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
+    const [first, second] = [await client(), await client()];
+    await Promise.all([first.read(32), second.read(32)]);
+    assert.deepEqual(shortages, [2]);
+    const waiting = [await client(), await client()] as const;
+    await turns();
+    assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
+    descriptors.book(-1);
+    await waiting[0].read(32);
+    assert.deepEqual([tunnel.connections, waiting[1].waitingBytes], [3, 0]);
+    assert.deepEqual(shortages, [2, 3]);
+    second.reset();
+    await ended(1);
+    await waiting[1].read(32);
+    assert.equal(tunnel.connections, 3);
+  },
+);
+
+test("before a tunnel accepts, clients wait", limits, async (t) => {
+  const source = await listenAddress(t, "unix");
+  const tunnel = Tunnel.listen({ ...nearConfig(), role: "decrypt" }, partsOf(source, source));
+  afterwards(t, async () => {
+    tunnel.cancel();
+    await tunnel.drain();
+  });
+  const waiting = await TestSocket.connect(t, addressOf(tunnel));
+  await turns();
+  assert.deepEqual([tunnel.connections, waiting.waitingBytes], [0, 0]);
+  await tunnel.accept();
+  assert.equal((await waiting.read(32)).length, 32);
+});
+
+test("another key is for handshakes that begin from then on, and leaves connections alone", limits, async (t) => {
+  const { tunnel, client, target } = await startTunnel(t, "decrypt");
+  target.echo();
+  const before = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await before.handshake();
+  const begun = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await begun.sendNonce();
+  await begun.readNonce();
+  const another = Buffer.from("another key");
+  tunnel.useKey(sharedKeyOf(another));
+  await ReferencePeer.client(await client(), { keyFile: another, x: 0n }).handshake();
+  await before.send(Buffer.from("still there"));
+  assert.equal(Buffer.from(await before.receive(11)).toString(), "still there");
+  await begun.write(begun.macedPublicValue());
+  await begun.link.read(288);
+});
+
+test("the file of a UNIX socket has the permissions that it was to have", limits, async (t) => {
+  for (const sourceMode of [0o600, 0o604, 0o666]) {
+    const { tunnel } = await startTunnel(t, "encrypt", { kind: "unix", sourceMode });
+    const { address } = tunnel;
+    assert.ok(address.kind === "unix");
+    assert.equal(statSync(address.path).mode & 0o777, sourceMode);
+  }
+});
+
 function nearConfig(): TunnelConfig {
   return {
     role: "encrypt",
@@ -289,20 +405,27 @@ function nearConfig(): TunnelConfig {
 
 /** What a tunnel is made of, where nobody listens to what it reports. */
 function partsOf(source: SocketAddress, target: SocketAddress): TunnelParts {
+  const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
+  const targets = new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
+    lookUpFailed: () => undefined,
+    addressesChanged: () => undefined,
+  });
   return {
     key: sharedKeyOf(keyFile),
     source,
-    targets: new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
-      lookUpFailed: () => undefined,
-      addressesChanged: () => undefined,
+    destination: new DialledDestination(targets, {
+      bind: undefined,
+      timeoutMs: 60_000,
+      keepAlive: true,
+      resolveIntervalMs: Number.POSITIVE_INFINITY,
+      descriptors,
     }),
-    bind: undefined,
     events: {
       connectionEnded: () => undefined,
       limitReached: () => undefined,
       descriptorsUsedUp: () => undefined,
       listenFailed: () => undefined,
     },
-    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+    descriptors,
   };
 }
