@@ -113,8 +113,9 @@ export class Pump implements ByteSink, ChunkOwner {
     }
     this.#state = "ending";
     framing.destroy();
-    to.end(() => {
-      if (this.#state !== "ending") return;
+    to.end((error?: Error | null) => {
+      // Bytes that could not be written: the channel reports the failure, and this is no orderly end.
+      if (this.#state !== "ending" || (error !== undefined && error !== null)) return;
       this.#state = "ended";
       this.#options.ended();
     });
