@@ -3,10 +3,9 @@
 //! Packets come in short runs with consecutive packet numbers, because the MACs of a run do not depend
 //! on each other and an implementation may compute them side by side.
 
-mod ring;
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod sha_ni;
+mod interleaved;
+mod ring;
 
 use std::{
     array,
@@ -34,7 +33,7 @@ pub(crate) struct PacketMac(Implementation);
 /// Chosen by what the processor can do.
 enum Implementation {
     #[cfg(target_arch = "x86_64")]
-    ShaNi(sha_ni::ShaNiMac),
+    Interleaved(interleaved::InterleavedMac),
     Ring(ring::RingMac),
 }
 
@@ -48,8 +47,8 @@ impl PacketMac {
 
     fn fastest(key: &[u8; KEY_BYTES]) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(mac) = sha_ni::ShaNiMac::new(key) {
-            return Self(Implementation::ShaNi(mac));
+        if let Some(mac) = interleaved::InterleavedMac::new(key) {
+            return Self(Implementation::Interleaved(mac));
         }
         Self::portable(key)
     }
@@ -110,7 +109,7 @@ impl PacketMac {
     ) -> [[u8; MAC_BYTES]; N] {
         match &self.0 {
             #[cfg(target_arch = "x86_64")]
-            Implementation::ShaNi(mac) => mac.macs(encrypted, first_number),
+            Implementation::Interleaved(mac) => mac.macs(encrypted, first_number),
             Implementation::Ring(mac) => mac.macs(encrypted, first_number),
         }
     }
