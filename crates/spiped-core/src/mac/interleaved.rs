@@ -66,25 +66,25 @@ impl InterleavedMac {
         encrypted: [&[u8; PACKET_ENCRYPTED_BYTES]; N],
         first_number: u64,
     ) -> [[u8; MAC_BYTES]; N] {
-        let mut states = [self.inner; N];
-        State::compress(&mut states, encrypted.map(whole_blocks));
-        let tails: [Block; N] = array::from_fn(|lane| {
-            let mut block = last_block(TAIL_BYTES + 8, INNER_BITS);
+        // What does not depend on a state is written first: a processor that reads a vector soon after its bytes
+        // were written one by one has to wait for them.
+        let mut tails = [last_block(TAIL_BYTES + 8, INNER_BITS); N];
+        for (lane, block) in tails.iter_mut().enumerate() {
             block[..TAIL_BYTES].copy_from_slice(encrypted[lane].as_chunks::<BLOCK_BYTES>().1);
             let number = first_number.wrapping_add(lane as u64);
             block[TAIL_BYTES..TAIL_BYTES + 8].copy_from_slice(&number.to_be_bytes());
-            block
-        });
-        State::compress(&mut states, tails.each_ref().map(array::from_ref));
+        }
+        let mut outer_blocks = [last_block(MAC_BYTES, OUTER_BITS); N];
 
-        let outer_blocks: [Block; N] = array::from_fn(|lane| {
-            let mut block = last_block(MAC_BYTES, OUTER_BITS);
-            block[..MAC_BYTES].copy_from_slice(&states[lane].digest());
-            block
-        });
+        let mut states = [self.inner; N];
+        State::compress(&mut states, encrypted.map(whole_blocks));
+        State::compress(&mut states, tails.each_ref().map(array::from_ref));
+        for (block, state) in outer_blocks.iter_mut().zip(&states) {
+            block[..MAC_BYTES].copy_from_slice(&state.digest());
+        }
         states = [self.outer; N];
         State::compress(&mut states, outer_blocks.each_ref().map(array::from_ref));
-        states.map(State::digest)
+        states.each_ref().map(State::digest)
     }
 }
 
