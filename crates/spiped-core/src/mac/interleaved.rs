@@ -14,6 +14,10 @@
 //!
 //! Held against ring by the tests of [`super`] and by fuzzing. Source: FIPS 180-4, RFC 2104.
 
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code)]
+mod arm_sha2;
+#[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod sha_ni;
 
@@ -21,6 +25,9 @@ use std::array;
 
 use zeroize::Zeroize;
 
+#[cfg(target_arch = "aarch64")]
+use self::arm_sha2::State;
+#[cfg(target_arch = "x86_64")]
 use self::sha_ni::State;
 use crate::{KEY_BYTES, MAC_BYTES, PACKET_ENCRYPTED_BYTES};
 

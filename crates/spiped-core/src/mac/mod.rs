@@ -3,7 +3,7 @@
 //! Packets come in short runs with consecutive packet numbers, because the MACs of a run do not depend
 //! on each other and an implementation may compute them side by side.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod interleaved;
 mod ring;
 
@@ -32,7 +32,7 @@ pub(crate) struct PacketMac(Implementation);
 
 /// Chosen by what the processor can do.
 enum Implementation {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Interleaved(interleaved::InterleavedMac),
     Ring(ring::RingMac),
 }
@@ -46,7 +46,7 @@ impl PacketMac {
     }
 
     fn fastest(key: &[u8; KEY_BYTES]) -> Self {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if let Some(mac) = interleaved::InterleavedMac::new(key) {
             return Self(Implementation::Interleaved(mac));
         }
@@ -105,7 +105,7 @@ impl PacketMac {
         first_number: u64,
     ) -> [[u8; MAC_BYTES]; N] {
         match &self.0 {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Implementation::Interleaved(mac) => mac.macs(encrypted, first_number),
             Implementation::Ring(mac) => mac.macs(encrypted, first_number),
         }
@@ -141,6 +141,17 @@ mod tests {
     /// Packets whose MACs are still to be written, somewhere in memory.
     fn unsigned(count: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
         bytes.iter().copied().cycle().take(offset + count * PACKET_BYTES).collect()
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[test]
+    fn a_processor_with_instructions_for_sha_256_uses_them() {
+        #[cfg(target_arch = "x86_64")]
+        let has_instructions = std::is_x86_feature_detected!("sha");
+        #[cfg(target_arch = "aarch64")]
+        let has_instructions = std::arch::is_aarch64_feature_detected!("sha2");
+        let uses_them = matches!(PacketMac::fastest(&[0; KEY_BYTES]).0, Implementation::Interleaved(_));
+        assert_eq!(uses_them, has_instructions);
     }
 
     proptest! {
