@@ -15,6 +15,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   config: ["protocol", "types of net", "errors"],
   tunnel: ["protocol", "net", "errors", "types of config"],
   observe: ["native", "net", "errors", "types of tunnel"],
+  library: ["tunnel", "config", "protocol", "net", "errors"],
+  index: ["library", "errors", "types of protocol", "types of tunnel"],
   cli: ["observe", "tunnel", "config", "protocol", "net", "native", "errors", "commander"],
 };
 
