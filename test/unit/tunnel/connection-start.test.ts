@@ -10,13 +10,22 @@ import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { p } from "../../support/reference-protocol.js";
 import { acceptedBefore } from "../support/accepted.js";
-import { runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
+import { keyFile, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
 import { deafAddress } from "../support/deaf.js";
 import { established, peerOptions } from "../support/established.js";
+import { sharedKeyOf } from "../support/handshakes.js";
 import { turns } from "../support/sink.js";
 
 const roles = ["encrypt", "decrypt"] as const;
 const kinds = ["tcp", "unix"] as const;
+
+test("encrypt: the key is the one at the time of the handshake, not of the connection", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  let key = sharedKeyOf(Buffer.from("the key before"));
+  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { key: () => key });
+  key = sharedKeyOf(keyFile);
+  await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
+});
 
 test("encrypt: the target is dialled before the application has said anything", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");

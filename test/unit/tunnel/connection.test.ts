@@ -223,6 +223,42 @@ for (const role of roles) {
   });
 }
 
+for (const role of roles) {
+  test(
+    `${role}: told to end with the target, it does when the target has, and hands on all that it said`,
+    limits,
+    async (t) => {
+      const { peer, plain, target, source, report } = await established(t, role, { endWithTarget: true });
+      const last = randomData("last words", 70_000);
+      if (role === "encrypt") await peer.send(last);
+      else await plain.write(last);
+      target.finish();
+      const { reason, bytesReverse } = await report();
+      assert.deepEqual([reason, bytesReverse], ["closed", last.length + hello.length]);
+      assert.deepEqual(source.calls, ["close"]);
+      if (role === "encrypt") sameBytes((await plain.readToEnd()).bytes, last);
+      else sameBytes((await peer.receiveToEnd()).bytes, last);
+    },
+  );
+
+  test(
+    `${role}: told to end with the target, it goes on after the source's end until the target's`,
+    limits,
+    async (t) => {
+      const { peer, plain, target, dialler, reports, report } = await established(t, role, { endWithTarget: true });
+      dialler.finish();
+      assert.equal(await target.end(), "fin");
+      if (role === "encrypt") await peer.send(Buffer.from("the reply"));
+      else await plain.write("the reply");
+      const reply = role === "encrypt" ? plain.read(9) : peer.receive(9);
+      assert.equal(Buffer.from(await reply).toString(), "the reply");
+      assert.equal(reports.length, 0);
+      target.finish();
+      assert.equal((await report()).reason, "closed");
+    },
+  );
+}
+
 test("encrypt: bytes that cannot be delivered any more are no orderly end", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const reader = new GivenReader();
