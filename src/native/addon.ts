@@ -15,6 +15,11 @@ export declare class ClientHandshake {
   verify(macedPublic: Uint8Array): void
   /** The packets' keys, derived on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
+  /**
+   * The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
+   * off the event loop.
+   */
+  deriveKeysNow(): SessionKeys
   /** Wipes what the handshake holds. */
   destroy(): void
 }
@@ -97,6 +102,11 @@ export declare class ServerHandshake {
   macedPublic(keyPair: KeyPair): Uint8Array
   /** The packets' keys, derived on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
+  /**
+   * The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
+   * off the event loop.
+   */
+  deriveKeysNow(): SessionKeys
   /** Wipes what the handshake holds. */
   destroy(): void
 }

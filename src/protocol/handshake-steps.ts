@@ -86,7 +86,7 @@ export function startClientHandshake(key: SharedKey, forwardSecrecy: ForwardSecr
   const awaitingPublic: ClientAwaitingPublic = {
     verify(macedPublic) {
       translating(() => native.verify(macedPublic));
-      return publicExchanged(native);
+      return publicExchanged(native, forwardSecrecy);
     },
     destroy,
   };
@@ -110,7 +110,7 @@ export function startServerHandshake(
   const verified: ServerVerified = {
     async makePublic() {
       const macedPublic = await makePublic(native, forwardSecrecy);
-      return { macedPublic, next: publicExchanged(native) };
+      return { macedPublic, next: publicExchanged(native, forwardSecrecy) };
     },
     destroy,
   };
@@ -148,11 +148,12 @@ async function makePublic(
   }
 }
 
-function publicExchanged(native: ClientHandshake | ServerHandshake): PublicExchanged {
+function publicExchanged(native: ClientHandshake | ServerHandshake, forwardSecrecy: ForwardSecrecy): PublicExchanged {
   return {
     async deriveKeys() {
       try {
-        const keys = await native.deriveKeys();
+        // Without forward secrecy there is nothing to compute that would be worth the way to another thread.
+        const keys = forwardSecrecy === "off" ? native.deriveKeysNow() : await native.deriveKeys();
         return { sealer: new Sealer(keys.takeSealer()), opener: new Opener(keys.takeOpener()) };
       } catch (cause) {
         throw asSpipedError(cause);

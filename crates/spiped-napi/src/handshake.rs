@@ -117,6 +117,16 @@ impl ClientHandshake {
         }
     }
 
+    /// The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
+    /// off the event loop.
+    #[napi]
+    pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
+        match mem::replace(&mut self.phase, ClientPhase::Over) {
+            ClientPhase::Verified(phase) => Ok(SessionKeys::new(phase.derive_keys())),
+            other => self.out_of_order(other),
+        }
+    }
+
     /// Wipes what the handshake holds.
     #[napi]
     pub fn destroy(&mut self) {
@@ -205,6 +215,16 @@ impl ServerHandshake {
     pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
             ServerPhase::PublicSent(phase) => derive_keys(env, LastPhase::Server(phase)),
+            other => self.out_of_order(other),
+        }
+    }
+
+    /// The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
+    /// off the event loop.
+    #[napi]
+    pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
+        match mem::replace(&mut self.phase, ServerPhase::Over) {
+            ServerPhase::PublicSent(phase) => Ok(SessionKeys::new(phase.derive_keys())),
             other => self.out_of_order(other),
         }
     }
