@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type AddressKind, textOf } from "../support/addresses.js";
+import { type AddressKind, freeAddress, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
 import { startServerEnd } from "../support/one-end.js";
 import { ours, root, withCommands } from "../support/programs.js";
 import { digestOf, digestOfRandomData, randomData } from "../support/random-data.js";
-import { patience } from "../support/tunnel.js";
+import { newKey, patience } from "../support/tunnel.js";
 
 type Words = readonly [string, ...string[]];
 
@@ -84,6 +84,26 @@ test("spipe exits 1 when its standard output is full", limits, async (t) => {
     assert.equal(status, 1);
     assert.match(stderr, /^spipe: Connection error: .*no space left/i);
   }
+});
+
+test("spipe exits 1 with each of the original's three messages, and the reason behind it", limits, async (t) => {
+  const end = await startServerEnd(t, { kind: "tcp" });
+  const wordsTo = (target: string, key: string): Words => [...ours.spipe, "-t", target, "-k", key, ...patience];
+  const refused = await Command.run(t, wordsTo(textOf(await freeAddress(t, "tcp")), end.key.path));
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /^spipe: Could not connect: .*refused\n$/);
+
+  const stranger = await Command.run(t, wordsTo(textOf(end.spiped.source), (await newKey(t)).path));
+  assert.equal(stranger.status, 1);
+  assert.match(stranger.stderr, /^spipe: Handshake failed: .+\n$/);
+
+  const cut = Command.start(t, wordsTo(textOf(end.spiped.source), end.key.path));
+  cut.stdin.write("hello");
+  const service = await end.target.next();
+  expectBytes(await service.read(5), "hello");
+  service.reset();
+  assert.equal((await cut.exit()).status, 1);
+  assert.match(cut.stderr, /^spipe: Connection error: .*reset\n$/);
 });
 
 withCommands(["socat"], ([socat = ""]) => {

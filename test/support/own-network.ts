@@ -38,13 +38,23 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
   });
 }
 
-/** How many TCP resets have been sent in this network. */
-export function resetsSent(): number {
-  const [names, values] = readFileSync("/proc/net/snmp", "utf8")
+/**
+ * How many times a side of a TCP connection has been given up with a reset in this network. The resets on the wire are
+ * not counted: Linux answers a doubled acknowledgement of the last FIN with one, to a connection that is over.
+ */
+export function abortsSoFar(): number {
+  const aborts = ["TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnLinger"];
+  const counts = aborts.map((name) => counterOf("/proc/net/netstat", "TcpExt", name));
+  return [...counts, counterOf("/proc/net/snmp", "Tcp", "EstabResets")].reduce((sum, count) => sum + count);
+}
+
+/** A counter of the system: of the two lines with the group's name, the first has the names, the second the values. */
+function counterOf(file: string, group: string, name: string): number {
+  const [names, values] = readFileSync(file, "utf8")
     .split("\n")
-    .filter((line) => line.startsWith("Tcp:"))
+    .filter((line) => line.startsWith(`${group}: `))
     .map((line) => line.split(" "));
-  const value = Number(values?.[names?.indexOf("OutRsts") ?? -1]);
-  assert.ok(Number.isInteger(value), "the system counts resets");
+  const value = Number(values?.[names?.indexOf(name) ?? -1]);
+  assert.ok(Number.isInteger(value), `the system counts ${name}`);
   return value;
 }
