@@ -165,8 +165,10 @@ export declare function lookUpUser(user: string): UserAccount | null
 export declare function maxOpenedLength(ciphertextLength: number): number
 
 /**
- * The stream addresses of `host` and `service`, a number or a name, in the system's order. Runs on the
- * thread pool.
+ * The stream addresses of `host` and `service`, a number or a name, in the system's order.
+ *
+ * Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
+ * hold up key exchanges too, and the end of the process, which waits for that pool.
  */
 export declare function resolve(host: string, service: string): Promise<Array<ResolvedAddress>>
 

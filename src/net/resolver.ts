@@ -1,8 +1,8 @@
 /**
  * Looks written addresses up: the system's `getaddrinfo`, so `/etc/hosts`, DNS and service names all count.
  *
- * A look-up occupies one of the few threads that the key exchange needs too, for as long as a name server stays
- * silent. So look-ups wait for each other.
+ * A silent name server holds a look-up up for a minute or more. So each runs on a thread of its own, and they wait for
+ * each other, or such threads would pile up.
  */
 
 import { messageOf, SpipedError } from "../errors.js";

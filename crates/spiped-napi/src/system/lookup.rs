@@ -1,12 +1,12 @@
 //! Look-ups that say all that the system's resolver says, service names and scopes too.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread};
 
 use dns_lookup::{AddrInfoHints, LookupError, SockType, getaddrinfo};
-use napi::bindgen_prelude::{AsyncTask, Env, Task};
+use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 
-use crate::errors::{Code, rejection};
+use crate::errors::{Code, Result, node_error, rejection};
 
 /// One address of a name.
 #[napi(object)]
@@ -18,39 +18,30 @@ pub struct ResolvedAddress {
     pub port: u32,
 }
 
-/// The stream addresses of `host` and `service`, a number or a name, in the system's order. Runs on the
-/// thread pool.
+/// The stream addresses of `host` and `service`, a number or a name, in the system's order.
+///
+/// Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
+/// hold up key exchanges too, and the end of the process, which waits for that pool.
 #[napi(ts_return_type = "Promise<Array<ResolvedAddress>>")]
-pub fn resolve(host: String, service: String) -> AsyncTask<Resolve> {
-    AsyncTask::new(Resolve { host, service })
-}
-
-/// One look-up.
-pub struct Resolve {
-    host: String,
-    service: String,
-}
-
-impl Task for Resolve {
-    type Output = Result<Vec<SocketAddr>, LookupError>;
-    type JsValue = Vec<ResolvedAddress>;
-
-    fn compute(&mut self) -> napi::Result<Self::Output> {
-        Ok(look_up(&self.host, &self.service, 0))
-    }
-
-    fn resolve(&mut self, env: Env, addresses: Self::Output) -> napi::Result<Self::JsValue> {
-        match addresses {
-            Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect()),
+pub fn resolve(env: &Env, host: String, service: String) -> Result<Object<'_>> {
+    let (deferred, promise) = env.create_deferred().map_err(node_error)?;
+    let work = move || {
+        let found = look_up(&host, &service, 0);
+        deferred.resolve(move |env| match found {
+            Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect::<Vec<_>>()),
             Err(error) => Err(rejection(env, resolve_error(&error))),
-        }
+        });
+    };
+    match thread::Builder::new().name("look-up".to_owned()).spawn(work) {
+        Ok(_) => Ok(promise),
+        Err(error) => Err(napi::Error::new(Code::Resolve, format!("no thread for the look-up: {error}"))),
     }
 }
 
-pub(super) fn look_up(host: &str, service: &str, flags: i32) -> Result<Vec<SocketAddr>, LookupError> {
+pub(super) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
-    Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<Result<_, _>>()?)
+    Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<std::result::Result<_, _>>()?)
 }
 
 /// The resolver's own words.

@@ -1,0 +1,134 @@
+// The library: streams to a spiped -d and from spipe, whole tunnels, and every way in which they end.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type TestContext, test } from "node:test";
+import {
+  connect,
+  createKey,
+  createServer,
+  createTunnel,
+  generateKey,
+  type Key,
+  type SpipedServer,
+  type TunnelStream,
+} from "#dist/index.js";
+import { textOf } from "../support/addresses.js";
+import { afterwards, limits } from "../support/cleanup.js";
+import { Listener } from "../support/listener.js";
+
+const key = createKey(generateKey());
+
+async function startServer(t: TestContext, onConnection: (stream: TunnelStream) => void): Promise<SpipedServer> {
+  const server = createServer({ key, timeoutMs: 60_000 }, onConnection);
+  // Whatever is open at the end of the test is cut.
+  server.on("connection", (stream) => stream.on("error", () => undefined));
+  afterwards(t, () => server.destroy());
+  return server.listen("[127.0.0.1]:0");
+}
+
+function connectTo(
+  t: TestContext,
+  server: SpipedServer,
+  options: { key?: Key; signal?: AbortSignal } = {},
+): TunnelStream {
+  const stream = connect({ target: server.address ?? "", key, timeoutMs: 60_000, ...options });
+  afterwards(t, () => stream.destroy());
+  return stream;
+}
+
+test("a stream carries data of every size both ways, and ends in an orderly way", limits, async (t) => {
+  const server = await startServer(t, (stream) => stream.pipe(stream));
+  for (const size of [0, 1, 1_023, 1_024, 1_025, 65_535, 65_536, 65_537, 5_000_000]) {
+    const data = randomBytes(size);
+    const stream = connectTo(t, server);
+    const hash = createHash("sha256");
+    stream.end(data);
+    for await (const piece of stream) hash.update(piece);
+    assert.equal(hash.digest("hex"), createHash("sha256").update(data).digest("hex"));
+    if (!stream.closed) await once(stream, "close");
+    assert.deepEqual([stream.report?.reason, stream.report?.bytesForward], ["closed", size]);
+  }
+});
+
+test("what was read stays as it was, however much comes after it", limits, async (t) => {
+  const sent = [...Array(64).keys()].map((number) => Buffer.alloc(40_000, number));
+  const server = await startServer(t, (stream) => stream.end(Buffer.concat(sent)));
+  const pieces: Buffer[] = await connectTo(t, server).toArray();
+  assert.ok(Buffer.concat(pieces).equals(Buffer.concat(sent)));
+});
+
+test("a client with another key never becomes a stream, and is told so by an error", limits, async (t) => {
+  const server = await startServer(t, () => assert.fail("a stranger became a stream"));
+  const ended = once(server, "ended");
+  const stream = connectTo(t, server, { key: createKey(Buffer.from("another")) });
+  const [error] = await once(stream, "error");
+  assert.equal(error.name, "SpipedError");
+  assert.equal(stream.report?.reason, "handshake-failed");
+  assert.equal((await ended)[0].reason, "handshake-failed");
+  assert.equal(stream.connected, false);
+});
+
+test("a stream that is destroyed on one side is no orderly end on the other", limits, async (t) => {
+  const server = await startServer(t, (stream) => {
+    stream.write("some of it", () => stream.destroy());
+    stream.on("error", () => undefined);
+  });
+  await assert.rejects(connectTo(t, server).toArray(), { code: "SPIPED_RESET" });
+});
+
+test("an aborted signal ends a stream", limits, async (t) => {
+  const server = await startServer(t, (stream) => stream.on("error", () => undefined));
+  const abort = new AbortController();
+  const stream = connectTo(t, server, { signal: abort.signal });
+  await once(stream, "connect");
+  abort.abort();
+  const [error] = await once(stream, "error");
+  assert.equal(error.name, "AbortError");
+});
+
+test("a target that is down gives an error with its code", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const target = textOf(listener.address);
+  listener.close();
+  const [error] = await once(connect({ target, key }), "error");
+  assert.equal(error.code, "SPIPED_CONNECT");
+});
+
+test("a server is an asynchronous iterator of its clients, until it is closed", limits, async (t) => {
+  const server = await startServer(t, () => undefined);
+  const seen = (async () => {
+    let count = 0;
+    for await (const stream of server) {
+      stream.end(`client ${count}`);
+      stream.resume();
+      count += 1;
+    }
+    return count;
+  })();
+  for (const expected of ["client 0", "client 1"]) {
+    const stream = connectTo(t, server);
+    stream.end();
+    assert.equal((await stream.toArray()).join(""), expected);
+  }
+  await server.close();
+  assert.equal(await seen, 2);
+});
+
+test("two tunnels carry a connection, and close when it has ended", limits, async (t) => {
+  const target = await Listener.listen(t, "tcp");
+  const far = await createTunnel({ role: "decrypt", source: "[127.0.0.1]:0", target: textOf(target.address), key });
+  const near = await createTunnel({ role: "encrypt", source: "[127.0.0.1]:0", target: far.address, key });
+  afterwards(t, () => Promise.all([near.destroy(), far.destroy()]).then(() => undefined));
+  const [, port] = near.address.split("]:");
+  const { connect: dial } = await import("node:net");
+  const client = dial(Number(port), "127.0.0.1");
+  client.end("hello");
+  const service = await target.next();
+  assert.equal(Buffer.from((await service.readToEnd()).bytes).toString(), "hello");
+  service.finish();
+  await once(client.resume(), "close");
+  await Promise.all([near.close(), far.close()]);
+  assert.deepEqual([near.connections, far.connections], [0, 0]);
+});
