@@ -17,6 +17,7 @@ import { createLog, type Log, streamSink } from "../observe/log.js";
 import { syslogSink } from "../observe/syslog.js";
 import { createTunnelLog } from "../observe/tunnel-log.js";
 import type { SharedKey } from "../protocol/secret.js";
+import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { ReportReady } from "./daemon.js";
@@ -161,14 +162,15 @@ class Service {
       warning: (text) => this.#log.warning(text),
       error: (error) => this.#log.error(error),
     });
-    this.#tunnel = Tunnel.listen(config, {
-      key,
-      source,
-      targets: new Targets(config.target, targets, resolve, events),
+    const descriptors = DescriptorBudget.measure();
+    const destination = new DialledDestination(new Targets(config.target, targets, resolve, events), {
       bind,
-      events,
-      descriptors: DescriptorBudget.measure(),
+      timeoutMs: config.timeoutMs,
+      keepAlive: config.keepAlive,
+      resolveIntervalMs: config.resolveIntervalMs,
+      descriptors,
     });
+    this.#tunnel = Tunnel.listen(config, { key, source, destination, events, descriptors });
     if (this.#reloadWaits) this.reload();
     return this.#tunnel;
   }

@@ -10,6 +10,7 @@ import { resolve } from "../net/resolver.js";
 import { createLog, streamSink } from "../observe/log.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
+import { dialled } from "../tunnel/destination.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import {
   addAboutOptions,
@@ -59,14 +60,17 @@ export async function main(words: readonly string[]): Promise<number> {
     new Connection({
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
-      targets,
-      targetName: formatAddress(target),
-      bind,
+      target: dialled({
+        addresses: targets,
+        name: formatAddress(target),
+        bind,
+        timeoutMs: flags.timeout,
+        keepAlive: flags.keepAlive,
+        descriptors: DescriptorBudget.measure(),
+      }),
       key: () => key,
       forwardSecrecy,
-      keepAlive: flags.keepAlive,
       timeoutMs: flags.timeout,
-      descriptors: DescriptorBudget.measure(),
       endWithTarget: flags.endWithRemote === true,
       ended: (report) => {
         if (report.reason !== "closed") log.warning(failureOf(report));

@@ -43,7 +43,10 @@ export class KeyPairStock {
       return pair;
     }
     try {
-      return await this.#generate();
+      const made = await this.#generate();
+      // Only now is it worth while to try again where filling has failed.
+      this.#fill();
+      return made;
     } catch (cause) {
       throw asSpipedError(cause);
     }

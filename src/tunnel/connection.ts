@@ -9,13 +9,11 @@
  */
 
 import { type EndReason, endReasonOf, messageOf, SpipedError } from "../errors.js";
-import type { SocketAddress, TcpAddress } from "../net/address.js";
 import type { Channel } from "../net/channel.js";
-import type { DescriptorBudget } from "../net/descriptors.js";
-import { dial } from "../net/dial.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import type { SharedKey } from "../protocol/secret.js";
+import type { ConnectionTarget } from "./destination.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { Pump } from "./pump.js";
@@ -25,17 +23,13 @@ export interface ConnectionOptions {
   readonly role: "encrypt" | "decrypt";
   /** The accepted side. Where it is the encrypted one, nothing has been read from it. */
   readonly source: Channel;
-  /** Where to dial, in order of preference, and the name of it for messages. */
-  readonly targets: readonly SocketAddress[];
-  readonly targetName: string;
-  readonly bind: readonly TcpAddress[] | undefined;
+  /** Where it goes. */
+  readonly target: ConnectionTarget;
   /** Asked when the handshake begins, which may be long after the connection did. */
   readonly key: () => SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
-  readonly keepAlive: boolean;
-  /** Time to reach the target, and apart from it for the handshake. */
+  /** Time for the handshake. */
   readonly timeoutMs: number;
-  readonly descriptors: DescriptorBudget;
   /** True to end when everything from the target has been handed on, whatever the source still has to say. */
   readonly endWithTarget: boolean;
   /** Told once, when nothing of the connection is left. */
@@ -93,7 +87,7 @@ export class Connection {
 
   async #runAsClient(): Promise<void> {
     const { source, key, forwardSecrecy } = this.#options;
-    const target = await this.#dial(HANDSHAKE_LENGTH);
+    const target = await this.#openTarget(HANDSHAKE_LENGTH);
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshakeTimer();
@@ -114,7 +108,7 @@ export class Connection {
     const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
       // Differs from spiped: there a stranger's connection reaches the target.
       this.#phase = { name: "client-known" };
-      target = this.#dial(0);
+      target = this.#openTarget(0);
       target.catch((error: unknown) => this.#fail(error));
     });
     clearTimeout(this.#handshakeTimer);
@@ -127,17 +121,11 @@ export class Connection {
     if (dialled !== undefined) this.#pipe(source, dialled, keys);
   }
 
-  async #dial(exactLength: number): Promise<Channel | undefined> {
-    const { role, targets, targetName, bind, keepAlive, timeoutMs, descriptors } = this.#options;
-    const target = await dial({
-      addresses: targets,
-      name: targetName,
-      bind,
-      timeoutMs,
-      keepAlive,
+  async #openTarget(exactLength: number): Promise<Channel | undefined> {
+    const { role } = this.#options;
+    const target = await this.#options.target.open({
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
-      descriptors,
       signal: this.#over.signal,
     });
     if (this.#phase.name === "ended") {
@@ -182,6 +170,7 @@ export class Connection {
       failed,
     });
     this.#phase = { name: "piping", forward, reverse };
+    this.#options.target.opened?.();
     forward.start();
     reverse.start();
   }
@@ -196,8 +185,14 @@ export class Connection {
     const error =
       thrown instanceof SpipedError ? thrown : new SpipedError("SPIPED_STEP", messageOf(thrown), { cause: thrown });
     // An end in the middle of the handshake is one more way to fail it.
-    const inHandshake = this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED";
-    this.#end(inHandshake ? "handshake-failed" : endReasonOf(error), error);
+    if (this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED") {
+      const { role } = this.#options;
+      // A server that does not know us says nothing; this is all that a client sees of it.
+      const why = role === "encrypt" ? `${error.message}; it may have another key` : error.message;
+      this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
+    } else {
+      this.#end(endReasonOf(error), error);
+    }
   }
 
   #end(reason: EndReason, error: SpipedError | undefined): void {
@@ -216,7 +211,7 @@ export class Connection {
       reverse.stop();
     }
     this.#endChannels(reason, phase);
-    this.#options.ended({
+    const report: ConnectionReport = {
       reason,
       error,
       phase: phase.name,
@@ -224,7 +219,9 @@ export class Connection {
       bytesForward,
       bytesReverse,
       durationMs: performance.now() - this.#startedAt,
-    });
+    };
+    this.#options.target.ended?.(report);
+    this.#options.ended(report);
   }
 
   /** What each side sees; the table is in DESIGN.md, "How a connection ends". */

@@ -6,7 +6,7 @@
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
-import { formatAddress, type SocketAddress, type TcpAddress } from "../net/address.js";
+import { formatAddress, type SocketAddress } from "../net/address.js";
 import { SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
 import { type Accepted, ListeningSocket } from "../net/listening-socket.js";
@@ -16,8 +16,8 @@ import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { Connection, type ConnectionReport } from "./connection.js";
+import type { Destination } from "./destination.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
-import type { Targets } from "./targets.js";
 
 /** What a tunnel reports. */
 export interface TunnelEvents {
@@ -36,9 +36,7 @@ export interface TunnelParts {
   /** Where to listen: the source, looked up. */
   readonly source: SocketAddress;
   /** Where to dial. */
-  readonly targets: Targets;
-  /** `-b`, looked up. */
-  readonly bind: readonly TcpAddress[] | undefined;
+  readonly destination: Destination;
   readonly events: TunnelEvents;
   readonly descriptors: DescriptorBudget;
 }
@@ -81,11 +79,11 @@ export class Tunnel {
     return new Tunnel(config, parts);
   }
 
-  /** Begins to accept, and to look the target up again every so often. */
+  /** Begins to accept. */
   async accept(): Promise<void> {
     if (this.#config.forwardSecrecy !== "off") keyPairs.keep(KEY_PAIRS_AHEAD);
     await this.#socket.accept();
-    this.#parts.targets.refreshEvery(this.#config.resolveIntervalMs);
+    this.#parts.destination.start();
   }
 
   /** Where clients connect, with the port that the system chose. */
@@ -109,7 +107,7 @@ export class Tunnel {
     this.#accepting = false;
     clearTimeout(this.#retry);
     this.#socket.close();
-    this.#parts.targets.stop();
+    this.#parts.destination.stop();
     return new Promise((resolve) => {
       this.#drained = resolve;
       this.#settle();
@@ -127,7 +125,7 @@ export class Tunnel {
 
   #accepted({ socket, reader }: Accepted): void {
     const { role, forwardSecrecy, keepAlive, timeoutMs } = this.#config;
-    const { targets, bind, descriptors } = this.#parts;
+    const { destination, descriptors } = this.#parts;
     socket.setNoDelay(true);
     if (keepAlive) socket.setKeepAlive(true);
     const peer =
@@ -138,14 +136,10 @@ export class Tunnel {
     const connection = new Connection({
       role,
       source: channel,
-      targets: targets.addresses,
-      targetName: targets.name,
-      bind,
+      target: destination.next(),
       key: () => this.#key,
       forwardSecrecy,
-      keepAlive,
       timeoutMs,
-      descriptors,
       endWithTarget: false,
       ended: (report) => {
         this.#connections.delete(connection);

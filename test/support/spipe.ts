@@ -19,6 +19,12 @@ export interface SpipeOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** The words that start spipe. */
+export function wordsOfSpipe({ program, target, key, flags = [] }: SpipeOptions): readonly [string, ...string[]] {
+  const targetText = typeof target === "string" ? target : textOf(target);
+  return [...program.spipe, "-t", targetText, "-k", key.path, ...patience, ...flags];
+}
+
 /** A running spipe. */
 export class Spipe {
   readonly command: Command;
@@ -27,10 +33,8 @@ export class Spipe {
     this.command = command;
   }
 
-  static start(t: TestContext, { program, target, key, flags = [], env = {} }: SpipeOptions): Spipe {
-    const targetText = typeof target === "string" ? target : textOf(target);
-    const words = [...program.spipe, "-t", targetText, "-k", key.path, ...patience, ...flags] as const;
-    return new Spipe(Command.start(t, words, { env }));
+  static start(t: TestContext, options: SpipeOptions): Spipe {
+    return new Spipe(Command.start(t, wordsOfSpipe(options), { env: options.env ?? {} }));
   }
 
   /** Writes to standard input and waits until it is taken. */

@@ -87,6 +87,8 @@ export interface TunnelOptions {
   readonly serverFlags?: readonly string[];
   readonly clientKey?: Key;
   readonly serverKey?: Key;
+  /** -o of both ends, when it is not `patience`. */
+  readonly timeLimit?: readonly [flag: "-o", seconds: string];
   /** Where the server connects to, when it is not a listener of the test's. */
   readonly targetAddress?: Address;
 }
@@ -112,6 +114,7 @@ export async function startTunnel(t: TestContext, options: TunnelOptions = {}): 
   const { client: clientProgram, server: serverProgram } = options.pair ?? pairOf(ours, ours);
   const kind = options.kind ?? "tcp";
   const key = options.serverKey ?? (await newKey(t));
+  const timeLimit = options.timeLimit ?? patience;
   const target = await Listener.listen(t, kind);
   const server = await startSpiped(t, {
     program: serverProgram,
@@ -119,7 +122,7 @@ export async function startTunnel(t: TestContext, options: TunnelOptions = {}): 
     source: kind,
     target: options.targetAddress ?? target.address,
     key,
-    flags: [...patience, ...(options.serverFlags ?? [])],
+    flags: [...timeLimit, ...(options.serverFlags ?? [])],
   });
   const client = await startSpiped(t, {
     program: clientProgram,
@@ -127,7 +130,7 @@ export async function startTunnel(t: TestContext, options: TunnelOptions = {}): 
     source: kind,
     target: server.source,
     key: options.clientKey ?? key,
-    flags: [...patience, ...(options.clientFlags ?? [])],
+    flags: [...timeLimit, ...(options.clientFlags ?? [])],
   });
   const connect = (): Promise<TestSocket> => TestSocket.connect(t, client.source);
   const connectThrough = async (): Promise<{ app: TestSocket; service: TestSocket }> => {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedError } from "#dist/errors.js";
-import { describeEnd } from "#dist/observe/log.js";
+import { describeEnd } from "#dist/observe/tunnel-log.js";
 import { root } from "./support/paths.js";
 
 /** What each code must end a connection with, as DESIGN.md has it. */
@@ -16,6 +16,9 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_LISTEN: "failed",
   SPIPED_RESOLVE: "connect-failed",
   SPIPED_ADDON: "failed",
+  SPIPED_PID_FILE: "failed",
+  SPIPED_USER: "failed",
+  SPIPED_DAEMON: "failed",
   SPIPED_CONNECT: "connect-failed",
   SPIPED_TIMEOUT: "timed-out",
   SPIPED_RESET: "reset",

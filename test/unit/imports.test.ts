@@ -1,4 +1,4 @@
-// Who may know whom. Arrows go down only: cli → config, tunnel, observe; tunnel → protocol, net; protocol → native.
+// Who may know whom. Arrows go down only, as DESIGN.md has them in "The tree".
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -12,11 +12,12 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   native: ["errors"],
   net: ["native", "errors"],
   protocol: ["native", "errors"],
-  config: ["protocol", "net", "errors"],
+  config: ["protocol", "types of net", "errors"],
   tunnel: ["protocol", "net", "errors", "types of config"],
-  observe: ["errors", "types of tunnel", "types of net", "types of config"],
+  observe: ["native", "net", "errors", "types of tunnel"],
+  library: ["tunnel", "config", "protocol", "net", "errors"],
+  index: ["library", "errors", "types of protocol", "types of tunnel"],
   cli: ["observe", "tunnel", "config", "protocol", "net", "native", "errors", "commander"],
-  index: ["observe", "tunnel", "config", "protocol", "net", "errors"],
 };
 
 interface Source {
@@ -106,6 +107,25 @@ test("nothing imports src/cli but src/cli", () => {
   );
 });
 
+test("of src/cli and src/observe, one file each uses the addon", () => {
+  const using = imports.filter((one) => ["cli", "observe"].includes(one.from.part) && targetOf(one) === "native");
+  assert.deepEqual([...new Set(using.map(({ from }) => from.path))].sort(), ["cli/user.ts", "observe/syslog.ts"]);
+});
+
+test("the table in DESIGN.md says the same", () => {
+  const design = readFileSync(join(root, "DESIGN.md"), "utf8");
+  const [, table = ""] = /\| folder +\| may import[^\n]*\n[^\n]*\n((?:\|[^\n]*\n)+)/.exec(design) ?? [];
+  const rows = [...table.matchAll(/^\| `(\w+)` +\| ([^|]*)\|$/gm)].map(([, part = "", words = ""]) => [
+    part,
+    [...words.matchAll(/(types of )?`(\w+)`/g)].map(([, types = "", name]) => `${types}${name}`).sort(),
+  ]);
+  const everywhere = ["errors", "commander"];
+  const expected = Object.entries(arrows)
+    .filter(([part]) => part !== "errors")
+    .map(([part, allowed]) => [part, allowed.filter((one) => !everywhere.includes(one)).sort()]);
+  assert.deepEqual(Object.fromEntries(rows), Object.fromEntries(expected));
+});
+
 test("src/observe imports of src/net nothing but addresses", () => {
   const wrong = imports.filter((one) => one.from.part === "observe" && targetOf(one) === "net");
   assert.deepEqual(
@@ -136,6 +156,7 @@ for (const [what, pattern, parts] of [
   ["writes to standard error", /\bprocess\s*\.\s*stderr\b|\bconsole\s*\./, ["cli", "observe"]],
   ["touches standard input and output", /\bprocess\s*\.\s*(stdin|stdout)\b/, ["cli"]],
   ["listens to signals", /\bprocess\s*\.\s*(on|once|addListener)\b/, ["cli"]],
+  ["becomes another user", /\bprocess\s*\.\s*set(uid|gid|euid|egid|groups)\b/, ["cli"]],
   ["reads the command line or the environment", /\bprocess\s*\.\s*(argv|env)\b/, ["cli"]],
 ] as const) {
   test(`only src/${parts.join(" and src/")} ${what}`, () => {

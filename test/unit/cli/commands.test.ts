@@ -5,13 +5,33 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { main as spipe } from "#dist/cli/spipe.js";
-import { main as spiped } from "#dist/cli/spiped.js";
+import { main as spipedMain } from "#dist/cli/spiped.js";
 import { temporaryFolder } from "../../support/cleanup.js";
+import { runModule } from "../support/children.js";
 import { rejectsSpipedError } from "../support/errors.js";
 
 const address = "[127.0.0.1]:9";
 const spipedWords = ["-e", "-s", address, "-t", address, "-k", "/nowhere/key"];
 const spipeWords = ["-t", address, "-k", "/nowhere/key"];
+
+/** In the foreground, whatever the words: a daemon would be this file once more, and so on. */
+function spiped(words: readonly string[]): Promise<number> {
+  return spipedMain(words[0] === "keygen" ? words : ["-F", ...words]);
+}
+
+/** What a start comes to that goes beyond the words, in a process of its own: it listens to signals. */
+function startOf(
+  command: "spiped" | "spipe",
+  words: readonly string[],
+): { readonly code: string; readonly message: string } {
+  const { stdout, stderr } = runModule(`
+    const { main } = await import(dist("cli/${command}.js"));
+    const failed = main(${JSON.stringify(words)}).then(() => ({ code: "none" }), (error) => error);
+    process.stdout.write(JSON.stringify({ message: (await failed).message, code: (await failed).code }));
+  `);
+  assert.equal(stderr.toString(), "");
+  return JSON.parse(stdout.toString());
+}
 
 /** The words without a flag and its value. */
 function without(words: readonly string[], flag: string): readonly string[] {
@@ -30,7 +50,12 @@ for (const [words, message] of [
   [[...spipedWords, "-fg"], /-f .* -g/],
   [[...spipedWords, "-e"], /-e, --encrypt is given more than once/],
   [[...spipedWords, "-s", address], /-s, --source <address> is given more than once/],
-  [[...spipedWords, "-F", "--foreground"], /more than once/],
+  [[...spipedWords, "--foreground"], /more than once/],
+  [[...spipedWords, "-D", "--daemonize-first"], /more than once/],
+  [[...spipedWords, "-r", "5", "-R"], /-R .* -r/],
+  [[...spipedWords, "-r", "-1"], /bad number of seconds for -r: "-1"/],
+  [[...spipedWords, "--source-mode", "0888"], /bad permissions for --source-mode: "0888"/],
+  [[...spipedWords, "--syslog=yes"], /option '--syslog' does not take an argument|unknown option/],
   [[...spipedWords, "-n", "1", "-n", "1"], /more than once/],
   [[...spipedWords, "-n", "-1"], /bad number for -n: "-1"/],
   [[...spipedWords, "-n", "many"], /bad number for -n: "many"/],
@@ -85,14 +110,28 @@ test("a local address that is a UNIX socket is refused by both commands", async 
   await rejectsSpipedError(spipe([...spipeWords, "-b", "/run/s"]), "SPIPED_ADDRESS", /bound to a UNIX socket/);
 });
 
-test("a key file that is not there is said by both commands before they listen or dial", async () => {
-  await rejectsSpipedError(spiped(spipedWords), "SPIPED_KEY_FILE", /there is no such file/);
-  await rejectsSpipedError(spipe(spipeWords), "SPIPED_KEY_FILE", /there is no such file/);
+test("a key file that is not there is said by both commands before they listen or dial", () => {
+  for (const failure of [startOf("spiped", ["-F", ...spipedWords]), startOf("spipe", spipeWords)]) {
+    assert.equal(failure.code, "SPIPED_KEY_FILE");
+    assert.match(failure.message, /there is no such file/);
+  }
 });
 
-test("a name that nobody has is said before the key file is read", async () => {
-  const words = [...without(spipedWords, "-t"), "-t", "nobody.invalid:80"];
-  await rejectsSpipedError(spiped(words), "SPIPED_RESOLVE", /^cannot look up nobody\.invalid:80: /);
+test("a name that nobody has is said before the key file is read", () => {
+  const failure = startOf("spiped", ["-F", ...without(spipedWords, "-t"), "-t", "nobody.invalid:80"]);
+  assert.equal(failure.code, "SPIPED_RESOLVE");
+  assert.match(failure.message, /^cannot look up nobody\.invalid:80: /);
+});
+
+test("with -D a key file that is not there is said before a name is looked up", () => {
+  const failure = startOf("spiped", ["-DF", ...without(spipedWords, "-t"), "-t", "nobody.invalid:80"]);
+  assert.equal(failure.code, "SPIPED_KEY_FILE");
+});
+
+test("a user that nobody is is said before a name is looked up", () => {
+  const words = ["-F", ...without(spipedWords, "-t"), "-t", "nobody.invalid:80", "-u", "no such user"];
+  const failure = startOf("spiped", words);
+  assert.deepEqual([failure.code, failure.message], ["SPIPED_USER", 'there is no user "no such user"']);
 });
 
 test("keygen writes a key and ends with status 0, once", async (t) => {

@@ -1,11 +1,16 @@
 // Dialling: several addresses, silence, time limits, cancelling, local addresses. The clock is in the tests' hand.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { codeOf } from "#dist/errors.js";
+import { addon } from "#dist/native/native.js";
 import type { SocketAddress, TcpAddress } from "#dist/net/address.js";
 import type { Channel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { type DialOptions, dial } from "#dist/net/dial.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { type Address, type AddressKind, freeAddress, freePort } from "../../support/addresses.js";
@@ -266,6 +271,52 @@ test("a local address means nothing to a UNIX socket", limits, async (t) => {
   await listener.next();
 });
 
+test(
+  "a UNIX socket whose backlog is full is tried again until the time limit, and takes nobody's turn",
+  limits,
+  async (t) => {
+    const path = join(await temporaryFolder(t), "s");
+    const descriptor = addon.listenUnix(path, 1);
+    afterwards(t, () => closeSync(descriptor));
+    for (let free = true; free; ) free = await connects(t, path);
+    mockTimers(t);
+    const behind = await Listener.listen(t, "unix");
+    const dialled = dialling(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
+    for (let tries = 0; tries < 20; tries += 1) {
+      await turns();
+      t.mock.timers.tick(10);
+    }
+    assert.equal(await acceptedBefore(t, behind), 0);
+    t.mock.timers.tick(timeoutMs);
+    await rejectsSpipedError(dialled, "SPIPED_TIMEOUT", /^no answer from /);
+  },
+);
+
+test("a UNIX socket whose backlog was full is reached once there is room", limits, async (t) => {
+  const path = join(await temporaryFolder(t), "s");
+  const descriptor = addon.listenUnix(path, 1);
+  for (let free = true; free; ) free = await connects(t, path);
+  mockTimers(t);
+  const dialled = watch(dialling(t, [{ kind: "unix", path }]));
+  await turns();
+  t.mock.timers.tick(10);
+  await turns();
+  assert.equal(dialled.settled, false);
+  const server = createServer((socket) => afterwards(t, () => socket.destroy())).listen({ fd: descriptor });
+  afterwards(t, () => server.close());
+  for (; !dialled.settled; t.mock.timers.tick(10)) await turns();
+  await dialled.promise;
+});
+
+/** Connects once more; false where the backlog is full. */
+async function connects(t: TestContext, path: string): Promise<boolean> {
+  const socket = connect(path);
+  afterwards(t, () => socket.destroy());
+  const [error] = await Promise.race([once(socket, "connect"), once(socket, "error")]).catch((cause) => [cause]);
+  assert.ok(error === undefined || codeOf(error) === "EAGAIN", String(error));
+  return error === undefined;
+}
+
 async function dialling(
   t: TestContext,
   addresses: readonly SocketAddress[],
@@ -279,6 +330,7 @@ async function dialling(
     keepAlive: true,
     readBuffer: createReadBuffer(),
     exactLength: 0,
+    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     signal: new AbortController().signal,
     ...options,
   });

@@ -2,87 +2,20 @@
 
 import assert from "node:assert/strict";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import { takeHandles } from "#dist/net/accept.js";
 import type { SocketAddress } from "#dist/net/address.js";
-import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
-import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
-import type { Address } from "../../support/addresses.js";
-import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
+import type { Accepted } from "#dist/net/listening-socket.js";
+import { limits, temporaryFolder } from "../../support/cleanup.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
+import { Clients } from "../support/clients.js";
 import { rejectsSpipedError, throwsSpipedError } from "../support/errors.js";
 import { KeepingSink, turns } from "../support/sink.js";
 
-type Kind = "tcp" | "tcp6" | "unix";
 const kinds = ["tcp", "tcp6", "unix"] as const;
-
-/** A listening socket whose clients the test takes one by one. */
-class Clients {
-  readonly failures: SpipedError[] = [];
-  readonly listening: ListeningSocket;
-  onAccepted: () => void = () => undefined;
-  #waiting: Accepted[] = [];
-  #count = 0;
-  #wake: Array<() => void> = [];
-
-  constructor(t: TestContext, address: SocketAddress, exactLength: number) {
-    this.listening = ListeningSocket.listen(address, {
-      createReader: () => new SocketReader(createReadBuffer(), exactLength),
-      accepted: (client) => {
-        afterwards(t, () => client.socket.destroy());
-        this.#waiting.push(client);
-        this.#count += 1;
-        this.onAccepted();
-        for (const resolve of this.#wake.splice(0)) resolve();
-      },
-      failed: (error) => this.failures.push(error),
-    });
-    afterwards(t, () => this.listening.close());
-  }
-
-  static async listen(t: TestContext, kind: Kind, exactLength = 0): Promise<Clients> {
-    return new Clients(t, await addressOf(t, kind), exactLength);
-  }
-
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Where a client connects. */
-  get address(): Address {
-    const { address } = this.listening;
-    if (address.kind === "unix") return address;
-    assert.ok(address.address === "127.0.0.1" || address.address === "::1");
-    return { kind: "tcp", host: address.address, port: address.port };
-  }
-
-  async next(): Promise<Accepted> {
-    const wait = async (): Promise<Accepted> => {
-      for (;;) {
-        const client = this.#waiting.shift();
-        if (client !== undefined) return client;
-        await new Promise<void>((resolve) => this.#wake.push(resolve));
-      }
-    };
-    return within(wait(), "a client");
-  }
-}
-
-async function addressOf(t: TestContext, kind: Kind): Promise<SocketAddress> {
-  switch (kind) {
-    case "tcp":
-      return { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 };
-    case "tcp6":
-      return { kind: "tcp", family: 6, address: "::1", port: 0 };
-    case "unix":
-      return { kind: "unix", path: join(await temporaryFolder(t), "s") };
-  }
-}
 
 /** All that a client sends until its end. */
 async function readAll({ reader, socket }: Accepted): Promise<Uint8Array> {
@@ -341,63 +274,10 @@ test("accepting that failed for want of a descriptor can be tried again", limits
   await clients.next();
 });
 
-test("a failure to accept one client is told, and the next client is accepted", limits, async (t) => {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
-  afterwards(t, () => server.close());
-  await new Promise((resolve) => server.once("listening", resolve));
-  const failures: SpipedError[] = [];
-  const accepted: Accepted[] = [];
-  takeHandles(server, {
-    createReader: () => new SocketReader(createReadBuffer(), 0),
-    accepted: (client) => {
-      afterwards(t, () => client.socket.destroy());
-      accepted.push(client);
-    },
-    failed: (error) => failures.push(error),
-  });
-  const handle = Reflect.get(server, "_handle");
-  Reflect.apply(Reflect.get(handle, "onconnection"), handle, [-24, undefined]);
-  assert.deepEqual(
-    failures.map(({ code }) => code),
-    ["SPIPED_LISTEN"],
-  );
-  await TestSocket.connect(t, portOf(server.address()));
-  await turns();
-  assert.equal(accepted.length, 1);
-});
-
-test(
-  "where the handles cannot be taken, the server's own sockets are accepted, without a reader",
-  limits,
-  async (t) => {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-    const accepted = new Promise<Accepted>((resolve, reject) => {
-      // A server that does not listen yet has no handle, as it is where Node keeps it somewhere else.
-      takeHandles(server, {
-        createReader: () => new SocketReader(createReadBuffer(), 0),
-        accepted: resolve,
-        failed: reject,
-      });
-    });
-    server.listen(0, "127.0.0.1");
-    afterwards(t, () => server.close());
-    await new Promise((resolve) => server.once("listening", resolve));
-    await TestSocket.connect(t, portOf(server.address()));
-    const { socket, reader } = await within(accepted, "a client");
-    afterwards(t, () => socket.destroy());
-    assert.equal(reader, undefined);
-  },
-);
-
 async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void> {
   await TestSocket.connect(t, clients.address);
   await turns();
   assert.equal(clients.count, 0);
   await clients.listening.accept();
   await clients.next();
-}
-
-function portOf(address: ReturnType<ReturnType<typeof createServer>["address"]>): Address {
-  assert.ok(address !== null && typeof address !== "string");
-  return { kind: "tcp", host: "127.0.0.1", port: address.port };
 }

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
 import { socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits, within } from "../../support/cleanup.js";
+import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import type { TestSocket } from "../../support/test-socket.js";
@@ -219,44 +219,48 @@ test("a reset within the exact reads is no orderly end", limits, async (t) => {
   await read;
 });
 
-// A Node that does not know `manualStart` reads on its own. The next tests play such a Node: they call what it would call.
-test("what a socket reads before it is told to is kept, and comes first", () => {
-  const { reader, socket, arrive } = earlySocket();
-  assert.equal(arrive("one"), false, "it stops");
-  assert.equal(arrive("two"), false);
-  const sink = new KeepingSink();
-  reader.flowInto(sink);
-  assert.equal(arrive("three"), true);
-  socket.emit("end");
-  assert.equal(Buffer.from(sink.bytes).toString(), "onetwothree");
-  assert.equal(sink.ends, 1);
-});
+// A Node that does not know `manualStart` reads on its own. The next tests make it read before it is told to.
 
-test("an end that comes before the sink is kept until all bytes before it are taken", () => {
-  const { reader, socket, arrive } = earlySocket();
-  arrive("early");
-  socket.emit("end");
-  const sink = new KeepingSink();
-  sink.goesOn = false;
-  reader.flowInto(sink);
-  assert.equal(sink.keptBytes, 5);
-  assert.equal(sink.ends, 0);
-  reader.resume();
-  assert.equal(sink.ends, 1);
-  reader.resume();
-  assert.equal(sink.ends, 1);
-});
+for (const kind of ["tcp", "unix"] as const) {
+  test(`${kind}: what a socket reads before it is told to is kept, and comes first`, limits, async (t) => {
+    const { reader, socket, peer } = await connected(t, kind, 0);
+    await readEarly(socket, peer, "one");
+    await readEarly(socket, peer, "two");
+    const sink = new KeepingSink();
+    reader.flowInto(sink);
+    await peer.write("three");
+    peer.finish();
+    await sink.untilEnd();
+    assert.equal(Buffer.from(sink.bytes).toString(), "onetwothree");
+    assert.equal(sink.ends, 1);
+  });
 
-function earlySocket() {
-  const reader = new SocketReader(createReadBuffer(), 0);
-  const socket = new Socket();
-  reader.attach(socket);
-  const arrive = (text: string): boolean => {
-    const { buffer, callback } = reader.onread;
-    const memory = typeof buffer === "function" ? buffer() : buffer;
-    const bytes = Buffer.from(text);
-    memory.set(bytes);
-    return callback(bytes.length, memory);
-  };
-  return { reader, socket, arrive };
+  test(`${kind}: an end that is read before there is a sink comes after all bytes, and once`, limits, async (t) => {
+    const { reader, socket, peer } = await connected(t, kind, 0);
+    await readEarly(socket, peer, "early");
+    peer.finish();
+    const ended = once(socket, "end");
+    socket.resume();
+    await ended;
+    await turns();
+    const sink = new KeepingSink();
+    sink.goesOn = false;
+    reader.flowInto(sink);
+    await turns();
+    assert.equal(sink.keptBytes, 5);
+    assert.equal(sink.ends, 0);
+    reader.resume();
+    await sink.untilEnd();
+    reader.resume();
+    await turns();
+    assert.equal(sink.ends, 1);
+  });
+}
+
+/** Lets a socket read a text that nobody has asked for, and stop. */
+async function readEarly(socket: Socket, peer: TestSocket, text: string): Promise<void> {
+  const before = socket.bytesRead;
+  await peer.write(text);
+  socket.resume();
+  await until(() => (socket.bytesRead === before + text.length ? true : undefined), "a socket to read on its own");
 }

@@ -4,14 +4,13 @@ import assert from "node:assert/strict";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type EndReason, SpipedError } from "#dist/errors.js";
-import { createLog, describeEnd, errorLines } from "#dist/observe/log.js";
-import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { SpipedError } from "#dist/errors.js";
+import { createLog, errorLines, type Severity, streamSink } from "#dist/observe/log.js";
 import { turns } from "../support/sink.js";
 
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   const stream = new PassThrough();
-  write(createLog("spiped", stream));
+  write(createLog(streamSink("spiped", stream)));
   let text = "";
   for (let piece: unknown = stream.read(); piece !== null; piece = stream.read()) text += String(piece);
   return text;
@@ -19,7 +18,7 @@ function logged(write: (log: ReturnType<typeof createLog>) => void): string {
 
 test("a line begins with the program's name and ends with a line break", () => {
   assert.equal(
-    logged((log) => log.line("listening")),
+    logged((log) => log.notice("listening")),
     "spiped: listening\n",
   );
 });
@@ -27,7 +26,7 @@ test("a line begins with the program's name and ends with a line break", () => {
 test("control characters never reach the terminal, and a line stays one line", () => {
   const nasty = "a\nb\rc\td\u001b[31me\u0007f\u007fg\u0085h\u009bi\0j";
   assert.equal(
-    logged((log) => log.line(nasty)),
+    logged((log) => log.notice(nasty)),
     "spiped: a?b?c?d?[31me?f?g?h?i?j\n",
   );
 });
@@ -35,7 +34,7 @@ test("control characters never reach the terminal, and a line stays one line", (
 test("whatever the text, one line is one line of printable characters", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
-      const output = logged((log) => log.line(text));
+      const output = logged((log) => log.notice(text));
       assert.ok(output.startsWith("spiped: ") && output.endsWith("\n"));
       assert.ok([...output.slice(0, -1)].every((character) => !isControl(character)));
     }),
@@ -57,7 +56,7 @@ test("whatever the text of an error and its hint, nothing but line breaks betwee
 
 test("characters of other languages are written as they are", () => {
   assert.equal(
-    logged((log) => log.line("/run/münchen/東京.sock")),
+    logged((log) => log.notice("/run/münchen/東京.sock")),
     "spiped: /run/münchen/東京.sock\n",
   );
 });
@@ -89,12 +88,29 @@ test("an error that is no SpipedError is one line that says it is ours", () => {
   );
 });
 
+test("a sink is told how bad each line is, and gets an error's lines one by one", () => {
+  const written: Array<readonly [Severity, string]> = [];
+  const log = createLog({ write: (severity, line) => written.push([severity, line]) });
+  log.notice("one\n");
+  log.warning("two\u001b");
+  log.error(new SpipedError("SPIPED_ADDON", "three\n  four", { hint: "five\n" }));
+  log.error("six");
+  assert.deepEqual(written, [
+    ["notice", "one?"],
+    ["warning", "two?"],
+    ["error", "three"],
+    ["error", "  four"],
+    ["error", "hint: five?"],
+    ["error", "internal error: six"],
+  ]);
+});
+
 test("lines to a stream that is closed are dropped", async () => {
   const stream = new PassThrough();
-  const log = createLog("spiped", stream);
+  const log = createLog(streamSink("spiped", stream));
   stream.destroy(new Error("write EPIPE"));
   await turns();
-  log.line("nobody reads this");
+  log.notice("nobody reads this");
   log.error(new Error("nor this"));
   await turns();
   assert.equal(stream.readableLength, 0);
@@ -108,10 +124,10 @@ test("a write that fails ends nothing, and neither do the lines after it", async
       done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
     },
   });
-  const log = createLog("spiped", stream);
-  log.line("one");
+  const log = createLog(streamSink("spiped", stream));
+  log.notice("one");
   await turns();
-  log.line("two");
+  log.notice("two");
   await turns();
   assert.equal(writes, 1);
 });
@@ -127,60 +143,16 @@ test("lines that nobody reads are dropped after a megabyte, and written again wh
       else done();
     },
   });
-  const log = createLog("spiped", stream);
+  const log = createLog(streamSink("spiped", stream));
   const line = "x".repeat(10_000);
-  for (let count = 0; count < 1_000; count += 1) log.line(line);
+  for (let count = 0; count < 1_000; count += 1) log.notice(line);
   assert.ok(stream.writableLength <= 1_024 * 1_024 + 20_000, `${stream.writableLength} bytes wait`);
   isHolding = false;
   for (const done of held) done();
   while (stream.writableLength > 0) await turns(1);
   const before = written;
-  log.line("again");
+  log.notice("again");
   assert.equal(written, before + "spiped: again\n".length);
-});
-
-const report: ConnectionReport = {
-  reason: "reset",
-  error: new SpipedError("SPIPED_RESET", "source [10.0.0.1]:7: connection reset"),
-  phase: "piping",
-  source: "[10.0.0.1]:7",
-  bytesForward: 12,
-  bytesReverse: 0,
-  durationMs: 1_234.5678,
-};
-
-test("an orderly end has no line", () => {
-  assert.equal(describeEnd({ ...report, reason: "closed", error: undefined }), undefined);
-});
-
-test("any other end is a line with who, how, why, how much and how long", () => {
-  assert.equal(
-    describeEnd(report),
-    "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset (12 bytes forward, 0 back, 1.235 s)",
-  );
-});
-
-test("an end before any data could flow says nothing of amounts", () => {
-  for (const phase of ["dialling", "handshaking", "client-known"] as const) {
-    const line = describeEnd({ ...report, phase, reason: "timed-out", error: undefined });
-    assert.equal(line, "connection from [10.0.0.1]:7: timed out (1.235 s)");
-  }
-});
-
-test("each reason has words of its own", () => {
-  const reasons: Readonly<Record<Exclude<EndReason, "closed">, string>> = {
-    "connect-failed": "connect failed",
-    "handshake-failed": "handshake failed",
-    "timed-out": "timed out",
-    "packet-rejected": "packet rejected",
-    truncated: "truncated",
-    reset: "reset",
-    cancelled: "cancelled",
-    failed: "internal error",
-  };
-  for (const [reason, words] of Object.entries(reasons) as ReadonlyArray<[EndReason, string]>) {
-    assert.match(describeEnd({ ...report, reason }) ?? "", new RegExp(`^connection from [^ ]+ ${words}: `));
-  }
 });
 
 function isControl(character: string): boolean {

@@ -1,19 +1,33 @@
-// What a tunnel reports, in lines.
+// What a tunnel reports, in warnings.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SpipedError } from "#dist/errors.js";
+import { type EndReason, SpipedError } from "#dist/errors.js";
 import type { Log } from "#dist/observe/log.js";
-import { createTunnelLog } from "#dist/observe/tunnel-log.js";
+import { createTunnelLog, describeEnd } from "#dist/observe/tunnel-log.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
 
-function keptLog(): { readonly log: Log; readonly lines: string[]; readonly errors: unknown[] } {
-  const lines: string[] = [];
-  const errors: unknown[] = [];
-  return { log: { line: (text) => lines.push(text), error: (error) => errors.push(error) }, lines, errors };
+/** A log that keeps what is written, by how bad it is. */
+interface KeptLog {
+  readonly log: Log;
+  readonly notices: readonly string[];
+  readonly warnings: readonly string[];
+  readonly errors: readonly unknown[];
 }
 
-const report: ConnectionReport = {
+function keptLog(): KeptLog {
+  const notices: string[] = [];
+  const warnings: string[] = [];
+  const errors: unknown[] = [];
+  const log: Log = {
+    notice: (text) => notices.push(text),
+    warning: (text) => warnings.push(text),
+    error: (error) => errors.push(error),
+  };
+  return { log, notices, warnings, errors };
+}
+
+const failed: ConnectionReport = {
   reason: "handshake-failed",
   error: new SpipedError("SPIPED_WRONG_MAC", "wrong MAC"),
   phase: "handshaking",
@@ -24,30 +38,123 @@ const report: ConnectionReport = {
 };
 
 test("each connection that did not end in an orderly way is one line", () => {
-  const { log, lines } = keptLog();
+  const { log, notices, warnings, errors } = keptLog();
   const events = createTunnelLog(log);
-  events.connectionEnded(report);
-  events.connectionEnded({ ...report, reason: "closed", error: undefined });
-  events.connectionEnded(report);
-  assert.deepEqual(lines, [
+  events.connectionEnded(failed);
+  events.connectionEnded({ ...failed, reason: "closed", error: undefined });
+  events.connectionEnded(failed);
+  assert.deepEqual(warnings, [
     "connection from [10.0.0.1]:7: handshake failed: wrong MAC (0.003 s)",
     "connection from [10.0.0.1]:7: handshake failed: wrong MAC (0.003 s)",
   ]);
+  assert.deepEqual([notices, errors], [[], []]);
 });
 
 test("the limit is said when it is reached, and again only after a minute", () => {
-  const { log, lines } = keptLog();
+  const { log, notices, warnings, errors } = keptLog();
   let now = 0;
   const events = createTunnelLog(log, () => now);
   for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.limitReached(100);
-  assert.equal(lines.length, 3);
-  assert.match(lines[0] ?? "", /^100 connections are open, as many as -n allows; further clients wait$/);
+  assert.equal(warnings.length, 3);
+  assert.deepEqual([notices, errors], [[], []]);
+  assert.match(warnings[0] ?? "", /^100 connections are open, as many as -n allows; further clients wait$/);
 });
 
 test("a failure to listen is an error of the log", () => {
-  const { log, lines, errors } = keptLog();
+  const { log, notices, warnings, errors } = keptLog();
   const error = new SpipedError("SPIPED_LISTEN", "cannot accept");
   createTunnelLog(log).listenFailed(error);
   assert.deepEqual(errors, [error]);
-  assert.deepEqual(lines, []);
+  assert.deepEqual([notices, warnings], [[], []]);
+});
+
+test("a limit of one connection is said in the singular", () => {
+  const { log, warnings } = keptLog();
+  createTunnelLog(log).limitReached(1);
+  assert.deepEqual(warnings, ["1 connection is open, as many as -n allows; further clients wait"]);
+});
+
+test("too few descriptors are a warning that says how to have more", () => {
+  const { log, warnings } = keptLog();
+  createTunnelLog(log).descriptorsUsedUp(500);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0] ?? "",
+    /^500 connections are open, and .* no more files; further clients wait \(.*ulimit -n\)$/,
+  );
+});
+
+test("of both limits, one line a minute is said, and each log counts for itself", () => {
+  const one = keptLog();
+  const other = keptLog();
+  let now = 0;
+  const events = createTunnelLog(one.log, () => now);
+  events.limitReached(2);
+  events.descriptorsUsedUp(2);
+  createTunnelLog(other.log, () => now).descriptorsUsedUp(2);
+  assert.deepEqual([one.warnings.length, other.warnings.length], [1, 1]);
+  now = 60_000;
+  events.descriptorsUsedUp(2);
+  assert.equal(one.warnings.length, 2);
+});
+
+test("a failed look-up is a warning that says what stays", () => {
+  const { log, notices, warnings, errors } = keptLog();
+  createTunnelLog(log).lookUpFailed(new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
+  assert.deepEqual(warnings, ["cannot look up far.test:80: no answer; the old addresses stay"]);
+  assert.deepEqual([notices, errors], [[], []]);
+});
+
+test("new addresses are a notice with all of them, in their order", () => {
+  const { log, notices, warnings, errors } = keptLog();
+  createTunnelLog(log).addressesChanged("far.test:80", [
+    { kind: "tcp", family: 6, address: "2001:db8::1", port: 80 },
+    { kind: "tcp", family: 4, address: "192.0.2.1", port: 80 },
+  ]);
+  assert.deepEqual(notices, ["far.test:80 is now [2001:db8::1]:80, [192.0.2.1]:80"]);
+  assert.deepEqual([warnings, errors], [[], []]);
+});
+
+const report: ConnectionReport = {
+  reason: "reset",
+  error: new SpipedError("SPIPED_RESET", "source [10.0.0.1]:7: connection reset"),
+  phase: "piping",
+  source: "[10.0.0.1]:7",
+  bytesForward: 12,
+  bytesReverse: 0,
+  durationMs: 1_234.5678,
+};
+
+test("an orderly end has no line", () => {
+  assert.equal(describeEnd({ ...report, reason: "closed", error: undefined }), undefined);
+});
+
+test("any other end is a line with who, how, why, how much and how long", () => {
+  assert.equal(
+    describeEnd(report),
+    "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset (12 bytes forward, 0 back, 1.235 s)",
+  );
+});
+
+test("an end before any data could flow says nothing of amounts", () => {
+  for (const phase of ["dialling", "handshaking", "client-known"] as const) {
+    const line = describeEnd({ ...report, phase, reason: "timed-out", error: undefined });
+    assert.equal(line, "connection from [10.0.0.1]:7: timed out (1.235 s)");
+  }
+});
+
+test("each reason has words of its own", () => {
+  const reasons: Readonly<Record<Exclude<EndReason, "closed">, string>> = {
+    "connect-failed": "connect failed",
+    "handshake-failed": "handshake failed",
+    "timed-out": "timed out",
+    "packet-rejected": "packet rejected",
+    truncated: "truncated",
+    reset: "reset",
+    cancelled: "cancelled",
+    failed: "failed",
+  };
+  for (const [reason, words] of Object.entries(reasons) as ReadonlyArray<[EndReason, string]>) {
+    assert.match(describeEnd({ ...report, reason }) ?? "", new RegExp(`^connection from [^ ]+ ${words}: `));
+  }
 });

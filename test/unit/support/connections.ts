@@ -8,9 +8,11 @@ import type { SpipedError } from "#dist/errors.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import type { ByteReader } from "#dist/net/byte-reader.js";
 import { type Channel, SocketChannel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
 import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
+import { dialled } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
 import { type Address, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
@@ -93,16 +95,22 @@ export async function runConnection(
     tell = resolve;
   });
   const { kind: _kind, ...others } = options;
+  const key = sharedKeyOf(keyFile);
   const connection = new Connection({
     role,
     source,
-    targets,
-    targetName: "target.example:80",
-    bind: undefined,
-    key: sharedKeyOf(keyFile),
+    target: dialled({
+      addresses: targets,
+      name: "target.example:80",
+      bind: undefined,
+      timeoutMs: options.timeoutMs ?? timeoutMs,
+      keepAlive: true,
+      descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+    }),
+    key: () => key,
     forwardSecrecy: "off",
-    keepAlive: true,
     timeoutMs,
+    endWithTarget: false,
     ended: (report) => {
       reports.push(report);
       tell(report);

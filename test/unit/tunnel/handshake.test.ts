@@ -33,11 +33,14 @@ interface Side {
   readonly keys: Promise<SessionKeys>;
   /** How often the server has said that the client is known. */
   known(): number;
+  /** The connection has ended for another reason. */
+  giveUp(reason: Error): void;
 }
 
 function start(role: Role, forwardSecrecy: ForwardSecrecy = "off"): Side {
   const channel = new MemoryChannel(320);
-  const options = { channel, key, forwardSecrecy };
+  const over = new AbortController();
+  const options = { channel, key, forwardSecrecy, signal: over.signal };
   let known = 0;
   const keys =
     role === "client"
@@ -46,7 +49,7 @@ function start(role: Role, forwardSecrecy: ForwardSecrecy = "off"): Side {
           known += 1;
         });
   keys.catch(() => undefined);
-  return { channel, keys, known: () => known };
+  return { channel, keys, known: () => known, giveUp: (reason) => over.abort(reason) };
 }
 
 /** The MAC keys of both sides, once the side under test has said its nonce. */
@@ -191,12 +194,13 @@ test("a server says nothing more until the client's whole public value is right"
 test("a server tells that the client is known before it answers it", async () => {
   const channel = new MemoryChannel(320);
   const heard: string[] = [];
+  const { signal } = new AbortController();
   const write = channel.writable.write.bind(channel.writable);
   channel.writable.write = (bytes: Uint8Array) => {
     heard.push(`${bytes.length} bytes`);
     return write(bytes);
   };
-  const keys = handshakeAsServer({ channel, key, forwardSecrecy: "off" }, () => heard.push("client known"));
+  const keys = handshakeAsServer({ channel, key, forwardSecrecy: "off", signal }, () => heard.push("client known"));
   const maced = macPublicValue(macKeysOf("server", await channel.read(32)).client, 1n);
   channel.input.write(Buffer.concat([peerNonce, maced]));
   await keys;
@@ -222,10 +226,34 @@ test("a client with forward secrecy makes a new public value for each handshake"
   assert.ok(!values.has(1n));
 });
 
+test("a client whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+  const { channel, keys, giveUp } = start("client", "allow");
+  await channel.read(32);
+  channel.input.write(peerNonce);
+  const ended = new Error("the connection has ended");
+  giveUp(ended);
+  await assert.rejects(keys, ended);
+  await turns();
+  assert.equal(channel.waitingBytes, 0);
+});
+
+test("a server whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+  const { channel, keys, known, giveUp } = start("server", "allow");
+  const maced = macPublicValue(macKeysOf("server", await channel.read(32)).client, 2n);
+  channel.input.write(Buffer.concat([peerNonce, maced]));
+  const ended = new Error("the connection has ended");
+  giveUp(ended);
+  await assert.rejects(keys, ended);
+  await turns();
+  assert.equal(channel.waitingBytes, 0);
+  assert.equal(known(), 1, "what it knows of the client stays true");
+});
+
 test("a key that is destroyed begins no handshake", async () => {
   const gone = sharedKeyOf(keyFile);
   gone.destroy();
-  const options = { channel: new MemoryChannel(320), key: gone, forwardSecrecy: "off" } as const;
+  const { signal } = new AbortController();
+  const options = { channel: new MemoryChannel(320), key: gone, forwardSecrecy: "off", signal } as const;
   await rejectsSpipedError(handshakeAsClient(options), "SPIPED_STEP", /destroyed/);
   await rejectsSpipedError(
     handshakeAsServer(options, () => assert.fail("nobody is known")),

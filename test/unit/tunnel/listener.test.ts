@@ -1,22 +1,25 @@
 // A tunnel: it accepts as many clients as the limit allows, keeps the others waiting, and ends them all.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TunnelConfig } from "#dist/config/tunnel-config.js";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
-import { Tunnel } from "#dist/tunnel/listener.js";
+import { DialledDestination } from "#dist/tunnel/destination.js";
+import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
+import { Targets } from "#dist/tunnel/targets.js";
 import { type Address, freeAddress } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { keyFile, socketAddressOf } from "../support/connections.js";
-import { rejectsSpipedError } from "../support/errors.js";
+import { throwsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
 import { turns } from "../support/sink.js";
 
@@ -26,6 +29,7 @@ interface Started {
   readonly target: Listener;
   readonly reports: readonly ConnectionReport[];
   readonly limitsReached: readonly number[];
+  readonly shortages: readonly number[];
   readonly failures: readonly SpipedError[];
   /** A client before it has said anything. */
   client(): Promise<TestSocket>;
@@ -36,41 +40,36 @@ interface Started {
 async function startTunnel(
   t: TestContext,
   role: "encrypt" | "decrypt",
-  options: Partial<TunnelConfig> & { readonly kind?: "tcp" | "tcp6" | "unix" } = {},
+  options: Partial<TunnelConfig> & {
+    readonly kind?: "tcp" | "tcp6" | "unix";
+    readonly descriptors?: DescriptorBudget;
+  } = {},
 ): Promise<Started> {
-  const { kind = "tcp", ...config } = options;
+  const { kind = "tcp", descriptors, ...config } = options;
   const target = await Listener.listen(t, kind);
   const reports: ConnectionReport[] = [];
   const limitsReached: number[] = [];
+  const shortages: number[] = [];
   const failures: SpipedError[] = [];
   let wake: Array<() => void> = [];
-  const tunnel = await Tunnel.start(
-    {
-      role,
-      source: parseAddress("[127.0.0.1]:0"),
-      target: parseAddress("target.example:80"),
-      bind: undefined,
-      forwardSecrecy: "off",
-      keepAlive: true,
-      maxConnections: 100,
-      timeoutMs: 60_000,
-      ...config,
+  const events: TunnelEvents = {
+    connectionEnded: (report) => {
+      reports.push(report);
+      for (const resolve of wake.splice(0)) resolve();
     },
+    limitReached: (maxConnections) => limitsReached.push(maxConnections),
+    descriptorsUsedUp: (connections) => shortages.push(connections),
+    listenFailed: (error) => failures.push(error),
+  };
+  const tunnel = Tunnel.listen(
+    { ...nearConfig(), role, ...config },
     {
-      key: sharedKeyOf(keyFile),
-      source: await listenAddress(t, kind),
-      targets: [socketAddressOf(target.address)],
-      bind: undefined,
-      events: {
-        connectionEnded: (report) => {
-          reports.push(report);
-          for (const resolve of wake.splice(0)) resolve();
-        },
-        limitReached: (maxConnections) => limitsReached.push(maxConnections),
-        listenFailed: (error) => failures.push(error),
-      },
+      ...partsOf(await listenAddress(t, kind), socketAddressOf(target.address)),
+      events,
+      ...(descriptors === undefined ? {} : { descriptors }),
     },
   );
+  await tunnel.accept();
   afterwards(t, async () => {
     tunnel.cancel();
     await tunnel.drain();
@@ -88,7 +87,7 @@ async function startTunnel(
     return within(wait(), `the end of connection ${count}`);
   };
   const client = () => TestSocket.connect(t, addressOf(tunnel));
-  return { tunnel, target, reports, limitsReached, failures, client, ended };
+  return { tunnel, target, reports, limitsReached, shortages, failures, client, ended };
 }
 
 async function listenAddress(t: TestContext, kind: "tcp" | "tcp6" | "unix"): Promise<SocketAddress> {
@@ -111,13 +110,8 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
     async (t) => {
       const far = await startTunnel(t, "decrypt", { kind });
       far.target.echo();
-      const near = await Tunnel.start(nearConfig(), {
-        key: sharedKeyOf(keyFile),
-        source: await listenAddress(t, kind),
-        targets: [far.tunnel.address],
-        bind: undefined,
-        events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
-      });
+      const near = Tunnel.listen(nearConfig(), partsOf(await listenAddress(t, kind), far.tunnel.address));
+      await near.accept();
       afterwards(t, () => near.drain());
       const app = await TestSocket.connect(t, addressOf(near));
       await app.write("there and back");
@@ -250,14 +244,9 @@ test("a UNIX socket's file is there while the tunnel listens, and gone when it d
 
 test("a source in use is an error of the start", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
-  const starting = Tunnel.start(nearConfig(), {
-    key: sharedKeyOf(keyFile),
-    source: tunnel.address,
-    targets: [socketAddressOf(await freeAddress(t, "tcp"))],
-    bind: undefined,
-    events: { connectionEnded: () => undefined, limitReached: () => undefined, listenFailed: () => undefined },
-  });
-  await rejectsSpipedError(starting, "SPIPED_LISTEN", /in use/i);
+  const unused = socketAddressOf(await freeAddress(t, "tcp"));
+  const start = () => Tunnel.listen(nearConfig(), partsOf(tunnel.address, unused));
+  throwsSpipedError(start, "SPIPED_LISTEN", /in use/i);
 });
 
 test(
@@ -284,15 +273,159 @@ test(
   },
 );
 
+test(
+  "a tunnel that cannot go on listening tries again each second, once however many connections end",
+  limits,
+  async (t) => {
+    const maxConnections = 3;
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections });
+    // Before the first connection, so that its own timer is of the same clock.
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const clients = [await client(), await client(), await client()];
+    for (const one of clients) await one.read(32);
+    const none = t.mock.method(addon, "duplicate", () => {
+      throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    });
+    for (const [index, one] of clients.entries()) {
+      one.reset();
+      await ended(index + 1);
+      await turns();
+    }
+    assert.equal(failures.length, 3);
+    t.mock.timers.tick(999);
+    await turns();
+    assert.equal(failures.length, 3);
+    t.mock.timers.tick(1);
+    await turns();
+    assert.equal(failures.length, 4);
+    none.mock.restore();
+    t.mock.timers.tick(1_000);
+    await turns();
+    assert.equal(failures.length, 4);
+    t.mock.timers.reset();
+    assert.equal((await (await client()).read(32)).length, 32, "it is served");
+  },
+);
+
+test("a tunnel that drains does not try to listen again", limits, async (t) => {
+  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const only = await client();
+  await only.read(32);
+  t.mock.method(addon, "duplicate", () => {
+    throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+  });
+  only.reset();
+  await ended(1);
+  await turns();
+  assert.equal(failures.length, 1);
+  await within(tunnel.drain(), "the tunnel to drain");
+  t.mock.timers.tick(10_000);
+  await turns();
+  assert.equal(failures.length, 1);
+});
+
+test(
+  "clients wait while descriptors are short, and are served when some are given back, by whomever",
+  limits,
+  async (t) => {
+    const descriptors = new DescriptorBudget(5);
+    const { tunnel, client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
+    const [first, second] = [await client(), await client()];
+    await Promise.all([first.read(32), second.read(32)]);
+    assert.deepEqual(shortages, [2]);
+    const waiting = [await client(), await client()] as const;
+    await turns();
+    assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
+    descriptors.book(-1);
+    await waiting[0].read(32);
+    assert.deepEqual([tunnel.connections, waiting[1].waitingBytes], [3, 0]);
+    assert.deepEqual(shortages, [2, 3]);
+    second.reset();
+    await ended(1);
+    await waiting[1].read(32);
+    assert.equal(tunnel.connections, 3);
+  },
+);
+
+test("before a tunnel accepts, clients wait", limits, async (t) => {
+  const source = await listenAddress(t, "unix");
+  const tunnel = Tunnel.listen({ ...nearConfig(), role: "decrypt" }, partsOf(source, source));
+  afterwards(t, async () => {
+    tunnel.cancel();
+    await tunnel.drain();
+  });
+  const waiting = await TestSocket.connect(t, addressOf(tunnel));
+  await turns();
+  assert.deepEqual([tunnel.connections, waiting.waitingBytes], [0, 0]);
+  await tunnel.accept();
+  assert.equal((await waiting.read(32)).length, 32);
+});
+
+test("another key is for handshakes that begin from then on, and leaves connections alone", limits, async (t) => {
+  const { tunnel, client, target } = await startTunnel(t, "decrypt");
+  target.echo();
+  const before = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await before.handshake();
+  const begun = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await begun.sendNonce();
+  await begun.readNonce();
+  const another = Buffer.from("another key");
+  tunnel.useKey(sharedKeyOf(another));
+  await ReferencePeer.client(await client(), { keyFile: another, x: 0n }).handshake();
+  await before.send(Buffer.from("still there"));
+  assert.equal(Buffer.from(await before.receive(11)).toString(), "still there");
+  await begun.write(begun.macedPublicValue());
+  await begun.link.read(288);
+});
+
+test("the file of a UNIX socket has the permissions that it was to have", limits, async (t) => {
+  for (const sourceMode of [0o600, 0o604, 0o666]) {
+    const { tunnel } = await startTunnel(t, "encrypt", { kind: "unix", sourceMode });
+    const { address } = tunnel;
+    assert.ok(address.kind === "unix");
+    assert.equal(statSync(address.path).mode & 0o777, sourceMode);
+  }
+});
+
 function nearConfig(): TunnelConfig {
   return {
     role: "encrypt",
     source: parseAddress("[127.0.0.1]:0"),
     target: parseAddress("far.example:80"),
+    sourceMode: undefined,
+    resolveIntervalMs: Number.POSITIVE_INFINITY,
     bind: undefined,
     forwardSecrecy: "off",
     keepAlive: true,
     maxConnections: 100,
     timeoutMs: 60_000,
+  };
+}
+
+/** What a tunnel is made of, where nobody listens to what it reports. */
+function partsOf(source: SocketAddress, target: SocketAddress): TunnelParts {
+  const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
+  const targets = new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
+    lookUpFailed: () => undefined,
+    addressesChanged: () => undefined,
+  });
+  return {
+    key: sharedKeyOf(keyFile),
+    source,
+    destination: new DialledDestination(targets, {
+      bind: undefined,
+      timeoutMs: 60_000,
+      keepAlive: true,
+      resolveIntervalMs: Number.POSITIVE_INFINITY,
+      descriptors,
+    }),
+    events: {
+      connectionEnded: () => undefined,
+      limitReached: () => undefined,
+      descriptorsUsedUp: () => undefined,
+      listenFailed: () => undefined,
+    },
+    descriptors,
   };
 }

@@ -1,98 +1,16 @@
 // One direction of a connection, with a reader and a writer that do what the test says.
 
 import assert from "node:assert/strict";
-import { Writable } from "node:stream";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
-import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
 import type { Framing } from "#dist/protocol/packets.js";
 import { ChunkPool } from "#dist/tunnel/chunk-pool.js";
 import { Pump } from "#dist/tunnel/pump.js";
 import { randomData } from "../../support/random-data.js";
 import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
 import { CopyingFraming, framingPair, sealedBytes } from "../support/framings.js";
+import { GivenReader, GivenWritable } from "../support/given.js";
 import { turns } from "../support/sink.js";
-
-/** A reader whose bytes the test gives. */
-class GivenReader implements ByteReader {
-  #sink: ByteSink | undefined;
-  resumes = 0;
-  /** Runs when the pump wants more, until it stops. */
-  onResume: () => void = () => undefined;
-
-  readExactly(): Promise<Uint8Array> {
-    throw new Error("a pump reads nothing exactly");
-  }
-
-  flowInto(sink: ByteSink): void {
-    this.#sink = sink;
-  }
-
-  resume(): void {
-    this.resumes += 1;
-    this.onResume();
-  }
-
-  /** What one read gave; the memory is overwritten afterwards, as a shared buffer is. */
-  give(bytes: Uint8Array): boolean {
-    assert.ok(this.#sink !== undefined, "the pump has not started");
-    const shared = Uint8Array.from(bytes);
-    const goesOn = this.#sink.take(shared);
-    shared.fill(0xee);
-    return goesOn;
-  }
-
-  end(): void {
-    assert.ok(this.#sink !== undefined, "the pump has not started");
-    this.#sink.end();
-  }
-}
-
-/** A writer that keeps what it is given, and says that it is written when the test says so. */
-class GivenWritable extends Writable {
-  readonly #kept: Buffer[] = [];
-  #pending: Array<(error?: Error | null) => void> = [];
-  /** Whether writes wait for `release`. */
-  holds = false;
-  isFinal = false;
-
-  constructor() {
-    super({ highWaterMark: 1_024, decodeStrings: false });
-  }
-
-  override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    if (!this.holds) {
-      this.#kept.push(Buffer.from(bytes));
-      done();
-      return;
-    }
-    // The system takes the bytes when it can, so the memory must still hold them then.
-    this.#pending.push((error) => {
-      if (error === undefined) this.#kept.push(Buffer.from(bytes));
-      done(error);
-    });
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    this.isFinal = true;
-    if (this.holds) this.#pending.push(done);
-    else done();
-  }
-
-  get bytes(): Uint8Array {
-    return Buffer.concat(this.#kept);
-  }
-
-  get pendingWrites(): number {
-    return this.#pending.length;
-  }
-
-  /** Lets the write that waits be done, and gives the event loop the time to begin the next. */
-  async release(error?: Error): Promise<void> {
-    this.#pending.shift()?.(error);
-    await turns(2);
-  }
-}
 
 interface Pumped {
   readonly reader: GivenReader;

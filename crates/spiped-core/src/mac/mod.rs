@@ -3,10 +3,9 @@
 //! Packets come in short runs with consecutive packet numbers, because the MACs of a run do not depend
 //! on each other and an implementation may compute them side by side.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod interleaved;
 mod ring;
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod sha_ni;
 
 use std::{
     array,
@@ -33,8 +32,8 @@ pub(crate) struct PacketMac(Implementation);
 
 /// Chosen by what the processor can do.
 enum Implementation {
-    #[cfg(target_arch = "x86_64")]
-    ShaNi(sha_ni::ShaNiMac),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Interleaved(interleaved::InterleavedMac),
     Ring(ring::RingMac),
 }
 
@@ -47,9 +46,9 @@ impl PacketMac {
     }
 
     fn fastest(key: &[u8; KEY_BYTES]) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(mac) = sha_ni::ShaNiMac::new(key) {
-            return Self(Implementation::ShaNi(mac));
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(mac) = interleaved::InterleavedMac::new(key) {
+            return Self(Implementation::Interleaved(mac));
         }
         Self::portable(key)
     }
@@ -97,10 +96,7 @@ impl PacketMac {
 
     fn verify_run<const N: usize>(&self, packets: &[[u8; PACKET_BYTES]; N], first_number: u64) -> usize {
         let macs = self.macs(packets.each_ref().map(encrypted_part), first_number);
-        let is_right = |(packet, mac): &(&[u8; PACKET_BYTES], &[u8; MAC_BYTES])| -> bool {
-            packet[PACKET_ENCRYPTED_BYTES..].ct_eq(mac.as_slice()).into()
-        };
-        packets.iter().zip(&macs).take_while(is_right).count()
+        packets.iter().zip(&macs).take_while(|(packet, mac)| is_equal(mac_of(packet), mac)).count()
     }
 
     fn macs<const N: usize>(
@@ -109,8 +105,8 @@ impl PacketMac {
         first_number: u64,
     ) -> [[u8; MAC_BYTES]; N] {
         match &self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Implementation::ShaNi(mac) => mac.macs(encrypted, first_number),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Implementation::Interleaved(mac) => mac.macs(encrypted, first_number),
             Implementation::Ring(mac) => mac.macs(encrypted, first_number),
         }
     }
@@ -119,6 +115,21 @@ impl PacketMac {
 fn encrypted_part(packet: &[u8; PACKET_BYTES]) -> &[u8; PACKET_ENCRYPTED_BYTES] {
     let Some((encrypted, _)) = packet.split_first_chunk() else { unreachable!("1,060 bytes begin with 1,028") };
     encrypted
+}
+
+fn mac_of(packet: &[u8; PACKET_BYTES]) -> &[u8; MAC_BYTES] {
+    let Some((_, mac)) = packet.split_last_chunk() else { unreachable!("1,060 bytes end with 32") };
+    mac
+}
+
+/// Compares in constant time, eight bytes at once.
+fn is_equal(mac: &[u8; MAC_BYTES], other: &[u8; MAC_BYTES]) -> bool {
+    words(mac).ct_eq(&words(other)).into()
+}
+
+fn words(mac: &[u8; MAC_BYTES]) -> [u64; MAC_BYTES / 8] {
+    let (words, _) = mac.as_chunks();
+    array::from_fn(|index| u64::from_ne_bytes(words[index]))
 }
 
 #[cfg(test)]
@@ -130,6 +141,17 @@ mod tests {
     /// Packets whose MACs are still to be written, somewhere in memory.
     fn unsigned(count: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
         bytes.iter().copied().cycle().take(offset + count * PACKET_BYTES).collect()
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[test]
+    fn a_processor_with_instructions_for_sha_256_uses_them() {
+        #[cfg(target_arch = "x86_64")]
+        let has_instructions = std::is_x86_feature_detected!("sha");
+        #[cfg(target_arch = "aarch64")]
+        let has_instructions = std::arch::is_aarch64_feature_detected!("sha2");
+        let uses_them = matches!(PacketMac::fastest(&[0; KEY_BYTES]).0, Implementation::Interleaved(_));
+        assert_eq!(uses_them, has_instructions);
     }
 
     proptest! {

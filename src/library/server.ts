@@ -1,0 +1,175 @@
+/**
+ * `createServer`: the other side of `connect`, of `spiped -e` and of `spipe`. Each client that has the key becomes a
+ * stream; the others never reach the program.
+ */
+
+import { EventEmitter } from "node:events";
+import { DEFAULTS } from "../config/tunnel-config.js";
+import type { SpipedError } from "../errors.js";
+import { formatAddress, parseAddress } from "../net/address.js";
+import { resolve } from "../net/resolver.js";
+import type { ConnectionReport } from "../tunnel/connection.js";
+import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
+import { Tunnel } from "../tunnel/listener.js";
+import { type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { TunnelStream } from "./tunnel-stream.js";
+
+/** What {@link createServer} takes. */
+export interface ServerOptions extends CommonOptions {
+  /** Most connections at once; further clients wait. 100 where it is left out, `Infinity` for no limit. */
+  readonly maxConnections?: number;
+}
+
+/** The events of a {@link SpipedServer}. */
+export interface ServerEvents {
+  /** A client that has the key. */
+  connection: [stream: TunnelStream];
+  /** A connection has ended, whether it became a stream or failed before. */
+  ended: [report: ConnectionReport];
+  /** Something is wrong with listening; the server goes on. */
+  error: [error: SpipedError];
+  /** The server no longer listens, and all connections have ended. */
+  close: [];
+}
+
+/** Accepts encrypted connections. */
+export class SpipedServer extends EventEmitter<ServerEvents> {
+  readonly #options: ServerOptions;
+  #tunnel: Tunnel | undefined;
+
+  /** @internal Made by `createServer`. */
+  constructor(options: ServerOptions) {
+    super();
+    this.#options = options;
+    withDefaults(options);
+  }
+
+  /** Where clients connect, as `connect` takes it; undefined before `listen` has resolved. */
+  get address(): string | undefined {
+    return this.#tunnel === undefined ? undefined : formatAddress(this.#tunnel.address);
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#tunnel?.connections ?? 0;
+  }
+
+  /**
+   * Listens on `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose.
+   *
+   * @returns This server, listening.
+   * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`.
+   */
+  async listen(source: string): Promise<this> {
+    const { key, maxConnections = DEFAULTS.maxConnections, signal } = this.#options;
+    const address = parseAddress(source);
+    const [first] = await resolve(address);
+    signal?.throwIfAborted();
+    const config = {
+      ...withDefaults(this.#options),
+      role: "decrypt",
+      source: address,
+      target: address,
+      sourceMode: undefined,
+      resolveIntervalMs: Number.POSITIVE_INFINITY,
+      bind: undefined,
+      maxConnections,
+    } as const;
+    const tunnel = Tunnel.listen(config, {
+      key: key.shared,
+      source: first,
+      destination: this.#streams(),
+      descriptors: descriptors(),
+      events: {
+        connectionEnded: (report) => this.emit("ended", report),
+        limitReached: () => undefined,
+        descriptorsUsedUp: () => undefined,
+        listenFailed: (error) => this.emit("error", error),
+      },
+    });
+    this.#tunnel = tunnel;
+    signal?.addEventListener("abort", () => void this.destroy(), { once: true });
+    await tunnel.accept();
+    return this;
+  }
+
+  /** Stops listening; resolves when the last connection has ended. */
+  async close(): Promise<void> {
+    const tunnel = this.#tunnel;
+    if (tunnel === undefined) return;
+    this.#tunnel = undefined;
+    await tunnel.drain();
+    this.emit("close");
+  }
+
+  /** Stops listening and ends all connections at once. */
+  async destroy(): Promise<void> {
+    const tunnel = this.#tunnel;
+    const closed = this.close();
+    tunnel?.cancel();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.destroy();
+  }
+
+  /** The streams of all clients from now on, until the server is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<TunnelStream, void, void> {
+    const waiting: TunnelStream[] = [];
+    let wake: () => void = () => undefined;
+    let closed = false;
+    const take = (stream: TunnelStream) => {
+      waiting.push(stream);
+      wake();
+    };
+    const end = () => {
+      closed = true;
+      wake();
+    };
+    this.on("connection", take);
+    this.once("close", end);
+    try {
+      for (;;) {
+        const stream = waiting.shift();
+        if (stream !== undefined) yield stream;
+        else if (closed) return;
+        else await new Promise<void>((resolveWake) => (wake = resolveWake));
+      }
+    } finally {
+      this.off("connection", take);
+      this.off("close", end);
+    }
+  }
+
+  /** Each connection's target is a stream in the program's hands. */
+  #streams(): Destination {
+    const next = (): ConnectionTarget => {
+      let stream: TunnelStream | undefined;
+      return {
+        open: async () => {
+          stream = new TunnelStream("this program");
+          return stream.channel;
+        },
+        opened: () => {
+          if (stream === undefined) return;
+          this.emit("connection", stream);
+          stream.opened();
+        },
+        ended: (report) => stream?.ended(report),
+      };
+    };
+    return { next, start: () => undefined, stop: () => undefined };
+  }
+}
+
+/**
+ * Makes a server; `listen` starts it.
+ *
+ * @param onConnection - Listens to `connection`.
+ */
+export function createServer(options: ServerOptions, onConnection?: (stream: TunnelStream) => void): SpipedServer {
+  const server = new SpipedServer(options);
+  if (onConnection !== undefined) server.on("connection", onConnection);
+  return server;
+}

@@ -1,0 +1,135 @@
+/**
+ * `createTunnel`: what the command `spiped` runs on, for programs.
+ */
+
+import { EventEmitter } from "node:events";
+import { DEFAULTS } from "../config/tunnel-config.js";
+import type { SpipedError } from "../errors.js";
+import { formatAddress, parseAddress } from "../net/address.js";
+import { resolve } from "../net/resolver.js";
+import type { ConnectionReport } from "../tunnel/connection.js";
+import { DialledDestination } from "../tunnel/destination.js";
+import { Tunnel } from "../tunnel/listener.js";
+import { Targets } from "../tunnel/targets.js";
+import type { Key } from "./key.js";
+import { bindOf, type CommonOptions, descriptors, withDefaults } from "./options.js";
+
+/** What {@link createTunnel} takes: the flags of `spiped` by their names. */
+export interface TunnelOptions extends CommonOptions {
+  /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
+  readonly role: "encrypt" | "decrypt";
+  /** Where to listen: `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose. */
+  readonly source: string;
+  /** Where to connect. */
+  readonly target: string;
+  /** Local address of connections to the target, with or without a port. */
+  readonly bind?: string;
+  /** Most connections at once; further clients wait. 100 where it is left out, `Infinity` for no limit. */
+  readonly maxConnections?: number;
+  /** Time between look-ups of the target; 60,000 where it is left out, `Infinity`: once only. */
+  readonly resolveIntervalMs?: number;
+  /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */
+  readonly sourceMode?: number;
+}
+
+/** The events of a {@link SpipedTunnel}. */
+export interface TunnelEvents {
+  /** A connection has ended, for this reason. */
+  ended: [report: ConnectionReport];
+  /** Something is wrong with listening or with a look-up; the tunnel goes on. */
+  problem: [error: SpipedError];
+}
+
+/** A tunnel that runs. */
+export class SpipedTunnel extends EventEmitter<TunnelEvents> {
+  readonly #tunnel: Tunnel;
+
+  private constructor(makeTunnel: (self: SpipedTunnel) => Tunnel) {
+    super();
+    this.#tunnel = makeTunnel(this);
+  }
+
+  /** @internal See `createTunnel`. */
+  static async start(options: TunnelOptions): Promise<SpipedTunnel> {
+    const { role, key, maxConnections = DEFAULTS.maxConnections, signal } = options;
+    const { resolveIntervalMs = DEFAULTS.resolveIntervalMs, sourceMode } = options;
+    const settings = withDefaults(options);
+    const [source, target] = [parseAddress(options.source), parseAddress(options.target)];
+    const [[first], addresses, bind] = await Promise.all([resolve(source), resolve(target), bindOf(options.bind)]);
+    signal?.throwIfAborted();
+    const config = {
+      ...settings,
+      role,
+      source,
+      target,
+      sourceMode,
+      resolveIntervalMs,
+      bind: undefined,
+      maxConnections,
+    } as const;
+    const tunnel = new SpipedTunnel((self) => {
+      const targets = new Targets(target, addresses, resolve, {
+        lookUpFailed: (error) => self.emit("problem", error),
+        addressesChanged: () => undefined,
+      });
+      const { timeoutMs, keepAlive } = settings;
+      const dialling = { bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors: descriptors() };
+      return Tunnel.listen(config, {
+        key: key.shared,
+        source: first,
+        destination: new DialledDestination(targets, dialling),
+        descriptors: descriptors(),
+        events: {
+          connectionEnded: (report) => self.emit("ended", report),
+          limitReached: () => undefined,
+          descriptorsUsedUp: () => undefined,
+          listenFailed: (error) => self.emit("problem", error),
+        },
+      });
+    });
+    signal?.addEventListener("abort", () => void tunnel.destroy(), { once: true });
+    await tunnel.#tunnel.accept();
+    return tunnel;
+  }
+
+  /** Where clients connect, with the port that the system chose. */
+  get address(): string {
+    return formatAddress(this.#tunnel.address);
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#tunnel.connections;
+  }
+
+  /** Takes another key for handshakes that begin from now on. */
+  useKey(key: Key): void {
+    this.#tunnel.useKey(key.shared);
+  }
+
+  /** Stops listening; resolves when the last connection has ended. */
+  async close(): Promise<void> {
+    await this.#tunnel.drain();
+  }
+
+  /** Stops listening and ends all connections at once. */
+  async destroy(): Promise<void> {
+    const drained = this.#tunnel.drain();
+    this.#tunnel.cancel();
+    await drained;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.destroy();
+  }
+}
+
+/**
+ * Starts a tunnel.
+ *
+ * @returns The tunnel, accepting connections.
+ * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`.
+ */
+export function createTunnel(options: TunnelOptions): Promise<SpipedTunnel> {
+  return SpipedTunnel.start(options);
+}

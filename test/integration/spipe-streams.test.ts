@@ -1,0 +1,212 @@
+// spipe's standard streams: of every kind that they can be, and at their ends, where nothing may be lost.
+
+import assert from "node:assert/strict";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type AddressKind, textOf } from "../support/addresses.js";
+import { limits, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { expectBytes } from "../support/expect.js";
+import { startServerEnd } from "../support/one-end.js";
+import { ours, root, withCommands } from "../support/programs.js";
+import { digestOf, digestOfRandomData, randomData } from "../support/random-data.js";
+import { patience } from "../support/tunnel.js";
+
+type Words = readonly [string, ...string[]];
+
+/** Our spiped -d with an echo behind it, and the words of a spipe to it. */
+async function startEcho(t: TestContext, kind: AddressKind = "tcp"): Promise<{ words: Words; folder: string }> {
+  const { spiped, target, key } = await startServerEnd(t, { kind, flags: ["-f", "-n", "0", ...patience] });
+  target.echo();
+  const words = [...ours.spipe, "-t", textOf(spiped.source), "-k", key.path, ...patience] as const;
+  return { words, folder: await temporaryFolder(t) };
+}
+
+/** Has a shell run `script`, in which `"$@"` is spipe. */
+function inShell(script: string, words: Words): Words {
+  return ["sh", "-c", script, "sh", ...words];
+}
+
+const data = randomData("standard streams", 1_000_000);
+
+/** Files that hold `data`, and that will hold what comes back. */
+function filesIn(folder: string): { input: string; output: string } {
+  const [input, output] = [join(folder, "input"), join(folder, "output")];
+  writeFileSync(input, data);
+  return { input, output };
+}
+
+const inputs: Readonly<Record<string, (input: string) => string>> = {
+  "a file": (input) => `"$@" < '${input}'`,
+  "a pipe": (input) => `cat '${input}' | "$@"`,
+};
+
+const outputs: Readonly<Record<string, (command: string, output: string) => string>> = {
+  "a file": (command, output) => `${command} > '${output}'`,
+  "a file that is appended to": (command, output) => `: > '${output}'; ${command} >> '${output}'`,
+  "a pipe": (command, output) => `{ ${command}; echo $? >&2; } | cat > '${output}'`,
+};
+
+for (const [inputName, inputOf] of Object.entries(inputs)) {
+  for (const [outputName, outputOf] of Object.entries(outputs)) {
+    test(`spipe carries everything from ${inputName} to ${outputName}`, limits, async (t) => {
+      const { words, folder } = await startEcho(t);
+      const { input, output } = filesIn(folder);
+      const script = outputOf(inputOf(input), output);
+      const { status, stderr } = await Command.run(t, inShell(script, words));
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /^(0\n)?$/);
+      expectBytes(readFileSync(output), data);
+    });
+  }
+}
+
+for (const [what, script, expected] of [
+  ["nothing to read", '"$@" < /dev/null', ""],
+  ["a closed standard input", '"$@" <&-', ""],
+  ["nobody to write to", 'echo hello | "$@" > /dev/null', ""],
+  ["a closed standard output", 'echo hello | "$@" >&-', ""],
+  ["all standard streams closed", '"$@" <&- >&- 2>&-', ""],
+  ["a closed standard error", 'echo hello | "$@" 2>&-', "hello\n"],
+] as const) {
+  test(`spipe with ${what} ends and exits 0`, limits, async (t) => {
+    const { words } = await startEcho(t);
+    const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
+    assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: expected, stderr: "" });
+  });
+}
+
+test("spipe exits 1 when its standard output is full", limits, async (t) => {
+  const { words } = await startEcho(t);
+  for (const input of ["echo hello", "head -c 1000000 /dev/zero"]) {
+    const { status, stderr } = await Command.run(t, inShell(`${input} | "$@" > /dev/full`, words));
+    assert.equal(status, 1);
+    assert.match(stderr, /^spipe: Connection error: .*no space left/i);
+  }
+});
+
+withCommands(["socat"], ([socat = ""]) => {
+  test("spipe takes one socket for both standard streams, as an sshd gives it to commands", limits, async (t) => {
+    // To socat, the colons and brackets of a TCP address would mean something.
+    const { words, folder } = await startEcho(t, "unix");
+    const { input } = filesIn(folder);
+    const script = `"$0" -t 60 - EXEC:"$*"`;
+    const stdin = openSync(input, "r");
+    const command = Command.start(t, ["sh", "-c", script, socat, ...words], { stdin });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    closeSync(stdin);
+    assert.equal(command.stderr, "");
+    expectBytes(command.stdout, data);
+  });
+});
+
+withCommands(["python3"], ([python = ""]) => {
+  const terminal = [python, join(root, "test/support/terminal.py")] as const;
+  const endOfInput = Uint8Array.of(4);
+
+  test("spipe talks with a terminal, whose end of input ends it", limits, async (t) => {
+    const { words } = await startEcho(t);
+    const command = Command.start(t, [...terminal, ...inShell('stty -echo; echo ready; exec "$@"', words)]);
+    const output = command.takeStdout().setEncoding("latin1");
+    let shown = "";
+    output.on("data", (text: string) => {
+      shown += text;
+      if (/^ready\r\n$/.test(shown)) command.stdin.write("hello\n");
+      if (/^ready\r\nhello\r\n$/.test(shown)) command.stdin.write(endOfInput);
+    });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    assert.equal(shown, "ready\r\nhello\r\n");
+  });
+
+  test("spipe loses nothing of much output to a terminal", limits, async (t) => {
+    const { words, folder } = await startEcho(t);
+    const input = join(folder, "input");
+    const text = "0123456789abcdef".repeat(20_000);
+    writeFileSync(input, text);
+    const command = Command.start(t, [...terminal, ...inShell(`exec "$@" < '${input}'`, words)]);
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+    expectBytes(command.stdout, text);
+  });
+});
+
+for (const kind of ["tcp", "unix"] as const) {
+  for (const [what, wrap] of [
+    ["a socket", (words: Words): Words => words],
+    ["a pipe", (words: Words): Words => inShell('{ "$@"; echo $? >&2; } | cat', words)],
+  ] as const) {
+    test(
+      `spipe on ${kind} loses nothing of what comes right before the end, 50 times, on ${what}`,
+      limits,
+      async (t) => {
+        const end = await startServerEnd(t, { kind, flags: ["-f", ...patience] });
+        const spipe = [...ours.spipe, "-t", textOf(end.spiped.source), "-k", end.key.path, ...patience] as const;
+        const sizes = [1, 1_024, 65_536, 65_537, 1_000_000, 3_000_000];
+        let served = 0;
+        end.target.onConnection((service) => {
+          const lengthBytes = sizes[served % sizes.length] ?? 0;
+          served += 1;
+          service.writeRandomData("right before the end", lengthBytes).then(() => service.finish());
+        });
+        for (let round = 0; round < 50; round += 1) {
+          const lengthBytes = sizes[round % sizes.length] ?? 0;
+          const command = Command.start(t, wrap(spipe), { stdin: "ignore" });
+          const output = command.takeStdout();
+          const pieces: Buffer[] = [];
+          // Not before the first bytes have come, so that most of them have to wait for their reader.
+          output.once("readable", () => output.on("data", (piece: Buffer) => pieces.push(piece)));
+          assert.deepEqual(await command.exit(), { status: 0, signal: null });
+          assert.match(command.stderr, /^(0\n)?$/);
+          const received = Buffer.concat(pieces);
+          assert.equal(received.length, lengthBytes);
+          assert.equal(digestOf(received), digestOfRandomData("right before the end", lengthBytes));
+        }
+      },
+    );
+  }
+
+  test(
+    `spipe --end-with-remote on ${kind} ends when the server has ended, with all that it sent`,
+    limits,
+    async (t) => {
+      const end = await startServerEnd(t, { kind, flags: ["-f", ...patience] });
+      const flags = ["-k", end.key.path, "--end-with-remote", ...patience] as const;
+      const command = Command.start(t, [...ours.spipe, "-t", textOf(end.spiped.source), ...flags]);
+      const service = await end.target.next();
+      command.stdin.write("hello");
+      expectBytes(await service.read(5), "hello");
+      await service.write(data);
+      service.finish();
+      // Standard input is still open.
+      assert.deepEqual(await command.exit(), { status: 0, signal: null });
+      expectBytes(command.stdout, data);
+      assert.equal(command.stderr, "");
+      await service.closed();
+    },
+  );
+}
+
+test("spipe --end-with-remote leaves its standard input usable for whoever reads it next", limits, async (t) => {
+  const end = await startServerEnd(t, { kind: "tcp", flags: ["-f", ...patience] });
+  const spipe = [...ours.spipe, "-t", textOf(end.spiped.source), "-k", end.key.path, "--end-with-remote"] as const;
+  const script = 'cat | { "$@"; echo next >&2; cat; } | cat';
+  const command = Command.start(t, inShell(script, [...spipe, ...patience]));
+  (await end.target.next()).finish();
+  await command.line(/^next$/);
+  command.stdin.end(data);
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  assert.equal(command.stderr, "next\n");
+  expectBytes(command.stdout, data);
+});
+
+test("spipe --end-with-remote goes on until both ends when standard input ends first", limits, async (t) => {
+  const end = await startServerEnd(t, { kind: "tcp", flags: ["-f", ...patience] });
+  const flags = ["-k", end.key.path, "--end-with-remote", ...patience] as const;
+  const command = Command.start(t, [...ours.spipe, "-t", textOf(end.spiped.source), ...flags], { stdin: "ignore" });
+  const service = await end.target.next();
+  assert.equal((await service.readToEnd()).end, "fin");
+  await service.write(data);
+  service.finish();
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  expectBytes(command.stdout, data);
+});

@@ -1,0 +1,66 @@
+// Accepted sockets that read into shared memory, and what happens where Node offers no way to make them.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { test } from "node:test";
+import type { SpipedError } from "#dist/errors.js";
+import { takeHandles } from "#dist/net/accept.js";
+import type { Accepted } from "#dist/net/listening-socket.js";
+import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
+import type { Address } from "../../support/addresses.js";
+import { afterwards, limits, within } from "../../support/cleanup.js";
+import { TestSocket } from "../../support/test-socket.js";
+import { turns } from "../support/sink.js";
+
+test("a failure to accept one client is told, and the next client is accepted", limits, async (t) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
+  afterwards(t, () => server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const failures: SpipedError[] = [];
+  const accepted: Accepted[] = [];
+  takeHandles(server, {
+    createReader: () => new SocketReader(createReadBuffer(), 0),
+    accepted: (client) => {
+      afterwards(t, () => client.socket.destroy());
+      accepted.push(client);
+    },
+    failed: (error) => failures.push(error),
+  });
+  const handle = Reflect.get(server, "_handle");
+  Reflect.apply(Reflect.get(handle, "onconnection"), handle, [-24, undefined]);
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ["SPIPED_LISTEN"],
+  );
+  await TestSocket.connect(t, portOf(server.address()));
+  await turns();
+  assert.equal(accepted.length, 1);
+});
+
+test(
+  "where the handles cannot be taken, the server's own sockets are accepted, without a reader",
+  limits,
+  async (t) => {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    const accepted = new Promise<Accepted>((resolve, reject) => {
+      // A server that does not listen yet has no handle, as it is where Node keeps it somewhere else.
+      takeHandles(server, {
+        createReader: () => new SocketReader(createReadBuffer(), 0),
+        accepted: resolve,
+        failed: reject,
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    afterwards(t, () => server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    await TestSocket.connect(t, portOf(server.address()));
+    const { socket, reader } = await within(accepted, "a client");
+    afterwards(t, () => socket.destroy());
+    assert.equal(reader, undefined);
+  },
+);
+
+function portOf(address: ReturnType<ReturnType<typeof createServer>["address"]>): Address {
+  assert.ok(address !== null && typeof address !== "string");
+  return { kind: "tcp", host: "127.0.0.1", port: address.port };
+}

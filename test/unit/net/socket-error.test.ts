@@ -1,0 +1,87 @@
+// The error that waits at a socket while Node sees an orderly end.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import { connect, Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { pendingSocketError } from "#dist/net/socket-error.js";
+import { type AddressKind, socketOptionsOf } from "../../support/addresses.js";
+import { afterwards, limits, until } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import type { TestSocket } from "../../support/test-socket.js";
+import { turns } from "../support/sink.js";
+
+/** A socket that reads nothing, so that nobody but the test asks what has happened to it. */
+async function connected(t: TestContext, kind: AddressKind): Promise<{ socket: Socket; peer: TestSocket }> {
+  const listener = await Listener.listen(t, kind);
+  const socket = connect({ ...socketOptionsOf(listener.address), allowHalfOpen: true }).pause();
+  afterwards(t, () => socket.destroy());
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  return { socket, peer: await listener.next() };
+}
+
+test("a reset right behind data is told once, by its name", limits, async (t) => {
+  const { socket, peer } = await connected(t, "tcp");
+  await peer.write("the data");
+  assert.equal(pendingSocketError(socket), undefined);
+  peer.reset();
+  await peer.closed();
+  assert.equal(await until(async () => pendingSocketError(socket), "the reset to be known"), "ECONNRESET");
+  assert.equal(pendingSocketError(socket), undefined);
+});
+
+for (const kind of ["tcp", "tcp6", "unix"] as const) {
+  test(`${kind}: an orderly end is no error, with data before it or without`, limits, async (t) => {
+    for (const data of ["", "the data"]) {
+      const { socket, peer } = await connected(t, kind);
+      if (data !== "") await peer.write(data);
+      peer.finish();
+      const ended = once(socket, "end");
+      socket.resume();
+      await ended;
+      assert.equal(pendingSocketError(socket), undefined);
+    }
+  });
+
+  test(`${kind}: a socket that is open has no error`, limits, async (t) => {
+    const { socket } = await connected(t, kind);
+    assert.equal(pendingSocketError(socket), undefined);
+  });
+
+  test(`${kind}: a socket that is gone has none either`, limits, async (t) => {
+    const { socket } = await connected(t, kind);
+    socket.destroy();
+    assert.equal(pendingSocketError(socket), undefined);
+    await turns();
+    assert.equal(pendingSocketError(socket), undefined);
+  });
+}
+
+test("a socket that has never been one has no error", () => {
+  assert.equal(pendingSocketError(new Socket()), undefined);
+});
+
+test("what is no socket has no such error", (t) => {
+  const descriptor = openSync("/dev/null", "r");
+  afterwards(t, () => closeSync(descriptor));
+  assert.equal(pendingSocketError(withHandle({ fd: descriptor })), undefined);
+});
+
+// A Node that keeps the descriptor to itself, or elsewhere.
+for (const [what, handle] of [
+  ["no handle", undefined],
+  ["a handle that is no object", 7],
+  ["a handle without a descriptor", {}],
+  ["a descriptor that is no number", { fd: "3" }],
+  ["a descriptor that is closed", { fd: -1 }],
+] as const) {
+  test(`a socket with ${what} has no error`, () => {
+    assert.equal(pendingSocketError(withHandle(handle)), undefined);
+  });
+}
+
+function withHandle(handle: unknown): Socket {
+  return Object.assign(new Socket(), { _handle: handle });
+}

@@ -1,0 +1,100 @@
+// Lines as the system's logger takes them, and where they are sent. What a logger makes of them is in integration/syslog.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { addon } from "#dist/native/native.js";
+import { createLog, type Severity } from "#dist/observe/log.js";
+import { syslogSink } from "#dist/observe/syslog.js";
+
+interface Datagram {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Keeps what is sent, where somebody listens at `paths`; elsewhere sending throws. */
+function listening(
+  t: TestContext,
+  ...paths: readonly string[]
+): { readonly sent: Datagram[]; readonly tried: string[] } {
+  const sent: Datagram[] = [];
+  const tried: string[] = [];
+  t.mock.method(addon.DatagramSocket.prototype, "send", (path: string, bytes: Uint8Array) => {
+    tried.push(path);
+    if (!paths.includes(path)) throw new Error("nobody is there");
+    sent.push({ path, text: Buffer.from(bytes).toString() });
+  });
+  return { sent, tried };
+}
+
+const noon = new Date(2026, 0, 31, 12, 0, 0);
+
+for (const [severity, priority] of [
+  ["error", 27],
+  ["warning", 28],
+  ["notice", 29],
+] as const satisfies ReadonlyArray<readonly [Severity, number]>) {
+  test(`a line that is ${severity} has the priority ${priority}, and this process's id`, (t) => {
+    const { sent } = listening(t, "/dev/log");
+    syslogSink("prog", () => noon).write(severity, "the text");
+    assert.deepEqual(sent, [{ path: "/dev/log", text: `<${priority}>Jan 31 12:00:00 prog[${process.pid}]: the text` }]);
+  });
+}
+
+for (const [time, expected] of [
+  [new Date(2026, 0, 1, 0, 0, 0), "Jan  1 00:00:00"],
+  [new Date(2026, 1, 9, 9, 8, 7), "Feb  9 09:08:07"],
+  [new Date(2026, 2, 10, 23, 59, 59, 999), "Mar 10 23:59:59"],
+  [new Date(2026, 3, 2), "Apr  2 00:00:00"],
+  [new Date(2026, 4, 2), "May  2 00:00:00"],
+  [new Date(2026, 5, 2), "Jun  2 00:00:00"],
+  [new Date(2026, 6, 2), "Jul  2 00:00:00"],
+  [new Date(2026, 7, 2), "Aug  2 00:00:00"],
+  [new Date(2026, 8, 2), "Sep  2 00:00:00"],
+  [new Date(2026, 9, 2), "Oct  2 00:00:00"],
+  [new Date(2026, 10, 30, 10, 10, 10), "Nov 30 10:10:10"],
+  [new Date(2026, 11, 31, 1, 2, 3), "Dec 31 01:02:03"],
+] as const) {
+  test(`the local time is written as ${JSON.stringify(expected)}`, (t) => {
+    const { sent } = listening(t, "/dev/log");
+    syslogSink("prog", () => time).write("notice", "x");
+    assert.equal(sent[0]?.text, `<29>${expected} prog[${process.pid}]: x`);
+  });
+}
+
+test("each line has the time at which it is written", (t) => {
+  const { sent } = listening(t, "/dev/log");
+  const times = [new Date(2026, 5, 1, 1, 1, 1), new Date(2026, 5, 1, 1, 1, 2)];
+  const sink = syslogSink("prog", () => times.shift() ?? noon);
+  sink.write("notice", "x");
+  sink.write("notice", "x");
+  assert.deepEqual(
+    sent.map(({ text }) => text.slice(4, 19)),
+    ["Jun  1 01:01:01", "Jun  1 01:01:02"],
+  );
+});
+
+test("a line goes to the first place where somebody listens, and to no other", (t) => {
+  const { sent, tried } = listening(t, "/var/run/syslog", "/var/run/log");
+  syslogSink("prog").write("notice", "x");
+  assert.deepEqual(tried, ["/dev/log", "/var/run/syslog"]);
+  assert.equal(sent.length, 1);
+});
+
+test("a line is lost where nobody listens, and each further line looks again", (t) => {
+  const { sent, tried } = listening(t);
+  const sink = syslogSink("prog");
+  sink.write("error", "one");
+  sink.write("error", "two");
+  assert.deepEqual(sent, []);
+  const everywhere = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+  assert.deepEqual(tried, [...everywhere, ...everywhere]);
+});
+
+test("a text with a line break in it is one datagram, in UTF-8", (t) => {
+  const { sent } = listening(t, "/dev/log");
+  createLog(syslogSink("prog", () => noon)).warning("münchen\n<0>forged");
+  assert.deepEqual(
+    sent.map(({ text }) => text),
+    [`<28>Jan 31 12:00:00 prog[${process.pid}]: münchen?<0>forged`],
+  );
+});

@@ -1,0 +1,312 @@
+// One connection until it is established: dialling and the handshake in both roles, every way in which they fail or take
+// too long, and what of it each side sees. The table is DESIGN.md's "How a connection ends".
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import { freeAddress } from "../../support/addresses.js";
+import { limits } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { ReferencePeer } from "../../support/reference-peer.js";
+import { p } from "../../support/reference-protocol.js";
+import { acceptedBefore } from "../support/accepted.js";
+import { keyFile, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
+import { deafAddress } from "../support/deaf.js";
+import { established, peerOptions } from "../support/established.js";
+import { sharedKeyOf } from "../support/handshakes.js";
+import { turns } from "../support/sink.js";
+
+const roles = ["encrypt", "decrypt"] as const;
+const kinds = ["tcp", "unix"] as const;
+
+test("encrypt: the key is the one at the time of the handshake, not of the connection", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  let key = sharedKeyOf(Buffer.from("the key before"));
+  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { key: () => key });
+  key = sharedKeyOf(keyFile);
+  await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
+});
+
+test("encrypt: the target is dialled before the application has said anything", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
+  const target = await listener.next();
+  assert.equal((await target.read(32)).length, 32, "and is sent the nonce at once");
+});
+
+for (const kind of kinds) {
+  test(`encrypt on ${kind}: the target is not there: the application is reset`, limits, async (t) => {
+    const address = socketAddressOf(await freeAddress(t, kind));
+    const { dialler, source, report } = await runConnection(t, "encrypt", [address], { kind });
+    const { reason, phase, error } = await report();
+    assert.deepEqual([reason, phase], ["connect-failed", "dialling"]);
+    assert.match(error?.message ?? "", /^cannot connect to target\.example:80: /);
+    assert.deepEqual(source.calls, ["reset"]);
+    assert.equal(await dialler.endWhileOpen(), "reset");
+  });
+
+  for (const fault of [{ macIsWrong: true }, { y: p }] as const) {
+    const what = "y" in fault ? "a public value out of range" : "a wrong MAC";
+    test(`encrypt on ${kind}: the server shows ${what}: the application is reset`, limits, async (t) => {
+      const listener = await Listener.listen(t, kind);
+      const { dialler, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
+        kind,
+      });
+      const peer = ReferencePeer.server(await listener.next(), peerOptions());
+      await peer.handshake(fault);
+      const { reason, phase } = await report();
+      assert.deepEqual([reason, phase], ["handshake-failed", "handshaking"]);
+      assert.deepEqual(source.calls, ["reset"]);
+      assert.equal(await dialler.endWhileOpen(), "reset");
+      await peer.link.end();
+      assert.equal(peer.link.waitingBytes, 0, "the server is told nothing");
+    });
+
+    test(
+      `decrypt on ${kind}: the client shows ${what}: it is closed, and the target never dialled`,
+      limits,
+      async (t) => {
+        const listener = await Listener.listen(t, kind);
+        const { dialler, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
+          kind,
+        });
+        const peer = ReferencePeer.client(dialler, peerOptions());
+        await peer.sendNonce();
+        await peer.readNonce();
+        await peer.write(peer.macedPublicValue(fault));
+        const { reason, phase } = await report();
+        assert.deepEqual([reason, phase], ["handshake-failed", "handshaking"]);
+        assert.deepEqual(source.calls, ["close"]);
+        await dialler.end();
+        assert.equal(dialler.waitingBytes, 0, "the client is told nothing");
+        assert.equal(await acceptedBefore(t, listener), 0);
+      },
+    );
+  }
+
+  test(
+    `encrypt on ${kind}: the server ends in the handshake: it has failed, and the application is reset`,
+    limits,
+    async (t) => {
+      for (const cut of [0, 31, 32, 100]) {
+        const listener = await Listener.listen(t, kind);
+        const { dialler, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
+          kind,
+        });
+        const server = await listener.next();
+        await server.write(new Uint8Array(cut));
+        server.finish();
+        assert.equal((await report()).reason, "handshake-failed");
+        assert.deepEqual(source.calls, ["reset"]);
+        assert.equal(await dialler.endWhileOpen(), "reset");
+        await server.closed();
+      }
+    },
+  );
+
+  test(
+    `decrypt on ${kind}: the client ends in the handshake: it has failed, and the target is never dialled`,
+    limits,
+    async (t) => {
+      for (const cut of [0, 31, 32, 319]) {
+        const listener = await Listener.listen(t, kind);
+        const { dialler, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
+          kind,
+        });
+        await dialler.write(new Uint8Array(cut));
+        dialler.finish();
+        assert.equal((await report()).reason, "handshake-failed");
+        assert.deepEqual(source.calls, ["close"]);
+        await dialler.closed();
+        assert.equal(await acceptedBefore(t, listener), 0);
+      }
+    },
+  );
+
+  test(`decrypt on ${kind}: the target is not there: the client is reset`, limits, async (t) => {
+    const address = socketAddressOf(await freeAddress(t, kind));
+    const { dialler, source, report } = await runConnection(t, "decrypt", [address], { kind });
+    const peer = ReferencePeer.client(dialler, peerOptions());
+    await peer.sendNonce();
+    await peer.readNonce();
+    await peer.write(peer.macedPublicValue());
+    const { reason, phase } = await report();
+    assert.deepEqual([reason, phase], ["connect-failed", "client-known"]);
+    assert.deepEqual(source.calls, ["reset"]);
+    assert.equal(await dialler.endWhileOpen(), "reset");
+  });
+}
+
+test("encrypt: the target stays silent: timed out, and the application is reset", limits, async (t) => {
+  const deaf = await deafAddress(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { dialler, source, reports, report } = await runConnection(t, "encrypt", [deaf]);
+  t.mock.timers.tick(timeoutMs - 1);
+  assert.equal(reports.length, 0);
+  t.mock.timers.tick(1);
+  const { reason, phase } = await report();
+  assert.deepEqual([reason, phase], ["timed-out", "dialling"]);
+  assert.deepEqual(source.calls, ["reset"]);
+  assert.equal(await dialler.endWhileOpen(), "reset");
+});
+
+test("encrypt: the server stays silent after its nonce: timed out, and the application is reset", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { dialler, source, reports, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
+  const server = await listener.next();
+  await server.write(new Uint8Array(32));
+  assert.equal((await server.read(320)).length, 320);
+  t.mock.timers.tick(timeoutMs - 1);
+  await turns();
+  assert.equal(reports.length, 0);
+  t.mock.timers.tick(1);
+  const { reason, phase, error } = await report();
+  assert.deepEqual([reason, phase], ["timed-out", "handshaking"]);
+  assert.match(error?.message ?? "", /^the handshake took longer than 60 s$/);
+  assert.deepEqual(source.calls, ["reset"]);
+  assert.equal(await dialler.endWhileOpen(), "reset");
+  await server.end();
+});
+
+test("encrypt: the handshake has a time limit of its own, apart from the one for connecting", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const deaf = await deafAddress(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const targets = [deaf, socketAddressOf(listener.address)];
+  const { reports } = await runConnection(t, "encrypt", targets, { timeoutMs: 1_000 });
+  t.mock.timers.tick(250);
+  const server = await listener.next();
+  await server.read(32);
+  t.mock.timers.tick(999);
+  await turns();
+  assert.equal(reports.length, 0);
+});
+
+test("decrypt: the client stays silent: timed out, closed, and the target never dialled", limits, async (t) => {
+  for (const sent of [0, 1, 32, 319]) {
+    const listener = await Listener.listen(t, "tcp");
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { dialler, source, reports, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
+    await dialler.write(new Uint8Array(sent));
+    await turns();
+    t.mock.timers.tick(timeoutMs - 1);
+    await turns();
+    assert.equal(reports.length, 0);
+    t.mock.timers.tick(1);
+    const { reason, phase } = await report();
+    assert.deepEqual([reason, phase], ["timed-out", "handshaking"]);
+    assert.deepEqual(source.calls, ["close"]);
+    await dialler.end();
+    assert.equal(await acceptedBefore(t, listener), 0);
+    t.mock.timers.reset();
+  }
+});
+
+test("decrypt: the target is dialled once the client is known, and not before", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const { dialler } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
+  const peer = ReferencePeer.client(dialler, peerOptions());
+  await peer.sendNonce();
+  await peer.readNonce();
+  const maced = peer.macedPublicValue();
+  await peer.write(maced.subarray(0, 287));
+  await turns();
+  assert.equal(await acceptedBefore(t, listener), 0);
+  await peer.write(maced.subarray(287));
+  await listener.next();
+});
+
+test("decrypt: the keys are exchanged while the target is dialled, so that it costs no time", limits, async (t) => {
+  const deaf = await deafAddress(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { dialler, source, reports, report } = await runConnection(t, "decrypt", [deaf]);
+  const peer = ReferencePeer.client(dialler, peerOptions());
+  await peer.handshake();
+  t.mock.timers.tick(timeoutMs - 1);
+  await turns();
+  assert.equal(reports.length, 0);
+  t.mock.timers.tick(1);
+  const { reason, phase } = await report();
+  assert.deepEqual([reason, phase], ["timed-out", "client-known"]);
+  assert.deepEqual(source.calls, ["reset"]);
+  assert.equal(await dialler.endWhileOpen(), "reset");
+});
+
+test("decrypt: a client that requires what this side gives up is told nothing", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const targets = [socketAddressOf(listener.address)];
+  const { dialler, report } = await runConnection(t, "decrypt", targets, { forwardSecrecy: "require" });
+  const peer = ReferencePeer.client(dialler, peerOptions());
+  await peer.sendNonce();
+  await peer.readNonce();
+  await peer.write(peer.macedPublicValue());
+  assert.equal((await report()).reason, "handshake-failed");
+  await dialler.end();
+  assert.equal(dialler.waitingBytes, 0);
+});
+
+for (const role of roles) {
+  test(`${role}: cancelled in the handshake, it is reported once, and nobody is told anything`, limits, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const { connection, dialler, reports, report } = await runConnection(t, role, [socketAddressOf(listener.address)]);
+    const link = role === "encrypt" ? await listener.next() : dialler;
+    await link.read(32);
+    connection.cancel();
+    assert.equal((await report()).reason, "cancelled");
+    await link.end();
+    await turns();
+    assert.equal(link.waitingBytes, 0);
+    assert.equal(reports.length, 1);
+  });
+
+  test(`${role}: cancelled while keys are made on another thread, it stays cancelled`, limits, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const running = await runConnection(t, role, [socketAddressOf(listener.address)], { forwardSecrecy: "allow" });
+    const link = role === "encrypt" ? await listener.next() : running.dialler;
+    const peer = (role === "encrypt" ? ReferencePeer.server : ReferencePeer.client)(link, peerOptions({ x: 5n }));
+    await peer.sendNonce();
+    await peer.readNonce();
+    if (role === "encrypt") await peer.readPublicValue();
+    await peer.write(peer.macedPublicValue());
+    await turns(1);
+    running.connection.cancel();
+    assert.equal((await running.report()).reason, "cancelled");
+    await link.end();
+    // The thread's work ends some time; another exponentiation of the same kind comes after it.
+    const other = await established(t, role, { forwardSecrecy: "allow" });
+    other.connection.cancel();
+    await other.report();
+    assert.equal(running.reports.length, 1);
+  });
+}
+
+test("encrypt: cancelled while it dials, it is reported once", limits, async (t) => {
+  const { connection, dialler, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
+  connection.cancel();
+  const { reason, phase } = await report();
+  assert.deepEqual([reason, phase], ["cancelled", "dialling"]);
+  assert.equal(await dialler.endWhileOpen(), "reset");
+  await turns();
+  assert.equal(reports.length, 1);
+});
+
+test("decrypt: cancelled while it dials for a known client, it is reported once", limits, async (t) => {
+  const { connection, dialler, reports, report } = await runConnection(t, "decrypt", [await deafAddress(t)]);
+  await ReferencePeer.client(dialler, peerOptions()).handshake();
+  await turns();
+  connection.cancel();
+  const { reason, phase } = await report();
+  assert.deepEqual([reason, phase], ["cancelled", "client-known"]);
+  await turns();
+  assert.equal(reports.length, 1);
+});
+
+test("encrypt: an application that is gone before the target answers ends the dialling", limits, async (t) => {
+  const { source, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
+  source.fail(new SpipedError("SPIPED_RESET", "connection reset"));
+  const { reason, phase } = await report();
+  assert.deepEqual([reason, phase], ["reset", "dialling"]);
+  await turns();
+  assert.equal(reports.length, 1);
+});

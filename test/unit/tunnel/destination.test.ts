@@ -1,0 +1,74 @@
+// Where connections go: each is dialled to the addresses that are known when it begins.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { parseAddress, type SocketAddress } from "#dist/net/address.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
+import { createReadBuffer } from "#dist/net/socket-reader.js";
+import { type ConnectionTarget, DialledDestination } from "#dist/tunnel/destination.js";
+import { Targets } from "#dist/tunnel/targets.js";
+import { afterwards, limits } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { socketAddressOf } from "../support/connections.js";
+
+const resolveIntervalMs = 1_000;
+
+/** A destination that is at `first`, and at `next` once it has been looked up again. */
+function destinationAt(first: SocketAddress, next: SocketAddress) {
+  let lookUps = 0;
+  const targets = new Targets(
+    parseAddress("target.example:80"),
+    [first],
+    async () => {
+      lookUps += 1;
+      return [next];
+    },
+    { lookUpFailed: (error) => assert.fail(error), addressesChanged: () => undefined },
+  );
+  const destination = new DialledDestination(targets, {
+    bind: undefined,
+    timeoutMs: 60_000,
+    keepAlive: true,
+    descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+    resolveIntervalMs,
+  });
+  return { destination, targets, lookUps: () => lookUps };
+}
+
+async function open(t: TestContext, target: ConnectionTarget): Promise<string> {
+  const { signal } = new AbortController();
+  const channel = await target.open({ readBuffer: createReadBuffer(), exactLength: 0, signal });
+  afterwards(t, () => channel.close());
+  return channel.peer;
+}
+
+test(
+  "a connection goes to the addresses that were known when it began, the next one to newer ones",
+  limits,
+  async (t) => {
+    const [old, moved] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "unix")];
+    const { destination, targets } = destinationAt(socketAddressOf(old.address), socketAddressOf(moved.address));
+    const begun = destination.next();
+    await targets.refresh();
+    assert.equal(await open(t, begun), "target.example:80");
+    await old.next();
+    assert.equal(moved.acceptedCount, 0);
+    await open(t, destination.next());
+    await moved.next();
+    assert.equal(old.acceptedCount, 1);
+  },
+);
+
+test("addresses are looked up again from the start on and until the stop", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const nowhere = { kind: "unix", path: "/nowhere" } as const;
+  const { destination, lookUps } = destinationAt(nowhere, nowhere);
+  t.mock.timers.tick(resolveIntervalMs);
+  assert.equal(lookUps(), 0);
+  destination.start();
+  t.mock.timers.tick(resolveIntervalMs);
+  assert.equal(lookUps(), 1);
+  destination.stop();
+  t.mock.timers.tick(10 * resolveIntervalMs);
+  assert.equal(lookUps(), 1);
+});
