@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Address, textOf } from "../support/addresses.js";
@@ -24,7 +24,7 @@ const MAX_MAIN_BYTES = 300_000;
 const MAX_PLATFORM_BYTES = 1_500_000;
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const given = process.env["SPIPED_TARBALLS"];
+const given = process.env["SPIPED_TARBALLS"] && resolve(process.env["SPIPED_TARBALLS"]);
 
 interface Manifest {
   readonly name: string;
