@@ -82,7 +82,10 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     const files = readdirSync(join(folder, "node_modules", "spiped"), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ name }) => name);
-    const other = files.filter((name) => !/\.js$|\.d\.ts$|^(README\.md|LICENSE|package\.json)$|\.[15]$/.test(name));
+    const other = files.filter(
+      (name) =>
+        !/\.js$|\.d\.ts$|^(README\.md|LICENSE|package\.json|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(name),
+    );
     assert.deepEqual(other, []);
   });
 
@@ -124,8 +127,8 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
   });
 
   for (const [how, file, head] of [
-    ["import", "program.mjs", `import { readKeyFile, SpipedError } from "spiped";`],
-    ["require", "program.cjs", `const { readKeyFile, SpipedError } = require("spiped");`],
+    ["import", "program.mjs", `import { connect, createServer, readKeyFile, SpipedError } from "spiped";`],
+    ["require", "program.cjs", `const { connect, createServer, readKeyFile, SpipedError } = require("spiped");`],
   ] as const) {
     await t.test(`are a library for ${how}`, async (st) => {
       await writeFile(join(folder, file), `${head}\n${PROGRAM}`);
@@ -134,7 +137,10 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
         cwd: folder,
         env,
       });
-      assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: "SPIPED_KEY_FILE\n", stderr: "" });
+      assert.deepEqual(
+        { status, stdout, stderr },
+        { status: 0, stdout: "there and backSPIPED_KEY_FILE\n", stderr: "" },
+      );
     });
   }
 });
@@ -154,19 +160,35 @@ test("without the platform's package, the commands say which one is missing and 
   }
 });
 
+/** A server and a client of the library's in one program: what one says comes back from the other. */
 const PROGRAM = `
-const { key } = readKeyFile(process.argv[2]);
-key.destroy();
-try {
-  readKeyFile(process.argv[2] + ".missing");
-} catch (error) {
-  if (error instanceof SpipedError) console.log(error.code);
+async function main() {
+  const key = await readKeyFile(process.argv[2]);
+  const server = createServer({ key }, (stream) => stream.pipe(stream));
+  await server.listen("[127.0.0.1]:0");
+  const stream = connect({ target: server.address, key });
+  stream.end("there and back");
+  for await (const piece of stream) process.stdout.write(piece);
+  await server.close();
+  const missing = await readKeyFile(process.argv[2] + ".missing").catch((error) => error);
+  console.log(missing instanceof SpipedError ? missing.code : missing);
 }
+main();
 `;
 
 async function pack(folder: string): Promise<Tarballs> {
   await succeed([process.execPath, join(root, "scripts", "pack-all.mjs"), folder]);
-  await succeed(npmWords("npm", "pack", "--ignore-scripts", "--pack-destination", folder, "./node_modules/commander"));
+  await succeed(
+    npmWords(
+      "npm",
+      "pack",
+      "--ignore-scripts",
+      "--loglevel=error",
+      "--pack-destination",
+      folder,
+      "./node_modules/commander",
+    ),
+  );
   return { ...tarballsIn(folder), dependencies: [tarballIn(folder, /^commander-/)] };
 }
 
