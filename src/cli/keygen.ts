@@ -4,11 +4,11 @@
 
 import { randomFillSync } from "node:crypto";
 import { generateKeyFile } from "../config/key-file.js";
-import { createCommand, parseWords } from "./options.js";
+import { addAboutOptions, createCommand, parseWords } from "./options.js";
 
 /** Writes a new key file. */
 export function keygen(words: readonly string[]): number {
-  const command = createCommand("spiped keygen", "FILE")
+  const command = addAboutOptions(createCommand("spiped keygen", "FILE"))
     .description("Writes a new key: 32 random bytes, mode 0600, never over an existing file.")
     .argument("<file>", "the key file to write");
   const parsed = parseWords(command, words);

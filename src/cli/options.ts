@@ -10,11 +10,20 @@ import { resolve } from "../net/resolver.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import { version } from "./version.js";
 
+/** The headings of `--help`, in the order in which a reader wants them. */
+export const GROUPS = {
+  ends: "Ends and key:",
+  secrecy: "Forward secrecy:",
+  connections: "Connections:",
+  process: "Process:",
+  about: "About:",
+} as const;
+
 /** The longest time that a flag takes, in seconds: a week. */
 const MAX_SECONDS = 604_800;
 
 /**
- * Makes a command with what all of ours have in common.
+ * Makes a command with what all of ours have in common but flags.
  *
  * @param name - The program's name.
  * @param usage - Its flags in one line.
@@ -22,11 +31,17 @@ const MAX_SECONDS = 604_800;
 export function createCommand(name: string, usage: string): Command {
   return new Command(name)
     .usage(usage)
-    .helpOption("-h, --help", "show this help")
-    .version(`${name} ${version}`, "-v, --version", "show the version")
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
+}
+
+/** Adds the flags that all commands end with. */
+export function addAboutOptions(command: Command): Command {
+  return command
+    .optionsGroup(GROUPS.about)
+    .version(`${command.name()} ${version}`, "-v, --version", "show the version")
+    .helpOption("-h, --help", "show this help");
 }
 
 /**
@@ -81,11 +96,14 @@ export interface ConnectionFlags {
 /** Adds the flags that both commands have. */
 export function addConnectionOptions(command: Command, whatTargetIs: string): Command {
   return command
+    .optionsGroup(GROUPS.ends)
     .option("-t, --target <address>", whatTargetIs)
     .option("-k, --key <file>", "key file")
     .option("-b, --bind <address>", "local address of connections to TARGET, with or without a port")
+    .optionsGroup(GROUPS.secrecy)
     .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
     .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
+    .optionsGroup(GROUPS.connections)
     .option("-j, --no-keep-alive", "no TCP keep-alive")
     .addOption(
       new Option("-o, --timeout <seconds>", "time for connecting, and again for the handshake")

@@ -2,6 +2,7 @@
  * The command `spipe`: standard input and output as the cleartext end of one connection to a `spiped -d`.
  */
 
+import type { Command } from "commander";
 import { readKeyFile } from "../config/key-file.js";
 import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
@@ -12,6 +13,7 @@ import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import {
+  addAboutOptions,
   addConnectionOptions,
   type ConnectionFlags,
   createCommand,
@@ -40,10 +42,7 @@ interface Flags extends ConnectionFlags {
 /** Runs `spipe`. */
 export async function main(words: readonly string[]): Promise<number> {
   const log = createLog(streamSink("spipe", process.stderr));
-  const command = addConnectionOptions(createCommand("spipe", USAGE), "where to connect: the SOURCE of a spiped -d")
-    .description("Standard input and output through an encrypted, authenticated connection to a spiped -d.")
-    .option("--end-with-remote", "end when the remote has ended, not only when standard input has too")
-    .addHelpText("after", EXAMPLES);
+  const command = spipeCommand();
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
   const flags = command.opts<Flags>();
@@ -79,6 +78,18 @@ export async function main(words: readonly string[]): Promise<number> {
       },
     });
   });
+}
+
+/** The command's flags. */
+export function spipeCommand(): Command {
+  const command = createCommand("spipe", USAGE).description(
+    "Standard input and output through an encrypted, authenticated connection to a spiped -d.",
+  );
+  addConnectionOptions(command, "where to connect: the SOURCE of a spiped -d").option(
+    "--end-with-remote",
+    "end when the remote has ended, not only when standard input has too",
+  );
+  return addAboutOptions(command).addHelpText("after", EXAMPLES);
 }
 
 /** The original's three messages, and behind them the reason, which it does not give. */

@@ -9,10 +9,12 @@ import { startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { keygen } from "./keygen.js";
 import {
+  addAboutOptions,
   addConnectionOptions,
   type ConnectionFlags,
   createCommand,
   forwardSecrecyOf,
+  GROUPS,
   parseLimit,
   parseMode,
   parseSeconds,
@@ -70,13 +72,15 @@ export async function main(words: readonly string[]): Promise<number> {
   return runService({ ...settings, pidFile: flags.pidFile ?? `${flags.source}.pid`, reportReady });
 }
 
-function spipedCommand(): Command {
+/** The command's flags. */
+export function spipedCommand(): Command {
   const command = createCommand("spiped", USAGE)
     .description("An encrypted, authenticated pipe between two socket addresses.")
+    .optionsGroup(GROUPS.ends)
     .option("-e, --encrypt", "take cleartext at SOURCE, send packets to TARGET")
     .option("-d, --decrypt", "take packets at SOURCE, send cleartext to TARGET")
     .option("-s, --source <address>", "where to listen");
-  return addConnectionOptions(command, "where to connect")
+  addConnectionOptions(command, "where to connect")
     .addOption(
       new Option("-n, --max-connections <count>", "most connections at once, 0 for no limit")
         .argParser(parseLimit("-n", MAX_CONNECTIONS))
@@ -88,22 +92,24 @@ function spipedCommand(): Command {
         .default(DEFAULTS.resolveIntervalMs, String(DEFAULTS.resolveIntervalMs / 1_000)),
     )
     .option("-R, --resolve-once", "look TARGET up at the start only")
+    .optionsGroup(GROUPS.process)
     .option("-F, --foreground", "stay in the foreground: no daemon, no pid file")
     .option("-D, --daemonize-first", "become a daemon at once, then retry failed look-ups each second")
     .option("-p, --pid-file <file>", "pid file of the daemon (default: SOURCE.pid)")
     .option("-u, --user <user>", "USER[:GROUP] or :GROUP to become after the start")
     .option("--syslog", "after the start, write to the system's log instead of standard error")
-    .option(
-      "--source-mode <mode>",
-      "permissions of the file where SOURCE is a UNIX socket, 0660 say",
-      parseMode("--source-mode"),
-    )
-    .addHelpText("after", EXAMPLES);
+    .addOption(
+      new Option("--source-mode <mode>", "permissions of the file where SOURCE is a UNIX socket, 0660 say")
+        .argParser(parseMode("--source-mode"))
+        .helpGroup(GROUPS.ends),
+    );
+  return addAboutOptions(command).addHelpText("after", EXAMPLES);
 }
 
 function settingsOf(command: Command, flags: Flags): ServiceSettings {
   if (flags.encrypt && flags.decrypt) throw usageError(command, "-e and -d exclude each other; take one of them");
   if (!flags.encrypt && !flags.decrypt) throw usageError(command, "either -e or -d is needed");
+  if (process.platform === "win32") refuseOnWindows(command, flags);
   if (flags.resolveOnce && flags.resolveInterval !== DEFAULTS.resolveIntervalMs) {
     throw usageError(command, "-R looks up once and -r again and again; take one of them");
   }
@@ -128,4 +134,15 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     syslog: flags.syslog === true,
     reportReady: undefined,
   };
+}
+
+/** Says what Windows lacks where it is asked for. */
+function refuseOnWindows(command: Command, flags: Flags): void {
+  if (!flags.foreground)
+    throw usageError(command, "there is no daemon on Windows; add -F and let a service manager run it");
+  if (flags.syslog)
+    throw usageError(command, "there is no syslog on Windows; leave --syslog out and redirect standard error");
+  if (flags.sourceMode !== undefined) {
+    throw usageError(command, "there are no UNIX sockets on Windows, so --source-mode means nothing there");
+  }
 }

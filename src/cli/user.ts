@@ -26,7 +26,9 @@ export function lookUpIdentity(text: string): Identity {
     });
   }
   if (process.setuid === undefined) {
-    throw new SpipedError("SPIPED_USER", `-u ${text}: this system has no such users`);
+    throw new SpipedError("SPIPED_USER", `-u ${text}: this system has no such users`, {
+      hint: "leave -u out, and start as the user that is meant",
+    });
   }
   const gid = group === undefined ? undefined : gidOf(group);
   if (user === "") return { uid: undefined, gid };

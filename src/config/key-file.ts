@@ -35,7 +35,8 @@ export function readKeyFile(path: string): ReadKey {
     const { key, lengthBytes } = hashContents(descriptor);
     const warnings: string[] = [];
     if (lengthBytes === 0) warnings.push(`key file ${name} is empty: everybody knows this key`);
-    if (status.isFile() && (status.mode & 0o004) !== 0) {
+    // On Windows the mode says nothing about who can read the file.
+    if (process.platform !== "win32" && status.isFile() && (status.mode & 0o004) !== 0) {
       warnings.push(`key file ${name} can be read by everybody on this machine; chmod 600 it`);
     }
     return { key, warnings };

@@ -25,6 +25,18 @@ export type {
 /** What the addon exports. */
 export type AddonExports = typeof Addon;
 
+/** The platforms that have a package with a prebuilt addon, as {@link platformName} names them. */
+export const PREBUILT_PLATFORMS: readonly string[] = [
+  "linux-x64-gnu",
+  "linux-arm64-gnu",
+  "linux-x64-musl",
+  "linux-arm64-musl",
+  "darwin-x64",
+  "darwin-arm64",
+  "freebsd-x64",
+  "win32-x64-msvc",
+];
+
 const require = createRequire(import.meta.url);
 
 /** The addon; loading happens once, when the first module asks for it. */
@@ -49,7 +61,18 @@ export function loadAddon(paths: readonly string[], load: (path: string) => Addo
   throw new SpipedError(
     "SPIPED_ADDON",
     `cannot load the native part for ${platformName()} (Node ${process.version}); tried\n${failures.join("\n")}`,
-    { hint: "install again without --omit=optional; in a checkout, run npm run build" },
+    { hint: hintFor(platformName()) },
+  );
+}
+
+/** What to do where there is no addon for a platform. */
+export function hintFor(platform: string): string {
+  if (!PREBUILT_PLATFORMS.includes(platform)) {
+    return `there is no prebuilt package for ${platform}; build in a checkout, with Rust: npm run build`;
+  }
+  return (
+    `the package ${packageOf(platform)} belongs here; npm leaves it out with --omit=optional, and where node_modules ` +
+    "comes from another platform: install again here, without it (in a checkout: npm run build)"
   );
 }
 
@@ -63,14 +86,20 @@ export function platformName(): string {
 
 function candidates(): string[] {
   const name = platformName();
-  return [fileURLToPath(new URL(`../../native/spiped.${name}.node`, import.meta.url)), `@spiped/${name}`];
+  return [fileURLToPath(new URL(`../../native/spiped.${name}.node`, import.meta.url)), packageOf(name)];
 }
 
+function packageOf(platform: string): string {
+  return `spiped-${platform}`;
+}
+
+/** Alpine and its kin run Node against musl, whose loader does not load what was linked against glibc. */
 function isMusl(): boolean {
-  // Alpine and its kin run Node against musl, whose loader does not load what was linked against glibc.
   try {
     return readFileSync("/usr/bin/ldd", "latin1").includes("musl");
   } catch {
-    return false;
+    // An image without it. The report takes longer to make, and tells what Node itself was started with.
+    const { header } = process.report.getReport() as { readonly header: object };
+    return !("glibcVersionRuntime" in header);
   }
 }

@@ -96,6 +96,15 @@ export function formatAddress(address: Address | SocketAddress): string {
 }
 
 function parseUnix(text: string): UnixAddress {
+  if (process.platform === "win32") {
+    throw new SpipedError(
+      "SPIPED_ADDRESS",
+      `bad address ${JSON.stringify(text)}: there are no UNIX sockets on Windows`,
+      {
+        hint: "write [IPv4]:port, [IPv6]:port or host:port",
+      },
+    );
+  }
   if (text.includes("\0")) throw malformed(text, "it holds a zero byte");
   const lengthBytes = Buffer.byteLength(text);
   if (lengthBytes > MAX_UNIX_PATH_BYTES) {

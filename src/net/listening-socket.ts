@@ -4,10 +4,13 @@
  * Node's server cannot: while it listens it accepts. So the listening descriptor is made by the addon and stays open,
  * and the server works on a duplicate of it. Closing the server leaves the clients that have not been accepted where
  * they are, and the next server goes on with them.
+ *
+ * On Windows, which has no such descriptors, the server listens itself, from `accept` on: while accepting is paused,
+ * clients are refused instead of waiting.
  */
 
 import { closeSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { takeHandles } from "./accept.js";
@@ -34,7 +37,8 @@ export interface AcceptHandlers {
 
 /** See the head of this file. */
 export class ListeningSocket {
-  readonly #descriptor: number;
+  /** Undefined where the server listens itself. */
+  readonly #descriptor: number | undefined;
   readonly #handlers: AcceptHandlers;
   /** The UNIX socket's file, and how to know it again. */
   readonly #file: { readonly path: string; readonly inode: bigint } | undefined;
@@ -42,7 +46,7 @@ export class ListeningSocket {
   #address: SocketAddress;
   #closed = false;
 
-  private constructor(descriptor: number, address: SocketAddress, handlers: AcceptHandlers) {
+  private constructor(descriptor: number | undefined, address: SocketAddress, handlers: AcceptHandlers) {
     this.#descriptor = descriptor;
     this.#address = address;
     if (address.kind === "unix") this.#file = { path: address.path, inode: inodeOf(address.path) };
@@ -58,12 +62,10 @@ export class ListeningSocket {
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   static listen(address: SocketAddress, mode: number | undefined, handlers: AcceptHandlers): ListeningSocket {
-    let descriptor: number;
+    let descriptor: number | undefined;
     try {
-      descriptor =
-        address.kind === "unix"
-          ? addon.listenUnix(address.path, BACKLOG, mode)
-          : addon.listenTcp(address.address, address.port, BACKLOG);
+      if (address.kind === "unix") descriptor = addon.listenUnix(address.path, BACKLOG, mode);
+      else if (process.platform !== "win32") descriptor = addon.listenTcp(address.address, address.port, BACKLOG);
     } catch (cause) {
       throw cannotListen(address, cause);
     }
@@ -81,7 +83,7 @@ export class ListeningSocket {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
     try {
-      await listening(server, addon.duplicate(this.#descriptor));
+      await listening(server, this.#whereToListen());
     } catch (cause) {
       if (this.#server === server) this.#server = undefined;
       throw cannotListen(this.#address, cause);
@@ -100,6 +102,13 @@ export class ListeningSocket {
     }
   }
 
+  #whereToListen(): ListenOptions & { readonly fd?: number } {
+    if (this.#descriptor !== undefined) return { fd: addon.duplicate(this.#descriptor) };
+    if (this.#address.kind === "unix") throw new Error("a UNIX socket has a descriptor");
+    const { address, port } = this.#address;
+    return { host: address, port, backlog: BACKLOG, exclusive: true };
+  }
+
   /** Stops accepting; further clients wait in the backlog. True where it accepted until now. */
   pause(): boolean {
     const server = this.#server;
@@ -113,7 +122,7 @@ export class ListeningSocket {
     if (this.#closed) return;
     this.#closed = true;
     this.pause();
-    closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     if (this.#file === undefined) return;
     try {
       if (inodeOf(this.#file.path) === this.#file.inode) unlinkSync(this.#file.path);
@@ -125,10 +134,10 @@ export class ListeningSocket {
   }
 }
 
-function listening(server: Server, descriptor: number): Promise<void> {
+function listening(server: Server, where: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ fd: descriptor }, () => {
+    server.listen(where, () => {
       server.off("error", reject);
       resolve();
     });

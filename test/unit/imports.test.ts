@@ -140,7 +140,9 @@ test("what the type checker forgets, an import says: an import of types is writt
 });
 
 test("only src/native/native.ts names the addon's file or its package", () => {
-  const naming = sources.filter(({ code }) => /\.node["'`]|@spiped\//.test(code)).map(({ path }) => path);
+  const naming = sources
+    .filter(({ code }) => /\.node["'`]|[`"']spiped-(\$\{|linux|darwin|freebsd|win32)/.test(code))
+    .map(({ path }) => path);
   assert.deepEqual(naming, ["native/native.ts"]);
 });
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
 import {
+  addAboutOptions,
   createCommand,
   forwardSecrecyOf,
   parseLimit,
@@ -17,7 +18,7 @@ import { throwsSpipedError } from "../support/errors.js";
 
 /** A command with a flag of each kind. */
 function command(): Command {
-  return createCommand("prog", "-t TARGET [-dFj]")
+  return addAboutOptions(createCommand("prog", "-t TARGET [-dFj]"))
     .option("-d, --decrypt", "a flag")
     .option("-F, --foreground", "a flag")
     .option("-j, --no-keep-alive", "a flag that turns off")

@@ -1,9 +1,12 @@
 // Loading the addon, and what is said where it cannot be loaded.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
-import { type AddonExports, addon, loadAddon, platformName } from "#dist/native/native.js";
+import { type AddonExports, addon, hintFor, loadAddon, PREBUILT_PLATFORMS, platformName } from "#dist/native/native.js";
+import { root } from "../support/paths.js";
 
 test("the addon is loaded from the first place that has it", () => {
   const tried: string[] = [];
@@ -32,6 +35,23 @@ test("an addon that cannot be loaded is one error that says what was tried and w
       return true;
     },
   );
+});
+
+test("a platform with a prebuilt package is told its name, another one to build", () => {
+  assert.match(hintFor("linux-x64-musl"), /the package spiped-linux-x64-musl belongs here.*--omit=optional/);
+  assert.match(hintFor("linux-s390x-gnu"), /no prebuilt package for linux-s390x-gnu; build/);
+});
+
+test("each platform with a package is a target that is built, and the other way round", () => {
+  // A target as Rust names it: processor, vendor, system, and the C library or compiler where there are several.
+  const processors: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
+  const systems: Readonly<Record<string, string>> = { windows: "win32" };
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { napi: { targets: string[] } };
+  const names = manifest.napi.targets.map((target) => {
+    const [processor = "", , system = "", abi] = target.split("-");
+    return [systems[system] ?? system, processors[processor], ...(abi === undefined ? [] : [abi])].join("-");
+  });
+  assert.deepEqual([...names].sort(), [...PREBUILT_PLATFORMS].sort());
 });
 
 test("the platform's name begins with this platform and this processor", () => {

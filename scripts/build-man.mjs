@@ -1,0 +1,93 @@
+// Makes man pages of docs/man/*.md: man/spiped.1 and man/spipe.1. With --check it only says whether they are new.
+//
+// The Markdown is a small part of it: # name(section), date; ## sections, paragraphs, fenced blocks, `code`, **bold**,
+// _italic_, and lists whose items are "term: text".
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+
+mkdirSync("man", { recursive: true });
+let stale = false;
+for (const file of readdirSync("docs/man")) {
+  const target = `man/${file.replace(/\.md$/, "")}`;
+  const page = manPage(readFileSync(`docs/man/${file}`, "utf8"));
+  if (existsSync(target) && readFileSync(target, "utf8") === page) continue;
+  stale = true;
+  if (process.argv.includes("--check"))
+    console.error(`${target} is not what docs/man/${file} makes; node scripts/build-man.mjs`);
+  else writeFileSync(target, page);
+}
+if (stale && process.argv.includes("--check")) process.exit(1);
+
+function manPage(markdown) {
+  const lines = [];
+  for (const block of blocksOf(markdown)) {
+    const made = roff(block);
+    const isFirst = lines.at(-1)?.startsWith(".SH");
+    lines.push(...(isFirst && made[0] === ".PP" ? made.slice(1) : made));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** Paragraphs, fenced blocks and lists, each as its lines. */
+function blocksOf(markdown) {
+  return markdown.match(/```[\s\S]*?```|[^\n]+(\n(?!\n|```)[^\n]+)*/g) ?? [];
+}
+
+function roff(block) {
+  const title = block.match(/^# (\S+)\((\d)\), (\S+)$/);
+  if (title) return [`.TH ${title[1].toUpperCase()} ${title[2]} ${title[3]} "spiped ${version}" "User Commands"`];
+  if (block.startsWith("## ")) return [`.SH ${block.slice(3)}`];
+  if (block.startsWith("```")) {
+    return [
+      ".PP",
+      ".nf",
+      ...block
+        .split("\n")
+        .slice(1, -1)
+        .map((line) => escaped(line)),
+      ".fi",
+    ];
+  }
+  if (!block.startsWith("- ")) return [".PP", ...sentences(block)];
+  return block.split(/^- /m).slice(1).flatMap(listItem);
+}
+
+function listItem(item) {
+  const text = item.replace(/\s+/g, " ").trim();
+  const [, term, description] = text.match(/^(.*?[^[\]\s]): (.*)$/) ?? [];
+  if (term === undefined) throw new Error(`an item is "term: text", and this is not: ${text}`);
+  return [".TP", inline(term), ...sentences(description)];
+}
+
+/** Each sentence on its own line, as man pages have it. */
+function sentences(text) {
+  return inline(text.replace(/\s+/g, " "))
+    .replace(/([.!?]) (?=[A-Z\\])/g, "$1\n")
+    .split("\n")
+    .map(protect);
+}
+
+function inline(text) {
+  return text
+    .split(/(`[^`]+`|\*\*[^*]+\*\*|(?<![A-Za-z0-9])_[^_]+_)/)
+    .map((part) => {
+      if (/^`.+`$/.test(part)) return `\\fB${escaped(part.slice(1, -1))}\\fR`;
+      if (part.startsWith("**")) return `\\fB${escaped(part.slice(2, -2))}\\fR`;
+      if (/^_.+_$/.test(part)) return `\\fI${escaped(part.slice(1, -1))}\\fR`;
+      return escaped(part);
+    })
+    .join("");
+}
+
+function escaped(text) {
+  return protect(text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("~", "\\(ti").replaceAll("'", "\\(aq"));
+}
+
+/** A line must not begin like a request. */
+function protect(line) {
+  return /^[.']/.test(line) ? `\\&${line}` : line;
+}

@@ -1,0 +1,23 @@
+// npm run check:packages -- DIR: what publint and Are The Types Wrong say of the main package's tarball in DIR.
+//
+// Both are fetched for this alone, since their own dependencies are more than those of all the rest.
+
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+
+const folder = process.argv[2];
+if (folder === undefined) throw new Error("name the folder of the tarballs");
+const tarballs = readdirSync(folder).filter((name) => /^spiped-\d.*\.tgz$/.test(name));
+if (tarballs.length !== 1) throw new Error(`there is not one main package in ${folder}`);
+const tarball = join(folder, tarballs[0]);
+
+let failed = false;
+for (const [tool, ...words] of [
+  ["publint@0.3.25", "publint", tarball, "--strict"],
+  ["@arethetypeswrong/cli@0.18.5", "attw", tarball, "--profile", "esm-only"],
+]) {
+  const { status } = spawnSync("npm", ["exec", "--yes", `--package=${tool}`, "--", ...words], { stdio: "inherit" });
+  failed ||= status !== 0;
+}
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,114 @@
+// npm run pack:all -- DIR [--every-platform]: writes the packages as tarballs into DIR, as they are published.
+//
+// That is the main package, and the package that holds this platform's addon; with --every-platform those of all
+// platforms, for which native/ then has to hold every addon. The main package's manifest gets the platforms' packages
+// as optional dependencies here and not in the checkout, where npm ci would ask for a version before it is published.
+
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { NapiCli, parseTriple } from "@napi-rs/cli";
+import { thirdPartyLicenses } from "./third-party-licenses.mjs";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "every-platform": { type: "boolean", default: false } },
+});
+const [destination, ...others] = positionals;
+if (destination === undefined || others.length > 0) {
+  console.error("usage: npm run pack:all -- DIR [--every-platform]");
+  process.exit(2);
+}
+const tarballs = resolve(destination);
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+
+const staging = mkdtempSync(join(tmpdir(), "spiped-pack-"));
+try {
+  mkdirSync(tarballs, { recursive: true });
+  await packAll();
+} finally {
+  rmSync(staging, { recursive: true, force: true });
+}
+
+async function packAll() {
+  const manifest = { ...JSON.parse(readFileSync("package.json", "utf8")), ...repository() };
+  const platforms = manifest.napi.targets.map(parseTriple);
+
+  // In a folder of its own, so that packing leaves nothing in the checkout.
+  writeManifest(staging, manifest);
+  await new NapiCli().createNpmDirs({ cwd: staging, npmDir: "npm" });
+
+  const main = join(staging, "main");
+  stageMain(main, manifest, platforms);
+  pack(main);
+  const wanted = values["every-platform"] ? platforms : [await thisPlatform(platforms)];
+  for (const platform of wanted) {
+    const folder = join(staging, "npm", platform.platformArchABI);
+    stagePlatform(folder, platform);
+    pack(folder);
+  }
+}
+
+function stageMain(folder, manifest, platforms) {
+  const { scripts, devDependencies, imports, napi, ...published } = manifest;
+  published.optionalDependencies = Object.fromEntries(
+    platforms.map(({ platformArchABI }) => [`${manifest.name}-${platformArchABI}`, manifest.version]),
+  );
+  writeManifest(folder, published);
+  for (const file of ["README.md", "LICENSE"]) cpSync(file, join(folder, file));
+  // npm takes of these what `files` says.
+  for (const part of new Set(manifest.files.map((pattern) => pattern.split("/")[0]))) {
+    if (!existsSync(part)) throw new Error(`there is no ${part}; run npm run build first`);
+    cpSync(part, join(folder, part), { recursive: true });
+  }
+}
+
+function stagePlatform(folder, { triple, platformArchABI }) {
+  const addon = `spiped.${platformArchABI}.node`;
+  if (!existsSync(`native/${addon}`)) throw new Error(`there is no native/${addon}; build it first`);
+  cpSync(`native/${addon}`, join(folder, addon));
+  cpSync("LICENSE", join(folder, "LICENSE"));
+  // The name is one that npm packs unasked.
+  writeFileSync(join(folder, "LICENSE.third-party.txt"), thirdPartyLicenses(triple));
+}
+
+/** The platform of the Node that runs this, by the name that the addon is loaded by. */
+async function thisPlatform(platforms) {
+  const { platformName } = await import("../dist/native/native.js");
+  const found = platforms.find(({ platformArchABI }) => platformArchABI === platformName());
+  if (found === undefined) throw new Error(`${platformName()} is not among the platforms with a package`);
+  return found;
+}
+
+/** Where a release is built from, which provenance is checked against; nothing where this is no such build. */
+function repository() {
+  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = process.env;
+  if (server === undefined || name === undefined) return {};
+  return { repository: { type: "git", url: `git+${server}/${name}.git` } };
+}
+
+function writeManifest(folder, manifest) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+function pack(folder) {
+  const words = ["pack", "--ignore-scripts", "--json", "--pack-destination", tarballs];
+  const { status, stdout } = spawnSync("npm", words, {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "inherit"],
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
+  if (status !== 0) throw new Error("npm pack failed");
+  for (const { filename, size, unpackedSize, entryCount } of Object.values(JSON.parse(stdout))) {
+    console.log(`${filename}  ${kilobytes(size)} packed, ${kilobytes(unpackedSize)} unpacked, ${entryCount} files`);
+  }
+}
+
+function kilobytes(bytes) {
+  return `${Math.ceil(bytes / 1_000)} kB`;
+}

@@ -1,0 +1,259 @@
+// The packages as they are published: installed from their tarballs into an empty folder, without a registry and
+// without anything to build with.
+//
+// SPIPED_TARBALLS names a folder of tarballs to take instead of packing this checkout; then npm may ask the registry
+// for what they depend on.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type Address, textOf } from "../support/addresses.js";
+import { failsafeMs, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { Listener } from "../support/listener.js";
+import { bareEnvironment, npmWords, runNpm } from "../support/npm.js";
+import { TestSocket } from "../support/test-socket.js";
+
+const MAX_MAIN_BYTES = 300_000;
+const MAX_PLATFORM_BYTES = 1_500_000;
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const given = process.env["SPIPED_TARBALLS"] && resolve(process.env["SPIPED_TARBALLS"]);
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly scripts?: unknown;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+interface Tarballs {
+  readonly main: string;
+  readonly platform: string;
+  /** What the main package depends on; empty where the registry has to have it. */
+  readonly dependencies: readonly string[];
+}
+
+/** An empty folder with packages installed in it. */
+interface Installation {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const platform = platformName();
+let tarballs: Tarballs;
+let packFolder: string | undefined;
+
+before(async () => {
+  if (given === undefined) packFolder = await mkdtemp(join(tmpdir(), "spiped-"));
+  tarballs = packFolder === undefined ? tarballsIn(given ?? "") : await pack(packFolder);
+});
+
+after(async () => {
+  if (packFolder !== undefined) await rm(packFolder, { recursive: true });
+});
+
+test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
+  const { folder, env } = await install(t, [tarballs.main, tarballs.platform, ...tarballs.dependencies]);
+  const key = join(folder, "keyfile");
+  const main = manifestOf(folder, "spiped");
+
+  await t.test("are small", () => {
+    assert.ok(statSync(tarballs.main).size < MAX_MAIN_BYTES);
+    assert.ok(statSync(tarballs.platform).size < MAX_PLATFORM_BYTES);
+  });
+
+  await t.test("run no scripts, and depend on commander and the platforms' packages alone", () => {
+    const own = manifestOf(folder, `spiped-${platform}`);
+    assert.deepEqual([main.scripts, own.scripts, own.dependencies], [undefined, undefined, undefined]);
+    assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander"]);
+    assert.equal(main.optionalDependencies?.[`spiped-${platform}`], own.version);
+    assert.ok(Object.values(main.optionalDependencies ?? {}).every((version) => version === main.version));
+  });
+
+  await t.test("hold what runs and what tells about it, and nothing of the checkout besides", () => {
+    const files = readdirSync(join(folder, "node_modules", "spiped"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name);
+    const other = files.filter(
+      (name) =>
+        !/\.js$|\.d\.ts$|^(README\.md|LICENSE|package\.json|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(name),
+    );
+    assert.deepEqual(other, []);
+  });
+
+  await t.test("give npx the command spiped", async (st) => {
+    assert.equal(
+      await runNpm(st, npmWords("npx", "spiped", "--version"), { cwd: folder, env }),
+      `spiped ${main.version}\n`,
+    );
+    await runNpm(st, npmWords("npx", "spiped", "keygen", key), { cwd: folder, env });
+    assert.equal(statSync(key).size, 32);
+  });
+
+  await t.test("make a tunnel, both ways through both of its ends", async (st) => {
+    const service = await Listener.listen(st, "tcp");
+    const far = await startEnd(st, { folder, env }, "-d", service.address, key);
+    const near = await startEnd(st, { folder, env }, "-e", far, key);
+    const client = await TestSocket.connect(st, near);
+    await client.write("there");
+    client.finish();
+    const server = await service.next();
+    assert.equal(Buffer.from((await server.readToEnd()).bytes).toString(), "there");
+    await server.write("and back");
+    server.finish();
+    assert.equal(Buffer.from((await client.readToEnd()).bytes).toString(), "and back");
+  });
+
+  await t.test("give npx the command spipe", async (st) => {
+    const service = await Listener.listen(st, "tcp");
+    const far = await startEnd(st, { folder, env }, "-d", service.address, key);
+    const words = npmWords("npx", "-p", "spiped", "spipe", "-t", textOf(far), "-k", key);
+    const spipe = Command.start(st, words, { cwd: folder, env });
+    spipe.stdin.end("there");
+    const server = await service.next();
+    assert.equal(Buffer.from((await server.readToEnd()).bytes).toString(), "there");
+    await server.write("and back");
+    server.finish();
+    assert.deepEqual(await spipe.exit(), { status: 0, signal: null });
+    assert.equal(spipe.stdout.toString(), "and back");
+  });
+
+  for (const [how, file, head] of [
+    ["import", "program.mjs", `import { connect, createServer, readKeyFile, SpipedError } from "spiped";`],
+    ["require", "program.cjs", `const { connect, createServer, readKeyFile, SpipedError } = require("spiped");`],
+  ] as const) {
+    await t.test(`are a library for ${how}`, async (st) => {
+      await writeFile(join(folder, file), `${head}\n${PROGRAM}`);
+      const { status, stdout, stderr } = await Command.run(st, [process.execPath, file, key], {
+        stdin: "ignore",
+        cwd: folder,
+        env,
+      });
+      assert.deepEqual(
+        { status, stdout, stderr },
+        { status: 0, stdout: "there and backSPIPED_KEY_FILE\n", stderr: "" },
+      );
+    });
+  }
+});
+
+test("without the platform's package, the commands say which one is missing and what to do", async (t) => {
+  const { folder, env } = await install(t, [tarballs.main, ...tarballs.dependencies], ["--omit=optional"]);
+  for (const name of ["spiped", "spipe"] as const) {
+    const { status, stdout, stderr } = await Command.run(t, [...commandIn(folder, name), "--version"], {
+      stdin: "ignore",
+      env,
+    });
+    assert.deepEqual({ status, stdout }, { status: 1, stdout: "" });
+    const lines = stderr.trimEnd().split("\n");
+    assert.match(lines[0] ?? "", new RegExp(`^${name}: cannot load the native part for ${platform} .*; tried$`));
+    assert.ok(lines.some((line) => line.startsWith(`  spiped-${platform}: Cannot find module`)));
+    assert.match(lines.at(-1) ?? "", new RegExp(`hint: the package spiped-${platform} belongs here.*install again`));
+  }
+});
+
+/** A server and a client of the library's in one program: what one says comes back from the other. */
+const PROGRAM = `
+async function main() {
+  const key = await readKeyFile(process.argv[2]);
+  const server = createServer({ key }, (stream) => stream.pipe(stream));
+  await server.listen("[127.0.0.1]:0");
+  const stream = connect({ target: server.address, key });
+  stream.end("there and back");
+  for await (const piece of stream) process.stdout.write(piece);
+  await server.close();
+  const missing = await readKeyFile(process.argv[2] + ".missing").catch((error) => error);
+  console.log(missing instanceof SpipedError ? missing.code : missing);
+}
+main();
+`;
+
+async function pack(folder: string): Promise<Tarballs> {
+  await succeed([process.execPath, join(root, "scripts", "pack-all.mjs"), folder]);
+  await succeed(
+    npmWords(
+      "npm",
+      "pack",
+      "--ignore-scripts",
+      "--loglevel=error",
+      "--pack-destination",
+      folder,
+      "./node_modules/commander",
+    ),
+  );
+  return { ...tarballsIn(folder), dependencies: [tarballIn(folder, /^commander-/)] };
+}
+
+async function succeed([file, ...words]: readonly [string, ...string[]]): Promise<void> {
+  const child = spawn(file, words, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  const [status] = await once(child, "exit");
+  assert.equal(status, 0, words.join(" "));
+}
+
+function tarballsIn(folder: string): Tarballs {
+  return {
+    main: tarballIn(folder, /^spiped-\d.*\.tgz$/),
+    platform: tarballIn(folder, new RegExp(`^spiped-${platform}-\\d.*\\.tgz$`)),
+    dependencies: [],
+  };
+}
+
+function tarballIn(folder: string, pattern: RegExp): string {
+  const [only, ...more] = readdirSync(folder).filter((name) => pattern.test(name));
+  assert.ok(only !== undefined && more.length === 0, `one tarball in ${folder} matches ${pattern}`);
+  return join(folder, only);
+}
+
+async function install(
+  t: TestContext,
+  tarballs: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Installation> {
+  const folder = join(await temporaryFolder(t), "project");
+  await mkdir(folder);
+  await writeFile(join(folder, "package.json"), `{ "private": true }\n`);
+  const env = await bareEnvironment(t, given === undefined);
+  await runNpm(t, npmWords("npm", "install", ...flags, ...tarballs), { cwd: folder, env });
+  return { folder, env };
+}
+
+function manifestOf(folder: string, name: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, "node_modules", name, "package.json"), "utf8")) as Manifest;
+}
+
+/** An installed command, as npm's links lead to it. */
+function commandIn(folder: string, name: "spiped" | "spipe"): readonly [string, ...string[]] {
+  const modules = join(folder, "node_modules");
+  if (process.platform === "win32") return [process.execPath, join(modules, "spiped", "bin", `${name}.js`)];
+  return [join(modules, ".bin", name)];
+}
+
+async function startEnd(
+  t: TestContext,
+  { folder, env }: Installation,
+  end: "-d" | "-e",
+  target: Address,
+  key: string,
+): Promise<Address> {
+  const words = ["-F", end, "-s", "[127.0.0.1]:0", "-t", textOf(target), "-k", key];
+  const command = Command.start(t, [...commandIn(folder, "spiped"), ...words], { stdin: "ignore", env });
+  const line = await command.line(/listening on /);
+  const port = Number(/listening on \[127\.0\.0\.1\]:(\d+)/.exec(line)?.[1]);
+  return { kind: "tcp", host: "127.0.0.1", port };
+}
+
+/** This platform by the name of its package, found out without the package's help. */
+function platformName(): string {
+  if (process.platform === "win32") return `win32-${process.arch}-msvc`;
+  if (process.platform !== "linux") return `${process.platform}-${process.arch}`;
+  const { header } = process.report.getReport() as { readonly header: object };
+  return `linux-${process.arch}-${"glibcVersionRuntime" in header ? "gnu" : "musl"}`;
+}

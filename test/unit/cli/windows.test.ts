@@ -1,0 +1,60 @@
+// Flags for what Windows does not have: each says so there.
+
+import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { main as spipe } from "#dist/cli/spipe.js";
+import { main as spiped } from "#dist/cli/spiped.js";
+import { generateKeyFile, readKeyFile } from "#dist/config/key-file.js";
+import { afterwards, temporaryFolder } from "../../support/cleanup.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { onPlatform } from "../support/platform.js";
+
+const address = "[127.0.0.1]:9";
+const common = ["-e", "-t", address, "-k", "/nowhere/key"];
+const words = [...common, "-s", address];
+
+for (const [flags, code, message] of [
+  [words, "SPIPED_USAGE", /there is no daemon on Windows; add -F/],
+  [[...words, "-D"], "SPIPED_USAGE", /there is no daemon on Windows/],
+  [[...words, "-p", "pid"], "SPIPED_USAGE", /there is no daemon on Windows/],
+  [[...words, "-F", "--syslog"], "SPIPED_USAGE", /there is no syslog on Windows/],
+  [[...words, "-F", "--source-mode", "0660"], "SPIPED_USAGE", /no UNIX sockets on Windows/],
+  [[...common, "-F", "-s", "/run/s"], "SPIPED_ADDRESS", /no UNIX sockets on Windows/],
+  [[...words, "-F"], "SPIPED_KEY_FILE", /there is no such file/],
+] as const) {
+  test(`on Windows, spiped ${flags.slice(4).join(" ")} is an error: ${message.source}`, async (t) => {
+    onPlatform(t, "win32");
+    await rejectsSpipedError(spiped(flags), code, message);
+  });
+}
+
+test("on Windows, spipe takes no UNIX socket for its target", async (t) => {
+  onPlatform(t, "win32");
+  await rejectsSpipedError(
+    spipe(["-t", "/run/s", "-k", "/nowhere/key"]),
+    "SPIPED_ADDRESS",
+    /no UNIX sockets on Windows/,
+  );
+});
+
+test("where the system has no users, -u says so", async (t) => {
+  const { setuid } = process;
+  Reflect.deleteProperty(process, "setuid");
+  afterwards(t, () => Reflect.set(process, "setuid", setuid));
+  await rejectsSpipedError(spiped([...words, "-F", "-u", "nobody"]), "SPIPED_USER", /this system has no such users/);
+});
+
+test("on Windows, permissions of a key file mean nothing, so none are warned of", async (t) => {
+  const path = join(await temporaryFolder(t), "key");
+  generateKeyFile(path, (memory) => memory.fill(1));
+  chmodSync(path, 0o644);
+  const before = readKeyFile(path);
+  before.key.destroy();
+  assert.equal(before.warnings.length, 1);
+  onPlatform(t, "win32");
+  const { key, warnings } = readKeyFile(path);
+  key.destroy();
+  assert.deepEqual(warnings, []);
+});
