@@ -2,7 +2,7 @@
 
 const WIDTH = 760;
 const LABELS = 250;
-const VALUES = 110;
+const VALUES = 130;
 const BAR = 16;
 const ROW = 20;
 const STYLE = `text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:600}.s{fill:#59636e}
@@ -110,7 +110,7 @@ function bar(y, kind, name, { digits, kinds, ratio }, scale) {
   const at = (value) => (LABELS + value * scale).toFixed(1);
   const middle = y + BAR / 2;
   const shown = median.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const times = kind === "ours" && ratio?.median !== undefined ? ` (${ratio.median.toFixed(2)}×)` : "";
+  const times = kind === "ours" && ratio?.median !== undefined ? ` (${ratio.median.toFixed(2)}× C)` : "";
   return [
     `<text class="s" x="${LABELS - 8}" y="${y + 13}" text-anchor="end">${escapeXml(name)}</text>`,
     `<rect class="${kind === "ours" || kind === "c" ? kind : "other"}" x="${LABELS}" y="${y}" height="${BAR}" ` +

@@ -43,13 +43,19 @@ console.log(JSON.stringify(result));
 
 function megabytesPerSecond(pass, bytes) {
   pass();
-  const begun = performance.now();
+  const begun = cpuSeconds();
   let passes = 0;
   let seconds = 0;
   while (seconds < SECONDS) {
     pass();
     passes += 1;
-    seconds = (performance.now() - begun) / 1_000;
+    seconds = cpuSeconds() - begun;
   }
   return (passes * bytes) / 1e6 / seconds;
+}
+
+/** CPU time, so that what else the machine does counts little. */
+function cpuSeconds() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }

@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 
 /** What goes with every result. */
@@ -10,6 +10,7 @@ export function circumstances(kinds) {
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: commit(),
+    loadBefore: Math.round(loadavg()[0] * 10) / 10,
     machine: {
       processor: cpus()[0]?.model.trim() ?? "unknown",
       architecture: process.arch,

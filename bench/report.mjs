@@ -2,11 +2,14 @@
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { charts } from "./chart.mjs";
 
 const DOCS = new URL("../docs/", import.meta.url);
 const BEGIN = "<!-- results: written by npm run bench -->";
+/** Fewer make a result that is only a glimpse. */
+const FULL_ROUNDS = 5;
 const END = "<!-- end of results -->";
 
 /** Groups of the large table: a heading, and how the ids of its figures begin. */
@@ -26,12 +29,16 @@ export function tables(results) {
   return [about(results), goals(results), ...groups(results), failures(results)].filter(Boolean).join("\n\n");
 }
 
-/** Writes results as JSON, laid out as the checkout's JSON is. */
+/** Writes results as JSON. */
 export function writeResults(file, results) {
   const short = (_, value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value);
-  const json = JSON.stringify(results, short, 2);
+  writeLaidOut(file, JSON.stringify(results, short, 2));
+}
+
+/** Writes a file as the checkout's style wants it. */
+function writeLaidOut(file, text) {
   const biome = fileURLToPath(new URL("../node_modules/.bin/biome", import.meta.url));
-  writeFileSync(file, execFileSync(biome, ["format", "--stdin-file-path=results.json"], { input: json }));
+  writeFileSync(file, execFileSync(biome, ["format", `--stdin-file-path=${basename(file)}`], { input: text }));
 }
 
 /** Writes results.json, the charts, and the part of benchmarks.md that is between the marks. */
@@ -42,21 +49,27 @@ export function writeDocs(results) {
   for (const { file, svg } of drawn) writeFileSync(new URL(`benchmarks/${file}`, DOCS), svg);
   const pictures = drawn.map(({ file, title }) => `![${title}](benchmarks/${file})`).join("\n\n");
 
-  const page = new URL("benchmarks.md", DOCS);
+  const page = fileURLToPath(new URL("benchmarks.md", DOCS));
   const text = readFileSync(page, "utf8");
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`docs/benchmarks.md has no ${BEGIN} … ${END}`);
   const [head, ...detailed] = [about(results), goals(results), pictures, ...groups(results), failures(results)];
-  writeFileSync(page, `${before}${BEGIN}\n\n${[head, ...detailed].filter(Boolean).join("\n\n")}\n\n${END}${after}`);
+  writeLaidOut(page, `${before}${BEGIN}\n\n${[head, ...detailed].filter(Boolean).join("\n\n")}\n\n${END}${after}`);
 }
 
-function about({ machine, versions, commit, date, rounds, quick, minutes }) {
+function about({ machine, versions, commit, date, loadBefore, rounds, quick, minutes }) {
   const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const doubts = [
+    ...(quick ? ["a quick run, which measures less"] : []),
+    ...(rounds < FULL_ROUNDS ? [`fewer than ${FULL_ROUNDS} rounds`] : []),
+    ...(loadBefore > machine.cores / 4 ? [`the machine was busy: load ${loadBefore} before the run`] : []),
+  ];
   return [
     `- **Machine:** ${machine.processor}, ${machine.cores} cores, ${machine.memoryGigabytes} GB, ${machine.system}`,
     `- **Programs:** ${programs.join(", ")}`,
-    `- **Run:** commit \`${commit}\`, ${date}, ${rounds} ${rounds === 1 ? "round" : "rounds"}${quick ? " of the quick kind" : ""} in ${minutes} minutes`,
+    `- **Run:** commit \`${commit}\`, ${date}, ${rounds} ${rounds === 1 ? "round" : "rounds"} in ${minutes} minutes`,
+    ...(doubts.length > 0 ? [`- **Not to be relied on:** ${doubts.join("; ")}`] : []),
   ].join("\n");
 }
 

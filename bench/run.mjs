@@ -72,6 +72,7 @@ async function measureAll() {
   );
   const chosen = scenarios(options.quick).filter((scenario) => scenario.id.includes(options.only ?? ""));
   const mostRounds = Number(options.rounds ?? (options.quick ? 3 : 5));
+  const where = circumstances(kinds);
   const begun = performance.now();
   const samples = Object.fromEntries(chosen.map(({ id }) => [id, {}]));
   const failures = [];
@@ -84,7 +85,7 @@ async function measureAll() {
   }
   process.stderr.write("\n");
   const results = {
-    ...circumstances(kinds),
+    ...where,
     rounds,
     quick: options.quick,
     minutes: Math.round((performance.now() - begun) / 6_000) / 10,
