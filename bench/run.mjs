@@ -1,60 +1,131 @@
-// npm run bench: our two ends beside the C original's, in one run and in turn.
+// npm run bench: our two ends beside the C original's and other programs', in one run and in turn. See
+// docs/benchmarks.md.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startPair } from "./pair.mjs";
+import { parseArgs } from "node:util";
+import { circumstances } from "./machine.mjs";
+import { kindsHere } from "./peers.mjs";
+import { cleanUpAtExit, removeAtExit } from "./processes.mjs";
+import { tables, writeDocs, writeResults } from "./report.mjs";
+import { C_FRAMING_MEGABYTES, figuresOf, goalsOf } from "./results.mjs";
+import { scenarios } from "./scenarios.mjs";
 
-const LOAD = fileURLToPath(new URL("load/target/release/spiped-bench-load", import.meta.url));
-const quick = process.argv.includes("--quick");
-const rounds = quick ? 3 : 5;
-const folder = mkdtempSync(join(tmpdir(), "spiped-bench-"));
-const keyFile = join(folder, "key");
-writeFileSync(keyFile, randomBytes(32), { mode: 0o600 });
+/** What a quick run may take, so that with building it ends within two minutes. */
+const QUICK_SECONDS = 105;
 
-try {
-  execFileSync("cargo", ["build", "--release", "--quiet", "--locked"], {
+const HELP = `npm run bench -- [options]
+
+  --quick            less of everything; ends within two minutes and writes no files
+  --rounds <n>       how often everything is measured (default: 5; with --quick: what time allows, at most 3)
+  --only <text>      only scenarios whose name contains this, "bulk" say; writes no files
+  --kinds <list>     only these, "ours,c" say
+  --write            write docs/benchmarks.md, its charts and its results.json all the same
+  --out <file>       write the results as JSON to this file, and nothing else
+  --from <file>      measure nothing; show the results of this file
+  --c <program>      the C original (default: spiped)
+  --c-framing <MB/s> its packet encryption alone on this machine (default: ${C_FRAMING_MEGABYTES})`;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    kinds: { type: "string" },
+    write: { type: "boolean" },
+    out: { type: "string" },
+    from: { type: "string" },
+    c: { type: "string", default: "spiped" },
+    "c-framing": { type: "string", default: String(C_FRAMING_MEGABYTES) },
+    help: { type: "boolean", short: "h" },
+  },
+});
+
+if (options.help) {
+  console.log(HELP);
+} else {
+  const results = options.from === undefined ? await measureAll() : JSON.parse(readFileSync(options.from, "utf8"));
+  console.log(tables(results));
+  const whole = !options.quick && options.only === undefined && options.kinds === undefined;
+  if (options.out !== undefined) {
+    mkdirSync(dirname(options.out), { recursive: true });
+    writeResults(options.out, results);
+  } else if (options.write ?? (whole && options.from === undefined)) {
+    writeDocs(results);
+  }
+}
+
+async function measureAll() {
+  if (process.platform !== "linux") throw new Error("the benchmark needs Linux");
+  cleanUpAtExit();
+  const folder = mkdtempSync(join(tmpdir(), "spiped-bench-"));
+  removeAtExit(folder);
+  writeFileSync(join(folder, "key"), randomBytes(32), { mode: 0o600 });
+  buildLoad();
+
+  const kinds = kindsHere(folder, options.c).filter(
+    (kind) => options.kinds === undefined || options.kinds.split(",").includes(kind.id),
+  );
+  const chosen = scenarios(options.quick).filter((scenario) => scenario.id.includes(options.only ?? ""));
+  const mostRounds = Number(options.rounds ?? (options.quick ? 3 : 5));
+  const where = circumstances(kinds);
+  const begun = performance.now();
+  const samples = Object.fromEntries(chosen.map(({ id }) => [id, {}]));
+  const failures = [];
+  let rounds = 0;
+  while (rounds < mostRounds && (options.rounds !== undefined || !options.quick || isTimeForAnother(rounds, begun))) {
+    for (const scenario of chosen) {
+      if (rounds < (scenario.atMostRounds ?? mostRounds)) await measureOne(scenario, rounds);
+    }
+    rounds += 1;
+  }
+  process.stderr.write("\n");
+  const results = {
+    ...where,
+    rounds,
+    quick: options.quick,
+    minutes: Math.round((performance.now() - begun) / 6_000) / 10,
+    names: Object.fromEntries(kinds.map(({ id, name }) => [id, name])),
+    cFramingMegabytes: Number(options["c-framing"]),
+    failures,
+    figures: figuresOf(chosen, samples),
+  };
+  return { ...results, goals: goalsOf(results) };
+
+  /** One scenario once for each kind; who is first changes with the rounds. */
+  async function measureOne(scenario, round) {
+    const inTurn = kinds.filter((kind) => scenario.kinds.includes(kind.id));
+    for (const kind of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
+      const what = `${scenario.id}, ${kind.name}`;
+      const seconds = Math.round((performance.now() - begun) / 1_000);
+      process.stderr.write(
+        `${process.stderr.isTTY ? "\r\x1b[K" : ""}${seconds} s, round ${round + 1}: ${what}${process.stderr.isTTY ? "" : "\n"}`,
+      );
+      try {
+        const result = await scenario.run(kind);
+        samples[scenario.id][kind.id] ??= [];
+        samples[scenario.id][kind.id].push(result);
+      } catch (error) {
+        // What a peer gets wrong is a result, too; what these two get wrong ends it all.
+        if (kind.id === "ours" || kind.id === "c") throw new Error(`${what}: ${error.message}`, { cause: error });
+        failures.push(`${what}: ${error.message.replaceAll(folder, "…")}`);
+      }
+    }
+  }
+}
+
+function isTimeForAnother(rounds, begun) {
+  const secondsSoFar = (performance.now() - begun) / 1_000;
+  return rounds === 0 || (secondsSoFar * (rounds + 1)) / rounds < QUICK_SECONDS;
+}
+
+function buildLoad() {
+  execFileSync("cargo", ["build", "--release", "--quiet", "--locked", "--target-dir", "target"], {
     cwd: fileURLToPath(new URL("load", import.meta.url)),
     stdio: "inherit",
   });
-  const kinds = ["ours", ...(existsSync("/usr/bin/spiped") ? ["c"] : [])];
-  const bytes = 1_000_000_000;
-  const results = Object.fromEntries(kinds.map((kind) => [kind, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const kind of kinds) results[kind].push(await bulk(kind, bytes));
-  }
-  for (const kind of kinds) {
-    console.log(kind, {
-      megabytesPerSecond: median(results[kind].map((one) => one.megabytesPerSecond)),
-      cpuSecondsPerGigabyte: median(results[kind].map((one) => one.cpuSeconds)),
-      peakMegabytes: Math.max(...results[kind].map((one) => one.peakMegabytes)),
-    });
-  }
-} finally {
-  rmSync(folder, { recursive: true });
-}
-
-async function bulk(kind, bytes) {
-  const pair = await startPair(kind, keyFile);
-  const before = cpuOf(pair.usage());
-  const load = spawnSync(LOAD, ["bulk", pair.near, pair.far, String(bytes), "1", "forward"], { encoding: "utf8" });
-  const after = await pair.stop();
-  if (load.status !== 0) throw new Error(load.stderr);
-  return {
-    ...JSON.parse(load.stdout),
-    cpuSeconds: cpuOf(after) - before,
-    peakMegabytes: Math.max(...after.map((end) => end.peakMegabytes)),
-  };
-}
-
-function cpuOf(usage) {
-  return usage.reduce((sum, end) => sum + end.cpuSeconds, 0);
-}
-
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
 }

@@ -1,5 +1,6 @@
 //! Bulk throughput: a number of bytes through each of some connections, one way or both.
 
+use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
@@ -8,9 +9,10 @@ use std::time::Instant;
 use crate::Outcome;
 use crate::pattern::Pattern;
 
-type Half = JoinHandle<Result<(), std::io::Error>>;
+/// When it began and when its last byte had been sent, or had come and was right.
+type Half = JoinHandle<io::Result<(Instant, Instant)>>;
 
-/// Sends, receives and compares.
+/// Sends, receives and compares. The time runs from the first byte to the last one that was compared.
 pub fn run(near: &str, far: &str, bytes: &str, connections: &str, direction: &str) -> Outcome {
     let total: u64 = bytes.parse()?;
     let connections: usize = connections.parse()?;
@@ -28,20 +30,36 @@ pub fn run(near: &str, far: &str, bytes: &str, connections: &str, direction: &st
         let (far, _) = listener.accept()?;
         pairs.push((near, far));
     }
-    let start = Arc::new(Barrier::new(connections * 4 + 1));
+    let threads = pairs.len() * if direction == "both" { 4 } else { 2 };
+    let start = Arc::new(Barrier::new(threads + 1));
     let mut halves = Vec::new();
     for (near, far) in pairs {
-        halves.push(sender(near.try_clone()?, forward, &pattern, &start));
-        halves.push(receiver(near, reverse, &pattern, &start));
-        halves.push(sender(far.try_clone()?, reverse, &pattern, &start));
-        halves.push(receiver(far, forward, &pattern, &start));
+        match direction {
+            "both" => {
+                halves.push(sender(near.try_clone()?, forward, &pattern, &start));
+                halves.push(receiver(near, reverse, &pattern, &start));
+                halves.push(sender(far.try_clone()?, reverse, &pattern, &start));
+                halves.push(receiver(far, forward, &pattern, &start));
+            }
+            "forward" => {
+                halves.push(sender(near, forward, &pattern, &start));
+                halves.push(receiver(far, forward, &pattern, &start));
+            }
+            _ => {
+                halves.push(sender(far, reverse, &pattern, &start));
+                halves.push(receiver(near, reverse, &pattern, &start));
+            }
+        }
     }
     start.wait();
-    let started = Instant::now();
+    let mut begun = Instant::now();
+    let mut ended = begun;
     for half in halves {
-        half.join().map_err(|_| "a thread died")??;
+        let half = half.join().map_err(|_| "a thread died")??;
+        begun = begun.min(half.0);
+        ended = ended.max(half.1);
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = (ended - begun).as_secs_f64();
     let moved = (forward + reverse) * connections as u64;
     Ok(format!(
         "{{\"bytes\":{moved},\"seconds\":{seconds},\"megabytesPerSecond\":{}}}",
@@ -53,8 +71,11 @@ fn sender(mut stream: TcpStream, total: u64, pattern: &Arc<Pattern>, start: &Arc
     let (pattern, start) = (Arc::clone(pattern), Arc::clone(start));
     thread::spawn(move || {
         start.wait();
+        let begun = Instant::now();
         pattern.send(&mut stream, total)?;
-        stream.shutdown(Shutdown::Write)
+        let ended = Instant::now();
+        stream.shutdown(Shutdown::Write)?;
+        Ok((begun, ended))
     })
 }
 
@@ -67,6 +88,9 @@ fn receiver(
     let (pattern, start) = (Arc::clone(pattern), Arc::clone(start));
     thread::spawn(move || {
         start.wait();
-        pattern.receive(&mut stream, total)
+        let begun = Instant::now();
+        let ended = pattern.receive(&mut stream, total)?;
+        pattern.expect_end(&mut stream)?;
+        Ok((begun, ended))
     })
 }

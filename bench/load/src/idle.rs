@@ -1,23 +1,55 @@
-//! Idle connections: opened, used once, and held until standard input ends.
+//! Idle connections: opened, used once, and held.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write, stdin};
 use std::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 
-/// Opens `count` connections, sends a byte through each, and says so on standard output.
-pub fn run(near: &str, far: &str, count: &str) -> Outcome {
-    let count: usize = count.parse()?;
+/// Connections that are opened at once; fewer than the shortest backlog among what is measured, 10.
+const AT_ONCE: usize = 8;
+
+/// Waits for a line on standard input, opens connections until there are as many as the first count says, sends a
+/// byte through each and says so on standard output; and so on with the next count. Holds all until a last line, or
+/// the end of the input.
+pub fn run(near: &str, far: &str, counts: &[&str]) -> Outcome {
     let listener = TcpListener::bind(far)?;
-    let mut held = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut near = TcpStream::connect(near)?;
-        near.write_all(&[0x5a])?;
-        let (mut far, _) = listener.accept()?;
-        far.read_exact(&mut [0])?;
-        held.push((near, far));
+    let mut held = Vec::new();
+    for count in counts {
+        let count: usize = count.parse()?;
+        stdin().read_line(&mut String::new())?;
+        while held.len() / 2 < count {
+            open(
+                near,
+                &listener,
+                AT_ONCE.min(count - held.len() / 2),
+                &mut held,
+            )?;
+        }
+        println!("{{\"open\":{}}}", held.len() / 2);
     }
-    println!("{{\"open\":{}}}", held.len());
-    std::io::stdin().read_to_end(&mut Vec::new())?;
+    stdin().read_line(&mut String::new())?;
     Ok("{}".to_owned())
+}
+
+fn open(
+    near: &str,
+    listener: &TcpListener,
+    count: usize,
+    held: &mut Vec<TcpStream>,
+) -> std::io::Result<()> {
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(near)?;
+        stream.write_all(&[0x5a])?;
+        held.push(stream);
+    }
+    for _ in 0..count {
+        let (mut stream, _) = listener.accept()?;
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        if byte != [0x5a] {
+            return Err(std::io::Error::other("a wrong byte came"));
+        }
+        held.push(stream);
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
 //! A metrics load: lines of 80 bytes, each written on its own, at full speed or at a steady rate. Each line carries
-//! its number and the time when it was due, so that the receiver knows its age.
+//! its number and the time just before it was written, so that the receiver knows its age.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,15 +20,20 @@ pub fn run(near: &str, far: &str, count: &str, rate: &str) -> Outcome {
     let (far, _) = listener.accept()?;
     let clock = Instant::now();
     let receiver = thread::spawn(move || receive(far, count, clock));
+    let mut line = Vec::with_capacity(LINE);
     for number in 0..count {
-        let due = if rate > 0.0 {
-            wait_until(clock, number as f64 / rate)
-        } else {
-            clock.elapsed()
-        };
-        let head = format!("bench.host.metric {number} {} ", due.as_nanos());
-        let line = format!("{head:.<width$}\n", width = LINE - 1);
-        near.write_all(line.as_bytes())?;
+        if rate > 0.0 {
+            wait_until(clock, number as f64 / rate);
+        }
+        line.clear();
+        write!(
+            line,
+            "bench.host.metric {number} {} ",
+            clock.elapsed().as_nanos()
+        )?;
+        line.resize(LINE - 1, b'.');
+        line.push(b'\n');
+        near.write_all(&line)?;
     }
     near.shutdown(Shutdown::Write)?;
     let mut ages = receiver.join().map_err(|_| "the receiver died")??;
@@ -40,12 +45,11 @@ pub fn run(near: &str, far: &str, count: &str, rate: &str) -> Outcome {
     ))
 }
 
-fn wait_until(clock: Instant, seconds: f64) -> Duration {
+fn wait_until(clock: Instant, seconds: f64) {
     let due = Duration::from_secs_f64(seconds);
     if let Some(left) = due.checked_sub(clock.elapsed()) {
         thread::sleep(left);
     }
-    clock.elapsed()
 }
 
 fn receive(far: TcpStream, count: u64, clock: Instant) -> Result<Vec<f64>, String> {
@@ -59,10 +63,10 @@ fn receive(far: TcpStream, count: u64, clock: Instant) -> Result<Vec<f64>, Strin
             .map_err(|error| error.to_string())?;
         let mut words = line.split(' ').skip(1);
         let number: Option<u64> = words.next().and_then(|word| word.parse().ok());
-        let due: Option<u64> = words.next().and_then(|word| word.parse().ok());
-        match (number, due) {
-            (Some(number), Some(due)) if number == expected && line.len() == LINE => {
-                ages.push((clock.elapsed().as_nanos() as f64 - due as f64) / 1e3);
+        let written: Option<u64> = words.next().and_then(|word| word.parse().ok());
+        match (number, written) {
+            (Some(number), Some(written)) if number == expected && line.len() == LINE => {
+                ages.push((clock.elapsed().as_nanos() as f64 - written as f64) / 1e3);
             }
             _ => return Err(format!("line {expected} is wrong: {line:?}")),
         }

@@ -5,7 +5,7 @@
 //!     spiped-bench-load handshakes NEAR FAR COUNT PARALLEL
 //!     spiped-bench-load pingpong   NEAR FAR SIZE COUNT
 //!     spiped-bench-load lines      NEAR FAR COUNT LINES_A_SECOND      (0: as fast as it goes)
-//!     spiped-bench-load idle       NEAR FAR COUNT                     (until standard input ends)
+//!     spiped-bench-load idle       NEAR FAR COUNT...                  (each after a line on standard input)
 //!
 //! NEAR is where to connect, FAR is where to listen, both `127.0.0.1:port`. Every byte that arrives is compared with
 //! what was sent; a wrong one ends the program with status 1.
@@ -32,7 +32,7 @@ fn main() {
         ["handshakes", near, far, count, parallel] => turns::handshakes(near, far, count, parallel),
         ["pingpong", near, far, size, count] => turns::pingpong(near, far, size, count),
         ["lines", near, far, count, rate] => lines::run(near, far, count, rate),
-        ["idle", near, far, count] => idle::run(near, far, count),
+        ["idle", near, far, ref counts @ ..] => idle::run(near, far, counts),
         _ => Err("bad words; see the head of main.rs".into()),
     };
     match outcome {

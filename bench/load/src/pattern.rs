@@ -1,9 +1,10 @@
 //! What is sent: a block of pseudo-random bytes over and over, so that comparing costs little more than reading.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Instant;
 
-/// Bytes of the block; a prime, so that no power of two lines up with it.
-const BLOCK: usize = 8_388_593;
+/// Bytes of the block; a prime, so that no power of two lines up with it, and small enough for a cache.
+const BLOCK: usize = 1_048_573;
 /// Bytes of one write and one read.
 const PIECE: usize = 262_144;
 
@@ -42,14 +43,18 @@ impl Pattern {
         Ok(())
     }
 
-    /// Reads to the end and compares; an error unless exactly `total` right bytes came.
-    pub fn receive(&self, from: &mut impl Read, total: u64) -> io::Result<()> {
+    /// Reads `total` bytes and compares them; gives the time when the last one had been compared.
+    pub fn receive(&self, from: &mut impl Read, total: u64) -> io::Result<Instant> {
         let mut buffer = vec![0; PIECE];
         let mut received = 0_u64;
-        loop {
-            let length = from.read(&mut buffer)?;
+        while received < total {
+            let length = PIECE.min((total - received) as usize);
+            let length = from.read(&mut buffer[..length])?;
             if length == 0 {
-                break;
+                return Err(io::Error::new(
+                    ErrorKind::UnexpectedEof,
+                    format!("{received} of {total} bytes came"),
+                ));
             }
             if buffer[..length] != *self.piece(received, length) {
                 return Err(io::Error::new(
@@ -59,13 +64,14 @@ impl Pattern {
             }
             received += length as u64;
         }
-        if received == total {
-            Ok(())
-        } else {
-            Err(io::Error::new(
-                ErrorKind::UnexpectedEof,
-                format!("{received} of {total} bytes came"),
-            ))
+        Ok(Instant::now())
+    }
+
+    /// An error unless the stream ends here.
+    pub fn expect_end(&self, from: &mut impl Read) -> io::Result<()> {
+        match from.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(io::Error::new(ErrorKind::InvalidData, "bytes too many")),
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn handshakes(near: &str, far: &str, count: &str, parallel: &str) -> Outcome
     let count: usize = count.parse()?;
     let parallel: usize = parallel.parse()?;
     let near: SocketAddr = near.parse()?;
-    echo(far)?;
+    echo(far, 2 * parallel)?;
     let done = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let workers: Vec<_> = (0..parallel)
@@ -47,7 +47,7 @@ pub fn handshakes(near: &str, far: &str, count: &str, parallel: &str) -> Outcome
 /// Sends `size` bytes and waits for their echo, `count` times over one connection.
 pub fn pingpong(near: &str, far: &str, size: &str, count: &str) -> Outcome {
     let (size, count): (usize, usize) = (size.parse()?, count.parse()?);
-    echo(far)?;
+    echo(far, 1)?;
     let mut stream = TcpStream::connect(near)?;
     stream.set_nodelay(true)?;
     let ping: Vec<u8> = (0..size).map(|i| (i * 31) as u8).collect();
@@ -74,21 +74,26 @@ fn turn(stream: &mut TcpStream, ping: &[u8], pong: &mut [u8]) -> std::io::Result
     }
 }
 
-fn echo(far: &str) -> std::io::Result<()> {
+/// A service with `threads` threads, each of which serves one connection after the other.
+fn echo(far: &str, threads: usize) -> std::io::Result<()> {
     let listener = TcpListener::bind(far)?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
-        }
-    });
+    for _ in 0..threads {
+        let listener = listener.try_clone()?;
+        thread::spawn(move || {
+            let mut buffer = vec![0; 65_536];
+            // A connection that breaks is for its client to tell of.
+            for stream in listener.incoming().flatten() {
+                let _ = serve(stream, &mut buffer);
+            }
+        });
+    }
     Ok(())
 }
 
-fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; 65_536];
     loop {
-        let length = stream.read(&mut buffer)?;
+        let length = stream.read(buffer)?;
         if length == 0 {
             return Ok(());
         }

@@ -1,0 +1,169 @@
+// Processes of the benchmark's own: starts them, reads what the system says of them, and ends them whatever happens.
+// Linux only: it reads /proc.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const TICKS_A_SECOND = 100;
+/** Below the range that the system takes ports of outgoing connections from. */
+const PORTS = { first: 20_000, last: 31_999 };
+/** Enough for both sockets of 5,000 connections; an unlimited number would slow some programs down. */
+const DESCRIPTORS = 16_384;
+
+const running = new Set();
+const folders = new Set();
+
+/** Ends all that was started and removes what was made, on success, failure and signals alike. */
+export function cleanUpAtExit() {
+  process.on("exit", () => {
+    for (const child of running) killGroup(child);
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ]) {
+    process.on(signal, () => process.exit(status));
+  }
+}
+
+/** Has a folder removed at the end. */
+export function removeAtExit(folder) {
+  folders.add(folder);
+}
+
+/** Starts a program as the leader of a group of its own, so that its children end with it. */
+export function start([program, ...words], { stdio = ["ignore", "ignore", "pipe"], manyDescriptors = false } = {}) {
+  const command = manyDescriptors
+    ? ["sh", "-c", `ulimit -n ${descriptorLimit()} && exec "$@"`, "sh", program, ...words]
+    : [program, ...words];
+  const child = spawn(command[0], command.slice(1), { stdio, detached: true });
+  child.failure = "";
+  child.stderr?.on("data", (data) => {
+    child.failure = (child.failure + data).slice(-2_000);
+  });
+  running.add(child);
+  child.ended = new Promise((resolve) => {
+    child.once("error", (error) => {
+      child.failure = error.message;
+      running.delete(child);
+      resolve();
+    });
+    child.once("close", () => {
+      running.delete(child);
+      resolve();
+    });
+  });
+  return child;
+}
+
+/** Ends a program and its group at once. */
+export async function end(child) {
+  killGroup(child);
+  await child.ended;
+}
+
+function killGroup(child) {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+}
+
+/** Runs a program to its end and gives what it wrote to standard output. */
+export async function run(command, { timeoutMs = 120_000, ...options } = {}) {
+  const child = start(command, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (data) => {
+    output += data;
+  });
+  const timer = setTimeout(() => killGroup(child), timeoutMs);
+  await child.ended;
+  clearTimeout(timer);
+  if (child.exitCode !== 0) {
+    const how = child.signalCode === null ? `status ${child.exitCode}` : child.signalCode;
+    throw new Error(`${command.slice(0, 3).join(" ")}: ${child.failure.trim() || how}`);
+  }
+  return output;
+}
+
+/** How many descriptors a program of the benchmark may have at most. */
+export function descriptorLimit() {
+  const hard = readFileSync("/proc/self/limits", "latin1").match(/^Max open files\s+\d+\s+(\d+|unlimited)/m)?.[1];
+  return hard === "unlimited" ? DESCRIPTORS : Math.min(DESCRIPTORS, Number(hard));
+}
+
+/** CPU seconds and memory of a process and its descendants, as the system counts them. */
+export function usageOf(pid) {
+  const total = { cpuSeconds: 0, residentMegabytes: 0, peakMegabytes: 0 };
+  for (const member of [pid, ...descendants(pid)]) {
+    const stat = statOf(member);
+    if (stat === undefined) continue;
+    // utime and stime, and those of children that have ended
+    for (const field of [11, 12, 13, 14]) total.cpuSeconds += Number(stat[field]) / TICKS_A_SECOND;
+    const status = readFileSync(`/proc/${member}/status`, "latin1");
+    total.residentMegabytes += megabytes(status, "VmRSS");
+    total.peakMegabytes += megabytes(status, "VmHWM");
+  }
+  return total;
+}
+
+function megabytes(status, name) {
+  return (Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB`, "m"))?.[1] ?? 0) * 1_024) / 1e6;
+}
+
+/** The fields of /proc/PID/stat from the third one, the state, on. */
+function statOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "latin1")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+  } catch {
+    return undefined; // it has ended
+  }
+}
+
+function descendants(pid) {
+  const parents = new Map();
+  for (const name of readdirSync("/proc")) {
+    if (/^\d+$/.test(name)) parents.set(Number(name), Number(statOf(name)?.[1]));
+  }
+  const found = [pid];
+  for (const ancestor of found) {
+    for (const [child, parent] of parents) if (parent === ancestor) found.push(child);
+  }
+  return found.slice(1);
+}
+
+/** A port on loopback that nobody uses, and that no outgoing connection will be given. */
+export async function freePort() {
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first + 1));
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
+
+/** Waits until something listens on a port of loopback; does not connect to it. */
+export async function listening(port, child) {
+  const line = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
+  for (let tries = 0; tries < 1_000; tries += 1) {
+    if (readFileSync("/proc/net/tcp", "latin1").includes(line)) return;
+    if (child.exitCode !== null || child.signalCode !== null) break;
+    await sleep(10);
+  }
+  throw new Error(`${child.spawnfile} does not listen: ${child.failure.trim()}`);
+}
