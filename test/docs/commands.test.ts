@@ -1,0 +1,202 @@
+// Runs the commands of README.md and docs/: each section is a test, and its blocks run in their order.
+//
+// A block that begins with ```sh near or ```sh far is run. Both machines are this one, and these words are exchanged:
+//
+//     127.0.0.1, 0.0.0.0                the loopback address of the block's machine: 127.x.y.1 near, 127.x.y.2 far
+//     NAME.example, 192.0.2.N           the far one; near.example the near one
+//     /etc/spiped, /run                 folders of the test's own, as is the working directory of each machine
+//     spiped, spipe                     those of this checkout
+//     scp                               a copy from the one folder to the other
+//
+// A block that begins with ```sh alone cannot be run here; `notRun` says why.
+
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { commandOnPath, ours } from "../support/programs.js";
+import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
+import {
+  collector,
+  httpApi,
+  nodes,
+  nothing,
+  type Place,
+  postgres,
+  redfish,
+  redis,
+  type Service,
+  sshd,
+} from "./services.js";
+
+/** The service behind the tunnel of a section. */
+const services: Readonly<Record<string, Service>> = {
+  "README.md: The first tunnel in a minute": collector([], []),
+  "README.md: More examples": collector([/^a backup/], []),
+  "README.md: Flags from the environment": nothing,
+  "README.md: The daemon": nothing,
+  "docs/recipes.md: Graphite metrics": collector([/^servers.web1.load 0.42 \d+$/m, /load 0.43 \d+$/m], ["socat"]),
+  "docs/recipes.md: An HTTP API between clouds": httpApi,
+  "docs/recipes.md: Redis": redis,
+  "docs/recipes.md: PostgreSQL": postgres,
+  "docs/recipes.md: ssh": sshd,
+  "docs/recipes.md: IPMI through a gateway": redfish,
+  "docs/recipes.md: Remoting with one long connection each way": nodes,
+  "docs/keys.md: Making": nothing,
+  "docs/keys.md: Copying": nothing,
+  "docs/keys.md: Changing": nothing,
+  "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
+};
+
+/** Why blocks are not run here, by how they begin. */
+const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
+  [/^npm start$/m, "builds; the test before this one has built"],
+  [/^npm ci$/m, "downloads, builds, and puts links into the system's folders"],
+  [/^npm run bench/, "takes minutes, and measures"],
+  [/^ssh .* ipmitool /, "takes a controller; the way there is that of the section on ssh"],
+  [/^secret-store /, "a secret store is everybody's own; -k - is run by test/integration/command-line"],
+  [/^install .*\n(.*\n)*systemctl daemon-reload$/m, "takes a running systemd"],
+  [/^docker build /, "takes docker and a network"],
+  [/^kubectl /, "takes a cluster"],
+  [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD"],
+];
+
+const sections = pages.flatMap(sectionsOf);
+
+test("every block of commands is run, or has a reason why not", () => {
+  for (const { name, blocks } of sections) {
+    for (const { machine, commands } of blocks) {
+      const reasons = notRun.filter(([start]) => start.test(commands.trim()));
+      assert.equal(reasons.length, machine === undefined ? 1 : 0, `${name}: ${commands}`);
+    }
+  }
+});
+
+test("no command hides in an indented block", () => {
+  for (const page of pages) {
+    assert.doesNotMatch(
+      readPage(page).replaceAll(/^```[\s\S]*?^```/gm, ""),
+      /^ {4}(sudo|npm|spipe|spiped|scp) /m,
+      page,
+    );
+  }
+});
+
+test("the list of services has no section that is gone", () => {
+  const names = sections.map(({ name }) => name);
+  assert.deepEqual(
+    Object.keys(services).filter((name) => !names.includes(name)),
+    [],
+  );
+});
+
+for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) => machine !== undefined))) {
+  const service = services[section.name];
+  test(`${section.name}: its commands do what it says`, { ...limits, skip: lacking(service) }, async (t) => {
+    assert.ok(service !== undefined, "the section has a service behind its tunnel, or `nothing`");
+    await runSection(t, section, service);
+  });
+}
+
+/** Why a section cannot be run on this system; false where it can. */
+function lacking(service: Service | undefined): string | false {
+  const missing = (service?.needs ?? []).filter((name) => commandOnPath(name) === undefined);
+  const wants: string[] = missing.length === 0 ? [] : [missing.join(", ")];
+  // Elsewhere 127.0.0.1 is the only loopback address.
+  if (process.platform !== "linux") wants.push("Linux");
+  if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
+  if (wants.length === 0) return false;
+  process.stderr.write(`SKIPPED: a section of the documentation needs ${wants.join(" and ")}\n`);
+  return `needs ${wants.join(" and ")}`;
+}
+
+async function runSection(t: TestContext, section: Section, service: Service): Promise<void> {
+  const place = await makePlace(t, section);
+  const { check } = await service.start(t, place);
+  if (section.name === "README.md: More examples") {
+    await run(t, place, "far", "spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2003' -k keyfile");
+  }
+  for (const { machine, commands, prints } of section.blocks) {
+    if (machine === undefined) continue;
+    const output = await run(t, place, machine, commands);
+    if (prints !== undefined) assert.equal(output, prints, commands);
+  }
+  await check?.();
+}
+
+/** The two machines: folders, addresses, keys, and the commands that are ours. */
+async function makePlace(t: TestContext, section: Section): Promise<Place> {
+  const folder = await temporaryFolder(t);
+  const network = `127.${randomInt(1, 255)}.${randomInt(256)}`;
+  const place: Place = { folder, near: `${network}.1`, far: `${network}.2` };
+  await mkdir(join(folder, "bin"));
+  for (const [name, words] of [
+    ["spiped", ours.spiped],
+    ["spipe", ours.spipe],
+  ] as const) {
+    await writeFile(join(folder, "bin", name), `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
+  }
+  const copy = `#!/bin/sh\n[ "$1" = -p ] && shift\nexec cp -p "$1" "${folder}/far/\${2#*:}"\n`;
+  await writeFile(join(folder, "bin", "scp"), copy, { mode: 0o755 });
+  const makesKey = section.blocks.some(({ commands }) => /keygen keyfile$/m.test(commands));
+  const copiesKey = makesKey && section.blocks.some(({ commands }) => /^scp -p keyfile /m.test(commands));
+  for (const machine of ["near", "far"]) {
+    await mkdir(join(folder, machine, "run/app"), { recursive: true });
+    await mkdir(join(folder, machine, "etc/spiped"), { recursive: true });
+    await writeFile(join(folder, machine, "etc/spiped/ssh.key"), "the key of both", { mode: 0o600 });
+    await writeFile(join(folder, machine, "backup.tar"), "a backup");
+    const isMadeHere = machine === "near" ? makesKey : copiesKey;
+    if (!isMadeHere) await writeFile(join(folder, machine, "keyfile"), "the key of both", { mode: 0o600 });
+  }
+  afterwards(t, () => stopDaemons(folder));
+  return place;
+}
+
+/** Runs a block. @returns What it has printed. */
+async function run(t: TestContext, place: Place, machine: Machine, commands: string): Promise<string> {
+  const { folder } = place;
+  const here = place[machine];
+  const exchanged = commands
+    .replaceAll(/127\.0\.0\.1|0\.0\.0\.0/g, here)
+    .replaceAll(/\bnear\.example\b/g, place.near)
+    .replaceAll(/\b[a-z]+\.example\b|\b192\.0\.2\.\d+/g, place.far)
+    .replaceAll(/(?<=^|[ =])\/(?=(etc\/spiped|run)\/)/gm, `${join(folder, machine)}/`);
+  // Files, not pipes: a daemon goes on holding them.
+  const [stdout, stderr] = ["stdout", "stderr"].map((name) => openSync(join(folder, name), "w"));
+  assert.ok(stdout !== undefined && stderr !== undefined);
+  const command = Command.start(t, ["bash", "-euo", "pipefail", "-c", exchanged], {
+    stdin: "ignore",
+    stdout,
+    stderr,
+    cwd: join(folder, machine),
+    env: { PATH: `${join(folder, "bin")}:${process.env["PATH"]}:/usr/sbin` },
+  });
+  closeSync(stdout);
+  closeSync(stderr);
+  const { status } = await command.ownExit();
+  assert.equal(status, 0, `${exchanged}\n${readFileSync(join(folder, "stderr"), "utf8")}`);
+  return readFileSync(join(folder, "stdout"), "utf8");
+}
+
+/** Ends the daemons that the commands have left, by their pid files. */
+async function stopDaemons(folder: string): Promise<void> {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".pid"));
+  for (const file of files) {
+    const id = Number(readFileSync(join(folder, file), "utf8"));
+    process.kill(id, "SIGINT");
+    await until(() => (isAlive(id) ? undefined : true), `the end of the daemon of ${file}`);
+  }
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,30 @@
+// Links between the pages lead somewhere.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { root } from "../support/programs.js";
+import { pages, readPage } from "./pages.js";
+
+for (const page of [...pages, "DESIGN.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"]) {
+  test(`the links of ${page} lead to files and headings that exist`, () => {
+    for (const [, target = ""] of readPage(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [path = "", heading] = target.split("#");
+      const file = path === "" ? page : normalize(join(dirname(page), path));
+      assert.ok(existsSync(join(root, file)), target);
+      if (heading !== undefined) assert.ok(headingsOf(file).includes(heading), target);
+    }
+  });
+}
+
+/** The headings of a page as links name them. */
+function headingsOf(page: string): readonly string[] {
+  return [...readPage(page).matchAll(/^#{1,4} (.+)$/gm)].map(([, text = ""]) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}

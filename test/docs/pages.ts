@@ -1,0 +1,56 @@
+// The pages that people read, cut into sections with their blocks of shell commands.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../support/programs.js";
+
+/** Where a block's commands are run: on the machine of the client, or on that of the service. */
+export type Machine = "near" | "far";
+
+/** A fenced block that begins with ```sh. */
+export interface Block {
+  /** Undefined where nothing stands behind ```sh. */
+  readonly machine: Machine | undefined;
+  readonly commands: string;
+  /** What the ```text block right behind it says that the commands print. */
+  readonly prints: string | undefined;
+}
+
+/** What stands below one heading. */
+export interface Section {
+  /** `docs/recipes.md: Redis`. */
+  readonly name: string;
+  readonly blocks: readonly Block[];
+}
+
+/** All pages, by their path below the root. */
+export const pages: readonly string[] = [
+  "README.md",
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`)
+    .sort(),
+];
+
+export function readPage(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}
+
+/** The sections of a page that have blocks of shell commands. */
+export function sectionsOf(page: string): readonly Section[] {
+  return readPage(page)
+    .split(/^(?=#{1,3} .+$)/m)
+    .map((text): Section => {
+      const [heading = ""] = text.split("\n", 1);
+      const blocks = [...text.matchAll(/^```sh(?: (near|far))?\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```\n)?/gm)];
+      return {
+        name: `${page}: ${heading.replace(/^#+ /, "")}`,
+        blocks: blocks.map(([, machine, commands = "", prints]) => ({
+          machine: machine === "near" || machine === "far" ? machine : undefined,
+          commands,
+          prints,
+        })),
+      };
+    })
+    .filter(({ blocks }) => blocks.length > 0);
+}

@@ -1,0 +1,193 @@
+// The services behind the tunnels of the documentation, each on the address that its page says.
+
+import assert from "node:assert/strict";
+import { chown, readFile, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import { connect, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { afterwards, temporaryFolder, until } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { commandOnPath } from "../support/programs.js";
+
+/** Where a service is needed. */
+export interface Place {
+  /** The addresses that stand for the loopback of both machines. */
+  readonly near: string;
+  readonly far: string;
+  /** The folder that stands for both. */
+  readonly folder: string;
+}
+
+/** A service; `check` runs after the commands. */
+export interface Service {
+  /** Commands of the section, or of the service, that not every system has. */
+  readonly needs: readonly string[];
+  /** Whether it takes the superuser: ports below 1024, other users. */
+  readonly asRoot?: true;
+  start(t: TestContext, place: Place): Promise<{ check?(): Promise<void> }>;
+}
+
+async function listen(t: TestContext, server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+  afterwards(t, () => {
+    server.close();
+  });
+}
+
+/** Starts a server of the system's, and waits until it listens. */
+async function startServer(
+  t: TestContext,
+  words: readonly [string, ...string[]],
+  host: string,
+  port: number,
+): Promise<void> {
+  const command = Command.start(t, words, { stdin: "ignore" });
+  await until(async () => {
+    assert.ok(!command.isGone, command.stderr);
+    return (await answers(host, port)) ? true : undefined;
+  }, `an answer of ${command.words}`);
+}
+
+function answers(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
+
+function pathOf(command: string): string {
+  return commandOnPath(command) ?? command;
+}
+
+/** Takes everything that is sent to port 2003 of the far machine. */
+export function collector(wanted: readonly RegExp[], needs: readonly string[]): Service {
+  return {
+    needs,
+    async start(t, { far }) {
+      let text = "";
+      const server = createServer((socket) => {
+        socket.setEncoding("utf8");
+        socket.on("data", (data) => {
+          text += data;
+        });
+        socket.on("error", () => undefined);
+        socket.on("end", () => socket.end());
+      });
+      await listen(t, server, far, 2003);
+      return {
+        check: async () => {
+          await until(() => (wanted.every((one) => one.test(text)) ? true : undefined), `${wanted} in ${text}`);
+        },
+      };
+    },
+  };
+}
+
+export const httpApi: Service = {
+  needs: ["curl"],
+  async start(t, { far }) {
+    const answer: RequestListener = (_request, response) => response.end("ok\n");
+    await listen(t, createHttpServer(answer), far, 8080);
+    return {};
+  },
+};
+
+export const redfish: Service = {
+  needs: ["curl", "openssl"],
+  asRoot: true,
+  async start(t, { far, folder }) {
+    const files = { key: join(folder, "tls.key"), certificate: join(folder, "tls.crt") };
+    const make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=bmc", "-keyout", files.key];
+    const { status, stderr } = await Command.run(t, [pathOf("openssl"), ...make, "-out", files.certificate]);
+    assert.equal(status, 0, stderr);
+    const options = { key: await readFile(files.key), cert: await readFile(files.certificate) };
+    const answer: RequestListener = (_request, response) => response.end('{"RedfishVersion":"1.15.0"}\n');
+    await listen(t, createHttpsServer(options, answer), far, 443);
+    return {};
+  },
+};
+
+export const redis: Service = {
+  needs: ["redis-server", "redis-cli"],
+  async start(t, { far, folder }) {
+    const where = ["--port", "6379", "--bind", far, "--protected-mode", "no", "--save", "", "--dir", folder];
+    await startServer(t, [pathOf("redis-server"), ...where], far, 6379);
+    return {};
+  },
+};
+
+export const postgres: Service = {
+  needs: ["psql", "initdb", "postgres", "setpriv"],
+  asRoot: true,
+  async start(t, { far }) {
+    // It refuses to run as root.
+    const folder = await temporaryFolder(t);
+    await chown(folder, 65_534, 65_534);
+    const data = join(folder, "data");
+    const asNobody = [pathOf("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups", "--"] as const;
+    const make = ["-D", data, "-U", "app", "--auth=trust", "--no-sync"];
+    const made = await Command.run(t, [...asNobody, pathOf("initdb"), ...make]);
+    assert.equal(made.status, 0, made.stderr);
+    await writeFile(join(data, "pg_hba.conf"), "host all app 127.0.0.0/8 trust\n");
+    const settings = ["-c", `listen_addresses=${far}`, "-c", "unix_socket_directories=", "-c", "fsync=off"];
+    await startServer(t, [...asNobody, pathOf("postgres"), "-D", data, ...settings], far, 5432);
+    const words = ["-h", far, "-U", "app", "-d", "postgres", "-c", "CREATE DATABASE app"];
+    const created = await Command.run(t, [pathOf("psql"), ...words]);
+    assert.equal(created.status, 0, created.stderr);
+    return {};
+  },
+};
+
+/** An sshd; the word `ssh` of the commands gets an identity that it lets in. */
+export const sshd: Service = {
+  needs: ["sshd", "ssh", "ssh-keygen"],
+  asRoot: true,
+  async start(t, { far, folder }) {
+    for (const file of ["host", "identity"]) {
+      const words = ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, file)];
+      const { status } = await Command.run(t, [pathOf("ssh-keygen"), ...words]);
+      assert.equal(status, 0);
+    }
+    const lines = [
+      `HostKey ${join(folder, "host")}`,
+      `AuthorizedKeysFile ${join(folder, "identity.pub")}`,
+      `ListenAddress ${far}:22`,
+      "PidFile none",
+      "StrictModes no",
+      "UsePAM no",
+      "PasswordAuthentication no",
+      "PermitRootLogin prohibit-password",
+    ];
+    await writeFile(join(folder, "sshd_config"), `${lines.join("\n")}\n`);
+    await startServer(t, [pathOf("sshd"), "-D", "-e", "-f", join(folder, "sshd_config")], far, 22);
+    const options = ["-F /dev/null", "-o BatchMode=yes", "-o StrictHostKeyChecking=no", "-o LogLevel=ERROR"];
+    options.push("-o UserKnownHostsFile=/dev/null", `-i ${join(folder, "identity")}`);
+    const script = `#!/bin/sh\nexec ${pathOf("ssh")} ${options.join(" ")} "$@"\n`;
+    await writeFile(join(folder, "bin", "ssh"), script, { mode: 0o755 });
+    return {};
+  },
+};
+
+/** Two nodes that give back what they get. */
+export const nodes: Service = {
+  needs: ["socat"],
+  async start(t, { near, far }) {
+    for (const host of [near, far]) {
+      const server = createServer({ allowHalfOpen: true }, (socket) =>
+        socket.on("error", () => undefined).pipe(socket),
+      );
+      await listen(t, server, host, 25_520);
+    }
+    return {};
+  },
+};
+
+export const nothing: Service = { needs: [], start: async () => ({}) };
