@@ -154,6 +154,19 @@ mod tests {
         assert_eq!(uses_them, has_instructions);
     }
 
+    #[test]
+    fn every_bit_of_a_mac_counts() {
+        let mut packets = [[7; PACKET_BYTES]];
+        for mac in [PacketMac::fastest(&[1; KEY_BYTES]), PacketMac::portable(&[1; KEY_BYTES])] {
+            mac.sign(&mut packets, 0);
+            for bit in 0..8 * MAC_BYTES {
+                let mut flipped = packets;
+                flipped[0][PACKET_ENCRYPTED_BYTES + bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(mac.verify(&flipped, 0), 0, "bit {bit}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn the_fastest_way_gives_the_macs_that_the_portable_way_gives(
