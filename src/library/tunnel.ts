@@ -102,7 +102,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     return this.#tunnel.connections;
   }
 
-  /** Takes another key for handshakes that begin from now on. */
+  /** Takes another key for handshakes that begin from now on, and wipes the old one. */
   useKey(key: Key): void {
     this.#tunnel.useKey(key.shared);
   }

@@ -10,3 +10,12 @@ mod handshake;
 mod keys;
 mod packets;
 mod system;
+
+/// Loads with `SPIPED_PORTABLE_MAC` set: MACs go the portable way, whatever the processor can do. For tests of that
+/// way, and for whoever suspects the other one.
+#[napi_derive::module_init]
+fn choose_mac() {
+    if std::env::var_os("SPIPED_PORTABLE_MAC").is_some() {
+        spiped_core::use_portable_mac_only();
+    }
+}
