@@ -9,7 +9,7 @@ use aes::{
     Aes256Enc, Block,
     cipher::{InnerIvInit, KeyInit, StreamCipher},
 };
-use ctr::{Ctr128BE, CtrCore};
+use ctr::{Ctr64BE, CtrCore};
 
 use crate::{Error, KEY_BYTES, PACKET_BYTES, PACKET_DATA_BYTES, PACKET_ENCRYPTED_BYTES, PACKET_LENGTH_BYTES};
 
@@ -56,8 +56,8 @@ impl PacketCipher {
 
     /// Writes the keystream of one packet.
     fn keystream(&self, number: u64, out: &mut [u8]) {
-        let mut keystream: Ctr128BE<&Aes256Enc> =
-            Ctr128BE::from_core(CtrCore::inner_iv_init(&self.0, &first_counter_block(number)));
+        let mut keystream: Ctr64BE<&Aes256Enc> =
+            Ctr64BE::from_core(CtrCore::inner_iv_init(&self.0, &first_counter_block(number)));
         keystream.write_keystream(out);
     }
 }

@@ -6,14 +6,14 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use spiped_core::{Error, Opener, max_opened_length};
-use spiped_core_fuzz::{DATA, Data, Keys, PACKET, cut};
+use spiped_core_fuzz::{DATA, Data, Keys, Length, PACKET, cut};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     keys: Keys,
     first_number: u64,
     parts: Vec<Part>,
-    splits: Vec<u16>,
+    splits: Vec<Length>,
     /// How much more room the outputs have than they need.
     spare_room: u8,
 }

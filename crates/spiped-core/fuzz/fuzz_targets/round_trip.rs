@@ -6,7 +6,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use spiped_core::{Error, Opener, Sealer, max_opened_length, sealed_length};
-use spiped_core_fuzz::{DATA, Data, Keys, PACKET, cut};
+use spiped_core_fuzz::{DATA, Data, Keys, Length, PACKET, cut};
 
 /// Data of one call: what a large read gives, and a packet more.
 const MOST: usize = 64 * DATA + 1;
@@ -16,7 +16,7 @@ struct Input {
     keys: Keys,
     first_number: u64,
     calls: Vec<Data>,
-    splits: Vec<u16>,
+    splits: Vec<Length>,
 }
 
 fuzz_target!(|input: Input| {

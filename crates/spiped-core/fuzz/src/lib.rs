@@ -102,13 +102,38 @@ impl Data {
     }
 }
 
+/// The length of a piece, as a network may cut.
+#[derive(Arbitrary, Debug)]
+pub enum Length {
+    /// Any.
+    Bytes(u16),
+    /// Where it is easiest to be off by one.
+    AroundPackets {
+        /// Whole ones.
+        packets: u8,
+        /// Fewer or more bytes than these.
+        more: i8,
+    },
+}
+
+impl Length {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => usize::from(*bytes),
+            Self::AroundPackets { packets, more } => {
+                (usize::from(*packets % 4) * PACKET).saturating_add_signed(isize::from(*more % 3))
+            }
+        }
+    }
+}
+
 /// `bytes` in pieces of the given lengths, and the rest.
 #[must_use]
-pub fn cut<'a>(bytes: &'a [u8], lengths: &[u16]) -> Vec<&'a [u8]> {
+pub fn cut<'a>(bytes: &'a [u8], lengths: &[Length]) -> Vec<&'a [u8]> {
     let mut left = bytes;
     let mut pieces = Vec::new();
     for length in lengths {
-        let (piece, rest) = left.split_at(usize::from(*length).min(left.len()));
+        let (piece, rest) = left.split_at(length.bytes().min(left.len()));
         pieces.push(piece);
         left = rest;
     }
