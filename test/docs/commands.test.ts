@@ -57,6 +57,7 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^npm start$/m, "builds; the test before this one has built"],
   [/^npm ci$/m, "downloads, builds, and puts links into the system's folders"],
   [/^npm run bench/, "takes minutes, and measures"],
+  [/^cargo bench /, "takes minutes, and measures"],
   [/^ssh .* ipmitool /, "takes a controller; the way there is that of the section on ssh"],
   [/^secret-store /, "a secret store is everybody's own; -k - is run by test/integration/command-line"],
   [/^install .*\n(.*\n)*systemctl daemon-reload$/m, "takes a running systemd"],

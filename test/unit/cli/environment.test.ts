@@ -35,7 +35,6 @@ const none = { resolveInterval: "60", keepAlive: true, maxConnections: 100 };
 
 test("a flag's variable is its long name in capitals behind SPIPED_", () => {
   assert.deepEqual(command().options.map(variableOf), [
-    "SPIPED_VERSION",
     "SPIPED_ENCRYPT",
     "SPIPED_DECRYPT",
     "SPIPED_WITHOUT_FORWARD_SECRECY",
