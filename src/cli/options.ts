@@ -5,8 +5,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import type { HostAddress, TcpAddress } from "../net/address.js";
-import { resolve } from "../net/resolver.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import { version } from "./version.js";
 
@@ -165,10 +163,4 @@ export function forwardSecrecyOf(
   }
   if (flags.withoutForwardSecrecy) return "off";
   return flags.requireForwardSecrecy ? "require" : "allow";
-}
-
-/** Looks the address of `-b` up. */
-export async function resolveBind(bind: HostAddress | undefined): Promise<readonly TcpAddress[] | undefined> {
-  if (bind === undefined) return undefined;
-  return (await resolve(bind)).filter((one) => one.kind === "tcp");
 }

@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { readKeyFile } from "../config/key-file.js";
 import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
-import { resolve } from "../net/resolver.js";
+import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog, streamSink } from "../observe/log.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
@@ -20,7 +20,6 @@ import {
   forwardSecrecyOf,
   parseWords,
   required,
-  resolveBind,
   usageError,
 } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";

@@ -2,11 +2,11 @@
  * `connect`: a stream over an encrypted connection to a `spiped -d`, as `spipe` has it.
  */
 
-import { formatAddress, parseAddress } from "../net/address.js";
-import { resolve } from "../net/resolver.js";
+import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { resolve, resolveBind } from "../net/resolver.js";
 import { Connection } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
-import { bindOf, type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { type CommonOptions, descriptors, withDefaults } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
 /** What {@link connect} takes. */
@@ -27,11 +27,12 @@ export interface ConnectOptions extends CommonOptions {
  */
 export function connect(options: ConnectOptions): TunnelStream {
   const target = parseAddress(options.target);
+  const local = options.bind === undefined ? undefined : parseBindAddress(options.bind);
   const { timeoutMs, keepAlive, forwardSecrecy } = withDefaults(options);
   const stream = new TunnelStream("this program");
   stream.destroyOn(options.signal);
   const start = async () => {
-    const [addresses, bind] = await Promise.all([resolve(target), bindOf(options.bind)]);
+    const [addresses, bind] = await Promise.all([resolve(target), resolveBind(local)]);
     if (stream.destroyed) return;
     const name = formatAddress(target);
     const dialling = dialled({ addresses, name, bind, timeoutMs, keepAlive, descriptors: descriptors() });

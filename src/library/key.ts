@@ -4,11 +4,8 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { readKeyFile as readKeyFileNow } from "../config/key-file.js";
+import { GENERATED_KEY_LENGTH, readKeyFile as readKeyFileNow } from "../config/key-file.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
-
-/** Bytes of a generated key. */
-const GENERATED_KEY_LENGTH = 32;
 
 /** A key shared with the peer. */
 export class Key {

@@ -3,9 +3,7 @@
  */
 
 import { DEFAULTS } from "../config/tunnel-config.js";
-import { parseBindAddress, type TcpAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
-import { resolve } from "../net/resolver.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import type { Key } from "./key.js";
 
@@ -34,12 +32,6 @@ export function withDefaults(options: CommonOptions): {
     throw new RangeError(`timeoutMs must be a number of milliseconds from 1 to 2147483647, not ${timeoutMs}`);
   }
   return { forwardSecrecy, timeoutMs, keepAlive };
-}
-
-/** Looks a local address up. */
-export async function bindOf(text: string | undefined): Promise<readonly TcpAddress[] | undefined> {
-  if (text === undefined) return undefined;
-  return (await resolve(parseBindAddress(text))).filter((one) => one.kind === "tcp");
 }
 
 let budget: DescriptorBudget | undefined;

@@ -36,6 +36,7 @@ export interface ServerEvents {
 export class SpipedServer extends EventEmitter<ServerEvents> {
   readonly #options: ServerOptions;
   #tunnel: Tunnel | undefined;
+  #closed: Promise<void> | undefined;
 
   /** @internal Made by `createServer`. */
   constructor(options: ServerOptions) {
@@ -44,9 +45,10 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     withDefaults(options);
   }
 
-  /** Where clients connect, as `connect` takes it; undefined before `listen` has resolved. */
+  /** Where clients connect, as `connect` takes it; undefined while the server does not listen. */
   get address(): string | undefined {
-    return this.#tunnel === undefined ? undefined : formatAddress(this.#tunnel.address);
+    if (this.#tunnel === undefined || this.#closed !== undefined) return undefined;
+    return formatAddress(this.#tunnel.address);
   }
 
   /** Connections that are open. */
@@ -62,19 +64,9 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
    */
   async listen(source: string): Promise<this> {
     const { key, maxConnections = DEFAULTS.maxConnections, signal } = this.#options;
-    const address = parseAddress(source);
-    const [first] = await resolve(address);
+    const [first] = await resolve(parseAddress(source));
     signal?.throwIfAborted();
-    const config = {
-      ...withDefaults(this.#options),
-      role: "decrypt",
-      source: address,
-      target: address,
-      sourceMode: undefined,
-      resolveIntervalMs: Number.POSITIVE_INFINITY,
-      bind: undefined,
-      maxConnections,
-    } as const;
+    const config = { ...withDefaults(this.#options), role: "decrypt", sourceMode: undefined, maxConnections } as const;
     const tunnel = Tunnel.listen(config, {
       key: key.shared,
       source: first,
@@ -88,26 +80,29 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
       },
     });
     this.#tunnel = tunnel;
+    this.#closed = undefined;
     signal?.addEventListener("abort", () => void this.destroy(), { once: true });
     await tunnel.accept();
     return this;
   }
 
   /** Stops listening; resolves when the last connection has ended. */
-  async close(): Promise<void> {
-    const tunnel = this.#tunnel;
-    if (tunnel === undefined) return;
-    this.#tunnel = undefined;
-    await tunnel.drain();
-    this.emit("close");
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
   }
 
   /** Stops listening and ends all connections at once. */
   async destroy(): Promise<void> {
-    const tunnel = this.#tunnel;
     const closed = this.close();
-    tunnel?.cancel();
+    this.#tunnel?.cancel();
     await closed;
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#tunnel === undefined) return;
+    await this.#tunnel.drain();
+    this.emit("close");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

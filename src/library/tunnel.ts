@@ -5,14 +5,14 @@
 import { EventEmitter } from "node:events";
 import { DEFAULTS } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
-import { formatAddress, parseAddress } from "../net/address.js";
-import { resolve } from "../net/resolver.js";
+import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { resolve, resolveBind } from "../net/resolver.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { Key } from "./key.js";
-import { bindOf, type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { type CommonOptions, descriptors, withDefaults } from "./options.js";
 
 /** What {@link createTunnel} takes: the flags of `spiped` by their names. */
 export interface TunnelOptions extends CommonOptions {
@@ -55,18 +55,9 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     const { resolveIntervalMs = DEFAULTS.resolveIntervalMs, sourceMode } = options;
     const settings = withDefaults(options);
     const [source, target] = [parseAddress(options.source), parseAddress(options.target)];
-    const [[first], addresses, bind] = await Promise.all([resolve(source), resolve(target), bindOf(options.bind)]);
+    const local = options.bind === undefined ? undefined : parseBindAddress(options.bind);
+    const [[first], addresses, bind] = await Promise.all([resolve(source), resolve(target), resolveBind(local)]);
     signal?.throwIfAborted();
-    const config = {
-      ...settings,
-      role,
-      source,
-      target,
-      sourceMode,
-      resolveIntervalMs,
-      bind: undefined,
-      maxConnections,
-    } as const;
     const tunnel = new SpipedTunnel((self) => {
       const targets = new Targets(target, addresses, resolve, {
         lookUpFailed: (error) => self.emit("problem", error),
@@ -74,18 +65,21 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
       });
       const { timeoutMs, keepAlive } = settings;
       const dialling = { bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors: descriptors() };
-      return Tunnel.listen(config, {
-        key: key.shared,
-        source: first,
-        destination: new DialledDestination(targets, dialling),
-        descriptors: descriptors(),
-        events: {
-          connectionEnded: (report) => self.emit("ended", report),
-          limitReached: () => undefined,
-          descriptorsUsedUp: () => undefined,
-          listenFailed: (error) => self.emit("problem", error),
+      return Tunnel.listen(
+        { ...settings, role, sourceMode, maxConnections },
+        {
+          key: key.shared,
+          source: first,
+          destination: new DialledDestination(targets, dialling),
+          descriptors: descriptors(),
+          events: {
+            connectionEnded: (report) => self.emit("ended", report),
+            limitReached: () => undefined,
+            descriptorsUsedUp: () => undefined,
+            listenFailed: (error) => self.emit("problem", error),
+          },
         },
-      });
+      );
     });
     signal?.addEventListener("abort", () => void tunnel.destroy(), { once: true });
     await tunnel.#tunnel.accept();

@@ -7,7 +7,7 @@
 
 import { messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
-import { type Address, formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
 
 let lastLookUp: Promise<unknown> = Promise.resolve();
 
@@ -35,6 +35,12 @@ export async function resolve(address: Address): Promise<readonly [SocketAddress
   const [first, ...others] = found;
   if (first === undefined) throw unresolved(address, "no address found");
   return [first, ...others];
+}
+
+/** Looks the address of `-b` up; undefined where there is none. */
+export async function resolveBind(bind: HostAddress | undefined): Promise<readonly TcpAddress[] | undefined> {
+  if (bind === undefined) return undefined;
+  return (await resolve(bind)).filter((one) => one.kind === "tcp");
 }
 
 function unresolved(address: Address, why: string, cause?: unknown): SpipedError {

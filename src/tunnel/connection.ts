@@ -8,10 +8,11 @@
  * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
  */
 
-import { type EndReason, endReasonOf, messageOf, SpipedError } from "../errors.js";
+import { type EndReason, endReasonOf, SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
+import { asSpipedError } from "../protocol/native-errors.js";
 import type { SharedKey } from "../protocol/secret.js";
 import type { ConnectionTarget } from "./destination.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
@@ -182,8 +183,7 @@ export class Connection {
   }
 
   #fail(thrown: unknown): void {
-    const error =
-      thrown instanceof SpipedError ? thrown : new SpipedError("SPIPED_STEP", messageOf(thrown), { cause: thrown });
+    const error = asSpipedError(thrown);
     // An end in the middle of the handshake is one more way to fail it.
     if (this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED") {
       const { role } = this.#options;

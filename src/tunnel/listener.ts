@@ -30,7 +30,10 @@ export interface TunnelEvents {
   listenFailed(error: SpipedError): void;
 }
 
-/** What a tunnel is made of, besides its configuration. */
+/** What of a configuration a tunnel goes by; the addresses in it have been looked up by then. */
+export type TunnelSettings = Omit<TunnelConfig, "source" | "target" | "bind" | "resolveIntervalMs">;
+
+/** What a tunnel is made of, besides its settings. */
 export interface TunnelParts {
   readonly key: SharedKey;
   /** Where to listen: the source, looked up. */
@@ -49,16 +52,17 @@ const RETRY_MS = 1_000;
 
 /** See the head of this file. */
 export class Tunnel {
-  readonly #config: TunnelConfig;
+  readonly #config: TunnelSettings;
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
   readonly #socket: ListeningSocket;
   #key: SharedKey;
   #accepting = true;
   #retry: NodeJS.Timeout | undefined;
-  #drained: (() => void) | undefined;
+  #drained: Promise<void> | undefined;
+  #lastEnded: () => void = () => undefined;
 
-  private constructor(config: TunnelConfig, parts: TunnelParts) {
+  private constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
     this.#parts = parts;
     this.#key = parts.key;
@@ -75,7 +79,7 @@ export class Tunnel {
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  static listen(config: TunnelConfig, parts: TunnelParts): Tunnel {
+  static listen(config: TunnelSettings, parts: TunnelParts): Tunnel {
     return new Tunnel(config, parts);
   }
 
@@ -102,16 +106,17 @@ export class Tunnel {
     this.#key = key;
   }
 
-  /** Closes the listening socket; resolves when the last connection has ended. */
+  /** Closes the listening socket; resolves when the last connection has ended, however often it is called. */
   drain(): Promise<void> {
-    this.#accepting = false;
-    clearTimeout(this.#retry);
-    this.#socket.close();
-    this.#parts.destination.stop();
-    return new Promise((resolve) => {
-      this.#drained = resolve;
+    this.#drained ??= new Promise((resolve) => {
+      this.#lastEnded = resolve;
+      this.#accepting = false;
+      clearTimeout(this.#retry);
+      this.#socket.close();
+      this.#parts.destination.stop();
       this.#settle();
     });
+    return this.#drained;
   }
 
   /** Ends all connections at once. */
@@ -177,6 +182,6 @@ export class Tunnel {
   readonly #acceptAgain = () => this.#acceptOrWait();
 
   #settle(): void {
-    if (this.#connections.size === 0) this.#drained?.();
+    if (this.#connections.size === 0) this.#lastEnded();
   }
 }

@@ -11,6 +11,7 @@
 import type { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
+import { asSpipedError } from "../protocol/native-errors.js";
 import type { Framing } from "../protocol/packets.js";
 import type { Chunk, ChunkOwner, ChunkPool } from "./chunk-pool.js";
 
@@ -123,8 +124,6 @@ export class Pump implements ByteSink, ChunkOwner {
 
   #fail(error: unknown): void {
     this.stop();
-    this.#options.failed(
-      error instanceof SpipedError ? error : new SpipedError("SPIPED_STEP", String(error), { cause: error }),
-    );
+    this.#options.failed(asSpipedError(error));
   }
 }

@@ -10,10 +10,8 @@ import {
   parseLimit,
   parseSeconds,
   parseWords,
-  resolveBind,
 } from "#dist/cli/options.js";
 import { SpipedError } from "#dist/errors.js";
-import { parseBindAddress } from "#dist/net/address.js";
 import { throwsSpipedError } from "../support/errors.js";
 
 /** A command with a flag of each kind. */
@@ -190,11 +188,4 @@ test("-f and -g make one value, and exclude each other", () => {
   assert.equal(forwardSecrecyOf(it, { requireForwardSecrecy: true }), "require");
   const both = { withoutForwardSecrecy: true, requireForwardSecrecy: true } as const;
   throwsSpipedError(() => forwardSecrecyOf(it, both), "SPIPED_USAGE", /^-f .* and -g .*; take one of them$/);
-});
-
-test("a local address is looked up, and none stays none", async () => {
-  assert.equal(await resolveBind(undefined), undefined);
-  assert.deepEqual(await resolveBind(parseBindAddress("[127.0.0.1]")), [
-    { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
-  ]);
 });

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import { parseAddress } from "#dist/net/address.js";
-import { resolve } from "#dist/net/resolver.js";
+import { parseAddress, parseBindAddress } from "#dist/net/address.js";
+import { resolve, resolveBind } from "#dist/net/resolver.js";
 import { rejectsSpipedError } from "../support/errors.js";
 
 for (const [text, family, address, port] of [
@@ -110,3 +110,10 @@ function serviceList(): ReadonlyArray<readonly [name: string, port: number]> {
   }
   return [...found].slice(0, 20);
 }
+
+test("a local address is looked up, and none stays none", async () => {
+  assert.equal(await resolveBind(undefined), undefined);
+  assert.deepEqual(await resolveBind(parseBindAddress("[127.0.0.1]")), [
+    { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
+  ]);
+});

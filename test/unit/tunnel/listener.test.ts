@@ -189,6 +189,16 @@ test("a tunnel that drains takes nobody any more, and ends when its last connect
   await within(draining, "the tunnel to drain");
 });
 
+test("whoever has told a tunnel to drain is told of its end, however many they are", limits, async (t) => {
+  const { tunnel, client, ended } = await startTunnel(t, "decrypt");
+  const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await peer.handshake();
+  const draining = Promise.all([tunnel.drain(), tunnel.drain()]);
+  peer.link.reset();
+  await ended(1);
+  await within(draining, "the tunnel to drain");
+});
+
 test("a tunnel without connections drains at once", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
   await within(tunnel.drain(), "the tunnel to drain");
