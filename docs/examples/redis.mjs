@@ -1,12 +1,27 @@
-// A redis client behind `spiped -d`, in its protocol's plain words; any driver that takes a stream works the same way.
+// A redis client behind `spiped -d`, with the driver ioredis (npm install ioredis).
 //
 //     node redis.mjs TARGET KEYFILE
+import { Redis } from "ioredis";
 import { connect, readKeyFile } from "spiped";
 
 const [target, keyFile] = process.argv.slice(2);
-const redis = connect({ target, key: await readKeyFile(keyFile) });
-redis.setEncoding("utf8");
-redis.end("SET colour green\r\nGET colour\r\nQUIT\r\n");
-let replies = "";
-for await (const piece of redis) replies += piece;
-console.log(replies.trim().split("\r\n").join(" | "));
+const key = await readKeyFile(keyFile);
+
+/** How ioredis is told where its connections go; it asks again after each that broke. */
+class Connector {
+  check() {
+    return true;
+  }
+  async connect() {
+    this.stream = connect({ target, key });
+    return this.stream;
+  }
+  disconnect() {
+    this.stream?.end();
+  }
+}
+
+const redis = new Redis({ Connector });
+await redis.set("colour", "green");
+console.log(await redis.get("colour"));
+await redis.quit();

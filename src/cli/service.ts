@@ -232,7 +232,7 @@ class Service {
       }
       const { key, warnings } = readKeyFile(keyFile);
       for (const warning of warnings) this.#log.warning(warning);
-      this.#tunnel.useKey(key);
+      this.#tunnel.useKey(key).destroy();
       this.#log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
     } catch (error) {
       this.#log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);

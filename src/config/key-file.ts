@@ -4,6 +4,7 @@
  */
 
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
 
@@ -11,6 +12,9 @@ import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
 export const GENERATED_KEY_LENGTH = 32;
 
 const STANDARD_INPUT = 0;
+
+/** Files are read in pieces of this many bytes. */
+const PIECE_LENGTH = 64 * 1_024;
 
 /** A key that was read, and what its owner should know about the file. */
 export interface ReadKey {
@@ -41,12 +45,35 @@ export function readKeyFile(path: string): ReadKey {
     }
     return { key, warnings };
   } catch (cause) {
-    throw new SpipedError("SPIPED_KEY_FILE", `cannot read key file ${name}: ${reason(cause)}`, {
-      cause,
-      hint: "make one with spiped keygen FILE, and copy it to both machines",
-    });
+    throw unreadable(name, cause);
   } finally {
     if (descriptor !== undefined && descriptor !== STANDARD_INPUT) closeSync(descriptor);
+  }
+}
+
+/**
+ * Reads a key file whole, for programs that have other things to do meanwhile; an empty file is refused.
+ *
+ * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read.
+ */
+export async function readKeyFileMeanwhile(path: string): Promise<SharedKey> {
+  const hasher = createKeyHasher();
+  const buffer = new Uint8Array(PIECE_LENGTH);
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, constants.O_RDONLY);
+    for (let lengthBytes = 0; ; ) {
+      const { bytesRead } = await file.read(buffer);
+      if (bytesRead === 0 && lengthBytes === 0) throw new Error("it is empty, so everybody knows this key");
+      if (bytesRead === 0) return hasher.finish();
+      lengthBytes += bytesRead;
+      hasher.update(buffer.subarray(0, bytesRead));
+    }
+  } catch (cause) {
+    throw unreadable(path, cause);
+  } finally {
+    buffer.fill(0);
+    await file?.close();
   }
 }
 
@@ -82,7 +109,7 @@ export function generateKeyFile(path: string, random: (memory: Uint8Array) => vo
 
 function hashContents(descriptor: number): { readonly key: SharedKey; readonly lengthBytes: number } {
   const hasher = createKeyHasher();
-  const buffer = new Uint8Array(64 * 1_024);
+  const buffer = new Uint8Array(PIECE_LENGTH);
   let lengthBytes = 0;
   try {
     for (;;) {
@@ -119,6 +146,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
 };
+
+function unreadable(name: string, cause: unknown): SpipedError {
+  return new SpipedError("SPIPED_KEY_FILE", `cannot read key file ${name}: ${reason(cause)}`, {
+    cause,
+    hint: "make one with spiped keygen FILE, and copy it to both machines",
+  });
+}
 
 function reason(cause: unknown): string {
   return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);

@@ -3,9 +3,9 @@
  */
 
 import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { dial } from "../net/dial.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { Connection } from "../tunnel/connection.js";
-import { dialled } from "../tunnel/destination.js";
 import { type CommonOptions, descriptors, withDefaults } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
@@ -15,6 +15,8 @@ export interface ConnectOptions extends CommonOptions {
   readonly target: string;
   /** Local address to connect from, with or without a port. */
   readonly bind?: string;
+  /** True to go on writing when the other side has ended; false, as with `net.connect`, ends the stream then. */
+  readonly allowHalfOpen?: boolean;
 }
 
 /**
@@ -29,17 +31,24 @@ export function connect(options: ConnectOptions): TunnelStream {
   const target = parseAddress(options.target);
   const local = options.bind === undefined ? undefined : parseBindAddress(options.bind);
   const { timeoutMs, keepAlive, forwardSecrecy } = withDefaults(options);
-  const stream = new TunnelStream("this program");
+  const stream = new TunnelStream("this program", options.allowHalfOpen ?? false);
   stream.destroyOn(options.signal);
   const start = async () => {
     const [addresses, bind] = await Promise.all([resolve(target), resolveBind(local)]);
     if (stream.destroyed) return;
     const name = formatAddress(target);
-    const dialling = dialled({ addresses, name, bind, timeoutMs, keepAlive, descriptors: descriptors() });
+    const dialling = { addresses, name, bind, timeoutMs, keepAlive, descriptors: descriptors() };
     new Connection({
       role: "encrypt",
       source: stream.channel,
-      target: { open: dialling.open, opened: () => stream.opened() },
+      target: {
+        open: async (request) => {
+          const channel = await dial({ ...dialling, ...request });
+          stream.carriedBy(channel);
+          return channel;
+        },
+        opened: () => stream.opened(),
+      },
       key: () => options.key.shared,
       forwardSecrecy,
       timeoutMs,

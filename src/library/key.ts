@@ -4,7 +4,8 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { GENERATED_KEY_LENGTH, readKeyFile as readKeyFileNow } from "../config/key-file.js";
+import { GENERATED_KEY_LENGTH, readKeyFileMeanwhile } from "../config/key-file.js";
+import { SpipedError } from "../errors.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
 
 /** A key shared with the peer. */
@@ -34,14 +35,19 @@ export class Key {
 /**
  * Reads a key file whole.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read.
+ * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, or is empty.
  */
 export async function readKeyFile(path: string): Promise<Key> {
-  return new Key(readKeyFileNow(path).key);
+  return new Key(await readKeyFileMeanwhile(path));
 }
 
-/** Makes a key from the contents of a key file, of any length. The caller wipes `contents`. */
+/**
+ * Makes a key from the contents of a key file, of any length but 0. The caller wipes `contents`.
+ *
+ * @throws SpipedError `SPIPED_KEY_FILE` where they are empty.
+ */
 export function createKey(contents: Uint8Array): Key {
+  if (contents.length === 0) throw new SpipedError("SPIPED_KEY_FILE", "the key is empty, so everybody knows it");
   const hasher = createKeyHasher();
   hasher.update(contents);
   return new Key(hasher.finish());

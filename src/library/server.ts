@@ -5,12 +5,14 @@
 
 import { EventEmitter } from "node:events";
 import { DEFAULTS } from "../config/tunnel-config.js";
-import type { SpipedError } from "../errors.js";
+import { SpipedError } from "../errors.js";
 import { formatAddress, parseAddress } from "../net/address.js";
+import type { Carrier } from "../net/channel.js";
 import { resolve } from "../net/resolver.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
+import type { Key } from "./key.js";
 import { type CommonOptions, descriptors, withDefaults } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
@@ -18,16 +20,20 @@ import { TunnelStream } from "./tunnel-stream.js";
 export interface ServerOptions extends CommonOptions {
   /** Most connections at once; further clients wait. 100 where it is left out, `Infinity` for no limit. */
   readonly maxConnections?: number;
+  /** True, as with `http.createServer`, to go on writing when a client has ended; false ends the stream then. */
+  readonly allowHalfOpen?: boolean;
 }
 
 /** The events of a {@link SpipedServer}. */
 export interface ServerEvents {
+  /** Clients can connect. */
+  listening: [];
   /** A client that has the key. */
   connection: [stream: TunnelStream];
   /** A connection has ended, whether it became a stream or failed before. */
   ended: [report: ConnectionReport];
   /** Something is wrong with listening; the server goes on. */
-  error: [error: SpipedError];
+  problem: [error: SpipedError];
   /** The server no longer listens, and all connections have ended. */
   close: [];
 }
@@ -35,6 +41,8 @@ export interface ServerEvents {
 /** Accepts encrypted connections. */
 export class SpipedServer extends EventEmitter<ServerEvents> {
   readonly #options: ServerOptions;
+  #key: Key;
+  #starting = false;
   #tunnel: Tunnel | undefined;
   #closed: Promise<void> | undefined;
 
@@ -42,6 +50,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
   constructor(options: ServerOptions) {
     super();
     this.#options = options;
+    this.#key = options.key;
     withDefaults(options);
   }
 
@@ -60,15 +69,29 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
    * Listens on `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose.
    *
    * @returns This server, listening.
-   * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`.
+   * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`, the last also where it listens already.
    */
   async listen(source: string): Promise<this> {
-    const { key, maxConnections = DEFAULTS.maxConnections, signal } = this.#options;
+    if (this.#starting || this.address !== undefined) {
+      throw new SpipedError("SPIPED_LISTEN", "this server listens already");
+    }
+    this.#starting = true;
+    try {
+      await this.#start(source);
+    } finally {
+      this.#starting = false;
+    }
+    this.emit("listening");
+    return this;
+  }
+
+  async #start(source: string): Promise<void> {
+    const { maxConnections = DEFAULTS.maxConnections, signal } = this.#options;
     const [first] = await resolve(parseAddress(source));
     signal?.throwIfAborted();
     const config = { ...withDefaults(this.#options), role: "decrypt", sourceMode: undefined, maxConnections } as const;
     const tunnel = Tunnel.listen(config, {
-      key: key.shared,
+      key: this.#key.shared,
       source: first,
       destination: this.#streams(),
       descriptors: descriptors(),
@@ -76,14 +99,21 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
         connectionEnded: (report) => this.emit("ended", report),
         limitReached: () => undefined,
         descriptorsUsedUp: () => undefined,
-        listenFailed: (error) => this.emit("error", error),
+        listenFailed: (error) => this.emit("problem", error),
       },
     });
     this.#tunnel = tunnel;
     this.#closed = undefined;
-    signal?.addEventListener("abort", () => void this.destroy(), { once: true });
+    const abort = () => void this.destroy();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.once("close", () => signal?.removeEventListener("abort", abort));
     await tunnel.accept();
-    return this;
+  }
+
+  /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
+  useKey(key: Key): void {
+    this.#key = key;
+    this.#tunnel?.useKey(key.shared);
   }
 
   /** Stops listening; resolves when the last connection has ended. */
@@ -139,17 +169,18 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
 
   /** Each connection's target is a stream in the program's hands. */
   #streams(): Destination {
-    const next = (): ConnectionTarget => {
+    const next = (source: Carrier): ConnectionTarget => {
       let stream: TunnelStream | undefined;
       return {
         open: async () => {
-          stream = new TunnelStream("this program");
+          stream = new TunnelStream("this program", this.#options.allowHalfOpen ?? true);
+          stream.carriedBy(source);
           return stream.channel;
         },
         opened: () => {
           if (stream === undefined) return;
-          this.emit("connection", stream);
           stream.opened();
+          this.emit("connection", stream);
         },
         ended: (report) => stream?.ended(report),
       };

@@ -6,29 +6,45 @@
 import { Duplex, Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
-import type { Channel } from "../net/channel.js";
+import type { Carrier, Channel } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 
 /** Bytes that are handed on at once; larger writes are cut. */
 const PIECE_LENGTH = 65_536;
 
+/** How long a stream that was destroyed waits for the other side's end, in milliseconds. */
+const RELEASE_MS = 5_000;
+
 type Callback = (error?: Error | null) => void;
 
+/** How far a stream has come, as `net.Socket` names it. */
+export type ReadyState = "opening" | "open" | "readOnly" | "writeOnly" | "closed";
+
 /**
- * The cleartext end of an encrypted connection. Half-open like a `net.Socket` with `allowHalfOpen`: `end` ends the own
- * direction only.
+ * The cleartext end of an encrypted connection. `end` ends the own direction only; the other goes on until its own end.
  *
- * Events besides a Duplex's: `connect`, once the handshake is over and the peer is known to have the key.
+ * It has what HTTP agents and database drivers use of a `net.Socket` besides a Duplex: `connecting`, `setTimeout`,
+ * `setNoDelay`, `setKeepAlive`, `ref`, `unref`, the counters and the remote address.
+ *
+ * Events besides a Duplex's: `connect` and then `ready`, once the handshake is over and the peer is known to have the
+ * key; `timeout`, see `setTimeout`.
  */
 export class TunnelStream extends Duplex {
   /** @internal The side that the tunnel takes for a socket. */
   readonly channel: StreamChannel;
   #report: ConnectionReport | undefined;
+  #whenReported: (() => void) | undefined;
   #connected = false;
+  #carrier: Carrier | undefined;
+  #isUnref = false;
+  #timeoutMs: number | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
 
   /** @internal Made by `connect` and `createServer`. */
-  constructor(peer: string) {
-    super({ allowHalfOpen: true, highWaterMark: PIECE_LENGTH });
+  constructor(peer: string, allowHalfOpen: boolean) {
+    super({ allowHalfOpen, highWaterMark: PIECE_LENGTH });
     this.channel = new StreamChannel(this, peer);
   }
 
@@ -37,9 +53,107 @@ export class TunnelStream extends Duplex {
     return this.#connected;
   }
 
-  /** How the connection ended; undefined while it lasts. */
+  /** How the connection ended; undefined while it lasts. There by `close`, unless `destroy` came before the end. */
   get report(): ConnectionReport | undefined {
     return this.#report;
+  }
+
+  /** True until the handshake is over, or has failed. */
+  get connecting(): boolean {
+    return !this.#connected && !this.destroyed;
+  }
+
+  /** As `connecting`. */
+  get pending(): boolean {
+    return this.connecting;
+  }
+
+  get readyState(): ReadyState {
+    if (this.connecting) return "opening";
+    if (this.readable) return this.writable ? "open" : "readOnly";
+    return this.writable ? "writeOnly" : "closed";
+  }
+
+  /** Bytes of cleartext that have arrived. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** Bytes of cleartext that were written, and handed to the tunnel. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /** The other end of the encrypted connection; undefined before `connect`, and over a UNIX socket. */
+  get remoteAddress(): string | undefined {
+    return this.#carrier?.remote?.address;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#carrier?.remote?.port;
+  }
+
+  get remoteFamily(): "IPv4" | "IPv6" | undefined {
+    return this.#carrier?.remote?.family;
+  }
+
+  /** The milliseconds of `setTimeout`; undefined without one. */
+  get timeout(): number | undefined {
+    return this.#timeoutMs;
+  }
+
+  /**
+   * Emits `timeout` whenever nothing was sent or received for `milliseconds`; 0 for never. The stream goes on: whoever
+   * wants it to end, destroys it.
+   */
+  setTimeout(milliseconds: number, listener?: () => void): this {
+    clearTimeout(this.#idle);
+    this.#timeoutMs = milliseconds === 0 ? undefined : milliseconds;
+    this.#idle = milliseconds === 0 ? undefined : setTimeout(() => this.emit("timeout"), milliseconds).unref();
+    if (listener === undefined) return this;
+    return milliseconds === 0 ? this.off("timeout", listener) : this.once("timeout", listener);
+  }
+
+  /** Nothing to do: a stream connects from its start, and not to where a driver thinks that its server is. */
+  connect(..._words: unknown[]): this {
+    return this;
+  }
+
+  /** Nothing to do: nothing is ever delayed. */
+  setNoDelay(_noDelay?: boolean): this {
+    return this;
+  }
+
+  /** Nothing to do: `keepAlive` of the options says it for the whole connection. */
+  setKeepAlive(_enable?: boolean, _initialDelay?: number): this {
+    return this;
+  }
+
+  /** Keeps the process running while the stream is open, as it does from the start. */
+  ref(): this {
+    this.#isUnref = false;
+    this.#carrier?.ref();
+    return this;
+  }
+
+  /** Lets the process end although the stream is open. */
+  unref(): this {
+    this.#isUnref = true;
+    this.#carrier?.unref();
+    return this;
+  }
+
+  /** @internal The socket below it. */
+  carriedBy(carrier: Carrier): void {
+    this.#carrier = carrier;
+    if (this.#isUnref) carrier.unref();
+  }
+
+  /** @internal Bytes came or went. */
+  moved(bytesRead: number, bytesWritten: number): void {
+    this.#bytesRead += bytesRead;
+    this.#bytesWritten += bytesWritten;
+    this.#idle?.refresh();
   }
 
   /** @internal Destroys the stream when `signal` is aborted. */
@@ -55,12 +169,14 @@ export class TunnelStream extends Duplex {
   opened(): void {
     this.#connected = true;
     this.emit("connect");
+    this.emit("ready");
   }
 
   /** @internal */
   ended(report: ConnectionReport): void {
     this.#report = report;
     if (report.error !== undefined) this.destroy(report.error);
+    this.#whenReported?.();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
@@ -76,9 +192,14 @@ export class TunnelStream extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    // A stream destroys itself when both of its directions have ended; the connection then ends in its own time.
-    if (error !== null || !this.readableEnded || !this.writableFinished) this.channel.destroyed();
-    callback(error);
+    clearTimeout(this.#idle);
+    const nothingWaits = this.writableLength === 0 && this.readableLength === 0;
+    if (error === null && this.#connected && nothingWaits) this.channel.release();
+    else this.channel.destroyed();
+    // The connection ends at once, but for a stream that was released before the other side has ended.
+    if (this.#report !== undefined) callback(error);
+    else if (this.readableEnded) this.#whenReported = () => callback(error);
+    else callback(error);
   }
 }
 
@@ -91,18 +212,26 @@ export class StreamChannel implements Channel, ByteReader {
   readonly reader: ByteReader = this;
   readonly writable: Writable;
   readonly peer: string;
+  readonly #stream: TunnelStream;
   #sink: ByteSink | undefined;
   /** What was written and not handed on, and whom to tell. */
   #unsent: { readonly bytes: Uint8Array; readonly callback: Callback } | undefined;
   #endUnsent: Callback | undefined;
   #unread: Callback | undefined;
+  #released: NodeJS.Timeout | undefined;
   #fail: ((error: SpipedError) => void) | undefined;
   #over = false;
 
   constructor(stream: TunnelStream, peer: string) {
     this.peer = peer;
+    this.#stream = stream;
     this.writable = new Writable({
       write: (chunk: Uint8Array, _encoding, callback) => {
+        if (this.#released !== undefined) {
+          this.destroyed();
+          return;
+        }
+        stream.moved(chunk.length, 0);
         // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
         if (stream.push(Buffer.from(chunk))) callback();
         else this.#unread = callback;
@@ -121,10 +250,11 @@ export class StreamChannel implements Channel, ByteReader {
   /** Nothing is cut here: the stream is told by the report of the connection, with its reason. */
   close(): void {
     this.#over = true;
+    clearTimeout(this.#released);
   }
 
   reset(): void {
-    this.#over = true;
+    this.close();
   }
 
   readExactly(): Promise<Uint8Array> {
@@ -152,8 +282,10 @@ export class StreamChannel implements Channel, ByteReader {
   send(bytes: Uint8Array, callback: Callback): void {
     let left = bytes;
     while (this.#sink !== undefined && left.length > 0) {
-      const goesOn = this.#sink.take(left.subarray(0, PIECE_LENGTH));
+      const piece = left.subarray(0, PIECE_LENGTH);
+      const goesOn = this.#sink.take(piece);
       left = left.subarray(PIECE_LENGTH);
+      this.#stream.moved(0, piece.length);
       if (!goesOn) break;
     }
     if (left.length === 0) callback();
@@ -165,8 +297,7 @@ export class StreamChannel implements Channel, ByteReader {
     if (this.#sink === undefined) {
       this.#endUnsent = callback;
     } else {
-      this.#sink.end();
-      callback();
+      this.#sink.end(callback);
     }
   }
 
@@ -177,7 +308,16 @@ export class StreamChannel implements Channel, ByteReader {
     callback?.();
   }
 
-  /** The program has thrown its stream away: nothing more will be taken or read. */
+  /**
+   * The program has thrown its stream away when nothing waited in either direction: that is its end, as with a socket.
+   * Bytes that come all the same break the connection, and so does an end that does not come.
+   */
+  release(): void {
+    this.sendEnd(() => undefined);
+    this.#released = setTimeout(() => this.destroyed(), RELEASE_MS).unref();
+  }
+
+  /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
   destroyed(): void {
     if (!this.#over) this.#fail?.(new SpipedError("SPIPED_CANCELLED", "the stream was destroyed"));
   }

@@ -38,11 +38,14 @@ export interface TunnelEvents {
   ended: [report: ConnectionReport];
   /** Something is wrong with listening or with a look-up; the tunnel goes on. */
   problem: [error: SpipedError];
+  /** The tunnel no longer listens, and all connections have ended. */
+  close: [];
 }
 
 /** A tunnel that runs. */
 export class SpipedTunnel extends EventEmitter<TunnelEvents> {
   readonly #tunnel: Tunnel;
+  #closed: Promise<void> | undefined;
 
   private constructor(makeTunnel: (self: SpipedTunnel) => Tunnel) {
     super();
@@ -81,7 +84,9 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
         },
       );
     });
-    signal?.addEventListener("abort", () => void tunnel.destroy(), { once: true });
+    const abort = () => void tunnel.destroy();
+    signal?.addEventListener("abort", abort, { once: true });
+    tunnel.once("close", () => signal?.removeEventListener("abort", abort));
     await tunnel.#tunnel.accept();
     return tunnel;
   }
@@ -96,21 +101,22 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     return this.#tunnel.connections;
   }
 
-  /** Takes another key for handshakes that begin from now on, and wipes the old one. */
+  /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
   useKey(key: Key): void {
     this.#tunnel.useKey(key.shared);
   }
 
   /** Stops listening; resolves when the last connection has ended. */
-  async close(): Promise<void> {
-    await this.#tunnel.drain();
+  close(): Promise<void> {
+    this.#closed ??= this.#tunnel.drain().then(() => void this.emit("close"));
+    return this.#closed;
   }
 
   /** Stops listening and ends all connections at once. */
   async destroy(): Promise<void> {
-    const drained = this.#tunnel.drain();
+    const closed = this.close();
     this.#tunnel.cancel();
-    await drained;
+    await closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,8 +12,12 @@ export interface ByteSink {
    * @returns False to stop reading until `resume`.
    */
   take(bytes: Uint8Array): boolean;
-  /** The other side has ended its stream in an orderly way; called once, after the last `take`. */
-  end(): void;
+  /**
+   * The other side has ended its stream in an orderly way; called once, after the last `take`.
+   *
+   * @param handedOn - Told when everything, the end too, is with the system; never where the connection breaks.
+   */
+  end(handedOn?: () => void): void;
 }
 
 /** Reads from one side of a connection. */

@@ -23,12 +23,29 @@ export interface Channel {
   reset(): void;
 }
 
+/** The other side of a TCP socket. */
+export interface RemoteAddress {
+  readonly address: string;
+  readonly port: number;
+  readonly family: "IPv4" | "IPv6";
+}
+
+/** What a program may want of the socket below its stream. */
+export interface Carrier {
+  /** Undefined for a UNIX socket. */
+  readonly remote: RemoteAddress | undefined;
+  /** Keeps the process running while the socket is open, as it does from the start. */
+  ref(): void;
+  /** Lets the process end although the socket is open. */
+  unref(): void;
+}
+
 /** A socket, TCP or UNIX. */
-export class SocketChannel implements Channel {
+export class SocketChannel implements Channel, Carrier {
   readonly reader: ByteReader;
   readonly peer: string;
+  readonly remote: RemoteAddress | undefined;
   readonly #socket: Socket;
-  readonly #isTcp: boolean;
   #over = false;
   #failure: SpipedError | undefined;
   #listener: ((error: SpipedError) => void) | undefined;
@@ -38,7 +55,7 @@ export class SocketChannel implements Channel {
     this.reader = reader;
     this.peer = peer;
     // Asked now, because a socket that has lost its peer no longer knows.
-    this.#isTcp = socket.remoteFamily !== undefined;
+    this.remote = remoteOf(socket);
     socket.on("error", (cause) => this.#failed(cause));
   }
 
@@ -63,11 +80,19 @@ export class SocketChannel implements Channel {
   reset(): void {
     this.#over = true;
     const socket = this.#socket;
-    if (!this.#isTcp) socket.destroy();
+    if (this.remote === undefined) socket.destroy();
     // A shutdown that is under way refuses the reset, and the descriptor would stay open for ever.
     else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       socket.once("finish", () => socket.resetAndDestroy());
     } else socket.resetAndDestroy();
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
   }
 
   #failed(cause: Error): void {
@@ -76,6 +101,11 @@ export class SocketChannel implements Channel {
     this.#failure = new SpipedError("SPIPED_RESET", words, { cause });
     this.#listener?.(this.#failure);
   }
+}
+
+function remoteOf({ remoteAddress, remotePort, remoteFamily }: Socket): RemoteAddress | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  return { address: remoteAddress, port: remotePort, family: remoteFamily === "IPv6" ? "IPv6" : "IPv4" };
 }
 
 const FAILURES: Readonly<Record<string, string>> = {

@@ -8,7 +8,7 @@
 import { connect, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
-import { type Channel, SocketChannel } from "./channel.js";
+import { SocketChannel } from "./channel.js";
 import type { DescriptorBudget } from "./descriptors.js";
 import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 
@@ -42,7 +42,7 @@ export interface DialOptions {
  *
  * @throws SpipedError `SPIPED_CONNECT` where every address failed, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
  */
-export function dial(options: DialOptions): Promise<Channel> {
+export function dial(options: DialOptions): Promise<SocketChannel> {
   return new Promise((resolve, reject) => new Race(options, resolve, reject).startNext());
 }
 
@@ -51,14 +51,14 @@ class Race {
   readonly #waiting: SocketAddress[];
   readonly #running = new Set<Socket>();
   readonly #failures: string[] = [];
-  readonly #win: (channel: Channel) => void;
+  readonly #win: (channel: SocketChannel) => void;
   readonly #lose: (error: SpipedError) => void;
   readonly #deadline: NodeJS.Timeout;
   #nextAttempt: NodeJS.Timeout | undefined;
   #booked = 0;
   readonly #abort = () => this.#end(new SpipedError("SPIPED_CANCELLED", "cancelled while connecting"));
 
-  constructor(options: DialOptions, win: (channel: Channel) => void, lose: (error: SpipedError) => void) {
+  constructor(options: DialOptions, win: (channel: SocketChannel) => void, lose: (error: SpipedError) => void) {
     this.#options = options;
     this.#waiting = [...options.addresses];
     this.#win = win;
@@ -165,7 +165,7 @@ class Race {
     return this.#failures.join("; ");
   }
 
-  #end(outcome: Channel | SpipedError): void {
+  #end(outcome: SocketChannel | SpipedError): void {
     clearTimeout(this.#deadline);
     clearTimeout(this.#nextAttempt);
     this.#options.signal.removeEventListener("abort", this.#abort);

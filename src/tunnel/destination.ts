@@ -3,7 +3,7 @@
  */
 
 import type { TcpAddress } from "../net/address.js";
-import type { Channel } from "../net/channel.js";
+import type { Carrier, Channel } from "../net/channel.js";
 import { type DialOptions, dial } from "../net/dial.js";
 import type { ConnectionReport } from "./connection.js";
 import type { Targets } from "./targets.js";
@@ -27,8 +27,8 @@ export interface ConnectionTarget {
 
 /** The targets of a tunnel's connections. */
 export interface Destination {
-  /** The target of the next connection. */
-  next(): ConnectionTarget;
+  /** The target of the next connection, which came over `source`. */
+  next(source: Carrier): ConnectionTarget;
   /** Begins what goes on in the background. */
   start(): void;
   /** Ends it. */

@@ -100,10 +100,15 @@ export class Tunnel {
     return this.#connections.size;
   }
 
-  /** Takes another key for handshakes that begin from now on. */
-  useKey(key: SharedKey): void {
-    this.#key.destroy();
+  /**
+   * Takes another key for handshakes that begin from now on.
+   *
+   * @returns The key until now; the caller destroys it, unless others use it.
+   */
+  useKey(key: SharedKey): SharedKey {
+    const old = this.#key;
     this.#key = key;
+    return old;
   }
 
   /** Closes the listening socket; resolves when the last connection has ended, however often it is called. */
@@ -141,7 +146,7 @@ export class Tunnel {
     const connection = new Connection({
       role,
       source: channel,
-      target: destination.next(),
+      target: destination.next(channel),
       key: () => this.#key,
       forwardSecrecy,
       timeoutMs,

@@ -103,7 +103,7 @@ export class Pump implements ByteSink, ChunkOwner {
     if (this.#state === "flowing") this.#options.from.resume();
   }
 
-  end(): void {
+  end(handedOn?: () => void): void {
     if (this.#state !== "flowing") return;
     const { framing, to } = this.#options;
     if (framing.pendingBytes > 0) {
@@ -119,6 +119,7 @@ export class Pump implements ByteSink, ChunkOwner {
       if (this.#state !== "ending" || error) return;
       this.#state = "ended";
       this.#options.ended();
+      handedOn?.();
     });
   }
 

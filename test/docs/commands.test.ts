@@ -11,21 +11,22 @@
 // A block that begins with ```sh alone cannot be run here; `notRun` says why.
 
 import assert from "node:assert/strict";
-import { randomInt } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { commandOnPath, ours } from "../support/programs.js";
+import { ours } from "../support/programs.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
   collector,
   httpApi,
+  lacking,
   nodes,
   nothing,
   type Place,
+  placeIn,
   postgres,
   redfish,
   redis,
@@ -103,18 +104,6 @@ for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) 
   });
 }
 
-/** Why a section cannot be run on this system; false where it can. */
-function lacking(service: Service | undefined): string | false {
-  const missing = (service?.needs ?? []).filter((name) => commandOnPath(name) === undefined);
-  const wants: string[] = missing.length === 0 ? [] : [missing.join(", ")];
-  // Elsewhere 127.0.0.1 is the only loopback address.
-  if (process.platform !== "linux") wants.push("Linux");
-  if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
-  if (wants.length === 0) return false;
-  process.stderr.write(`SKIPPED: a section of the documentation needs ${wants.join(" and ")}\n`);
-  return `needs ${wants.join(" and ")}`;
-}
-
 async function runSection(t: TestContext, section: Section, service: Service): Promise<void> {
   const place = await makePlace(t, section);
   const { check } = await service.start(t, place);
@@ -132,8 +121,7 @@ async function runSection(t: TestContext, section: Section, service: Service): P
 /** The two machines: folders, addresses, keys, and the commands that are ours. */
 async function makePlace(t: TestContext, section: Section): Promise<Place> {
   const folder = await temporaryFolder(t);
-  const network = `127.${randomInt(1, 255)}.${randomInt(256)}`;
-  const place: Place = { folder, near: `${network}.1`, far: `${network}.2` };
+  const place = placeIn(folder);
   await mkdir(join(folder, "bin"));
   for (const [name, words] of [
     ["spiped", ours.spiped],

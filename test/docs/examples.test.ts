@@ -7,26 +7,45 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { textOf } from "../support/addresses.js";
-import { afterwards, limits } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { Listener } from "../support/listener.js";
 import { ours, root } from "../support/programs.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
+import { lacking, placeIn, postgres, redis, type Service } from "./services.js";
 
 function example(name: string, ...words: string[]): readonly [string, ...string[]] {
   return [process.execPath, join(root, "docs/examples", name), ...words];
 }
 
 /** A `spiped -d` before a service, and the two words that each example takes. */
-async function before(t: TestContext, service: Listener["address"]): Promise<[string, string]> {
+async function before(t: TestContext, service: string): Promise<[string, string]> {
   const key = await newKey(t);
   const { source } = await startSpiped(t, { end: "-d", source: "tcp", target: service, key });
   return [textOf(source), key.path];
 }
 
+/** The same before a server of the system's, on the port that is its own. */
+async function beforeService(t: TestContext, service: Service, port: number): Promise<[string, string]> {
+  const place = placeIn(await temporaryFolder(t));
+  await service.start(t, place);
+  return before(t, `[${place.far}]:${port}`);
+}
+
+/** Starts an example that says where it listens. */
+async function startServer(
+  t: TestContext,
+  name: string,
+): Promise<{ server: Command; address: string; keyFile: string }> {
+  const { path: keyFile } = await newKey(t);
+  const server = Command.start(t, example(name, "[127.0.0.1]:0", keyFile));
+  const [line] = await once(server.child.stdout ?? assert.fail("it has no standard output"), "data");
+  return { server, address: /listening on (\S+)/.exec(String(line))?.[1] ?? "", keyFile };
+}
+
 test("graphite.mjs delivers every line", limits, async (t) => {
   const carbon = await Listener.listen(t, "tcp");
-  const running = Command.run(t, example("graphite.mjs", ...(await before(t, carbon.address))));
+  const running = Command.run(t, example("graphite.mjs", ...(await before(t, textOf(carbon.address)))));
   const connection = await carbon.next();
   const { bytes } = await connection.readToEnd();
   connection.finish();
@@ -38,36 +57,41 @@ test("graphite.mjs delivers every line", limits, async (t) => {
   for (const line of lines) assert.match(line, /^servers\.web1\.load -?[\d.e-]+ \d+$/);
 });
 
-test("http.mjs prints the answer", limits, async (t) => {
+test("http.mjs prints both answers, which came over one connection", limits, async (t) => {
   const service = createServer((request, response) => response.end(`asked for ${request.url}`));
+  let connections = 0;
+  service.on("connection", () => (connections += 1));
   afterwards(t, () => service.close());
   await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
   const { port } = service.address() as AddressInfo;
-  const words = await before(t, { kind: "tcp", host: "127.0.0.1", port });
+  const words = await before(t, `[127.0.0.1]:${port}`);
   const { status, stdout } = await Command.run(t, example("http.mjs", ...words));
-  assert.deepEqual([status, stdout], [0, "200 asked for /health\n"]);
+  assert.deepEqual([status, stdout], [0, "200 asked for /health\n200 asked for /version\n"]);
+  assert.equal(connections, 1);
 });
 
-test("redis.mjs speaks the protocol of a redis server", limits, async (t) => {
-  const redis = await Listener.listen(t, "tcp");
-  const running = Command.run(t, example("redis.mjs", ...(await before(t, redis.address))));
-  const connection = await redis.next();
-  assert.equal(
-    Buffer.from((await connection.readToEnd()).bytes).toString(),
-    "SET colour green\r\nGET colour\r\nQUIT\r\n",
-  );
-  await connection.write("+OK\r\n$5\r\ngreen\r\n+OK\r\n");
-  connection.finish();
-  const { status, stdout } = await running;
-  assert.deepEqual([status, stdout], [0, "+OK | $5 | green | +OK\n"]);
+test("http-server.mjs answers http.mjs, knows where the client is, and ends on SIGTERM", limits, async (t) => {
+  const { server, address, keyFile } = await startServer(t, "http-server.mjs");
+  const { status, stdout } = await Command.run(t, example("http.mjs", address, keyFile));
+  assert.deepEqual([status, stdout], [0, "200 /health for 127.0.0.1\n200 /version for 127.0.0.1\n"]);
+  server.child.kill("SIGTERM");
+  assert.equal((await server.exit()).status, 0);
+});
+
+test("redis.mjs sets and gets a value, and ends", { ...limits, skip: lacking(redis) }, async (t) => {
+  const { status, stdout } = await Command.run(t, example("redis.mjs", ...(await beforeService(t, redis, 6_379))));
+  assert.deepEqual([status, stdout], [0, "green\n"]);
+});
+
+test("postgres.mjs has an answer, and ends", { ...limits, skip: lacking(postgres) }, async (t) => {
+  const words = await beforeService(t, postgres, 5_432);
+  const { status, stdout, stderr } = await Command.run(t, example("postgres.mjs", ...words));
+  assert.deepEqual([status, stdout, stderr], [0, "42\n", ""]);
 });
 
 test("server.mjs answers spipe, and ends on SIGTERM", limits, async (t) => {
-  const key = await newKey(t);
-  const server = Command.start(t, example("server.mjs", "[127.0.0.1]:0", key.path));
-  const [line] = await once(server.child.stdout ?? assert.fail("it has no standard output"), "data");
-  const address = /listening on (\S+)/.exec(String(line))?.[1] ?? "";
-  const spipe = Command.start(t, [...ours.spipe, "-t", address, "-k", key.path], { stdin: "pipe" });
+  const { server, address, keyFile } = await startServer(t, "server.mjs");
+  const spipe = Command.start(t, [...ours.spipe, "-t", address, "-k", keyFile], { stdin: "pipe" });
   spipe.stdin.end("to and fro");
   assert.equal((await spipe.exit()).status, 0);
   assert.equal(String(spipe.stdout), "to and fro");

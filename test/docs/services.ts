@@ -1,12 +1,14 @@
 // The services behind the tunnels of the documentation, each on the address that its page says.
 
 import assert from "node:assert/strict";
-import { chown, readFile, writeFile } from "node:fs/promises";
+import { randomInt } from "node:crypto";
+import { chown, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { makeCertificate } from "../support/certificate.js";
 import { afterwards, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { commandOnPath } from "../support/programs.js";
@@ -27,6 +29,24 @@ export interface Service {
   /** Whether it takes the superuser: ports below 1024, other users. */
   readonly asRoot?: true;
   start(t: TestContext, place: Place): Promise<{ check?(): Promise<void> }>;
+}
+
+/** Two loopback addresses that no other test has. */
+export function placeIn(folder: string): Place {
+  const network = `127.${randomInt(1, 255)}.${randomInt(256)}`;
+  return { folder, near: `${network}.1`, far: `${network}.2` };
+}
+
+/** Why a service cannot be run on this system; false where it can. */
+export function lacking(service: Service | undefined): string | false {
+  const missing = (service?.needs ?? []).filter((name) => commandOnPath(name) === undefined);
+  const wants: string[] = missing.length === 0 ? [] : [missing.join(", ")];
+  // Elsewhere 127.0.0.1 is the only loopback address.
+  if (process.platform !== "linux") wants.push("Linux");
+  if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
+  if (wants.length === 0) return false;
+  process.stderr.write(`SKIPPED: a test of the documentation needs ${wants.join(" and ")}\n`);
+  return `needs ${wants.join(" and ")}`;
 }
 
 async function listen(t: TestContext, server: Server, host: string, port: number): Promise<void> {
@@ -104,11 +124,7 @@ export const redfish: Service = {
   needs: ["curl", "openssl"],
   asRoot: true,
   async start(t, { far, folder }) {
-    const files = { key: join(folder, "tls.key"), certificate: join(folder, "tls.crt") };
-    const make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=bmc", "-keyout", files.key];
-    const { status, stderr } = await Command.run(t, [pathOf("openssl"), ...make, "-out", files.certificate]);
-    assert.equal(status, 0, stderr);
-    const options = { key: await readFile(files.key), cert: await readFile(files.certificate) };
+    const options = await makeCertificate(t, folder);
     const answer: RequestListener = (_request, response) => response.end('{"RedfishVersion":"1.15.0"}\n');
     await listen(t, createHttpsServer(options, answer), far, 443);
     return {};

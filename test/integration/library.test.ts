@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import {
   connect,
@@ -11,17 +13,23 @@ import {
   createTunnel,
   generateKey,
   type Key,
+  readKeyFile,
+  SpipedError,
   type SpipedServer,
   type TunnelStream,
 } from "#dist/index.js";
 import { textOf } from "../support/addresses.js";
-import { afterwards, limits } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder } from "../support/cleanup.js";
 import { Listener } from "../support/listener.js";
 
 const key = createKey(generateKey());
 
-async function startServer(t: TestContext, onConnection: (stream: TunnelStream) => void): Promise<SpipedServer> {
-  const server = createServer({ key, timeoutMs: 60_000 }, onConnection);
+async function startServer(
+  t: TestContext,
+  onConnection: (stream: TunnelStream) => void,
+  options: { key?: Key } = {},
+): Promise<SpipedServer> {
+  const server = createServer({ key, timeoutMs: 60_000, ...options }, onConnection);
   // Whatever is open at the end of the test is cut.
   server.on("connection", (stream) => stream.on("error", () => undefined));
   afterwards(t, () => server.destroy());
@@ -74,10 +82,48 @@ test("a client with another key never becomes a stream, and is told so by an err
 
 test("a stream that is destroyed on one side is no orderly end on the other", limits, async (t) => {
   const server = await startServer(t, (stream) => {
-    stream.write("some of it", () => stream.destroy());
+    stream.write("some of it", () => stream.destroy(new Error("no more of it")));
     stream.on("error", () => undefined);
   });
   await assert.rejects(connectTo(t, server).toArray(), { code: "SPIPED_RESET" });
+});
+
+test("a stream that is destroyed without an error, while nothing waits, has ended like a socket", limits, async (t) => {
+  const reports: string[] = [];
+  const server = await startServer(t, (stream) => {
+    stream.resume();
+    stream.write("all of it", () => stream.destroy());
+  });
+  server.on("ended", ({ reason }) => reports.push(reason));
+  const stream = connectTo(t, server);
+  assert.equal((await stream.toArray()).join(""), "all of it");
+  await server.close();
+  assert.deepEqual(reports, ["closed"]);
+});
+
+test("a stream that is destroyed while bytes wait to be read is reset", limits, async (t) => {
+  const server = await startServer(t, (stream) => {
+    stream.once("readable", () => stream.destroy());
+  });
+  const ended = once(server, "ended");
+  const stream = connectTo(t, server);
+  stream.write("nobody reads this");
+  assert.equal((await ended)[0].reason, "cancelled");
+  if (!stream.closed) await new Promise((resolve) => stream.once("close", resolve));
+  assert.equal(stream.report?.reason, "reset");
+});
+
+test("a stream that is destroyed before the other side has ended is reset by what still comes", limits, async (t) => {
+  const server = await startServer(t, (stream) => stream.destroy());
+  const ended = once(server, "ended");
+  const stream = connect({ target: server.address ?? "", key, allowHalfOpen: true });
+  const failed = new Promise<Error>((resolve) => stream.once("error", resolve));
+  await once(stream.resume(), "end");
+  stream.write("nobody reads this");
+  assert.equal((await ended)[0].reason, "cancelled");
+  // A socket that has read its end learns of a reset by the next write.
+  stream.write("nor this");
+  assert.ok((await failed) instanceof SpipedError);
 });
 
 test("an aborted signal ends a stream", limits, async (t) => {
@@ -136,6 +182,66 @@ test("a server that was closed listens again", limits, async (t) => {
   const stream = connectTo(t, server);
   stream.end();
   assert.equal((await stream.toArray()).join(""), "hello");
+});
+
+test("a server listens once at a time, and says when", limits, async (t) => {
+  const server = createServer({ key });
+  afterwards(t, () => server.destroy());
+  const listening = once(server, "listening");
+  await server.listen("[127.0.0.1]:0");
+  await listening;
+  await assert.rejects(server.listen("[127.0.0.1]:0"), { code: "SPIPED_LISTEN" });
+});
+
+test("a server takes another key for new clients, and the old one stays its owner's", limits, async (t) => {
+  const [old, next] = [createKey(generateKey()), createKey(generateKey())];
+  const server = await startServer(t, (stream) => stream.pipe(stream), { key: old });
+  const before = connectTo(t, server, { key: old });
+  await once(before, "connect");
+  server.useKey(next);
+  const after = connectTo(t, server, { key: next });
+  for (const stream of [before, after]) {
+    stream.end("hello");
+    assert.equal((await stream.toArray()).join(""), "hello");
+  }
+  // What is wiped cannot be used; this one can.
+  server.useKey(old);
+  await once(connectTo(t, server, { key: old }), "connect");
+});
+
+test("a signal is let go of when what it would have ended has ended", limits, async (t) => {
+  const { signal } = new AbortController();
+  const server = createServer({ key, signal }, (stream) => stream.pipe(stream));
+  const { address = "" } = await server.listen("[127.0.0.1]:0");
+  const tunnel = await createTunnel({ role: "encrypt", source: "[127.0.0.1]:0", target: address, key, signal });
+  const stream = connectTo(t, server, { signal });
+  stream.end("hello");
+  await stream.toArray();
+  if (!stream.closed) await once(stream, "close");
+  const closed = once(tunnel, "close");
+  await Promise.all([tunnel.close(), server.close(), closed]);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("a key that is empty is refused, and so is a file that is not there", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "empty"), "");
+  assert.throws(() => createKey(new Uint8Array(0)), { code: "SPIPED_KEY_FILE", message: /empty/ });
+  for (const [name, message] of [
+    ["empty", /it is empty/],
+    ["missing", /there is no such file/],
+    [".", /it is a folder/],
+  ] as const) {
+    await assert.rejects(readKeyFile(join(folder, name)), { code: "SPIPED_KEY_FILE", message });
+  }
+});
+
+test("a key file is read whole, as the command reads it", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const contents = randomBytes(200_000);
+  await writeFile(join(folder, "key"), contents);
+  const server = await startServer(t, (stream) => stream.pipe(stream), { key: await readKeyFile(join(folder, "key")) });
+  await once(connectTo(t, server, { key: createKey(contents) }), "connect");
 });
 
 test("two tunnels carry a connection, and close when it has ended", limits, async (t) => {

@@ -1,0 +1,19 @@
+// A certificate that nobody trusts, for servers of TLS behind a tunnel.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { Command } from "./command.js";
+
+/** Makes one in `folder`, with its key; what a server of TLS takes. */
+export async function makeCertificate(
+  t: TestContext,
+  folder: string,
+): Promise<{ readonly key: Buffer; readonly cert: Buffer }> {
+  const files = { key: join(folder, "tls.key"), certificate: join(folder, "tls.crt") };
+  const make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=bmc", "-keyout", files.key];
+  const { status, stderr } = await Command.run(t, ["openssl", ...make, "-out", files.certificate]);
+  assert.equal(status, 0, stderr);
+  return { key: await readFile(files.key), cert: await readFile(files.certificate) };
+}
