@@ -12,12 +12,12 @@
 
 import assert from "node:assert/strict";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { ours } from "../support/programs.js";
+import { ours, root } from "../support/programs.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
   collector,
@@ -55,8 +55,8 @@ const services: Readonly<Record<string, Service>> = {
 
 /** Why blocks are not run here, by how they begin. */
 const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
-  [/^npm start$/m, "builds; the test before this one has built"],
-  [/^npm ci$/m, "downloads, builds, and puts links into the system's folders"],
+  [/^npm install --global spiped$/, "takes the registry; test/packages installs the same packages from their files"],
+  [/^npm ci$/m, "builds, and installs for the whole system; a test of its own below runs what comes after that"],
   [/^npm run bench/, "takes minutes, and measures"],
   [/^cargo bench /, "takes minutes, and measures"],
   [/^ssh .* ipmitool /, "takes a controller; the way there is that of the section on ssh"],
@@ -94,6 +94,24 @@ test("the list of services has no section that is gone", () => {
     Object.keys(services).filter((name) => !names.includes(name)),
     [],
   );
+});
+
+test("README.md: Install: packages that were made in a checkout give the commands", limits, async (t) => {
+  const section = sections.find(({ name }) => name === "README.md: Install");
+  const lines = section?.blocks.find(({ commands }) => commands.startsWith("npm ci\n"))?.commands.split("\n") ?? [];
+  assert.deepEqual(lines.slice(0, 2), ["npm ci", "npm run build"]);
+  await rm(join(root, "build/packages"), { recursive: true, force: true });
+  const prefix = await temporaryFolder(t);
+  const { status, stderr } = await Command.run(t, ["bash", "-euo", "pipefail", "-c", lines.slice(2).join("\n")], {
+    stdin: "ignore",
+    cwd: root,
+    env: { npm_config_prefix: prefix, npm_config_prefer_offline: "true", npm_config_update_notifier: "false" },
+  });
+  assert.equal(status, 0, stderr);
+  for (const name of ["spiped", "spipe"]) {
+    const { stdout } = await Command.run(t, [join(prefix, "bin", name), "--version"], { stdin: "ignore" });
+    assert.match(stdout, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\\n$`));
+  }
 });
 
 for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) => machine !== undefined))) {
