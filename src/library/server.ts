@@ -182,7 +182,11 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
           stream.opened();
           this.emit("connection", stream);
         },
-        ended: (report) => stream?.ended(report),
+        ended: (report) => {
+          // Nobody has seen a stream that was not opened, so nobody would hear its error.
+          if (stream?.connected) stream.ended(report);
+          else stream?.destroy();
+        },
       };
     };
     return { next, start: () => undefined, stop: () => undefined };

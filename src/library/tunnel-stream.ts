@@ -1,21 +1,13 @@
 /**
  * One side of a connection as a stream in the caller's hands: what a program writes goes into the tunnel, what comes
- * out of the tunnel can be read. The other face of it is a channel, which the tunnel takes for a socket.
+ * out of the tunnel can be read. Its other face is a channel, which the tunnel takes for a socket.
  */
 
-import { Duplex, Writable } from "node:stream";
+import { Duplex } from "node:stream";
 import { SpipedError } from "../errors.js";
-import type { ByteReader, ByteSink } from "../net/byte-reader.js";
-import type { Carrier, Channel } from "../net/channel.js";
+import type { Carrier } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
-
-/** Bytes that are handed on at once; larger writes are cut. */
-const PIECE_LENGTH = 65_536;
-
-/** How long a stream that was destroyed waits for the other side's end, in milliseconds. */
-const RELEASE_MS = 5_000;
-
-type Callback = (error?: Error | null) => void;
+import { type Callback, PIECE_LENGTH, StreamChannel } from "./stream-channel.js";
 
 /** How far a stream has come, as `net.Socket` names it. */
 export type ReadyState = "opening" | "open" | "readOnly" | "writeOnly" | "closed";
@@ -205,120 +197,4 @@ export class TunnelStream extends Duplex {
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new SpipedError("SPIPED_CANCELLED", String(reason));
-}
-
-/** The face that the tunnel sees. */
-export class StreamChannel implements Channel, ByteReader {
-  readonly reader: ByteReader = this;
-  readonly writable: Writable;
-  readonly peer: string;
-  readonly #stream: TunnelStream;
-  #sink: ByteSink | undefined;
-  /** What was written and not handed on, and whom to tell. */
-  #unsent: { readonly bytes: Uint8Array; readonly callback: Callback } | undefined;
-  #endUnsent: Callback | undefined;
-  #unread: Callback | undefined;
-  #released: NodeJS.Timeout | undefined;
-  #fail: ((error: SpipedError) => void) | undefined;
-  #over = false;
-
-  constructor(stream: TunnelStream, peer: string) {
-    this.peer = peer;
-    this.#stream = stream;
-    this.writable = new Writable({
-      write: (chunk: Uint8Array, _encoding, callback) => {
-        if (this.#released !== undefined) {
-          this.destroyed();
-          return;
-        }
-        stream.moved(chunk.length, 0);
-        // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
-        if (stream.push(Buffer.from(chunk))) callback();
-        else this.#unread = callback;
-      },
-      final: (callback) => {
-        stream.push(null);
-        callback();
-      },
-    });
-  }
-
-  onFailure(listener: (error: SpipedError) => void): void {
-    this.#fail = listener;
-  }
-
-  /** Nothing is cut here: the stream is told by the report of the connection, with its reason. */
-  close(): void {
-    this.#over = true;
-    clearTimeout(this.#released);
-  }
-
-  reset(): void {
-    this.close();
-  }
-
-  readExactly(): Promise<Uint8Array> {
-    throw new SpipedError("SPIPED_STEP", "a program's own stream takes part in no handshake");
-  }
-
-  flowInto(sink: ByteSink): void {
-    this.#sink = sink;
-    this.resume();
-  }
-
-  resume(): void {
-    const unsent = this.#unsent;
-    if (unsent !== undefined) {
-      this.#unsent = undefined;
-      this.send(unsent.bytes, unsent.callback);
-    }
-    const endUnsent = this.#endUnsent;
-    if (this.#unsent !== undefined || endUnsent === undefined) return;
-    this.#endUnsent = undefined;
-    this.sendEnd(endUnsent);
-  }
-
-  /** The program has written. */
-  send(bytes: Uint8Array, callback: Callback): void {
-    let left = bytes;
-    while (this.#sink !== undefined && left.length > 0) {
-      const piece = left.subarray(0, PIECE_LENGTH);
-      const goesOn = this.#sink.take(piece);
-      left = left.subarray(PIECE_LENGTH);
-      this.#stream.moved(0, piece.length);
-      if (!goesOn) break;
-    }
-    if (left.length === 0) callback();
-    else this.#unsent = { bytes: left, callback };
-  }
-
-  /** The program has written all. */
-  sendEnd(callback: Callback): void {
-    if (this.#sink === undefined) {
-      this.#endUnsent = callback;
-    } else {
-      this.#sink.end(callback);
-    }
-  }
-
-  /** The program reads on. */
-  wanted(): void {
-    const callback = this.#unread;
-    this.#unread = undefined;
-    callback?.();
-  }
-
-  /**
-   * The program has thrown its stream away when nothing waited in either direction: that is its end, as with a socket.
-   * Bytes that come all the same break the connection, and so does an end that does not come.
-   */
-  release(): void {
-    this.sendEnd(() => undefined);
-    this.#released = setTimeout(() => this.destroyed(), RELEASE_MS).unref();
-  }
-
-  /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
-  destroyed(): void {
-    if (!this.#over) this.#fail?.(new SpipedError("SPIPED_CANCELLED", "the stream was destroyed"));
-  }
 }

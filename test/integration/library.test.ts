@@ -175,6 +175,18 @@ test("a server that is closing can still be destroyed, and whoever closed it is 
   assert.equal(server.connections, 0);
 });
 
+test("a client that is cut while keys are exchanged harms nobody who has not seen it", limits, async (t) => {
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    // No listener for errors: there is no stream yet, or one that the program would have been given.
+    const server = createServer({ key }, (stream) => stream.on("error", () => undefined));
+    await server.listen("[127.0.0.1]:0");
+    const ended = once(server, "ended");
+    await once(connectTo(t, server), "connect");
+    await server.destroy();
+    assert.equal((await ended)[0].reason, "cancelled");
+  }
+});
+
 test("a server that was closed listens again", limits, async (t) => {
   const server = await startServer(t, (stream) => stream.end("hello").resume());
   await server.close();

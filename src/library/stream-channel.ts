@@ -1,0 +1,140 @@
+/**
+ * The face of a program's stream that the tunnel sees: a channel, like that of a socket.
+ */
+
+import { Writable } from "node:stream";
+import { SpipedError } from "../errors.js";
+import type { ByteReader, ByteSink } from "../net/byte-reader.js";
+import type { Channel } from "../net/channel.js";
+
+/** Bytes that are handed on at once; larger writes are cut. */
+export const PIECE_LENGTH = 65_536;
+
+/** How long a stream that was destroyed waits for the other side's end, in milliseconds. */
+const RELEASE_MS = 5_000;
+
+export type Callback = (error?: Error | null) => void;
+
+/** The face that the program sees. */
+export interface ProgramSide {
+  /** Lets the program read bytes, or their end. @returns False to stop until `wanted` is called. */
+  push(bytes: Uint8Array | null): boolean;
+  /** So many bytes came, and so many went. */
+  moved(bytesRead: number, bytesWritten: number): void;
+}
+
+/** See the head of this file. */
+export class StreamChannel implements Channel, ByteReader {
+  readonly reader: ByteReader = this;
+  readonly writable: Writable;
+  readonly peer: string;
+  readonly #program: ProgramSide;
+  #sink: ByteSink | undefined;
+  /** What was written and not handed on, and whom to tell. */
+  #unsent: { readonly bytes: Uint8Array; readonly callback: Callback } | undefined;
+  #endUnsent: Callback | undefined;
+  #unread: Callback | undefined;
+  #released: NodeJS.Timeout | undefined;
+  #fail: ((error: SpipedError) => void) | undefined;
+  #over = false;
+
+  constructor(program: ProgramSide, peer: string) {
+    this.peer = peer;
+    this.#program = program;
+    this.writable = new Writable({
+      write: (chunk: Uint8Array, _encoding, callback) => {
+        if (this.#released !== undefined) {
+          this.destroyed();
+          return;
+        }
+        program.moved(chunk.length, 0);
+        // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
+        if (program.push(Buffer.from(chunk))) callback();
+        else this.#unread = callback;
+      },
+      final: (callback) => {
+        program.push(null);
+        callback();
+      },
+    });
+  }
+
+  onFailure(listener: (error: SpipedError) => void): void {
+    this.#fail = listener;
+  }
+
+  /** Nothing is cut here: the stream is told by the report of the connection, with its reason. */
+  close(): void {
+    this.#over = true;
+    clearTimeout(this.#released);
+  }
+
+  reset(): void {
+    this.close();
+  }
+
+  readExactly(): Promise<Uint8Array> {
+    throw new SpipedError("SPIPED_STEP", "a program's own stream takes part in no handshake");
+  }
+
+  flowInto(sink: ByteSink): void {
+    this.#sink = sink;
+    this.resume();
+  }
+
+  resume(): void {
+    const unsent = this.#unsent;
+    if (unsent !== undefined) {
+      this.#unsent = undefined;
+      this.send(unsent.bytes, unsent.callback);
+    }
+    const endUnsent = this.#endUnsent;
+    if (this.#unsent !== undefined || endUnsent === undefined) return;
+    this.#endUnsent = undefined;
+    this.sendEnd(endUnsent);
+  }
+
+  /** The program has written. */
+  send(bytes: Uint8Array, callback: Callback): void {
+    let left = bytes;
+    while (this.#sink !== undefined && left.length > 0) {
+      const piece = left.subarray(0, PIECE_LENGTH);
+      const goesOn = this.#sink.take(piece);
+      left = left.subarray(PIECE_LENGTH);
+      this.#program.moved(0, piece.length);
+      if (!goesOn) break;
+    }
+    if (left.length === 0) callback();
+    else this.#unsent = { bytes: left, callback };
+  }
+
+  /** The program has written all. */
+  sendEnd(callback: Callback): void {
+    if (this.#sink === undefined) {
+      this.#endUnsent = callback;
+    } else {
+      this.#sink.end(callback);
+    }
+  }
+
+  /** The program reads on. */
+  wanted(): void {
+    const callback = this.#unread;
+    this.#unread = undefined;
+    callback?.();
+  }
+
+  /**
+   * The program has thrown its stream away when nothing waited in either direction: that is its end, as with a socket.
+   * Bytes that come all the same break the connection, and so does an end that does not come.
+   */
+  release(): void {
+    this.sendEnd(() => undefined);
+    this.#released = setTimeout(() => this.destroyed(), RELEASE_MS).unref();
+  }
+
+  /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
+  destroyed(): void {
+    if (!this.#over) this.#fail?.(new SpipedError("SPIPED_CANCELLED", "the stream was destroyed"));
+  }
+}
