@@ -28,7 +28,7 @@ const MAX_CONNECTIONS = 1_000_000;
 
 const USAGE =
   "{-e | -d} -s SOURCE -t TARGET -k KEYFILE [-DFj] [-b BIND] [-f | -g] [-n MAX] [-o SECONDS] [-p PIDFILE] " +
-  "[-r SECONDS | -R] [--syslog] [-u USER[:GROUP] | -u :GROUP]";
+  "[-r SECONDS | -R] [--source-mode MODE] [--syslog] [-u USER[:GROUP] | -u :GROUP]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
