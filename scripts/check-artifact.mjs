@@ -1,99 +1,86 @@
 // Checks addons against the platform that their names promise: node scripts/check-artifact.mjs FILE...
 //
-// The processor and the kind of file come from the file's own head; for Linux and FreeBSD, readelf tells which
-// libraries it needs and which version of glibc.
+// The kind of file and the processor, the libraries it needs, the system it needs at least, and that it is an addon.
 
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { compareVersions, readExecutableFile } from "./executable-file.mjs";
 
 /** Node's own builds for Linux ask for this glibc. */
 const NEWEST_GLIBC = "2.28";
 
-const KINDS = {
-  linux: { kind: "ELF", processors: { x64: 62, arm64: 183 } },
-  freebsd: { kind: "ELF", processors: { x64: 62 } },
-  darwin: { kind: "Mach-O", processors: { x64: 0x01000007, arm64: 0x0100000c } },
-  win32: { kind: "PE", processors: { x64: 0x8664 } },
-};
+/** What docs/platforms.md promises. */
+const NEWEST_MACOS = "11.0";
 
-/** What an addon may need; everything else is linked in. */
-const LIBRARIES = {
-  gnu: /^(libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|libpthread\.so\.0|libdl\.so\.2|librt\.so\.1|ld-linux-[\w-]+\.so\.\d)$/,
-  musl: /^(libc\.so|libc\.musl-[\w]+\.so\.1|libgcc_s\.so\.1)$/,
-  freebsd:
-    /^(libc\.so\.7|libm\.so\.5|libgcc_s\.so\.1|libthr\.so\.3|libutil\.so\.\d+|librt\.so\.1|libkvm\.so\.\d|libmemstat\.so\.\d|libprocstat\.so\.\d|libdevstat\.so\.\d+|libexecinfo\.so\.1|libsys\.so\.7)$/,
+/** Without this function a file is no addon. */
+const ENTRY = "napi_register_module_v1";
+
+const ELF = { kind: "ELF", processors: { x64: 62, arm64: 183 } };
+
+/** `libc` has to be among what an addon needs, or it carries a second one; of the rest it may need `others` alone. */
+const SYSTEMS = {
+  "linux-gnu": {
+    ...ELF,
+    libc: /^libc\.so\.6$/,
+    others: /^(lib(m\.so\.6|gcc_s\.so\.1|pthread\.so\.0|dl\.so\.2|rt\.so\.1)|ld-linux-[\w-]+\.so\.\d)$/,
+  },
+  "linux-musl": { ...ELF, libc: /^libc\.(so|musl-\w+\.so\.1)$/, others: /^libgcc_s\.so\.1$/ },
+  freebsd: {
+    ...ELF,
+    libc: /^libc\.so\.7$/,
+    others:
+      /^lib(m\.so\.5|gcc_s\.so\.1|thr\.so\.3|util\.so\.\d+|rt\.so\.1|kvm\.so\.\d|memstat\.so\.\d|procstat\.so\.\d|devstat\.so\.\d+|execinfo\.so\.1|sys\.so\.7)$/,
+  },
+  darwin: {
+    kind: "Mach-O",
+    processors: { x64: 0x01000007, arm64: 0x0100000c },
+    libc: /^\/usr\/lib\/libSystem\.B\.dylib$/,
+    others: /^\/(usr\/lib|System\/Library\/Frameworks)\//,
+  },
+  // Of C's own library only what Windows has; vcruntime140.dll is somebody's to install.
+  "win32-msvc": {
+    kind: "PE",
+    processors: { x64: 0x8664 },
+    libc: /^kernel32\.dll$/,
+    others: /^((advapi32|bcrypt|bcryptprimitives|ntdll|userenv|ws2_32)\.dll|api-ms-win-[\w-]+\.dll)$/,
+  },
 };
 
 const files = process.argv.slice(2);
 if (files.length === 0) throw new Error("name the files to check");
 let wrong = 0;
-for (const file of files) {
-  const problems = check(file);
-  console.log(`${problems.length === 0 ? "right" : "WRONG"}  ${basename(file)}  ${describe(file)}`);
+for (const path of files) {
+  const file = readExecutableFile(path);
+  const problems = check(basename(path), file);
+  console.log(`${problems.length === 0 ? "right" : "WRONG"}  ${basename(path)}  ${describe(file)}`);
   for (const problem of problems) console.log(`       ${problem}`);
   wrong += problems.length;
 }
 process.exit(wrong === 0 ? 0 : 1);
 
-function check(file) {
-  const match = /^spiped\.(linux|freebsd|darwin|win32)-(x64|arm64)(?:-(gnu|musl|msvc))?\.node$/.exec(basename(file));
-  if (match === null) return ["the name is none that an addon has"];
-  const [, system, processor, abi] = match;
-  const expected = KINDS[system];
-  const head = headOf(file);
-  const problems = [];
-  if (head.kind !== expected.kind) problems.push(`it is ${head.kind}, not ${expected.kind}`);
-  else if (head.processor !== expected.processors[processor]) problems.push(`it is not for ${processor}`);
-  if (head.kind !== "ELF" || problems.length > 0) return problems;
+function check(name, file) {
+  const match = /^spiped\.(linux|freebsd|darwin|win32)-(x64|arm64)(?:-(gnu|musl|msvc))?\.node$/.exec(name);
+  const [, system, processor, abi] = match ?? [];
+  const expected = SYSTEMS[abi === undefined ? system : `${system}-${abi}`];
+  if (expected === undefined) return ["the name is none that an addon has"];
+  if (file.kind !== expected.kind) return [`it is ${file.kind}, not ${expected.kind}`];
+  if (file.processor !== expected.processors[processor]) return [`it is not for ${processor}`];
 
-  const { needed, glibc, symbols } = dynamicOf(file);
-  const allowed = LIBRARIES[abi ?? system];
-  const foreign = needed.filter((library) => !allowed.test(library));
+  const problems = [];
+  const foreign = file.needed.filter((library) => !expected.libc.test(library) && !expected.others.test(library));
   if (foreign.length > 0) problems.push(`it needs ${foreign.join(", ")}`);
-  if (abi !== "gnu" && glibc !== undefined) problems.push("it needs glibc");
-  if (abi === "gnu" && glibc === undefined) problems.push("it does not need glibc");
-  if (glibc !== undefined && compareVersions(glibc, NEWEST_GLIBC) > 0) {
-    problems.push(`it needs glibc ${glibc}, and Node ${NEWEST_GLIBC} only`);
+  if (!file.needed.some((library) => expected.libc.test(library))) problems.push("it does not use the system's libc");
+  if (!file.exported.includes(ENTRY)) problems.push(`it is no addon: ${ENTRY} is missing`);
+  if (abi === "gnu" && compareVersions(file.glibc ?? "0", NEWEST_GLIBC) > 0) {
+    problems.push(`it needs glibc ${file.glibc}, and Node ${NEWEST_GLIBC} only`);
   }
-  if (!symbols.includes("napi_register_module_v1")) problems.push("it is no addon: napi_register_module_v1 is missing");
+  if (system === "darwin") {
+    if (compareVersions(file.macos ?? "0", NEWEST_MACOS) > 0) problems.push(`it needs macOS ${file.macos}`);
+    if (processor === "arm64" && !file.signed) problems.push("it is not signed, not even by its linker");
+  }
   return problems;
 }
 
-function describe(file) {
-  const { kind, processor } = headOf(file);
-  const what = `${kind}, processor ${processor}`;
-  if (kind !== "ELF") return what;
-  const { needed, glibc } = dynamicOf(file);
-  return `${what}, needs ${needed.join(" ")}${glibc === undefined ? "" : `, glibc ${glibc}`}`;
-}
-
-function headOf(file) {
-  const bytes = readFileSync(file);
-  if (bytes.readUInt32BE(0) === 0x7f454c46) return { kind: "ELF", processor: bytes.readUInt16LE(18) };
-  if (bytes.readUInt32LE(0) === 0xfeedfacf) return { kind: "Mach-O", processor: bytes.readUInt32LE(4) };
-  if (bytes.readUInt16BE(0) === 0x4d5a)
-    return { kind: "PE", processor: bytes.readUInt16LE(bytes.readUInt32LE(0x3c) + 4) };
-  return { kind: "something else", processor: undefined };
-}
-
-function dynamicOf(file) {
-  const text = execFileSync("readelf", ["--dynamic", "--version-info", "--dyn-syms", "--wide", file], {
-    encoding: "utf8",
-  });
-  const versions = [...text.matchAll(/\bGLIBC_(\d+(?:\.\d+)+)/g)].map(([, version]) => version);
-  return {
-    needed: [...text.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, library]) => library),
-    glibc: versions.sort(compareVersions).at(-1),
-    symbols: text,
-  };
-}
-
-function compareVersions(one, other) {
-  const [left, right] = [one, other].map((version) => version.split(".").map(Number));
-  for (let index = 0; index < Math.max(left.length, right.length); index += 1) {
-    const difference = (left[index] ?? 0) - (right[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+function describe({ kind, processor, needed, glibc, macos }) {
+  const system = glibc === undefined ? macos && `, macOS ${macos}` : `, glibc ${glibc}`;
+  return `${kind}, processor ${processor}, needs ${needed.join(" ") || "nothing"}${system ?? ""}`;
 }

@@ -51,8 +51,9 @@ export interface ServiceSettings {
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
   const service = new Service(settings);
-  // A daemon reads its key from a terminal at most, and does not live in it.
-  const hangUp = settings.reportReady === undefined && isatty(0);
+  // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
+  // is closed, and the system ends the program soon after.
+  const hangUp = process.platform === "win32" || (settings.reportReady === undefined && isatty(0));
   const signals = new StopSignals({ hangUp });
   if (!hangUp) process.on("SIGHUP", () => service.reload());
   try {

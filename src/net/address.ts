@@ -44,7 +44,7 @@ export interface TcpAddress {
   readonly port: number;
 }
 
-const FORMS = "write /absolute/path, [IPv4]:port, [IPv6]:port or host:port";
+const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
 
 /**
  * Parses an address as the command line takes it.
@@ -96,15 +96,7 @@ export function formatAddress(address: Address | SocketAddress): string {
 }
 
 function parseUnix(text: string): UnixAddress {
-  if (process.platform === "win32") {
-    throw new SpipedError(
-      "SPIPED_ADDRESS",
-      `bad address ${JSON.stringify(text)}: there are no UNIX sockets on Windows`,
-      {
-        hint: "write [IPv4]:port, [IPv6]:port or host:port",
-      },
-    );
-  }
+  if (process.platform === "win32") throw malformed(text, "there are no UNIX sockets on Windows");
   if (text.includes("\0")) throw malformed(text, "it holds a zero byte");
   const lengthBytes = Buffer.byteLength(text);
   if (lengthBytes > MAX_UNIX_PATH_BYTES) {
@@ -134,5 +126,7 @@ function checkedService(text: string, service: string): string {
 }
 
 function malformed(text: string, why: string): SpipedError {
-  return new SpipedError("SPIPED_ADDRESS", `bad address ${JSON.stringify(text)}: ${why}`, { hint: FORMS });
+  return new SpipedError("SPIPED_ADDRESS", `bad address ${JSON.stringify(text)}: ${why}`, {
+    hint: process.platform === "win32" ? `write ${TCP_FORMS}` : `write /absolute/path, ${TCP_FORMS}`,
+  });
 }

@@ -25,7 +25,9 @@ export function createTunnelLog(log: Log, now: () => number = () => performance.
       if (text !== undefined) log.warning(text);
     },
     limitReached(maxConnections) {
-      seldom(`${counted(maxConnections)} open, as many as -n allows; further clients wait`);
+      // On Windows nobody can wait while the server does not listen.
+      const fate = process.platform === "win32" ? "are refused" : "wait";
+      seldom(`${counted(maxConnections)} open, as many as -n allows; further clients ${fate}`);
     },
     descriptorsUsedUp(connections) {
       seldom(

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { main as spipe } from "#dist/cli/spipe.js";
 import { main as spiped } from "#dist/cli/spiped.js";
 import { generateKeyFile, readKeyFile } from "#dist/config/key-file.js";
+import { parseAddress } from "#dist/net/address.js";
 import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { onPlatform } from "../support/platform.js";
@@ -29,6 +30,27 @@ for (const [flags, code, message] of [
     await rejectsSpipedError(spiped(flags), code, message);
   });
 }
+
+test("on Windows, the hint for a bad address names no UNIX socket", (t) => {
+  onPlatform(t, "win32");
+  assert.throws(() => parseAddress("C:\\socket"), { hint: "write [IPv4]:port, [IPv6]:port or host:port" });
+});
+
+test("on Windows, a closed console ends spiped, and reads no key again", async (t) => {
+  onPlatform(t, "win32");
+  const path = join(await temporaryFolder(t), "key");
+  generateKeyFile(path, (memory) => memory.fill(1));
+  const listens = new Promise<void>((resolve) => {
+    t.mock.method(process.stderr, "write", (text: string) => {
+      if (text.includes("listening on ")) resolve();
+      return true;
+    });
+  });
+  const status = spiped(["-F", "-e", "-s", "[127.0.0.1]:0", "-t", address, "-k", path]);
+  await listens;
+  process.emit("SIGHUP", "SIGHUP");
+  assert.equal(await status, 0);
+});
 
 test("on Windows, spipe takes no UNIX socket for its target", async (t) => {
   onPlatform(t, "win32");

@@ -6,6 +6,7 @@ import { type EndReason, SpipedError } from "#dist/errors.js";
 import type { Log } from "#dist/observe/log.js";
 import { createTunnelLog, describeEnd } from "#dist/observe/tunnel-log.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { onPlatform } from "../support/platform.js";
 
 /** A log that keeps what is written, by how bad it is. */
 interface KeptLog {
@@ -72,6 +73,13 @@ test("a limit of one connection is said in the singular", () => {
   const { log, warnings } = keptLog();
   createTunnelLog(log).limitReached(1);
   assert.deepEqual(warnings, ["1 connection is open, as many as -n allows; further clients wait"]);
+});
+
+test("on Windows, clients above the limit are said to be refused", (t) => {
+  onPlatform(t, "win32");
+  const { log, warnings } = keptLog();
+  createTunnelLog(log).limitReached(2);
+  assert.deepEqual(warnings, ["2 connections are open, as many as -n allows; further clients are refused"]);
 });
 
 test("too few descriptors are a warning that says how to have more", () => {

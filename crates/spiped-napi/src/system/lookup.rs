@@ -60,7 +60,7 @@ impl From<&SocketAddr> for ResolvedAddress {
     }
 }
 
-/// The address as a number. The system names the scope; Node.js wants this name, not the index.
+/// The address as a number. Where the system names scopes, Node.js wants this name; on Windows it wants the index.
 fn numeric_host(address: &SocketAddr) -> String {
     match address {
         #[cfg(unix)]
@@ -71,6 +71,8 @@ fn numeric_host(address: &SocketAddr) -> String {
                 Err(_) => format!("{}%{}", v6.ip(), v6.scope_id()),
             }
         }
+        #[cfg(windows)]
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         _ => address.ip().to_string(),
     }
 }
