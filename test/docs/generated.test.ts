@@ -59,13 +59,62 @@ for (const [shell, file] of [
   testWith(shell, `${shell} parses completions/${file}`, () => run(shell, "-n", `completions/${file}`));
 }
 
-testWith("bash", "bash completes flags and files", () => {
-  const completed = (words: string) => {
-    const script = `source completions/spiped.bash; COMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _spiped; echo "\${COMPREPLY[@]}"`;
-    return spawnSync("bash", ["-c", script], { cwd: root, encoding: "utf8" }).stdout.trim();
+/** What TAB makes of words; where that is the words themselves, it finds nothing to add. */
+const completed: ReadonlyArray<readonly [words: string, line: string]> = [
+  ["spiped --de", "spiped --decrypt "],
+  ["spiped k", "spiped keygen "],
+  ["spiped keygen READ", "spiped keygen README.md "],
+  ["spiped keygen --de", "spiped keygen --de"],
+  ["spiped -e k", "spiped -e k"],
+  ["spiped -k READ", "spiped -k README.md "],
+  ["spiped --key READ", "spiped --key README.md "],
+  ["spiped --key=READ", "spiped --key=README.md "],
+  ["spiped -d -p READ", "spiped -d -p README.md "],
+  ["spiped -u roo", "spiped -u root "],
+  ["spiped -s READ", "spiped -s READ"],
+  ["spiped -e --de", "spiped -e --de"],
+  ["spiped --decrypt --en", "spiped --decrypt --en"],
+  ["spiped -e --sy", "spiped -e --syslog "],
+  ["spiped -g --without", "spiped -g --without"],
+  ["spiped -R --resolve-i", "spiped -R --resolve-i"],
+  ["spiped --syslog --sy", "spiped --syslog --sy"],
+  ["spipe --end", "spipe --end-with-remote "],
+  ["spipe -k READ", "spipe -k README.md "],
+  ["spipe --enc", "spipe --enc"],
+];
+
+for (const shell of ["bash", "zsh"] as const) {
+  const pressTab = (words: string): { readonly shown: string; readonly line: string | undefined } => {
+    const script = [join(root, "test/support/press-tab.py"), shell, join(root, "completions"), words];
+    const { stdout, stderr } = spawnSync("python3", script, { cwd: root, encoding: "utf8", timeout: 30_000 });
+    return { shown: `${stdout}${stderr}`, line: /LINE:(.*):$/m.exec(stdout)?.[1] };
   };
-  assert.equal(completed("spiped --re"), "--require-forward-secrecy --resolve-interval --resolve-once");
-  assert.equal(completed("spiped -k READ"), "README.md");
+
+  const skip = ["python3", shell].find((program) => commandOnPath(program) === undefined);
+  test(`TAB in ${shell} completes flags and files`, { skip: skip === undefined ? false : `missing: ${skip}` }, () => {
+    for (const [words, line] of completed) {
+      const pressed = pressTab(words);
+      assert.equal(pressed.line, line, pressed.shown);
+    }
+    const { shown } = pressTab("spiped --re");
+    for (const flag of ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]) {
+      assert.match(shown, new RegExp(`^${flag}|  ${flag} `, "m"), shown);
+    }
+  });
+}
+
+testWith("fish", "TAB in fish completes flags and files", () => {
+  const candidates = (words: string): readonly string[] => {
+    const script = `source completions/spiped.fish; complete -C '${words}'`;
+    const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", script], { cwd: root, encoding: "utf8" });
+    assert.equal(stderr, "");
+    return stdout.split("\n").flatMap((line) => line.split("\t")[0] || []);
+  };
+  for (const [words, line] of completed) {
+    const added = line === words ? [] : [line.trimEnd().split(" ").at(-1)];
+    assert.deepEqual(candidates(words), added, words);
+  }
+  assert.deepEqual(candidates("spiped --re"), ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]);
 });
 
 test("DESIGN.md's comparison with the C original names test files that exist", () => {
