@@ -206,8 +206,3 @@ testPod("side-car", "the probes tell whether spiped accepts, whatever the other 
   assert.ok(source.kind === "tcp");
   for (let times = 0; times < 5; times += 1) assert.equal(await probe(source), 0);
 });
-
-test("sh parses FreeBSD's rc script", async (t) => {
-  const { status, stderr } = await Command.run(t, ["/bin/sh", "-n", join(contrib, "freebsd/spiped")]);
-  assert.equal(status, 0, stderr);
-});
