@@ -33,6 +33,18 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
     assert.deepEqual(lines, []);
   });
 
+  test("systemd-analyze verify finds nothing wrong in README.md's unit", limits, async (t) => {
+    const [, text] = /^```ini\n(\[Unit\]\n[\s\S]*?)^```$/m.exec(await readFile(join(root, "README.md"), "utf8")) ?? [];
+    assert.ok(text !== undefined);
+    const path = join(await temporaryFolder(t), "spiped-ssh.service");
+    await writeFile(path, text.replace("/usr/local/bin/spiped", process.execPath));
+    const { stdout, stderr } = await Command.run(t, [analyze, "verify", "--man=no", path]);
+    assert.deepEqual(
+      `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped")),
+      [],
+    );
+  });
+
   test("systemd-analyze security rates the unit below 1.5", limits, async (t) => {
     const words = [analyze, "security", "--offline=true", "--threshold=15", "--no-pager", await unit(t)] as const;
     const { status, stdout, stderr } = await Command.run(t, words);

@@ -6,7 +6,7 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
-import { limits, temporaryFolder } from "../support/cleanup.js";
+import { limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { establishThrough, readPidFile, startDetached } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
@@ -15,6 +15,7 @@ import { threadsOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey } from "../support/tunnel.js";
+import { sectionsOf } from "./pages.js";
 
 const script = join(root, "contrib/freebsd/spiped");
 
@@ -59,7 +60,13 @@ asRoot(["ps", "install"], () => {
     await writeFile(file("rc.conf"), `${[...own, ...settings].join("\n")}\n`);
     return {
       file,
-      pidOf: (pipe: string) => readPidFile(file(`run/${pipe}.pid`)),
+      /** The process of a tunnel, once it is nobody's: with -D, start is over before SOURCE listens. */
+      idOf: async (pipe: string) => {
+        const id = readPidFile(file(`run/${pipe}.pid`));
+        const isNobodys = () => /^65534\t/.test(threadsOf(id)[0]?.get("Uid") ?? "") || undefined;
+        await until(isNobodys, `${pipe} to listen`);
+        return id;
+      },
       run: async (...words: string[]) => {
         // As service(8) does it.
         const env = { PATH: "/sbin:/bin:/usr/sbin:/usr/bin", RC_CONF: file("rc.conf") };
@@ -80,7 +87,7 @@ asRoot(["ps", "install"], () => {
 
   test("FreeBSD's rc script starts, tells of, reloads, restarts and stops several tunnels", limits, async (t) => {
     const [one, other] = [await tunnel(t, "one", "server"), await tunnel(t, "other", "decrypt")];
-    const { file, pidOf, run } = await service(t, [
+    const { file, idOf, run } = await service(t, [
       "spiped_enable=YES",
       "spiped_pipes='one other'",
       ...one.settings,
@@ -92,8 +99,7 @@ asRoot(["ps", "install"], () => {
     const started = "Starting spiped: one\nStarting spiped: other\n";
     assert.deepEqual(await run("start"), { status: 0, stdout: started, stderr: "" });
     assert.ok((await readFile(file("path"), "utf8")).trimEnd().split(":").includes("/usr/local/bin"));
-    const [first, second] = [pidOf("one"), pidOf("other")];
-    for (const id of [first, second]) assert.match(threadsOf(id)[0]?.get("Uid") ?? "", /^65534\t/);
+    const [first, second] = [await idOf("one"), await idOf("other")];
     for (const { establish } of [one, other]) {
       const established = await establish();
       assert.ok(await isAlive(established));
@@ -109,18 +115,42 @@ asRoot(["ps", "install"], () => {
 
     const { status, stdout } = await run("restart", "other");
     assert.deepEqual([status, stdout], [0, "Stopping spiped: other\nStarting spiped: other\n"]);
-    assert.equal(pidOf("one"), first);
-    assert.notEqual(pidOf("other"), second);
+    assert.equal(await idOf("one"), first);
+    assert.notEqual(await idOf("other"), second);
     assert.deepEqual(await run("stop"), { status: 0, stdout: "Stopping spiped: one other\n", stderr: "" });
     assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
     assert.ok(!existsSync(file("run/one.pid")), "the user that it runs as may remove the pid file");
   });
 
+  test("docs/deployment.md's commands for FreeBSD start a tunnel", limits, async (t) => {
+    const [key, target, source] = [await newKey(t), await Listener.listen(t, "tcp"), await freeAddress(t, "tcp")];
+    const { file, idOf } = await service(t, []);
+    const section = sectionsOf("docs/deployment.md").find(({ name }) => name.endsWith(": FreeBSD"));
+    const commands = (section?.blocks[0]?.commands ?? "")
+      .replaceAll("/usr/local/etc/rc.d/spiped", file("installed"))
+      .replace("/usr/local/etc/spiped/ssh.key", key.path)
+      .replace("[0.0.0.0]:8022", textOf(source))
+      .replace("[127.0.0.1]:22", textOf(target.address));
+    // sysrc(8) writes what rc.conf(5) has; service(8) runs the script, here with the rc.subr of this test.
+    const before = `
+      set -eu
+      export RC_CONF=${file("rc.conf")}
+      sysrc() { for word; do echo "\${word%%=*}='\${word#*=}'" >>"$RC_CONF"; done; }
+      service() { sed "s:/etc/rc.subr:${file("rc.subr")}:" ${file("installed")} | sh -s "$2" >/dev/null 2>&1; }
+    `;
+    const words = ["/bin/sh", "-c", `${before}\n${commands}`] as const;
+    const { status } = await startDetached(t, words, { stdin: "ignore", cwd: root }).ownExit();
+    assert.equal(status, 0);
+    await idOf("ssh");
+    assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+  });
+
   test("FreeBSD's rc script cuts connections that do not end in time", limits, async (t) => {
     const one = await tunnel(t, "one", "server");
     const settings = ["spiped_enable=YES", "spiped_pipes=one", "spiped_stop_seconds=1", ...one.settings];
-    const { run } = await service(t, settings);
+    const { idOf, run } = await service(t, settings);
     assert.equal((await run("start")).status, 0);
+    await idOf("one");
     const established = await one.establish();
     assert.ok(await isAlive(established));
     assert.equal((await run("stop")).status, 0);
@@ -133,7 +163,7 @@ asRoot(["ps", "install"], () => {
       await tunnel(t, "keyless", "server"),
       await tunnel(t, "odd", "both"),
     ];
-    const { run } = await service(t, [
+    const { idOf, run } = await service(t, [
       "spiped_enable=YES",
       "spiped_pipes='odd keyless good'",
       ...good.settings,
@@ -146,6 +176,7 @@ asRoot(["ps", "install"], () => {
     assert.match(stderr, /WARNING: spiped_pipe_odd_mode must be client or server$/m);
     assert.match(stderr, /^spiped: cannot read key file \/nowhere\/key: there is no such file$/m);
     assert.match(stderr, /WARNING: could not start keyless$/m);
+    await idOf("good");
     assert.ok(await isAlive(await good.establish()));
   });
 
