@@ -129,18 +129,21 @@ asRoot(["ps", "install"], () => {
     const commands = (section?.blocks[0]?.commands ?? "")
       .replaceAll("/usr/local/etc/rc.d/spiped", file("installed"))
       .replace("/usr/local/etc/spiped/ssh.key", key.path)
-      .replace("[0.0.0.0]:8022", textOf(source))
-      .replace("[127.0.0.1]:22", textOf(target.address));
+      .replace("'[127.0.0.1]:22'", `'${textOf(target.address)}'`)
+      .replace("'[0.0.0.0]:8022'", `'${textOf(source)}'`);
     // sysrc(8) writes what rc.conf(5) has; service(8) runs the script, here with the rc.subr of this test.
     const before = `
       set -eu
       export RC_CONF=${file("rc.conf")}
       sysrc() { for word; do echo "\${word%%=*}='\${word#*=}'" >>"$RC_CONF"; done; }
-      service() { sed "s:/etc/rc.subr:${file("rc.subr")}:" ${file("installed")} | sh -s "$2" >/dev/null 2>&1; }
+      service() {
+        sed "s:/etc/rc.subr:${file("rc.subr")}:" ${file("installed")} >${file("script")}
+        sh ${file("script")} "$2" >${file("said")} 2>&1
+      }
     `;
     const words = ["/bin/sh", "-c", `${before}\n${commands}`] as const;
     const { status } = await startDetached(t, words, { stdin: "ignore", cwd: root }).ownExit();
-    assert.equal(status, 0);
+    assert.equal(status, 0, await readFile(file("said"), "utf8"));
     await idOf("ssh");
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));
   });
