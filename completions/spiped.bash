@@ -1,10 +1,16 @@
 # bash completion for spiped and spipe. Made by scripts/build-completions.mjs.
 
 _spiped() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} given
+  # The three words of --key=FILE.
+  if [ "$word" = "=" ]; then
+    word=
+  elif [ "$before" = "=" ]; then
+    before=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
   COMPREPLY=()
   case $before in
-    -k|--key|-p|--pid-file|keygen)
+    -k|--key|-p|--pid-file)
       local IFS=$'\n'
       COMPREPLY=($(compgen -f -- "$word"))
       return ;;
@@ -14,12 +20,53 @@ _spiped() {
     -s|--source|-t|--target|-b|--bind|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--source-mode)
       return ;;
   esac
-  COMPREPLY=($(compgen -W "keygen -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --syslog --source-mode -v --version -h --help" -- "$word"))
+  if [ "${COMP_WORDS[1]}" = keygen ] && [ "$COMP_CWORD" -gt 1 ]; then
+    local IFS=$'\n'
+    [ "$COMP_CWORD" -gt 2 ] || COMPREPLY=($(compgen -f -- "$word"))
+    return
+  fi
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W keygen -- "$word"))
+    [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
+  fi
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --syslog --source-mode -v --version -h --help "
+  for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $given in
+      -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
+      -d|--decrypt) flags=${flags/ -d --decrypt / }; flags=${flags/ -e --encrypt / } ;;
+      -s|--source) flags=${flags/ -s --source / } ;;
+      -t|--target) flags=${flags/ -t --target / } ;;
+      -k|--key) flags=${flags/ -k --key / } ;;
+      -b|--bind) flags=${flags/ -b --bind / } ;;
+      -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / } ;;
+      -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
+      -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
+      -o|--timeout) flags=${flags/ -o --timeout / } ;;
+      -n|--max-connections) flags=${flags/ -n --max-connections / } ;;
+      -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
+      -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ -r --resolve-interval / } ;;
+      -F|--foreground) flags=${flags/ -F --foreground / } ;;
+      -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
+      -p|--pid-file) flags=${flags/ -p --pid-file / } ;;
+      -u|--user) flags=${flags/ -u --user / } ;;
+      --syslog) flags=${flags/ --syslog / } ;;
+      --source-mode) flags=${flags/ --source-mode / } ;;
+      -v|--version) flags=${flags/ -v --version / } ;;
+      -h|--help) flags=${flags/ -h --help / } ;;
+    esac
+  done
+  COMPREPLY=($(compgen -W "$flags" -- "$word"))
 }
 complete -o filenames -F _spiped spiped
 
 _spipe() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} given
+  # The three words of --key=FILE.
+  if [ "$word" = "=" ]; then
+    word=
+  elif [ "$before" = "=" ]; then
+    before=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
   COMPREPLY=()
   case $before in
     -k|--key)
@@ -29,6 +76,21 @@ _spipe() {
     -t|--target|-b|--bind|-o|--timeout)
       return ;;
   esac
-  COMPREPLY=($(compgen -W "-t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --end-with-remote -v --version -h --help" -- "$word"))
+  local flags=" -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --end-with-remote -v --version -h --help "
+  for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $given in
+      -t|--target) flags=${flags/ -t --target / } ;;
+      -k|--key) flags=${flags/ -k --key / } ;;
+      -b|--bind) flags=${flags/ -b --bind / } ;;
+      -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / } ;;
+      -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
+      -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
+      -o|--timeout) flags=${flags/ -o --timeout / } ;;
+      --end-with-remote) flags=${flags/ --end-with-remote / } ;;
+      -v|--version) flags=${flags/ -v --version / } ;;
+      -h|--help) flags=${flags/ -h --help / } ;;
+    esac
+  done
+  COMPREPLY=($(compgen -W "$flags" -- "$word"))
 }
 complete -o filenames -F _spipe spipe

@@ -3,7 +3,17 @@
  * wiped, so that no JavaScript value holds the key.
  */
 
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
@@ -35,7 +45,7 @@ export function readKeyFile(path: string): ReadKey {
   try {
     descriptor = path === "-" ? STANDARD_INPUT : openSync(path, constants.O_RDONLY);
     const status = fstatSync(descriptor);
-    if (status.isDirectory()) throw new Error("it is a folder");
+    if (status.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
     const { key, lengthBytes } = hashContents(descriptor);
     const warnings: string[] = [];
     if (lengthBytes === 0) warnings.push(`key file ${name} is empty: everybody knows this key`);
@@ -45,7 +55,7 @@ export function readKeyFile(path: string): ReadKey {
     }
     return { key, warnings };
   } catch (cause) {
-    throw unreadable(name, cause);
+    throw unreadable(path, cause);
   } finally {
     if (descriptor !== undefined && descriptor !== STANDARD_INPUT) closeSync(descriptor);
   }
@@ -137,6 +147,29 @@ function readPiece(descriptor: number, buffer: Uint8Array): number {
   }
 }
 
+/** What helps where a key file cannot be read: the usual mistakes with containers are told apart. */
+function hintOf(cause: unknown, path: string): string {
+  switch (codeOf(cause)) {
+    case "EACCES":
+      if (process.geteuid === undefined) return "let the user that runs spiped read it";
+      return `${ownerOf(path)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
+    case "EISDIR":
+      return "name the file in it; of a mounted file that is missing outside, Docker makes a folder";
+    default:
+      return "make one with spiped keygen FILE, and copy it to both machines";
+  }
+}
+
+/** Whose the file is, as the beginning of a sentence; nothing where a folder on the way hides it. */
+function ownerOf(path: string): string {
+  try {
+    const { uid, mode } = statSync(path);
+    return `it belongs to user ${uid}, with mode ${(mode & 0o7777).toString(8).padStart(4, "0")};`;
+  } catch {
+    return "a folder on the way to it lets nobody else in;";
+  }
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EACCES: "permission denied",
@@ -147,10 +180,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: "the disk is read-only",
 };
 
-function unreadable(name: string, cause: unknown): SpipedError {
+function unreadable(path: string, cause: unknown): SpipedError {
+  const name = path === "-" ? "standard input" : path;
   return new SpipedError("SPIPED_KEY_FILE", `cannot read key file ${name}: ${reason(cause)}`, {
     cause,
-    hint: "make one with spiped keygen FILE, and copy it to both machines",
+    hint: hintOf(cause, path),
   });
 }
 

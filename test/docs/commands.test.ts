@@ -61,10 +61,13 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^cargo bench /, "takes minutes, and measures"],
   [/^ssh .* ipmitool /, "takes a controller; the way there is that of the section on ssh"],
   [/^secret-store /, "a secret store is everybody's own; -k - is run by test/integration/command-line"],
-  [/^install .*\n(.*\n)*systemctl daemon-reload$/m, "takes a running systemd"],
-  [/^docker build /, "takes docker and a network"],
-  [/^kubectl /, "takes a cluster"],
-  [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD"],
+  [
+    /^install .*\n(.*\n)*systemctl daemon-reload$/m,
+    "takes a running systemd; deployment.test.ts has the unit checked by systemd-analyze",
+  ],
+  [/^docker build /, "takes docker and a network; deployment.test.ts runs the entry point"],
+  [/^kubectl /, "takes a cluster; deployment.test.ts runs the flags and the probes"],
+  [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD; freebsd.test.ts runs it with a stand-in for rc.subr"],
 ];
 
 const sections = pages.flatMap(sectionsOf);

@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { variableOf } from "#dist/cli/environment.js";
 import { spipedCommand } from "#dist/cli/spiped.js";
+import { freeAddress } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { commandOnPath, root, withCommands } from "../support/programs.js";
+import { commandOnPath, ours, root, withCommands } from "../support/programs.js";
+import { newKey, startSpiped } from "../support/tunnel.js";
 
 const contrib = join(root, "contrib");
 
@@ -29,6 +31,18 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
     // It speaks of the system's own units, too.
     const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped"));
     assert.deepEqual(lines, []);
+  });
+
+  test("systemd-analyze verify finds nothing wrong in README.md's unit", limits, async (t) => {
+    const [, text] = /^```ini\n(\[Unit\]\n[\s\S]*?)^```$/m.exec(await readFile(join(root, "README.md"), "utf8")) ?? [];
+    assert.ok(text !== undefined);
+    const path = join(await temporaryFolder(t), "spiped-ssh.service");
+    await writeFile(path, text.replace("/usr/local/bin/spiped", process.execPath));
+    const { stdout, stderr } = await Command.run(t, [analyze, "verify", "--man=no", path]);
+    assert.deepEqual(
+      `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped")),
+      [],
+    );
   });
 
   test("systemd-analyze security rates the unit below 1.5", limits, async (t) => {
@@ -54,32 +68,153 @@ test("the variables of the example of a unit are variables of flags", async () =
   );
 });
 
-test("the image's command is that of the C original's image, without a shell, and not as root", async () => {
+test("the image does not run as root, and begins with the entry point", async () => {
   const text = await readFile(join(contrib, "docker/Dockerfile"), "utf8");
   const last = text.split(/^FROM /m).at(-1) ?? "";
-  assert.match(last, /^ENTRYPOINT \["spiped", "-k", "\/spiped\/key", "-F"\]$/m);
+  assert.match(last, /^COPY .* contrib\/docker\/entrypoint \/usr\/local\/bin\/entrypoint$/m);
+  assert.match(last, /^ENTRYPOINT \["entrypoint"\]$/m);
   assert.match(last, /^USER 1000:1000$/m);
 });
 
-const python = commandOnPath("python3");
+/** Runs the image's entry point with commands that say who they are, and with which process id. */
+async function entryPoint(t: TestContext, ...words: string[]): Promise<string> {
+  const folder = await temporaryFolder(t);
+  for (const name of ["spiped", "spipe"]) {
+    await writeFile(join(folder, name), `#!/bin/sh\nprintf '%s ' $$ ${name} "$@"\n`, { mode: 0o755 });
+  }
+  const env = { PATH: `${folder}:/usr/bin:/bin` };
+  const command = Command.start(t, [join(contrib, "docker/entrypoint"), ...words], { stdin: "ignore", env });
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  const [id, ...rest] = command.stdout.toString().trimEnd().split(" ");
+  assert.equal(Number(id), command.id, "no shell stays in between");
+  return rest.join(" ");
+}
 
-for (const file of ["side-car", "daemon-set"]) {
-  const words = "import sys, yaml; print(yaml.safe_load(open(sys.argv[1]))['spec']['template']['spec'] is not None)";
-  test(`kubernetes/${file}.yaml is YAML with a pod in it`, async (t) => {
+test("the image adds flags to those of the C original's image, and runs other words as they are", async (t) => {
+  assert.equal(await entryPoint(t, "-d", "-s", "x y"), "spiped -k /spiped/key -F -d -s x y");
+  assert.equal(await entryPoint(t), "spiped -k /spiped/key -F");
+  assert.equal(await entryPoint(t, "spiped", "keygen", "file"), "spiped keygen file");
+  assert.equal(await entryPoint(t, "spipe", "-t", "far.example:2562"), "spipe -t far.example:2562");
+});
+
+test("what the Dockerfile copies from the checkout is let in by its .dockerignore", async () => {
+  const text = await readFile(join(contrib, "docker/Dockerfile"), "utf8");
+  const ignore = await readFile(join(contrib, "docker/Dockerfile.dockerignore"), "utf8");
+  const [first, ...others] = ignore.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  assert.equal(first, "*");
+  const letIn = (file: string) => others.some((line) => matchesGlob(line.slice(1), file));
+  for (const [, files = ""] of text.matchAll(/^COPY (?!.*--from)(?:--\S+ )*(.+) \S+$/gm)) {
+    for (const file of files.split(" ")) {
+      if (file !== ".") assert.ok(letIn(file), file);
+    }
+  }
+  // What npm run build takes, by the list of what is in the tree.
+  for (const file of ["Cargo.lock", "crates", "scripts", "src", "test", "tsconfig.base.json"])
+    assert.ok(letIn(file), file);
+});
+
+function matchesGlob(pattern: string, file: string): boolean {
+  return new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*")}$`).test(file);
+}
+
+interface Probe {
+  readonly exec?: { readonly command: readonly [string, ...string[]] };
+  readonly tcpSocket?: { readonly port: string };
+}
+
+interface ContainerSpec {
+  readonly name: string;
+  readonly args?: readonly string[];
+  readonly ports?: ReadonlyArray<{ readonly name: string; readonly containerPort: number }>;
+  readonly securityContext?: {
+    readonly allowPrivilegeEscalation?: boolean;
+    readonly readOnlyRootFilesystem?: boolean;
+    readonly capabilities?: unknown;
+  };
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
+}
+
+interface PodSpec {
+  readonly securityContext: unknown;
+  readonly initContainers?: readonly ContainerSpec[];
+  readonly containers: readonly ContainerSpec[];
+}
+
+/** Declares a test of the pod in a manifest, which Python reads; without it the test is skipped. */
+function testPod(manifest: string, name: string, run: (t: TestContext, pod: PodSpec) => Promise<void> | void): void {
+  test(`kubernetes/${manifest}.yaml: ${name}`, limits, async (t) => {
+    const python = commandOnPath("python3");
     if (python === undefined) return t.skip("missing: python3");
-    const { status, stdout, stderr } = await Command.run(t, [
-      python,
-      "-c",
-      words,
-      join(contrib, `kubernetes/${file}.yaml`),
-    ]);
+    const words = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    const file = join(contrib, `kubernetes/${manifest}.yaml`);
+    const { status, stdout, stderr } = await Command.run(t, [python, "-c", words, file]);
     if (stderr.includes("No module named 'yaml'")) return t.skip("missing: Python's yaml");
     assert.equal(status, 0, stderr);
-    assert.equal(stdout, "True\n");
+    await run(
+      t,
+      (JSON.parse(stdout) as { readonly spec: { readonly template: { readonly spec: PodSpec } } }).spec.template.spec,
+    );
   });
 }
 
-test("sh parses FreeBSD's rc script", async (t) => {
-  const { status, stderr } = await Command.run(t, ["/bin/sh", "-n", join(contrib, "freebsd/spiped")]);
-  assert.equal(status, 0, stderr);
+function spipedOf({ initContainers = [], containers }: PodSpec): ContainerSpec {
+  return [...initContainers, ...containers].find(({ name }) => name === "spiped") ?? assert.fail("there is no spiped");
+}
+
+for (const manifest of ["side-car", "daemon-set"]) {
+  testPod(manifest, "every container does without privileges", (_t, pod) => {
+    assert.deepEqual(pod.securityContext, {
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      runAsGroup: 1000,
+      fsGroup: 1000,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+    for (const { name, securityContext } of [...(pod.initContainers ?? []), ...pod.containers]) {
+      assert.equal(securityContext?.allowPrivilegeEscalation, false, name);
+      assert.deepEqual(securityContext?.capabilities, { drop: ["ALL"] }, name);
+    }
+    assert.equal(spipedOf(pod).securityContext?.readOnlyRootFilesystem, true);
+  });
+
+  testPod(manifest, "spiped takes the flags, and listens where the probes connect", async (t, pod) => {
+    const { args = [], ports = [], startupProbe, readinessProbe, livenessProbe } = spipedOf(pod);
+    const [source = ""] = args.slice(args.indexOf("-s") + 1);
+    const listens = source.split(":").at(-1);
+    for (const { exec, tcpSocket } of [startupProbe, readinessProbe, livenessProbe].filter(
+      (probe) => probe !== undefined,
+    )) {
+      if (tcpSocket !== undefined) {
+        assert.equal(String(ports.find(({ name }) => name === tcpSocket.port)?.containerPort), listens);
+      }
+      if (exec !== undefined) assert.match(exec.command.join(" "), new RegExp(`\\(${listens}, "127\\.0\\.0\\.1"\\)`));
+    }
+    // The key is read when nothing is wrong with the flags.
+    const here = args.map((word) => word.replace(/^[a-z.]+\.example:/, "[127.0.0.1]:"));
+    const words = [...ours.spiped, "-k", "/nowhere/key", "-F", ...here] as const;
+    const { status, stderr } = await Command.run(t, words, { stdin: "ignore" });
+    assert.equal(status, 1);
+    assert.match(stderr, /^spiped: cannot read key file \/nowhere\/key: there is no such file$/m);
+  });
+}
+
+testPod("side-car", "the probes tell whether spiped accepts, whatever the other end does", async (t, pod) => {
+  const { startupProbe, livenessProbe } = spipedOf(pod);
+  assert.deepEqual(startupProbe?.exec, livenessProbe?.exec);
+  const [node, ...words] = startupProbe?.exec?.command ?? assert.fail("there is no command");
+  assert.equal(node, "node");
+  const probe = async ({ port }: { readonly port: number }) => {
+    const here = words.map((word) => word.replace("6379", String(port)));
+    return (await Command.run(t, [process.execPath, ...here], { stdin: "ignore" })).status;
+  };
+  const nobody = await freeAddress(t, "tcp");
+  assert.ok(nobody.kind === "tcp");
+  assert.equal(await probe(nobody), 1);
+  // A target that refuses: the probe's connection is reset, sometimes before the probe knows that it has one.
+  const key = await newKey(t);
+  const { source } = await startSpiped(t, { end: "-e", source: "tcp", target: nobody, key });
+  assert.ok(source.kind === "tcp");
+  for (let times = 0; times < 5; times += 1) assert.equal(await probe(source), 0);
 });

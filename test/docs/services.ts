@@ -45,6 +45,8 @@ export function lacking(service: Service | undefined): string | false {
   if (process.platform !== "linux") wants.push("Linux");
   if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
   if (wants.length === 0) return false;
+  // The tests' own list of packages is not whole then.
+  if (missing.length > 0 && process.platform === "linux" && process.env["SPIPED_REQUIRE_INTEROP"] === "1") return false;
   process.stderr.write(`SKIPPED: a test of the documentation needs ${wants.join(" and ")}\n`);
   return `needs ${wants.join(" and ")}`;
 }

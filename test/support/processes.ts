@@ -1,5 +1,6 @@
 // Processes that are not the test's own children, as Linux shows them in /proc.
 
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { until } from "./cleanup.js";
 
@@ -74,7 +75,9 @@ function readIfThere(file: string): string | undefined {
   }
 }
 
-/** How many descriptors a process has open. */
+/** How many descriptors a process has open; on every system. */
 export function descriptorsOf(id: number): number {
-  return readdirSync(`/proc/${id}/fd`).length;
+  if (process.platform === "linux") return readdirSync(`/proc/${id}/fd`).length;
+  const { stdout } = spawnSync("lsof", ["-nP", "-p", String(id), "-Ff"], { encoding: "utf8" });
+  return stdout.match(/^f\d+$/gm)?.length ?? 0;
 }

@@ -1,7 +1,7 @@
 // The two implementations that tests start: ours from this checkout, and the C original if the system has it.
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -25,8 +25,7 @@ export const ours: Program = {
 
 /** The path of a command that the system has, or undefined. */
 export function commandOnPath(name: string): string | undefined {
-  // Where servers are is not on everybody's PATH.
-  for (const folder of [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"]) {
+  for (const folder of [...(process.env["PATH"] ?? "").split(delimiter), ...serverFolders()]) {
     const file = join(folder, name);
     try {
       accessSync(file, constants.X_OK);
@@ -36,6 +35,13 @@ export function commandOnPath(name: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Where servers are that are not on everybody's PATH; Debian has PostgreSQL's in a folder for each version. */
+function serverFolders(): readonly string[] {
+  const postgresql = "/usr/lib/postgresql";
+  const versions = existsSync(postgresql) ? readdirSync(postgresql) : [];
+  return ["/usr/sbin", "/usr/local/sbin", ...versions.map((version) => `${postgresql}/${version}/bin`)];
 }
 
 function findCOriginal(): Program | undefined {
@@ -50,10 +56,20 @@ function findCOriginal(): Program | undefined {
 /** The C original, unless the system has none. */
 export const cOriginal: Program | undefined = findCOriginal();
 
-const isRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
+const allRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
 
-/** Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be skipped. */
-export function declareIf<T>(found: T | undefined, what: string, declare: (found: T) => void): void {
+/**
+ * Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be
+ * skipped.
+ *
+ * @param isRequired - Whether none may be skipped. Elsewhere than on Linux much of what tests need does not exist.
+ */
+export function declareIf<T>(
+  found: T | undefined,
+  what: string,
+  declare: (found: T) => void,
+  isRequired = allRequired && process.platform === "linux",
+): void {
   if (found !== undefined) {
     declare(found);
     return;
@@ -70,7 +86,7 @@ export function declareIf<T>(found: T | undefined, what: string, declare: (found
 
 /** Declares tests that need the C original. */
 export function withCOriginal(declare: (c: Program) => void): void {
-  declareIf(cOriginal, "the C original (spiped, spipe)", declare);
+  declareIf(cOriginal, "the C original (spiped, spipe)", declare, allRequired);
 }
 
 /** Declares tests that need other commands; `declare` gets their paths in the order of `names`. */

@@ -103,7 +103,8 @@ test("a key file that is not there is an error that says so and how to make one"
 
 test("a folder is no key file", async (t) => {
   const path = await temporaryFolder(t);
-  throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /it is a folder$/);
+  const hint = /^name the file in it; of a mounted file that is missing outside, Docker makes a folder$/;
+  throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /it is a folder$/, hint);
   throwsSpipedError(() => readKeyFile(join(path, "key", "key")), "SPIPED_KEY_FILE", /there is no such file$/);
 });
 
@@ -112,13 +113,25 @@ test("a path through a file is no key file", async (t) => {
   throwsSpipedError(() => readKeyFile(join(path, "key")), "SPIPED_KEY_FILE", /a part of its path is no folder$/);
 });
 
-test("a key file that may not be read is an error that says so", async (t) => {
+test("a key file that may not be read is an error that says whose it is, and who wants to read it", async (t) => {
   const path = await keyFileOf(t, Buffer.from("key"), 0o000);
+  const { uid } = statSync(path);
   // The folder lets everybody through, or it would be what is refused.
   chmodSync(dirname(path), 0o711);
   asNobody(() => {
-    throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /permission denied$/);
+    const hint = `^it belongs to user ${uid}, with mode 0000; spiped runs as user ${process.geteuid?.()}, who must`;
+    throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /permission denied$/, new RegExp(hint));
   });
+});
+
+test("a key file in a folder that may not be entered is an error that says so", async (t) => {
+  const path = await keyFileOf(t, Buffer.from("key"));
+  chmodSync(dirname(path), 0o600);
+  asNobody(() => {
+    const hint = /^a folder on the way to it lets nobody else in; spiped runs as user \d+/;
+    throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /permission denied$/, hint);
+  });
+  chmodSync(dirname(path), 0o700);
 });
 
 test("reading key files leaves no descriptor open, whether it works or not", async (t) => {

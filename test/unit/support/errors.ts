@@ -13,9 +13,9 @@ export async function rejectsCode(promise: Promise<unknown>, code: ErrorCode, me
   await assert.rejects(promise, (error) => hasCode(error, code, message));
 }
 
-/** Shows that `step` throws a `SpipedError` of this code whose message matches. */
-export function throwsSpipedError(step: () => unknown, code: ErrorCode, message: RegExp): void {
-  assert.throws(step, (error) => isSpipedError(error, code, message));
+/** Shows that `step` throws a `SpipedError` of this code whose message matches, and whose hint does if one is given. */
+export function throwsSpipedError(step: () => unknown, code: ErrorCode, message: RegExp, hint?: RegExp): void {
+  assert.throws(step, (error) => isSpipedError(error, code, message, hint));
 }
 
 /** Shows that `promise` is rejected with a `SpipedError` of this code whose message matches. */
@@ -29,9 +29,10 @@ function hasCode(error: unknown, code: ErrorCode, message?: string): true {
   return true;
 }
 
-function isSpipedError(error: unknown, code: ErrorCode, message: RegExp): true {
+function isSpipedError(error: unknown, code: ErrorCode, message: RegExp, hint?: RegExp): true {
   assert.ok(error instanceof SpipedError, String(error));
   assert.equal(error.code, code, error.message);
   assert.match(error.message, message);
+  if (hint !== undefined) assert.match(error.hint ?? "", hint);
   return true;
 }
