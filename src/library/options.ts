@@ -34,6 +34,16 @@ export function withDefaults(options: CommonOptions): {
   return { forwardSecrecy, timeoutMs, keepAlive };
 }
 
+/** Lets an aborted signal destroy what listens, until it is closed. */
+export function destroyOnAbort(
+  signal: AbortSignal | undefined,
+  listening: { destroy(): Promise<void>; once(event: "close", listener: () => void): unknown },
+): void {
+  const abort = () => void listening.destroy();
+  signal?.addEventListener("abort", abort, { once: true });
+  listening.once("close", () => signal?.removeEventListener("abort", abort));
+}
+
 let budget: DescriptorBudget | undefined;
 
 /** The descriptors of this process, counted when they are first asked for. */

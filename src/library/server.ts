@@ -13,7 +13,7 @@ import type { ConnectionReport } from "../tunnel/connection.js";
 import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import type { Key } from "./key.js";
-import { type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { type CommonOptions, descriptors, destroyOnAbort, withDefaults } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
 /** What {@link createServer} takes. */
@@ -104,9 +104,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     });
     this.#tunnel = tunnel;
     this.#closed = undefined;
-    const abort = () => void this.destroy();
-    signal?.addEventListener("abort", abort, { once: true });
-    this.once("close", () => signal?.removeEventListener("abort", abort));
+    destroyOnAbort(signal, this);
     await tunnel.accept();
   }
 

@@ -189,8 +189,7 @@ export class TunnelStream extends Duplex {
     if (error === null && this.#connected && nothingWaits) this.channel.release();
     else this.channel.destroyed();
     // The connection ends at once, but for a stream that was released before the other side has ended.
-    if (this.#report !== undefined) callback(error);
-    else if (this.readableEnded) this.#whenReported = () => callback(error);
+    if (this.#report === undefined && this.readableEnded) this.#whenReported = () => callback(error);
     else callback(error);
   }
 }

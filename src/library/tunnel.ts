@@ -12,7 +12,7 @@ import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { Key } from "./key.js";
-import { type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { type CommonOptions, descriptors, destroyOnAbort, withDefaults } from "./options.js";
 
 /** What {@link createTunnel} takes: the flags of `spiped` by their names. */
 export interface TunnelOptions extends CommonOptions {
@@ -84,9 +84,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
         },
       );
     });
-    const abort = () => void tunnel.destroy();
-    signal?.addEventListener("abort", abort, { once: true });
-    tunnel.once("close", () => signal?.removeEventListener("abort", abort));
+    destroyOnAbort(signal, tunnel);
     await tunnel.#tunnel.accept();
     return tunnel;
   }
