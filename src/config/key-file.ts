@@ -83,6 +83,7 @@ export async function readKeyFileMeanwhile(path: string): Promise<SharedKey> {
     throw unreadable(path, cause);
   } finally {
     buffer.fill(0);
+    hasher.destroy();
     await file?.close();
   }
 }
@@ -130,6 +131,7 @@ function hashContents(descriptor: number): { readonly key: SharedKey; readonly l
     }
   } finally {
     buffer.fill(0);
+    hasher.destroy();
   }
 }
 

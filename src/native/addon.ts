@@ -42,6 +42,8 @@ export declare class KeyHasher {
   update(piece: Uint8Array): void
   /** The SHA-256 of all pieces. Uses the hasher up. */
   finish(): SharedKey
+  /** Wipes what has been taken. */
+  destroy(): void
 }
 
 /** x and y of one side and one connection. */

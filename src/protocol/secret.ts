@@ -14,6 +14,8 @@ export interface KeyHasher {
   update(piece: Uint8Array): void;
   /** Ends the contents and gives K. Nothing can be added afterwards. */
   finish(): SharedKey;
+  /** Wipes what has been taken, where it does not come to an end. */
+  destroy(): void;
 }
 
 /** Begins to take a key file's contents. */

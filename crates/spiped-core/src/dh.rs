@@ -11,7 +11,7 @@ use std::fmt;
 use crypto_bigint::{U320, U2048, const_monty_params, modular::ConstMontyForm};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes};
+use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes, wipe::leaving_nothing};
 
 /// The group's modulus.
 const P: U2048 = U2048::from_be_hex(P_HEX);
@@ -51,7 +51,7 @@ const EXPONENT_BITS: u32 = EXPONENT_TOP_BIT + 1;
 pub struct KeyPair {
     /// `None` is x = 0: this side gave up forward secrecy.
     x: Option<Exponent>,
-    y: [u8; PUBLIC_BYTES],
+    y: Box<[u8; PUBLIC_BYTES]>,
 }
 
 impl KeyPair {
@@ -62,13 +62,13 @@ impl KeyPair {
     pub fn generate() -> Result<Self, Error> {
         let mut bits = SecretBytes::zeroed();
         fill_random(bits.expose_mut())?;
-        Ok(Self::of(Exponent::from_random_bits(bits.expose())))
+        Ok(leaving_nothing(|| Self::of(Exponent::from_random_bits(bits.expose()))))
     }
 
     /// x = 0, y = 1.
     #[must_use]
     pub fn without_forward_secrecy() -> Self {
-        Self { x: None, y: ONE }
+        Self { x: None, y: Box::new(ONE) }
     }
 
     /// The pair of a given x, big-endian, where 0 gives up forward secrecy: for known-answer tests.
@@ -77,11 +77,11 @@ impl KeyPair {
         if x == &[0; EXPONENT_BYTES] {
             return Self::without_forward_secrecy();
         }
-        Self::of(Exponent::from_bytes(x))
+        leaving_nothing(|| Self::of(Exponent::from_bytes(x)))
     }
 
     fn of(x: Exponent) -> Self {
-        let mut y = [0; PUBLIC_BYTES];
+        let mut y = Box::new([0; PUBLIC_BYTES]);
         encode(&comb::power_of_g(&x.0), &mut y);
         Self { x: Some(x), y }
     }
@@ -128,13 +128,13 @@ fn power_portably(peer: &PeerPublic, x: &Exponent) -> SecretBytes<PUBLIC_BYTES> 
 
 /// The peer's y, known to be below p.
 #[derive(Debug)]
-pub(crate) struct PeerPublic(U2048);
+pub(crate) struct PeerPublic(Box<U2048>);
 
 impl PeerPublic {
     /// Reads y off the wire.
     pub(crate) fn parse(y: &[u8; PUBLIC_BYTES]) -> Result<Self, Error> {
         let y = U2048::from_be_slice(y);
-        if y < P { Ok(Self(y)) } else { Err(Error::DhOutOfRange) }
+        if y < P { Ok(Self(Box::new(y))) } else { Err(Error::DhOutOfRange) }
     }
 
     /// Whether `y_SC` cannot be guessed from y alone. 0 and 1 are their own powers; a power of p − 1 is itself
@@ -142,7 +142,7 @@ impl PeerPublic {
     ///
     /// Differs from spiped: its `-g` refuses 1 alone.
     pub(crate) fn gives_forward_secrecy(&self) -> bool {
-        ![U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE)].contains(&self.0)
+        ![U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE)].contains(&*self.0)
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn holds_for(y: U2048, x: &Exponent) {
-        let (peer, key_pair) = (PeerPublic(y), KeyPair { x: Some(Exponent(x.0.clone())), y: ONE });
+        let (peer, key_pair) = (PeerPublic(Box::new(y)), KeyPair { x: Some(Exponent(x.0.clone())), y: Box::new(ONE) });
         assert_eq!(key_pair.shared_value(&peer).expose(), power_portably(&peer, x).expose());
     }
 

@@ -18,9 +18,10 @@
 pub mod client;
 pub mod server;
 
-use ring::hmac;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
-use crate::{Error, KeyPair, MACED_PUBLIC_BYTES, PUBLIC_BYTES, dh::PeerPublic};
+use crate::{Error, KEY_BYTES, KeyPair, MACED_PUBLIC_BYTES, PUBLIC_BYTES, dh::PeerPublic, secret::SecretBytes};
 
 /// What one side wants of forward secrecy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,26 +43,32 @@ impl ForwardSecrecy {
 }
 
 /// `y ‖ h` with `h = HMAC(key, y)`.
-fn mac_public(key: &hmac::Key, key_pair: &KeyPair) -> [u8; MACED_PUBLIC_BYTES] {
+fn mac_public(key: &SecretBytes<KEY_BYTES>, key_pair: &KeyPair) -> [u8; MACED_PUBLIC_BYTES] {
     let mut maced = [0; MACED_PUBLIC_BYTES];
     let (y, h) = maced.split_at_mut(PUBLIC_BYTES);
     y.copy_from_slice(key_pair.public());
-    h.copy_from_slice(hmac::sign(key, y).as_ref());
+    h.copy_from_slice(&public_mac(key, y).finalize().into_bytes());
     maced
 }
 
 /// Checks the peer's `y ‖ h`, in this order: h in constant time, y < p, and then whether y gives the
 /// forward secrecy that is required.
 fn verify_public(
-    key: &hmac::Key,
+    key: &SecretBytes<KEY_BYTES>,
     maced: &[u8; MACED_PUBLIC_BYTES],
     forward_secrecy: ForwardSecrecy,
 ) -> Result<PeerPublic, Error> {
     let Some((y, h)) = maced.split_first_chunk::<PUBLIC_BYTES>() else { unreachable!("288 bytes begin with 256") };
-    hmac::verify(key, y, h).map_err(|_| Error::WrongMac)?;
+    public_mac(key, y).verify_slice(h).map_err(|_| Error::WrongMac)?;
     let peer = PeerPublic::parse(y)?;
     if forward_secrecy == ForwardSecrecy::Require && !peer.gives_forward_secrecy() {
         return Err(Error::ForwardSecrecyRequired);
     }
     Ok(peer)
+}
+
+/// `HMAC(key, y)`. The MAC's states are made afresh each time, so that they need not be kept.
+fn public_mac(key: &SecretBytes<KEY_BYTES>, y: &[u8]) -> Hmac<Sha256> {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.expose()) else { unreachable!("HMAC takes any key") };
+    mac.chain_update(y)
 }

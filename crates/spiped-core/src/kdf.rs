@@ -1,10 +1,8 @@
 //! Key derivation: K and both nonces give the keys of the handshake's MACs (`dk_1`), and with `y_SC` the
 //! four keys of the packets (`dk_2`). Source: DESIGN.md, "Keys".
 
-use std::num::NonZeroU32;
-
-use ring::{hmac, pbkdf2};
-use zeroize::Zeroizing;
+use hmac::Hmac;
+use sha2::Sha256;
 
 use crate::{KEY_BYTES, NONCE_BYTES, PUBLIC_BYTES, SharedKey, secret::SecretBytes};
 
@@ -24,17 +22,18 @@ impl Nonces {
 /// `dhmac_C` and `dhmac_S`, the keys that MAC the public values.
 #[derive(Debug)]
 pub(crate) struct DhMacKeys {
-    pub(crate) client: hmac::Key,
-    pub(crate) server: hmac::Key,
+    pub(crate) client: SecretBytes<KEY_BYTES>,
+    pub(crate) server: SecretBytes<KEY_BYTES>,
 }
 
 impl DhMacKeys {
     /// `dk_1`, in two halves.
     pub(crate) fn derive(key: &SharedKey, nonces: &Nonces) -> Self {
-        let mut dk_1 = Zeroizing::new([0; 2 * KEY_BYTES]);
-        pbkdf2_once(key, &nonces.0, &mut *dk_1);
-        let (client, server) = dk_1.split_at(KEY_BYTES);
-        Self { client: hmac::Key::new(hmac::HMAC_SHA256, client), server: hmac::Key::new(hmac::HMAC_SHA256, server) }
+        let mut dk_1 = SecretBytes::<{ 2 * KEY_BYTES }>::zeroed();
+        pbkdf2_once(key, &nonces.0, dk_1.expose_mut());
+        let (halves, _) = dk_1.expose().as_chunks();
+        let [client, server] = [0, 1].map(|half| SecretBytes::copy_of(&halves[half]));
+        Self { client, server }
     }
 }
 
@@ -68,18 +67,19 @@ pub(crate) fn derive_packet_keys(
     nonces: &Nonces,
     y_sc: &[u8; PUBLIC_BYTES],
 ) -> (DirectionKeys, DirectionKeys) {
-    let mut salt = Zeroizing::new([0; 2 * NONCE_BYTES + PUBLIC_BYTES]);
-    salt[..2 * NONCE_BYTES].copy_from_slice(&nonces.0);
-    salt[2 * NONCE_BYTES..].copy_from_slice(y_sc);
+    let mut salt = SecretBytes::<{ 2 * NONCE_BYTES + PUBLIC_BYTES }>::zeroed();
+    salt.expose_mut()[..2 * NONCE_BYTES].copy_from_slice(&nonces.0);
+    salt.expose_mut()[2 * NONCE_BYTES..].copy_from_slice(y_sc);
 
-    let mut dk_2 = Zeroizing::new([0; 4 * KEY_BYTES]);
-    pbkdf2_once(key, &*salt, &mut *dk_2);
-    let (quarters, _) = dk_2.as_chunks::<KEY_BYTES>();
+    let mut dk_2 = SecretBytes::<{ 4 * KEY_BYTES }>::zeroed();
+    pbkdf2_once(key, salt.expose(), dk_2.expose_mut());
+    let (quarters, _) = dk_2.expose().as_chunks::<KEY_BYTES>();
     let [e_c, h_c, e_s, h_s] = [0, 1, 2, 3].map(|quarter| &quarters[quarter]);
     (DirectionKeys::from_bytes(e_c, h_c), DirectionKeys::from_bytes(e_s, h_s))
 }
 
-/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already.
+/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already. What it leaves on the stack,
+/// the output among it, whoever calls this crate's steps wipes.
 fn pbkdf2_once(key: &SharedKey, salt: &[u8], out: &mut [u8]) {
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, salt, key.expose(), out);
+    let Ok(()) = pbkdf2::pbkdf2::<Hmac<Sha256>>(key.expose(), salt, 1, out) else { unreachable!("HMAC takes any key") };
 }

@@ -49,6 +49,7 @@ mod packet;
 mod random;
 mod secret;
 mod stream;
+mod wipe;
 
 pub use constants::*;
 pub use dh::KeyPair;

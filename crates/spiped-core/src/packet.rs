@@ -13,13 +13,13 @@ use ctr::{Ctr64BE, CtrCore};
 
 use crate::{Error, KEY_BYTES, PACKET_BYTES, PACKET_DATA_BYTES, PACKET_ENCRYPTED_BYTES, PACKET_LENGTH_BYTES};
 
-/// Encrypts and decrypts packets with the key E of one direction. The key schedule is computed once and
-/// wiped on drop.
-pub(crate) struct PacketCipher(Aes256Enc);
+/// Encrypts and decrypts packets with the key E of one direction. The key schedule is computed once, stays
+/// where it is, and is wiped on drop.
+pub(crate) struct PacketCipher(Box<Aes256Enc>);
 
 impl PacketCipher {
     pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Self {
-        Self(Aes256Enc::new(key.into()))
+        Self(Box::new(Aes256Enc::new(key.into())))
     }
 
     /// Writes the encrypted part of the packet that carries `data`, 1 to 1,024 bytes.

@@ -1,15 +1,17 @@
 //! Secrets at rest: the shared key K and the bytes that every derived key is kept in.
 //!
-//! Secret bytes live on the heap, so that a move copies a pointer and leaves nothing behind, and are
-//! wiped when they are dropped. The copies that ring and crypto-bigint make for themselves, in registers,
-//! on the stack and in ring's key types, are out of our reach.
+//! Secret bytes, and what is computed from a key and kept (MAC states, round keys, a hasher's state and
+//! buffer), live on the heap, so that a move copies a pointer and leaves nothing behind, and are wiped when
+//! they are dropped. What an operation leaves on the stack and in vector registers, its own copies and those
+//! of libraries, is wiped behind it; see [`crate::wipe`]. ring cannot wipe its keys and hashers, so it gets
+//! no secret. Out of our reach are the general registers, and what the system does with memory.
 
 use std::{fmt, sync::Arc};
 
-use ring::digest;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use crate::KEY_BYTES;
+use crate::{KEY_BYTES, wipe::leaving_nothing};
 
 /// `N` secret bytes. Wiped on drop; `Debug` prints none of them.
 pub(crate) struct SecretBytes<const N: usize>(Box<[u8; N]>);
@@ -47,26 +49,27 @@ impl<const N: usize> fmt::Debug for SecretBytes<N> {
     }
 }
 
-/// Makes K from a key file that arrives in pieces.
-pub struct KeyHasher(digest::Context);
+/// Makes K from a key file that arrives in pieces. Holds the file's last bytes; wiped on drop.
+pub struct KeyHasher(Box<Sha256>);
 
 impl KeyHasher {
     /// A hasher that has seen nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(digest::Context::new(&digest::SHA256))
+        Self(Box::default())
     }
 
     /// Takes the key file's next piece, of any length.
     pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
+        leaving_nothing(|| self.0.update(piece));
     }
 
     /// K, the SHA-256 of all pieces.
     #[must_use]
-    pub fn finish(self) -> SharedKey {
+    pub fn finish(mut self) -> SharedKey {
         let mut key = SecretBytes::zeroed();
-        key.expose_mut().copy_from_slice(self.0.finish().as_ref());
+        // In place, since the hasher would be moved to the stack otherwise.
+        leaving_nothing(|| self.0.finalize_into_reset(key.expose_mut().into()));
         SharedKey(Arc::new(key))
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     DirectionKeys, Error, PACKET_BYTES, PACKET_DATA_BYTES,
     mac::{LANES, PacketMac},
     packet::PacketCipher,
+    wipe::{leaving_nothing, leaving_nothing_of_packets},
 };
 
 /// How many bytes `plaintext_length` bytes of data are once sealed: a multiple of 1,060.
@@ -38,11 +39,8 @@ impl Sealer {
     /// A sealer whose first packet has `packet_number`: for known-answer tests.
     #[must_use]
     pub fn starting_at(keys: &DirectionKeys, packet_number: u64) -> Self {
-        Self {
-            cipher: PacketCipher::new(keys.encryption.expose()),
-            mac: PacketMac::new(keys.mac.expose()),
-            numbers: PacketNumbers::starting_at(packet_number),
-        }
+        let (cipher, mac) = expand(keys);
+        Self { cipher, mac, numbers: PacketNumbers::starting_at(packet_number) }
     }
 
     /// Seals `plaintext`, at least 1 byte, into whole packets; all but the last carry 1,024 bytes.
@@ -60,7 +58,12 @@ impl Sealer {
         let out = out.get_mut(..sealed_bytes).ok_or(Error::Buffer)?;
         let (packets, _) = out.as_chunks_mut::<PACKET_BYTES>();
         let first_number = self.numbers.first_of(packets.len())?;
+        self.numbers.advance(packets.len());
+        leaving_nothing_of_packets(|| self.seal_whole(plaintext, packets, first_number));
+        Ok(sealed_bytes)
+    }
 
+    fn seal_whole(&self, plaintext: &[u8], packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
         let runs = packets.chunks_mut(LANES).zip(plaintext.chunks(LANES * PACKET_DATA_BYTES));
         for ((packets, plaintext), first_of_run) in runs.zip((first_number..=u64::MAX).step_by(LANES)) {
             let data = plaintext.chunks(PACKET_DATA_BYTES);
@@ -69,8 +72,6 @@ impl Sealer {
             }
             self.mac.sign(packets, first_of_run);
         }
-        self.numbers.advance(packets.len());
-        Ok(sealed_bytes)
     }
 }
 
@@ -94,12 +95,9 @@ impl Opener {
     /// An opener whose first packet has `packet_number`: for known-answer tests.
     #[must_use]
     pub fn starting_at(keys: &DirectionKeys, packet_number: u64) -> Self {
+        let (cipher, mac) = expand(keys);
         Self {
-            packets: PacketOpener {
-                cipher: PacketCipher::new(keys.encryption.expose()),
-                mac: PacketMac::new(keys.mac.expose()),
-                numbers: PacketNumbers::starting_at(packet_number),
-            },
+            packets: PacketOpener { cipher, mac, numbers: PacketNumbers::starting_at(packet_number) },
             rest: [0; PACKET_BYTES],
             rest_bytes: 0,
             failure: None,
@@ -130,21 +128,24 @@ impl Opener {
         if out.len() < whole_packets * PACKET_DATA_BYTES {
             return Err(Error::Buffer);
         }
-        let opened = self.open_whole(ciphertext, out);
+        let opened = if whole_packets == 0 {
+            self.extend_rest(ciphertext);
+            Ok(0)
+        } else {
+            leaving_nothing_of_packets(|| self.open_whole(ciphertext, out))
+        };
         if let Err(failure) = opened {
             self.failure = Some(failure);
         }
         opened
     }
 
+    /// Opens at least one packet.
     fn open_whole(&mut self, ciphertext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let mut written = 0;
         let mut ciphertext = ciphertext;
         if self.rest_bytes > 0 {
             ciphertext = self.extend_rest(ciphertext);
-            if self.rest_bytes < PACKET_BYTES {
-                return Ok(0);
-            }
             self.rest_bytes = 0;
             written += self.packets.open_run(slice::from_ref(&self.rest), out)?;
         }
@@ -164,6 +165,11 @@ impl Opener {
         self.rest_bytes += taken.len();
         left
     }
+}
+
+/// The round keys and MAC states of one direction. Both lie on the heap, and nothing of them elsewhere.
+fn expand(keys: &DirectionKeys) -> (PacketCipher, PacketMac) {
+    leaving_nothing(|| (PacketCipher::new(keys.encryption.expose()), PacketMac::new(keys.mac.expose())))
 }
 
 /// What opens whole packets.

@@ -2,6 +2,7 @@
 
 use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8ArraySlice};
 use napi_derive::napi;
+use zeroize::Zeroizing;
 
 use crate::{
     buffers::exactly,
@@ -33,6 +34,12 @@ impl KeyHasher {
     pub fn finish(&mut self) -> Result<SharedKey> {
         let hasher = self.0.take().ok_or_else(step_error)?;
         Ok(SharedKey(Some(hasher.finish())))
+    }
+
+    /// Wipes what has been taken.
+    #[napi]
+    pub fn destroy(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -74,7 +81,7 @@ impl KeyPair {
     /// The pair of a given x, 32 bytes, big-endian, made on the thread pool: for known-answer tests.
     #[napi(ts_return_type = "Promise<KeyPair>")]
     pub fn from_exponent(x: Uint8ArraySlice) -> Result<AsyncTask<MakeKeyPair>> {
-        Ok(AsyncTask::new(MakeKeyPair::OfExponent(*exactly("an exponent", &x)?)))
+        Ok(AsyncTask::new(MakeKeyPair::OfExponent(Box::new(Zeroizing::new(*exactly("an exponent", &x)?)))))
     }
 
     pub(crate) fn take(&mut self) -> Result<spiped_core::KeyPair> {
@@ -91,7 +98,7 @@ impl KeyPair {
 /// The exponentiation y = g^x.
 pub enum MakeKeyPair {
     Random,
-    OfExponent([u8; 32]),
+    OfExponent(Box<Zeroizing<[u8; 32]>>),
 }
 
 impl Task for MakeKeyPair {

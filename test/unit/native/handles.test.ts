@@ -105,6 +105,15 @@ test("a key hasher that is finished takes nothing more and finishes once", () =>
   throwsCode(() => hasher.finish(), "SPIPED_STEP");
 });
 
+test("a key hasher that is destroyed takes nothing more and does not finish", () => {
+  const hasher = new addon.KeyHasher();
+  hasher.update(new Uint8Array(1));
+  hasher.destroy();
+  hasher.destroy();
+  throwsCode(() => hasher.update(new Uint8Array(1)), "SPIPED_STEP");
+  throwsCode(() => hasher.finish(), "SPIPED_STEP");
+});
+
 test("a shared key that is destroyed begins no handshake, and those that it began go on", async () => {
   const own = sharedKeyOf(Buffer.from("key"));
   const client = keyedClient(own, "off", someNonces);

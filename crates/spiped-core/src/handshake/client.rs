@@ -5,6 +5,7 @@ use crate::{
     Error, KeyPair, MACED_PUBLIC_BYTES, NONCE_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
     kdf::{DhMacKeys, Nonces, derive_packet_keys},
+    wipe::leaving_nothing,
 };
 
 /// `nonce_C` goes to the server at once; its nonce has not arrived yet.
@@ -34,7 +35,7 @@ impl NonceSent {
     #[must_use]
     pub fn receive_nonce(self, nonce_s: &[u8; NONCE_BYTES]) -> Keyed {
         let nonces = Nonces::new(&self.nonce_c, nonce_s);
-        let mac_keys = DhMacKeys::derive(&self.key, &nonces);
+        let mac_keys = leaving_nothing(|| DhMacKeys::derive(&self.key, &nonces));
         Keyed { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
     }
 }
@@ -55,7 +56,7 @@ impl Keyed {
     /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
     pub fn send_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         self.forward_secrecy.check_key_pair(&key_pair)?;
-        let maced = mac_public(&self.mac_keys.client, &key_pair);
+        let maced = leaving_nothing(|| mac_public(&self.mac_keys.client, &key_pair));
         Ok((PublicSent { keyed: self, key_pair }, maced))
     }
 }
@@ -75,7 +76,7 @@ impl PublicSent {
     /// order.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
-        let peer = verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy)?;
+        let peer = leaving_nothing(|| verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy))?;
         Ok(Verified { key: keyed.key, nonces: keyed.nonces, key_pair, peer })
     }
 }
@@ -93,8 +94,10 @@ impl Verified {
     /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
-        let y_sc = self.key_pair.shared_value(&self.peer);
-        let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, y_sc.expose());
+        let (forward, reverse) = leaving_nothing(|| {
+            let y_sc = self.key_pair.shared_value(&self.peer);
+            derive_packet_keys(&self.key, &self.nonces, y_sc.expose())
+        });
         SessionKeys { seal: forward, open: reverse }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     Error, KeyPair, MACED_PUBLIC_BYTES, NONCE_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
     kdf::{DhMacKeys, Nonces, derive_packet_keys},
+    wipe::leaving_nothing,
 };
 
 /// `nonce_S` goes to the client at once; its nonce has not arrived yet.
@@ -34,7 +35,7 @@ impl NonceSent {
     #[must_use]
     pub fn receive_nonce(self, nonce_c: &[u8; NONCE_BYTES]) -> AwaitingPublic {
         let nonces = Nonces::new(nonce_c, &self.nonce_s);
-        let mac_keys = DhMacKeys::derive(&self.key, &nonces);
+        let mac_keys = leaving_nothing(|| DhMacKeys::derive(&self.key, &nonces));
         AwaitingPublic { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
     }
 }
@@ -55,7 +56,7 @@ impl AwaitingPublic {
     /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this
     /// order.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
-        let peer = verify_public(&self.mac_keys.client, maced_public, self.forward_secrecy)?;
+        let peer = leaving_nothing(|| verify_public(&self.mac_keys.client, maced_public, self.forward_secrecy))?;
         Ok(Verified { awaiting: self, peer })
     }
 }
@@ -75,7 +76,7 @@ impl Verified {
     pub fn send_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         let Self { awaiting, peer } = self;
         awaiting.forward_secrecy.check_key_pair(&key_pair)?;
-        let maced = mac_public(&awaiting.mac_keys.server, &key_pair);
+        let maced = leaving_nothing(|| mac_public(&awaiting.mac_keys.server, &key_pair));
         Ok((PublicSent { key: awaiting.key, nonces: awaiting.nonces, key_pair, peer }, maced))
     }
 }
@@ -93,8 +94,10 @@ impl PublicSent {
     /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
-        let y_sc = self.key_pair.shared_value(&self.peer);
-        let (forward, reverse) = derive_packet_keys(&self.key, &self.nonces, y_sc.expose());
+        let (forward, reverse) = leaving_nothing(|| {
+            let y_sc = self.key_pair.shared_value(&self.peer);
+            derive_packet_keys(&self.key, &self.nonces, y_sc.expose())
+        });
         SessionKeys { seal: reverse, open: forward }
     }
 }

@@ -1,38 +1,23 @@
-//! The MACs of two packets at a time, on a processor with instructions for SHA-256.
-//!
-//! A SHA-256 round waits for the round before it, so one MAC leaves the processor's SHA unit idle half of the
-//! time. The compressions of two packets are independent; their rounds take turns here, and two MACs take
-//! little longer than one.
+//! HMAC-SHA256 of several packets at a time, over a compression function for several lanes.
 //!
 //! HMAC's inner and outer state are computed once per key. What is left for a packet are 16 blocks of
 //! ciphertext, read where they lie, a tail block with the length field and the packet number, and an outer
-//! block. This is the same for every processor; [`State`] has a file for each. One says
+//! block. This is the same for every processor; [`CompressionState`] has a file for each kind.
 //!
-//! - how a state begins, if the processor has the instructions: a state is the proof that it has;
-//! - how states take in blocks, the rounds of all lanes in turns;
-//! - how a state becomes a digest.
+//! A SHA-256 round waits for the round before it, so one MAC leaves a processor's SHA unit idle half of the
+//! time. The compressions of two packets are independent; where there is such a unit, their rounds take turns,
+//! and two MACs take little longer than one.
 //!
 //! Held against ring by the tests of [`super`] and by fuzzing. Source: FIPS 180-4, RFC 2104.
-
-#[cfg(target_arch = "aarch64")]
-#[allow(unsafe_code)]
-mod arm_sha2;
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod sha_ni;
 
 use std::array;
 
 use zeroize::Zeroize;
 
-#[cfg(target_arch = "aarch64")]
-use self::arm_sha2::State;
-#[cfg(target_arch = "x86_64")]
-use self::sha_ni::State;
 use crate::{KEY_BYTES, MAC_BYTES, PACKET_ENCRYPTED_BYTES};
 
 /// One input of the compression function.
-type Block = [u8; BLOCK_BYTES];
+pub(super) type Block = [u8; BLOCK_BYTES];
 const BLOCK_BYTES: usize = 64;
 
 /// Whole blocks in the encrypted part of a packet.
@@ -44,16 +29,24 @@ const INNER_BITS: u64 = 8 * (BLOCK_BYTES + PACKET_ENCRYPTED_BYTES + 8) as u64;
 /// Bits that the outer hash takes in: a block of key and a digest.
 const OUTER_BITS: u64 = 8 * (BLOCK_BYTES + MAC_BYTES) as u64;
 
+/// SHA-256's eight words, in the form and with the instructions that one kind of processor has for them.
+pub(super) trait CompressionState: Copy + Zeroize {
+    /// Takes `COUNT` blocks of each of `N` lanes into their states.
+    fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]);
+
+    /// The words, big-endian.
+    fn digest(&self) -> [u8; MAC_BYTES];
+}
+
 /// HMAC-SHA256 of packets under one key.
-pub(super) struct InterleavedMac {
+pub(super) struct PacketHmac<State: CompressionState> {
     inner: State,
     outer: State,
 }
 
-impl InterleavedMac {
-    /// Undefined on a processor without the instructions: there [`super::ring`] does it.
-    pub(super) fn new(key: &[u8; KEY_BYTES]) -> Option<Self> {
-        let initial = State::initial()?;
+impl<State: CompressionState> PacketHmac<State> {
+    /// `initial` is the state that every hash begins with.
+    pub(super) fn new(initial: State, key: &[u8; KEY_BYTES]) -> Self {
         let state_after = |pad: u8| {
             let mut block: Block = [pad; BLOCK_BYTES];
             for (byte, key_byte) in block.iter_mut().zip(key) {
@@ -64,7 +57,7 @@ impl InterleavedMac {
             block.zeroize();
             state[0]
         };
-        Some(Self { inner: state_after(0x36), outer: state_after(0x5c) })
+        Self { inner: state_after(0x36), outer: state_after(0x5c) }
     }
 
     /// The MACs of `N` packets, numbered from `first_number` on.
@@ -95,7 +88,7 @@ impl InterleavedMac {
     }
 }
 
-impl Drop for InterleavedMac {
+impl<State: CompressionState> Drop for PacketHmac<State> {
     fn drop(&mut self) {
         self.inner.zeroize();
         self.outer.zeroize();
@@ -117,11 +110,11 @@ fn last_block(used: usize, total_bits: u64) -> Block {
 }
 
 /// The words of SHA-256's first state, a to h. Source: FIPS 180-4, 5.3.3.
-const INITIAL: [u32; 8] =
+pub(super) const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The constants of four rounds each. Source: FIPS 180-4, 4.2.2.
-const ROUND_CONSTANTS: [[u32; 4]; 16] = [
+pub(super) const ROUND_CONSTANTS: [[u32; 4]; 16] = [
     [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
     [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
     [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],

@@ -13,7 +13,8 @@ use std::{
 
 use zeroize::Zeroize;
 
-use super::{Block, INITIAL, MAC_BYTES, ROUND_CONSTANTS};
+use super::hmac::{Block, CompressionState, INITIAL, ROUND_CONSTANTS};
+use crate::MAC_BYTES;
 
 /// SHA-256's eight words.
 #[derive(Clone, Copy)]
@@ -29,16 +30,16 @@ impl State {
         // SAFETY: the processor has the instructions.
         is_aarch64_feature_detected!("sha2").then(|| unsafe { initial() })
     }
+}
 
-    /// Takes `COUNT` blocks of each of `N` lanes into their states.
-    pub(super) fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]) {
+impl CompressionState for State {
+    fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]) {
         const { assert!(N > 0) }
         // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
         unsafe { compress(states, blocks) }
     }
 
-    /// The state's words, big-endian.
-    pub(super) fn digest(&self) -> [u8; MAC_BYTES] {
+    fn digest(&self) -> [u8; MAC_BYTES] {
         // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
         unsafe { digest(self) }
     }

@@ -1,0 +1,140 @@
+//! What operations on secrets leave on the stack: nothing, at any depth.
+
+#![cfg(target_os = "linux")]
+
+use std::{fs::File, hint::black_box, os::unix::fs::FileExt, thread};
+
+use spiped_core::{
+    DirectionKeys, KeyHasher, KeyPair, Opener, Sealer, SessionKeys, SharedKey,
+    handshake::{ForwardSecrecy, client, server},
+    max_opened_length, sealed_length,
+};
+
+/// So far down is looked.
+const LOOKED_AT_BYTES: usize = 512 * 1024;
+const PAINT: u8 = 0xa5;
+
+/// What packets, and any other operation, wipe.
+const WIPED_OF_PACKETS_BYTES: usize = UNOPTIMIZED * 16 * 1024;
+const WIPED_BYTES: usize = UNOPTIMIZED * 64 * 1024;
+const UNOPTIMIZED: usize = if cfg!(debug_assertions) { 2 } else { 1 };
+/// For the frames between the test and the operation, and of what wipes.
+const SLACK_OF_PACKETS_BYTES: usize = 2 * 1024;
+/// A handshake's phases are on the test's stack too.
+const SLACK_BYTES: usize = 16 * 1024;
+
+const SECRET: [u8; 32] = *b"32 bytes as nobody else has them";
+
+#[test]
+fn a_secret_that_is_not_wiped_is_found() {
+    #[inline(never)]
+    fn leaves_it() {
+        let mut copies = [[0; 32]; 100];
+        copies[50] = black_box(SECRET);
+        black_box(&mut copies);
+    }
+    let left = left_by(leaves_it);
+    assert!(holds(&left, &SECRET));
+    assert!(depth_of(&left) >= 50 * 32);
+}
+
+#[test]
+fn no_operation_uses_more_stack_than_is_wiped() {
+    let operations: [(&str, fn()); 5] = [
+        ("the key", || drop(shared_key())),
+        ("a random key pair", || drop(KeyPair::generate())),
+        ("a key pair", || drop(KeyPair::from_exponent(&SECRET))),
+        ("a handshake", || drop(handshake(ForwardSecrecy::Require))),
+        ("a handshake without forward secrecy", || drop(handshake(ForwardSecrecy::Off))),
+    ];
+    for (name, operation) in operations {
+        let depth = depth_of(&left_by(operation));
+        assert!(depth >= WIPED_BYTES, "{name}: only {depth} bytes were wiped");
+        assert!(depth < WIPED_BYTES + SLACK_BYTES, "{name} uses {depth} bytes");
+    }
+}
+
+#[test]
+fn no_packet_uses_more_stack_than_is_wiped() {
+    for data_bytes in [1, 1024, 65_536] {
+        let keys = DirectionKeys::from_bytes(&SECRET, &SECRET);
+        let (mut sealer, mut opener) = (Sealer::new(&keys), Opener::new(&keys));
+        let plaintext = vec![0; data_bytes];
+        let mut packets = vec![0; sealed_length(data_bytes)];
+        let left = left_by(move || {
+            sealer.seal(&plaintext, &mut packets).expect("seals");
+            let mut opened = vec![0; max_opened_length(packets.len())];
+            opener.open(&packets, &mut opened).expect("opens");
+        });
+        let depth = depth_of(&left);
+        assert!(depth >= WIPED_OF_PACKETS_BYTES, "{data_bytes} bytes of data: only {depth} bytes were wiped");
+        assert!(
+            depth < WIPED_OF_PACKETS_BYTES + SLACK_OF_PACKETS_BYTES,
+            "{data_bytes} bytes of data use {depth} bytes"
+        );
+    }
+}
+
+#[test]
+fn neither_a_key_file_nor_packet_keys_stay_on_the_stack() {
+    let left = left_by(|| {
+        let keys = DirectionKeys::from_bytes(&SECRET, &SECRET);
+        let mut packets = vec![0; sealed_length(3000)];
+        Sealer::new(&keys).seal(&[0; 3000], &mut packets).expect("seals");
+        let mut opened = vec![0; max_opened_length(packets.len())];
+        Opener::new(&keys).open(&packets, &mut opened).expect("opens");
+        drop(shared_key());
+        drop(KeyPair::from_exponent(&SECRET));
+    });
+    assert!(!holds(&left, &SECRET));
+}
+
+fn shared_key() -> SharedKey {
+    let mut hasher = KeyHasher::new();
+    hasher.update(&[1; 1000]);
+    hasher.update(&SECRET);
+    hasher.finish()
+}
+
+fn handshake(forward_secrecy: ForwardSecrecy) -> [SessionKeys; 2] {
+    let key_pair = || match forward_secrecy {
+        ForwardSecrecy::Off => KeyPair::without_forward_secrecy(),
+        ForwardSecrecy::Allow | ForwardSecrecy::Require => KeyPair::from_exponent(&SECRET),
+    };
+    let client = client::NonceSent::new(shared_key(), forward_secrecy, [1; 32]).receive_nonce(&[2; 32]);
+    let server = server::NonceSent::new(shared_key(), forward_secrecy, [2; 32]).receive_nonce(&[1; 32]);
+    let (client, from_client) = client.send_public(key_pair()).expect("fits");
+    let server = server.verify(&from_client).expect("is right");
+    let (server, from_server) = server.send_public(key_pair()).expect("fits");
+    [client.verify(&from_server).expect("is right").derive_keys(), server.derive_keys()]
+}
+
+/// Runs an operation on a stack that is painted, and gives what is below it afterwards, the deepest byte first.
+fn left_by(operation: impl FnOnce() + Send + 'static) -> Vec<u8> {
+    let on_its_own_stack = || {
+        let memory = File::open("/proc/self/mem").expect("is there");
+        let mut left = vec![0; LOOKED_AT_BYTES];
+        let here = 0_u8;
+        let deepest = (&raw const here).addr() - LOOKED_AT_BYTES;
+        paint();
+        operation();
+        memory.read_exact_at(&mut left, deepest as u64).expect("is mapped");
+        left
+    };
+    thread::Builder::new().stack_size(8 << 20).spawn(on_its_own_stack).expect("starts").join().expect("ends")
+}
+
+#[inline(never)]
+fn paint() {
+    black_box(&mut [PAINT; LOOKED_AT_BYTES + 64 * 1024]);
+}
+
+/// How far down the stack was written.
+fn depth_of(left: &[u8]) -> usize {
+    left.iter().position(|byte| *byte != PAINT).map_or(0, |untouched| left.len() - untouched)
+}
+
+/// Whether eight bytes in a row of a secret are there.
+fn holds(left: &[u8], secret: &[u8]) -> bool {
+    left.windows(8).any(|window| secret.windows(8).any(|part| part == window))
+}
