@@ -9,6 +9,7 @@ import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog, streamSink } from "../observe/log.js";
 import { keyPairs } from "../protocol/key-pairs.js";
+import { systemClock } from "../tunnel/clock.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { cleartextMemory } from "../tunnel/memory.js";
@@ -51,7 +52,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
   const forwardSecrecy = forwardSecrecyOf(command, flags);
-  if (forwardSecrecy !== "off") keyPairs.keep(1);
+  const releaseKeyPairs = forwardSecrecy === "off" ? () => undefined : keyPairs.keep(1, systemClock);
   const { key, warnings } = readKeyFile(keyFile);
   for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {
@@ -59,14 +60,21 @@ export async function main(words: readonly string[]): Promise<number> {
     new Connection({
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
-      target: dialled({
-        addresses: targets,
-        name: formatAddress(target),
-        bind,
-        timeoutMs: flags.timeout,
-        keepAlive: flags.keepAlive,
-        descriptors: DescriptorBudget.measure(),
-      }),
+      target: {
+        ...dialled({
+          addresses: targets,
+          name: formatAddress(target),
+          bind,
+          timeoutMs: flags.timeout,
+          keepAlive: flags.keepAlive,
+          descriptors: DescriptorBudget.measure(),
+        }),
+        opened: () => {
+          // There is no other connection that would need them.
+          key.destroy();
+          releaseKeyPairs();
+        },
+      },
       key: () => key,
       forwardSecrecy,
       timeoutMs: flags.timeout,

@@ -2,18 +2,49 @@
  * Key pairs made ahead. x and y depend on nothing of a connection, so they can be ready before it comes, and the
  * handshake does not wait for them.
  *
- * A pair is used once. What is left at the end of the process was never used, and goes with its memory.
+ * A pair is used once, the oldest first. Whoever could read this memory before a connection could read that connection,
+ * so no pair waits longer than `MAX_AGE_MS`, and none is left when nobody wants any ahead.
  */
 
 import { addon, type KeyPair } from "../native/native.js";
 import { asSpipedError } from "./native-errors.js";
 
+/** A pair that was not used for so long is wiped, and made anew. */
+export const MAX_AGE_MS = 5 * 60_000;
+
+/**
+ * Pairs are made in a burst, and get old in one. Those that will be too old within this time are replaced with the
+ * first of them, so that an idle tunnel wakes up once in a while, and not once for each pair.
+ */
+const SAME_BURST_MS = 5_000;
+
+/** Time, and being called later; whoever wants pairs ahead brings it along. */
+export interface Clock {
+  /** Milliseconds, which only go forward. */
+  now(): number;
+  /**
+   * Calls back once, and keeps no process alive for it.
+   *
+   * @returns Calls it off.
+   */
+  later(action: () => void, delayMs: number): () => void;
+}
+
+interface AgingPair {
+  readonly pair: KeyPair;
+  readonly madeAtMs: number;
+}
+
 /** A store of key pairs that fills itself up in the background, off the event loop. */
 export class KeyPairStock {
-  readonly #ready: KeyPair[] = [];
+  /** The oldest first. */
+  readonly #ready: AgingPair[] = [];
   readonly #generate: () => Promise<KeyPair>;
-  #wanted = 0;
+  /** How many each of those wants who want some ahead. Where there is none, there are no pairs that could get old. */
+  readonly #wishes = new Set<{ readonly count: number }>();
+  #clock: Clock | undefined;
   #making = false;
+  #cancelReplacing: (() => void) | undefined;
 
   /** @param generate - Makes one pair; the addon's way where it is left out. */
   constructor(generate: () => Promise<KeyPair> = () => addon.KeyPair.generate()) {
@@ -25,10 +56,22 @@ export class KeyPairStock {
     return this.#ready.length;
   }
 
-  /** Keeps `count` pairs ready from now on. */
-  keep(count: number): void {
-    this.#wanted = Math.max(this.#wanted, count);
+  /**
+   * Keeps `count` pairs ready from now on; of several wishes the highest counts.
+   *
+   * @param clock - By which they get old; the same for all wishes.
+   * @returns Ends the wish, once or more often. Pairs that nobody wants any more are wiped.
+   */
+  keep(count: number, clock: Clock): () => void {
+    this.#clock = clock;
+    const wish = { count };
+    this.#wishes.add(wish);
     this.#fill();
+    return () => {
+      this.#wishes.delete(wish);
+      while (this.#ready.length > this.#wanted) this.#wipeOldest();
+      this.#replaceInTime();
+    };
   }
 
   /**
@@ -37,10 +80,13 @@ export class KeyPairStock {
    * @throws SpipedError `SPIPED_RANDOM` when the system gives no random bytes.
    */
   async take(): Promise<KeyPair> {
-    const pair = this.#ready.pop();
-    if (pair !== undefined) {
+    // A process that was held up may come here before its timer.
+    this.#wipeOlderThan(MAX_AGE_MS);
+    const oldest = this.#ready.shift();
+    if (oldest !== undefined) {
+      this.#replaceInTime();
       this.#fill();
-      return pair;
+      return oldest.pair;
     }
     try {
       const made = await this.#generate();
@@ -52,14 +98,25 @@ export class KeyPairStock {
     }
   }
 
+  get #wanted(): number {
+    let wanted = 0;
+    for (const { count } of this.#wishes) wanted = Math.max(wanted, count);
+    return wanted;
+  }
+
   /** One at a time, so that connections which need their keys now find a free thread. */
   #fill(): void {
     if (this.#making || this.#ready.length >= this.#wanted) return;
     this.#making = true;
     this.#generate().then(
       (pair) => {
-        this.#ready.push(pair);
         this.#making = false;
+        if (this.#clock === undefined || this.#ready.length >= this.#wanted) {
+          pair.destroy();
+          return;
+        }
+        this.#ready.push({ pair, madeAtMs: this.#clock.now() });
+        this.#replaceInTime();
         this.#fill();
       },
       () => {
@@ -67,6 +124,29 @@ export class KeyPairStock {
         this.#making = false;
       },
     );
+  }
+
+  /** Has the oldest pair replaced when its time has come. */
+  #replaceInTime(): void {
+    const oldest = this.#ready[0];
+    this.#cancelReplacing?.();
+    this.#cancelReplacing = undefined;
+    if (oldest === undefined || this.#clock === undefined) return;
+    const delayMs = Math.max(0, oldest.madeAtMs + MAX_AGE_MS - this.#clock.now());
+    this.#cancelReplacing = this.#clock.later(() => {
+      this.#wipeOlderThan(MAX_AGE_MS - SAME_BURST_MS);
+      this.#replaceInTime();
+      this.#fill();
+    }, delayMs);
+  }
+
+  #wipeOlderThan(ageMs: number): void {
+    const now = this.#clock?.now() ?? 0;
+    while (this.#ready[0] !== undefined && now - this.#ready[0].madeAtMs >= ageMs) this.#wipeOldest();
+  }
+
+  #wipeOldest(): void {
+    this.#ready.shift()?.pair.destroy();
   }
 }
 

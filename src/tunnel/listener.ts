@@ -15,6 +15,7 @@ import { StreamReader } from "../net/stream-reader.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import type { SharedKey } from "../protocol/secret.js";
+import { systemClock } from "./clock.js";
 import { Connection, type ConnectionReport } from "./connection.js";
 import type { Destination } from "./destination.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
@@ -61,6 +62,7 @@ export class Tunnel {
   #retry: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
   #lastEnded: () => void = () => undefined;
+  #releaseKeyPairs: () => void = () => undefined;
 
   private constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
@@ -85,7 +87,9 @@ export class Tunnel {
 
   /** Begins to accept. */
   async accept(): Promise<void> {
-    if (this.#config.forwardSecrecy !== "off") keyPairs.keep(KEY_PAIRS_AHEAD);
+    if (this.#accepting && this.#config.forwardSecrecy !== "off") {
+      this.#releaseKeyPairs = keyPairs.keep(KEY_PAIRS_AHEAD, systemClock);
+    }
     await this.#socket.accept();
     this.#parts.destination.start();
   }
@@ -117,6 +121,8 @@ export class Tunnel {
       this.#lastEnded = resolve;
       this.#accepting = false;
       clearTimeout(this.#retry);
+      // No new connections: whoever is in the middle of a handshake gets a pair all the same.
+      this.#releaseKeyPairs();
       this.#socket.close();
       this.#parts.destination.stop();
       this.#settle();

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KeyPair } from "#dist/native/native.js";
-import { KeyPairStock } from "#dist/protocol/key-pairs.js";
+import { type Clock, KeyPairStock, MAX_AGE_MS } from "#dist/protocol/key-pairs.js";
+import { runModule } from "../support/children.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { keyedClient, sharedKeyOf, someNonces } from "../support/handshakes.js";
 import { turns } from "../support/sink.js";
@@ -11,6 +12,7 @@ import { turns } from "../support/sink.js";
 /** A generator in the test's hand: each pair is made when the test says so. */
 class Generator {
   readonly made: KeyPair[] = [];
+  readonly wiped: KeyPair[] = [];
   readonly #asked: Array<{ resolve(pair: KeyPair): void; reject(error: Error): void }> = [];
 
   readonly generate = (): Promise<KeyPair> =>
@@ -25,7 +27,7 @@ class Generator {
 
   /** Makes a pair for whoever asked first. */
   async makes(): Promise<void> {
-    const pair: KeyPair = { destroy: () => undefined };
+    const pair: KeyPair = { destroy: () => this.wiped.push(pair) };
     this.made.push(pair);
     const asked = this.#asked.shift();
     assert.ok(asked !== undefined, "nobody has asked");
@@ -41,14 +43,47 @@ class Generator {
   }
 }
 
+/** Time in the test's hand. */
+class TestClock implements Clock {
+  #nowMs = 1_000;
+  #timers: Array<{ readonly atMs: number; action(): void }> = [];
+
+  readonly now = (): number => this.#nowMs;
+
+  readonly later = (action: () => void, delayMs: number): (() => void) => {
+    const timer = { atMs: this.#nowMs + delayMs, action };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  };
+
+  /** Timers that are set. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
+  /** Lets time go by. @param late - The timers come too late, as in a process that was held up. */
+  pass(ms: number, late = false): void {
+    this.#nowMs += ms;
+    if (late) return;
+    for (;;) {
+      const due = this.#timers.find(({ atMs }) => atMs <= this.#nowMs);
+      if (due === undefined) return;
+      this.#timers = this.#timers.filter((other) => other !== due);
+      due.action();
+    }
+  }
+}
+
 function stockOf(generator: Generator): KeyPairStock {
   return new KeyPairStock(generator.generate);
 }
 
 /** A stock that has `count` pairs ready and wants no more. */
-async function filled(generator: Generator, count: number): Promise<KeyPairStock> {
+async function filled(generator: Generator, count: number, clock = new TestClock()): Promise<KeyPairStock> {
   const stock = stockOf(generator);
-  stock.keep(count);
+  stock.keep(count, clock);
   for (let made = 0; made < count; made += 1) await generator.makes();
   assert.equal(stock.ready, count);
   return stock;
@@ -58,7 +93,7 @@ for (const count of [1, 2, 16]) {
   test(`a stock of ${count} is made one at a time, and no further`, async () => {
     const generator = new Generator();
     const stock = stockOf(generator);
-    stock.keep(count);
+    stock.keep(count, new TestClock());
     for (let ready = 0; ready < count; ready += 1) {
       assert.deepEqual([stock.ready, generator.running], [ready, 1]);
       await generator.makes();
@@ -76,9 +111,9 @@ test("a stock that nobody has asked for is not made", () => {
 test("of several numbers to keep, the highest counts", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 2);
-  stock.keep(1);
+  stock.keep(1, new TestClock());
   assert.equal(generator.running, 0);
-  stock.keep(3);
+  stock.keep(3, new TestClock());
   await generator.makes();
   assert.deepEqual([stock.ready, generator.running], [3, 0]);
 });
@@ -93,6 +128,122 @@ test("each pair is given once, and what was taken is made anew", async () => {
     await generator.makes();
     assert.deepEqual([stock.ready, generator.running], [3, 0]);
   }
+});
+
+test("the pair that was made first is used first", async () => {
+  const generator = new Generator();
+  const stock = await filled(generator, 3);
+  const taken = [await stock.take(), await stock.take(), await stock.take()];
+  assert.deepEqual(taken, generator.made.slice(0, 3));
+});
+
+test("pairs that are too old are wiped, all of one burst at once, and made anew one at a time", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = stockOf(generator);
+  stock.keep(4, clock);
+  for (let count = 0; count < 4; count += 1) {
+    await generator.makes();
+    clock.pass(10);
+  }
+  const burst = [...generator.made];
+  clock.pass(MAX_AGE_MS - 41);
+  assert.deepEqual([stock.ready, generator.running, clock.timers], [4, 0, 1]);
+  clock.pass(1);
+  assert.deepEqual(generator.wiped, burst);
+  for (let ready = 0; ready < 4; ready += 1) {
+    assert.deepEqual([stock.ready, generator.running], [ready, 1]);
+    await generator.makes();
+  }
+  assert.deepEqual([stock.ready, generator.running, clock.timers], [4, 0, 1]);
+  assert.equal(await stock.take(), generator.made[4]);
+});
+
+test("of pairs of different ages only the old ones are replaced", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = await filled(generator, 2, clock);
+  clock.pass(MAX_AGE_MS / 2);
+  await stock.take();
+  await generator.makes();
+  clock.pass(MAX_AGE_MS / 2);
+  assert.deepEqual(generator.wiped, [generator.made[1]]);
+  assert.equal(stock.ready, 1);
+  clock.pass(MAX_AGE_MS / 2);
+  assert.deepEqual(generator.wiped, [generator.made[1], generator.made[2]]);
+});
+
+test("a pair that is too old is never given, however late the timers are", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = await filled(generator, 2, clock);
+  clock.pass(MAX_AGE_MS, true);
+  const taking = stock.take();
+  assert.deepEqual(generator.wiped, generator.made);
+  await generator.makes();
+  assert.equal(await taking, generator.made[2]);
+});
+
+test("a stock that cannot be made anew is not tried again and again when its pairs get old", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = await filled(generator, 2, clock);
+  clock.pass(MAX_AGE_MS);
+  await generator.fails();
+  assert.deepEqual([stock.ready, generator.running, clock.timers], [0, 0, 0]);
+});
+
+test("pairs that nobody wants any more are wiped, and the one that is being made too", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = stockOf(generator);
+  const release = stock.keep(3, clock);
+  await generator.makes();
+  await generator.makes();
+  release();
+  release();
+  assert.deepEqual(generator.wiped, generator.made);
+  assert.deepEqual([stock.ready, clock.timers], [0, 0]);
+  await generator.makes();
+  assert.deepEqual(generator.wiped, generator.made);
+  assert.deepEqual([stock.ready, generator.running, clock.timers], [0, 0, 0]);
+});
+
+test("pairs stay as long as anybody wants them", async () => {
+  const generator = new Generator();
+  const stock = stockOf(generator);
+  const [releaseTwo, releaseOne] = [stock.keep(2, new TestClock()), stock.keep(1, new TestClock())];
+  await generator.makes();
+  await generator.makes();
+  releaseTwo();
+  assert.deepEqual([stock.ready, generator.wiped], [1, [generator.made[0]]]);
+  releaseOne();
+  assert.equal(stock.ready, 0);
+  stock.keep(1, new TestClock());
+  await generator.makes();
+  assert.equal(stock.ready, 1);
+});
+
+test("who takes a pair gets one though nobody wants any ahead any more", async () => {
+  const generator = new Generator();
+  const stock = stockOf(generator);
+  stock.keep(1, new TestClock())();
+  await generator.makes();
+  const taking = stock.take();
+  await generator.makes();
+  assert.equal(await taking, generator.made[1]);
+  assert.deepEqual([stock.ready, generator.running], [0, 0]);
+});
+
+test("a stock keeps no process alive", () => {
+  const { status, signal, stderr } = runModule(`
+    const { keyPairs } = await import(dist("protocol/key-pairs.js"));
+    const { systemClock } = await import(dist("tunnel/clock.js"));
+    keyPairs.keep(2, systemClock);
+    // By now there are some, and a timer for when they get old.
+    await keyPairs.take();
+  `);
+  assert.deepEqual([status, signal, stderr.toString()], [0, null, ""]);
 });
 
 test("several taken at once are made anew one at a time", async () => {
@@ -121,7 +272,7 @@ test("where none is ready, each taker has one made for it, and waits for no othe
 test("a taker does not wait for the pair that is being made for the stock", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
-  stock.keep(1);
+  stock.keep(1, new TestClock());
   const taking = stock.take();
   assert.equal(generator.running, 2);
   await generator.makes();
@@ -156,7 +307,7 @@ test("a stock that could not be made is not tried again and again, but with the 
 test("a stock that has run out while none could be made fills up again when one can", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
-  stock.keep(2);
+  stock.keep(2, new TestClock());
   await generator.fails();
   assert.deepEqual([stock.ready, generator.running], [0, 0]);
   const taking = stock.take();
