@@ -154,7 +154,11 @@ function publicExchanged(native: ClientHandshake | ServerHandshake, forwardSecre
       try {
         // Without forward secrecy there is nothing to compute that would be worth the way to another thread.
         const keys = forwardSecrecy === "off" ? native.deriveKeysNow() : await native.deriveKeys();
-        return { sealer: new Sealer(keys.takeSealer()), opener: new Opener(keys.takeOpener()) };
+        try {
+          return { sealer: new Sealer(keys.takeSealer()), opener: new Opener(keys.takeOpener()) };
+        } finally {
+          keys.destroy();
+        }
       } catch (cause) {
         throw asSpipedError(cause);
       }

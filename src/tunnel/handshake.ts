@@ -21,7 +21,7 @@ export interface HandshakeOptions {
   readonly channel: Channel;
   readonly key: SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
-  /** Aborted when the connection has ended: what costs CPU time is then left out. */
+  /** Aborted when the connection has ended: all secrets are wiped then, and what costs CPU time is left out. */
   readonly signal: AbortSignal;
 }
 
@@ -33,7 +33,11 @@ export interface HandshakeOptions {
 export async function handshakeAsClient(options: HandshakeOptions): Promise<SessionKeys> {
   const { channel, key, forwardSecrecy, signal } = options;
   const { reader, writable } = channel;
+  signal.throwIfAborted();
   let phase: { destroy(): void } | undefined;
+  // At once: the read that is waited for may never settle.
+  const wipe = () => phase?.destroy();
+  signal.addEventListener("abort", wipe);
   try {
     const awaitingNonce = startClientHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
@@ -48,8 +52,13 @@ export async function handshakeAsClient(options: HandshakeOptions): Promise<Sess
     const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
     phase = exchanged;
     return await exchanged.deriveKeys();
+  } catch (error) {
+    // A step that finds its secrets wiped is not what went wrong.
+    signal.throwIfAborted();
+    throw error;
   } finally {
-    phase?.destroy();
+    signal.removeEventListener("abort", wipe);
+    wipe();
   }
 }
 
@@ -64,7 +73,10 @@ export async function handshakeAsServer(
   onClientKnown: () => void,
 ): Promise<SessionKeys> {
   const { reader, writable } = channel;
+  signal.throwIfAborted();
   let phase: { destroy(): void } | undefined;
+  const wipe = () => phase?.destroy();
+  signal.addEventListener("abort", wipe);
   try {
     const awaitingNonce = startServerHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
@@ -79,7 +91,12 @@ export async function handshakeAsServer(
     signal.throwIfAborted();
     writable.write(macedPublic);
     return await next.deriveKeys();
+  } catch (error) {
+    // A step that finds its secrets wiped is not what went wrong.
+    signal.throwIfAborted();
+    throw error;
   } finally {
-    phase?.destroy();
+    signal.removeEventListener("abort", wipe);
+    wipe();
   }
 }

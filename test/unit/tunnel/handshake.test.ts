@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { Transform } from "node:stream";
 import { test } from "node:test";
+import { addon } from "#dist/native/native.js";
 import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake-steps.js";
 import { handshakeAsClient, handshakeAsServer } from "#dist/tunnel/handshake.js";
 import {
@@ -246,8 +247,35 @@ test("a server whose connection has ended meanwhile says nothing more, and tells
   await assert.rejects(keys, ended);
   await turns();
   assert.equal(channel.waitingBytes, 0);
-  assert.equal(known(), 1, "what it knows of the client stays true");
+  assert.equal(known(), 0, "nobody is dialled for a connection that has ended");
 });
+
+for (const [role, handle] of [
+  ["client", addon.ClientHandshake],
+  ["server", addon.ServerHandshake],
+] as const) {
+  test(`a ${role} wipes its secrets as soon as the connection has ended, though its read never settles`, async (t) => {
+    const destroy = t.mock.method(handle.prototype, "destroy");
+    const { channel, giveUp } = start(role, "allow");
+    channel.input.write(peerNonce);
+    await channel.read(32);
+    await turns();
+    assert.equal(destroy.mock.callCount(), 0);
+    giveUp(new Error("the connection has ended"));
+    assert.equal(destroy.mock.callCount(), 1);
+  });
+
+  test(`a ${role} does not begin where the connection has ended already`, async (t) => {
+    const channel = new MemoryChannel(320);
+    const signal = AbortSignal.abort(new Error("the connection has ended"));
+    const options = { channel, key, forwardSecrecy: "off", signal } as const;
+    const keys = role === "client" ? handshakeAsClient(options) : handshakeAsServer(options, () => undefined);
+    const destroy = t.mock.method(handle.prototype, "destroy");
+    await assert.rejects(keys, /the connection has ended/);
+    assert.equal(destroy.mock.callCount(), 0);
+    assert.equal(channel.waitingBytes, 0);
+  });
+}
 
 test("a key that is destroyed begins no handshake", async () => {
   const gone = sharedKeyOf(keyFile);
