@@ -59,12 +59,17 @@ export async function within<T>(promise: Promise<T>, what: string | (() => strin
 }
 
 /** Looks again and again until `condition` gives a value; what it looks at is outside this process and reports nothing. */
-export async function until<T>(condition: () => T | undefined | Promise<T | undefined>, what: string): Promise<T> {
+export async function until<T>(
+  condition: () => T | undefined | Promise<T | undefined>,
+  what: string | (() => string),
+): Promise<T> {
   const deadline = Date.now() + failsafeMs;
   for (;;) {
     const value = await condition();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited ${failsafeMs / 1000} s in vain for ${what}`);
+    if (Date.now() > deadline) {
+      throw new Error(`waited ${failsafeMs / 1000} s in vain for ${typeof what === "string" ? what : what()}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

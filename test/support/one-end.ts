@@ -11,6 +11,8 @@ export interface OneEndOptions {
   /** The kind of both addresses. */
   readonly kind: AddressKind;
   readonly flags?: readonly string[];
+  /** Variables that are set besides the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** An established connection through one end. */
@@ -43,10 +45,13 @@ export interface ClientEnd {
   establish(options?: Partial<PeerOptions>): Promise<Established>;
 }
 
-export async function startServerEnd(t: TestContext, { kind, flags = patience }: OneEndOptions): Promise<ServerEnd> {
+export async function startServerEnd(
+  t: TestContext,
+  { kind, flags = patience, env = {} }: OneEndOptions,
+): Promise<ServerEnd> {
   const key = await newKey(t);
   const target = await Listener.listen(t, kind);
-  const spiped = await startSpiped(t, { end: "-d", source: kind, target: target.address, key, flags });
+  const spiped = await startSpiped(t, { end: "-d", source: kind, target: target.address, key, flags, env });
   const dial = (): Promise<TestSocket> => TestSocket.connect(t, spiped.source);
   const client = async (options: Partial<PeerOptions> = {}): Promise<ReferencePeer> =>
     ReferencePeer.client(await dial(), { keyFile: key.bytes, ...options });
@@ -58,10 +63,13 @@ export async function startServerEnd(t: TestContext, { kind, flags = patience }:
   return { spiped, target, key, dial, client, establish };
 }
 
-export async function startClientEnd(t: TestContext, { kind, flags = patience }: OneEndOptions): Promise<ClientEnd> {
+export async function startClientEnd(
+  t: TestContext,
+  { kind, flags = patience, env = {} }: OneEndOptions,
+): Promise<ClientEnd> {
   const key = await newKey(t);
   const link = await Listener.listen(t, kind);
-  const spiped = await startSpiped(t, { end: "-e", source: kind, target: link.address, key, flags });
+  const spiped = await startSpiped(t, { end: "-e", source: kind, target: link.address, key, flags, env });
   const server = async (options: Partial<PeerOptions> = {}): Promise<{ app: TestSocket; peer: ReferencePeer }> => {
     const app = await TestSocket.connect(t, spiped.source);
     return { app, peer: ReferencePeer.server(await link.next(), { keyFile: key.bytes, ...options }) };

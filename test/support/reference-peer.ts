@@ -50,6 +50,12 @@ export interface PacketFault {
   readonly flippedBit?: number;
 }
 
+/** What a connection's two sides know, and nobody else. */
+export interface ConnectionSecrets {
+  readonly ySC: bigint;
+  readonly packetKeys: Record<Role, PacketKeys>;
+}
+
 /** One side of a connection. Steps may be taken in any order that makes sense; `handshake` takes them in the usual one. */
 export class ReferencePeer {
   readonly link: TestSocket;
@@ -60,6 +66,8 @@ export class ReferencePeer {
   readonly #nonce: Uint8Array;
   readonly #pieceBytes: number;
   #peerNonce: Uint8Array | undefined;
+  #peerY: bigint | undefined;
+  #ySC: bigint | undefined;
   #packetKeys: Record<Role, PacketKeys> | undefined;
   #sealedCount = 0n;
   #openedCount = 0n;
@@ -99,13 +107,14 @@ export class ReferencePeer {
 
   /** y ‖ h of this side, right or wrong. Needs the peer's nonce. */
   macedPublicValue(fault: PublicValueFault = {}): Uint8Array {
-    const maced = macPublicValue(this.#dhMacKeys()[this.role], fault.y ?? publicValueOf(this.#x));
+    const maced = macPublicValue(this.dhMacKeys[this.role], fault.y ?? publicValueOf(this.#x));
     return fault.macIsWrong === true ? flipBit(maced, 8 * maced.length - 1) : maced;
   }
 
   /** Reads and checks y ‖ h of the other side, and derives the packet keys. @returns The other side's y. */
   async readPublicValue(): Promise<bigint> {
-    const peerY = checkPublicValue(this.#dhMacKeys()[this.#peerRole], await this.link.read(macedPublicValueBytes));
+    const peerY = checkPublicValue(this.dhMacKeys[this.#peerRole], await this.link.read(macedPublicValueBytes));
+    this.#peerY = peerY;
     this.assumeSharedValue(sharedValueOf(peerY, this.#x));
     return peerY;
   }
@@ -113,6 +122,7 @@ export class ReferencePeer {
   /** Derives the packet keys from this y_SC, for connections where this side sent a y whose exponent it does not know. */
   assumeSharedValue(ySC: bigint): void {
     const [nonceC, nonceS] = this.#nonces();
+    this.#ySC = ySC;
     this.#packetKeys = packetKeysOf(this.#secret, nonceC, nonceS, ySC);
   }
 
@@ -127,6 +137,23 @@ export class ReferencePeer {
       await this.readPublicValue();
       await this.write(this.macedPublicValue(fault));
     }
+  }
+
+  /** The keys that MAC the public values. Needs the peer's nonce. */
+  get dhMacKeys(): Record<Role, Uint8Array> {
+    return dhMacKeysOf(this.#secret, ...this.#nonces());
+  }
+
+  /** The other side's y, once it has been read. */
+  get peerY(): bigint {
+    if (this.#peerY === undefined) throw new Error("the test has not read the other public value yet");
+    return this.#peerY;
+  }
+
+  /** The secrets of a connection whose handshake is over. */
+  get secrets(): ConnectionSecrets {
+    if (this.#ySC === undefined || this.#packetKeys === undefined) throw new Error("the handshake is not over yet");
+    return { ySC: this.#ySC, packetKeys: this.#packetKeys };
   }
 
   /** The next packet of this side, right or wrong. @param data - At most 1,024 bytes. */
@@ -200,10 +227,6 @@ export class ReferencePeer {
   #nonces(): [nonceC: Uint8Array, nonceS: Uint8Array] {
     if (this.#peerNonce === undefined) throw new Error("the test has not read the other nonce yet");
     return this.role === "client" ? [this.#nonce, this.#peerNonce] : [this.#peerNonce, this.#nonce];
-  }
-
-  #dhMacKeys(): Record<Role, Uint8Array> {
-    return dhMacKeysOf(this.#secret, ...this.#nonces());
   }
 
   #keys(role: Role): PacketKeys {

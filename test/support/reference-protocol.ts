@@ -136,6 +136,7 @@ export function numberOf(bytes: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
 }
 
-function bytesOf(y: bigint): Buffer {
+/** y as it goes over the wire. */
+export function bytesOf(y: bigint): Buffer {
   return Buffer.from(y.toString(16).padStart(2 * publicValueBytes, "0"), "hex");
 }

@@ -1,0 +1,219 @@
+// What of the secrets is in the memory of the real commands, and when: while they are used, and never afterwards. The test
+// is the peer, so that it knows them all; the commands' own exponents it finds by their public values.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { type TestContext, test } from "node:test";
+import { limits, until } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { Listener } from "../support/listener.js";
+import { type Established, isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { exponentsIn, type Finding, findSecrets, namesOf, whyUnreadable } from "../support/process-memory.js";
+import { ours } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { publicValueOf, secretOf } from "../support/reference-protocol.js";
+import { aesKey, exponent, hmacKey, plainSecret, residue, type Secret } from "../support/secret-forms.js";
+import { Spipe } from "../support/spipe.js";
+import { newKey } from "../support/tunnel.js";
+
+/** Pairs that a tunnel keeps ready. */
+const KEY_PAIRS_AHEAD = 16;
+
+/** What may be there while a connection is open. */
+const PACKET_KEYS = ["E_C", "H_C", "E_S", "H_S"];
+
+const macs = [
+  { mac: "the processor's MACs", env: {} },
+  { mac: "portable MACs", env: { SPIPED_PORTABLE_MAC: "1" } },
+] as const;
+
+const tooSlow = "the peer says nothing more";
+const failures: ReadonlyArray<readonly [string, (peer: ReferencePeer) => unknown]> = [
+  ["the peer goes away", (peer) => peer.link.reset()],
+  ["the peer ends the stream", (peer) => peer.link.finish()],
+  ["the peer has another key", (peer) => peer.write(peer.macedPublicValue({ macIsWrong: true }))],
+  ["the peer's public value is out of range", (peer) => peer.write(peer.macedPublicValue({ y: (1n << 2048n) - 1n }))],
+  [tooSlow, () => undefined],
+];
+
+test("the search finds each secret in a process that holds eight bytes of it, in every form", limits, async (t) => {
+  const secrets = [
+    ...ofKey(randomBytes(96)),
+    residue("y", publicValueOf(12_345_678_901_234_567_890n)),
+    aesKey("E", randomBytes(32)),
+    exponent("x", (1n << 258n) + BigInt(`0x${randomBytes(32).toString("hex")}`)),
+  ];
+  const code = "process.stdin.once('data', (bytes) => { globalThis.kept = bytes; console.error('holds it'); })";
+  for (const { name, forms } of secrets) {
+    for (const held of [Object.values(forms).slice(0, 1), Object.values(forms).slice(1)]) {
+      const holder = Command.start(t, [process.execPath, "-e", `${code}; setInterval(() => 0, 1e6)`]);
+      if (isSkipped(t, holder)) return;
+      // The last eight bytes of each, behind one that puts them at odd addresses.
+      holder.stdin.write(Buffer.concat([Buffer.of(0), ...held.map((bytes) => bytes.subarray(-8))]));
+      await holder.line(/holds it/);
+      const found = findSecrets(holder.id, secrets);
+      assert.deepEqual(namesOf(found, secrets), [name]);
+      assert.ok(found.length >= held.length, `${found.length} of ${held.length} forms of ${name}`);
+      await holder.kill();
+    }
+  }
+});
+
+for (const { mac, env } of macs) {
+  for (const start of [startServerEnd, startClientEnd]) {
+    const name = `${start === startServerEnd ? "spiped -d" : "spiped -e"} with ${mac}`;
+
+    test(`${name} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
+      const end = await start(t, { kind: "tcp", env });
+      const { command } = end.spiped;
+      if (isSkipped(t, command)) return;
+      const key = ofKey(end.key.bytes);
+      const ahead = await until(() => {
+        const found = exponentsIn(command.id);
+        return found.length >= KEY_PAIRS_AHEAD ? found : undefined;
+      }, `${KEY_PAIRS_AHEAD} exponents`);
+      holds(command, key, ["K"]);
+
+      const first = await end.establish();
+      const second = await end.establish();
+      const ofFirst = ofConnection(first.peer, ahead);
+      const ofSecond = ofConnection(second.peer, ahead);
+      for (const established of [first, second]) assert.ok(await isAlive(established));
+      holds(command, [...key, ...ofFirst], ["K", ...PACKET_KEYS]);
+      holds(command, [...key, ...ofSecond], ["K", ...PACKET_KEYS]);
+
+      await endInPeace(first);
+      await comesToHold(command, [...key, ...ofFirst], ["K"]);
+      holds(command, ofSecond, PACKET_KEYS);
+      second.peer.link.reset();
+      await second.plain.closed();
+      await comesToHold(command, [...key, ...ofSecond], ["K"]);
+    });
+
+    test(`${name} forgets a key with its last handshake when SIGHUP brings another`, limits, async (t) => {
+      const end = await start(t, { kind: "tcp", env });
+      const { command } = end.spiped;
+      if (isSkipped(t, command)) return;
+      const key = ofKey(end.key.bytes);
+      const old = await end.establish();
+      const { peer } = "client" in end ? { peer: await end.client() } : await end.server();
+      await peer.sendNonce();
+      await peer.readNonce();
+      const another = randomBytes(32);
+      await writeFile(end.key.path, another);
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: read/);
+      const ofHandshake = ofDhMacs(peer);
+      await comesToHold(command, [...key, ...ofHandshake], ["K", "dhmac_C", "dhmac_S"]);
+      holds(command, ofKey(another), ["K"]);
+      peer.link.reset();
+      await comesToHold(command, [...key, ...ofHandshake], []);
+      holds(command, ofKey(another), ["K"]);
+      assert.ok(await isAlive(old));
+      assert.ok(await isAlive(await end.establish({ keyFile: another })));
+      await writeFile(end.key.path, "");
+      command.signal("SIGHUP");
+      await command.line(/SIGHUP: /, 2);
+      holds(command, key, []);
+    });
+
+    for (const [failure, fail] of failures) {
+      test(`${name} keeps nothing of a handshake that fails because ${failure}`, limits, async (t) => {
+        const flags = failure === tooSlow ? ["-o", "1"] : undefined;
+        const end = await start(t, { kind: "tcp", env, ...(flags && { flags }) });
+        const { command } = end.spiped;
+        if (isSkipped(t, command)) return;
+        const { peer } = "client" in end ? { peer: await end.client() } : await end.server();
+        await peer.sendNonce();
+        await peer.readNonce();
+        const ofHandshake = ofDhMacs(peer);
+        if (failure !== tooSlow) await comesToHold(command, ofHandshake, ["dhmac_C", "dhmac_S"]);
+        await fail(peer);
+        await command.line(/^spiped: connection from /);
+        await comesToHold(command, ofHandshake, []);
+      });
+    }
+  }
+
+  test(`spipe with ${mac} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
+    const key = await newKey(t);
+    const link = await Listener.listen(t, "tcp");
+    const spipe = Spipe.start(t, { program: ours, target: link.address, key, env });
+    const { command } = spipe;
+    if (isSkipped(t, command)) return;
+    const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes });
+    const ahead = await until(() => {
+      const found = exponentsIn(command.id);
+      return found.length > 0 ? found : undefined;
+    }, "an exponent");
+    await peer.sendNonce();
+    await peer.readNonce();
+    await comesToHold(command, [...ofKey(key.bytes), ...ofDhMacs(peer)], ["K", "dhmac_C", "dhmac_S"]);
+    await peer.readPublicValue();
+    await peer.write(peer.macedPublicValue());
+    await spipe.write("hello");
+    assert.equal(Buffer.from(await peer.receive(5)).toString(), "hello");
+    await comesToHold(command, [...ofKey(key.bytes), ...ofConnection(peer, ahead)], PACKET_KEYS);
+    assert.deepEqual(exponentsIn(command.id), [], "and needs no other pair");
+  });
+}
+
+/** Says loudly that the memory of a command cannot be searched here. */
+function isSkipped(t: TestContext, command: Command): boolean {
+  const reason = whyUnreadable(command.id);
+  if (reason === undefined) return false;
+  process.stderr.write(`SKIPPED: ${reason}\n`);
+  t.skip(reason);
+  return true;
+}
+
+/** These secrets, and no others of those, are in memory. */
+function holds({ id }: Command, secrets: readonly Secret[], names: readonly string[]): void {
+  const found = findSecrets(id, secrets);
+  assert.deepEqual(namesOf(found, secrets), names, linesOf(found));
+}
+
+/** The same, once the command has come so far. */
+async function comesToHold({ id }: Command, secrets: readonly Secret[], names: readonly string[]): Promise<void> {
+  let found: readonly Finding[] = [];
+  const isSo = () => {
+    found = findSecrets(id, secrets);
+    return namesOf(found, secrets).join() === names.join() || undefined;
+  };
+  await until(isSo, () => `just ${names.join(", ") || "nothing"} in memory, but there is ${linesOf(found)}`);
+}
+
+function linesOf(found: readonly Finding[]): string {
+  return found.map(({ secret, where }) => `${secret} ${where}`).join("\n");
+}
+
+async function endInPeace({ peer, plain }: Established): Promise<void> {
+  peer.link.finish();
+  plain.finish();
+  await Promise.all([peer.link.end(), plain.end()]);
+}
+
+function ofKey(keyFile: Uint8Array): readonly Secret[] {
+  return [plainSecret("the key file", keyFile), hmacKey("K", secretOf(keyFile))];
+}
+
+function ofDhMacs({ dhMacKeys }: ReferencePeer): readonly Secret[] {
+  return [hmacKey("dhmac_C", dhMacKeys.client), hmacKey("dhmac_S", dhMacKeys.server)];
+}
+
+/** @param ahead - Exponents that the command had ready, among them the one that it used. */
+function ofConnection(peer: ReferencePeer, ahead: readonly bigint[]): readonly Secret[] {
+  const { ySC, packetKeys } = peer.secrets;
+  const x = ahead.find((candidate) => publicValueOf(candidate) === peer.peerY);
+  assert.ok(x !== undefined, "a pair that was ready is used");
+  return [
+    ...ofDhMacs(peer),
+    exponent("x", x),
+    residue("y_SC", ySC),
+    aesKey("E_C", packetKeys.client.E),
+    hmacKey("H_C", packetKeys.client.H),
+    aesKey("E_S", packetKeys.server.E),
+    hmacKey("H_S", packetKeys.server.H),
+  ];
+}
