@@ -157,6 +157,14 @@ export declare function listenTcp(address: string, port: number, backlog: number
  */
 export declare function listenUnix(path: string, backlog: number, mode?: number | undefined | null): number
 
+/** What a look-up has come to. */
+export interface LookedUp {
+  /** In the system's order; none where it failed. */
+  addresses: Array<ResolvedAddress>
+  /** Why it failed, in the resolver's own words. */
+  failure?: string
+}
+
 /** The number of the group with this name, or else with this number; null when there is none. */
 export declare function lookUpGroup(group: string): number | null
 
@@ -167,12 +175,12 @@ export declare function lookUpUser(user: string): UserAccount | null
 export declare function maxOpenedLength(ciphertextLength: number): number
 
 /**
- * The stream addresses of `host` and `service`, a number or a name, in the system's order.
+ * Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.
  *
  * Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
  * hold up key exchanges too, and the end of the process, which waits for that pool.
  */
-export declare function resolve(host: string, service: string): Promise<Array<ResolvedAddress>>
+export declare function resolve(host: string, service: string, done: (found: LookedUp) => void): void
 
 /** One address of a name. */
 export interface ResolvedAddress {
@@ -182,6 +190,9 @@ export interface ResolvedAddress {
   address: string
   port: number
 }
+
+/** The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait. */
+export declare function resolveNumeric(host: string, service: string): ResolvedAddress
 
 /** How many bytes `plaintextLength` bytes are once sealed. */
 export declare function sealedLength(plaintextLength: number): number

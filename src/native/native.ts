@@ -15,6 +15,7 @@ export type {
   ClientHandshake,
   KeyHasher,
   KeyPair,
+  LookedUp,
   Opener,
   Sealer,
   ServerHandshake,

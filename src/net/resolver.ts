@@ -1,51 +1,77 @@
 /**
- * Looks written addresses up: the system's `getaddrinfo`, so `/etc/hosts`, DNS and service names all count.
- *
- * A silent name server holds a look-up up for a minute or more. So each runs on a thread of its own, and they wait for
- * each other, or such threads would pile up.
+ * Looks written addresses up: the system's `getaddrinfo`, so `/etc/hosts`, DNS and service names all count. Where there
+ * is nothing to look up, nobody is asked and nothing waits.
  */
 
 import { messageOf, SpipedError } from "../errors.js";
-import { addon } from "../native/native.js";
+import { addon, type LookedUp } from "../native/native.js";
 import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import { LONGEST_MS, LookUps } from "./look-ups.js";
 
-let lastLookUp: Promise<unknown> = Promise.resolve();
+/** How long a caller waits for a look-up. */
+export interface LookUpLimits {
+  /** Ends waiting at once, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** As long as the system takes where it is left out. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const lookUps = new LookUps((host, service, done) => addon.resolve(host, service, done));
 
 /**
  * Looks an address up.
  *
  * @returns At least one address, in the order in which the system prefers them.
- * @throws SpipedError `SPIPED_RESOLVE` where the name or the service is not known.
+ * @throws SpipedError `SPIPED_RESOLVE` where the name or the service is not known, `SPIPED_TIMEOUT`; the reason of the
+ *   signal.
  */
-export async function resolve(address: Address): Promise<readonly [SocketAddress, ...SocketAddress[]]> {
+export async function resolve(
+  address: Address,
+  limits: LookUpLimits = {},
+): Promise<readonly [SocketAddress, ...SocketAddress[]]> {
   if (address.kind === "unix") return [address];
-  const lookUp = lastLookUp.then(() => addon.resolve(address.host, address.service));
-  lastLookUp = lookUp.catch(() => undefined);
-  let found: TcpAddress[];
-  try {
-    found = (await lookUp).map((one) => ({
+  const { addresses, failure } = await lookUp(address, limits);
+  const [first, ...others] = addresses.map(
+    (one): TcpAddress => ({
       kind: "tcp",
       family: one.family === 6 ? 6 : 4,
       address: one.address,
       port: one.port,
-    }));
-  } catch (cause) {
-    throw unresolved(address, messageOf(cause), cause);
-  }
-  const [first, ...others] = found;
-  if (first === undefined) throw unresolved(address, "no address found");
+    }),
+  );
+  if (first === undefined) throw unresolved(address, failure ?? "no address found");
   return [first, ...others];
 }
 
-/** Looks the address of `-b` up; undefined where there is none. */
-export async function resolveBind(bind: HostAddress | undefined): Promise<readonly TcpAddress[] | undefined> {
+/** Looks the local address of connections up; undefined where there is none. */
+export async function resolveBind(
+  bind: HostAddress | undefined,
+  limits: LookUpLimits = {},
+): Promise<readonly TcpAddress[] | undefined> {
   if (bind === undefined) return undefined;
-  return (await resolve(bind)).filter((one) => one.kind === "tcp");
+  return (await resolve(bind, limits)).filter((one) => one.kind === "tcp");
 }
 
-function unresolved(address: Address, why: string, cause?: unknown): SpipedError {
+function lookUp(address: HostAddress, { signal, timeoutMs = LONGEST_MS }: LookUpLimits): Promise<LookedUp> | LookedUp {
+  const { host, literal, service } = address;
+  if (literal && /^\d+$/.test(service)) return numeric(host, service);
+  const timedOut = () =>
+    new SpipedError("SPIPED_TIMEOUT", `looking ${formatAddress(address)} up took longer than ${timeoutMs / 1_000} s`, {
+      hint: "check that a name server answers on this machine",
+    });
+  return lookUps.find(host, service, { signal, timeoutMs, timedOut });
+}
+
+function numeric(host: string, service: string): LookedUp {
+  try {
+    return { addresses: [addon.resolveNumeric(host, service)] };
+  } catch (cause) {
+    return { addresses: [], failure: messageOf(cause) };
+  }
+}
+
+function unresolved(address: Address, why: string): SpipedError {
   return new SpipedError("SPIPED_RESOLVE", `cannot look up ${formatAddress(address)}: ${why}`, {
-    cause,
     hint: "check the name, and that a name server answers on this machine",
   });
 }

@@ -7,7 +7,10 @@ import { SpipedError } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 
 /** How addresses are looked up. */
-export type LookUp = (address: Address) => Promise<readonly [SocketAddress, ...SocketAddress[]]>;
+export type LookUp = (
+  address: Address,
+  limits: { readonly signal: AbortSignal },
+) => Promise<readonly [SocketAddress, ...SocketAddress[]]>;
 
 /** What is reported of the look-ups in the background. */
 export interface TargetEvents {
@@ -27,6 +30,7 @@ export class Targets {
   #failing = false;
   #lookingUp = false;
   #timer: NodeJS.Timeout | undefined;
+  readonly #stopped = new AbortController();
 
   /** @param addresses - What the first look-up gave. */
   constructor(address: Address, addresses: readonly SocketAddress[], lookUp: LookUp, events: TargetEvents) {
@@ -45,7 +49,7 @@ export class Targets {
   /** Looks up again every `intervalMs`; not where that could change nothing. */
   refreshEvery(intervalMs: number): void {
     const fixed = this.#address.kind === "unix" || this.#address.literal;
-    if (fixed || !Number.isFinite(intervalMs)) return;
+    if (fixed || !Number.isFinite(intervalMs) || this.#stopped.signal.aborted) return;
     this.#timer = setInterval(() => void this.refresh(), intervalMs);
     // Looking up is no reason to stay alive.
     this.#timer.unref();
@@ -56,13 +60,13 @@ export class Targets {
     if (this.#lookingUp) return;
     this.#lookingUp = true;
     try {
-      const addresses = await this.#lookUp(this.#address);
+      const addresses = await this.#lookUp(this.#address, { signal: this.#stopped.signal });
       this.#failing = false;
       if (listed(addresses) === listed(this.#addresses)) return;
       this.#addresses = addresses;
       this.#events.addressesChanged(this.name, addresses);
     } catch (error) {
-      if (this.#failing || !(error instanceof SpipedError)) return;
+      if (this.#failing || this.#stopped.signal.aborted || !(error instanceof SpipedError)) return;
       this.#failing = true;
       this.#events.lookUpFailed(error);
     } finally {
@@ -70,9 +74,10 @@ export class Targets {
     }
   }
 
-  /** Looks up no more. */
+  /** Looks up no more, and waits for no answer: behind a silent name server it could be the last thing to wait for. */
   stop(): void {
     clearInterval(this.#timer);
+    this.#stopped.abort();
   }
 }
 

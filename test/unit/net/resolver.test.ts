@@ -1,13 +1,16 @@
 // Looking addresses up with the system's own resolver.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
-import { addon } from "#dist/native/native.js";
+import { addon, type LookedUp } from "#dist/native/native.js";
 import { parseAddress, parseBindAddress } from "#dist/net/address.js";
 import { resolve, resolveBind } from "#dist/net/resolver.js";
 import { rejectsSpipedError } from "../support/errors.js";
+
+type Done = (found: LookedUp) => void;
 
 for (const [text, family, address, port] of [
   ["[127.0.0.1]:0", 4, "127.0.0.1", 0],
@@ -63,37 +66,59 @@ test("a service that nobody has is an error that names it", async () => {
   await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot look up \[127\.0\.0\.1\]:no-such-service: ./);
 });
 
-test("look-ups wait for each other, also for one that fails", async (t) => {
-  const begun: string[] = [];
-  const pending: Array<{ readonly succeed: () => void; readonly fail: () => void }> = [];
-  t.mock.method(addon, "resolve", (host: string) => {
-    begun.push(host);
-    return new Promise((resolveLookUp, reject) => {
-      pending.push({
-        succeed: () => resolveLookUp([{ family: 4, address: "192.0.2.1", port: 80 }]),
-        fail: () => reject(new Error("no name server answers")),
-      });
-    });
-  });
-  const [first, second, third] = ["one", "two", "three"].map((name) => resolve(parseAddress(`${name}.example:80`)));
-  assert.ok(first !== undefined && second !== undefined && third !== undefined);
-  await Promise.resolve();
-  assert.deepEqual(begun, ["one.example"]);
-  pending[0]?.fail();
-  await rejectsSpipedError(first, "SPIPED_RESOLVE", /no name server answers/);
-  await Promise.resolve();
-  assert.deepEqual(begun, ["one.example", "two.example"]);
-  pending[1]?.succeed();
-  assert.deepEqual(await second, [{ kind: "tcp", family: 4, address: "192.0.2.1", port: 80 }]);
-  await Promise.resolve();
-  assert.deepEqual(begun, ["one.example", "two.example", "three.example"]);
-  pending[2]?.succeed();
-  await third;
+test("a look-up that gives nothing is an error too", async (t) => {
+  t.mock.method(addon, "resolve", (_host: string, _service: string, done: Done) => done({ addresses: [] }));
+  await rejectsSpipedError(resolve(parseAddress("empty.example:80")), "SPIPED_RESOLVE", /no address found/);
 });
 
-test("a look-up that gives nothing is an error too", async (t) => {
-  t.mock.method(addon, "resolve", () => Promise.resolve([]));
-  await rejectsSpipedError(resolve(parseAddress("empty.example:80")), "SPIPED_RESOLVE", /no address found/);
+test("a look-up for which there is no thread is an error, and the next one begins", async (t) => {
+  const refused = t.mock.method(addon, "resolve", () => {
+    throw new Error("no thread for the look-up");
+  });
+  await rejectsSpipedError(resolve(parseAddress("localhost:80")), "SPIPED_RESOLVE", /no thread for the look-up/);
+  refused.mock.restore();
+  assert.ok((await resolve(parseAddress("localhost:80"))).length > 0);
+});
+
+for (const text of ["[127.0.0.1]:80", "127.0.0.1:80", "[::1]:0", "[0:0::1]:80"]) {
+  test(`nobody is asked for ${text}`, async (t) => {
+    const asked = t.mock.method(addon, "resolve", () => assert.fail("the system was asked"));
+    assert.equal((await resolve(parseAddress(text))).length, 1);
+    assert.equal(asked.mock.callCount(), 0);
+  });
+}
+
+test("an address of an interface that there is not is an error that names it", async () => {
+  const unknown = resolve(parseAddress("[fe80::1%no-such-interface]:80"));
+  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot look up \[fe80::1%no-such-interface\]:80: ./);
+});
+
+test("a look-up is waited for no longer than it may take, and says so", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  t.mock.method(addon, "resolve", () => undefined);
+  const waiting = resolve(parseAddress("silent.example:80"), { timeoutMs: 1_500 });
+  let isOver = false;
+  waiting.catch(() => (isOver = true));
+  t.mock.timers.tick(1_499);
+  await new Promise((soon) => setImmediate(soon));
+  assert.equal(isOver, false);
+  t.mock.timers.tick(1);
+  await rejectsSpipedError(waiting, "SPIPED_TIMEOUT", /^looking silent\.example:80 up took longer than 1\.5 s$/);
+});
+
+test("a signal ends waiting with its reason, before and while it waits", async (t) => {
+  const asked = t.mock.method(addon, "resolve", () => undefined);
+  const reason = new Error("no more");
+  await assert.rejects(
+    resolve(parseAddress("never.example:80"), { signal: AbortSignal.abort(reason) }),
+    (error) => error === reason,
+  );
+  assert.equal(asked.mock.callCount(), 0);
+  const abort = new AbortController();
+  const waiting = resolve(parseAddress("hung.example:80"), { signal: abort.signal });
+  abort.abort(reason);
+  await assert.rejects(waiting, (error) => error === reason);
+  assert.equal(getEventListeners(abort.signal, "abort").length, 0);
 });
 
 /** Some TCP services of this system. */

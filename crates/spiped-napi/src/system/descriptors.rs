@@ -16,7 +16,7 @@ use nix::{
 };
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::lookup::{look_up, resolve_error};
+use super::lookup::{NUMERIC, look_up, resolve_error};
 use crate::errors::{Code, Result};
 
 /// A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
@@ -25,7 +25,7 @@ use crate::errors::{Code, Result};
 /// `IPV6_V6ONLY` is left as the system has it, as spiped does.
 #[napi]
 pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
-    let address = look_up(&address, &port.to_string(), libc::AI_NUMERICHOST | libc::AI_NUMERICSERV)
+    let address = look_up(&address, &port.to_string(), NUMERIC)
         .map_err(|error| resolve_error(&error))?
         .first()
         .copied()

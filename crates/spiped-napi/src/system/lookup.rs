@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, thread};
 
 use dns_lookup::{AddrInfoHints, LookupError, SockType, getaddrinfo};
-use napi::bindgen_prelude::{Env, Object};
+use napi::{
+    Status,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+};
 use napi_derive::napi;
 
-use crate::errors::{Code, Result, node_error, rejection};
+use crate::errors::{Code, Result};
 
 /// One address of a name.
 #[napi(object)]
@@ -18,25 +21,55 @@ pub struct ResolvedAddress {
     pub port: u32,
 }
 
-/// The stream addresses of `host` and `service`, a number or a name, in the system's order.
+/// What a look-up has come to.
+#[napi(object)]
+pub struct LookedUp {
+    /// In the system's order; none where it failed.
+    pub addresses: Vec<ResolvedAddress>,
+    /// Why it failed, in the resolver's own words.
+    pub failure: Option<String>,
+}
+
+/// Told what a look-up has come to. It is weak: a look-up that nobody waits for any more keeps no process alive.
+type Done = ThreadsafeFunction<LookedUp, (), LookedUp, Status, false, true>;
+
+/// Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.
 ///
 /// Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
 /// hold up key exchanges too, and the end of the process, which waits for that pool.
-#[napi(ts_return_type = "Promise<Array<ResolvedAddress>>")]
-pub fn resolve(env: &Env, host: String, service: String) -> Result<Object<'_>> {
-    let (deferred, promise) = env.create_deferred().map_err(node_error)?;
+#[napi]
+pub fn resolve(
+    host: String,
+    service: String,
+    #[napi(ts_arg_type = "(found: LookedUp) => void")] done: Done,
+) -> Result<()> {
     let work = move || {
-        let found = look_up(&host, &service, 0);
-        deferred.resolve(move |env| match found {
-            Ok(addresses) => Ok(addresses.iter().map(ResolvedAddress::from).collect::<Vec<_>>()),
-            Err(error) => Err(rejection(env, resolve_error(&error))),
-        });
+        let found = match look_up(&host, &service, 0) {
+            Ok(addresses) => LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None },
+            Err(error) => LookedUp { addresses: Vec::new(), failure: Some(words_of(&error)) },
+        };
+        // Where the environment has gone meanwhile, there is nobody left to be told.
+        let _ = done.call(found, ThreadsafeFunctionCallMode::NonBlocking);
     };
     match thread::Builder::new().name("look-up".to_owned()).spawn(work) {
-        Ok(_) => Ok(promise),
+        Ok(_) => Ok(()),
         Err(error) => Err(napi::Error::new(Code::Resolve, format!("no thread for the look-up: {error}"))),
     }
 }
+
+/// The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait.
+#[napi]
+pub fn resolve_numeric(host: String, service: String) -> Result<ResolvedAddress> {
+    let found = look_up(&host, &service, NUMERIC).map_err(|error| resolve_error(&error))?;
+    found.first().map(ResolvedAddress::from).ok_or_else(|| napi::Error::new(Code::Resolve, "no address found"))
+}
+
+/// The flags with which both words must be numbers, and nobody is asked.
+#[cfg(unix)]
+pub(super) const NUMERIC: i32 = libc::AI_NUMERICHOST | libc::AI_NUMERICSERV;
+/// The same of Windows: `AI_NUMERICHOST` and `AI_NUMERICSERV`, which libc does not name there.
+#[cfg(not(unix))]
+const NUMERIC: i32 = 0x4 | 0x8;
 
 pub(super) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
@@ -44,10 +77,14 @@ pub(super) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Res
     Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<std::result::Result<_, _>>()?)
 }
 
-/// The resolver's own words.
 pub(super) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
+    napi::Error::new(Code::Resolve, words_of(error))
+}
+
+/// The resolver's own words.
+fn words_of(error: &LookupError) -> String {
     let words = error.to_string();
-    napi::Error::new(Code::Resolve, words.strip_prefix("failed to lookup address information: ").unwrap_or(&words))
+    words.strip_prefix("failed to lookup address information: ").unwrap_or(&words).to_owned()
 }
 
 impl From<&SocketAddr> for ResolvedAddress {
