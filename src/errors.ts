@@ -6,8 +6,9 @@
 
 /** Stable code of a {@link SpipedError}. */
 export type ErrorCode =
-  // The operator's: wrong words, files or addresses. Said in one line, exit status 1.
+  // The operator's: wrong words, files or addresses; in a program, wrong options. Said in one line, exit status 1.
   | "SPIPED_USAGE"
+  | "SPIPED_OPTION"
   | "SPIPED_ADDRESS"
   | "SPIPED_KEY_FILE"
   | "SPIPED_LISTEN"
@@ -55,7 +56,7 @@ export class SpipedError extends Error {
  * - `closed`: both directions ended in an orderly way.
  * - `connect-failed`: the target could not be reached.
  * - `handshake-failed`: the peer has another key, or does not speak spiped.
- * - `timed-out`: the target or the handshake took longer than `-o` allows.
+ * - `timed-out`: the target or the handshake took longer than allowed.
  * - `packet-rejected`: a packet's MAC or length was wrong.
  * - `truncated`: the encrypted stream ended inside a packet.
  * - `reset`: either side was reset or failed.
@@ -97,6 +98,7 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_CANCELLED":
       return "cancelled";
     case "SPIPED_USAGE":
+    case "SPIPED_OPTION":
     case "SPIPED_ADDRESS":
     case "SPIPED_KEY_FILE":
     case "SPIPED_LISTEN":

@@ -2,11 +2,13 @@
  * `connect`: a stream over an encrypted connection to a `spiped -d`, as `spipe` has it.
  */
 
-import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { SpipedError } from "../errors.js";
+import { formatAddress } from "../net/address.js";
 import { dial } from "../net/dial.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { Connection } from "../tunnel/connection.js";
-import { type CommonOptions, descriptors, withDefaults } from "./options.js";
+import { descriptors } from "./descriptors.js";
+import { type CommonOptions, connectOptions, keyInUse, readOptions } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
 /** What {@link connect} takes. */
@@ -23,39 +25,53 @@ export interface ConnectOptions extends CommonOptions {
  * Connects.
  *
  * The stream is there at once, like that of `net.connect`: what is written before `connect` waits. Where the connection
- * does not come about, or breaks, the stream is destroyed with a `SpipedError`.
+ * does not come about within `timeoutMs`, look-up and handshake included, or breaks, the stream is destroyed with a
+ * `SpipedError`.
  *
- * @throws SpipedError `SPIPED_ADDRESS` where an address is malformed.
+ * @throws SpipedError `SPIPED_OPTION` for options that are not what they must be, `SPIPED_ADDRESS` where an address is
+ *   malformed.
  */
 export function connect(options: ConnectOptions): TunnelStream {
-  const target = parseAddress(options.target);
-  const local = options.bind === undefined ? undefined : parseBindAddress(options.bind);
-  const { timeoutMs, keepAlive, forwardSecrecy } = withDefaults(options);
-  const stream = new TunnelStream("this program", options.allowHalfOpen ?? false);
-  stream.destroyOn(options.signal);
-  const start = async () => {
-    const [addresses, bind] = await Promise.all([resolve(target), resolveBind(local)]);
-    if (stream.destroyed) return;
-    const name = formatAddress(target);
-    const dialling = { addresses, name, bind, timeoutMs, keepAlive, descriptors: descriptors() };
-    new Connection({
-      role: "encrypt",
-      source: stream.channel,
-      target: {
-        open: async (request) => {
-          const channel = await dial({ ...dialling, ...request });
-          stream.carriedBy(channel);
-          return channel;
-        },
-        opened: () => stream.opened(),
-      },
-      key: () => options.key.shared,
-      forwardSecrecy,
-      timeoutMs,
-      endWithTarget: false,
-      ended: (report) => stream.ended(report),
-    });
+  const read = readOptions("connect", connectOptions, options);
+  const { key, target, bind, forwardSecrecy, timeoutMs, keepAlive, signal } = read;
+  const stream = new TunnelStream("this program", read.allowHalfOpen);
+  const name = formatAddress(target);
+  const deadline = performance.now() + timeoutMs;
+  const leftMs = () => Math.max(1, Math.ceil(deadline - performance.now()));
+  let handshakeTimer: NodeJS.Timeout | undefined;
+  const handshakeTimedOut = () => {
+    const seconds = timeoutMs / 1_000;
+    stream.timeOut(new SpipedError("SPIPED_TIMEOUT", `the handshake with ${name} was not over within ${seconds} s`));
   };
-  start().catch((error: Error) => stream.destroy(error));
+  stream.destroyOn(signal);
+  new Connection({
+    role: "encrypt",
+    source: stream.channel,
+    target: {
+      open: async (request) => {
+        // By a signal that was aborted already.
+        if (stream.destroyed) throw new SpipedError("SPIPED_CANCELLED", "cancelled before it began");
+        const limits = { signal: request.signal, timeoutMs: leftMs() };
+        const [addresses, local] = await Promise.all([resolve(target, limits), resolveBind(bind, limits)]);
+        const dialling = { addresses, name, bind: local, timeoutMs: leftMs(), keepAlive, descriptors: descriptors() };
+        const channel = await dial({ ...dialling, ...request });
+        stream.carriedBy(channel);
+        handshakeTimer = setTimeout(handshakeTimedOut, leftMs());
+        return channel;
+      },
+      opened: () => {
+        clearTimeout(handshakeTimer);
+        stream.opened();
+      },
+    },
+    key: () => keyInUse(key),
+    forwardSecrecy,
+    timeoutMs,
+    endWithTarget: false,
+    ended: (report) => {
+      clearTimeout(handshakeTimer);
+      stream.ended(report);
+    },
+  });
   return stream;
 }

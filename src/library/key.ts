@@ -7,10 +7,12 @@ import { randomBytes } from "node:crypto";
 import { GENERATED_KEY_LENGTH, readKeyFileMeanwhile } from "../config/key-file.js";
 import { SpipedError } from "../errors.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
+import { bytes, text } from "./checks.js";
 
 /** A key shared with the peer. */
 export class Key {
   readonly #shared: SharedKey;
+  #destroyed = false;
 
   /** @internal Made by `readKeyFile` and `createKey`. */
   constructor(shared: SharedKey) {
@@ -22,8 +24,14 @@ export class Key {
     return this.#shared;
   }
 
+  /** Whether the key was wiped. */
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
   /** Wipes the key; connections that are open go on, new ones fail. */
   destroy(): void {
+    this.#destroyed = true;
     this.#shared.destroy();
   }
 
@@ -38,7 +46,7 @@ export class Key {
  * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, or is empty.
  */
 export async function readKeyFile(path: string): Promise<Key> {
-  return new Key(await readKeyFileMeanwhile(path));
+  return new Key(await readKeyFileMeanwhile(text("path", path)));
 }
 
 /**
@@ -47,7 +55,8 @@ export async function readKeyFile(path: string): Promise<Key> {
  * @throws SpipedError `SPIPED_KEY_FILE` where they are empty.
  */
 export function createKey(contents: Uint8Array): Key {
-  if (contents.length === 0) throw new SpipedError("SPIPED_KEY_FILE", "the key is empty, so everybody knows it");
+  if (bytes("contents", contents).length === 0)
+    throw new SpipedError("SPIPED_KEY_FILE", "the key is empty, so everybody knows it");
   const hasher = createKeyHasher();
   hasher.update(contents);
   return new Key(hasher.finish());

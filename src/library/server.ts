@@ -4,7 +4,6 @@
  */
 
 import { EventEmitter } from "node:events";
-import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import { formatAddress, parseAddress } from "../net/address.js";
 import type { Carrier } from "../net/channel.js";
@@ -12,8 +11,13 @@ import { resolve } from "../net/resolver.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
+import { abortError, whenAborted } from "./abort.js";
+import { emitApart } from "./apart.js";
+import { text, wrong } from "./checks.js";
+import { descriptors } from "./descriptors.js";
 import type { Key } from "./key.js";
-import { type CommonOptions, descriptors, destroyOnAbort, withDefaults } from "./options.js";
+import { type Checked, type CommonOptions, keyInUse, readKey, readOptions, serverOptions } from "./options.js";
+import { StreamQueue } from "./stream-queue.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
 /** What {@link createServer} takes. */
@@ -38,26 +42,37 @@ export interface ServerEvents {
   close: [];
 }
 
+/**
+ * How far a server is. It goes round: idle or closed → starting → listening → closing → closed. A start that fails goes
+ * back to idle, and one that is given up goes on to closing.
+ */
+type State =
+  | { readonly name: "idle" }
+  /** `over`: gives the start up; `settled`: nothing of it is left, whatever it came to. */
+  | { readonly name: "starting"; readonly over: AbortController; readonly settled: Promise<void> }
+  | { readonly name: "listening"; readonly tunnel: Tunnel }
+  /** No tunnel where it never listened. */
+  | { readonly name: "closing"; readonly tunnel: Tunnel | undefined; readonly closed: Promise<void> }
+  | { readonly name: "closed" };
+
 /** Accepts encrypted connections. */
 export class SpipedServer extends EventEmitter<ServerEvents> {
-  readonly #options: ServerOptions;
+  readonly #options: Checked<typeof serverOptions>;
+  readonly #queue = new StreamQueue();
   #key: Key;
-  #starting = false;
-  #tunnel: Tunnel | undefined;
-  #closed: Promise<void> | undefined;
+  #state: State = { name: "idle" };
+  #letGoOfSignal: (() => void) | undefined;
 
   /** @internal Made by `createServer`. */
   constructor(options: ServerOptions) {
     super();
-    this.#options = options;
-    this.#key = options.key;
-    withDefaults(options);
+    this.#options = readOptions("createServer", serverOptions, options);
+    this.#key = this.#options.key;
   }
 
   /** Where clients connect, as `connect` takes it; undefined while the server does not listen. */
   get address(): string | undefined {
-    if (this.#tunnel === undefined || this.#closed !== undefined) return undefined;
-    return formatAddress(this.#tunnel.address);
+    return this.#state.name === "listening" ? formatAddress(this.#state.tunnel.address) : undefined;
   }
 
   /** Connections that are open. */
@@ -65,104 +80,166 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     return this.#tunnel?.connections ?? 0;
   }
 
+  get #tunnel(): Tunnel | undefined {
+    return "tunnel" in this.#state ? this.#state.tunnel : undefined;
+  }
+
   /**
-   * Listens on `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose.
+   * Listens on `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose. After `close` it may listen again.
    *
    * @returns This server, listening.
-   * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`, the last also where it listens already.
+   * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`; `SPIPED_LISTEN`, also
+   *   while it listens or closes; `SPIPED_CANCELLED` where it is closed meanwhile; the reason of the signal.
    */
   async listen(source: string): Promise<this> {
-    if (this.#starting || this.address !== undefined) {
-      throw new SpipedError("SPIPED_LISTEN", "this server listens already");
+    const address = parseAddress(text("source", source));
+    const { signal } = this.#options;
+    switch (this.#state.name) {
+      case "starting":
+      case "listening":
+        throw new SpipedError("SPIPED_LISTEN", "this server listens already");
+      case "closing":
+        throw new SpipedError("SPIPED_LISTEN", "this server is closing; it can listen again when close has resolved");
+      case "idle":
+      case "closed":
+        break;
     }
-    this.#starting = true;
+    if (signal?.aborted) {
+      void this.#destroy(abortError(signal));
+      throw abortError(signal);
+    }
+    const over = new AbortController();
+    const start = this.#start(address, over.signal);
+    const starting: State = { name: "starting", over, settled: start.then(ignore, ignore) };
+    this.#state = starting;
+    this.#queue.open();
+    this.#destroyOnAbort();
     try {
-      await this.#start(source);
-    } finally {
-      this.#starting = false;
+      await start;
+    } catch (error) {
+      if (this.#state === starting) this.#state = { name: "idle" };
+      throw error;
     }
-    this.emit("listening");
     return this;
   }
 
-  async #start(source: string): Promise<void> {
-    const { maxConnections = DEFAULTS.maxConnections, signal } = this.#options;
-    const [first] = await resolve(parseAddress(source));
-    signal?.throwIfAborted();
-    const config = { ...withDefaults(this.#options), role: "decrypt", sourceMode: undefined, maxConnections } as const;
+  async #start(address: ReturnType<typeof parseAddress>, over: AbortSignal): Promise<void> {
+    const { maxConnections, forwardSecrecy, keepAlive, timeoutMs } = this.#options;
+    const [first] = await resolve(address, { signal: over, timeoutMs });
+    over.throwIfAborted();
+    const role = "decrypt";
+    const config = { role, forwardSecrecy, keepAlive, timeoutMs, maxConnections, sourceMode: undefined } as const;
     const tunnel = Tunnel.listen(config, {
-      key: this.#key.shared,
+      key: keyInUse(this.#key),
       source: first,
       destination: this.#streams(),
       descriptors: descriptors(),
       events: {
-        connectionEnded: (report) => this.emit("ended", report),
-        limitReached: () => undefined,
-        descriptorsUsedUp: () => undefined,
-        listenFailed: (error) => this.emit("problem", error),
+        connectionEnded: (report) => this.#tell("ended", report),
+        limitReached: ignore,
+        descriptorsUsedUp: ignore,
+        listenFailed: (error) => this.#tell("problem", error),
       },
     });
-    this.#tunnel = tunnel;
-    this.#closed = undefined;
-    destroyOnAbort(signal, this);
-    await tunnel.accept();
+    try {
+      await tunnel.accept();
+      over.throwIfAborted();
+    } catch (error) {
+      const drained = tunnel.drain();
+      tunnel.cancel();
+      await drained;
+      throw error;
+    }
+    this.#state = { name: "listening", tunnel };
+    this.#tell("listening");
   }
 
   /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
   useKey(key: Key): void {
-    this.#key = key;
+    this.#key = readKey("key", key);
     this.#tunnel?.useKey(key.shared);
   }
 
-  /** Stops listening; resolves when the last connection has ended. */
+  /**
+   * Stops listening; resolves when the last connection has ended. Harmless in every state: a start is given up, and
+   * what is closed stays so.
+   */
   close(): Promise<void> {
-    this.#closed ??= this.#drain();
-    return this.#closed;
+    return this.#close(new SpipedError("SPIPED_CANCELLED", "the server was closed before it listened"));
   }
 
-  /** Stops listening and ends all connections at once. */
-  async destroy(): Promise<void> {
-    const closed = this.close();
+  /** @param why - What a start that is given up fails with. */
+  #close(why: Error): Promise<void> {
+    const state = this.#state;
+    let tunnel: Tunnel | undefined;
+    let ended: Promise<void>;
+    switch (state.name) {
+      case "idle":
+        this.#closed();
+        return Promise.resolve();
+      case "closed":
+        return Promise.resolve();
+      case "closing":
+        return state.closed;
+      case "starting":
+        ended = state.settled;
+        state.over.abort(why);
+        break;
+      case "listening":
+        tunnel = state.tunnel;
+        this.#queue.drain();
+        ended = tunnel.drain();
+        break;
+    }
+    const closed = ended.then(() => this.#closed());
+    this.#state = { name: "closing", tunnel, closed };
+    return closed;
+  }
+
+  #closed(): void {
+    this.#state = { name: "closed" };
+    this.#letGoOfSignal?.();
+    this.#letGoOfSignal = undefined;
+    this.#queue.close();
+    this.#tell("close");
+  }
+
+  /** Stops listening and ends all connections at once; their streams need not listen for errors for that. */
+  destroy(): Promise<void> {
+    return this.#destroy(new SpipedError("SPIPED_CANCELLED", "the server was destroyed before it listened"));
+  }
+
+  #destroy(why: Error): Promise<void> {
+    const closed = this.#close(why);
     this.#tunnel?.cancel();
-    await closed;
-  }
-
-  async #drain(): Promise<void> {
-    if (this.#tunnel === undefined) return;
-    await this.#tunnel.drain();
-    this.emit("close");
+    return closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.destroy();
   }
 
-  /** The streams of all clients from now on, until the server is closed. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<TunnelStream, void, void> {
-    const waiting: TunnelStream[] = [];
-    let wake: () => void = () => undefined;
-    let closed = false;
-    const take = (stream: TunnelStream) => {
-      waiting.push(stream);
-      wake();
-    };
-    const end = () => {
-      closed = true;
-      wake();
-    };
-    this.on("connection", take);
-    this.once("close", end);
-    try {
-      for (;;) {
-        const stream = waiting.shift();
-        if (stream !== undefined) yield stream;
-        else if (closed) return;
-        else await new Promise<void>((resolveWake) => (wake = resolveWake));
-      }
-    } finally {
-      this.off("connection", take);
-      this.off("close", end);
-    }
+  /**
+   * The streams of clients, each once, until the server is closed. Several loops share them. Where nobody listens to
+   * `connection` either, streams wait for the next loop; `close` resets those that none takes.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<TunnelStream, void, void> {
+    if (this.#state.name !== "closed") this.#destroyOnAbort();
+    return this.#queue.loop();
+  }
+
+  /** From the first time that something could wait for the end of the server. */
+  #destroyOnAbort(): void {
+    const { signal } = this.#options;
+    if (signal === undefined || this.#letGoOfSignal !== undefined) return;
+    const abort = () => void this.#destroy(abortError(signal));
+    if (signal.aborted) abort();
+    else this.#letGoOfSignal = whenAborted(signal, abort);
+  }
+
+  /** Emits an event. */
+  #tell<Name extends keyof ServerEvents>(name: Name, ...values: ServerEvents[Name]): void {
+    emitApart(this, name, ...values);
   }
 
   /** Each connection's target is a stream in the program's hands. */
@@ -171,14 +248,15 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
       let stream: TunnelStream | undefined;
       return {
         open: async () => {
-          stream = new TunnelStream("this program", this.#options.allowHalfOpen ?? true);
+          stream = new TunnelStream("this program", this.#options.allowHalfOpen);
           stream.carriedBy(source);
           return stream.channel;
         },
         opened: () => {
           if (stream === undefined) return;
           stream.opened();
-          this.emit("connection", stream);
+          this.#queue.add(stream, this.listenerCount("connection") > 0);
+          this.#tell("connection", stream);
         },
         ended: (report) => {
           // Nobody has seen a stream that was not opened, so nobody would hear its error.
@@ -195,9 +273,13 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
  * Makes a server; `listen` starts it.
  *
  * @param onConnection - Listens to `connection`.
+ * @throws SpipedError `SPIPED_OPTION`.
  */
 export function createServer(options: ServerOptions, onConnection?: (stream: TunnelStream) => void): SpipedServer {
   const server = new SpipedServer(options);
-  if (onConnection !== undefined) server.on("connection", onConnection);
-  return server;
+  if (onConnection === undefined) return server;
+  if (typeof onConnection !== "function") throw wrong("onConnection", "a function", onConnection);
+  return server.on("connection", onConnection);
 }
+
+function ignore(): void {}

@@ -6,6 +6,7 @@ import { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
+import { apart } from "./apart.js";
 
 /** Bytes that are handed on at once; larger writes are cut. */
 export const PIECE_LENGTH = 65_536;
@@ -49,7 +50,7 @@ export class StreamChannel implements Channel, ByteReader {
         }
         program.moved(chunk.length, 0);
         // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
-        if (program.push(Buffer.from(chunk))) callback();
+        if (apart(() => program.push(Buffer.from(chunk)), true)) callback();
         else this.#unread = callback;
       },
       final: (callback) => {
@@ -134,7 +135,7 @@ export class StreamChannel implements Channel, ByteReader {
   }
 
   /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
-  destroyed(): void {
-    if (!this.#over) this.#fail?.(new SpipedError("SPIPED_CANCELLED", "the stream was destroyed"));
+  destroyed(why = new SpipedError("SPIPED_CANCELLED", "the stream was destroyed")): void {
+    if (!this.#over) this.#fail?.(why);
   }
 }

@@ -7,7 +7,16 @@ import { Duplex } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { Carrier } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
+import { abortError, whenAborted } from "./abort.js";
+import { emitApart } from "./apart.js";
+import { wrong } from "./checks.js";
 import { type Callback, PIECE_LENGTH, StreamChannel } from "./stream-channel.js";
+
+/** The longest time that a timer takes; a longer one is taken for it, as that of a socket. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Listens to the errors of a stream that nobody else may listen to, and that are nobody's fault. */
+export function ignoreErrors(): void {}
 
 /** How far a stream has come, as `net.Socket` names it. */
 export type ReadyState = "opening" | "open" | "readOnly" | "writeOnly" | "closed";
@@ -31,6 +40,7 @@ export class TunnelStream extends Duplex {
   #isUnref = false;
   #timeoutMs: number | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #timedOut: SpipedError | undefined;
   #bytesRead = 0;
   #bytesWritten = 0;
 
@@ -99,11 +109,17 @@ export class TunnelStream extends Duplex {
    * wants it to end, destroys it.
    */
   setTimeout(milliseconds: number, listener?: () => void): this {
+    if (typeof milliseconds !== "number" || !(milliseconds >= 0)) {
+      throw wrong("milliseconds", "a number from 0", milliseconds);
+    }
+    if (this.destroyed) return this;
     clearTimeout(this.#idle);
-    this.#timeoutMs = milliseconds === 0 ? undefined : milliseconds;
-    this.#idle = milliseconds === 0 ? undefined : setTimeout(() => this.emit("timeout"), milliseconds).unref();
+    const isNever = milliseconds === 0;
+    this.#timeoutMs = isNever ? undefined : milliseconds;
+    const timeOut = () => this.emit("timeout");
+    this.#idle = isNever ? undefined : setTimeout(timeOut, Math.min(milliseconds, MAX_TIMEOUT_MS)).unref();
     if (listener === undefined) return this;
-    return milliseconds === 0 ? this.off("timeout", listener) : this.once("timeout", listener);
+    return isNever ? this.off("timeout", listener) : this.once("timeout", listener);
   }
 
   /** Nothing to do: a stream connects from its start, and not to where a driver thinks that its server is. */
@@ -151,24 +167,37 @@ export class TunnelStream extends Duplex {
   /** @internal Destroys the stream when `signal` is aborted. */
   destroyOn(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    const abort = () => this.destroy(asError(signal.reason));
+    const abort = () => this.destroy(abortError(signal));
     if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    this.once("close", () => signal.removeEventListener("abort", abort));
+    else this.once("close", whenAborted(signal, abort));
   }
 
   /** @internal */
   opened(): void {
     this.#connected = true;
-    this.emit("connect");
-    this.emit("ready");
+    emitApart(this, "connect");
+    emitApart(this, "ready");
   }
 
   /** @internal */
   ended(report: ConnectionReport): void {
     this.#report = report;
+    // A program that ends everything at once need not listen for that on each stream.
+    if (report.reason === "cancelled" && !this.destroyed) this.on("error", ignoreErrors);
     if (report.error !== undefined) this.destroy(report.error);
     this.#whenReported?.();
+  }
+
+  /** @internal The connection is not there in time. */
+  timeOut(error: SpipedError): void {
+    this.#timedOut = error;
+    this.destroy(error);
+  }
+
+  /** @internal Resets a stream that nobody has, so that its client does not take it for served. */
+  abandon(): void {
+    this.on("error", ignoreErrors);
+    this.destroy(new SpipedError("SPIPED_CANCELLED", "nobody took the stream"));
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
@@ -187,13 +216,9 @@ export class TunnelStream extends Duplex {
     clearTimeout(this.#idle);
     const nothingWaits = this.writableLength === 0 && this.readableLength === 0;
     if (error === null && this.#connected && nothingWaits) this.channel.release();
-    else this.channel.destroyed();
+    else this.channel.destroyed(this.#timedOut);
     // The connection ends at once, but for a stream that was released before the other side has ended.
     if (this.#report === undefined && this.readableEnded) this.#whenReported = () => callback(error);
     else callback(error);
   }
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new SpipedError("SPIPED_CANCELLED", String(reason));
 }

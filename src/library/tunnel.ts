@@ -3,16 +3,18 @@
  */
 
 import { EventEmitter } from "node:events";
-import { DEFAULTS } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
-import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { formatAddress } from "../net/address.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
+import { abortError, whenAborted } from "./abort.js";
+import { emitApart } from "./apart.js";
+import { descriptors } from "./descriptors.js";
 import type { Key } from "./key.js";
-import { type CommonOptions, descriptors, destroyOnAbort, withDefaults } from "./options.js";
+import { type CommonOptions, keyInUse, readKey, readOptions, tunnelOptions } from "./options.js";
 
 /** What {@link createTunnel} takes: the flags of `spiped` by their names. */
 export interface TunnelOptions extends CommonOptions {
@@ -42,10 +44,16 @@ export interface TunnelEvents {
   close: [];
 }
 
+/** How far a tunnel is that runs. */
+type State =
+  | { readonly name: "listening" }
+  | { readonly name: "closing"; readonly closed: Promise<void> }
+  | { readonly name: "closed" };
+
 /** A tunnel that runs. */
 export class SpipedTunnel extends EventEmitter<TunnelEvents> {
   readonly #tunnel: Tunnel;
-  #closed: Promise<void> | undefined;
+  #state: State = { name: "listening" };
 
   private constructor(makeTunnel: (self: SpipedTunnel) => Tunnel) {
     super();
@@ -54,39 +62,55 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
 
   /** @internal See `createTunnel`. */
   static async start(options: TunnelOptions): Promise<SpipedTunnel> {
-    const { role, key, maxConnections = DEFAULTS.maxConnections, signal } = options;
-    const { resolveIntervalMs = DEFAULTS.resolveIntervalMs, sourceMode } = options;
-    const settings = withDefaults(options);
-    const [source, target] = [parseAddress(options.source), parseAddress(options.target)];
-    const local = options.bind === undefined ? undefined : parseBindAddress(options.bind);
-    const [[first], addresses, bind] = await Promise.all([resolve(source), resolve(target), resolveBind(local)]);
-    signal?.throwIfAborted();
-    const tunnel = new SpipedTunnel((self) => {
-      const targets = new Targets(target, addresses, resolve, {
-        lookUpFailed: (error) => self.emit("problem", error),
-        addressesChanged: () => undefined,
-      });
-      const { timeoutMs, keepAlive } = settings;
-      const dialling = { bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors: descriptors() };
-      return Tunnel.listen(
-        { ...settings, role, sourceMode, maxConnections },
-        {
-          key: key.shared,
+    const read = readOptions("createTunnel", tunnelOptions, options);
+    const { key, source, target, bind, signal, resolveIntervalMs, ...settings } = read;
+    const { timeoutMs, keepAlive } = settings;
+    const over = new AbortController();
+    const abort = () => over.abort(signal && abortError(signal));
+    if (signal?.aborted) abort();
+    let letGoOfSignal = whenAborted(signal, abort);
+    try {
+      const limits = { signal: over.signal, timeoutMs };
+      over.signal.throwIfAborted();
+      const lookUps = [resolve(source, limits), resolve(target, limits), resolveBind(bind, limits)] as const;
+      const [[first], addresses, local] = await Promise.all(lookUps);
+      over.signal.throwIfAborted();
+      const tunnel = new SpipedTunnel((self) => {
+        const targets = new Targets(target, addresses, resolve, {
+          lookUpFailed: (error) => self.#tell("problem", error),
+          addressesChanged: ignore,
+        });
+        const dialling = { bind: local, timeoutMs, keepAlive, resolveIntervalMs, descriptors: descriptors() };
+        return Tunnel.listen(settings, {
+          key: keyInUse(key),
           source: first,
           destination: new DialledDestination(targets, dialling),
           descriptors: descriptors(),
           events: {
-            connectionEnded: (report) => self.emit("ended", report),
-            limitReached: () => undefined,
-            descriptorsUsedUp: () => undefined,
-            listenFailed: (error) => self.emit("problem", error),
+            connectionEnded: (report) => self.#tell("ended", report),
+            limitReached: ignore,
+            descriptorsUsedUp: ignore,
+            listenFailed: (error) => self.#tell("problem", error),
           },
-        },
-      );
-    });
-    destroyOnAbort(signal, tunnel);
-    await tunnel.#tunnel.accept();
-    return tunnel;
+        });
+      });
+      try {
+        await tunnel.#tunnel.accept();
+        over.signal.throwIfAborted();
+      } catch (error) {
+        await tunnel.destroy();
+        throw error;
+      }
+      letGoOfSignal();
+      letGoOfSignal = whenAborted(signal, () => void tunnel.destroy());
+      tunnel.once("close", letGoOfSignal);
+      return tunnel;
+    } catch (error) {
+      letGoOfSignal();
+      // What else is looked up is not waited for.
+      over.abort();
+      throw error;
+    }
   }
 
   /** Where clients connect, with the port that the system chose. */
@@ -101,24 +125,42 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
 
   /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
   useKey(key: Key): void {
-    this.#tunnel.useKey(key.shared);
+    this.#tunnel.useKey(readKey("key", key).shared);
   }
 
-  /** Stops listening; resolves when the last connection has ended. */
+  /** Stops listening; resolves when the last connection has ended. Harmless in every state. */
   close(): Promise<void> {
-    this.#closed ??= this.#tunnel.drain().then(() => void this.emit("close"));
-    return this.#closed;
+    const state = this.#state;
+    switch (state.name) {
+      case "listening": {
+        const closed = this.#tunnel.drain().then(() => {
+          this.#state = { name: "closed" };
+          this.#tell("close");
+        });
+        this.#state = { name: "closing", closed };
+        return closed;
+      }
+      case "closing":
+        return state.closed;
+      case "closed":
+        return Promise.resolve();
+    }
   }
 
   /** Stops listening and ends all connections at once. */
-  async destroy(): Promise<void> {
+  destroy(): Promise<void> {
     const closed = this.close();
     this.#tunnel.cancel();
-    await closed;
+    return closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.destroy();
+  }
+
+  /** Emits an event. */
+  #tell<Name extends keyof TunnelEvents>(name: Name, ...values: TunnelEvents[Name]): void {
+    emitApart(this, name, ...values);
   }
 }
 
@@ -126,8 +168,11 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
  * Starts a tunnel.
  *
  * @returns The tunnel, accepting connections.
- * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_LISTEN`.
+ * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`, `SPIPED_LISTEN`; the reason
+ *   of the signal.
  */
 export function createTunnel(options: TunnelOptions): Promise<SpipedTunnel> {
   return SpipedTunnel.start(options);
 }
+
+function ignore(): void {}

@@ -117,7 +117,8 @@ class Race {
       return connect({ path: address.path, allowHalfOpen: true, onread: reader.onread }).pause();
     }
     const local = bind?.find((one) => one.family === address.family);
-    if (bind !== undefined && local === undefined) throw new Error(`-b gives no IPv${address.family} address`);
+    if (bind !== undefined && local === undefined)
+      throw new Error(`there is no local IPv${address.family} address to connect from`);
     return connect({
       host: address.address,
       port: address.port,

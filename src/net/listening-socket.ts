@@ -151,8 +151,8 @@ function inodeOf(path: string): bigint {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there; stop it, or take another -s",
-  EADDRNOTAVAIL: "-s must be an address of this machine; [0.0.0.0] and [::] stand for all of them",
+  EADDRINUSE: "another program listens there; stop it, or take another address",
+  EADDRNOTAVAIL: "it must be an address of this machine; [0.0.0.0] and [::] stand for all of them",
   EACCES: "ports below 1024 and foreign folders need more rights",
 };
 

@@ -8,7 +8,7 @@ import { codeOf, type ErrorCode, messageOf, SpipedError } from "../errors.js";
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_WRONG_MAC: "wrong MAC; the peer has another key file, or does not speak spiped",
   SPIPED_DH_OUT_OF_RANGE: "the peer's public value is out of range",
-  SPIPED_FORWARD_SECRECY_REQUIRED: "the peer gives no forward secrecy, and -g demands it",
+  SPIPED_FORWARD_SECRECY_REQUIRED: "the peer gives no forward secrecy, and this side requires it",
   SPIPED_PACKET_MAC: "a packet's MAC is wrong; it was changed on the way",
   SPIPED_PACKET_LENGTH: "a packet's length is out of range",
   SPIPED_PACKET_NUMBERS_USED_UP: "all packet numbers of this direction are used up",

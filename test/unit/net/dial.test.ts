@@ -245,7 +245,7 @@ test("a target of a family without a local address is left out, and the next one
   await dialling(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
   await v4.next();
   const only = dialling(t, [socketAddressOf(v6.address)], { bind });
-  await rejectsSpipedError(only, "SPIPED_CONNECT", /-b gives no IPv6 address/);
+  await rejectsSpipedError(only, "SPIPED_CONNECT", /there is no local IPv6 address to connect from/);
   assert.equal(await acceptedBefore(t, v6), 0);
 });
 

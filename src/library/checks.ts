@@ -1,0 +1,112 @@
+/**
+ * Single options and arguments: each is what it must be, or one error names it, what it is, and what is allowed.
+ *
+ * The types say the same, to a program in TypeScript; a program in JavaScript has no other check.
+ */
+
+import { types } from "node:util";
+import { SpipedError } from "../errors.js";
+
+/**
+ * Reads one option or argument.
+ *
+ * @throws SpipedError `SPIPED_OPTION`.
+ */
+export type Reader<T> = (name: string, value: unknown) => T;
+
+/** The longest time that a timer takes. */
+const MAX_MS = 2 ** 31 - 1;
+
+/** The argument of a function, or an option, that has to be a text. */
+export function text(name: string, value: unknown): string {
+  if (typeof value !== "string") throw wrong(name, "a string", value);
+  return value;
+}
+
+/** The bytes of a key. */
+export function bytes(name: string, value: unknown): Uint8Array {
+  // A view of shared memory could change while it is read.
+  if (types.isUint8Array(value) && !types.isSharedArrayBuffer(value.buffer)) return value;
+  throw refused(name, "a Uint8Array", kindOf(value));
+}
+
+/** A time limit. */
+export function milliseconds(name: string, value: unknown): number {
+  if (typeof value === "number" && value >= 1 && value <= MAX_MS) return value;
+  throw wrong(name, `a number of milliseconds from 1 to ${MAX_MS}`, value);
+}
+
+/** Milliseconds between things that are done again and again, and `Infinity` for once. */
+export function interval(name: string, value: unknown): number {
+  if (typeof value === "number" && value >= 1 && (value <= MAX_MS || value === Number.POSITIVE_INFINITY)) return value;
+  throw wrong(name, `a number of milliseconds from 1 to ${MAX_MS}, or Infinity`, value);
+}
+
+export function count(name: string, value: unknown): number {
+  if (typeof value === "number" && value >= 1 && (Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)) {
+    return value;
+  }
+  throw wrong(name, "a whole number from 1, or Infinity", value);
+}
+
+export function permissions(name: string, value: unknown): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0o777) return value;
+  throw wrong(name, "permissions from 0 to 0o777, in octal as 0o660", value);
+}
+
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value !== "boolean") throw wrong(name, "true or false", value);
+  return value;
+}
+
+/** Any that has what is used of one: there are more classes of them than Node's. */
+export function signal(name: string, value: unknown): AbortSignal {
+  const isOne =
+    typeof value === "object" &&
+    value !== null &&
+    typeof Reflect.get(value, "aborted") === "boolean" &&
+    typeof Reflect.get(value, "addEventListener") === "function" &&
+    typeof Reflect.get(value, "removeEventListener") === "function";
+  if (!isOne) throw wrong(name, "an AbortSignal", value);
+  return value as AbortSignal;
+}
+
+export function oneOf<const Word extends string>(...words: readonly Word[]): Reader<Word> {
+  const all = words.map((word) => `"${word}"`).join(" or ");
+  return (name, value) => {
+    const found = words.find((word) => word === value);
+    if (found === undefined) throw wrong(name, all, value);
+    return found;
+  };
+}
+
+export function optional<T, Fallback extends T | undefined>(
+  reader: Reader<T>,
+  fallback: Fallback,
+): Reader<T | Fallback> {
+  return (name, value) => (value === undefined ? fallback : reader(name, value));
+}
+
+/** The error of an argument or option that is something else than it must be. */
+export function wrong(name: string, allowed: string, value: unknown): SpipedError {
+  return refused(name, allowed, shown(value));
+}
+
+/** The same where the value itself is not to be seen. */
+export function refused(name: string, allowed: string, given: string): SpipedError {
+  return new SpipedError("SPIPED_OPTION", `${name} must be ${allowed}, not ${given}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return kindOf(value);
+}
+
+/** What kind of value it is, and nothing of the value. */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  return /^[AEIO]/.test(kind) ? `an ${kind}` : `a ${kind}`;
+}
