@@ -104,6 +104,28 @@ test("nothing is looked up again after the end", (t) => {
   assert.equal(resolver.asked.length, 0);
 });
 
+test("after the end nobody waits for a look-up any more, and nothing is said of it", async (t) => {
+  mockTime(t);
+  const signals: AbortSignal[] = [];
+  const said: string[] = [];
+  const lookUp: LookUp = (_address, { signal }) => {
+    signals.push(signal);
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(new SpipedError("SPIPED_CANCELLED", "given up")));
+    });
+  };
+  const targets = new Targets(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookUp, {
+    lookUpFailed: (error) => said.push(error.message),
+    addressesChanged: (changed) => said.push(changed),
+  });
+  const refreshing = targets.refresh();
+  targets.stop();
+  await refreshing;
+  targets.refreshEvery(1_000);
+  t.mock.timers.tick(10_000);
+  assert.deepEqual([signals.length, said], [1, []]);
+});
+
 for (const [what, name, intervalMs] of [
   ["an IP address", "[192.0.2.1]:80", 1_000],
   ["a UNIX socket", "/run/far.sock", 1_000],
