@@ -223,7 +223,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
    * The streams of clients, each once, until the server is closed. Several loops share them. Where nobody listens to
    * `connection` either, streams wait for the next loop; `close` resets those that none takes.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<TunnelStream, void, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<TunnelStream> {
     if (this.#state.name !== "closed") this.#destroyOnAbort();
     return this.#queue.loop();
   }

@@ -57,9 +57,9 @@ export class StreamQueue {
   }
 
   /** A loop; it begins with its first call of `next`. */
-  loop(): AsyncIterableIterator<TunnelStream, void, void> {
+  loop(): AsyncIterableIterator<TunnelStream> {
     const loop: Loop = { asking: new Set(), isOver: false };
-    const iterator: AsyncIterableIterator<TunnelStream, void, void> = {
+    const iterator: AsyncIterableIterator<TunnelStream> = {
       next: () => {
         if (this.#state === "closed") this.#leave(loop);
         if (loop.isOver) return Promise.resolve(DONE);

@@ -110,7 +110,7 @@ test(
       await peer.readNonce();
       await peer.write(peer.macedPublicValue());
       await peer.link.end();
-      await spiped.command.line(/-b/, count);
+      await spiped.command.line(/there is no local IPv4 address to connect from/, count);
     }
   },
 );

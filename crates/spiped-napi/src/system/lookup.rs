@@ -45,7 +45,9 @@ pub fn resolve(
 ) -> Result<()> {
     let work = move || {
         let found = match look_up(&host, &service, 0) {
-            Ok(addresses) => LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None },
+            Ok(addresses) => {
+                LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None }
+            }
             Err(error) => LookedUp { addresses: Vec::new(), failure: Some(words_of(&error)) },
         };
         // Where the environment has gone meanwhile, there is nobody left to be told.
