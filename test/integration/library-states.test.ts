@@ -1,4 +1,4 @@
-// The library's servers, tunnels and streams in every order of starting, taking, ending and failing.
+// The library's servers and tunnels in every order of starting and ending, and listeners that throw.
 
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
@@ -6,70 +6,20 @@ import net from "node:net";
 import { type TestContext, test } from "node:test";
 import {
   connect,
-  createKey,
   createServer,
   createTunnel,
-  generateKey,
   SpipedError,
   type SpipedServer,
   type SpipedTunnel,
   type TunnelOptions,
   type TunnelStream,
 } from "#dist/index.js";
-import { addon, type LookedUp } from "#dist/native/native.js";
 import { freeAddress, textOf } from "../support/addresses.js";
-import { afterwards, limits, until, within } from "../support/cleanup.js";
+import { limits, until, within } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { deafAddress } from "../support/deaf-listener.js";
+import { free, hangLookUps, key, newClient, newServer, slow } from "../support/library.js";
 import { Listener } from "../support/listener.js";
 import { root } from "../support/programs.js";
-
-const key = createKey(generateKey());
-const free = "[127.0.0.1]:0";
-/** A name that is looked up for as long as the test wants. */
-const slow = "slow.example:80";
-
-interface Options {
-  readonly signal?: AbortSignal;
-}
-
-function newServer(t: TestContext, options: Options = {}): { server: SpipedServer; events: string[] } {
-  const server = createServer({ key, timeoutMs: 60_000, ...options });
-  const events: string[] = [];
-  for (const name of ["listening", "close"] as const) server.on(name, () => events.push(name));
-  afterwards(t, () => server.destroy());
-  return { server, events };
-}
-
-/** A client of a server; what becomes of it is nobody's business. */
-async function newClient(t: TestContext, server: SpipedServer): Promise<TunnelStream> {
-  const stream = connect({ target: server.address ?? "", key, timeoutMs: 60_000, allowHalfOpen: true });
-  stream.on("error", () => undefined);
-  afterwards(t, () => stream.destroy());
-  await once(stream, "connect");
-  return stream;
-}
-
-/** Lets no look-up come to an end before that of the test. */
-function hangLookUps(t: TestContext): void {
-  const hung: Array<(found: LookedUp) => void> = [];
-  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookedUp) => void) => {
-    hung.push(done);
-  });
-  afterwards(t, () => {
-    for (const done of hung) done({ addresses: [], failure: "the test is over" });
-  });
-}
-
-/** What a stream has to say until its end. Its iterators would destroy it then. */
-async function readAll(stream: TunnelStream): Promise<string> {
-  let all = "";
-  stream.on("data", (piece) => {
-    all += piece;
-  });
-  await once(stream, "end");
-  return all;
-}
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   const error = await within(
@@ -213,159 +163,6 @@ test("a signal's reason that is no error is the cause of one", limits, async () 
   assert.deepEqual([error.code, error.cause], ["SPIPED_CANCELLED", "a word"]);
 });
 
-test(
-  "iterating a server that is closed ends at once, and so does a loop that waits when it closes",
-  limits,
-  async (t) => {
-    const { server } = newServer(t);
-    const early = server[Symbol.asyncIterator]().next();
-    await server.listen(free);
-    const late = server[Symbol.asyncIterator]().next();
-    await server.close();
-    for await (const _stream of server) assert.fail("a stream");
-    assert.deepEqual([(await early).done, (await late).done], [true, true]);
-  },
-);
-
-test("a loop that is busy while the server closes and listens again is over", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  await newClient(t, server);
-  for await (const _stream of server) {
-    await server.destroy();
-    await server.listen(free);
-    await newClient(t, server);
-  }
-  assert.equal(server.connections, 1);
-});
-
-test("a peer that resets while its stream waits for a loop is gone, and the process goes on", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  const gone = await newClient(t, server);
-  const ended = once(server, "ended");
-  gone.destroy(new Error("reset"));
-  assert.equal((await ended)[0].reason, "reset");
-  (await newClient(t, server)).end("hello");
-  for await (const stream of server) {
-    assert.equal((await stream.toArray()).join(""), "hello");
-    break;
-  }
-});
-
-test("streams wait for the first loop, and for the next when one is left by break or throw", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  for (const word of ["one", "two", "three"]) {
-    (await newClient(t, server)).end(word);
-    await until(() => (server.connections > 0 ? true : undefined), "a connection");
-  }
-  const words: string[] = [];
-  const take = async (stream: TunnelStream) => {
-    words.push(await readAll(stream));
-    stream.end();
-  };
-  for await (const stream of server) {
-    await take(stream);
-    break;
-  }
-  await assert.rejects(
-    (async () => {
-      for await (const stream of server) {
-        await take(stream);
-        throw new Error("out of the loop");
-      }
-    })(),
-    /out of the loop/,
-  );
-  for await (const stream of server) {
-    await take(stream);
-    break;
-  }
-  assert.deepEqual(words, ["one", "two", "three"]);
-});
-
-test("close resets streams that no loop takes, and is not held up by them", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  const clients = [await newClient(t, server), await newClient(t, server)];
-  const ended = clients.map((client) => new Promise<void>((resolve) => client.once("close", resolve)));
-  await until(() => (server.connections === 2 ? true : undefined), "both connections");
-  await within(server.close(), "the end of the server");
-  for (const client of clients) client.resume().write("anybody there?");
-  await Promise.all(ended);
-  for (const client of clients) assert.equal(client.report?.reason, "reset");
-});
-
-test(
-  "a loop still gets the streams that wait when the server closes, and leaving it resets the rest",
-  limits,
-  async (t) => {
-    const { server } = newServer(t);
-    await server.listen(free);
-    for (const word of ["one", "two", "three"]) (await newClient(t, server)).end(word);
-    const words: string[] = [];
-    let closed: Promise<void> | undefined;
-    for await (const stream of server) {
-      await until(() => (server.connections === 3 - words.length ? true : undefined), "the connections");
-      closed ??= server.close();
-      words.push(await readAll(stream));
-      stream.end();
-      await once(stream, "close");
-      if (words.length === 2) break;
-    }
-    await within(closed ?? assert.fail(), "the end of the server");
-    assert.deepEqual(words, ["one", "two"]);
-  },
-);
-
-test("two loops share the streams, each to one of them", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  const seen: TunnelStream[] = [];
-  const loop = async (): Promise<number> => {
-    let count = 0;
-    for await (const stream of server) {
-      seen.push(stream);
-      count += 1;
-    }
-    return count;
-  };
-  const loops = Promise.all([loop(), loop()]);
-  for (let client = 0; client < 4; client += 1) await newClient(t, server);
-  await until(() => (seen.length === 4 ? true : undefined), "all streams");
-  await server.destroy();
-  const [one = 0, two = 0] = await loops;
-  assert.deepEqual([one + two, new Set(seen).size], [4, 4]);
-});
-
-test("a listener and a loop both get a stream; after the loop it is the listener's alone", limits, async (t) => {
-  const { server } = newServer(t);
-  const heard: TunnelStream[] = [];
-  server.on("connection", (stream) => heard.push(stream.on("error", () => undefined)));
-  await server.listen(free);
-  await newClient(t, server);
-  await until(() => (heard.length === 1 ? true : undefined), "the first stream");
-  // Nobody loops yet, so the first is none that a loop gets.
-  const loop = server[Symbol.asyncIterator]();
-  const next = loop.next();
-  await newClient(t, server);
-  assert.equal((await next).value, heard[1]);
-  await newClient(t, server);
-  await until(() => (heard.length === 3 ? true : undefined), "the third stream");
-  await loop.return?.();
-  assert.equal(heard[2]?.destroyed, false);
-  assert.equal((await loop.next()).done, true);
-});
-
-test("return ends a call of next that waits", limits, async (t) => {
-  const { server } = newServer(t);
-  const loop = server[Symbol.asyncIterator]();
-  const waiting = loop.next();
-  await within(Promise.resolve(loop.return?.()), "return");
-  assert.equal((await within(waiting, "next")).done, true);
-});
-
 test("destroy ends streams that have no listener for errors, and those that have one hear of it", limits, async (t) => {
   const { server } = newServer(t);
   const streams: TunnelStream[] = [];
@@ -484,105 +281,4 @@ test("a tunnel can be closed and destroyed in any order, and says close once", l
     for (const how of order) await tunnel[how]();
     assert.equal(closes, 1);
   }
-});
-
-for (const phase of ["while its name is looked up", "while it is dialled", "during the handshake", "when open"]) {
-  for (const error of [undefined, new Error("no more")]) {
-    const how = error === undefined ? "destroy()" : "destroy(error)";
-    test(`${how} of a stream ${phase} ends it once, with a report`, limits, async (t) => {
-      const stream = await streamIn(t, phase);
-      const errors: Error[] = [];
-      stream.on("error", (thrown: Error) => errors.push(thrown));
-      const closed = new Promise<void>((resolve) => stream.once("close", resolve));
-      stream.destroy(error);
-      stream.destroy(new Error("twice"));
-      await within(closed, "close");
-      assert.deepEqual(errors, error === undefined ? [] : [error]);
-      const orderly = phase === "when open" && error === undefined;
-      if (orderly) await until(() => (stream.report === undefined ? undefined : true), "the report");
-      assert.equal(stream.report?.reason, orderly ? "closed" : "cancelled");
-      assert.equal(stream.readyState, "closed");
-      stream.setTimeout(1, () => assert.fail("a timeout of a stream that is over"));
-      assert.equal(stream.timeout, undefined);
-    });
-  }
-}
-
-/** A stream that has come so far and no further. */
-async function streamIn(t: TestContext, phase: string): Promise<TunnelStream> {
-  const start = (target: string) => {
-    const stream = connect({ key, target, timeoutMs: 60_000 });
-    afterwards(t, () => stream.destroy());
-    return stream;
-  };
-  switch (phase) {
-    case "while its name is looked up":
-      hangLookUps(t);
-      return start(slow);
-    case "while it is dialled":
-      return start(textOf(await deafAddress(t)));
-    case "during the handshake": {
-      const listener = await Listener.listen(t, "tcp");
-      const stream = start(textOf(listener.address));
-      await listener.next();
-      return stream;
-    }
-    default: {
-      const { server } = newServer(t);
-      server.on("connection", (stream) =>
-        stream
-          .on("error", () => undefined)
-          .resume()
-          .once("end", () => stream.end()),
-      );
-      await server.listen(free);
-      const stream = start(server.address ?? "");
-      await once(stream, "connect");
-      return stream;
-    }
-  }
-}
-
-for (const [phase, message] of [
-  ["while its name is looked up", /^looking slow\.example:80 up took longer than 0\.0\d+ s$/],
-  ["while it is dialled", /^no answer from \S+ within 0\.0\d+ s$/],
-] as const) {
-  test(`one time limit ends connect ${phase}`, limits, async (t) => {
-    let target = slow;
-    if (phase === "while it is dialled") target = textOf(await deafAddress(t));
-    hangLookUps(t);
-    const stream = connect({ key, target, timeoutMs: 50 });
-    const [error] = await within(once(stream, "error"), "the error");
-    assert.equal(error.code, "SPIPED_TIMEOUT");
-    assert.match(error.message, message);
-    assert.equal(stream.report?.reason, "timed-out");
-  });
-}
-
-test("connect's time limit is one for all: the handshake has what the look-up has left of it", limits, async (t) => {
-  const listener = await Listener.listen(t, "tcp");
-  assert.ok(listener.address.kind === "tcp");
-  const { port } = listener.address;
-  let now = 0;
-  t.mock.method(performance, "now", () => now);
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  let answer: (() => void) | undefined;
-  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookedUp) => void) => {
-    answer = () => done({ addresses: [{ family: 4, address: "127.0.0.1", port }] });
-  });
-  const stream = connect({ key, target: slow, timeoutMs: 60_000 });
-  const errors: SpipedError[] = [];
-  stream.on("error", (error: SpipedError) => errors.push(error));
-  now = 59_000;
-  answer?.();
-  // The handshake has begun when its first bytes are here.
-  await (await listener.next()).read(32);
-  t.mock.timers.tick(999);
-  assert.equal(stream.destroyed, false);
-  t.mock.timers.tick(1);
-  assert.equal(stream.destroyed, true);
-  await new Promise((soon) => setImmediate(soon));
-  const said = errors.map(({ code, message }) => [code, message]);
-  assert.deepEqual(said, [["SPIPED_TIMEOUT", "the handshake with slow.example:80 was not over within 60 s"]]);
-  assert.equal(stream.report?.reason, "timed-out");
 });
