@@ -1,52 +1,53 @@
 /**
  * Standard input and output as one side of a connection, for `spipe`.
  *
- * Pipes and sockets get streams of our own: Node's `process.stdout` never closes its descriptor, and whoever reads
- * from it would wait for the end of the whole program instead of the end of the stream.
+ * Both are inherited, so nothing about them is changed: pipes are opened once more, and a thread of the addon reads or
+ * writes everything else. Neither takes Node's streams, which make what they take non-blocking for everybody who shares
+ * it, end at once for kinds that they do not know, and never close standard output.
+ *
+ * Source: DESIGN.md, "Standard streams".
  */
 
 import { createWriteStream, fstatSync } from "node:fs";
-import { Socket, type SocketConstructorOpts } from "node:net";
-import type { Readable, Writable } from "node:stream";
+import { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import { messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
-import { type ReadBuffer, type ReadOptions, SocketReader } from "../net/socket-reader.js";
+import type { ReadBuffer } from "../net/socket-reader.js";
+import { checkDescriptor, hasDescriptors, INPUT, OUTPUT, STREAM_NAMES } from "../net/standard-descriptors.js";
+import { StandardInput } from "../net/standard-input.js";
+import { openOutput } from "../net/standard-output.js";
 import { StreamReader } from "../net/stream-reader.js";
-
-const INPUT = 0;
-const OUTPUT = 1;
 
 /** See the head of this file. */
 export class StdioChannel implements Channel {
   readonly reader: ByteReader;
   readonly writable: Writable;
   readonly peer = "standard input and output";
-  readonly #input: Readable;
+  readonly #input: { destroy(): unknown };
   #over = false;
   #listener: ((error: SpipedError) => void) | undefined;
 
-  /** @param readBuffer - Memory to read into. */
+  /**
+   * @param readBuffer - Memory to read into.
+   * @throws SpipedError `SPIPED_USAGE` where the one cannot be read or the other not be written.
+   */
   constructor(readBuffer: ReadBuffer) {
-    if (isPipe(INPUT)) {
-      const reader = new SocketReader(readBuffer, 0);
-      const options: SocketConstructorOpts & ReadOptions = {
-        fd: INPUT,
-        writable: false,
-        manualStart: true,
-        onread: reader.onread,
-      };
-      const socket = new Socket(options);
-      reader.attach(socket);
-      this.#input = socket;
-      this.reader = reader;
+    const inputFailed = (cause: Error) => this.#failed(STREAM_NAMES[INPUT], cause);
+    if (hasDescriptors()) {
+      checkDescriptor(INPUT);
+      checkDescriptor(OUTPUT);
+      const input = new StandardInput(readBuffer, inputFailed);
+      this.#input = input;
+      this.reader = input;
+      this.writable = openOutput();
     } else {
-      this.#input = process.stdin;
+      this.#input = process.stdin.on("error", inputFailed);
       this.reader = new StreamReader(process.stdin, 0);
+      this.writable = openOutputOfNode();
     }
-    this.writable = openOutput();
-    this.#input.on("error", (cause) => this.#failed("standard input", cause));
-    this.writable.on("error", (cause) => this.#failed("standard output", cause));
+    this.writable.on("error", (cause) => this.#failed(STREAM_NAMES[OUTPUT], cause));
   }
 
   onFailure(listener: (error: SpipedError) => void): void {
@@ -69,13 +70,11 @@ export class StdioChannel implements Channel {
   }
 }
 
-function openOutput(): Writable {
-  if (isPipe(OUTPUT)) return new Socket({ fd: OUTPUT, readable: false, writable: true, allowHalfOpen: true });
-  if (process.stdout.isTTY) return process.stdout;
-  return createWriteStream("", { fd: OUTPUT });
-}
-
-function isPipe(descriptor: number): boolean {
-  const status = fstatSync(descriptor);
-  return status.isFIFO() || status.isSocket();
+/** For Windows, where the addon has no threads for standard streams. */
+function openOutputOfNode(): Writable {
+  const status = fstatSync(OUTPUT);
+  if (status.isFIFO() || status.isSocket()) {
+    return new Socket({ fd: OUTPUT, readable: false, writable: true, allowHalfOpen: true });
+  }
+  return process.stdout.isTTY ? process.stdout : createWriteStream("", { fd: OUTPUT });
 }

@@ -129,6 +129,31 @@ export declare class SharedKey {
   destroy(): void
 }
 
+/** A thread that reads standard input or writes standard output. */
+export declare class StreamThread {
+  /** JavaScript's end of the socket pair: close-on-exec. The caller owns it. */
+  get descriptor(): number
+  /**
+   * How it ended: 0 for an orderly end, the system's number of an error, or null for a thread that is at work.
+   * It is there before the socket pair ends.
+   */
+  get outcome(): number | null
+  /**
+   * Says that all has been written, before JavaScript ends its end. Without this word, a socket that goes away
+   * is no end of standard output, which may belong to others too.
+   */
+  endAfterThis(): void
+}
+
+/** How `descriptor` was opened. */
+export declare function accessMode(descriptor: number): AccessMode
+
+/** How a descriptor was opened. */
+export interface AccessMode {
+  readable: boolean
+  writable: boolean
+}
+
 /** How many descriptors this process may have open. */
 export declare function descriptorLimit(): number
 
@@ -136,10 +161,22 @@ export declare function descriptorLimit(): number
 export declare function duplicate(descriptor: number): number
 
 /**
+ * Ends standard output for whoever reads it: `/dev/null` takes its place. Throws where the file system tells only
+ * now of a write that failed, as network file systems do.
+ */
+export declare function endStandardOutput(): void
+
+/**
  * What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
  * "require" does not.
  */
 export type ForwardSecrecy = 'off' | 'allow' | 'require'
+
+/**
+ * Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not
+ * opened twice. Null where the system does not tell.
+ */
+export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
 
 /**
  * A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
@@ -173,6 +210,9 @@ export declare function lookUpUser(user: string): UserAccount | null
 
 /** The most data that opening `ciphertextLength` bytes can give, whatever the opener holds. */
 export declare function maxOpenedLength(ciphertextLength: number): number
+
+/** Begins to read standard input to its end. */
+export declare function readStandardInput(): StreamThread
 
 /**
  * Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.
@@ -209,3 +249,9 @@ export interface UserAccount {
   /** The user's login group. */
   gid: number
 }
+
+/**
+ * Begins to write what comes to standard output; at the end of the whole, standard output ends too, as with
+ * `end_standard_output`. The other way, nothing comes but the end, once all is written or nothing more can be.
+ */
+export declare function writeStandardOutput(): StreamThread

@@ -19,7 +19,7 @@ export function pendingSocketError(socket: Socket): string | undefined {
   try {
     return addon.takeSocketError(descriptor) ?? undefined;
   } catch {
-    // Not a socket: standard input as a pipe has no such error.
+    // Not a socket: a pipe of `spipe` has no such error.
     return undefined;
   }
 }

@@ -33,11 +33,15 @@ export interface ReadOptions {
   readonly manualStart: true;
 }
 
+/** The error behind an end that looks orderly; undefined where it is. */
+export type ErrorAtEnd = (socket: Socket) => Error | undefined;
+
 /** See the head of this file. Made before its socket, whose constructor takes `onread`. */
 export class SocketReader implements ByteReader {
   /** The option for the socket that will be read. */
   readonly onread: OnReadOpts;
   readonly #exact: ExactReads;
+  readonly #errorAtEnd: ErrorAtEnd;
   #socket: Socket | undefined;
   #sink: ByteSink | undefined;
   #held: Uint8Array | undefined;
@@ -46,9 +50,11 @@ export class SocketReader implements ByteReader {
   /**
    * @param shared - Memory to read into after the exact reads.
    * @param exactLength - Bytes of all exact reads together.
+   * @param errorAtEnd - Asked at each end of a stream.
    */
-  constructor(shared: ReadBuffer, exactLength: number) {
+  constructor(shared: ReadBuffer, exactLength: number, errorAtEnd: ErrorAtEnd = pendingError) {
     this.#exact = new ExactReads(exactLength);
+    this.#errorAtEnd = errorAtEnd;
     this.onread = {
       buffer: () => (this.#exact.missing > 0 ? this.#exact.space : shared),
       callback: (length, bytes) => this.#arrived(bytes.length === length ? bytes : bytes.subarray(0, length)),
@@ -98,13 +104,18 @@ export class SocketReader implements ByteReader {
 
   #ended(): void {
     const socket = this.#socket;
-    const code = socket === undefined ? undefined : pendingSocketError(socket);
-    if (code !== undefined) {
-      socket?.destroy(Object.assign(new Error(code), { code }));
+    const error = socket === undefined ? undefined : this.#errorAtEnd(socket);
+    if (error !== undefined) {
+      socket?.destroy(error);
       return;
     }
     this.#exact.ended("orderly");
     if (this.#sink !== undefined) this.#sink.end();
     else this.#endHeld = true;
   }
+}
+
+function pendingError(socket: Socket): Error | undefined {
+  const code = pendingSocketError(socket);
+  return code === undefined ? undefined : Object.assign(new Error(code), { code });
 }

@@ -103,7 +103,7 @@ pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
 }
 
 /// A descriptor of Node.js's, for one system call.
-fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
+pub(super) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
     if descriptor < 0 {
         return Err(Errno::EBADF.into());
     }

@@ -6,4 +6,6 @@ mod datagram;
 mod descriptors;
 mod lookup;
 #[cfg(unix)]
+mod standard_streams;
+#[cfg(unix)]
 mod users;

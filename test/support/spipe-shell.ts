@@ -1,0 +1,23 @@
+// spipe started by a shell, which gives it standard streams of any kind, to a spiped -d with an echo behind it.
+
+import type { TestContext } from "node:test";
+import { type AddressKind, textOf } from "./addresses.js";
+import { temporaryFolder } from "./cleanup.js";
+import { startServerEnd } from "./one-end.js";
+import { ours } from "./programs.js";
+import { patience } from "./tunnel.js";
+
+export type Words = readonly [string, ...string[]];
+
+/** Our spiped -d with an echo behind it, and the words of a spipe to it. */
+export async function startEcho(t: TestContext, kind: AddressKind = "tcp"): Promise<{ words: Words; folder: string }> {
+  const { spiped, target, key } = await startServerEnd(t, { kind, flags: ["-f", "-n", "0", ...patience] });
+  target.echo();
+  const words = [...ours.spipe, "-t", textOf(spiped.source), "-k", key.path, ...patience] as const;
+  return { words, folder: await temporaryFolder(t) };
+}
+
+/** Has a shell run `script`, in which `"$@"` is spipe. */
+export function inShell(script: string, words: Words): Words {
+  return ["sh", "-c", script, "sh", ...words];
+}
