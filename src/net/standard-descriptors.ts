@@ -63,7 +63,8 @@ export function checkDescriptor(descriptor: StandardDescriptor): void {
  */
 function wasClosed(descriptor: StandardDescriptor): boolean {
   const { pid, ppid } = process;
-  if (process.platform !== "linux" || !isDevNull(fstatSync(descriptor))) return false;
+  // The parent of a container's first process is out of sight, and hands out a /dev/null for both directions.
+  if (process.platform !== "linux" || ppid === 0 || !isDevNull(fstatSync(descriptor))) return false;
   const isShared = STANDARD.some(
     (other) => other !== descriptor && addon.isSameOpenFile(pid, descriptor, pid, other) === true,
   );

@@ -13,7 +13,7 @@ import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
 import { type ServerEnd, startServerEnd } from "../support/one-end.js";
-import { ours, withCommands } from "../support/programs.js";
+import { commandOnPath, declareIf, ours, withCommands } from "../support/programs.js";
 import { digestOfRandomData, randomData } from "../support/random-data.js";
 import { asRoot } from "../support/root.js";
 import { inShell, startEcho, type Words } from "../support/spipe-shell.js";
@@ -329,3 +329,14 @@ test(
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
   },
 );
+
+const unshare = isLinux && process.getuid?.() === 0 ? commandOnPath("unshare") : undefined;
+declareIf(unshare, "Linux, the superuser and unshare", (program) => {
+  test("spipe takes a /dev/null for both directions as the first process of a container", limits, async (t) => {
+    const { words } = await startEcho(t);
+    const script = 'echo hello | exec "$@" 1<> /dev/null';
+    const contained = [program, "--pid", "--fork", "--mount-proc", "--", ...words] as const;
+    const command = Command.start(t, inShell(script, contained), { stdin: "ignore" });
+    assert.deepEqual(await command.exit(), { status: 0, signal: null }, command.stderr);
+  });
+});
