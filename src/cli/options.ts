@@ -119,7 +119,7 @@ export function required(command: Command, flag: string, value: string | undefin
 /** Parses permissions in octal digits. */
 export function parseMode(flag: string): (text: string) => number {
   return (text) => {
-    if (/^[0-7]{1,4}$/.test(text)) return Number.parseInt(text, 8);
+    if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
     throw new SpipedError("SPIPED_USAGE", `bad permissions for ${flag}: ${JSON.stringify(text)}`, {
       hint: "write octal digits, 0660 for the owner and the group",
     });

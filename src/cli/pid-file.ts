@@ -1,32 +1,112 @@
 /**
- * The pid file: written when the daemon is ready, removed at its end if it is still this daemon's.
+ * The pid file. It is held from before the daemon listens until it dies, so that a second one with the same file does
+ * not start, and what a killed one has left is taken over. It is written when the daemon is ready, and removed at its
+ * end if it is still this daemon's.
+ *
+ * Often the superuser writes it, into a folder that may be somebody else's. Differs from spiped: there whatever lies at
+ * the path is overwritten, behind a link too.
  */
 
-import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { addon } from "../native/native.js";
+import { pathBytes } from "../paths.js";
 
-/** Writes this process's id, in decimal digits and without a line break, as the original does. */
-export function writePidFile(path: string): void {
-  try {
-    writeFileSync(path, String(process.pid), { mode: 0o644 });
-  } catch (cause) {
-    throw new SpipedError("SPIPED_PID_FILE", `cannot write pid file ${path}: ${messageOf(cause)}`, {
-      cause,
-      hint: "name another with -p, or stay in the foreground with -F",
-    });
+/** A pid file that this process holds. */
+export class PidFile {
+  readonly #path: string;
+  readonly #file: InstanceType<typeof addon.LockedFile>;
+  #text = "";
+
+  private constructor(path: string, file: InstanceType<typeof addon.LockedFile>) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /**
+   * Takes hold of the file, and leaves what is in it.
+   *
+   * @throws SpipedError `SPIPED_PID_FILE` where another daemon has it, or where it is no file that may be written.
+   */
+  static take(path: string): PidFile {
+    let file: InstanceType<typeof addon.LockedFile>;
+    let text: string;
+    try {
+      file = new addon.LockedFile(pathBytes(path));
+      text = file.read();
+    } catch (cause) {
+      throw cannotWrite(path, cause);
+    }
+    if (!file.isHeld) {
+      throw new SpipedError("SPIPED_PID_FILE", `already runs as pid ${text || "(not yet written)"}, says ${path}`, {
+        hint: "stop that one first, or name another pid file with -p",
+      });
+    }
+    if (!/^\s*\d*\s*$/.test(text)) {
+      throw cannotWrite(path, Object.assign(new Error("not a pid file"), { code: "EEXIST" }));
+    }
+    return new PidFile(path, file);
+  }
+
+  /** Writes this process's id, in decimal digits and without a line break, as the original does. */
+  write(): void {
+    this.#text = String(process.pid);
+    try {
+      this.#file.write(this.#text);
+    } catch (cause) {
+      this.#discard();
+      throw cannotWrite(this.#path, cause);
+    }
+  }
+
+  /**
+   * Removes the file unless it holds another process's id, or another file has taken its place. What was there before,
+   * and has not been written, stays.
+   *
+   * @throws SpipedError `SPIPED_PID_FILE` where permissions do not allow it, as after `-u`; then it is empty at least.
+   */
+  remove(): void {
+    try {
+      const isOurs = this.#text === "" ? this.#file.isNew : this.#file.read() === this.#text;
+      if (isOurs) this.#file.remove();
+    } catch (cause) {
+      this.#discard();
+      throw new SpipedError("SPIPED_PID_FILE", `cannot remove pid file ${this.#path}: ${reason(cause)}`, { cause });
+    }
+  }
+
+  /** Without an id in it, it leads nobody to another process that gets this one's number. */
+  #discard(): void {
+    try {
+      this.#file.write("");
+      this.#file.remove();
+    } catch {
+      // The error that led here is the one to tell.
+    }
   }
 }
 
-/**
- * Removes the pid file unless it holds another process's id.
- *
- * @throws SpipedError `SPIPED_PID_FILE` where permissions do not allow it, as after `-u`.
- */
-export function removePidFile(path: string): void {
-  try {
-    if (readFileSync(path, "latin1").trim() === String(process.pid)) unlinkSync(path);
-  } catch (cause) {
-    if (codeOf(cause) === "ENOENT") return;
-    throw new SpipedError("SPIPED_PID_FILE", `cannot remove pid file ${path}: ${messageOf(cause)}`, { cause });
-  }
+const REASONS: Readonly<Record<string, string>> = {
+  ELOOP: "it is a link, which anybody who may write to its folder can make",
+  EMLINK: "the file has another name too, which anybody who may write to its folder can make",
+  EISDIR: "it is a folder",
+  ENXIO: "it is no regular file",
+  EPERM: "the file belongs to another user",
+  EEXIST: "there is another file of that name, with more in it than a process id",
+  EACCES: "permission denied (EACCES)",
+  ENOENT: "there is no such folder",
+  ENOTDIR: "a part of its path is no folder",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the quota is used up",
+  EROFS: "the disk is read-only",
+};
+
+function reason(cause: unknown): string {
+  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+}
+
+function cannotWrite(path: string, cause: unknown): SpipedError {
+  const hint = ["ELOOP", "EMLINK", "EPERM", "EEXIST"].includes(codeOf(cause) ?? "")
+    ? "remove it if it is a pid file, or name another with -p"
+    : "name another with -p, or stay in the foreground with -F";
+  return new SpipedError("SPIPED_PID_FILE", `cannot write pid file ${path}: ${reason(cause)}`, { cause, hint });
 }

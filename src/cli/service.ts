@@ -1,7 +1,7 @@
 /**
  * A tunnel as a program: the order of its start, what signals do to it, and what it leaves behind.
  *
- *     look up → read the key → bind and listen → pid file → -u → accept → ready
+ *     look up → read the key → hold the pid file → bind and listen → write it → -u → accept → ready
  *     with -D: read the key → pid file → ready → look up, again and again → bind and listen → -u → accept
  */
 
@@ -21,7 +21,7 @@ import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { ReportReady } from "./daemon.js";
-import { removePidFile, writePidFile } from "./pid-file.js";
+import { PidFile } from "./pid-file.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
 
@@ -80,7 +80,7 @@ class Service {
   readonly #settings: ServiceSettings;
   #log = createLog(streamSink("spiped", process.stderr));
   #isReady = false;
-  #pidFileWritten = false;
+  #pidFile: PidFile | undefined;
   #tunnel: Tunnel | undefined;
   #reloadWaits = false;
 
@@ -105,8 +105,10 @@ class Service {
 
   async #startAfterLookUps(identity: Identity | undefined): Promise<Tunnel> {
     const addresses = await this.#lookUp(resolve);
-    const tunnel = this.#listen(addresses, this.#readKey());
-    this.#writePidFile();
+    const key = this.#readKey();
+    this.#takePidFile();
+    const tunnel = this.#listen(addresses, key);
+    this.#pidFile?.write();
     await this.#begin(tunnel, identity);
     this.#ready(tunnel);
     return tunnel;
@@ -114,7 +116,8 @@ class Service {
 
   async #startBeforeLookUps(identity: Identity | undefined): Promise<Tunnel> {
     const key = this.#readKey();
-    this.#writePidFile();
+    this.#takePidFile();
+    this.#pidFile?.write();
     this.#ready(undefined);
     const tunnel = this.#listen(await this.#lookUp((address) => this.#resolveAgainAndAgain(address)), key);
     await this.#begin(tunnel, identity);
@@ -175,11 +178,10 @@ class Service {
     return this.#tunnel;
   }
 
-  #writePidFile(): void {
+  /** Before anything listens: what then says "already in use" is another program, and not an earlier daemon. */
+  #takePidFile(): void {
     const { pidFile } = this.#settings;
-    if (pidFile === undefined) return;
-    writePidFile(pidFile);
-    this.#pidFileWritten = true;
+    if (pidFile !== undefined) this.#pidFile = PidFile.take(pidFile);
   }
 
   async #begin(tunnel: Tunnel, identity: Identity | undefined): Promise<void> {
@@ -243,10 +245,8 @@ class Service {
   /** Leaves no files behind, whatever the start has come to. */
   leave(): void {
     void this.#tunnel?.drain();
-    const { pidFile } = this.#settings;
-    if (pidFile === undefined || !this.#pidFileWritten) return;
     try {
-      removePidFile(pidFile);
+      this.#pidFile?.remove();
     } catch (error) {
       this.#log.warning(messageOf(error));
     }

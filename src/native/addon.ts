@@ -58,6 +58,28 @@ export declare class KeyPair {
   destroy(): void
 }
 
+/** A small file that one process holds for as long as it lives. */
+export declare class LockedFile {
+  /**
+   * Opens or makes the file at `path`, mode 0644 less the umask, and takes hold of it unless somebody else has.
+   *
+   * Throws `ELOOP` for a link, `EISDIR` for a folder, `ENXIO` for anything else that is no regular file, `EMLINK`
+   * for a file that has other names, and `EPERM` for one that belongs neither to this process's user nor to the
+   * superuser: whoever may write to the folder could have put them there.
+   */
+  constructor(path: Uint8Array)
+  /** False where another process holds it. */
+  get isHeld(): boolean
+  /** True where it was not there before. */
+  get isNew(): boolean
+  /** The first bytes of what is in it. */
+  read(): string
+  /** Replaces what is in it. */
+  write(text: string): void
+  /** Removes it, unless something else has taken its place. */
+  remove(): void
+}
+
 /** Gets one direction's data back out of its packets. */
 export declare class Opener {
   /** An opener of given keys, 32 bytes each, and first packet number: for known-answer tests. */
@@ -152,6 +174,19 @@ export declare function accessMode(descriptor: number): AccessMode
 export interface AccessMode {
   readable: boolean
   writable: boolean
+/** The file of a UNIX socket. */
+export declare class SocketFile {
+  /** The file at `path`, which need not be there. Its folder is held from now on. */
+  constructor(path: Uint8Array)
+  /**
+   * A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
+   *
+   * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
+   * permissions of the new file, from its first moment; without it the umask decides.
+   */
+  listen(backlog: number, mode?: number | undefined | null): number
+  /** Removes the file, unless something else has taken its place. */
+  remove(): void
 }
 
 /** How many descriptors this process may have open. */
@@ -185,14 +220,6 @@ export declare function isSameOpenFile(process: number, descriptor: number, othe
  * `IPV6_V6ONLY` is left as the system has it, as spiped does.
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
-
-/**
- * A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it.
- *
- * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
- * permissions of the new file; it has them before anybody can connect.
- */
-export declare function listenUnix(path: string, backlog: number, mode?: number | undefined | null): number
 
 /** What a look-up has come to. */
 export interface LookedUp {

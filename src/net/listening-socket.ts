@@ -9,10 +9,11 @@
  * clients are refused instead of waiting.
  */
 
-import { closeSync, lstatSync, unlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
+import { pathBytes } from "../paths.js";
 import { takeHandles } from "./accept.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 import type { SocketReader } from "./socket-reader.js";
@@ -40,16 +41,16 @@ export class ListeningSocket {
   /** Undefined where the server listens itself. */
   readonly #descriptor: number | undefined;
   readonly #handlers: AcceptHandlers;
-  /** The UNIX socket's file, and how to know it again. */
-  readonly #file: { readonly path: string; readonly inode: bigint } | undefined;
+  /** Undefined where it is no UNIX socket. */
+  readonly #file: SocketFile | undefined;
   #server: Server | undefined;
   #address: SocketAddress;
   #closed = false;
 
-  private constructor(descriptor: number | undefined, address: SocketAddress, handlers: AcceptHandlers) {
-    this.#descriptor = descriptor;
+  private constructor(address: SocketAddress, made: Made, handlers: AcceptHandlers) {
+    this.#descriptor = made.descriptor;
+    this.#file = made.file;
     this.#address = address;
-    if (address.kind === "unix") this.#file = { path: address.path, inode: inodeOf(address.path) };
     this.#handlers = handlers;
   }
 
@@ -62,14 +63,13 @@ export class ListeningSocket {
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   static listen(address: SocketAddress, mode: number | undefined, handlers: AcceptHandlers): ListeningSocket {
-    let descriptor: number | undefined;
+    let made: Made;
     try {
-      if (address.kind === "unix") descriptor = addon.listenUnix(address.path, BACKLOG, mode);
-      else if (process.platform !== "win32") descriptor = addon.listenTcp(address.address, address.port, BACKLOG);
+      made = make(address, mode);
     } catch (cause) {
       throw cannotListen(address, cause);
     }
-    return new ListeningSocket(descriptor, address, handlers);
+    return new ListeningSocket(address, made, handlers);
   }
 
   /** The address; with the port that the system chose, once `accept` has resolved. */
@@ -123,13 +123,11 @@ export class ListeningSocket {
     this.#closed = true;
     this.pause();
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
-    if (this.#file === undefined) return;
     try {
-      if (inodeOf(this.#file.path) === this.#file.inode) unlinkSync(this.#file.path);
+      this.#file?.remove();
     } catch (cause) {
-      this.#handlers.failed(
-        new SpipedError("SPIPED_LISTEN", `cannot remove ${this.#file.path}: ${messageOf(cause)}`, { cause }),
-      );
+      const name = formatAddress(this.#address);
+      this.#handlers.failed(new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${messageOf(cause)}`, { cause }));
     }
   }
 }
@@ -146,8 +144,21 @@ function listening(server: Server, where: ListenOptions): Promise<void> {
   });
 }
 
-function inodeOf(path: string): bigint {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
+type SocketFile = InstanceType<typeof addon.SocketFile>;
+
+/** What listens. */
+interface Made {
+  readonly descriptor: number | undefined;
+  readonly file: SocketFile | undefined;
+}
+
+function make(address: SocketAddress, mode: number | undefined): Made {
+  if (address.kind === "unix") {
+    const file = new addon.SocketFile(pathBytes(address.path));
+    return { descriptor: file.listen(BACKLOG, mode), file };
+  }
+  const descriptor = process.platform === "win32" ? undefined : addon.listenTcp(address.address, address.port, BACKLOG);
+  return { descriptor, file: undefined };
 }
 
 const HINTS: Readonly<Record<string, string>> = {

@@ -1,8 +1,7 @@
 // FreeBSD's rc script, run by the shell of this system with the little of /etc/rc.subr that it uses.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
@@ -11,7 +10,7 @@ import { Command } from "../support/command.js";
 import { establishThrough, readPidFile, startDetached } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
 import { isAlive } from "../support/one-end.js";
-import { threadsOf } from "../support/processes.js";
+import { threadsOf, untilEnded } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey } from "../support/tunnel.js";
@@ -49,7 +48,7 @@ asRoot(["ps", "install"], () => {
   /** The service on this system: `settings` are lines of rc.conf. */
   async function service(t: TestContext, settings: readonly string[]) {
     const folder = await temporaryFolder(t);
-    // For nobody to come to its pid files.
+    // For nobody to come this far.
     await chmod(folder, 0o755);
     const file = (name: string) => join(folder, name);
     await writeFile(file("rc.subr"), rcSubr);
@@ -119,7 +118,30 @@ asRoot(["ps", "install"], () => {
     assert.notEqual(await idOf("other"), second);
     assert.deepEqual(await run("stop"), { status: 0, stdout: "Stopping spiped: one other\n", stderr: "" });
     assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
-    assert.ok(!existsSync(file("run/one.pid")), "the user that it runs as may remove the pid file");
+    assert.deepEqual(await readdir(file("run")), [], "what the daemons may not remove, the script does");
+  });
+
+  test("FreeBSD's rc script reads pids from the superuser's folder only", limits, async (t) => {
+    const one = await tunnel(t, "one", "server");
+    const { file, idOf, run } = await service(t, ["spiped_enable=YES", "spiped_pipes=one", ...one.settings]);
+    // As an earlier version of the script has left it.
+    await mkdir(file("run"));
+    await chown(file("run"), 65_534, 65_534);
+    assert.equal((await run("start")).status, 0);
+    const { uid, gid, mode } = await stat(file("run"));
+    assert.deepEqual([uid, gid, mode & 0o777], [0, 0, 0o755]);
+    assert.equal((await stat(file("run/one.pid"))).uid, 0);
+    // A killed one leaves its file, and neither start nor stop minds.
+    const killed = await idOf("one");
+    process.kill(killed, "SIGKILL");
+    await untilEnded(killed);
+    assert.equal((await run("start")).status, 0);
+    assert.notEqual(await idOf("one"), killed);
+    const second = await idOf("one");
+    process.kill(second, "SIGKILL");
+    await untilEnded(second);
+    assert.equal((await run("stop")).status, 0);
+    assert.deepEqual(await readdir(file("run")), []);
   });
 
   test("docs/deployment.md's commands for FreeBSD start a tunnel", limits, async (t) => {

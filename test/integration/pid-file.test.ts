@@ -1,25 +1,52 @@
 // The pid file: where it lies, and whose it must still be to be removed at the end.
 
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { chmod, chown, link, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
-import type { Command } from "../support/command.js";
+import { Command } from "../support/command.js";
 import { onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
 import { ours } from "../support/programs.js";
+import { asRoot } from "../support/root.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
 /** Starts a daemon in `cwd` with the pid file that `-p` names. */
-async function startWithPidFile(t: TestContext, cwd: string, pidFile: string): Promise<Command> {
+async function startWithPidFile(
+  t: TestContext,
+  cwd: string,
+  pidFile: string,
+  more: readonly string[] = [],
+): Promise<Command> {
   const key = await newKey(t);
-  const flags = ["-e", "-s", join(cwd, "socket"), "-t", join(cwd, "target"), "-k", key.path, "-p", pidFile];
+  const flags = ["-e", "-s", join(cwd, "socket"), "-t", join(cwd, "target"), "-k", key.path, "-p", pidFile, ...more];
   const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd });
   assert.equal((await command.ownExit()).status, 0, command.stderr);
   return command;
+}
+
+/** A start that should fail because of the pid file: SOURCE is another one. */
+async function tryPidFile(t: TestContext, cwd: string, pidFile: string, more: readonly string[], source?: string) {
+  const key = await newKey(t);
+  const flags = [
+    "-e",
+    "-s",
+    source ?? `${key.path}.socket`,
+    "-t",
+    join(cwd, "target"),
+    "-k",
+    key.path,
+    "-p",
+    pidFile,
+    ...more,
+  ];
+  const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd });
+  const { status } = await command.ownExit();
+  return { status, stderr: command.stderr };
 }
 
 test("-p names the pid file relative to the working directory, or with its whole path", options, async (t) => {
@@ -60,17 +87,158 @@ test("leaves a pid file that holds another process's id, and one that is gone, w
   }
 });
 
-test("says in one line that it cannot remove its pid file, and ends", options, async (t) => {
+test("leaves what has taken its pid file's place, without a word", options, async (t) => {
   const cwd = await temporaryFolder(t);
   const path = join(cwd, "a.pid");
   const command = await startWithPidFile(t, cwd, path);
   const id = readPidFile(path);
   await rm(path);
-  // Nobody can read a folder as a file, not even the superuser.
-  await mkdir(path);
+  // The same text in another file.
+  await writeFile(path, String(id));
   await stopDaemon({ id });
   await command.exit();
-  assert.equal(command.lines.filter((line) => /cannot remove pid file .*a\.pid/.test(line)).length, 1, command.stderr);
+  assert.equal(command.lines.length, 2, command.stderr);
+  assert.deepEqual(await readdir(cwd), ["a.pid"]);
+});
+
+for (const [what, flags] of [
+  ["with -D", ["-D"]],
+  ["without -D", []],
+] as const) {
+  test(`a second start ${what} fails while the first daemon lives, and takes nothing from it`, options, async (t) => {
+    const cwd = await temporaryFolder(t);
+    const path = join(cwd, "a.pid");
+    await startWithPidFile(t, cwd, path);
+    const id = readPidFile(path);
+    const before = await stat(path, { bigint: true });
+    const second = await tryPidFile(t, cwd, path, flags);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, new RegExp(`^spiped: already runs as pid ${id}, says .*a\\.pid\nhint: .*\n$`));
+    assert.equal(readPidFile(path), id);
+    assert.equal((await stat(path, { bigint: true })).ino, before.ino);
+    await stopDaemon({ id });
+    assert.deepEqual(await readdir(cwd), []);
+  });
+
+  test(`what a killed daemon has left is taken over, ${what}`, options, async (t) => {
+    const cwd = await temporaryFolder(t);
+    const path = join(cwd, "a.pid");
+    await startWithPidFile(t, cwd, path, flags);
+    const first = readPidFile(path);
+    await stopDaemon({ id: first }, "SIGKILL");
+    assert.equal(await readFile(path, "latin1"), String(first));
+    await startWithPidFile(t, cwd, path, flags);
+    assert.notEqual(readPidFile(path), first);
+    await stopDaemon({ id: readPidFile(path) });
+  });
+}
+
+test("a start that fails leaves a pid file of an earlier daemon as it was, and no new one", options, async (t) => {
+  const cwd = await temporaryFolder(t);
+  await writeFile(join(cwd, "old.pid"), "1234567890");
+  for (const name of ["old.pid", "new.pid"]) {
+    const { status, stderr } = await tryPidFile(t, cwd, join(cwd, name), ["--source-mode", "0600"], "/nowhere/socket");
+    assert.equal(status, 1);
+    assert.match(stderr, /cannot listen/);
+  }
+  assert.deepEqual(await readdir(cwd), ["old.pid"]);
+  assert.equal(await readFile(join(cwd, "old.pid"), "utf8"), "1234567890");
+});
+
+test("a program that may only read the pid file cannot keep a daemon from starting", options, async (t) => {
+  const cwd = await temporaryFolder(t);
+  const path = join(cwd, "a.pid");
+  await writeFile(path, "1234567890");
+  const hold =
+    "import fcntl,struct,sys,time; f = open(sys.argv[1]);" +
+    "fcntl.flock(f, fcntl.LOCK_EX); fcntl.fcntl(f, 37, struct.pack('hhqqi4x', fcntl.F_RDLCK, 0, 0, 0, 0));" +
+    "print('held', file=sys.stderr, flush=True); time.sleep(600)";
+  const reader = Command.start(t, ["python3", "-c", hold, path], { stdin: "ignore" });
+  await reader.line(/^held$/);
+  await startWithPidFile(t, cwd, path);
+  await stopDaemon({ id: readPidFile(path) });
+});
+
+for (const [what, lay, said, left] of [
+  ["a link", (path: string) => symlink("precious", path), /it is a link/, "precious"],
+  ["a link to nothing", (path: string) => symlink("nothing", path), /it is a link/, undefined],
+  ["a second name of a file", (path: string) => link(join(path, "../precious"), path), /has another name too/, "7"],
+  [
+    "a file with something else in it",
+    (path: string) => writeFile(path, "hello"),
+    /more in it than a process id/,
+    "hello",
+  ],
+  ["a folder", (path: string) => mkdir(path), /it is a folder/, undefined],
+  ["a FIFO", (path: string) => spawnSync("mkfifo", [path]), /it is no regular file/, undefined],
+] as const) {
+  test(`${what} where the pid file should be is told in one line and left alone`, options, async (t) => {
+    const cwd = await temporaryFolder(t);
+    const path = join(cwd, "a.pid");
+    await writeFile(join(cwd, "precious"), left === "7" ? "7" : "precious", { mode: 0o600 });
+    await lay(path);
+    for (const flags of [["-D"], []]) {
+      const { status, stderr } = await tryPidFile(t, cwd, path, flags);
+      assert.equal(status, 1);
+      assert.match(stderr, said);
+      assert.match(stderr, /^spiped: cannot write pid file [^\n]*\nhint: [^\n]*\n$/);
+    }
+    assert.deepEqual((await readdir(cwd)).sort(), ["a.pid", "precious"]);
+    assert.equal(await readFile(join(cwd, "precious"), "utf8"), left === "7" ? "7" : "precious");
+    if (left !== undefined) assert.equal(await readFile(path, "utf8"), left);
+  });
+}
+
+test("a device, a disk that is full and one that takes nothing are told in one line", options, async (t) => {
+  const cwd = await temporaryFolder(t);
+  for (const [path, said] of [
+    ["/dev/null", /it is no regular file/],
+    ["/proc/a.pid", /cannot write pid file/],
+    [join(cwd, "nowhere/a.pid"), /there is no such folder/],
+  ] as const) {
+    const { status, stderr } = await tryPidFile(t, cwd, path, ["-D"]);
+    assert.equal(status, 1);
+    assert.match(stderr, said);
+    assert.match(stderr, /^spiped: [^\n]*\nhint: [^\n]*\n$/);
+  }
+});
+
+asRoot(["unshare", "mount", "setpriv"], () => {
+  test("on a full disk there is no daemon and no pid file", limits, async (t) => {
+    const cwd = await temporaryFolder(t);
+    const key = await newKey(t);
+    const script =
+      'mount -t tmpfs -o size=4k none "$0" && head -c 4096 /dev/zero >"$0/x"; "$@"; s=$?; ls "$0"; exit $s';
+    const flags = ["-D", "-e", "-s", join(cwd, "socket"), "-t", "/nowhere", "-k", key.path, "-p", join(cwd, "a.pid")];
+    const words = ["unshare", "--mount", "sh", "-c", script, cwd, ...ours.spiped, ...flags] as const;
+    const command = startDetached(t, words);
+    assert.equal((await command.exit()).status, 1);
+    assert.match(command.stderr, /^spiped: cannot write pid file .*: the disk is full\nhint: .*\n$/);
+    assert.equal(command.stdout.toString(), "x\n");
+  });
+
+  test("a pid file that belongs to another user is left alone", limits, async (t) => {
+    const cwd = await temporaryFolder(t);
+    const path = join(cwd, "a.pid");
+    await writeFile(path, "1234567890");
+    await chown(path, 65_534, 65_534);
+    const { status, stderr } = await tryPidFile(t, cwd, path, ["-D"]);
+    assert.equal(status, 1);
+    assert.match(stderr, /cannot write pid file .*: the file belongs to another user\nhint: /);
+    assert.equal(await readFile(path, "utf8"), "1234567890");
+  });
+
+  test("who starts as the superuser holds the pid file after -u, and leaves no process id in it", limits, async (t) => {
+    const cwd = await temporaryFolder(t);
+    await chmod(cwd, 0o755);
+    const path = join(cwd, "a.pid");
+    await startWithPidFile(t, cwd, path, ["-u", "nobody"]);
+    const id = readPidFile(path);
+    const second = await tryPidFile(t, cwd, path, ["-D"]);
+    assert.match(second.stderr, new RegExp(`already runs as pid ${id}`));
+    await stopDaemon({ id });
+    assert.equal(await readFile(path, "utf8"), "");
+  });
 });
 
 test("-F writes no pid file, not even with -p", limits, async (t) => {

@@ -54,9 +54,11 @@ export async function untilEnded(id: number): Promise<void> {
 
 /** The fields of `/proc/ID/task/TASK/status` of each thread, by name. */
 export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
-  return readdirSync(`/proc/${id}/task`).map((task) => {
-    const lines = readFileSync(`/proc/${id}/task/${task}/status`, "utf8").split("\n");
-    return new Map(lines.map((line) => [line.replace(/:.*/, ""), line.replace(/^[^:]*:\s*/, "").trim()]));
+  return readdirSync(`/proc/${id}/task`).flatMap((task) => {
+    // A thread may end meanwhile.
+    const lines = readIfThere(`/proc/${id}/task/${task}/status`)?.split("\n");
+    if (lines === undefined) return [];
+    return [new Map(lines.map((line) => [line.replace(/:.*/, ""), line.replace(/^[^:]*:\s*/, "").trim()]))];
   });
 }
 

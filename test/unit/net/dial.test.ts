@@ -276,7 +276,7 @@ test(
   limits,
   async (t) => {
     const path = join(await temporaryFolder(t), "s");
-    const descriptor = addon.listenUnix(path, 1);
+    const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
     afterwards(t, () => closeSync(descriptor));
     for (let free = true; free; ) free = await connects(t, path);
     mockTimers(t);
@@ -294,7 +294,7 @@ test(
 
 test("a UNIX socket whose backlog was full is reached once there is room", limits, async (t) => {
   const path = join(await temporaryFolder(t), "s");
-  const descriptor = addon.listenUnix(path, 1);
+  const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
   for (let free = true; free; ) free = await connects(t, path);
   mockTimers(t);
   const dialled = watch(dialling(t, [{ kind: "unix", path }]));

@@ -1,14 +1,16 @@
 // Listening: accepting can stop and go on with those who wait; what cannot be listened on is said clearly.
 
 import assert from "node:assert/strict";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
 import type { SocketAddress } from "#dist/net/address.js";
-import type { Accepted } from "#dist/net/listening-socket.js";
-import { limits, temporaryFolder } from "../../support/cleanup.js";
+import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
+import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { Clients } from "../support/clients.js";
@@ -262,6 +264,54 @@ test("a file that has taken the place of a UNIX socket stays when the socket is 
   await second.next();
 });
 
+test("while its folder's owner changes the file, no other file gets a UNIX socket's permissions", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const [path, precious] = [join(folder, "s"), join(folder, "precious")];
+  writeFileSync(precious, "data", { mode: 0o600 });
+  await against(t, `fs.symlinkSync(data.precious, data.path + "x"); fs.renameSync(data.path + "x", data.path);`, {
+    precious,
+    path,
+  });
+  for (let count = 0; count < 3_000; count += 1) {
+    try {
+      ListeningSocket.listen({ kind: "unix", path }, 0o666, silent).close();
+    } catch {
+      // The link was there first.
+      rmSync(path, { force: true });
+    }
+  }
+  assert.equal(statSync(precious).mode & 0o777, 0o600);
+});
+
+test(
+  "while a folder on the way is changed, no file of another folder is taken for a stale socket",
+  limits,
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const [way, own, others] = [join(folder, "way"), join(folder, "own"), join(folder, "others")];
+    for (const name of [own, others]) mkdirSync(name);
+    writeFileSync(join(others, "s"), "data");
+    await against(
+      t,
+      `for (const to of [data.own, data.others]) {
+      fs.symlinkSync(to, data.way + "x");
+      fs.renameSync(data.way + "x", data.way);
+    }`,
+      { way, own, others },
+    );
+    for (let count = 0; count < 3_000; count += 1) {
+      // A socket that nobody listens on.
+      try {
+        closeSync(new addon.SocketFile(Buffer.from(join(own, "s"))).listen(1));
+        ListeningSocket.listen({ kind: "unix", path: join(way, "s") }, undefined, silent).close();
+      } catch {
+        // The folder was changed.
+      }
+    }
+    assert.equal(readFileSync(join(others, "s"), "utf8"), "data");
+  },
+);
+
 test("accepting that failed for want of a descriptor can be tried again", limits, async (t) => {
   const clients = await Clients.listen(t, "unix");
   const none = t.mock.method(addon, "duplicate", () => {
@@ -273,6 +323,25 @@ test("accepting that failed for want of a descriptor can be tried again", limits
   await TestSocket.connect(t, clients.address);
   await clients.next();
 });
+
+const silent = {
+  createReader: () => assert.fail("nobody connects"),
+  accepted: () => assert.fail("nobody connects"),
+  failed: () => undefined,
+};
+
+/** Runs `code` again and again on a thread of its own until the test ends. */
+async function against(t: TestContext, code: string, data: Readonly<Record<string, string>>): Promise<void> {
+  const all = `
+    const fs = require("node:fs");
+    const { parentPort, workerData: data } = require("node:worker_threads");
+    parentPort.postMessage("runs");
+    for (;;) try { ${code} } catch {}
+  `;
+  const worker = new Worker(all, { eval: true, workerData: data });
+  afterwards(t, () => worker.terminate());
+  await once(worker, "message");
+}
 
 async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void> {
   await TestSocket.connect(t, clients.address);

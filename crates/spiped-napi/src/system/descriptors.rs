@@ -1,12 +1,8 @@
 //! Descriptors that listen before Node.js takes them over, and how many of them there may be.
 
 use std::{
-    fs::{self, Permissions},
-    io::{self, ErrorKind},
-    os::{
-        fd::{BorrowedFd, IntoRawFd},
-        unix::fs::{FileTypeExt, PermissionsExt},
-    },
+    io,
+    os::fd::{BorrowedFd, IntoRawFd},
 };
 
 use napi_derive::napi;
@@ -14,7 +10,7 @@ use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit},
 };
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::lookup::{NUMERIC, look_up, resolve_error};
 use crate::errors::{Code, Result};
@@ -39,48 +35,6 @@ pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
         Ok(socket.into_raw_fd())
     };
     listen().map_err(|error| system_error("listen", error))
-}
-
-/// A descriptor that listens on the UNIX socket `path`: non-blocking, close-on-exec. The caller owns it.
-///
-/// A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
-/// permissions of the new file; it has them before anybody can connect.
-#[napi]
-pub fn listen_unix(path: String, backlog: i32, mode: Option<u32>) -> Result<i32> {
-    // Linux would take both for sockets without a place in the file system.
-    if path.is_empty() || path.contains('\0') {
-        return Err(system_error("listen", Errno::EINVAL.into()));
-    }
-    let listen = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        let address = SockAddr::unix(&path)?;
-        match socket.bind(&address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(&path, &address) => {
-                fs::remove_file(&path)?;
-                socket.bind(&address)?;
-            }
-            bound => bound?,
-        }
-        if let Some(mode) = mode {
-            fs::set_permissions(&path, Permissions::from_mode(mode))?;
-        }
-        socket.listen(backlog)?;
-        Ok(socket.into_raw_fd())
-    };
-    listen().map_err(|error| system_error("listen", error))
-}
-
-/// Whether there is a socket file, and nobody who listens on it.
-fn is_stale(path: &str, address: &SockAddr) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    let connect = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A listener whose backlog is full would hold a blocking connect up.
-        socket.set_nonblocking(true)?;
-        socket.connect(address)
-    };
-    is_socket && connect().is_err_and(|error: io::Error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it.

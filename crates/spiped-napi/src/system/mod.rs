@@ -4,8 +4,13 @@
 mod datagram;
 #[cfg(unix)]
 mod descriptors;
+#[cfg(unix)]
+mod locked_file;
 mod lookup;
 #[cfg(unix)]
 mod standard_streams;
+mod place;
+#[cfg(unix)]
+mod socket_file;
 #[cfg(unix)]
 mod users;

@@ -1,0 +1,112 @@
+//! UNIX sockets to listen on, whose folder may belong to somebody who is not to be trusted.
+
+use std::{
+    ffi::OsStr,
+    io::{self, ErrorKind},
+    os::{fd::IntoRawFd, unix::ffi::OsStrExt},
+    path::PathBuf,
+    thread,
+};
+
+use napi::bindgen_prelude::Uint8ArraySlice;
+use napi_derive::napi;
+use nix::{
+    errno::Errno,
+    sys::stat::{FileStat, Mode, SFlag, umask},
+};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{
+    descriptors::system_error,
+    place::{Place, kind_of},
+};
+use crate::errors::Result;
+
+/// The file of a UNIX socket.
+#[napi]
+pub struct SocketFile {
+    path: PathBuf,
+    place: Place,
+    /// The file that `listen` has made.
+    made: Option<FileStat>,
+}
+
+#[napi]
+impl SocketFile {
+    /// The file at `path`, which need not be there. Its folder is held from now on.
+    #[napi(constructor)]
+    pub fn new(path: Uint8ArraySlice) -> Result<Self> {
+        let place = Place::of(&path).map_err(|errno| system_error("listen", errno.into()))?;
+        Ok(Self { path: OsStr::from_bytes(&path).into(), place, made: None })
+    }
+
+    /// A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
+    ///
+    /// A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
+    /// permissions of the new file, from its first moment; without it the umask decides.
+    #[napi]
+    pub fn listen(&mut self, backlog: i32, mode: Option<u32>) -> Result<i32> {
+        let bound = mode.map_or_else(|| self.bind(), |mode| with_mode(mode, || self.bind()));
+        let listening = bound.and_then(|(socket, made)| {
+            self.made = Some(made);
+            socket.listen(backlog)?;
+            Ok(socket.into_raw_fd())
+        });
+        listening.map_err(|error| system_error("listen", error))
+    }
+
+    /// Removes the file, unless something else has taken its place.
+    #[napi]
+    pub fn remove(&self) -> Result<()> {
+        let removed = self.made.as_ref().map_or(Ok(()), |made| self.place.remove(made));
+        removed.map_err(|errno| system_error("unlink", errno.into()))
+    }
+
+    /// By the whole path, which is what the system's tools show of the socket.
+    fn bind(&self) -> io::Result<(Socket, FileStat)> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let address = SockAddr::unix(&self.path)?;
+        match socket.bind(&address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                self.place.remove(&self.stale(&address).ok_or(error)?)?;
+                socket.bind(&address)?;
+            }
+            bound => bound?,
+        }
+        // Not where it was made if somebody has moved a folder on the way; then it is not ours to remove either.
+        let made = self.place.status()?.filter(|status| kind_of(status) == SFlag::S_IFSOCK);
+        Ok((socket, made.ok_or(Errno::ENOENT)?))
+    }
+
+    /// The socket file, if nobody listens on it.
+    fn stale(&self, address: &SockAddr) -> Option<FileStat> {
+        let status = self.place.status().ok()??;
+        let connect = || {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            // A listener whose backlog is full would hold a blocking connect up.
+            socket.set_nonblocking(true)?;
+            socket.connect(address)
+        };
+        let nobody = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        (kind_of(&status) == SFlag::S_IFSOCK && connect().is_err_and(nobody)).then_some(status)
+    }
+}
+
+/// Runs `bind`, whose file gets these permissions as it is made: changing them afterwards would be by its name, which
+/// can be another file's by then. So it is the umask, of a thread that has one of its own. Where it can have none, it
+/// is the process's for a moment.
+fn with_mode<T: Send>(mode: u32, bind: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let run = || {
+        #[cfg(target_os = "linux")]
+        let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS);
+        let before = umask(Mode::from_bits_truncate(!(mode as libc::mode_t) & 0o777));
+        let bound = bind();
+        umask(before);
+        bound
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("bind".to_owned()).spawn_scoped(scope, run)?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that binds has panicked")))
+    })
+}
