@@ -185,7 +185,7 @@ class Service {
   }
 
   async #begin(tunnel: Tunnel, identity: Identity | undefined): Promise<void> {
-    if (identity !== undefined) changeIdentity(identity);
+    if (identity !== undefined) for (const warning of changeIdentity(identity)) this.#log.warning(warning);
     await tunnel.accept();
   }
 

@@ -189,8 +189,14 @@ export declare class SocketFile {
   remove(): void
 }
 
+/** The names of the capabilities that the calling thread has, or may come to have; none but on Linux. */
+export declare function capabilities(): Array<string>
+
 /** How many descriptors this process may have open. */
 export declare function descriptorLimit(): number
+
+/** Takes all capabilities from the calling thread, so that nothing that it starts has any. */
+export declare function dropCapabilities(): void
 
 /** A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it. */
 export declare function duplicate(descriptor: number): number

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { chmod, chown, readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type TestContext, test } from "node:test";
-import { textOf } from "../support/addresses.js";
+import { freeAddress, textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { establishThrough, startDaemonEnd, startDetached } from "../support/daemon.js";
@@ -37,7 +37,29 @@ function only(user: string, group: string): readonly string[] {
   return [[Array(4).fill(user).join("\t"), Array(4).fill(group).join("\t"), ""].join("; ")];
 }
 
-asRoot(["id", "setpriv"], () => {
+/** Words for spiped started by others, on a port, with a key that everybody may come to. */
+async function wordsWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
+  const key = await newKey(t);
+  await chmod(dirname(key.path), 0o755);
+  await chmod(key.path, 0o640);
+  // Whoever starts it must be able to read the key, and it may not be readable by all, or a line would warn.
+  const owner = start.indexOf("--reuid");
+  if (owner > 0) await chown(key.path, Number(start[owner + 1]), 0);
+  const source = textOf(await freeAddress(t, "tcp"));
+  return [...start, ...ours.spiped, "-F", "-d", "-s", source, "-t", "/nowhere", "-k", key.path, ...flags] as const;
+}
+
+async function startWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
+  const command = Command.start(t, await wordsWith(t, start, flags), { stdin: "ignore" });
+  await command.line(/listening on/);
+  return { command };
+}
+
+async function tryWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
+  return Command.run(t, await wordsWith(t, start, flags));
+}
+
+asRoot(["id", "setpriv", "unshare"], () => {
   const program = { ...ours, spiped: [...withGroups, ...ours.spiped] } as const;
 
   for (const [words, user, group] of [
@@ -61,6 +83,117 @@ asRoot(["id", "setpriv"], () => {
       // A handshake needs the threads of the pool, too.
       assert.ok(await isAlive(await establishThrough(t, spiped.source, target, key)));
       assert.deepEqual(identitiesOf(spiped.command.id), only(user, group));
+    });
+  }
+
+  test("-u with a number that has no account leaves the group, and says so", limits, async (t) => {
+    const { command } = await startWith(t, withGroups, ["-u", "123456"]);
+    assert.deepEqual(identitiesOf(command.id), only("123456", "0"));
+    assert.match(command.lines[0] ?? "", /-u: user 123456 has no account, .*: the group stays 0$/);
+  });
+
+  for (const [what, start, words, identity, warning] of [
+    [
+      "who it is already",
+      ["--reuid", "1234", "--regid", "2345", "--clear-groups"],
+      "1234:2345",
+      only("1234", "2345"),
+      undefined,
+    ],
+    [
+      "who it is already, and may not drop its groups",
+      ["--reuid", "1234", "--regid", "2345", "--groups", "4,20"],
+      "1234:2345",
+      only("1234", "2345").map((ids) => `${ids}4 20`),
+      /-u: the supplementary groups stay \(4,20\), since this process may not drop them$/,
+    ],
+    [
+      "an account that it is already, in another group than its login group",
+      ["--reuid", idOf("-u", "games"), "--regid", "2345", "--clear-groups"],
+      "games",
+      only(idOf("-u", "games"), "2345"),
+      /-u: the group stays 2345, since this process may not change it$/,
+    ],
+  ] as const) {
+    test(`-u with ${what} needs no rights`, limits, async (t) => {
+      const { command } = await startWith(t, ["setpriv", ...start], ["-u", words]);
+      assert.deepEqual(identitiesOf(command.id), identity);
+      if (warning === undefined) assert.match(command.lines[0] ?? "", /listening on/);
+      else assert.match(command.lines[0] ?? "", warning);
+    });
+  }
+
+  test("-u works in a user namespace in which nobody may drop groups", limits, async (t) => {
+    const map = ["unshare", "--user", "--map-root-user"] as const;
+    if (spawnSync(map[0], [...map.slice(1), "true"]).status !== 0) {
+      t.skip("this system gives no user namespaces");
+      return;
+    }
+    const { command } = await startWith(t, [...withGroups, ...map], ["-u", "root"]);
+    assert.match(
+      command.lines[0] ?? "",
+      /-u: the supplementary groups stay \(.*\), since this process may not drop them$/,
+    );
+    const { stderr } = await tryWith(t, map, ["-u", "games"]);
+    assert.match(
+      stderr,
+      /^spiped: cannot change to user \d+, group \d+: it does not exist in this user namespace\nhint: /,
+    );
+  });
+
+  test(
+    "-u takes the capabilities that a process has without being the superuser from all threads",
+    limits,
+    async (t) => {
+      const sets = "+setuid,+setgid,+net_bind_service";
+      const start = ["setpriv", "--reuid", "1234", "--regid", "2345", "--groups", "4,20", "--inh-caps", sets] as const;
+      const { command } = await startWith(t, [...start, "--ambient-caps", sets], ["-u", "games"]);
+      assert.deepEqual(identitiesOf(command.id), only(idOf("-u", "games"), idOf("-g", "games")));
+      const [main, ...others] = threadsOf(command.id);
+      for (const thread of [main, ...others]) {
+        for (const set of ["CapPrm", "CapEff", "CapAmb"]) assert.match(thread?.get(set) ?? "", /^0+$/, set);
+      }
+      // What the program starts, this thread starts.
+      assert.match(main?.get("CapInh") ?? "", /^0+$/);
+      assert.ok(others.length > 0);
+    },
+  );
+
+  for (const [what, start, words, expected] of [
+    [
+      "capabilities would stay",
+      [
+        "--reuid",
+        "1234",
+        "--regid",
+        "2345",
+        "--clear-groups",
+        "--inh-caps",
+        "+sys_ptrace",
+        "--ambient-caps",
+        "+sys_ptrace",
+      ],
+      "1234:2345",
+      /-u would not be for good: capabilities stay/,
+    ],
+    [
+      "the superuser's rights outlive the change",
+      ["--securebits", "+no_setuid_fixup"],
+      "nobody",
+      /-u would not be for good: the superuser's rights could be taken again/,
+    ],
+    [
+      "groups would stay that could be dropped",
+      ["--groups", "4,20", "--inh-caps", "-setgid", "--bounding-set", "-setgid"],
+      "1234",
+      /cannot change to user 1234, group \(same\): not permitted/,
+    ],
+  ] as const) {
+    test(`-u refuses to start where ${what}`, limits, async (t) => {
+      const { status, stderr } = await tryWith(t, ["setpriv", ...start], ["-u", words]);
+      assert.equal(status, 1);
+      assert.match(stderr.split("\n")[0] ?? "", expected);
+      assert.match(stderr.split("\n")[1] ?? "", /^hint: /);
     });
   }
 
@@ -122,7 +255,6 @@ asRoot(["id", "setpriv"], () => {
     ["three parts", "nobody:nogroup:x", /bad user "nobody:nogroup:x"/],
     ["an unknown user", "no-such-user", /no user "no-such-user"/],
     ["an unknown group", "nobody:no-such-group", /no group "no-such-group"/],
-    ["a number without an account and no group", "123456", /user 123456 has no account/],
     ["a user below 0", "-1:0", /no user "-1"/],
     ["a user that stands for none", "4294967295:0", /user|4294967295/],
     ["a group that stands for none", ":4294967295", /no group "4294967295"/],

@@ -74,6 +74,8 @@ test("the addon has all that the program uses", () => {
     "LockedFile",
     "SocketFile",
     "DatagramSocket",
+    "capabilities",
+    "dropCapabilities",
     "descriptorLimit",
     "lookUpUser",
     "lookUpGroup",

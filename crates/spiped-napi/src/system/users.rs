@@ -1,9 +1,11 @@
-//! Users and groups by name or number, with the login group, which Node.js does not know.
+//! Users and groups by name or number, with the login group, and capabilities: Node.js knows neither.
 
 use napi_derive::napi;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::descriptors::system_error;
+#[cfg(target_os = "linux")]
+use crate::errors::Code;
 use crate::errors::Result;
 
 /// A user of this system.
@@ -34,4 +36,49 @@ pub fn look_up_group(group: String) -> Result<Option<u32>> {
     };
     let found = found.map_err(|errno| system_error("look up group", errno.into()))?;
     Ok(found.map(|group| group.gid.as_raw()))
+}
+
+/// The names of the capabilities that the calling thread has, or may come to have; none but on Linux.
+#[napi]
+pub fn capabilities() -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    #[cfg(target_os = "linux")]
+    for set in SETS {
+        names.extend(read(set)?.iter().map(ToString::to_string));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Takes all capabilities from the calling thread, so that nothing that it starts has any.
+#[napi]
+pub fn drop_capabilities() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    for set in SETS {
+        // Who has none may not be let to ask for none.
+        if !read(set)?.is_empty() {
+            caps::clear(None, set).map_err(|error| capability_error(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// In an order in which they can be cleared.
+#[cfg(target_os = "linux")]
+const SETS: [caps::CapSet; 4] =
+    [caps::CapSet::Ambient, caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable];
+
+#[cfg(target_os = "linux")]
+fn read(set: caps::CapSet) -> Result<caps::CapsHashSet> {
+    match caps::read(None, set) {
+        // A system without this set, as some that play Linux are.
+        Err(_) if matches!(set, caps::CapSet::Ambient) => Ok(caps::CapsHashSet::new()),
+        read => read.map_err(|error| capability_error(&error)),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn capability_error(error: &caps::errors::CapsError) -> napi::Error<Code> {
+    napi::Error::new(Code::System("EPERM".to_owned()), error.to_string())
 }
