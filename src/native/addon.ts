@@ -24,17 +24,6 @@ export declare class ClientHandshake {
   destroy(): void
 }
 
-/** A socket that sends datagrams. It is not connected, so a receiver may go and come back. */
-export declare class DatagramSocket {
-  /** A socket of its own. Sending never waits. */
-  constructor()
-  /**
-   * Sends `bytes` to the socket at `path`, whole or not at all. Throws where nobody is there, or where the
-   * receiver does not keep up.
-   */
-  send(path: string, bytes: Uint8Array): void
-}
-
 /** Makes the shared key of a key file that is read in pieces. */
 export declare class KeyHasher {
   constructor()
@@ -187,6 +176,21 @@ export declare class SocketFile {
   listen(backlog: number, mode?: number | undefined | null): number
   /** Removes the file, unless something else has taken its place. */
   remove(): void
+}
+
+/**
+ * Sends messages to the system's logger and never waits for it.
+ *
+ * Datagrams, or, to a logger that takes a stream, messages with a zero byte behind each, as syslog(3) does.
+ */
+export declare class SyslogSocket {
+  /** A socket of its own. */
+  constructor()
+  /**
+   * Sends `message` to the logger at `path`, whole or not at all. Throws where nobody is there, and `EAGAIN` or
+   * `ENOBUFS` where the logger does not keep up.
+   */
+  send(path: string, message: Uint8Array): void
 }
 
 /** The names of the capabilities that the calling thread has, or may come to have; none but on Linux. */

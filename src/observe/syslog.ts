@@ -1,15 +1,20 @@
 /**
- * Log lines to the local syslog: one datagram each to the socket on which the system's logger listens. Nobody there,
- * or a logger that does not keep up, loses the line and nothing else; a logger that comes back is found again.
+ * Log lines to the local syslog: one message each to the socket on which the system's logger listens, as a datagram or
+ * in a stream, whichever it takes. Nobody there, or a logger that does not keep up, loses the line and nothing else; a
+ * logger that comes back is found again.
  *
  * Source: RFC 3164 as local loggers take it, `<priority>timestamp program[pid]: text`.
  */
 
+import { codeOf } from "../errors.js";
 import { addon } from "../native/native.js";
 import type { LogSink, Severity } from "./log.js";
 
 /** Where loggers listen: Linux and most others, macOS, FreeBSD. */
 const SOCKETS = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+
+/** What a logger's socket answers when it has no room, or none for so long a line. */
+const NOT_TAKEN = ["EAGAIN", "ENOBUFS", "EMSGSIZE"];
 
 const FACILITY_DAEMON = 3 << 3;
 const SEVERITIES: Readonly<Record<Severity, number>> = { error: 3, warning: 4, notice: 5 };
@@ -22,22 +27,23 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
  * @param now - The time.
  */
 export function syslogSink(program: string, now: () => Date = () => new Date()): LogSink {
-  const socket = new addon.DatagramSocket();
+  const socket = new addon.SyslogSocket();
   return {
     write(severity, line) {
       const priority = FACILITY_DAEMON | SEVERITIES[severity];
       const text = Buffer.from(`<${priority}>${timestamp(now())} ${program}[${process.pid}]: ${line}`);
-      SOCKETS.some((path) => sent(() => socket.send(path, text)));
+      SOCKETS.some((path) => isThere(() => socket.send(path, text)));
     },
   };
 }
 
-function sent(send: () => void): boolean {
+/** Whether a logger is there, if only one that does not take this line. */
+function isThere(send: () => void): boolean {
   try {
     send();
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return NOT_TAKEN.includes(codeOf(error) ?? "");
   }
 }
 

@@ -15,8 +15,9 @@ import { asRoot } from "../support/root.js";
 import { newKey } from "../support/tunnel.js";
 
 /** A system log of the test's own. Its lines are the datagrams. */
-async function startSyslog(t: TestContext, container: Container): Promise<Command> {
-  const words = container.inside(["python3", join(root, "test/support/syslog.py")]);
+async function startSyslog(t: TestContext, container: Container, kind?: "stream"): Promise<Command> {
+  const more = kind === undefined ? [] : [kind];
+  const words = container.inside(["python3", join(root, "test/support/syslog.py"), ...more]);
   const syslog = Command.start(t, words, { stdin: "ignore" });
   await syslog.line(/^listening$/);
   return syslog;
@@ -50,6 +51,50 @@ asRoot([...containerCommands, "python3"], () => {
     await annoy(t, daemon.source);
     await syslog.line(new RegExp(`^<28>${time} spiped\\[${daemon.id}\\]: connection from `));
     assert.equal(daemon.command.stderr, "");
+  });
+
+  test(
+    "a system log that takes a stream gets its lines, and is found again when it has come back",
+    limits,
+    async (t) => {
+      const container = await Container.start(t);
+      let syslog = await startSyslog(t, container, "stream");
+      const daemon = await startDaemonEnd(t, {
+        program: container.inside(ours.spiped),
+        flags: ["--syslog", "-n", "0"],
+      });
+      await syslog.line(new RegExp(`^<29>${time} spiped\\[${daemon.id}\\]: listening on `));
+      for (const kind of ["stream", undefined, "stream"] as const) {
+        await annoyOften(t, daemon, 3);
+        await syslog.line(new RegExp(`^<28>${time} spiped\\[${daemon.id}\\]: connection from `), 3);
+        await syslog.kill();
+        await annoy(t, daemon.source);
+        syslog = await startSyslog(t, container, kind);
+      }
+      assert.ok(await isAlive(await daemon.establish()));
+      assert.equal(daemon.command.stderr, "");
+    },
+  );
+
+  test("the daemon drops lines while a log that takes a stream does not read, and cuts none", limits, async (t) => {
+    const container = await Container.start(t);
+    const syslog = await startSyslog(t, container, "stream");
+    const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog", "-n", "0"] });
+    await syslog.line(/listening on/);
+    syslog.signal("SIGSTOP");
+    // More than the system keeps of a stream that nobody reads.
+    const bytes = Number(readFileSync("/proc/sys/net/core/wmem_default", "utf8"));
+    const sent = Math.ceil(bytes / 150);
+    await annoyOften(t, daemon, sent);
+    assert.ok(await isAlive(await daemon.establish()));
+    syslog.signal("SIGCONT");
+    await syslog.line(/connection from/, 10);
+    process.kill(daemon.id, "SIGHUP");
+    await syslog.line(/SIGHUP: read/);
+    const [, ...lines] = syslog.lines;
+    const whole = new RegExp(`^<2\\d>${time} spiped\\[${daemon.id}\\]: .*[a-z)]$`);
+    for (const line of lines) assert.match(line, whole);
+    assert.ok(lines.length < sent, `${lines.length} of ${sent} lines`);
   });
 
   test("a start that fails is told on standard error in spite of --syslog", limits, async (t) => {

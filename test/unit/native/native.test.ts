@@ -73,7 +73,7 @@ test("the addon has all that the program uses", () => {
     "listenTcp",
     "LockedFile",
     "SocketFile",
-    "DatagramSocket",
+    "SyslogSocket",
     "capabilities",
     "dropCapabilities",
     "descriptorLimit",

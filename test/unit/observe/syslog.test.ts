@@ -18,7 +18,7 @@ function listening(
 ): { readonly sent: Datagram[]; readonly tried: string[] } {
   const sent: Datagram[] = [];
   const tried: string[] = [];
-  t.mock.method(addon.DatagramSocket.prototype, "send", (path: string, bytes: Uint8Array) => {
+  t.mock.method(addon.SyslogSocket.prototype, "send", (path: string, bytes: Uint8Array) => {
     tried.push(path);
     if (!paths.includes(path)) throw new Error("nobody is there");
     sent.push({ path, text: Buffer.from(bytes).toString() });
@@ -79,6 +79,18 @@ test("a line goes to the first place where somebody listens, and to no other", (
   assert.deepEqual(tried, ["/dev/log", "/var/run/syslog"]);
   assert.equal(sent.length, 1);
 });
+
+for (const code of ["EAGAIN", "ENOBUFS", "EMSGSIZE"]) {
+  test(`a line that the logger does not take (${code}) goes to no other`, (t) => {
+    const tried: string[] = [];
+    t.mock.method(addon.SyslogSocket.prototype, "send", (path: string) => {
+      tried.push(path);
+      throw Object.assign(new Error("not now"), { code });
+    });
+    syslogSink("prog").write("notice", "x");
+    assert.deepEqual(tried, ["/dev/log"]);
+  });
+}
 
 test("a line is lost where nobody listens, and each further line looks again", (t) => {
   const { sent, tried } = listening(t);

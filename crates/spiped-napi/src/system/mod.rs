@@ -1,8 +1,6 @@
 //! What Node.js does not offer of the system.
 
 #[cfg(unix)]
-mod datagram;
-#[cfg(unix)]
 mod descriptors;
 #[cfg(unix)]
 mod locked_file;
@@ -12,5 +10,7 @@ mod standard_streams;
 mod place;
 #[cfg(unix)]
 mod socket_file;
+#[cfg(unix)]
+mod syslog;
 #[cfg(unix)]
 mod users;
