@@ -14,6 +14,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
+import { variablesForDaemon } from "./given.js";
 
 /** Names the descriptor of the pipe to the second process. */
 const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
@@ -66,7 +67,7 @@ export async function startDaemon(takesInput: boolean): Promise<number> {
   const daemon = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,
     detached: true,
-    env: { ...process.env, [REPORT_VARIABLE]: String(process.pid) },
+    env: { ...process.env, ...variablesForDaemon(), [REPORT_VARIABLE]: String(process.pid) },
     stdio: [takesInput ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
   });
   const failed = new Promise<never>((_resolve, reject) => daemon.once("error", reject));

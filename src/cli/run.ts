@@ -5,6 +5,7 @@
  */
 
 import { createLog, streamSink } from "../observe/log.js";
+import { takeGiven } from "./given.js";
 
 /** So long may a slow reader of standard error take for the last lines. */
 const LAST_LINES_MS = 1_000;
@@ -25,7 +26,8 @@ export async function run(program: string, load: () => Promise<Command>): Promis
   const log = createLog(streamSink(program, process.stderr));
   let status: number;
   try {
-    status = await (await load()).main(process.argv.slice(2));
+    const { words } = takeGiven();
+    status = await (await load()).main(words);
   } catch (error) {
     log.error(error);
     status = 1;

@@ -7,6 +7,7 @@ import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
 import { parseAddress, parseBindAddress } from "../net/address.js";
 import { startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
+import { takeGiven } from "./given.js";
 import { keygen } from "./keygen.js";
 import {
   addAboutOptions,
@@ -64,7 +65,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const command = spipedCommand();
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
-  applyEnvironment(command, process.env);
+  applyEnvironment(command, takeGiven().variables);
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
   if (flags.foreground) return runService(settings);

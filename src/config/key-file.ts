@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { pathBytes } from "../paths.js";
 import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
 
 /** Length of a key file that {@link generateKeyFile} writes, in bytes. */
@@ -43,7 +44,7 @@ export function readKeyFile(path: string): ReadKey {
   const name = path === "-" ? "standard input" : path;
   let descriptor: number | undefined;
   try {
-    descriptor = path === "-" ? STANDARD_INPUT : openSync(path, constants.O_RDONLY);
+    descriptor = path === "-" ? STANDARD_INPUT : openSync(pathBytes(path), constants.O_RDONLY);
     const status = fstatSync(descriptor);
     if (status.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
     const { key, lengthBytes } = hashContents(descriptor);
@@ -71,7 +72,7 @@ export async function readKeyFileMeanwhile(path: string): Promise<SharedKey> {
   const buffer = new Uint8Array(PIECE_LENGTH);
   let file: FileHandle | undefined;
   try {
-    file = await open(path, constants.O_RDONLY);
+    file = await open(pathBytes(path), constants.O_RDONLY);
     for (let lengthBytes = 0; ; ) {
       const { bytesRead } = await file.read(buffer);
       if (bytesRead === 0 && lengthBytes === 0) throw new Error("it is empty, so everybody knows this key");
@@ -100,14 +101,14 @@ export function generateKeyFile(path: string, random: (memory: Uint8Array) => vo
   let descriptor: number | undefined;
   try {
     // O_EXCL: a key that is in use is never overwritten, and a link to elsewhere is not followed.
-    descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    descriptor = openSync(pathBytes(path), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     random(bytes);
     let written = 0;
     while (written < bytes.length) written += writeSync(descriptor, bytes, written);
     fsyncSync(descriptor);
   } catch (cause) {
     // Half a key must not be taken for one, nor stand in the way of the next attempt.
-    if (descriptor !== undefined) unlinkSync(path);
+    if (descriptor !== undefined) unlinkSync(pathBytes(path));
     throw new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason(cause)}`, {
       cause,
       ...(codeOf(cause) === "EEXIST" ? { hint: "an existing key is never overwritten; take another name" } : {}),
@@ -165,7 +166,7 @@ function hintOf(cause: unknown, path: string): string {
 /** Whose the file is, as the beginning of a sentence; nothing where a folder on the way hides it. */
 function ownerOf(path: string): string {
   try {
-    const { uid, mode } = statSync(path);
+    const { uid, mode } = statSync(pathBytes(path));
     return `it belongs to user ${uid}, with mode ${(mode & 0o7777).toString(8).padStart(4, "0")};`;
   } catch {
     return "a folder on the way to it lets nobody else in;";

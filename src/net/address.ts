@@ -6,6 +6,7 @@
 
 import { isIP } from "node:net";
 import { SpipedError } from "../errors.js";
+import { pathBytes } from "../paths.js";
 
 /** The longest path of a UNIX socket in bytes; `sun_path` holds 108 with its final zero. */
 const MAX_UNIX_PATH_BYTES = 107;
@@ -98,7 +99,7 @@ export function formatAddress(address: Address | SocketAddress): string {
 function parseUnix(text: string): UnixAddress {
   if (process.platform === "win32") throw malformed(text, "there are no UNIX sockets on Windows");
   if (text.includes("\0")) throw malformed(text, "it holds a zero byte");
-  const lengthBytes = Buffer.byteLength(text);
+  const lengthBytes = pathBytes(text).length;
   if (lengthBytes > MAX_UNIX_PATH_BYTES) {
     throw malformed(text, `the path has ${lengthBytes} bytes and a UNIX socket takes ${MAX_UNIX_PATH_BYTES}`);
   }

@@ -5,8 +5,10 @@
  * it. The first to answer wins (RFC 8305). Differs from spiped: there one dead address takes the whole time limit.
  */
 
+import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { hasBytes, pathBytes } from "../paths.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
 import { SocketChannel } from "./channel.js";
 import type { DescriptorBudget } from "./descriptors.js";
@@ -17,6 +19,9 @@ const ATTEMPT_DELAY_MS = 250;
 
 /** How long to wait before a UNIX socket with a full backlog is tried again. */
 const FULL_BACKLOG_DELAY_MS = 10;
+
+/** Opens a place in the file system and not what is there; Node.js has no name for it. The same on all Linux for Node.js. */
+const O_PATH = 0x20_0000;
 
 /** How to dial. */
 export interface DialOptions {
@@ -114,7 +119,9 @@ class Race {
     const { bind, keepAlive } = this.#options;
     // A paused socket does not read on its own when it has connected.
     if (address.kind === "unix") {
-      return connect({ path: address.path, allowHalfOpen: true, onread: reader.onread }).pause();
+      return withNodePath(address.path, (path) =>
+        connect({ path, allowHalfOpen: true, onread: reader.onread }).pause(),
+      );
     }
     const local = bind?.find((one) => one.family === address.family);
     if (bind !== undefined && local === undefined)
@@ -179,6 +186,20 @@ class Race {
     this.#book();
     if (outcome instanceof SpipedError) this.#lose(outcome);
     else this.#win(outcome);
+  }
+}
+
+/**
+ * Node.js connects to texts only. Bytes that are not UTF-8 come from Linux, where the socket has another name for as
+ * long as it is open without being used.
+ */
+function withNodePath<T>(path: string, use: (path: string) => T): T {
+  if (!hasBytes(path)) return use(path);
+  const descriptor = openSync(pathBytes(path), O_PATH);
+  try {
+    return use(`/proc/self/fd/${descriptor}`);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import type { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
+import { printableBytes } from "../paths.js";
 
 /** How bad it is, as syslog numbers it. */
 export type Severity = "error" | "warning" | "notice";
@@ -63,7 +64,7 @@ export function errorLines(error: unknown): readonly string[] {
 
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  return printableBytes(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
 function stackOf(error: unknown): string {
