@@ -17,6 +17,7 @@ export type ErrorCode =
   | "SPIPED_PID_FILE"
   | "SPIPED_USER"
   | "SPIPED_DAEMON"
+  | "SPIPED_LIMIT"
   // The network's: nobody there, too late, cut.
   | "SPIPED_CONNECT"
   | "SPIPED_TIMEOUT"
@@ -106,6 +107,7 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_PID_FILE":
     case "SPIPED_USER":
     case "SPIPED_DAEMON":
+    case "SPIPED_LIMIT":
     case "SPIPED_PACKET_NUMBERS_USED_UP":
     case "SPIPED_BUFFER":
     case "SPIPED_STEP":

@@ -15,6 +15,7 @@ import { spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
 import { variablesForDaemon } from "./given.js";
+import { requireDaemonMachine } from "./machine.js";
 
 /** Names the descriptor of the pipe to the second process. */
 const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
@@ -63,6 +64,7 @@ function nobodyWaits(cause?: unknown): SpipedError {
  * @returns The first process's exit status.
  */
 export async function startDaemon(takesInput: boolean): Promise<number> {
+  requireDaemonMachine();
   const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
   const daemon = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,

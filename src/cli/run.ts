@@ -4,6 +4,7 @@
  * The command is loaded by a function so that a missing native part is told like any other error.
  */
 
+import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { createLog, streamSink } from "../observe/log.js";
 import { takeGiven } from "./given.js";
 
@@ -29,7 +30,7 @@ export async function run(program: string, load: () => Promise<Command>): Promis
     const { words } = takeGiven();
     status = await (await load()).main(words);
   } catch (error) {
-    log.error(error);
+    log.error(nameLimit(error));
     status = 1;
   }
   process.exitCode = status;
@@ -38,6 +39,15 @@ export async function run(program: string, load: () => Promise<Command>): Promis
   // Lines are dropped rather than waited for, here as everywhere.
   await Promise.race([flushed(process.stderr), after(LAST_LINES_MS)]);
   process.exit();
+}
+
+/** What `error` is where the machine has no more descriptors; anything else as it is. */
+function nameLimit(error: unknown): unknown {
+  if (error instanceof SpipedError || !["EMFILE", "ENFILE"].includes(codeOf(error) ?? "")) return error;
+  return new SpipedError("SPIPED_LIMIT", `this process may open too few files to start: ${messageOf(error)}`, {
+    cause: error,
+    hint: "raise the limit to 64 at least (ulimit -n, LimitNOFILE= of a unit); each connection takes two more",
+  });
 }
 
 function after(delayMs: number): Promise<void> {

@@ -193,6 +193,9 @@ export declare class SyslogSocket {
   send(path: string, message: Uint8Array): void
 }
 
+/** Whether `count` further threads can run at once. They have ended when this returns. */
+export declare function canStartThreads(count: number): boolean
+
 /** The names of the capabilities that the calling thread has, or may come to have; none but on Linux. */
 export declare function capabilities(): Array<string>
 

@@ -20,6 +20,7 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_PID_FILE: "failed",
   SPIPED_USER: "failed",
   SPIPED_DAEMON: "failed",
+  SPIPED_LIMIT: "failed",
   SPIPED_CONNECT: "connect-failed",
   SPIPED_TIMEOUT: "timed-out",
   SPIPED_RESET: "reset",

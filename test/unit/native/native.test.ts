@@ -74,6 +74,7 @@ test("the addon has all that the program uses", () => {
     "LockedFile",
     "SocketFile",
     "SyslogSocket",
+    "canStartThreads",
     "capabilities",
     "dropCapabilities",
     "descriptorLimit",

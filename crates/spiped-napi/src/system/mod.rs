@@ -13,4 +13,6 @@ mod socket_file;
 #[cfg(unix)]
 mod syslog;
 #[cfg(unix)]
+mod threads;
+#[cfg(unix)]
 mod users;
