@@ -1,5 +1,5 @@
 /**
- * The pid file. It is held from before the daemon listens until it dies, so that a second one with the same file does
+ * The pid file. It is held from before the daemon listens until it is told to end, or dies, so that a second one with the same file does
  * not start, and what a killed one has left is taken over. It is written when the daemon is ready, and removed at its
  * end if it is still this daemon's.
  *
@@ -58,14 +58,20 @@ export class PidFile {
     }
   }
 
+  /** Makes room for the next daemon, which may start before this one's last connections have ended. */
+  release(): void {
+    this.#file.release();
+  }
+
   /**
-   * Removes the file unless it holds another process's id, or another file has taken its place. What was there before,
-   * and has not been written, stays.
+   * Removes the file unless another daemon has it, it holds another process's id, or another file has taken its place.
+   * What was there before, and has not been written, stays.
    *
    * @throws SpipedError `SPIPED_PID_FILE` where permissions do not allow it, as after `-u`; then it is empty at least.
    */
   remove(): void {
     try {
+      if (!this.#file.holdAgain()) return;
       const isOurs = this.#text === "" ? this.#file.isNew : this.#file.read() === this.#text;
       if (isOurs) this.#file.remove();
     } catch (cause) {

@@ -212,6 +212,7 @@ class Service {
     };
     const first = await signals.next();
     const drained = tunnel.drain();
+    this.#pidFile?.release();
     signals.whenever(cancel);
     if (first !== "SIGTERM") cancel();
     else if (tunnel.connections > 0) {

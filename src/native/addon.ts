@@ -65,6 +65,10 @@ export declare class LockedFile {
   read(): string
   /** Replaces what is in it. */
   write(text: string): void
+  /** Lets go of it; another process may take it from now on. */
+  release(): void
+  /** Takes hold of it again. False where another process has it. */
+  holdAgain(): boolean
   /** Removes it, unless something else has taken its place. */
   remove(): void
 }
@@ -140,6 +144,21 @@ export declare class SharedKey {
   destroy(): void
 }
 
+/** The file of a UNIX socket. */
+export declare class SocketFile {
+  /** The file at `path`, which need not be there. Its folder is held from now on. */
+  constructor(path: Uint8Array)
+  /**
+   * A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
+   *
+   * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
+   * permissions of the new file, from its first moment; without it the umask decides.
+   */
+  listen(backlog: number, mode?: number | undefined | null): number
+  /** Removes the file, unless something else has taken its place. */
+  remove(): void
+}
+
 /** A thread that reads standard input or writes standard output. */
 export declare class StreamThread {
   /** JavaScript's end of the socket pair: close-on-exec. The caller owns it. */
@@ -156,28 +175,6 @@ export declare class StreamThread {
   endAfterThis(): void
 }
 
-/** How `descriptor` was opened. */
-export declare function accessMode(descriptor: number): AccessMode
-
-/** How a descriptor was opened. */
-export interface AccessMode {
-  readable: boolean
-  writable: boolean
-/** The file of a UNIX socket. */
-export declare class SocketFile {
-  /** The file at `path`, which need not be there. Its folder is held from now on. */
-  constructor(path: Uint8Array)
-  /**
-   * A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
-   *
-   * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
-   * permissions of the new file, from its first moment; without it the umask decides.
-   */
-  listen(backlog: number, mode?: number | undefined | null): number
-  /** Removes the file, unless something else has taken its place. */
-  remove(): void
-}
-
 /**
  * Sends messages to the system's logger and never waits for it.
  *
@@ -191,6 +188,15 @@ export declare class SyslogSocket {
    * `ENOBUFS` where the logger does not keep up.
    */
   send(path: string, message: Uint8Array): void
+}
+
+/** How `descriptor` was opened. */
+export declare function accessMode(descriptor: number): AccessMode
+
+/** How a descriptor was opened. */
+export interface AccessMode {
+  readable: boolean
+  writable: boolean
 }
 
 /** Whether `count` further threads can run at once. They have ended when this returns. */

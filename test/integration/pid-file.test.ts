@@ -8,7 +8,9 @@ import { type TestContext, test } from "node:test";
 import { textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
+import { onLinux, readPidFile, startDaemonEnd, startDetached, stopDaemon } from "../support/daemon.js";
+import { isAlive } from "../support/one-end.js";
+import { untilEnded } from "../support/processes.js";
 import { ours } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
@@ -132,6 +134,31 @@ for (const [what, flags] of [
     await stopDaemon({ id: readPidFile(path) });
   });
 }
+
+test(
+  "a daemon whose last connections end makes room for the next one, and leaves it its pid file",
+  options,
+  async (t) => {
+    const first = await startDaemonEnd(t, { source: "tcp" });
+    const established = await first.establish();
+    process.kill(first.id, "SIGTERM");
+    await first.command.line(/no longer listening/);
+    assert.equal(readPidFile(first.pidFile), first.id);
+    const addresses = ["-s", textOf(first.source), "-t", textOf(first.target.address)];
+    const flags = ["-d", ...addresses, "-k", first.key.path, "-p", first.pidFile];
+    const second = startDetached(t, [...ours.spiped, ...flags]);
+    assert.equal((await second.ownExit()).status, 0, second.stderr);
+    const id = readPidFile(first.pidFile);
+    assert.notEqual(id, first.id);
+    assert.ok(await isAlive(established));
+    established.plain.finish();
+    established.peer.link.finish();
+    await untilEnded(first.id);
+    assert.equal(readPidFile(first.pidFile), id);
+    await stopDaemon({ id });
+    await assert.rejects(stat(first.pidFile), { code: "ENOENT" });
+  },
+);
 
 test("a start that fails leaves a pid file of an earlier daemon as it was, and no new one", options, async (t) => {
   const cwd = await temporaryFolder(t);

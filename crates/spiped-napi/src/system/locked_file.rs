@@ -93,6 +93,21 @@ impl LockedFile {
         write().map_err(|error: io::Error| system_error("write", error))
     }
 
+    /// Lets go of it; another process may take it from now on.
+    #[napi]
+    pub fn release(&mut self) {
+        self.is_held = false;
+        // What fails leaves it held for as long as this process lives, which is the safe side.
+        let _ = let_go(&self.file);
+    }
+
+    /// Takes hold of it again. False where another process has it.
+    #[napi]
+    pub fn hold_again(&mut self) -> bool {
+        self.is_held = self.is_held || matches!(hold(&self.file), Ok(Hold::Ours | Hold::Readers));
+        self.is_held
+    }
+
     /// Removes it, unless something else has taken its place.
     #[napi]
     pub fn remove(&self) -> Result<()> {
@@ -142,26 +157,41 @@ enum Hold {
 /// the descriptor is close-on-exec, nobody inherits it.
 #[cfg(target_os = "linux")]
 fn hold(file: &File) -> nix::Result<Hold> {
-    use nix::fcntl::{FcntlArg, fcntl};
     // `flock` would do, were it not that everybody who may read the file could lock it too, and stop us for ever.
-    let whole = |kind: i32| libc::flock {
+    match set_lock(file, libc::F_WRLCK) {
+        Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => return Ok(Hold::Ours),
+        Err(Errno::EAGAIN | Errno::EACCES) => {}
+        Err(errno) => return Err(errno),
+    }
+    // Whoever could read only cannot be in the way of a lock for reading.
+    match set_lock(file, libc::F_RDLCK) {
+        Ok(()) => Ok(Hold::Readers),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Hold::Another),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let whole = libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
     };
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_WRLCK))) {
-        Ok(_) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => return Ok(Hold::Ours),
-        Err(Errno::EAGAIN | Errno::EACCES) => {}
-        Err(errno) => return Err(errno),
-    }
-    // Whoever could read only cannot be in the way of a lock for reading.
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_RDLCK))) {
-        Ok(_) => Ok(Hold::Readers),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Hold::Another),
-        Err(errno) => Err(errno),
-    }
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
+}
+
+#[cfg(target_os = "linux")]
+fn let_go(file: &File) -> io::Result<()> {
+    Ok(set_lock(file, libc::F_UNLCK)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn let_go(file: &File) -> io::Result<()> {
+    file.unlock()
 }
 
 #[cfg(not(target_os = "linux"))]

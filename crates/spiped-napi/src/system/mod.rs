@@ -6,10 +6,11 @@ mod descriptors;
 mod locked_file;
 mod lookup;
 #[cfg(unix)]
-mod standard_streams;
 mod place;
 #[cfg(unix)]
 mod socket_file;
+#[cfg(unix)]
+mod standard_streams;
 #[cfg(unix)]
 mod syslog;
 #[cfg(unix)]
