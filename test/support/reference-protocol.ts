@@ -30,6 +30,11 @@ export function secretOf(keyFile: Uint8Array): Uint8Array {
   return createHash("sha256").update(keyFile).digest();
 }
 
+/** What tells keys apart and may be shown. */
+export function keyIdOf(secret: Uint8Array): Uint8Array {
+  return createHmac("sha256", secret).update("spiped key id").digest().subarray(0, 8);
+}
+
 /** dhmac_C and dhmac_S. */
 export function dhMacKeysOf(secret: Uint8Array, nonceC: Uint8Array, nonceS: Uint8Array): Record<Role, Uint8Array> {
   const dk1 = pbkdf2Sync(secret, Buffer.concat([nonceC, nonceS]), 1, 64, "sha256");

@@ -3,6 +3,9 @@
 /// The shared key K, and every AES and MAC key that is derived from it.
 pub const KEY_BYTES: usize = 32;
 
+/// What tells shared keys apart; never on the wire.
+pub const KEY_ID_BYTES: usize = 8;
+
 /// `nonce_C`, `nonce_S`.
 pub const NONCE_BYTES: usize = 32;
 

@@ -8,10 +8,11 @@
 
 use std::{fmt, sync::Arc};
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use crate::{KEY_BYTES, wipe::leaving_nothing};
+use crate::{KEY_BYTES, KEY_ID_BYTES, wipe::leaving_nothing};
 
 /// `N` secret bytes. Wiped on drop; `Debug` prints none of them.
 pub(crate) struct SecretBytes<const N: usize>(Box<[u8; N]>);
@@ -94,5 +95,18 @@ pub struct SharedKey(Arc<SecretBytes<KEY_BYTES>>);
 impl SharedKey {
     pub(crate) fn expose(&self) -> &[u8; KEY_BYTES] {
         self.0.expose()
+    }
+
+    /// What tells keys apart and may be shown: the first 64 bits of HMAC-SHA256(K, "spiped key id").
+    /// The SHA-256 of the key file may not: it is K. Source: DESIGN.md, "Keys".
+    #[must_use]
+    pub fn id(&self) -> [u8; KEY_ID_BYTES] {
+        let mut id = [0; KEY_ID_BYTES];
+        leaving_nothing(|| {
+            let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.expose()) else { unreachable!("HMAC takes any key") };
+            mac.update(b"spiped key id");
+            id.copy_from_slice(&mac.finalize().into_bytes()[..KEY_ID_BYTES]);
+        });
+        id
     }
 }

@@ -61,6 +61,13 @@ fn every_key_derivation_gives_the_known_keys() {
 }
 
 #[test]
+fn every_key_has_the_known_id() {
+    for vector in vectors::kdf() {
+        assert_eq!(shared_key(&vector.key_file.0).id(), vector.key_id.array(), "{}", vector.name);
+    }
+}
+
+#[test]
 fn a_key_file_in_pieces_is_the_same_key() {
     for vector in vectors::kdf() {
         let mut hasher = spiped_core::KeyHasher::new();

@@ -10,6 +10,8 @@ export interface KdfVector {
   readonly name: string;
   readonly keyFile: Uint8Array;
   readonly secret: Uint8Array;
+  /** What tells the key apart; never on the wire. */
+  readonly keyId: Uint8Array;
   readonly nonceC: Uint8Array;
   readonly nonceS: Uint8Array;
   readonly dhMacKeyC: Uint8Array;
@@ -81,6 +83,7 @@ export function parseKdfVector(value: unknown): KdfVector {
     name: fields.text("name"),
     keyFile: fields.bytes("keyFile"),
     secret: fields.bytes("secret", 32),
+    keyId: fields.bytes("keyId", 8),
     nonceC: fields.bytes("nonceC", 32),
     nonceS: fields.bytes("nonceS", 32),
     dhMacKeyC: fields.bytes("dhMacKeyC", 32),

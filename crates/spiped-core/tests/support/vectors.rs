@@ -57,6 +57,7 @@ pub struct Kdf {
     pub name: String,
     pub key_file: Hex,
     pub secret: Hex,
+    pub key_id: Hex,
     pub nonce_c: Hex,
     pub nonce_s: Hex,
     pub dh_mac_key_c: Hex,
