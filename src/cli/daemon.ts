@@ -3,16 +3,20 @@
  * first one waits until it is told that the second one is ready.
  *
  *     first process                         second process
- *     parse, start the second ─────────────→ parse, look up, read the key, listen, pid file, -u
+ *     parse, open the key, start the second → parse, look up, read the key, listen, pid file, -u
  *     exit 0 ←──────────── "ready" on a pipe ┘
  *     exit 1 ←── the pipe is closed without it; the reason is on standard error already
+ *
+ * The key is opened here because its path may mean nothing there: /dev/stdin and /dev/fd/63 are descriptors of this
+ * process, and a pipe with a name has one reader.
  *
  * There is no daemon unless the first process could return 0: told to end, it takes the second one with it, and when
  * it is gone, the second one ends as soon as it wants to report.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
+import { openKeyFile } from "../config/key-file.js";
 import { messageOf, SpipedError } from "../errors.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
@@ -20,6 +24,9 @@ import { requireDaemonMachine } from "./machine.js";
 /** Names the descriptor of the pipe to the second process. */
 const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
 const REPORT_DESCRIPTOR = 3;
+
+/** Where the second process finds its key file open, unless the key comes from standard input by `-k -`. */
+export const KEY_DESCRIPTOR = 4;
 const READY = "ready";
 
 /**
@@ -60,44 +67,63 @@ function nobodyWaits(cause?: unknown): SpipedError {
 /**
  * Starts the second process and waits for its report.
  *
- * @param takesInput - True where the key comes from standard input, which the daemon then has to read.
+ * @param keyFile - For the second process to read; `-` for standard input.
  * @returns The first process's exit status.
+ * @throws SpipedError `SPIPED_KEY_FILE` where the key file cannot be opened, `SPIPED_DAEMON` for anything else.
  */
-export async function startDaemon(takesInput: boolean): Promise<number> {
+export async function startDaemon(keyFile: string): Promise<number> {
   requireDaemonMachine();
+  let daemon: ChildProcess | undefined;
+  let givenUp = false;
+  const told = new Promise<never>((_resolve, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM"]) {
+      process.on(signal, () => {
+        givenUp = true;
+        reject(cannotStart(new Error(`${signal} came before it was ready`)));
+        // It may not listen to anything else yet. What files it has made, the next start replaces.
+        daemon?.kill("SIGKILL");
+      });
+    }
+  });
+  told.catch(() => undefined);
+  const key = keyFile === "-" ? undefined : await Promise.race([openKeyFile(keyFile), told]);
   const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
-  const daemon = spawn(program, [...process.execArgv, script, ...words], {
+  const second = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,
     detached: true,
     env: { ...process.env, ...variablesForDaemon(), [REPORT_VARIABLE]: String(process.pid) },
-    stdio: [takesInput ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
+    stdio: [
+      key === undefined ? "inherit" : "ignore",
+      "inherit",
+      "inherit",
+      "pipe",
+      ...(key === undefined ? [] : [key]),
+    ],
   });
-  const failed = new Promise<never>((_resolve, reject) => daemon.once("error", reject));
+  daemon = second;
+  if (key !== undefined) closeSync(key);
+  const failed = new Promise<never>((_resolve, reject) => second.once("error", reject));
   const ended = new Promise<NodeJS.Signals | null>((resolve) => {
-    daemon.once("exit", (_status, signal) => resolve(signal));
+    second.once("exit", (_status, signal) => resolve(signal));
   });
-  let givenUp = false;
-  for (const signal of ["SIGINT", "SIGTERM"]) {
-    process.on(signal, () => {
-      givenUp = true;
-      // It may be reading its key and deaf to anything else. What files it has made, the next start replaces.
-      daemon.kill("SIGKILL");
-    });
-  }
   try {
-    const reported = await Promise.race([failed, report(daemon.stdio[REPORT_DESCRIPTOR])]);
+    const reported = await Promise.race([failed, report(second.stdio[REPORT_DESCRIPTOR])]);
     if (reported === READY && !givenUp) return 0;
     const signal = await ended;
     if (signal !== null) throw new Error(`it was ended by ${signal} before it was ready`);
     return 1;
   } catch (cause) {
-    throw new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${messageOf(cause)}`, {
-      cause,
-      hint: "stay in the foreground with -F, and let a service manager do the rest",
-    });
+    throw cannotStart(cause);
   } finally {
-    daemon.unref();
+    second.unref();
   }
+}
+
+function cannotStart(cause: unknown): SpipedError {
+  return new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${messageOf(cause)}`, {
+    cause,
+    hint: "stay in the foreground with -F, and let a service manager do the rest",
+  });
 }
 
 async function report(pipe: unknown): Promise<string> {

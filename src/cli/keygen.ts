@@ -3,7 +3,7 @@
  */
 
 import { randomFillSync } from "node:crypto";
-import { generateKeyFile } from "../config/key-file.js";
+import { generateKeyFile } from "../config/new-key-file.js";
 import { addAboutOptions, createCommand, parseWords } from "./options.js";
 
 /** Writes a new key file. */

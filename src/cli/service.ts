@@ -9,7 +9,7 @@ import { closeSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { readKeyFile } from "../config/key-file.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { messageOf, SpipedError } from "../errors.js";
+import { messageOf } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress, type TcpAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
@@ -21,6 +21,7 @@ import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { ReportReady } from "./daemon.js";
+import { KeyReload } from "./key-reload.js";
 import { PidFile } from "./pid-file.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
@@ -32,6 +33,8 @@ const RETRY_LOOK_UP_MS = 1_000;
 export interface ServiceSettings {
   readonly config: TunnelConfig;
   readonly keyFile: string;
+  /** The key file, open already, where the first process has opened it. It is closed when it is read. */
+  readonly keyDescriptor: number | undefined;
   /** `-D`: failed look-ups are retried, after everything that can be checked without them. */
   readonly waitsForLookUps: boolean;
   /** Undefined in the foreground. */
@@ -82,10 +85,21 @@ class Service {
   #isReady = false;
   #pidFile: PidFile | undefined;
   #tunnel: Tunnel | undefined;
+  #hasLeft = false;
+  readonly #reload: KeyReload;
   #reloadWaits = false;
 
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
+    this.#reload = new KeyReload(settings.keyFile, {
+      read: ({ key, warnings }) => {
+        for (const warning of warnings) this.#log.warning(warning);
+        // Handshakes that have begun keep the old key until they end.
+        (this.#tunnel?.useKey(key) ?? key).destroy();
+        this.#log.notice(`SIGHUP: read ${settings.keyFile} again; new connections use it`);
+      },
+      failed: (error) => this.#log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`),
+    });
   }
 
   get log(): Log {
@@ -104,8 +118,8 @@ class Service {
   }
 
   async #startAfterLookUps(identity: Identity | undefined): Promise<Tunnel> {
-    const addresses = await this.#lookUp(resolve);
-    const key = this.#readKey();
+    const addresses = await this.#unlessLeft(this.#lookUp(resolve));
+    const key = await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
     const tunnel = this.#listen(addresses, key);
     this.#pidFile?.write();
@@ -115,14 +129,21 @@ class Service {
   }
 
   async #startBeforeLookUps(identity: Identity | undefined): Promise<Tunnel> {
-    const key = this.#readKey();
+    const key = await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
     this.#pidFile?.write();
     this.#ready(undefined);
-    const tunnel = this.#listen(await this.#lookUp((address) => this.#resolveAgainAndAgain(address)), key);
+    const lookUp = this.#lookUp((address) => this.#resolveAgainAndAgain(address));
+    const tunnel = this.#listen(await this.#unlessLeft(lookUp), key);
     await this.#begin(tunnel, identity);
     this.#sayListening(tunnel);
     return tunnel;
+  }
+
+  /** Where a signal has ended the start meanwhile, what comes too late makes no file any more. */
+  async #unlessLeft<T>(step: Promise<T>): Promise<T> {
+    const result = await step;
+    return this.#hasLeft ? new Promise(() => undefined) : result;
   }
 
   async #lookUp(lookUp: typeof resolve): Promise<LookedUp> {
@@ -146,10 +167,11 @@ class Service {
     }
   }
 
-  #readKey(): SharedKey {
-    const { keyFile, reportReady } = this.#settings;
-    const { key, warnings } = readKeyFile(keyFile);
+  async #readKey(): Promise<SharedKey> {
+    const { keyFile, keyDescriptor, reportReady } = this.#settings;
+    const { key, warnings } = await readKeyFile(keyFile, { descriptor: keyDescriptor });
     for (const warning of warnings) this.#log.warning(warning);
+    if (keyDescriptor !== undefined) closeSync(keyDescriptor);
     if (keyFile === "-" && reportReady !== undefined) {
       // A daemon holds nobody's pipe open; the lowest free number is taken again at once.
       closeSync(0);
@@ -225,26 +247,13 @@ class Service {
 
   /** SIGHUP: reads the key again; where names are still waited for, once they are known. */
   reload(): void {
-    const { keyFile } = this.#settings;
-    if (this.#tunnel === undefined) {
-      this.#reloadWaits = true;
-      return;
-    }
-    try {
-      if (keyFile === "-") {
-        throw new SpipedError("SPIPED_KEY_FILE", "the key came from standard input and cannot be read again");
-      }
-      const { key, warnings } = readKeyFile(keyFile);
-      for (const warning of warnings) this.#log.warning(warning);
-      this.#tunnel.useKey(key).destroy();
-      this.#log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
-    } catch (error) {
-      this.#log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);
-    }
+    if (this.#tunnel === undefined) this.#reloadWaits = true;
+    else this.#reload.request();
   }
 
   /** Leaves no files behind, whatever the start has come to. */
   leave(): void {
+    this.#hasLeft = true;
     void this.#tunnel?.drain();
     try {
       this.#pidFile?.remove();

@@ -53,7 +53,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
   const forwardSecrecy = forwardSecrecyOf(command, flags);
   const releaseKeyPairs = forwardSecrecy === "off" ? () => undefined : keyPairs.keep(1, systemClock);
-  const { key, warnings } = readKeyFile(keyFile);
+  const { key, warnings } = await readKeyFile(keyFile, { exceptStandardInput: true });
   for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {
     process.on("SIGTERM", () => resolveStatus(0));

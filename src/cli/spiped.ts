@@ -5,7 +5,7 @@
 import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
 import { parseAddress, parseBindAddress } from "../net/address.js";
-import { startDaemon, takeReport } from "./daemon.js";
+import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
 import { keygen } from "./keygen.js";
@@ -69,8 +69,13 @@ export async function main(words: readonly string[]): Promise<number> {
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
   if (flags.foreground) return runService(settings);
-  if (reportReady === undefined) return startDaemon(settings.keyFile === "-");
-  return runService({ ...settings, pidFile: flags.pidFile ?? `${flags.source}.pid`, reportReady });
+  if (reportReady === undefined) return startDaemon(settings.keyFile);
+  return runService({
+    ...settings,
+    keyDescriptor: settings.keyFile === "-" ? undefined : KEY_DESCRIPTOR,
+    pidFile: flags.pidFile ?? `${flags.source}.pid`,
+    reportReady,
+  });
 }
 
 /** The command's flags. */
@@ -129,6 +134,7 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
   return {
     config,
     keyFile: required(command, "-k KEYFILE", flags.key),
+    keyDescriptor: undefined,
     waitsForLookUps: flags.daemonizeFirst === true,
     pidFile: undefined,
     user: flags.user,

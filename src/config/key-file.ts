@@ -1,196 +1,189 @@
 /**
- * Reads key files. The contents go in pieces through one buffer into the addon, which hashes them; the buffer is
- * wiped, so that no JavaScript value holds the key.
+ * Reads key files. The addon opens and reads them on threads of their own and keeps the key; what is taken for one, and
+ * how long that may last, is decided here.
+ *
+ * Source: DESIGN.md, "Reading a key".
  */
 
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { SpipedError } from "../errors.js";
+import { addon, type KeyFile, type KeyFileRequest } from "../native/native.js";
 import { pathBytes } from "../paths.js";
-import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
+import type { SharedKey } from "../protocol/secret.js";
+import {
+  changing,
+  empty,
+  failed,
+  noThread,
+  notReadAgain,
+  standardInput,
+  stillReading,
+  tooLong,
+  tooSlow,
+  warningsOf,
+} from "./key-file-words.js";
 
-/** Length of a key file that {@link generateKeyFile} writes, in bytes. */
-export const GENERATED_KEY_LENGTH = 32;
-
+/** The descriptor that `-` stands for. */
 const STANDARD_INPUT = 0;
 
-/** Files are read in pieces of this many bytes. */
-const PIECE_LENGTH = 64 * 1_024;
+/** The most bytes that are taken for a key. */
+const MAX_KEY_BYTES = 64 * 1_024 * 1_024;
+
+/** How long a file may take at the start. */
+const START_LIMIT_MS = 30_000;
+
+/** How long a file may take while connections are open. */
+const RELOAD_LIMIT_MS = 10_000;
+
+/** A file that is being written is looked at so often, with so much time in between. */
+const ATTEMPTS = 5;
+const AGAIN_MS = 100;
+
+/** Somebody may have to type or to unlock what these give, and has all the time that takes. */
+const OWN_DESCRIPTOR = /^(-|\/dev\/(stdin|fd\/\d+)|\/proc\/(self|thread-self)\/fd\/\d+)$/;
+
+const ANY_FILE: KeyFileRequest = { limitBytes: MAX_KEY_BYTES, regularOnly: false, exceptStandardInput: false };
 
 /** A key that was read, and what its owner should know about the file. */
 export interface ReadKey {
   readonly key: SharedKey;
-  /** One line each, for people: the file is empty, or others can read it. */
+  /** One line each, for people: others can read or change the file, or guess what is in it. */
   readonly warnings: readonly string[];
 }
 
+/** How a key file is read where that is not the usual way. */
+export interface ReadOptions {
+  /** What {@link openKeyFile} gave, in this process or in another. It stays the caller's. */
+  readonly descriptor?: number | undefined;
+  /** Refuses what would take bytes off standard input. */
+  readonly exceptStandardInput?: boolean;
+}
+
 /**
- * Reads a key file whole.
+ * Reads a key file whole, of whatever kind: a pipe, too. Signals and everything else go on meanwhile.
+ *
+ * Differs from spiped: an empty file, and one of more than 64 MiB, is no key.
  *
  * @param path - The file; `-` for standard input to its end.
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read.
+ * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, is no key, or takes longer than 30 s.
  */
-export function readKeyFile(path: string): ReadKey {
-  const name = path === "-" ? "standard input" : path;
-  let descriptor: number | undefined;
-  try {
-    descriptor = path === "-" ? STANDARD_INPUT : openSync(pathBytes(path), constants.O_RDONLY);
-    const status = fstatSync(descriptor);
-    if (status.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
-    const { key, lengthBytes } = hashContents(descriptor);
-    const warnings: string[] = [];
-    if (lengthBytes === 0) warnings.push(`key file ${name} is empty: everybody knows this key`);
-    // On Windows the mode says nothing about who can read the file.
-    if (process.platform !== "win32" && status.isFile() && (status.mode & 0o004) !== 0) {
-      warnings.push(`key file ${name} can be read by everybody on this machine; chmod 600 it`);
-    }
-    return { key, warnings };
-  } catch (cause) {
-    throw unreadable(path, cause);
-  } finally {
-    if (descriptor !== undefined && descriptor !== STANDARD_INPUT) closeSync(descriptor);
+export async function readKeyFile(path: string, options: ReadOptions = {}): Promise<ReadKey> {
+  const { exceptStandardInput = false } = options;
+  const descriptor = path === "-" ? STANDARD_INPUT : options.descriptor;
+  const request = { ...ANY_FILE, exceptStandardInput, ...(descriptor === undefined ? {} : { descriptor }) };
+  for (let attempt = 1; ; attempt += 1) {
+    const file = await onOwnThread(path, startLimitMs(path), (done) =>
+      addon.readKeyFile(pathBytes(path), request, done),
+    );
+    if (file.state === "refused") throw standardInput(path);
+    if (!file.hasChanged || attempt === ATTEMPTS) return keyOf(path, file);
+    await again(file);
   }
 }
 
 /**
- * Reads a key file whole, for programs that have other things to do meanwhile; an empty file is refused.
+ * Opens a key file, for another process to read.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read.
+ * @returns The descriptor; it is the caller's.
+ * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be opened, or that takes longer than 30 s.
  */
-export async function readKeyFileMeanwhile(path: string): Promise<SharedKey> {
-  const hasher = createKeyHasher();
-  const buffer = new Uint8Array(PIECE_LENGTH);
-  let file: FileHandle | undefined;
-  try {
-    file = await open(pathBytes(path), constants.O_RDONLY);
-    for (let lengthBytes = 0; ; ) {
-      const { bytesRead } = await file.read(buffer);
-      if (bytesRead === 0 && lengthBytes === 0) throw new Error("it is empty, so everybody knows this key");
-      if (bytesRead === 0) return hasher.finish();
-      lengthBytes += bytesRead;
-      hasher.update(buffer.subarray(0, bytesRead));
-    }
-  } catch (cause) {
-    throw unreadable(path, cause);
-  } finally {
-    buffer.fill(0);
-    hasher.destroy();
-    await file?.close();
-  }
+export async function openKeyFile(path: string): Promise<number> {
+  const file = await onOwnThread(path, startLimitMs(path), (done) => addon.openKeyFile(pathBytes(path), done));
+  const descriptor = file.state === "failed" ? null : file.takeDescriptor();
+  if (descriptor === null) throw failed(path, file);
+  return descriptor;
 }
 
-/**
- * Writes a new key file: 32 random bytes, mode 0600.
- *
- * @param path - Must not exist.
- * @param random - Fills memory with random bytes.
- * @throws SpipedError `SPIPED_KEY_FILE` where it exists or cannot be written.
- */
-export function generateKeyFile(path: string, random: (memory: Uint8Array) => void): void {
-  const bytes = new Uint8Array(GENERATED_KEY_LENGTH);
-  let descriptor: number | undefined;
-  try {
-    // O_EXCL: a key that is in use is never overwritten, and a link to elsewhere is not followed.
-    descriptor = openSync(pathBytes(path), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-    random(bytes);
-    let written = 0;
-    while (written < bytes.length) written += writeSync(descriptor, bytes, written);
-    fsyncSync(descriptor);
-  } catch (cause) {
-    // Half a key must not be taken for one, nor stand in the way of the next attempt.
-    if (descriptor !== undefined) unlinkSync(pathBytes(path));
-    throw new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason(cause)}`, {
-      cause,
-      ...(codeOf(cause) === "EEXIST" ? { hint: "an existing key is never overwritten; take another name" } : {}),
+/** Reads a key file again while a program runs. Only a file will do, whatever the first key came from. */
+export class KeyFileReader {
+  readonly #path: string;
+  #isReading = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Reads the file as it is now. To be called when the call before has settled.
+   *
+   * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read again, is no key, or takes longer than 10 s.
+   */
+  async read(): Promise<ReadKey> {
+    const path = this.#path;
+    if (path === "-") throw notReadAgain(path, undefined);
+    for (let attempt = 1; ; attempt += 1) {
+      // A thread that hangs is enough.
+      if (this.#isReading) throw stillReading(path);
+      const file = await onOwnThread(path, RELOAD_LIMIT_MS, (done) => this.#start(done));
+      if (file.state === "refused") throw notReadAgain(path, file);
+      // The shell empties a file before it writes to it.
+      const isBeingWritten = file.hasChanged || (file.state === "read" && file.lengthBytes === 0);
+      if (!isBeingWritten || attempt === ATTEMPTS) return keyOf(path, file);
+      await again(file);
+    }
+  }
+
+  #start(done: (file: KeyFile) => void): void {
+    addon.readKeyFile(pathBytes(this.#path), { ...ANY_FILE, regularOnly: true }, (file) => {
+      this.#isReading = false;
+      done(file);
     });
-  } finally {
-    bytes.fill(0);
-    if (descriptor !== undefined) closeSync(descriptor);
+    this.#isReading = true;
   }
 }
 
-function hashContents(descriptor: number): { readonly key: SharedKey; readonly lengthBytes: number } {
-  const hasher = createKeyHasher();
-  const buffer = new Uint8Array(PIECE_LENGTH);
-  let lengthBytes = 0;
-  try {
-    for (;;) {
-      const count = readPiece(descriptor, buffer);
-      if (count === 0) return { key: hasher.finish(), lengthBytes };
-      lengthBytes += count;
-      hasher.update(buffer.subarray(0, count));
-    }
-  } finally {
-    buffer.fill(0);
-    hasher.destroy();
-  }
+function startLimitMs(path: string): number | undefined {
+  return OWN_DESCRIPTOR.test(path) ? undefined : START_LIMIT_MS;
 }
 
-function readPiece(descriptor: number, buffer: Uint8Array): number {
-  for (;;) {
+/** Waits for a thread of the addon's, and keeps the program alive meanwhile. What comes too late is thrown away. */
+function onOwnThread(
+  path: string,
+  limitMs: number | undefined,
+  start: (done: (file: KeyFile) => void) => void,
+): Promise<KeyFile> {
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const giveUp = () => {
+      isLate = true;
+      reject(tooSlow(path, limitMs ?? 0));
+    };
+    const timer = limitMs === undefined ? setInterval(() => undefined, START_LIMIT_MS) : setTimeout(giveUp, limitMs);
     try {
-      return readSync(descriptor, buffer);
+      start((file) => {
+        clearTimeout(timer);
+        if (isLate) file.takeKey()?.destroy();
+        else resolve(file);
+      });
     } catch (cause) {
-      const code = codeOf(cause);
-      if (code === "EOF") return 0;
-      // Standard input may be a pipe that somebody made non-blocking; its writer has more time.
-      if (code !== "EAGAIN") throw cause;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      clearTimeout(timer);
+      reject(noThread(path, cause));
     }
-  }
-}
-
-/** What helps where a key file cannot be read: the usual mistakes with containers are told apart. */
-function hintOf(cause: unknown, path: string): string {
-  switch (codeOf(cause)) {
-    case "EACCES":
-      if (process.geteuid === undefined) return "let the user that runs spiped read it";
-      return `${ownerOf(path)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
-    case "EISDIR":
-      return "name the file in it; of a mounted file that is missing outside, Docker makes a folder";
-    default:
-      return "make one with spiped keygen FILE, and copy it to both machines";
-  }
-}
-
-/** Whose the file is, as the beginning of a sentence; nothing where a folder on the way hides it. */
-function ownerOf(path: string): string {
-  try {
-    const { uid, mode } = statSync(pathBytes(path));
-    return `it belongs to user ${uid}, with mode ${(mode & 0o7777).toString(8).padStart(4, "0")};`;
-  } catch {
-    return "a folder on the way to it lets nobody else in;";
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "permission denied",
-  EEXIST: "it exists already",
-  EISDIR: "it is a folder",
-  ENOTDIR: "a part of its path is no folder",
-  ENOSPC: "the disk is full",
-  EROFS: "the disk is read-only",
-};
-
-function unreadable(path: string, cause: unknown): SpipedError {
-  const name = path === "-" ? "standard input" : path;
-  return new SpipedError("SPIPED_KEY_FILE", `cannot read key file ${name}: ${reason(cause)}`, {
-    cause,
-    hint: hintOf(cause, path),
   });
 }
 
-function reason(cause: unknown): string {
-  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+async function again(file: KeyFile): Promise<void> {
+  file.takeKey()?.destroy();
+  await new Promise((wake) => setTimeout(wake, AGAIN_MS));
+}
+
+/** The key of a file that was read as it was asked for. */
+function keyOf(path: string, file: KeyFile): ReadKey {
+  switch (file.state) {
+    case "failed":
+      throw failed(path, file);
+    case "too-long":
+      throw tooLong(path, MAX_KEY_BYTES);
+    case "refused":
+    case "opened":
+      throw new SpipedError("SPIPED_STEP", `a key file that was ${file.state} gives no key`);
+    case "read":
+      break;
+  }
+  const key = file.takeKey();
+  if (key === null) throw empty(path);
+  if (file.hasChanged) {
+    key.destroy();
+    throw changing(path);
+  }
+  return { key, warnings: warningsOf(path, file) };
 }

@@ -4,9 +4,9 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { GENERATED_KEY_LENGTH, readKeyFileMeanwhile } from "../config/key-file.js";
-import { SpipedError } from "../errors.js";
-import { createKeyHasher, type SharedKey } from "../protocol/secret.js";
+import { readKeyFile as readSharedKey } from "../config/key-file.js";
+import { GENERATED_KEY_LENGTH } from "../config/new-key-file.js";
+import { type SharedKey, sharedKeyOf } from "../protocol/secret.js";
 import { bytes, text } from "./checks.js";
 
 /** A key shared with the peer. */
@@ -41,12 +41,15 @@ export class Key {
 }
 
 /**
- * Reads a key file whole.
+ * Reads a key file whole, and holds nothing else up meanwhile.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, or is empty.
+ * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, is empty or longer than 64 MiB, or takes longer than
+ *   30 s.
  */
 export async function readKeyFile(path: string): Promise<Key> {
-  return new Key(await readKeyFileMeanwhile(text("path", path)));
+  // What `-` stands for on the command line is the program's own here.
+  const { key } = await readSharedKey(text("path", path) === "-" ? "./-" : path);
+  return new Key(key);
 }
 
 /**
@@ -55,11 +58,7 @@ export async function readKeyFile(path: string): Promise<Key> {
  * @throws SpipedError `SPIPED_KEY_FILE` where they are empty.
  */
 export function createKey(contents: Uint8Array): Key {
-  if (bytes("contents", contents).length === 0)
-    throw new SpipedError("SPIPED_KEY_FILE", "the key is empty, so everybody knows it");
-  const hasher = createKeyHasher();
-  hasher.update(contents);
-  return new Key(hasher.finish());
+  return new Key(sharedKeyOf(bytes("contents", contents)));
 }
 
 /** Random contents for a new key file, 32 bytes; `createKey` makes a key of them. */

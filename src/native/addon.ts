@@ -24,12 +24,42 @@ export declare class ClientHandshake {
   destroy(): void
 }
 
-/** Makes the shared key of a key file that is read in pieces. */
+/** What has come of opening or reading a key file. */
+export declare class KeyFile {
+  get state(): KeyFileState
+  /** The name of the `errno`, such as `ENOENT`. */
+  get failure(): string | null
+  /** What the system says about `failure`. */
+  get failureText(): string | null
+  /** Null where the system does not even say what it is. */
+  get kind(): KeyFileKind | null
+  /** Its permissions; null on Windows. */
+  get mode(): number | null
+  /** Its owner; null on Windows. */
+  get uid(): number | null
+  /** Whether the path leads to a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do. */
+  get namesDescriptor(): boolean
+  /** How many bytes were read. */
+  get lengthBytes(): number
+  /** Whether a file was written to while it was read. */
+  get hasChanged(): boolean
+  get contents(): KeyContents
+  /** The key; null where there is none, as after an empty file, and the second time. */
+  takeKey(): SharedKey | null
+  /** The close-on-exec descriptor of a file that was opened and not read. The caller owns it; null the second time. */
+  takeDescriptor(): number | null
+}
+
+/** Makes the shared key of a key file that is read in pieces. There is none of an empty file. */
 export declare class KeyHasher {
   constructor()
   /** Takes the next piece, of any length. The caller wipes it. */
   update(piece: Uint8Array): void
-  /** The SHA-256 of all pieces. Uses the hasher up. */
+  /**
+   * The SHA-256 of all pieces. Uses the hasher up.
+   *
+   * Differs from spiped: of no bytes there is no key, since everybody would know it.
+   */
   finish(): SharedKey
   /** Wipes what has been taken. */
   destroy(): void
@@ -140,6 +170,8 @@ export declare class SessionKeys {
 
 /** K, the secret that both ends share, for any number of handshakes. */
 export declare class SharedKey {
+  /** 8 bytes that tell keys apart, and that may be shown. */
+  id(): Uint8Array
   /** Lets go of K; it is wiped when no handshake needs it any more. */
   destroy(): void
 }
@@ -232,6 +264,30 @@ export type ForwardSecrecy = 'off' | 'allow' | 'require'
  */
 export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
 
+/** What a key's contents look like. */
+export type KeyContents = 'binary' | 'encoded' | 'text'
+
+/** What is at the path, or behind the descriptor. */
+export type KeyFileKind = 'file' | 'folder' | 'pipe' | 'socket' | 'device'
+
+/** What to read, and what not. */
+export interface KeyFileRequest {
+  /** To be read instead of opening the path. It stays the caller's, who leaves it open until the end. */
+  descriptor?: number
+  /** The most bytes to read. */
+  limitBytes: number
+  /**
+   * Only a file that a path leads to, and that could be read again: no pipe, no device, none of this process's
+   * descriptors.
+   */
+  regularOnly: boolean
+  /** Not what standard input is, unless that is a file. */
+  exceptStandardInput: boolean
+}
+
+/** How far a key file was read. */
+export type KeyFileState = 'failed' | 'refused' | 'opened' | 'too-long' | 'read'
+
 /**
  * A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
  * non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
@@ -256,6 +312,18 @@ export declare function lookUpUser(user: string): UserAccount | null
 
 /** The most data that opening `ciphertextLength` bytes can give, whatever the opener holds. */
 export declare function maxOpenedLength(ciphertextLength: number): number
+
+/**
+ * Opens a key file as `readKeyFile` does, and leaves the reading to whom its descriptor is given. A descriptor that the
+ * path leads to is not handed down to other processes from then on.
+ */
+export declare function openKeyFile(path: string | Uint8Array, done: (keyFile: KeyFile) => void): void
+
+/**
+ * Reads a key file, on a thread of its own, and calls back with what has come of it, an error too. Where nothing
+ * comes, it never calls back.
+ */
+export declare function readKeyFile(path: string | Uint8Array, request: KeyFileRequest, done: (keyFile: KeyFile) => void): void
 
 /** Begins to read standard input to its end. */
 export declare function readStandardInput(): StreamThread

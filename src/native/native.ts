@@ -13,6 +13,8 @@ import type * as Addon from "./addon.js";
 
 export type {
   ClientHandshake,
+  KeyFile,
+  KeyFileRequest,
   KeyHasher,
   KeyPair,
   LookedUp,

@@ -12,6 +12,7 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_PACKET_MAC: "a packet's MAC is wrong; it was changed on the way",
   SPIPED_PACKET_LENGTH: "a packet's length is out of range",
   SPIPED_PACKET_NUMBERS_USED_UP: "all packet numbers of this direction are used up",
+  SPIPED_KEY_FILE: "the key is empty, so everybody knows it",
   SPIPED_RANDOM: "the system gives no random bytes",
 };
 

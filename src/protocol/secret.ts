@@ -5,20 +5,27 @@
  */
 
 import { addon, type SharedKey } from "../native/native.js";
+import { asSpipedError } from "./native-errors.js";
 
 export type { SharedKey } from "../native/native.js";
 
-/** Takes a key file's contents piece by piece. */
-export interface KeyHasher {
-  /** Takes the next piece, of any length. The caller wipes it. */
-  update(piece: Uint8Array): void;
-  /** Ends the contents and gives K. Nothing can be added afterwards. */
-  finish(): SharedKey;
-  /** Wipes what has been taken, where it does not come to an end. */
-  destroy(): void;
+/**
+ * The key of a key file with these contents. The caller wipes them.
+ *
+ * @throws SpipedError `SPIPED_KEY_FILE` where there are none.
+ */
+export function sharedKeyOf(contents: Uint8Array): SharedKey {
+  const hasher = new addon.KeyHasher();
+  hasher.update(contents);
+  try {
+    return hasher.finish();
+  } catch (cause) {
+    throw asSpipedError(cause);
+  }
 }
 
-/** Begins to take a key file's contents. */
-export function createKeyHasher(): KeyHasher {
-  return new addon.KeyHasher();
+/** What tells keys apart and may be shown to anybody, which the SHA-256 of a key file may not: four groups of hexadecimal digits. */
+export function keyIdOf(key: SharedKey): string {
+  const digits = Buffer.from(key.id()).toString("hex");
+  return (digits.match(/.{4}/g) ?? []).join("-");
 }

@@ -199,3 +199,15 @@ test("spiped reads its key from standard input to its end with -k -", limits, as
   await app.write("hello");
   assert.equal(Buffer.from(await app.read(5)).toString(), "hello");
 });
+
+for (const path of ["/dev/stdin", "/dev/fd/0", "/dev/fd/3"]) {
+  const skip = process.platform === "win32" ? "Windows has no such paths" : false;
+  test(`spipe refuses -k ${path} where that is its standard input`, { ...limits, skip }, async (t) => {
+    const script = 'echo the data | "$@" 3<&0';
+    const words = [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", path] as const;
+    const { status, stdout, stderr } = await Command.run(t, ["sh", "-c", script, "sh", ...words]);
+    assert.equal(stderr, `spipe: -k ${path} would take the key from the data; name a file\n`);
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  });
+}

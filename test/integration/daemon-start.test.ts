@@ -1,8 +1,7 @@
 // Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { access, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -12,9 +11,13 @@ import { establishThrough, onLinux, readPidFile, startDetached, stopDaemon } fro
 import { Listener } from "../support/listener.js";
 import { Names, withNames } from "../support/names.js";
 import { isAlive } from "../support/one-end.js";
+import { namedPipe, openForReader } from "../support/pipes.js";
 import { childrenOf, untilEnded } from "../support/processes.js";
 import { ours } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
+
+const anotherKey = randomData("another key", 32);
 
 const options = { ...limits, skip: onLinux };
 
@@ -98,24 +101,14 @@ interface Unready {
 
 async function startUnready(t: TestContext): Promise<Unready> {
   const start = await rightStart(t);
-  const pipe = `${start.key.path}.pipe`;
-  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const pipe = await namedPipe(t);
   const command = startDetached(t, [...ours.spiped, ...start.flags.slice(0, -1), pipe]);
   // As long as this is open, the reader waits for the end.
-  const writer = await until(() => openForReader(pipe), "the daemon to read its key");
+  const writer = await until(() => openForReader(pipe), "the first process to open the key");
   const letBeReady = once(() => closeSync(writer));
   afterwards(t, letBeReady);
-  const [id = 0] = childrenOf(command.id);
+  const id = await until(() => childrenOf(command.id)[0], "the second process");
   return { start, command, id, letBeReady };
-}
-
-/** A named pipe to write to, or undefined where nobody reads it. */
-function openForReader(pipe: string): number | undefined {
-  try {
-    return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
 }
 
 function once(action: () => void): () => void {
@@ -193,13 +186,13 @@ withNames(() => {
     const target = await Listener.listen(t, "tcp");
     const { start, command, id } = await startWaiting(t, `later.example:${portOf(target)}`, names.env);
     await assert.rejects(access(start.source));
-    await writeFile(start.key.path, "another key");
+    await writeFile(start.key.path, anotherKey);
     process.kill(id, "SIGHUP");
     names.set("later.example", "127.0.0.1");
     await command.line(/listening on/);
     assert.equal(command.lines.filter((line) => line.includes("cannot look up")).length, 1);
     const source = { kind: "unix", path: start.source } as const;
-    const key = { ...start.key, bytes: Buffer.from("another key") };
+    const key = { ...start.key, bytes: anotherKey };
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));
     await stopDaemon({ id }, "SIGINT");
     assert.deepEqual(await readdir(start.folder), []);

@@ -1,9 +1,11 @@
 // SIGHUP: the key file is read again for new connections; nothing else changes, and nothing that goes wrong ends spiped.
 
 import assert from "node:assert/strict";
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { execFile } from "node:child_process";
+import { mkdir, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { freeAddress, textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
@@ -12,10 +14,11 @@ import { deafListener } from "../support/deaf-listener.js";
 import { Listener } from "../support/listener.js";
 import { isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
 import { ours } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience, startSpiped } from "../support/tunnel.js";
 
-const otherKeys = [Buffer.from("the second key"), Buffer.alloc(100_000, 3)] as const;
+const otherKeys = [randomData("the second key", 32), randomData("the third key", 100_000)] as const;
 
 for (const start of [startServerEnd, startClientEnd]) {
   const name = start === startServerEnd ? "spiped -d" : "spiped -e";
@@ -60,6 +63,73 @@ for (const start of [startServerEnd, startClientEnd]) {
     },
   );
 }
+
+test(
+  "spiped keeps its key when SIGHUP finds an empty file, a pipe or a device, and nothing stands still",
+  limits,
+  async (t) => {
+    const end = await startServerEnd(t, { kind: "tcp" });
+    const { command } = end.spiped;
+    const old = await end.establish();
+    const { path } = end.key;
+    for (const [become, line] of [
+      [() => writeFile(path, ""), /SIGHUP: cannot read key file .*: it is empty, so everybody knows this key; the old/],
+      [
+        () => promisify(execFile)("mkfifo", [path]),
+        /SIGHUP: cannot read key file .*: it is a pipe, and only a file is/,
+      ],
+      [
+        () => symlink("/dev/zero", path),
+        /SIGHUP: cannot read key file .*: it is a device, and only a file is read again; /,
+      ],
+      [
+        () => symlink("/dev/stdin", path),
+        /SIGHUP: the key came from descriptor .*key and cannot be read again; the old key/,
+      ],
+      [
+        () => truncate(path, 65 * 1_024 * 1_024),
+        /SIGHUP: cannot read key file .*: it is longer than 64 MiB; the old key/,
+      ],
+    ] as const) {
+      await rm(path);
+      if (line.source.includes("MiB")) await writeFile(path, "x", { mode: 0o600 });
+      await become();
+      command.signal("SIGHUP");
+      await command.line(line);
+      assert.ok(await isAlive(old));
+      assert.ok(await isAlive(await end.establish()));
+    }
+    const stranger = await end.client({ keyFile: new Uint8Array(0) });
+    await assert.rejects(stranger.handshake());
+    assert.equal(command.lines.filter((line) => line.includes("SIGHUP")).length, 5, command.stderr);
+  },
+);
+
+test(
+  "spiped reads a key through links as Kubernetes makes them, and follows them when they move",
+  limits,
+  async (t) => {
+    const key = await newKey(t);
+    const folder = dirname(key.path);
+    for (const [name, bytes] of [
+      ["..one", key.bytes],
+      ["..two", otherKeys[0]],
+    ] as const) {
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, "key"), bytes, { mode: 0o600 });
+    }
+    await rm(key.path);
+    await symlink("..one", join(folder, "..data"));
+    await symlink("..data/key", key.path);
+    const target = await Listener.listen(t, "unix");
+    const { command, source } = await startSpiped(t, { end: "-d", source: "unix", target: target.address, key });
+    await symlink("..two", join(folder, "..data_tmp"));
+    await rename(join(folder, "..data_tmp"), join(folder, "..data"));
+    command.signal("SIGHUP");
+    await command.line(/SIGHUP: read/);
+    assert.ok(await isAlive(await establishThrough(t, source, target, { ...key, bytes: otherKeys[0] })));
+  },
+);
 
 test("spiped -d finishes a handshake with the key that it began with, whatever SIGHUP brings", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });

@@ -13,7 +13,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   native: ["errors"],
   net: ["native", "errors", "paths"],
   protocol: ["native", "errors"],
-  config: ["protocol", "types of net", "errors", "paths"],
+  config: ["protocol", "native", "types of net", "errors", "paths"],
   tunnel: ["protocol", "net", "errors", "types of config"],
   observe: ["native", "net", "errors", "paths", "types of tunnel"],
   library: ["tunnel", "config", "protocol", "net", "errors"],

@@ -16,6 +16,8 @@ pub enum Code {
     /// A step out of order, or a handle that is used up or destroyed: a bug of the caller.
     Step,
     Random,
+    /// A key file without contents, whose key everybody knows.
+    EmptyKey,
     /// A name look-up failed.
     Resolve,
     /// The name of an `errno`, such as `EADDRINUSE`.
@@ -36,6 +38,7 @@ impl AsRef<str> for Code {
             Self::Buffer => "SPIPED_BUFFER",
             Self::Step => "SPIPED_STEP",
             Self::Random => "SPIPED_RANDOM",
+            Self::EmptyKey => "SPIPED_KEY_FILE",
             Self::Resolve => "SPIPED_RESOLVE",
             Self::System(name) => name,
             Self::Node(status) => status.as_ref(),

@@ -1,45 +1,63 @@
 //! The shared key, and one connection's key pair and keys.
 
-use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8ArraySlice};
+use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use crate::{
     buffers::exactly,
-    errors::{Result, core_error, rejection, step_error},
+    errors::{Code, Result, core_error, rejection, step_error},
     packets::{Opener, Sealer},
 };
 
-/// Makes the shared key of a key file that is read in pieces.
+/// Makes the shared key of a key file that is read in pieces. There is none of an empty file.
 #[napi]
-pub struct KeyHasher(Option<spiped_core::KeyHasher>);
+pub struct KeyHasher {
+    hasher: Option<spiped_core::KeyHasher>,
+    is_empty: bool,
+}
 
 #[napi]
 impl KeyHasher {
     #[napi(constructor)]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
-        Self(Some(spiped_core::KeyHasher::new()))
+        Self { hasher: Some(spiped_core::KeyHasher::new()), is_empty: true }
     }
 
     /// Takes the next piece, of any length. The caller wipes it.
     #[napi]
     pub fn update(&mut self, piece: Uint8ArraySlice) -> Result<()> {
-        self.0.as_mut().ok_or_else(step_error)?.update(&piece);
+        if self.hasher.is_none() {
+            return Err(step_error());
+        }
+        self.take(&piece);
         Ok(())
     }
 
+    pub(crate) fn take(&mut self, piece: &[u8]) {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(piece);
+            self.is_empty &= piece.is_empty();
+        }
+    }
+
     /// The SHA-256 of all pieces. Uses the hasher up.
+    ///
+    /// Differs from spiped: of no bytes there is no key, since everybody would know it.
     #[napi]
     pub fn finish(&mut self) -> Result<SharedKey> {
-        let hasher = self.0.take().ok_or_else(step_error)?;
+        let hasher = self.hasher.take().ok_or_else(step_error)?;
+        if self.is_empty {
+            return Err(napi::Error::new(Code::EmptyKey, "it is empty, so everybody knows this key"));
+        }
         Ok(SharedKey(Some(hasher.finish())))
     }
 
     /// Wipes what has been taken.
     #[napi]
     pub fn destroy(&mut self) {
-        self.0 = None;
+        self.hasher = None;
     }
 }
 
@@ -51,6 +69,12 @@ pub struct SharedKey(Option<spiped_core::SharedKey>);
 impl SharedKey {
     pub(crate) fn get(&self) -> Result<spiped_core::SharedKey> {
         self.0.clone().ok_or_else(step_error)
+    }
+
+    /// 8 bytes that tell keys apart, and that may be shown.
+    #[napi]
+    pub fn id(&self) -> Result<Uint8Array> {
+        Ok(self.get()?.id().to_vec().into())
     }
 
     /// Lets go of K; it is wiped when no handshake needs it any more.

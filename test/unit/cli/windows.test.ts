@@ -1,12 +1,14 @@
 // Flags for what Windows does not have: each says so there.
 
 import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { main as spipe } from "#dist/cli/spipe.js";
 import { main as spiped } from "#dist/cli/spiped.js";
-import { generateKeyFile, readKeyFile } from "#dist/config/key-file.js";
+import { readKeyFile } from "#dist/config/key-file.js";
+import { generateKeyFile } from "#dist/config/new-key-file.js";
 import { parseAddress } from "#dist/net/address.js";
 import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 import { rejectsSpipedError } from "../support/errors.js";
@@ -70,13 +72,13 @@ test("where the system has no users, -u says so", async (t) => {
 
 test("on Windows, permissions of a key file mean nothing, so none are warned of", async (t) => {
   const path = join(await temporaryFolder(t), "key");
-  generateKeyFile(path, (memory) => memory.fill(1));
+  generateKeyFile(path, randomFillSync);
   chmodSync(path, 0o644);
-  const before = readKeyFile(path);
+  const before = await readKeyFile(path);
   before.key.destroy();
   assert.equal(before.warnings.length, 1);
   onPlatform(t, "win32");
-  const { key, warnings } = readKeyFile(path);
+  const { key, warnings } = await readKeyFile(path);
   key.destroy();
   assert.deepEqual(warnings, []);
 });

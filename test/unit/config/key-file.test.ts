@@ -1,32 +1,39 @@
-// Key files: read whole, whatever their size and place; written once, for their owner only.
+// Key files: read whole, whatever their size and place, and refused where they are no key. Nothing waits for them but
+// who asked.
 
 import assert from "node:assert/strict";
-import { createHash, randomFillSync } from "node:crypto";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   closeSync,
-  existsSync,
-  mkdirSync,
+  constants,
+  fstatSync,
   openSync,
-  readdirSync,
-  readFileSync,
+  readSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { GENERATED_KEY_LENGTH, generateKeyFile, readKeyFile } from "#dist/config/key-file.js";
+import { KeyFileReader, openKeyFile, type ReadOptions, readKeyFile } from "#dist/config/key-file.js";
 import { SpipedError } from "#dist/errors.js";
-import { addon } from "#dist/native/native.js";
+import { addon, type KeyFile } from "#dist/native/native.js";
 import type { SharedKey } from "#dist/protocol/secret.js";
-import { temporaryFolder } from "../../support/cleanup.js";
+import { textOf } from "../../support/addresses.js";
+import { afterwards, failsafeMs, temporaryFolder, until } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { namedPipe, openForReader, writeToReader } from "../../support/pipes.js";
 import { randomData } from "../../support/random-data.js";
 import { dhMacKeysOf, macPublicValue } from "../../support/reference-protocol.js";
 import { sameBytes } from "../support/bytes.js";
 import { runModule } from "../support/children.js";
-import { throwsSpipedError } from "../support/errors.js";
 import { keyedClient, someNonces } from "../support/handshakes.js";
+import { asNobody } from "../support/nobody.js";
+
+const key32 = randomData("a key", 32);
+const mebibyte = 1_024 * 1_024;
 
 /** What a client with this key sends in the handshake: it shows which K it is, without telling it. */
 function shownBy(key: SharedKey): Uint8Array {
@@ -45,97 +52,146 @@ async function keyFileOf(t: TestContext, contents: Uint8Array, mode = 0o600): Pr
   return path;
 }
 
-for (const size of [0, 1, 31, 32, 33, 1_024, 65_535, 65_536, 65_537, 131_072, 300_001]) {
+async function gives(path: string, contents: Uint8Array, options: ReadOptions = {}): Promise<readonly string[]> {
+  const { key, warnings } = await readKeyFile(path, options);
+  sameBytes(shownBy(key), expectedOf(contents), path);
+  key.destroy();
+  return warnings;
+}
+
+async function refuses(reading: Promise<unknown>, message: RegExp, hint?: RegExp): Promise<void> {
+  await assert.rejects(reading, (error) => {
+    assert.ok(error instanceof SpipedError, String(error));
+    assert.equal(error.code, "SPIPED_KEY_FILE");
+    assert.match(error.message, message);
+    if (hint !== undefined) assert.match(error.hint ?? "", hint);
+    return true;
+  });
+}
+
+for (const size of [1, 31, 32, 33, 1_024, 65_535, 65_536, 65_537, 131_072, 300_001]) {
   test(`a key file of ${size} bytes gives the SHA-256 of all of them`, async (t) => {
     const contents = randomData("key", size);
-    const { key, warnings } = readKeyFile(await keyFileOf(t, contents));
-    sameBytes(shownBy(key), expectedOf(contents));
-    assert.equal(warnings.length, size === 0 ? 1 : 0);
+    const warnings = await gives(await keyFileOf(t, contents), contents);
+    assert.equal(warnings.length, size < 32 ? 1 : 0, warnings.join());
   });
 }
 
 test("nothing of a key file is trimmed: neither line breaks nor blanks nor zeros", async (t) => {
   for (const text of ["secret", "secret\n", "secret\r\n", " secret", "secret\0", "\ufeffsecret"]) {
     const contents = Buffer.from(text);
-    sameBytes(shownBy(readKeyFile(await keyFileOf(t, contents)).key), expectedOf(contents), JSON.stringify(text));
+    await gives(await keyFileOf(t, contents), contents);
   }
 });
 
 test("a key file is read through a symbolic link", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("linked"));
+  const path = await keyFileOf(t, key32);
   symlinkSync(path, `${path}.link`);
-  sameBytes(shownBy(readKeyFile(`${path}.link`).key), expectedOf(Buffer.from("linked")));
+  await gives(`${path}.link`, key32);
 });
 
-test("an empty key file is warned of by its name", async (t) => {
+test("an empty key file is refused, and everything else that gives no byte", async (t) => {
   const path = await keyFileOf(t, new Uint8Array(0));
-  assert.deepEqual(readKeyFile(path).warnings, [`key file ${path} is empty: everybody knows this key`]);
+  for (const empty of [path, "/dev/null"]) {
+    await refuses(readKeyFile(empty), /^cannot read key file .*: it is empty, so everybody knows this key$/, /keygen/);
+  }
 });
 
-for (const [mode, warned] of [
-  [0o600, false],
-  [0o400, false],
-  [0o640, false],
-  [0o604, true],
-  [0o644, true],
-  [0o666, true],
+test("a key file of 64 MiB is read, and one of a byte more is refused, and so is one without an end", async (t) => {
+  const path = await keyFileOf(t, new Uint8Array(0));
+  truncateSync(path, 64 * mebibyte);
+  await gives(path, new Uint8Array(64 * mebibyte));
+  truncateSync(path, 64 * mebibyte + 1);
+  for (const long of [path, "/dev/zero"]) await refuses(readKeyFile(long), /: it is longer than 64 MiB$/);
+});
+
+for (const [mode, ...warned] of [
+  [0o600],
+  [0o400],
+  [0o640],
+  [0o604, /can be read by everybody on this machine; chmod 600 it$/],
+  [0o644, /can be read by everybody/],
+  [0o620, /can be changed by its group; chmod go-w it$/],
+  [0o602, /can be changed by everybody on this machine; chmod go-w it$/],
+  [0o660, /can be changed by its group/],
+  [0o666, /can be read by everybody/, /can be changed by everybody/],
 ] as const) {
-  test(`a key file of mode 0${mode.toString(8)} is ${warned ? "" : "not "}warned of`, async (t) => {
-    const { warnings } = readKeyFile(await keyFileOf(t, Buffer.from("key"), mode));
-    assert.equal(warnings.length, warned ? 1 : 0);
-    if (warned) assert.match(warnings[0] ?? "", /can be read by everybody on this machine; chmod 600 it$/);
+  test(`a key file of mode 0${mode.toString(8)} has ${warned.length} warnings`, async (t) => {
+    const path = await keyFileOf(t, key32, mode);
+    const { warnings } = await readKeyFile(path);
+    assert.equal(warnings.length, warned.length, warnings.join());
+    warned.forEach((pattern, index) => {
+      assert.ok(warnings[index]?.startsWith(`key file ${path} can`));
+      assert.match(warnings[index] ?? "", pattern);
+    });
+  });
+}
+
+for (const [what, contents, warned] of [
+  ["31 random bytes", key32.subarray(1), /has 31 of 32 bytes, and can be guessed; make one with spiped keygen FILE/],
+  ["a word", Buffer.from("secret\n"), /has 7 of 32 bytes/],
+  ["words", Buffer.from("correct horse battery staple, and more of them\n"), /is text; if somebody has made it up/],
+  ["words of another language", Buffer.from("Правильная лошадь батарейка скрепка"), /is text/],
+  ["one long word", Buffer.from("correcthorsebatterystaplecorrecthorse"), /is text/],
+  ["random bytes as hexadecimal digits", Buffer.from(`${Buffer.from(key32).toString("hex")}\n`), undefined],
+  ["random bytes as base64", Buffer.from(`${Buffer.from(key32).toString("base64")}\n`), undefined],
+  ["random bytes as base64url", Buffer.from(randomData("64", 64)).toString("base64url"), undefined],
+  ["text behind a zero", Buffer.from("\0correct horse battery staple, and more"), undefined],
+] as const) {
+  test(`a key file of ${what} is ${warned === undefined ? "not " : ""}warned of`, async (t) => {
+    const { warnings } = await readKeyFile(await keyFileOf(t, Buffer.from(contents)));
+    assert.equal(warnings.length, warned === undefined ? 0 : 1, warnings.join());
+    if (warned !== undefined) assert.match(warnings[0] ?? "", warned);
   });
 }
 
 test("a key file that is not there is an error that says so and how to make one", async (t) => {
   const path = join(await temporaryFolder(t), "nowhere");
-  assert.throws(
-    () => readKeyFile(path),
-    (error) => {
-      assert.ok(error instanceof SpipedError);
-      assert.equal(error.code, "SPIPED_KEY_FILE");
-      assert.equal(error.message, `cannot read key file ${path}: there is no such file`);
-      assert.match(error.hint ?? "", /spiped keygen FILE/);
-      return true;
-    },
-  );
+  await refuses(readKeyFile(path), /^cannot read key file .*nowhere: there is no such file$/, /spiped keygen FILE/);
+  await refuses(openKeyFile(path), /nowhere: there is no such file$/, /spiped keygen FILE/);
 });
 
 test("a folder is no key file", async (t) => {
   const path = await temporaryFolder(t);
   const hint = /^name the file in it; of a mounted file that is missing outside, Docker makes a folder$/;
-  throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /it is a folder$/, hint);
-  throwsSpipedError(() => readKeyFile(join(path, "key", "key")), "SPIPED_KEY_FILE", /there is no such file$/);
+  await refuses(readKeyFile(path), /it is a folder$/, hint);
+  await refuses(openKeyFile(path), /it is a folder$/, hint);
+  await refuses(readKeyFile(join(path, "key", "key")), /there is no such file$/);
 });
 
 test("a path through a file is no key file", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("key"));
-  throwsSpipedError(() => readKeyFile(join(path, "key")), "SPIPED_KEY_FILE", /a part of its path is no folder$/);
+  const path = await keyFileOf(t, key32);
+  await refuses(readKeyFile(join(path, "key")), /a part of its path is no folder$/);
+});
+
+test("a socket is no key file", async (t) => {
+  const { address } = await Listener.listen(t, "unix");
+  await refuses(readKeyFile(textOf(address)), /it is a socket, and cannot be opened by a path$/);
 });
 
 test("a key file that may not be read is an error that says whose it is, and who wants to read it", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("key"), 0o000);
+  const path = await keyFileOf(t, key32, 0o000);
   const { uid } = statSync(path);
   // The folder lets everybody through, or it would be what is refused.
   chmodSync(dirname(path), 0o711);
-  asNobody(() => {
+  await asNobody(async () => {
     const hint = `^it belongs to user ${uid}, with mode 0000; spiped runs as user ${process.geteuid?.()}, who must`;
-    throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /permission denied$/, new RegExp(hint));
+    await refuses(readKeyFile(path), /permission denied$/, new RegExp(hint));
   });
 });
 
 test("a key file in a folder that may not be entered is an error that says so", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("key"));
+  const path = await keyFileOf(t, key32);
   chmodSync(dirname(path), 0o600);
-  asNobody(() => {
+  await asNobody(async () => {
     const hint = /^a folder on the way to it lets nobody else in; spiped runs as user \d+/;
-    throwsSpipedError(() => readKeyFile(path), "SPIPED_KEY_FILE", /permission denied$/, hint);
+    await refuses(readKeyFile(path), /permission denied$/, hint);
   });
   chmodSync(dirname(path), 0o700);
 });
 
 test("reading key files leaves no descriptor open, whether it works or not", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("key"));
+  const path = await keyFileOf(t, key32);
   const folder = await temporaryFolder(t);
   const next = () => {
     const descriptor = openSync(path, "r");
@@ -144,30 +200,258 @@ test("reading key files leaves no descriptor open, whether it works or not", asy
   };
   const before = next();
   for (let times = 0; times < 10; times += 1) {
-    readKeyFile(path);
-    assert.throws(() => readKeyFile(folder));
-    assert.throws(() => readKeyFile(`${path}.nowhere`));
+    await readKeyFile(path);
+    await new KeyFileReader(path).read();
+    await assert.rejects(readKeyFile(folder));
+    await assert.rejects(readKeyFile(`${path}.nowhere`));
+    closeSync(await openKeyFile(path));
   }
   assert.equal(next(), before);
 });
 
+test("the addon reads a path of bytes that are no text", { skip: process.platform !== "linux" }, async (t) => {
+  const path = Buffer.concat([Buffer.from(`${await temporaryFolder(t)}/`), Buffer.of(0xe9, 0xff)]);
+  writeFileSync(path, key32);
+  const request = { limitBytes: mebibyte, regularOnly: true, exceptStandardInput: false };
+  const alive = setInterval(() => undefined, failsafeMs);
+  afterwards(t, () => clearInterval(alive));
+  const file = await new Promise<KeyFile>((resolve) => addon.readKeyFile(path, request, resolve));
+  assert.deepEqual([file.state, file.lengthBytes, file.kind], ["read", 32, "file"]);
+});
+
+// Slow ones.
+
+test("a named pipe is read to its end, and everything else goes on until then", async (t) => {
+  const pipe = await namedPipe(t);
+  let isOver = false;
+  const reading = gives(pipe, key32).finally(() => {
+    isOver = true;
+  });
+  const writer = await until(() => openForReader(pipe), "a reader");
+  // The event loop turns, and so does the pool: every thread of it could be waiting.
+  await Promise.all(Array.from({ length: 8 }, () => addon.KeyPair.generate()));
+  assert.equal(isOver, false);
+  closeSync(writer);
+  // Nobody wrote: it has ended, and is empty.
+  await assert.rejects(reading, /it is empty/);
+  const again = gives(pipe, key32);
+  await writeToReader(pipe, key32);
+  await again;
+});
+
+test("a named pipe that nobody writes to is given up after 30 s, and after 10 s while a program runs", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const [limitMs, read] of [
+    [30_000, (pipe: string) => readKeyFile(pipe)],
+    [30_000, (pipe: string) => openKeyFile(pipe)],
+    [10_000, (pipe: string) => hangingReader(t, pipe).read()],
+  ] as const) {
+    const reading = read(await namedPipe(t));
+    let isOver = false;
+    reading.then(
+      () => undefined,
+      () => {
+        isOver = true;
+      },
+    );
+    t.mock.timers.tick(limitMs - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(isOver, false);
+    t.mock.timers.tick(1);
+    await refuses(reading, new RegExp(`: it did not come to its end within ${limitMs / 1_000} s$`), /^-k - reads/);
+  }
+});
+
+/** A reader to whom a named pipe looks like a file, on a mount that does not answer. */
+function hangingReader(t: TestContext, pipe: string): KeyFileReader {
+  const { readKeyFile: original } = addon;
+  t.mock.method(addon, "readKeyFile", (path: string, request: object, done: (file: KeyFile) => void) =>
+    original(path, { ...request, limitBytes: 1, regularOnly: false, exceptStandardInput: false }, done),
+  );
+  return new KeyFileReader(pipe);
+}
+
+test("a reading that was given up is the only one until it has ended, and its key is not taken", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const pipe = await namedPipe(t);
+  const reader = hangingReader(t, pipe);
+  const late = reader.read();
+  t.mock.timers.tick(10_000);
+  await refuses(late, /within 10 s$/);
+  await refuses(reader.read(), /: an earlier attempt has not come to its end yet$/);
+  t.mock.timers.reset();
+  await writeToReader(pipe, Buffer.from("k"));
+  t.mock.restoreAll();
+  await until(async () => {
+    const error: unknown = await reader.read().catch((reason: unknown) => reason);
+    return /only a file is read again/.test(String(error)) ? true : undefined;
+  }, "the late thread's end");
+});
+
+// Changing ones.
+
+test("the addon tells that a file is written to while it is read", async (t) => {
+  const path = await keyFileOf(t, new Uint8Array(0));
+  truncateSync(path, 32 * mebibyte);
+  const request = { limitBytes: 64 * mebibyte, regularOnly: true, exceptStandardInput: false };
+  // The addon's thread does not keep a program alive.
+  const alive = setInterval(() => undefined, failsafeMs);
+  afterwards(t, () => clearInterval(alive));
+  const hasChanged = (write: () => void) =>
+    new Promise<boolean>((resolve) => {
+      addon.readKeyFile(path, request, (file) => resolve(file.hasChanged));
+      write();
+    });
+  assert.equal(await hasChanged(() => undefined), false);
+  // The thread may begin late or end early; it has all the attempts that it needs to meet a change.
+  await until(
+    async () =>
+      (await hasChanged(() => {
+        for (let times = 0; times < 500; times += 1) writeFileSync(path, "x", { flag: "r+" });
+      }))
+        ? true
+        : undefined,
+    "a change during a reading",
+  );
+});
+
+/** Has the first readings of a file say that it was changing, and the file be what it is afterwards. */
+function changesAtFirst(t: TestContext, times: number, then: () => void = () => undefined): void {
+  const { readKeyFile: original } = addon;
+  let count = 0;
+  t.mock.method(addon, "readKeyFile", (path: string, request: never, done: (file: KeyFile) => void) =>
+    original(path, request, (file) => {
+      count += 1;
+      const hasChanged = count <= times;
+      if (hasChanged) then();
+      done(new Proxy(file, { get: (target, name) => (name === "hasChanged" ? hasChanged : bound(target, name)) }));
+    }),
+  );
+}
+
+function bound(target: object, name: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, name, target);
+  return typeof value === "function" ? value.bind(target) : value;
+}
+
+for (const [when, read] of [
+  ["at the start", (path: string) => readKeyFile(path)],
+  ["while a program runs", (path: string) => new KeyFileReader(path).read()],
+] as const) {
+  test(`a file that is being written ${when} is read again until it is whole`, async (t) => {
+    const path = await keyFileOf(t, Buffer.from("half a key"));
+    changesAtFirst(t, 2, () => writeFileSync(path, key32));
+    sameBytes(shownBy((await read(path)).key), expectedOf(key32));
+  });
+
+  test(`a file that does not stop being written ${when} is refused`, async (t) => {
+    const path = await keyFileOf(t, key32);
+    changesAtFirst(t, Number.POSITIVE_INFINITY);
+    await refuses(read(path), /: it is being written$/, /move it to this name when it is whole/);
+  });
+}
+
+test("a file that is empty for a moment while a program runs is read when it is not", async (t) => {
+  const path = await keyFileOf(t, new Uint8Array(0));
+  const { readKeyFile: original } = addon;
+  t.mock.method(addon, "readKeyFile", (...[name, request, done]: Parameters<typeof original>) =>
+    original(name, request, (file) => {
+      writeFileSync(path, key32);
+      done(file);
+    }),
+  );
+  sameBytes(shownBy((await new KeyFileReader(path).read()).key), expectedOf(key32));
+});
+
+// A second time.
+
+test("a file is read again as it is then", async (t) => {
+  const path = await keyFileOf(t, key32);
+  const reader = new KeyFileReader(path);
+  await reader.read();
+  const other = randomData("another key", 40);
+  writeFileSync(path, other);
+  sameBytes(shownBy((await reader.read()).key), expectedOf(other));
+  truncateSync(path, 0);
+  await refuses(reader.read(), /: it is empty, so everybody knows this key$/);
+});
+
+test("what is no file is not read again, and not even opened", async (t) => {
+  const pipe = await namedPipe(t);
+  const link = `${pipe}.link`;
+  symlinkSync(pipe, link);
+  for (const path of [pipe, link]) {
+    await refuses(new KeyFileReader(path).read(), /: it is a pipe, and only a file is read again$/);
+    assert.equal(openForReader(pipe), undefined);
+  }
+  await refuses(new KeyFileReader("/dev/zero").read(), /: it is a device, and only a file is read again$/);
+  await refuses(new KeyFileReader("-").read(), /^the key came from standard input and cannot be read again$/);
+});
+
+test("a descriptor is not read again, by whatever name, though it is a file", async (t) => {
+  const path = await keyFileOf(t, key32);
+  const descriptor = openSync(path, "r");
+  afterwards(t, () => closeSync(descriptor));
+  const names = [`/dev/fd/${descriptor}`];
+  if (process.platform === "linux") {
+    names.push(`/proc/self/fd/${descriptor}`, `/proc/${process.pid}/fd/${descriptor}`, "/dev/stdin");
+    names.push(`/proc/thread-self/fd/${descriptor}`, `/proc/self/task/${process.pid}/fd/${descriptor}`);
+  }
+  symlinkSync(`/dev/fd/${descriptor}`, `${path}.link`);
+  symlinkSync(`${path}.link`, `${path}.link.link`);
+  for (const name of [...names, `${path}.link`, `${path}.link.link`]) {
+    await refuses(new KeyFileReader(name).read(), /^the key came from descriptor .* and cannot be read again$/);
+  }
+  await gives(`${path}.link.link`, key32);
+});
+
+// For another process.
+
+test("what openKeyFile opened is read from its beginning, and stays the caller's", async (t) => {
+  const path = await keyFileOf(t, key32);
+  const descriptor = await openKeyFile(path);
+  readSync(descriptor, new Uint8Array(10));
+  for (let times = 0; times < 2; times += 1) await gives("/nowhere", key32, { descriptor });
+  assert.ok(fstatSync(descriptor).isFile());
+  closeSync(descriptor);
+});
+
+test("a named pipe that is open already is read to its end, also when somebody made it non-blocking", async (t) => {
+  const pipe = await namedPipe(t);
+  for (const flags of [0, constants.O_NONBLOCK]) {
+    const opening = flags === 0 ? openKeyFile(pipe) : openSync(pipe, constants.O_RDONLY | flags);
+    const writer = await until(() => openForReader(pipe), "a reader");
+    const descriptor = await opening;
+    const reading = gives("/nowhere", key32, { descriptor });
+    writeFileSync(writer, key32.subarray(0, 10));
+    await new Promise((resolve) => setImmediate(resolve));
+    writeFileSync(writer, key32.subarray(10));
+    closeSync(writer);
+    await reading;
+    closeSync(descriptor);
+    assert.equal(openForReader(pipe), undefined);
+  }
+});
+
+// Standard input.
+
 const readStandardInput = `
   const { readKeyFile } = await import(dist("config/key-file.js"));
   const { addon } = await import(dist("native/native.js"));
-  const { key, warnings } = readKeyFile("-");
+  const { key, warnings } = await readKeyFile("-");
   const client = new addon.ClientHandshake(key, "off", new Uint8Array(32).fill(0xc1));
   client.receiveNonce(new Uint8Array(32).fill(0x5e));
   process.stdout.write(client.macedPublic(addon.KeyPair.withoutForwardSecrecy()));
   process.stderr.write(warnings.join("\\n"));
 `;
 
-for (const size of [0, 1, 65_536, 300_001]) {
+for (const size of [32, 65_536, 300_001]) {
   test(`standard input of ${size} bytes from a pipe is read to its end`, () => {
     const contents = randomData("standard input", size);
     const { stdout, stderr, status } = runModule(readStandardInput, { input: contents });
     assert.equal(status, 0, stderr.toString());
     sameBytes(stdout, expectedOf(contents));
-    assert.equal(stderr.toString(), size === 0 ? "key file standard input is empty: everybody knows this key" : "");
+    assert.equal(stderr.toString(), "");
   });
 }
 
@@ -181,133 +465,45 @@ test("standard input may be a file, of any mode its owner likes", async (t) => {
   assert.equal(stderr.toString(), "");
 });
 
-test("standard input that is closed gives an error or the empty key with its warning, and no crash", () => {
-  const { stderr, signal } = runModule(readStandardInput, { stdio: ["ignore", "pipe", "pipe"] });
-  assert.equal(signal, null);
-  assert.match(stderr.toString(), /standard input is empty/);
+test("standard input without a byte is refused", () => {
+  for (const options of [{ input: new Uint8Array(0) }, { stdio: ["ignore", "pipe", "pipe"] }] as const) {
+    const { status, stderr } = runModule(readStandardInput, options);
+    assert.equal(status, 1);
+    assert.match(stderr.toString(), /cannot read key file standard input: it is empty, so everybody knows this key/);
+  }
+});
+
+test("what would take bytes off standard input is refused where they are data, whatever it is called", async (t) => {
+  const pipe = await namedPipe(t);
+  const paths = ["/dev/stdin", "/dev/fd/0", ...(process.platform === "linux" ? ["/proc/self/fd/0", pipe] : [])];
+  const script = `
+    const { readKeyFile } = await import(dist("config/key-file.js"));
+    const { openSync, readFileSync } = await import("node:fs");
+    for (const path of ${JSON.stringify(paths)}) {
+      try {
+        await readKeyFile(path, { exceptStandardInput: true });
+        console.log("taken");
+      } catch (error) {
+        console.log(error.message);
+      }
+    }
+    process.stdout.write(readFileSync(0));
+  `;
+  // Open in both directions, so that it is there before anybody writes.
+  const input = openSync(pipe, "r+");
+  writeFileSync(input, "the data");
+  const reader = openSync(pipe, "r");
+  closeSync(input);
+  const { stdout } = runModule(script, { stdio: [reader, "pipe", "pipe"] });
+  closeSync(reader);
+  const lines = paths.map((path) => `-k ${path} would take the key from the data; name a file\n`);
+  assert.equal(stdout.toString(), `${lines.join("")}the data`);
+  const file = await keyFileOf(t, key32);
+  await gives(file, key32, { exceptStandardInput: true });
 });
 
 test("a file whose name is a dash is read when its path says so", async (t) => {
   const folder = await temporaryFolder(t);
-  writeFileSync(join(folder, "-"), "dash");
-  sameBytes(shownBy(readKeyFile(`${folder}/-`).key), expectedOf(Buffer.from("dash")));
+  writeFileSync(join(folder, "-"), key32);
+  await gives(`${folder}/-`, key32);
 });
-
-// Writing.
-
-test("a new key file has 32 random bytes and is for its owner only", async (t) => {
-  const folder = await temporaryFolder(t);
-  const [one, other] = [join(folder, "one"), join(folder, "other")];
-  for (const path of [one, other]) generateKeyFile(path, randomFillSync);
-  assert.equal(GENERATED_KEY_LENGTH, 32);
-  for (const path of [one, other]) {
-    assert.equal(statSync(path).size, 32);
-    assert.equal(statSync(path).mode & 0o7777, 0o600);
-  }
-  assert.notDeepEqual(readFileSync(one), readFileSync(other));
-});
-
-test("a new key file is for its owner only whatever the umask says", async (t) => {
-  const before = process.umask(0);
-  try {
-    const path = join(await temporaryFolder(t), "key");
-    generateKeyFile(path, randomFillSync);
-    assert.equal(statSync(path).mode & 0o7777, 0o600);
-  } finally {
-    process.umask(before);
-  }
-});
-
-test("a new key file holds what the source of randomness gave, and that memory is wiped", async (t) => {
-  const path = join(await temporaryFolder(t), "key");
-  let given: Uint8Array = new Uint8Array(0);
-  generateKeyFile(path, (memory) => {
-    memory.forEach((_, index) => {
-      memory[index] = index + 1;
-    });
-    given = memory;
-  });
-  sameBytes(
-    readFileSync(path),
-    Uint8Array.from({ length: 32 }, (_, index) => index + 1),
-  );
-  assert.ok(given.length === 32 && given.every((byte) => byte === 0));
-});
-
-test("an existing file is never overwritten, and is named with what to do", async (t) => {
-  const path = await keyFileOf(t, Buffer.from("precious"));
-  assert.throws(
-    () => generateKeyFile(path, randomFillSync),
-    (error) => {
-      assert.ok(error instanceof SpipedError);
-      assert.equal(error.code, "SPIPED_KEY_FILE");
-      assert.equal(error.message, `cannot write key file ${path}: it exists already`);
-      assert.match(error.hint ?? "", /never overwritten/);
-      return true;
-    },
-  );
-  assert.equal(readFileSync(path, "utf8"), "precious");
-});
-
-test("neither a folder nor a link, even to nowhere, is overwritten", async (t) => {
-  const folder = await temporaryFolder(t);
-  mkdirSync(join(folder, "folder"));
-  symlinkSync(join(folder, "nowhere"), join(folder, "link"));
-  for (const name of ["folder", "link"]) {
-    throwsSpipedError(() => generateKeyFile(join(folder, name), randomFillSync), "SPIPED_KEY_FILE", /exists already/);
-  }
-  assert.ok(!existsSync(join(folder, "nowhere")));
-});
-
-test("a folder that does not exist is the reason that is given", async (t) => {
-  const path = join(await temporaryFolder(t), "nowhere", "key");
-  throwsSpipedError(() => generateKeyFile(path, randomFillSync), "SPIPED_KEY_FILE", /there is no such file/);
-});
-
-test("a folder that may not be written to is the reason that is given", async (t) => {
-  const folder = await temporaryFolder(t);
-  chmodSync(folder, 0o500);
-  asNobody(() => {
-    throwsSpipedError(
-      () => generateKeyFile(join(folder, "key"), randomFillSync),
-      "SPIPED_KEY_FILE",
-      /permission denied/,
-    );
-  });
-  chmodSync(folder, 0o700);
-});
-
-test("a key that could not be written whole leaves no file behind", async (t) => {
-  const folder = await temporaryFolder(t);
-  const noRandomness = () => {
-    throw new Error("no random bytes");
-  };
-  throwsSpipedError(() => generateKeyFile(join(folder, "key"), noRandomness), "SPIPED_KEY_FILE", /no random bytes/);
-  assert.deepEqual(readdirSync(folder), []);
-});
-
-test("after a key that could not be written, the same name works", async (t) => {
-  const path = join(await temporaryFolder(t), "key");
-  assert.throws(() =>
-    generateKeyFile(path, () => {
-      throw new Error("no random bytes");
-    }),
-  );
-  generateKeyFile(path, randomFillSync);
-  assert.equal(statSync(path).size, 32);
-});
-
-/** Does something without the rights of the administrator, to whom no file is forbidden. */
-function asNobody(act: () => void): void {
-  if (process.getuid?.() !== 0) {
-    act();
-    return;
-  }
-  assert.ok(process.seteuid !== undefined);
-  process.seteuid(65_534);
-  try {
-    act();
-  } finally {
-    process.seteuid(0);
-  }
-}

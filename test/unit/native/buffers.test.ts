@@ -17,7 +17,7 @@ const newOpener = (): Opener => addon.Opener.fromKeys(E, H, 0n);
 const wrongLengths = (right: number): readonly number[] => [0, 1, right - 1, right + 1, 2 * right, 65_536];
 
 test("a nonce of another length than 32 bytes is refused, and the handshake goes on", () => {
-  const key = sharedKeyOf(new Uint8Array(0));
+  const key = sharedKeyOf(Uint8Array.of(1));
   for (const length of wrongLengths(32)) {
     const wrong = new Uint8Array(length);
     throwsCode(() => new addon.ClientHandshake(key, "off", wrong), "SPIPED_BUFFER");
@@ -30,7 +30,7 @@ test("a nonce of another length than 32 bytes is refused, and the handshake goes
 });
 
 test("a public value of another length than 288 bytes is refused, and the handshake goes on", () => {
-  const key = sharedKeyOf(new Uint8Array(0));
+  const key = sharedKeyOf(Uint8Array.of(1));
   const client = new addon.ClientHandshake(key, "off", someNonces.nonceC);
   const server = new addon.ServerHandshake(key, "off", someNonces.nonceS);
   client.receiveNonce(someNonces.nonceS);
@@ -185,7 +185,7 @@ test("a detached input or output is refused like an empty one", () => {
 });
 
 test("detached bytes of the handshake are refused", () => {
-  const key = sharedKeyOf(new Uint8Array(0));
+  const key = sharedKeyOf(Uint8Array.of(1));
   throwsCode(() => new addon.ClientHandshake(key, "off", detached(32)), "SPIPED_BUFFER");
   const client = new addon.ClientHandshake(key, "off");
   throwsCode(() => client.receiveNonce(detached(32)), "SPIPED_BUFFER");
@@ -196,12 +196,16 @@ test("detached bytes of the handshake are refused", () => {
 test("a piece of a key file that is empty or detached adds nothing to the key", () => {
   const hasher = new addon.KeyHasher();
   hasher.update(detached(9));
+  hasher.update(Uint8Array.of(1));
   hasher.update(new Uint8Array(0));
   const client = new addon.ClientHandshake(hasher.finish(), "off", someNonces.nonceC);
-  const same = new addon.ClientHandshake(sharedKeyOf(new Uint8Array(0)), "off", someNonces.nonceC);
+  const same = new addon.ClientHandshake(sharedKeyOf(Uint8Array.of(1)), "off", someNonces.nonceC);
   for (const handshake of [client, same]) handshake.receiveNonce(someNonces.nonceS);
   const [one, other] = [client, same].map((it) => it.macedPublic(addon.KeyPair.withoutForwardSecrecy()));
   assert.deepEqual(one, other);
+  const empty = new addon.KeyHasher();
+  empty.update(detached(9));
+  throwsCode(() => empty.finish(), "SPIPED_KEY_FILE");
 });
 
 test("an array of a memory that has shrunk counts as long as it is now", () => {
@@ -237,7 +241,7 @@ test("an exponent may be wiped as soon as it has been handed over", async () => 
     const x = new Uint8Array(32).fill(7);
     const keyPair = addon.KeyPair.fromExponent(x);
     if (wipe) x.fill(0);
-    const client = new addon.ClientHandshake(sharedKeyOf(new Uint8Array(0)), "allow", someNonces.nonceC);
+    const client = new addon.ClientHandshake(sharedKeyOf(Uint8Array.of(1)), "allow", someNonces.nonceC);
     client.receiveNonce(someNonces.nonceS);
     return client.macedPublic(await keyPair);
   };

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import { macPublicValue, sealPacket, secretOf } from "../../support/reference-protocol.js";
+import { keyIdOf, macPublicValue, sealPacket, secretOf } from "../../support/reference-protocol.js";
 import { flipped, piecesOf, publicValueBytes, sameBytes } from "../support/bytes.js";
 import { throwsCode } from "../support/errors.js";
 import { keyedClient, keyedServer, sharedKeyOf } from "../support/handshakes.js";
@@ -15,7 +15,13 @@ import { kdfVectors, parseKdfVector, rawVectors } from "../support/vectors.js";
 const text = Buffer.from("the first packet");
 const packetLength = 1_060;
 
-for (const vector of kdfVectors) {
+test("the vectors have an empty key file, of which the addon makes no key", () => {
+  const empty = kdfVectors.filter(({ keyFile }) => keyFile.length === 0);
+  assert.equal(empty.length, 1);
+  for (const { keyFile } of empty) throwsCode(() => sharedKeyOf(keyFile), "SPIPED_KEY_FILE");
+});
+
+for (const vector of kdfVectors.filter(({ keyFile }) => keyFile.length > 0)) {
   const { name, keyFile, nonceC, nonceS } = vector;
   const withoutForwardSecrecy = () => addon.KeyPair.withoutForwardSecrecy();
 
@@ -45,6 +51,11 @@ for (const vector of kdfVectors) {
     sameBytes(packet, sealPacket({ E: vector.E_S, H: vector.H_S }, 0n, text));
     assert.equal(keysOfClient.takeOpener().open(packet, opened), text.length);
     sameBytes(opened.subarray(0, text.length), text);
+  });
+
+  test(`kdf ${name}: the key has the id of the vector`, () => {
+    sameBytes(keyIdOf(secretOf(keyFile)), vector.keyId);
+    sameBytes(sharedKeyOf(keyFile).id(), vector.keyId);
   });
 
   for (const length of [1, 7, 63, 64, 65]) {

@@ -1,7 +1,9 @@
 //! What Node.js does not offer of the system.
 
+mod descriptor_paths;
 #[cfg(unix)]
 mod descriptors;
+mod key_file;
 #[cfg(unix)]
 mod locked_file;
 mod lookup;

@@ -1,0 +1,98 @@
+//! Key files where there are descriptors and permissions.
+
+use std::{
+    ffi::OsStr,
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Seek, SeekFrom, stdin},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::KeyFileKind;
+use crate::system::descriptors::borrowed;
+
+pub(super) fn path_of_bytes(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
+}
+
+/// A terminal that is opened does not become that of this process. With `is_regular`, what was put in the place of
+/// a file does not hold the thread up.
+pub(super) fn open_to_read(path: &Path, is_regular: bool) -> io::Result<File> {
+    let flags = if is_regular { libc::O_NOCTTY | libc::O_NONBLOCK } else { libc::O_NOCTTY };
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// A file of the caller's: from its beginning, but for standard input, of which others may have read a part.
+pub(super) fn given(descriptor: i32) -> io::Result<File> {
+    let mut file = File::from(borrowed(descriptor)?.try_clone_to_owned()?);
+    if descriptor != 0 && file.metadata()?.is_file() {
+        file.seek(SeekFrom::Start(0))?;
+    }
+    Ok(file)
+}
+
+/// The descriptors of a process that a shell has started go on to those that it starts, from a certain number on.
+pub(super) fn keep_from_children(descriptor: i32) -> io::Result<()> {
+    fcntl(borrowed(descriptor)?, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(())
+}
+
+pub(super) fn kind_of(metadata: &Metadata) -> KeyFileKind {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        KeyFileKind::File
+    } else if kind.is_dir() {
+        KeyFileKind::Folder
+    } else if kind.is_fifo() {
+        KeyFileKind::Pipe
+    } else if kind.is_socket() {
+        KeyFileKind::Socket
+    } else {
+        KeyFileKind::Device
+    }
+}
+
+/// Differs whenever the file was written to in between.
+pub(super) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
+    (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+/// Whether reading this takes bytes off standard input. Of a file it does not where the path opens it anew.
+pub(super) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bool {
+    let is_same = |input: BorrowedFd<'_>| {
+        let input = File::from(input.try_clone_to_owned()?).metadata()?;
+        io::Result::Ok((metadata.dev(), metadata.ino()) == (input.dev(), input.ino()))
+    };
+    // Linux opens a file anew through /dev/stdin, too; elsewhere that is a second descriptor of the same.
+    let is_opened_anew = is_opened_anew || (cfg!(target_os = "linux") && metadata.is_file());
+    !is_opened_anew && is_same(stdin().as_fd()).unwrap_or(false)
+}
+
+/// Somebody made the descriptor non-blocking; its writer has more time than that.
+pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
+    match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The name of the `errno` and what it means.
+pub(super) fn describe(error: &io::Error) -> (String, String) {
+    let errno = match error.kind() {
+        io::ErrorKind::IsADirectory => Errno::EISDIR,
+        _ => Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
+    };
+    (format!("{errno:?}"), errno.desc().to_lowercase())
+}

@@ -1,0 +1,149 @@
+/**
+ * What people are told about key files: why one cannot be read or written, what helps, and what they should mend.
+ */
+
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import type { KeyFile } from "../native/native.js";
+
+/** Fewer bytes can be guessed sooner than the encryption can be broken. */
+const ENOUGH_BYTES = 32;
+
+const MAKE_ONE = "make one with spiped keygen FILE, and copy it to both machines";
+const BY_STANDARD_INPUT = "-k - reads the key from standard input";
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EEXIST: "it exists already",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of its path is no folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the disk is read-only",
+  ENXIO: "it is a socket, and cannot be opened by a path",
+};
+
+const KINDS: Readonly<Record<NonNullable<KeyFile["kind"]>, string>> = {
+  file: "a file",
+  folder: "a folder",
+  pipe: "a pipe",
+  socket: "a socket",
+  device: "a device",
+};
+
+/** What the system refused. */
+export function failed(path: string, file: KeyFile): SpipedError {
+  const code = file.failure ?? "";
+  return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(code, file));
+}
+
+/** A system that has no thread to read it on. */
+export function noThread(path: string, cause: unknown): SpipedError {
+  return unreadable(
+    path,
+    messageOf(cause),
+    "more tasks must be allowed: ulimit -u, TasksMax= of a unit, pids of a container",
+  );
+}
+
+/** A file, or standard input, without a byte. */
+export function empty(path: string): SpipedError {
+  const hint = path === "-" ? "did the command that was to give it fail?" : MAKE_ONE;
+  return unreadable(path, "it is empty, so everybody knows this key", hint);
+}
+
+/** A file that does not end where keys do. */
+export function tooLong(path: string, limitBytes: number): SpipedError {
+  return unreadable(path, `it is longer than ${limitBytes / 1_024 / 1_024} MiB`, MAKE_ONE);
+}
+
+/** A pipe that nobody writes to, or a mount that does not answer. */
+export function tooSlow(path: string, limitMs: number): SpipedError {
+  const hint = `${BY_STANDARD_INPUT}, and waits as long as it takes`;
+  return unreadable(path, `it did not come to its end within ${limitMs / 1_000} s`, hint);
+}
+
+/** A file that is written again and again. */
+export function changing(path: string): SpipedError {
+  return unreadable(path, "it is being written", "write another file, and move it to this name when it is whole");
+}
+
+/** A thread that has been waiting for the same file since an earlier time. */
+export function stillReading(path: string): SpipedError {
+  return unreadable(path, "an earlier attempt has not come to its end yet");
+}
+
+/** What gives a key once only. */
+export function notReadAgain(path: string, file: KeyFile | undefined): SpipedError {
+  if (file === undefined || file.namesDescriptor) {
+    const where = path === "-" ? "standard input" : `descriptor ${path}`;
+    return new SpipedError("SPIPED_KEY_FILE", `the key came from ${where} and cannot be read again`);
+  }
+  return unreadable(path, `it is ${KINDS[file.kind ?? "device"]}, and only a file is read again`);
+}
+
+/** The data itself. */
+export function standardInput(path: string): SpipedError {
+  return new SpipedError("SPIPED_KEY_FILE", `-k ${path} would take the key from the data; name a file`);
+}
+
+/** A new key file that cannot be written. */
+export function unwritable(path: string, cause: unknown): SpipedError {
+  const code = codeOf(cause) ?? "";
+  return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${REASONS[code] ?? messageOf(cause)}`, {
+    cause,
+    ...(code === "EEXIST" ? { hint: "an existing key is never overwritten; take another name" } : {}),
+  });
+}
+
+/** What the owner of a key that was read should mend, one line each. */
+export function warningsOf(path: string, file: KeyFile): readonly string[] {
+  const name = nameOf(path);
+  const warnings: string[] = [];
+  // On Windows the mode says nothing about who can read the file.
+  if (process.platform !== "win32" && file.kind === "file") warnings.push(...warningsOfMode(name, file.mode ?? 0));
+  if (file.lengthBytes < ENOUGH_BYTES) {
+    warnings.push(`key file ${name} has ${file.lengthBytes} of ${ENOUGH_BYTES} bytes, and can be guessed; ${MAKE_ONE}`);
+  } else if (file.contents === "text") {
+    warnings.push(`key file ${name} is text; if somebody has made it up, it can be guessed; ${MAKE_ONE}`);
+  }
+  return warnings;
+}
+
+function warningsOfMode(name: string, mode: number): readonly string[] {
+  const warnings: string[] = [];
+  const here = "everybody on this machine";
+  if ((mode & 0o004) !== 0) warnings.push(`key file ${name} can be read by ${here}; chmod 600 it`);
+  if ((mode & 0o022) !== 0) {
+    warnings.push(`key file ${name} can be changed by ${(mode & 0o002) !== 0 ? here : "its group"}; chmod go-w it`);
+  }
+  return warnings;
+}
+
+function unreadable(path: string, reason: string, hint?: string): SpipedError {
+  const message = `cannot read key file ${nameOf(path)}: ${reason}`;
+  return new SpipedError("SPIPED_KEY_FILE", message, hint === undefined ? {} : { hint });
+}
+
+function nameOf(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+/** What helps where a key file cannot be read: the usual mistakes with containers are told apart. */
+function hintOf(code: string, file: KeyFile): string {
+  if (file.namesDescriptor) return BY_STANDARD_INPUT;
+  switch (code) {
+    case "EACCES":
+      if (process.geteuid === undefined) return "let the user that runs spiped read it";
+      return `${ownerOf(file)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
+    case "EISDIR":
+      return "name the file in it; of a mounted file that is missing outside, Docker makes a folder";
+    default:
+      return MAKE_ONE;
+  }
+}
+
+/** Whose the file is, as the beginning of a sentence; something else where a folder on the way hides it. */
+function ownerOf({ uid, mode }: KeyFile): string {
+  if (uid === null || mode === null) return "a folder on the way to it lets nobody else in;";
+  return `it belongs to user ${uid}, with mode ${mode.toString(8).padStart(4, "0")};`;
+}

@@ -1,0 +1,128 @@
+// Keys that do not come: a named pipe that nobody writes to stands for every path that blocks. Signals work all the time.
+
+import assert from "node:assert/strict";
+import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
+import type { Command } from "../support/command.js";
+import { establishThrough, onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { isAlive } from "../support/one-end.js";
+import { namedPipe, openForReader, writeToReader } from "../support/pipes.js";
+import { childrenOf, untilEnded } from "../support/processes.js";
+import { ours } from "../support/programs.js";
+import { newKey, patience } from "../support/tunnel.js";
+
+const options = { ...limits, skip: onLinux };
+
+interface Waiting {
+  readonly command: Command;
+  readonly folder: string;
+  readonly pipe: string;
+}
+
+/** Starts a command that waits for its key from a named pipe. Its working directory is empty. */
+async function startWaiting(t: TestContext, words: (pipe: string) => readonly string[]): Promise<Waiting> {
+  const folder = await temporaryFolder(t);
+  const pipe = await namedPipe(t);
+  const [file = "", ...others] = words(pipe);
+  const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
+  await until(() => (readsKey(command.id) ? true : undefined), "a thread that opens the key file");
+  return { command, folder, pipe };
+}
+
+/** Whether a process has a thread that opens or reads a key file. */
+function readsKey(id: number): boolean {
+  try {
+    return readdirSync(`/proc/${id}/task`).some((task) => {
+      return readFileSync(`/proc/${id}/task/${task}/comm`, "utf8") === "key file\n";
+    });
+  } catch {
+    // A thread that has ended meanwhile.
+    return false;
+  }
+}
+
+const tunnel = ["-d", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9"] as const;
+
+const programs = [
+  ["spiped -F", (pipe: string) => [...ours.spiped, "-F", ...tunnel, "-k", pipe]],
+  ["spiped", (pipe: string) => [...ours.spiped, ...tunnel, "-p", "pid", "-k", pipe]],
+  ["spiped -D", (pipe: string) => [...ours.spiped, "-D", ...tunnel, "-p", "pid", "-k", pipe]],
+  ["spipe", (pipe: string) => [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", pipe]],
+  ["spiped key-id", (pipe: string) => [...ours.spiped, "key-id", pipe]],
+] as const;
+
+for (const [name, words] of programs) {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    for (const phase of ["opens", "reads"] as const) {
+      test(`${name} ends on ${signal} while it ${phase} a key that does not come`, options, async (t) => {
+        const { command, folder, pipe } = await startWaiting(t, words);
+        const isDaemon = name === "spiped" || name === "spiped -D";
+        let second: number | undefined;
+        if (phase === "reads") {
+          const writer = await until(() => openForReader(pipe), "somebody who opens the key");
+          afterwards(t, () => closeSync(writer));
+          if (isDaemon) {
+            second = await until(() => childrenOf(command.id).find(readsKey), "a second process that reads the key");
+          }
+        }
+        command.signal(signal);
+        const { status, signal: by } = await command.exit();
+        assert.ok(by === signal || status === (name === "spiped -F" ? 0 : 1), `status ${status}, ${command.stderr}`);
+        if (second !== undefined) await untilEnded(second);
+        assert.deepEqual(await readdir(folder), []);
+        assert.equal(command.stdout.toString(), "");
+      });
+    }
+  }
+}
+
+test(
+  "a daemon whose second process is told to end while it reads its key ends, and leaves nothing",
+  options,
+  async (t) => {
+    const { command, folder, pipe } = await startWaiting(t, programs[1][1]);
+    const writer = await until(() => openForReader(pipe), "somebody who opens the key");
+    afterwards(t, () => closeSync(writer));
+    const second = await until(() => childrenOf(command.id).find(readsKey), "a second process that reads the key");
+    process.kill(second, "SIGTERM");
+    assert.equal((await command.exit()).status, 1);
+    assert.deepEqual(await readdir(folder), []);
+  },
+);
+
+test("the daemon does not keep the pipe of bash's <(…)", options, async (t) => {
+  const key = await newKey(t);
+  const source = join(await temporaryFolder(t), "socket");
+  const words = [...ours.spiped, "-d", "-s", source, "-t", "[127.0.0.1]:9"];
+  const script = '"$@" -k <(cat "$KEY")';
+  const command = startDetached(t, ["bash", "-c", script, "bash", ...words], {
+    stdin: "ignore",
+    env: { KEY: key.path },
+  });
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  const id = readPidFile(`${source}.pid`);
+  // What bash calls /dev/fd/63.
+  assert.ok(!readdirSync(`/proc/${id}/fd`).includes("63"));
+  await stopDaemon({ id });
+});
+
+test("the daemon takes a key that comes late, and then nobody holds the pipe any more", options, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "unix");
+  const source = join(await temporaryFolder(t), "socket");
+  const flags = ["-d", "-s", source, "-t", target.address.kind === "unix" ? target.address.path : "", ...patience];
+  const { command, pipe } = await startWaiting(t, (path) => [...ours.spiped, ...flags, "-k", path]);
+  await writeToReader(pipe, key.bytes);
+  assert.equal((await command.ownExit()).status, 0, command.stderr);
+  const id = readPidFile(`${source}.pid`);
+  assert.equal(openForReader(pipe), undefined);
+  assert.ok(await isAlive(await establishThrough(t, { kind: "unix", path: source }, target, key)));
+  process.kill(id, "SIGHUP");
+  await command.line(/SIGHUP: cannot read key file .*: it is a pipe, and only a file is read again; the old key stays/);
+  assert.ok(await isAlive(await establishThrough(t, { kind: "unix", path: source }, target, key)));
+  await stopDaemon({ id }, "SIGINT");
+});
