@@ -20,13 +20,16 @@ _spiped() {
     -s|--source|-t|--target|-b|--bind|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--source-mode)
       return ;;
   esac
-  if [ "${COMP_WORDS[1]}" = keygen ] && [ "$COMP_CWORD" -gt 1 ]; then
-    local IFS=$'\n'
-    [ "$COMP_CWORD" -gt 2 ] || COMPREPLY=($(compgen -f -- "$word"))
-    return
-  fi
+  case ${COMP_WORDS[1]} in
+    keygen | key-id)
+      if [ "$COMP_CWORD" -gt 1 ]; then
+        local IFS=$'\n'
+        [ "${COMP_WORDS[1]}" = keygen ] && [ "$COMP_CWORD" -gt 2 ] || COMPREPLY=($(compgen -f -- "$word"))
+        return
+      fi ;;
+  esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W keygen -- "$word"))
+    COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
   local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --syslog --source-mode -v --version -h --help "

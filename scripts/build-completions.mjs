@@ -75,7 +75,7 @@ function bash() {
 ${withValue(flags, "user") === "" ? "" : `    ${withValue(flags, "user")})\n      COMPREPLY=($(compgen -u -- "$word"))\n      return ;;\n`}    ${withValue(flags, "text")})
       return ;;
   esac
-${name === "spiped" ? bashKeygen() : ""}  local flags=" ${wordsOf(flags).join(" ")} "
+${name === "spiped" ? bashSubcommands() : ""}  local flags=" ${wordsOf(flags).join(" ")} "
   for given in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
 ${flags.map(bashGiven).join("\n")}
@@ -88,14 +88,17 @@ complete -o filenames -F _${name} ${name}
   return `# bash completion for spiped and spipe. Made by scripts/build-completions.mjs.\n\n${commands.map(one).join("\n")}`;
 }
 
-function bashKeygen() {
-  return `  if [ "\${COMP_WORDS[1]}" = keygen ] && [ "$COMP_CWORD" -gt 1 ]; then
-    local IFS=$'\\n'
-    [ "$COMP_CWORD" -gt 2 ] || COMPREPLY=($(compgen -f -- "$word"))
-    return
-  fi
+function bashSubcommands() {
+  return `  case \${COMP_WORDS[1]} in
+    keygen | key-id)
+      if [ "$COMP_CWORD" -gt 1 ]; then
+        local IFS=$'\\n'
+        [ "\${COMP_WORDS[1]}" = keygen ] && [ "$COMP_CWORD" -gt 2 ] || COMPREPLY=($(compgen -f -- "$word"))
+        return
+      fi ;;
+  esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W keygen -- "$word"))
+    COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "\${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
 `;
@@ -124,11 +127,11 @@ function zsh() {
 # zsh completion for spiped and spipe. Made by scripts/build-completions.mjs.
 
 _spiped_and_spipe() {
-  if [[ $service == spiped && $words[2] == keygen && CURRENT -gt 2 ]]; then
-    (( CURRENT > 3 )) || _files
+  if [[ $service == spiped && $words[2] == (keygen|key-id) && CURRENT -gt 2 ]]; then
+    [[ $words[2] == keygen && CURRENT -gt 3 ]] || _files
     return
   fi
-  [[ $service == spiped && CURRENT -eq 2 ]] && compadd keygen
+  [[ $service == spiped && CURRENT -eq 2 ]] && compadd keygen key-id
   case $service in
 ${commands.map(one).join("\n")}
   esac
@@ -148,7 +151,7 @@ function fish() {
           (flag) => `${flag.short === undefined ? "" : `-s ${flag.short.slice(1)} `}${flag.long.slice(2)}`,
         );
         const conditions = [
-          ...(name === "spiped" ? ["not __fish_seen_subcommand_from keygen"] : []),
+          ...(name === "spiped" ? ["not __fish_seen_subcommand_from keygen key-id"] : []),
           ...(given.length === 0 ? [] : [`not __fish_contains_opt ${given.join(" ")}`]),
         ];
         return [
@@ -166,7 +169,8 @@ function fish() {
 complete -c spiped -f
 complete -c spipe -f
 complete -c spiped -n __fish_is_first_arg -a keygen -d 'write a new key file'
-complete -c spiped -n '__fish_seen_subcommand_from keygen' -F
+complete -c spiped -n __fish_is_first_arg -a key-id -d 'tell key files apart'
+complete -c spiped -n '__fish_seen_subcommand_from keygen key-id' -F
 ${commands.map(one).join("\n")}
 `;
 }

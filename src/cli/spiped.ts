@@ -8,6 +8,7 @@ import { parseAddress, parseBindAddress } from "../net/address.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
+import { keyId } from "./key-id.js";
 import { keygen } from "./keygen.js";
 import {
   addAboutOptions,
@@ -37,6 +38,7 @@ Each flag can come from the environment: SPIPED_KEY for --key, SPIPED_DECRYPT=ye
 
 Examples:
   spiped keygen keyfile                 make a key; copy it to the other machine
+  spiped key-id keyfile                 tell whether both machines have the same, and show it to nobody
   spiped -e -s '[127.0.0.1]:2562' -t far.example:2562 -k keyfile
                                         near: cleartext comes in, packets go out
   spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2562' -k keyfile
@@ -61,6 +63,7 @@ interface Flags extends ConnectionFlags {
 /** Runs `spiped`. */
 export async function main(words: readonly string[]): Promise<number> {
   if (words[0] === "keygen") return keygen(words.slice(1));
+  if (words[0] === "key-id") return keyId(words.slice(1));
   const reportReady = takeReport(process.env);
   const command = spipedCommand();
   const parsed = parseWords(command, words);

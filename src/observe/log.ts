@@ -62,7 +62,8 @@ export function errorLines(error: unknown): readonly string[] {
   return error.hint === undefined ? message : [...message, `hint: ${printable(error.hint)}`];
 }
 
-function printable(text: string): string {
+/** The text as it may reach a terminal. */
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
   return printableBytes(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -65,7 +65,11 @@ for (const [shell, file] of [
 /** What TAB makes of words; where that is the words themselves, it finds nothing to add. */
 const completed: ReadonlyArray<readonly [words: string, line: string]> = [
   ["spiped --de", "spiped --decrypt "],
-  ["spiped k", "spiped keygen "],
+  ["spiped keyg", "spiped keygen "],
+  ["spiped key-", "spiped key-id "],
+  ["spiped key-id READ", "spiped key-id README.md "],
+  ["spiped key-id CHANGELOG.md READ", "spiped key-id CHANGELOG.md README.md "],
+  ["spiped key-id --de", "spiped key-id --de"],
   ["spiped keygen READ", "spiped keygen README.md "],
   ["spiped keygen --de", "spiped keygen --de"],
   ["spiped -e k", "spiped -e k"],

@@ -1,0 +1,36 @@
+/**
+ * The command `spiped key-id FILE...`.
+ */
+
+import { readKeyFile } from "../config/key-file.js";
+import { messageOf } from "../errors.js";
+import { createLog, printable, streamSink } from "../observe/log.js";
+import { keyIdOf } from "../protocol/secret.js";
+import { addAboutOptions, createCommand, parseWords } from "./options.js";
+import { StopSignals } from "./stop-signals.js";
+
+/** Writes a line for each file; one that is no key does not keep the others from being told. */
+export async function keyId(words: readonly string[]): Promise<number> {
+  const command = addAboutOptions(createCommand("spiped key-id", "FILE..."))
+    .description("Tells keys apart: the same id, the same key. An id may be shown to anybody; a key's SHA-256 may not.")
+    .argument("<file...>", "key files; - is standard input");
+  const parsed = parseWords(command, words);
+  if (parsed !== undefined) return parsed.exitStatus;
+  const log = createLog(streamSink("spiped", process.stderr));
+  const { early } = new StopSignals({ hangUp: false });
+  let status = 0;
+  for (const file of command.args) {
+    try {
+      const read = await Promise.race([readKeyFile(file), early]);
+      if (read === undefined) return 1;
+      const { key, warnings } = read;
+      process.stdout.write(`${keyIdOf(key)}  ${printable(file)}\n`);
+      key.destroy();
+      for (const warning of warnings) log.warning(warning);
+    } catch (error) {
+      log.warning(messageOf(error));
+      status = 1;
+    }
+  }
+  return status;
+}

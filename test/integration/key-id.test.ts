@@ -1,0 +1,91 @@
+// spiped key-id: tells keys apart, and shows nothing that a key could be made of.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { openSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { limits, temporaryFolder } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { ours } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
+import { keyIdOf, secretOf } from "../support/reference-protocol.js";
+
+function idOf(contents: Uint8Array): string {
+  const digits = Buffer.from(keyIdOf(secretOf(contents))).toString("hex");
+  return [0, 4, 8, 12].map((at) => digits.slice(at, at + 4)).join("-");
+}
+
+function run(t: TestContext, files: readonly string[], cwd: string) {
+  return Command.run(t, [...ours.spiped, "key-id", ...files], { stdin: "ignore", cwd });
+}
+
+test("key-id writes a line for each file, with the id that node:crypto computes", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const [one, other] = [randomData("one", 32), randomData("other", 100_000)];
+  await writeFile(join(folder, "one"), one, { mode: 0o600 });
+  await writeFile(join(folder, "same"), one, { mode: 0o600 });
+  await writeFile(join(folder, "other"), other, { mode: 0o600 });
+  const { status, stdout, stderr } = await run(t, ["one", "same", "other"], folder);
+  assert.equal(stdout, `${idOf(one)}  one\n${idOf(one)}  same\n${idOf(other)}  other\n`);
+  assert.equal(stderr, "");
+  assert.equal(status, 0);
+  // The SHA-256 is K: no two bytes of it side by side.
+  const K = createHash("sha256").update(one).digest("hex");
+  for (const group of idOf(one).split("-")) assert.ok(!K.startsWith(group));
+});
+
+test("key-id reads standard input as -, and a file of that name by its path", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const [input, dash] = [randomData("input", 33), randomData("dash", 34)];
+  await writeFile(join(folder, "input"), input);
+  await writeFile(join(folder, "-"), dash, { mode: 0o600 });
+  const stdin = openSync(join(folder, "input"), "r");
+  const { status, stdout } = await Command.run(t, [...ours.spiped, "key-id", "-", "./-"], { stdin, cwd: folder });
+  assert.equal(status, 0);
+  assert.equal(stdout, `${idOf(input)}  -\n${idOf(dash)}  ./-\n`);
+});
+
+test("key-id says in one line what is no key, goes on with the others, and exits 1", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "empty"), "");
+  await writeFile(join(folder, "key"), randomData("key", 32), { mode: 0o600 });
+  const { status, stdout, stderr } = await run(t, ["empty", "none", ".", "-", "key", "/dev/zero"], folder);
+  assert.equal(status, 1);
+  assert.equal(stdout, `${idOf(randomData("key", 32))}  key\n`);
+  assert.deepEqual(stderr.trimEnd().split("\n"), [
+    "spiped: cannot read key file empty: it is empty, so everybody knows this key",
+    "spiped: cannot read key file none: there is no such file",
+    "spiped: cannot read key file .: it is a folder",
+    "spiped: cannot read key file standard input: it is empty, so everybody knows this key",
+    "spiped: cannot read key file /dev/zero: it is longer than 64 MiB",
+  ]);
+});
+
+test("key-id warns of a key that can be guessed, since its id lets others try", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "word"), "secret", { mode: 0o600 });
+  const { status, stdout, stderr } = await run(t, ["word"], folder);
+  assert.equal(status, 0);
+  assert.equal(stdout, `${idOf(Buffer.from("secret"))}  word\n`);
+  assert.match(stderr, /^spiped: key file word has 6 of 32 bytes, and can be guessed; .*\n$/);
+});
+
+test("key-id writes control characters in a file's name as question marks", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const name = "key\x1b[31m\nnext";
+  await writeFile(join(folder, name), randomData("key", 32), { mode: 0o600 });
+  const { stdout } = await run(t, [name], folder);
+  assert.equal(stdout, `${idOf(randomData("key", 32))}  key?[31m?next\n`);
+});
+
+test("key-id wants a file, and tells its usage", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  const { status, stderr } = await run(t, [], folder);
+  assert.equal(status, 1);
+  assert.match(stderr, /^spiped: missing required argument 'file'\nhint: usage: spiped key-id FILE\.\.\.; /);
+  const help = await run(t, ["--help"], folder);
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /Usage: spiped key-id FILE\.\.\./);
+});
