@@ -17,5 +17,9 @@ mod standard_streams;
 mod syslog;
 #[cfg(unix)]
 mod threads;
+mod log_writer;
+mod lookup;
+#[cfg(unix)]
+mod process;
 #[cfg(unix)]
 mod users;

@@ -1,0 +1,96 @@
+//! What this process is to others on the machine: its name, who may look into its memory, and which terminals it holds.
+
+#[cfg(target_os = "linux")]
+use std::ffi::CString;
+use std::{
+    fs::OpenOptions,
+    io::{stderr, stdin, stdout},
+    os::fd::AsFd,
+};
+
+use napi_derive::napi;
+use nix::{
+    errno::Errno,
+    sys::resource::{Resource, setrlimit},
+    unistd::{dup2_stderr, dup2_stdin, dup2_stdout, isatty},
+};
+
+use super::descriptors::system_error;
+use crate::errors::Result;
+
+/// Keeps the memory of this process from others for good: no core dump, not for the superuser either, and no tracing
+/// or reading by other processes of the same user. macOS has the limit for core dumps only.
+///
+/// A change of the user takes the rest back on Linux, so it has to be asked for again after that.
+#[napi]
+pub fn protect_memory() -> Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|errno| system_error("setrlimit", errno.into()))?;
+    refuse_tracing().map_err(|errno| system_error("refuse to be traced", errno.into()))
+}
+
+#[cfg(target_os = "linux")]
+fn refuse_tracing() -> nix::Result<()> {
+    nix::sys::prctl::set_dumpable(false)
+}
+
+#[cfg(target_os = "freebsd")]
+fn refuse_tracing() -> nix::Result<()> {
+    let mut state = libc::PROC_TRACE_CTL_DISABLE;
+    // SAFETY: PROC_TRACE_CTL reads one int behind the pointer, which outlives the call, and keeps no pointer.
+    #[allow(unsafe_code)]
+    let result =
+        unsafe { libc::procctl(libc::P_PID, libc::getpid().into(), libc::PROC_TRACE_CTL, (&raw mut state).cast()) };
+    Errno::result(result).map(drop)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn refuse_tracing() -> nix::Result<()> {
+    Ok(())
+}
+
+/// Gives this process the name under which `pidof` and `pgrep` look for it. To be called on the main thread, whose name
+/// is the process's. Linux only; elsewhere it stays that of the program file.
+#[napi]
+pub fn name_process(name: String) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let name = CString::new(name).map_err(|error| system_error("prctl", error.into()))?;
+        nix::sys::prctl::set_name(&name).map_err(|errno| system_error("prctl", errno.into()))?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
+    Ok(())
+}
+
+/// Whether a terminal is among standard input, output and error, be it one that has gone.
+#[napi]
+pub fn has_terminal() -> bool {
+    is_terminal(stdin()) || is_terminal(stdout()) || is_terminal(stderr())
+}
+
+/// A terminal that has gone answers with an error of its own.
+fn is_terminal(descriptor: impl AsFd) -> bool {
+    matches!(isatty(descriptor), Ok(true) | Err(Errno::EIO | Errno::ENXIO))
+}
+
+/// Puts `/dev/null` in the place of each terminal among standard input, output and error.
+#[napi]
+pub fn let_go_of_terminals() -> Result<()> {
+    let let_go = || -> std::io::Result<()> {
+        if !has_terminal() {
+            return Ok(());
+        }
+        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        if is_terminal(stdin()) {
+            dup2_stdin(&nowhere)?;
+        }
+        if is_terminal(stdout()) {
+            dup2_stdout(&nowhere)?;
+        }
+        if is_terminal(stderr()) {
+            dup2_stderr(&nowhere)?;
+        }
+        Ok(())
+    };
+    let_go().map_err(|error| system_error("let go of the terminal", error))
+}
