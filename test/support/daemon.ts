@@ -20,13 +20,13 @@ import { type Key, newKey, patience } from "./tunnel.js";
 export const onLinux = process.platform === "linux" ? false : "needs Linux";
 
 /** Variables that tell apart what each test has started. */
-const markers = new Set<string>();
+const markers = new Map<string, readonly string[]>();
 process.on("exit", () => {
-  for (const marker of markers) killAll(marker);
+  for (const [marker, words] of markers) killAll(marker, words);
 });
 
-function killAll(marker: string): void {
-  for (const id of processesWith(marker)) process.kill(id, "SIGKILL");
+function killAll(marker: string, words: readonly string[]): void {
+  for (const id of processesWith(marker, words)) process.kill(id, "SIGKILL");
 }
 
 /** Starts a command that may leave a daemon behind. All of it is gone when the test ends. */
@@ -38,9 +38,9 @@ export function startDetached(
   const id = randomUUID();
   const command = Command.start(t, words, { ...options, env: { ...options.env, TEST_DAEMON: id } });
   const marker = `TEST_DAEMON=${id}`;
-  markers.add(marker);
+  markers.set(marker, words);
   afterwards(t, () => {
-    killAll(marker);
+    killAll(marker, words);
     markers.delete(marker);
   });
   return command;

@@ -1,7 +1,7 @@
 // Processes that are not the test's own children, as Linux shows them in /proc.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { until } from "./cleanup.js";
 
 /** The words that a process was started with, as `ps` shows them. */
@@ -62,11 +62,35 @@ export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
   });
 }
 
-/** The processes with this variable in the environment that they were started with. */
-export function processesWith(variable: string): readonly number[] {
-  return processIds()
-    .filter((id) => readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) === true)
-    .filter(isRunning);
+/**
+ * The processes with this variable in the environment that they were started with.
+ *
+ * @param words - The words they were started with, which tell where only the superuser may look into the environment.
+ */
+export function processesWith(variable: string, words: readonly string[]): readonly number[] {
+  const has = (id: number) =>
+    readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) ?? endsWith(wordsIfThere(id), words);
+  return processIds().filter(has).filter(isRunning);
+}
+
+/** Whether a process has the flags of `words`, which name a temporary folder of their test's in one way or another. */
+function endsWith(found: readonly string[], words: readonly string[]): boolean {
+  const flags = words.slice(words.findLastIndex((word) => /spipe?d?(\.js)?$/.test(word)) + 1);
+  return flags.length > 0 && found.slice(-flags.length).join("\0") === flags.join("\0");
+}
+
+function wordsIfThere(id: number): readonly string[] {
+  return (readIfThere(`/proc/${id}/cmdline`) ?? "").split("\0").slice(0, -1);
+}
+
+/** Where a link of `/proc/ID` leads; undefined where only the superuser may look. */
+export function linkOf(id: number, link: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${id}/${link}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    return undefined;
+  }
 }
 
 function readIfThere(file: string): string | undefined {
