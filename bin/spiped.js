@@ -1,4 +1,6 @@
 #!/usr/bin/env node
-import { run } from "../dist/cli/run.js";
+import { hearSignals } from "../dist/cli/early-signals.js";
 
+hearSignals();
+const { run } = await import("../dist/cli/run.js");
 await run("spiped", () => import("../dist/cli/spiped.js"));

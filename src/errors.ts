@@ -18,6 +18,7 @@ export type ErrorCode =
   | "SPIPED_USER"
   | "SPIPED_DAEMON"
   | "SPIPED_LIMIT"
+  | "SPIPED_OUTPUT"
   // The network's: nobody there, too late, cut.
   | "SPIPED_CONNECT"
   | "SPIPED_TIMEOUT"
@@ -108,6 +109,7 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_USER":
     case "SPIPED_DAEMON":
     case "SPIPED_LIMIT":
+    case "SPIPED_OUTPUT":
     case "SPIPED_PACKET_NUMBERS_USED_UP":
     case "SPIPED_BUFFER":
     case "SPIPED_STEP":

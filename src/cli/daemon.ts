@@ -18,6 +18,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { openKeyFile } from "../config/key-file.js";
 import { messageOf, SpipedError } from "../errors.js";
+import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
 
@@ -76,8 +77,10 @@ export async function startDaemon(keyFile: string): Promise<number> {
   let daemon: ChildProcess | undefined;
   let givenUp = false;
   const told = new Promise<never>((_resolve, reject) => {
-    for (const signal of ["SIGINT", "SIGTERM"]) {
-      process.on(signal, () => {
+    // Nobody closes a terminal on a daemon: where SIGHUP was ignored, the first process is left alone too.
+    const ending = ["SIGINT", "SIGTERM", ...(isHangUpIgnored() ? [] : (["SIGHUP"] as const))] as const;
+    for (const signal of ending) {
+      takeSignal(signal, () => {
         givenUp = true;
         reject(cannotStart(new Error(`${signal} came before it was ready`)));
         // It may not listen to anything else yet. What files it has made, the next start replaces.
@@ -91,7 +94,7 @@ export async function startDaemon(keyFile: string): Promise<number> {
   const second = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,
     detached: true,
-    env: { ...process.env, ...variablesForDaemon(), [REPORT_VARIABLE]: String(process.pid) },
+    env: { ...process.env, ...variablesForDaemon(), ...withoutDebugger(), [REPORT_VARIABLE]: String(process.pid) },
     stdio: [
       key === undefined ? "inherit" : "ignore",
       "inherit",
@@ -124,6 +127,16 @@ function cannotStart(cause: unknown): SpipedError {
     cause,
     hint: "stay in the foreground with -F, and let a service manager do the rest",
   });
+}
+
+/**
+ * Has Node.js itself ignore SIGUSR1 in the second process, where it can: until the daemon listens, it would open the
+ * debugger. A variable, since the words of the command line are shown by `ps`.
+ */
+function withoutDebugger(): NodeJS.ProcessEnv {
+  const flag = "--disable-sigusr1";
+  if (!process.allowedNodeEnvironmentFlags.has(flag)) return {};
+  return { NODE_OPTIONS: [process.env["NODE_OPTIONS"] ?? "", flag].join(" ").trim() };
 }
 
 async function report(pipe: unknown): Promise<string> {

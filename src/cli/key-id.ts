@@ -4,9 +4,12 @@
 
 import { readKeyFile } from "../config/key-file.js";
 import { messageOf } from "../errors.js";
-import { createLog, printable, streamSink } from "../observe/log.js";
+import { createLog, printable } from "../observe/log.js";
+import { standardErrorSink } from "../observe/standard-error.js";
 import { keyIdOf } from "../protocol/secret.js";
+import { leaveSignal } from "./early-signals.js";
 import { addAboutOptions, createCommand, parseWords } from "./options.js";
+import { writeOutput } from "./output.js";
 import { StopSignals } from "./stop-signals.js";
 
 /** Writes a line for each file; one that is no key does not keep the others from being told. */
@@ -16,7 +19,8 @@ export async function keyId(words: readonly string[]): Promise<number> {
     .argument("<file...>", "key files; - is standard input");
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
-  const log = createLog(streamSink("spiped", process.stderr));
+  const log = createLog(standardErrorSink("spiped"));
+  leaveSignal("SIGHUP");
   const { early } = new StopSignals({ hangUp: false });
   let status = 0;
   for (const file of command.args) {
@@ -24,7 +28,7 @@ export async function keyId(words: readonly string[]): Promise<number> {
       const read = await Promise.race([readKeyFile(file), early]);
       if (read === undefined) return 1;
       const { key, warnings } = read;
-      process.stdout.write(`${keyIdOf(key)}  ${printable(file)}\n`);
+      writeOutput(`${keyIdOf(key)}  ${printable(file)}\n`);
       key.destroy();
       for (const warning of warnings) log.warning(warning);
     } catch (error) {

@@ -2,10 +2,12 @@
  * The flags that `spiped` and `spipe` share: how their words become values, and what is said of wrong ones.
  */
 
+import { isatty } from "node:tty";
 import { Command, CommanderError, Option } from "commander";
 import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import { writeOutput } from "./output.js";
 import { version } from "./version.js";
 
 /** The headings of `--help`, in the order in which a reader wants them. */
@@ -16,6 +18,9 @@ export const GROUPS = {
   process: "Process:",
   about: "About:",
 } as const;
+
+/** The width of `--help` where it does not go to a terminal. */
+const HELP_COLUMNS = 80;
 
 /** The longest time that a flag takes, in seconds: a week. */
 const MAX_SECONDS = 604_800;
@@ -31,7 +36,15 @@ export function createCommand(name: string, usage: string): Command {
     .usage(usage)
     .allowExcessArguments(false)
     .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
+    .configureOutput({
+      writeOut: writeOutput,
+      writeErr: () => undefined,
+      // Commander asks Node.js's streams, which changes the descriptors of a pipe. A terminal can be asked.
+      getOutHelpWidth: () => (isatty(1) ? process.stdout.columns : HELP_COLUMNS),
+      getErrHelpWidth: () => HELP_COLUMNS,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
 }
 
 /** Adds the flags that all commands end with. */

@@ -5,11 +5,10 @@
  */
 
 import { codeOf, messageOf, SpipedError } from "../errors.js";
-import { createLog, streamSink } from "../observe/log.js";
+import { createLog, directSink } from "../observe/log.js";
+import { closeDebugger, takeSignal } from "./early-signals.js";
+import { tellFaultsTo, watchFaults } from "./faults.js";
 import { takeGiven } from "./given.js";
-
-/** So long may a slow reader of standard error take for the last lines. */
-const LAST_LINES_MS = 1_000;
 
 /** A command's module. */
 export interface Command {
@@ -19,26 +18,29 @@ export interface Command {
    * @param words - The words after the program's name.
    * @returns The exit status.
    */
-  main(words: readonly string[]): Promise<number>;
+  main(words: readonly string[]): Promise<number> | number;
 }
 
 /** Runs a command and ends the process with its exit status. */
 export async function run(program: string, load: () => Promise<Command>): Promise<void> {
-  const log = createLog(streamSink(program, process.stderr));
+  let log = createLog(directSink(program));
+  watchFaults(log);
   let status: number;
   try {
     const { words } = takeGiven();
-    status = await (await load()).main(words);
+    const command = await load();
+    const { prepareProcess } = await import("./own-process.js");
+    log = prepareProcess(program);
+    tellFaultsTo(log);
+    await closeDebugger();
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => log.notice(`${signal}: goes on`));
+    status = await command.main(words);
   } catch (error) {
     log.error(nameLimit(error));
     status = 1;
   }
-  process.exitCode = status;
   // Whatever still waits (a look-up, an idle thread) must not keep a finished program alive.
-  await flushed(process.stdout);
-  // Lines are dropped rather than waited for, here as everywhere.
-  await Promise.race([flushed(process.stderr), after(LAST_LINES_MS)]);
-  process.exit();
+  process.exit(status);
 }
 
 /** What `error` is where the machine has no more descriptors; anything else as it is. */
@@ -47,16 +49,5 @@ function nameLimit(error: unknown): unknown {
   return new SpipedError("SPIPED_LIMIT", `this process may open too few files to start: ${messageOf(error)}`, {
     cause: error,
     hint: "raise the limit to 64 at least (ulimit -n, LimitNOFILE= of a unit); each connection takes two more",
-  });
-}
-
-function after(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
-}
-
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.destroyed || stream.writableLength === 0) resolve();
-    else stream.write("", () => resolve());
   });
 }

@@ -13,7 +13,8 @@ import { messageOf } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress, type TcpAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
-import { createLog, type Log, streamSink } from "../observe/log.js";
+import { createLog, type Log } from "../observe/log.js";
+import { standardErrorSink } from "../observe/standard-error.js";
 import { syslogSink } from "../observe/syslog.js";
 import { createTunnelLog } from "../observe/tunnel-log.js";
 import type { SharedKey } from "../protocol/secret.js";
@@ -21,7 +22,10 @@ import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
 import type { ReportReady } from "./daemon.js";
+import { isHangUpIgnored, takeSignal } from "./early-signals.js";
+import { tellFaultsTo } from "./faults.js";
 import { KeyReload } from "./key-reload.js";
+import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
@@ -56,9 +60,13 @@ export async function runService(settings: ServiceSettings): Promise<number> {
   const service = new Service(settings);
   // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
   // is closed, and the system ends the program soon after.
-  const hangUp = process.platform === "win32" || (settings.reportReady === undefined && isatty(0));
+  const losesTerminal = settings.reportReady === undefined && isatty(0) && !isHangUpIgnored();
+  const hangUp = process.platform === "win32" || losesTerminal;
   const signals = new StopSignals({ hangUp });
-  if (!hangUp) process.on("SIGHUP", () => service.reload());
+  if (!hangUp) takeSignal("SIGHUP", () => service.reload());
+  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => service.sayState(signal));
+  // An end that nobody planned: connections must not look as if they had ended in order. After any other it does nothing.
+  process.prependListener("exit", () => service.abandon());
   try {
     const tunnel = await Promise.race([service.start(), signals.early]);
     return tunnel === undefined ? 0 : await service.runUntil(signals, tunnel);
@@ -81,7 +89,7 @@ interface LookedUp {
 
 class Service {
   readonly #settings: ServiceSettings;
-  #log = createLog(streamSink("spiped", process.stderr));
+  #log = createLog(standardErrorSink("spiped"));
   #isReady = false;
   #pidFile: PidFile | undefined;
   #tunnel: Tunnel | undefined;
@@ -207,16 +215,30 @@ class Service {
   }
 
   async #begin(tunnel: Tunnel, identity: Identity | undefined): Promise<void> {
-    if (identity !== undefined) for (const warning of changeIdentity(identity)) this.#log.warning(warning);
+    if (identity !== undefined) {
+      for (const warning of changeIdentity(identity)) this.#log.warning(warning);
+      protectMemoryAgain();
+    }
     await tunnel.accept();
   }
 
   /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */
   #ready(tunnel: Tunnel | undefined): void {
-    if (this.#settings.syslog) this.#log = createLog(syslogSink("spiped"));
+    if (this.#settings.syslog) {
+      this.#log = createLog(syslogSink("spiped"));
+      tellFaultsTo(this.#log);
+    }
     this.#isReady = true;
     if (tunnel !== undefined) this.#sayListening(tunnel);
-    this.#settings.reportReady?.();
+    if (this.#settings.reportReady === undefined) return;
+    letGoOfTerminals();
+    this.#settings.reportReady();
+  }
+
+  /** SIGUSR1 and SIGUSR2. */
+  sayState(signal: string): void {
+    const count = this.#tunnel?.connections;
+    this.#log.notice(count === undefined ? `${signal}: not listening yet` : `${signal}: open connections: ${count}`);
   }
 
   #sayListening(tunnel: Tunnel): void {
@@ -251,12 +273,20 @@ class Service {
     else this.#reload.request();
   }
 
+  /** Resets what is open, and leaves no files behind. */
+  abandon(): void {
+    this.leave();
+    this.#tunnel?.cancel();
+  }
+
   /** Leaves no files behind, whatever the start has come to. */
   leave(): void {
     this.#hasLeft = true;
     void this.#tunnel?.drain();
+    const pidFile = this.#pidFile;
+    this.#pidFile = undefined;
     try {
-      this.#pidFile?.remove();
+      pidFile?.remove();
     } catch (error) {
       this.#log.warning(messageOf(error));
     }

@@ -7,12 +7,14 @@ import { readKeyFile } from "../config/key-file.js";
 import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
-import { createLog, streamSink } from "../observe/log.js";
+import { createLog } from "../observe/log.js";
+import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { systemClock } from "../tunnel/clock.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { cleartextMemory } from "../tunnel/memory.js";
+import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import {
   addAboutOptions,
   addConnectionOptions,
@@ -41,7 +43,7 @@ interface Flags extends ConnectionFlags {
 
 /** Runs `spipe`. */
 export async function main(words: readonly string[]): Promise<number> {
-  const log = createLog(streamSink("spipe", process.stderr));
+  const log = createLog(standardErrorSink("spipe"));
   const command = spipeCommand();
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
@@ -49,6 +51,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const target = parseAddress(required(command, "-t TARGET", flags.target));
   const keyFile = required(command, "-k KEYFILE", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
+  endOnSignals();
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
   const forwardSecrecy = forwardSecrecyOf(command, flags);
@@ -56,7 +59,6 @@ export async function main(words: readonly string[]): Promise<number> {
   const { key, warnings } = await readKeyFile(keyFile, { exceptStandardInput: true });
   for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {
-    process.on("SIGTERM", () => resolveStatus(0));
     new Connection({
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
@@ -85,6 +87,14 @@ export async function main(words: readonly string[]): Promise<number> {
       },
     });
   });
+}
+
+/** SIGTERM is an orderly end at every moment; others do what they do to a program that does not know them. */
+function endOnSignals(): void {
+  takeSignal("SIGTERM", () => process.exit(0));
+  leaveSignal("SIGINT");
+  if (isHangUpIgnored()) takeSignal("SIGHUP", () => undefined);
+  else leaveSignal("SIGHUP");
 }
 
 /** The command's flags. */

@@ -3,9 +3,11 @@
  * SIGTERM and SIGINT, and SIGHUP where standard input is a terminal: then the terminal has gone.
  */
 
+import { takeSignal } from "./early-signals.js";
+
 /** See the head of this file. */
 export class StopSignals {
-  /** Resolves at a signal that comes before `next` was called. */
+  /** Resolves at a signal that came, or comes, before `next` was called. */
   readonly early: Promise<undefined>;
   #take: (signal: string) => void = () => undefined;
 
@@ -14,8 +16,8 @@ export class StopSignals {
     this.early = new Promise((resolveEarly) => {
       this.#take = () => resolveEarly(undefined);
     });
-    for (const signal of ["SIGTERM", "SIGINT", ...(hangUp ? ["SIGHUP"] : [])])
-      process.on(signal, () => this.#take(signal));
+    for (const signal of ["SIGTERM", "SIGINT", ...(hangUp ? (["SIGHUP"] as const) : [])] as const)
+      takeSignal(signal, () => this.#take(signal));
   }
 
   /** The next signal. */

@@ -103,6 +103,19 @@ export declare class LockedFile {
   remove(): void
 }
 
+/** Writes lines to standard error without ever making the caller wait. */
+export declare class LogWriter {
+  /** A writer of lines for `program`, which holds up to `max_waiting_bytes` of lines that nobody has taken yet. */
+  constructor(program: string, maxWaitingBytes: number)
+  /**
+   * Takes one line, with its line break, to be written as soon as can be. A line for which there is no room is lost;
+   * the next one that is written says how many were.
+   */
+  write(line: string): void
+  /** Waits until all lines are written, but no longer than `timeout_ms`. True when they are. */
+  flush(timeoutMs: number): boolean
+}
+
 /** Gets one direction's data back out of its packets. */
 export declare class Opener {
   /** An opener of given keys, 32 bytes each, and first packet number: for known-answer tests. */
@@ -258,6 +271,9 @@ export declare function endStandardOutput(): void
  */
 export type ForwardSecrecy = 'off' | 'allow' | 'require'
 
+/** Whether a terminal is among standard input, output and error, be it one that has gone. */
+export declare function hasTerminal(): boolean
+
 /**
  * Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not
  * opened twice. Null where the system does not tell.
@@ -288,6 +304,9 @@ export interface KeyFileRequest {
 /** How far a key file was read. */
 export type KeyFileState = 'failed' | 'refused' | 'opened' | 'too-long' | 'read'
 
+/** Puts `/dev/null` in the place of each terminal among standard input, output and error. */
+export declare function letGoOfTerminals(): void
+
 /**
  * A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
  * non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
@@ -314,10 +333,24 @@ export declare function lookUpUser(user: string): UserAccount | null
 export declare function maxOpenedLength(ciphertextLength: number): number
 
 /**
+ * Gives this process the name under which `pidof` and `pgrep` look for it. To be called on the main thread, whose name
+ * is the process's. Linux only; elsewhere it stays that of the program file.
+ */
+export declare function nameProcess(name: string): void
+
+/**
  * Opens a key file as `readKeyFile` does, and leaves the reading to whom its descriptor is given. A descriptor that the
  * path leads to is not handed down to other processes from then on.
  */
 export declare function openKeyFile(path: string | Uint8Array, done: (keyFile: KeyFile) => void): void
+
+/**
+ * Keeps the memory of this process from others for good: no core dump, not for the superuser either, and no tracing
+ * or reading by other processes of the same user. macOS has the limit for core dumps only.
+ *
+ * A change of the user takes the rest back on Linux, so it has to be asked for again after that.
+ */
+export declare function protectMemory(): void
 
 /**
  * Reads a key file, on a thread of its own, and calls back with what has come of it, an error too. Where nothing

@@ -3,7 +3,7 @@
  * up or ends the program.
  */
 
-import type { Writable } from "node:stream";
+import { writeSync } from "node:fs";
 import { SpipedError } from "../errors.js";
 import { printableBytes } from "../paths.js";
 
@@ -26,9 +26,6 @@ export interface Log {
   error(error: unknown): void;
 }
 
-/** Bytes of lines that may wait for a slow reader. */
-const MAX_WAITING_BYTES = 1_024 * 1_024;
-
 /** Makes a log. */
 export function createLog(sink: LogSink): Log {
   return {
@@ -41,18 +38,26 @@ export function createLog(sink: LogSink): Log {
 }
 
 /**
- * A sink for a stream, standard error for one.
+ * A sink for standard error that waits for whoever reads it: for the time before the addon is loaded, and where it cannot
+ * be.
  *
  * @param program - First word of each line.
  */
-export function streamSink(program: string, stream: Writable): LogSink {
-  stream.on("error", () => undefined);
+export function directSink(program: string): LogSink {
   return {
     write(_severity, line) {
-      if (stream.destroyed || stream.writableLength > MAX_WAITING_BYTES) return;
-      stream.write(line.startsWith("hint: ") || line.startsWith("  ") ? `${line}\n` : `${program}: ${line}\n`);
+      try {
+        writeSync(2, programLine(program, line));
+      } catch {
+        // There is nowhere else to tell it.
+      }
     },
   };
+}
+
+/** A line as it stands on standard error, with its line break. What belongs to the line before is without the name. */
+export function programLine(program: string, line: string): string {
+  return line.startsWith("hint: ") || line.startsWith("  ") ? `${line}\n` : `${program}: ${line}\n`;
 }
 
 /** The lines that tell an error to people. */

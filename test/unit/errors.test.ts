@@ -21,6 +21,7 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_USER: "failed",
   SPIPED_DAEMON: "failed",
   SPIPED_LIMIT: "failed",
+  SPIPED_OUTPUT: "failed",
   SPIPED_CONNECT: "connect-failed",
   SPIPED_TIMEOUT: "timed-out",
   SPIPED_RESET: "reset",

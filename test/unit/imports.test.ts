@@ -112,8 +112,10 @@ test("of src/cli and src/observe, a few files use the addon", () => {
   const using = imports.filter((one) => ["cli", "observe"].includes(one.from.part) && targetOf(one) === "native");
   assert.deepEqual([...new Set(using.map(({ from }) => from.path))].sort(), [
     "cli/machine.ts",
+    "cli/own-process.ts",
     "cli/pid-file.ts",
     "cli/user.ts",
+    "observe/standard-error.ts",
     "observe/syslog.ts",
   ]);
 });
@@ -159,9 +161,9 @@ test("only src/native/native.ts imports the addon's face", () => {
 
 for (const [what, pattern, parts] of [
   ["ends the process", /\bprocess\s*\.\s*(exit|exitCode|abort|kill|reallyExit)\b/, ["cli"]],
-  ["writes to standard error", /\bprocess\s*\.\s*stderr\b|\bconsole\s*\./, ["cli", "observe"]],
+  ["writes to standard error", /\bprocess\s*\.\s*stderr\b|\bconsole\s*\.|\bwriteSync\(2\b/, ["cli", "observe"]],
   ["touches standard input and output", /\bprocess\s*\.\s*(stdin|stdout)\b/, ["cli"]],
-  ["listens to signals", /\bprocess\s*\.\s*(on|once|addListener)\b/, ["cli"]],
+  ["listens to signals", /\bprocess\s*\.\s*(on|once|addListener)\s*\((?!"warning")/, ["cli"]],
   ["becomes another user", /\bprocess\s*\.\s*set(uid|gid|euid|egid|groups)\b/, ["cli"]],
   ["reads the command line or the environment", /\bprocess\s*\.\s*(argv|env)\b/, ["cli"]],
 ] as const) {

@@ -39,7 +39,8 @@ test("an error of ours is one line, and status 1", () => {
 
 test("what a command has written comes out whole before the process ends", () => {
   const result = runModule(`${start}
-    const main = async () => { process.stdout.write("x".repeat(3_000_000)); return 0; };
+    const { writeOutput } = await import(dist("cli/output.js"));
+    const main = async () => { writeOutput("x".repeat(3_000_000)); return 0; };
     await run("prog", async () => ({ main }));
   `);
   assert.equal(result.status, 0);
@@ -53,3 +54,22 @@ test("what still waits does not keep a process alive that is done", () => {
   `);
   assert.deepEqual([result.status, result.signal], [0, null]);
 });
+
+for (const [what, fault] of [
+  ["thrown", "setImmediate(() => { throw new TypeError('nobody\\nexpects this'); });"],
+  ["rejected", "Promise.reject(new TypeError('nobody\\nexpects this'));"],
+  ["an error for the operator, thrown", "setImmediate(() => { throw new SpipedError('SPIPED_KEY_FILE', 'nobody'); });"],
+  ["no error at all, thrown", "setImmediate(() => { throw 'nobody'; });"],
+] as const) {
+  test(`${what} where nobody catches it is one line that calls it ours, with its stack, and status 1`, () => {
+    const result = runModule(`${start}
+      process.on("exit", (status) => process.stdout.write("end " + status));
+      await run("prog", async () => ({ main: () => { ${fault} return new Promise(() => setInterval(() => 0, 1_000)); } }));
+    `);
+    assert.deepEqual([result.status, result.stdout.toString()], [1, "end 1"]);
+    const expected = what.startsWith("no error")
+      ? /^prog: internal error: nobody\n$/
+      : /^prog: internal error: .*nobody.* at .*\n$/;
+    assert.match(result.stderr.toString(), expected);
+  });
+}

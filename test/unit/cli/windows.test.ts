@@ -9,6 +9,7 @@ import { main as spipe } from "#dist/cli/spipe.js";
 import { main as spiped } from "#dist/cli/spiped.js";
 import { readKeyFile } from "#dist/config/key-file.js";
 import { generateKeyFile } from "#dist/config/new-key-file.js";
+import { addon } from "#dist/native/native.js";
 import { parseAddress } from "#dist/net/address.js";
 import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 import { rejectsSpipedError } from "../support/errors.js";
@@ -43,9 +44,8 @@ test("on Windows, a closed console ends spiped, and reads no key again", async (
   const path = join(await temporaryFolder(t), "key");
   generateKeyFile(path, (memory) => memory.fill(1));
   const listens = new Promise<void>((resolve) => {
-    t.mock.method(process.stderr, "write", (text: string) => {
+    t.mock.method(addon.LogWriter.prototype, "write", (text: string) => {
       if (text.includes("listening on ")) resolve();
-      return true;
     });
   });
   const status = spiped(["-F", "-e", "-s", "[127.0.0.1]:0", "-t", address, "-k", path]);

@@ -1,18 +1,14 @@
-// Log lines: one for each thing, nothing in them that a terminal would obey, and never a reason to end or to wait.
+// Log lines: one for each thing, nothing in them that a terminal would obey, and one for a mistake of ours.
 
 import assert from "node:assert/strict";
-import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
-import { createLog, errorLines, type Severity, streamSink } from "#dist/observe/log.js";
-import { turns } from "../support/sink.js";
+import { createLog, errorLines, programLine, type Severity } from "#dist/observe/log.js";
 
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
-  const stream = new PassThrough();
-  write(createLog(streamSink("spiped", stream)));
   let text = "";
-  for (let piece: unknown = stream.read(); piece !== null; piece = stream.read()) text += String(piece);
+  write(createLog({ write: (_severity, line) => (text += programLine("spiped", line)) }));
   return text;
 }
 
@@ -103,56 +99,6 @@ test("a sink is told how bad each line is, and gets an error's lines one by one"
     ["error", "hint: five?"],
     ["error", "internal error: six"],
   ]);
-});
-
-test("lines to a stream that is closed are dropped", async () => {
-  const stream = new PassThrough();
-  const log = createLog(streamSink("spiped", stream));
-  stream.destroy(new Error("write EPIPE"));
-  await turns();
-  log.notice("nobody reads this");
-  log.error(new Error("nor this"));
-  await turns();
-  assert.equal(stream.readableLength, 0);
-});
-
-test("a write that fails ends nothing, and neither do the lines after it", async () => {
-  let writes = 0;
-  const stream = new Writable({
-    write: (_chunk, _encoding, done) => {
-      writes += 1;
-      done(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
-    },
-  });
-  const log = createLog(streamSink("spiped", stream));
-  log.notice("one");
-  await turns();
-  log.notice("two");
-  await turns();
-  assert.equal(writes, 1);
-});
-
-test("lines that nobody reads are dropped after a megabyte, and written again when somebody does", async () => {
-  const held: Array<() => void> = [];
-  let isHolding = true;
-  let written = 0;
-  const stream = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      written += chunk.length;
-      if (isHolding) held.push(done);
-      else done();
-    },
-  });
-  const log = createLog(streamSink("spiped", stream));
-  const line = "x".repeat(10_000);
-  for (let count = 0; count < 1_000; count += 1) log.notice(line);
-  assert.ok(stream.writableLength <= 1_024 * 1_024 + 20_000, `${stream.writableLength} bytes wait`);
-  isHolding = false;
-  for (const done of held) done();
-  while (stream.writableLength > 0) await turns(1);
-  const before = written;
-  log.notice("again");
-  assert.equal(written, before + "spiped: again\n".length);
 });
 
 function isControl(character: string): boolean {

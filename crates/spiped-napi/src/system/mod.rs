@@ -6,9 +6,13 @@ mod descriptors;
 mod key_file;
 #[cfg(unix)]
 mod locked_file;
+#[cfg(unix)]
+mod log_writer;
 mod lookup;
 #[cfg(unix)]
 mod place;
+#[cfg(unix)]
+mod process;
 #[cfg(unix)]
 mod socket_file;
 #[cfg(unix)]
@@ -17,9 +21,5 @@ mod standard_streams;
 mod syslog;
 #[cfg(unix)]
 mod threads;
-mod log_writer;
-mod lookup;
-#[cfg(unix)]
-mod process;
 #[cfg(unix)]
 mod users;

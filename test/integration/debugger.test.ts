@@ -1,0 +1,72 @@
+// SIGUSR1 and SIGUSR2, the first of which Node.js answers by opening its debugger to everybody on the machine.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { freeAddress, textOf } from "../support/addresses.js";
+import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { onLinux, startDaemonEnd } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { allEnds, isAlive } from "../support/one-end.js";
+import { root } from "../support/programs.js";
+import { newKey, patience } from "../support/tunnel.js";
+
+/** Sends both signals, and sees one line for each and no word of a debugger. */
+async function saysItsState(command: Command, id: number, state: RegExp): Promise<void> {
+  process.kill(id, "SIGUSR1");
+  await command.line(/SIGUSR1: /);
+  process.kill(id, "SIGUSR2");
+  assert.match(await command.line(/SIGUSR2: /), state);
+  assert.doesNotMatch(command.stderr, /debugger/i);
+}
+
+for (const { name, start } of allEnds) {
+  test(`${name} tells its state on SIGUSR1 and SIGUSR2, opens no debugger, and goes on`, limits, async (t) => {
+    const end = await start(t);
+    const friend = await end.establish();
+    await saysItsState(end.spiped.command, end.spiped.command.id, /SIGUSR2: open connections: 1/);
+    assert.ok(await isAlive(friend));
+  });
+}
+
+test("the daemon tells its state too, and goes on", { ...limits, skip: onLinux }, async (t) => {
+  const daemon = await startDaemonEnd(t);
+  await saysItsState(daemon.command, daemon.id, /SIGUSR2: open connections: 0/);
+  assert.ok(await isAlive(await daemon.establish()));
+});
+
+/** Has Node.js get the signal before anything of ours runs, and waits until its debugger is open. */
+const EARLY_SIGNAL = `data:text/javascript,${encodeURIComponent(`
+  import { url } from "node:inspector";
+  process.kill(process.pid, "SIGUSR1");
+  while (url() === undefined) await new Promise((resolve) => setImmediate(resolve));
+  process.on("exit", () => process.stdout.write(url() ?? "closed"));
+`)}`;
+
+async function startEarly(t: TestContext, command: "spiped" | "spipe", flags: readonly string[]): Promise<Command> {
+  // Port 0 lets tests run at the same time.
+  const node = [process.execPath, "--inspect-port=0", "--import", EARLY_SIGNAL] as const;
+  const key = await newKey(t);
+  return Command.start(t, [...node, join(root, `bin/${command}.js`), "-k", key.path, ...patience, ...flags]);
+}
+
+test("a debugger that a signal has opened before spiped could listen is closed again", limits, async (t) => {
+  const [source, target] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];
+  const command = await startEarly(t, "spiped", ["-d", "-F", "-s", textOf(source), "-t", textOf(target)]);
+  await command.line(/^spiped: listening on/);
+  command.signal("SIGTERM");
+  assert.equal((await command.exit()).status, 0);
+  assert.match(command.stderr, /Debugger listening on/);
+  assert.equal(command.stdout.toString(), "closed");
+});
+
+test("a debugger that a signal has opened before spipe could listen is closed again", limits, async (t) => {
+  const target = await Listener.listen(t, "tcp");
+  const command = await startEarly(t, "spipe", ["-t", textOf(target.address)]);
+  await target.next();
+  command.signal("SIGTERM");
+  assert.equal((await command.exit()).status, 0);
+  assert.match(command.stderr, /Debugger listening on/);
+  assert.equal(command.stdout.toString(), "closed");
+});

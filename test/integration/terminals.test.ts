@@ -1,0 +1,164 @@
+// Terminals that go away: whatever runs in one, or was started in one, ends as it should, and crashes never.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Address, freeAddress, textOf } from "../support/addresses.js";
+import { limits, until } from "../support/cleanup.js";
+import type { Command } from "../support/command.js";
+import { annoy, establishThrough, onLinux, readPidFile, startDetached } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { untilListening } from "../support/listening.js";
+import { isAlive } from "../support/one-end.js";
+import { childrenOf, isRunning, untilEnded } from "../support/processes.js";
+import { ours, root, withCommands } from "../support/programs.js";
+import { type Key, newKey, patience } from "../support/tunnel.js";
+
+const options = { ...limits, skip: onLinux };
+
+interface InTerminal {
+  readonly terminal: Command;
+  readonly source: Address;
+  readonly target: Listener;
+  readonly key: Key;
+}
+
+/**
+ * Starts a spiped -d in a terminal.
+ *
+ * @param shell - What the shell in the terminal does with it, `"$@"`.
+ * @param targetText - Its -t; a target of the test's when absent.
+ */
+async function startInTerminal(
+  t: TestContext,
+  shell: string,
+  flags: readonly string[] = [],
+  targetText?: string,
+): Promise<InTerminal> {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "unix");
+  const source = await freeAddress(t, "unix");
+  const addresses = ["-s", textOf(source), "-t", targetText ?? textOf(target.address)];
+  const words = [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags];
+  const helper = ["python3", join(root, "test/support/orphans.py")] as const;
+  const terminal = startDetached(t, [...helper, "sh", "-c", shell, "sh", ...words], { stdin: "pipe" });
+  return { terminal, source, target, key };
+}
+
+/** Takes the terminal away. @returns Once it has gone. */
+async function takeAway(terminal: Command): Promise<void> {
+  terminal.stdin.write("\n");
+  await until(() => (terminal.stdout.includes("terminal ") ? true : undefined), "the end of the terminal");
+}
+
+/** How a process ended, once all have. */
+async function endOf(terminal: Command, id: number): Promise<string | undefined> {
+  await terminal.exit();
+  return new RegExp(`^${id} (.*)$`, "m").exec(terminal.stdout.toString())?.[1];
+}
+
+withCommands(["python3"], () => {
+  test(
+    "the daemon keeps no terminal, outlives the one that it was started in, and does not crash",
+    options,
+    async (t) => {
+      const started = await startInTerminal(t, '"$@" && echo it started');
+      const { terminal, source, target, key } = started;
+      const id = await until(() => daemonOf(source), "the daemon");
+      await untilListening(terminal, source);
+      await until(
+        () => (childrenOf(terminal.id).filter(isRunning).length === 1 ? true : undefined),
+        "the end of the first process",
+      );
+      if (process.getuid?.() === 0) {
+        const open = readdirSync(`/proc/${id}/fd`).map((descriptor) => linkOf(`/proc/${id}/fd/${descriptor}`));
+        assert.deepEqual(
+          open.filter((path) => /^\/dev\/(pts\/|tty)/.test(path)),
+          [],
+        );
+      }
+      await takeAway(terminal);
+      assert.match(terminal.stdout.toString(), /terminal unchanged[\s\S]*spiped: listening on/);
+      for (let count = 0; count < 3; count += 1) await annoy(t, source);
+      assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+      process.kill(id, "SIGINT");
+      await untilEnded(id);
+      assert.equal(await endOf(terminal, id), "exit 1");
+    },
+  );
+
+  for (const [what, shell] of [
+    ["a terminal", 'exec "$@"'],
+    ["a terminal as standard output and error alone", 'exec "$@" < /dev/null'],
+    ["a terminal as standard error alone", 'exec "$@" < /dev/null > /dev/null'],
+  ] as const) {
+    test(`spiped -F with ${what} that goes away does not crash, and ends with 0`, options, async (t) => {
+      const { terminal, source, target, key } = await startInTerminal(t, shell, ["-F"]);
+      await untilListening(terminal, source);
+      const [id = 0] = childrenOf(terminal.id);
+      await takeAway(terminal);
+      if (shell.includes("<")) {
+        await annoy(t, source);
+        const { peer, plain } = await establishThrough(t, source, target, key);
+        assert.ok(await isAlive({ peer, plain }));
+        peer.link.finish();
+        plain.finish();
+        await plain.readToEnd();
+        process.kill(id, "SIGTERM");
+      }
+      assert.equal(await endOf(terminal, id), "exit 0");
+    });
+  }
+
+  test("a terminal that goes away while spiped -F waits for a name is no crash either", options, async (t) => {
+    const { terminal } = await startInTerminal(t, 'exec "$@" < /dev/null', ["-F", "-D"], "no-such-name.invalid:1");
+    const id = await until(
+      () => childrenOf(terminal.id).find((child) => nameOf(child) === "spiped"),
+      "the process to have its name",
+    );
+    await takeAway(terminal);
+    process.kill(id, "SIGTERM");
+    assert.match((await endOf(terminal, id)) ?? "", /^exit [01]$/);
+  });
+
+  for (const [what, shell] of [
+    ["trap", `trap "" HUP; "$@"; exit $?`],
+    ["nohup", `_=/usr/bin/nohup exec "$@"`],
+  ] as const) {
+    test(`a SIGHUP that ${what} has had ignored does not end spiped -F in a terminal`, options, async (t) => {
+      const { terminal, source, target, key } = await startInTerminal(t, shell, ["-F"]);
+      await untilListening(terminal, source);
+      const [shellId = 0] = childrenOf(terminal.id);
+      const id = what === "trap" ? (childrenOf(shellId)[0] ?? 0) : shellId;
+      await takeAway(terminal);
+      assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+      process.kill(id, "SIGINT");
+      assert.match((await endOf(terminal, shellId)) ?? "", /^exit [01]$/);
+    });
+  }
+});
+
+function daemonOf(source: Address): number | undefined {
+  try {
+    return readPidFile(`${textOf(source)}.pid`);
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(id: number): string {
+  try {
+    return readFileSync(`/proc/${id}/comm`, "latin1").trim();
+  } catch {
+    return "";
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
