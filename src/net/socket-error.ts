@@ -9,13 +9,12 @@
 
 import type { Socket } from "node:net";
 import { addon } from "../native/native.js";
+import { descriptorOf } from "./native-socket.js";
 
 /** The name of the error, `ECONNRESET` say; undefined where the end is an orderly one. */
 export function pendingSocketError(socket: Socket): string | undefined {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
-  const descriptor = handle.fd;
-  if (typeof descriptor !== "number" || descriptor < 0) return undefined;
+  const descriptor = descriptorOf(socket);
+  if (descriptor === undefined) return undefined;
   try {
     return addon.takeSocketError(descriptor) ?? undefined;
   } catch {

@@ -10,7 +10,7 @@ use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit},
 };
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::lookup::{NUMERIC, look_up, resolve_error};
 use crate::errors::{Code, Result};
@@ -44,16 +44,6 @@ pub fn duplicate(descriptor: i32) -> Result<i32> {
         .and_then(|descriptor| descriptor.try_clone_to_owned())
         .map_err(|error| system_error("duplicate", error))?;
     Ok(copy.into_raw_fd())
-}
-
-/// The name of the error that a socket has met and nobody has been told of yet, null where there is none.
-/// Asking clears it.
-#[napi]
-pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
-    let pending = borrowed(descriptor)
-        .and_then(|descriptor| SockRef::from(&descriptor).take_error())
-        .map_err(|error| system_error("take the error of a socket", error))?;
-    Ok(pending.map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))))
 }
 
 /// A descriptor of Node.js's, for one system call.

@@ -17,6 +17,7 @@ mod process;
 mod socket_file;
 #[cfg(unix)]
 mod standard_streams;
+mod sockets;
 #[cfg(unix)]
 mod syslog;
 #[cfg(unix)]

@@ -1,0 +1,115 @@
+//! What Node.js cannot ask of a socket, or tell it. All of it takes the number of a socket that Node.js owns.
+
+use std::{io, time::Duration};
+
+use napi_derive::napi;
+use nix::errno::Errno;
+use socket2::{SockAddr, SockRef, TcpKeepalive};
+
+use super::{
+    descriptors::{borrowed, system_error},
+    lookup::ResolvedAddress,
+};
+use crate::errors::Result;
+
+/// The name of the error that a socket has met and nobody has been told of yet, null where there is none.
+/// Asking clears it.
+#[napi]
+pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
+    let pending = borrowed(descriptor)
+        .and_then(|descriptor| SockRef::from(&descriptor).take_error())
+        .map_err(|error| system_error("take the error of a socket", error))?;
+    Ok(pending.map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))))
+}
+
+/// Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
+/// end after all data. A UNIX socket takes it and does nothing.
+#[napi]
+pub fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
+    borrowed(descriptor)
+        .and_then(|descriptor| SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO)))
+        .map_err(|error| system_error("set SO_LINGER", error))
+}
+
+/// Has the system probe a TCP connection: first after `idle_seconds` of silence, then every `interval_seconds`, and
+/// give it up when `probes` of them were not answered.
+#[napi]
+pub fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32, probes: u32) -> Result<()> {
+    let timing = TcpKeepalive::new()
+        .with_time(Duration::from_secs(idle_seconds.into()))
+        .with_interval(Duration::from_secs(interval_seconds.into()))
+        .with_retries(probes);
+    borrowed(descriptor)
+        .and_then(|descriptor| SockRef::from(&descriptor).set_tcp_keepalive(&timing))
+        .map_err(|error| system_error("set TCP keep-alive", error))
+}
+
+/// The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
+///
+/// Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
+#[napi]
+pub fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
+    let descriptor = borrowed(descriptor).ok()?;
+    let socket = SockRef::from(&descriptor);
+    let address = socket.peer_addr().or_else(|_| lost_peer(&socket)).ok()?;
+    address.as_socket().as_ref().map(ResolvedAddress::from)
+}
+
+#[cfg(target_os = "linux")]
+fn lost_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
+    use std::{mem::size_of, os::fd::AsRawFd};
+
+    // The system wants the exact length of the address, which depends on the family.
+    let of_length = |length: usize| {
+        let ask = |storage: *mut socket2::SockAddrStorage, written: *mut libc::socklen_t| {
+            // SAFETY: both pointers are `try_init`'s, valid for writes; `length` is less than the storage has.
+            #[allow(unsafe_code)]
+            let result = unsafe {
+                *written = length as libc::socklen_t;
+                libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERNAME, storage.cast(), written)
+            };
+            if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        };
+        // SAFETY: `ask` gives an address of `written` bytes in zeroed storage, or an error.
+        #[allow(unsafe_code)]
+        unsafe { SockAddr::try_init(ask) }.map(|((), address)| address)
+    };
+    of_length(size_of::<libc::sockaddr_in6>()).or_else(|_| of_length(size_of::<libc::sockaddr_in>()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lost_peer(_socket: &SockRef<'_>) -> io::Result<SockAddr> {
+    Err(Errno::ENOTCONN.into())
+}
+
+/// Who has connected to a UNIX socket.
+#[napi(object)]
+pub struct UnixPeer {
+    pub uid: u32,
+    /// Where the system tells; the process may be another's by now.
+    pub pid: Option<i32>,
+}
+
+/// The process on the other side of a UNIX socket, null where the system does not tell.
+#[napi]
+pub fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
+    let descriptor = borrowed(descriptor).ok()?;
+    if SockRef::from(&descriptor).local_addr().is_ok_and(|address: SockAddr| !address.is_unix()) {
+        return None;
+    }
+    credentials(descriptor)
+}
+
+#[cfg(target_os = "linux")]
+fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+    let credentials = getsockopt(&descriptor, PeerCredentials).ok()?;
+    Some(UnixPeer { uid: credentials.uid(), pid: Some(credentials.pid()) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
+    let (uid, _) = nix::unistd::getpeereid(descriptor).ok()?;
+    Some(UnixPeer { uid: uid.as_raw(), pid: None })
+}

@@ -1,0 +1,68 @@
+/**
+ * What the system can do for a socket and Node does not offer: what the other side sees when the process dies, how soon
+ * a dead peer is noticed, who the peer is.
+ *
+ * The number of a socket's descriptor is not documented. Where it is not known (on Windows, say), everything here does
+ * what Node can, or nothing. A system call that fails costs nothing but its own effect: a socket that has been reset
+ * refuses most of them, and whoever reads from it will learn of that.
+ */
+
+import type { Socket } from "node:net";
+import { addon } from "../native/native.js";
+
+/** Silence after which the other side is asked whether it is still there, and how it is asked. */
+const KEEP_ALIVE_IDLE_SECONDS = 60;
+const KEEP_ALIVE_INTERVAL_SECONDS = 10;
+const KEEP_ALIVE_PROBES = 6;
+
+/** The number of a socket's descriptor; undefined where it is not known, or closed. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+  const descriptor = handle.fd;
+  return typeof descriptor === "number" && descriptor >= 0 ? descriptor : undefined;
+}
+
+/**
+ * From now on the other side of a TCP connection sees a reset when the socket is closed, by whomever: by this program,
+ * or by the system when the process has died. Or, with false, an orderly end once more.
+ *
+ * @returns Whether the system does.
+ */
+export function resetOnClose(socket: Socket, resets: boolean): boolean {
+  return ask(socket, (descriptor) => addon.setResetOnClose(descriptor, resets)) !== undefined;
+}
+
+/**
+ * Has the system notice within two minutes of silence that the other side is gone. Differs from spiped: there the
+ * system's own times hold, two hours on Linux.
+ */
+export function keepAlive(socket: Socket): void {
+  socket.setKeepAlive(true, KEEP_ALIVE_IDLE_SECONDS * 1_000);
+  ask(socket, (descriptor) => {
+    addon.setKeepAlive(descriptor, KEEP_ALIVE_IDLE_SECONDS, KEEP_ALIVE_INTERVAL_SECONDS, KEEP_ALIVE_PROBES);
+  });
+}
+
+/** Who has connected, for people: `[address]:port`, or the user behind a UNIX socket; never an address of ours. */
+export function describePeer(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress !== undefined && remotePort !== undefined) return `[${remoteAddress}]:${remotePort}`;
+  const tcp = ask(socket, (descriptor) => addon.peerAddress(descriptor))?.answer;
+  if (tcp) return `[${tcp.address}]:${tcp.port}`;
+  const unix = ask(socket, (descriptor) => addon.unixPeer(descriptor))?.answer;
+  if (!unix) return "unknown";
+  return unix.pid === undefined ? `uid ${unix.uid}` : `uid ${unix.uid} (pid ${unix.pid})`;
+}
+
+/** Undefined where the descriptor is not known, or the system refuses. */
+function ask<T>(socket: Socket, call: (descriptor: number) => T): { readonly answer: T } | undefined {
+  const descriptor = descriptorOf(socket);
+  if (descriptor === undefined) return undefined;
+  try {
+    return { answer: call(descriptor) };
+  } catch {
+    // See the head of this file.
+    return undefined;
+  }
+}
