@@ -4,39 +4,51 @@
  * The comment beside each group says whose fault it is; that decides who is told, and how much.
  */
 
-/** Stable code of a {@link SpipedError}. */
-export type ErrorCode =
+/** All codes of a {@link SpipedError}. */
+const ERROR_CODES = [
   // The operator's: wrong words, files or addresses; in a program, wrong options. Said in one line, exit status 1.
-  | "SPIPED_USAGE"
-  | "SPIPED_OPTION"
-  | "SPIPED_ADDRESS"
-  | "SPIPED_KEY_FILE"
-  | "SPIPED_LISTEN"
-  | "SPIPED_RESOLVE"
-  | "SPIPED_ADDON"
-  | "SPIPED_PID_FILE"
-  | "SPIPED_USER"
-  | "SPIPED_DAEMON"
-  | "SPIPED_LIMIT"
-  | "SPIPED_OUTPUT"
+  "SPIPED_USAGE",
+  "SPIPED_OPTION",
+  "SPIPED_ADDRESS",
+  "SPIPED_KEY_FILE",
+  "SPIPED_LISTEN",
+  "SPIPED_RESOLVE",
+  "SPIPED_ADDON",
+  "SPIPED_PID_FILE",
+  "SPIPED_USER",
+  "SPIPED_DAEMON",
+  "SPIPED_LIMIT",
+  "SPIPED_OUTPUT",
   // The network's: nobody there, too late, cut.
-  | "SPIPED_CONNECT"
-  | "SPIPED_TIMEOUT"
-  | "SPIPED_RESET"
-  | "SPIPED_TRUNCATED"
+  "SPIPED_CONNECT",
+  "SPIPED_TIMEOUT",
+  "SPIPED_RESET",
+  "SPIPED_TRUNCATED",
   // The peer's: another key or nonsense. The peer is never told which.
-  | "SPIPED_WRONG_MAC"
-  | "SPIPED_DH_OUT_OF_RANGE"
-  | "SPIPED_FORWARD_SECRECY_REQUIRED"
-  | "SPIPED_PACKET_MAC"
-  | "SPIPED_PACKET_LENGTH"
-  // Nobody's: a limit of the protocol, or the end that was asked for.
-  | "SPIPED_PACKET_NUMBERS_USED_UP"
-  | "SPIPED_CANCELLED"
-  // Ours or the system's: a mistake in this program, or no random bytes.
-  | "SPIPED_BUFFER"
-  | "SPIPED_STEP"
-  | "SPIPED_RANDOM";
+  "SPIPED_WRONG_MAC",
+  "SPIPED_DH_OUT_OF_RANGE",
+  "SPIPED_FORWARD_SECRECY_REQUIRED",
+  "SPIPED_PACKET_MAC",
+  "SPIPED_PACKET_LENGTH",
+  // Nobody's: a limit of the protocol, the end that was asked for, or too many strangers at once.
+  "SPIPED_PACKET_NUMBERS_USED_UP",
+  "SPIPED_CANCELLED",
+  "SPIPED_CROWDED_OUT",
+  // The system's: no random bytes.
+  "SPIPED_RANDOM",
+  // Ours: a mistake in this program. The last is whatever nobody has thought of.
+  "SPIPED_BUFFER",
+  "SPIPED_STEP",
+  "SPIPED_INTERNAL",
+] as const;
+
+/** Stable code of a {@link SpipedError}. */
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Whether a text is the code of a {@link SpipedError}. */
+export function isErrorCode(text: string | undefined): text is ErrorCode {
+  return (ERROR_CODES as readonly (string | undefined)[]).includes(text);
+}
 
 /** The one class of errors that this package throws. */
 export class SpipedError extends Error {
@@ -63,6 +75,7 @@ export class SpipedError extends Error {
  * - `truncated`: the encrypted stream ended inside a packet.
  * - `reset`: either side was reset or failed.
  * - `cancelled`: this program was told to end.
+ * - `crowded-out`: the client had not shown that it has the key when newer clients needed its place.
  * - `failed`: a mistake in this program, or a lack of something on this machine.
  *
  * Source: DESIGN.md, "How a connection ends".
@@ -76,6 +89,7 @@ export type EndReason =
   | "truncated"
   | "reset"
   | "cancelled"
+  | "crowded-out"
   | "failed";
 
 /** The reason that an error stands for when it ends a connection. */
@@ -99,6 +113,8 @@ export function endReasonOf(error: SpipedError): EndReason {
       return "reset";
     case "SPIPED_CANCELLED":
       return "cancelled";
+    case "SPIPED_CROWDED_OUT":
+      return "crowded-out";
     case "SPIPED_USAGE":
     case "SPIPED_OPTION":
     case "SPIPED_ADDRESS":
@@ -111,11 +127,28 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_LIMIT":
     case "SPIPED_OUTPUT":
     case "SPIPED_PACKET_NUMBERS_USED_UP":
+    case "SPIPED_RANDOM":
     case "SPIPED_BUFFER":
     case "SPIPED_STEP":
-    case "SPIPED_RANDOM":
+    case "SPIPED_INTERNAL":
       return "failed";
   }
+}
+
+/** Whether an error is a mistake in this program, which whoever sees it should report. */
+export function isFaultOfOurs({ code }: SpipedError): boolean {
+  return code === "SPIPED_BUFFER" || code === "SPIPED_STEP" || code === "SPIPED_INTERNAL";
+}
+
+/** Where anything that was thrown comes from: the stack of what lies at its bottom, line by line. */
+export function stackOf(thrown: unknown): readonly string[] {
+  let bottom = thrown;
+  // A chain of causes has a few links; one that bites its own tail must not hold us up.
+  for (let links = 0; links < 10 && bottom instanceof Error && bottom.cause instanceof Error; links += 1) {
+    bottom = bottom.cause;
+  }
+  const text = bottom instanceof Error ? (bottom.stack ?? String(bottom)) : String(bottom);
+  return text.split("\n").map((line) => line.trim());
 }
 
 /** The text of anything that was thrown. */

@@ -2,27 +2,28 @@
  * Tells in log lines what a tunnel reports.
  */
 
-import type { EndReason } from "../errors.js";
+import { type EndReason, isFaultOfOurs, type SpipedError, stackOf } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import type { TunnelEvents } from "../tunnel/listener.js";
 import type { TargetEvents } from "../tunnel/targets.js";
+import { type Clock, type Failure, Failures, systemClock } from "./failures.js";
 import type { Log } from "./log.js";
 
 /** A limit that is reached again and again is said once in this time. */
 const REPEAT_MS = 60_000;
 
-/**
- * Makes the listener that writes log lines.
- *
- * @param now - The time in milliseconds.
- */
-export function createTunnelLog(log: Log, now: () => number = () => performance.now()): TunnelEvents & TargetEvents {
-  const seldom = seldomLog(log, now);
+/** Makes the listener that writes log lines. */
+export function createTunnelLog(log: Log, clock: Clock = systemClock): TunnelEvents & TargetEvents {
+  const seldom = seldomLog(log, clock);
+  const failures = new Failures((line) => log.warning(line), clock);
   return {
     connectionEnded(report) {
-      const text = describeEnd(report);
-      if (text !== undefined) log.warning(text);
+      const failure = failureOf(report);
+      if (failure !== undefined) failures.add(failure);
+    },
+    drained() {
+      failures.flush();
     },
     limitReached(maxConnections) {
       // On Windows nobody can wait while the server does not listen.
@@ -56,6 +57,7 @@ const WORDS: Readonly<Record<EndReason, string>> = {
   truncated: "truncated",
   reset: "reset",
   cancelled: "cancelled",
+  "crowded-out": "crowded out",
   failed: "failed",
 };
 
@@ -68,15 +70,42 @@ export function describeEnd(report: ConnectionReport): string | undefined {
   return `connection from ${source}: ${WORDS[reason]}${why} (${carried}${(durationMs / 1_000).toFixed(3)} s)`;
 }
 
+function failureOf(report: ConnectionReport): Failure | undefined {
+  const text = describeEnd(report);
+  if (text === undefined) return undefined;
+  const { reason, error, phase, source } = report;
+  const isOurs = error !== undefined && isFaultOfOurs(error);
+  return {
+    // The phase tells strangers from friends.
+    kind: `${phase} ${reason} ${error?.code ?? ""}`,
+    name: WORDS[reason],
+    example: error?.message,
+    from: withoutPort(source),
+    lines: isOurs ? [text, ...faultLines(error)] : [text],
+  };
+}
+
+/** Lines that begin with a blank belong to the one before. */
+function faultLines(error: SpipedError): readonly string[] {
+  const hint = error.hint === undefined ? [] : [`  hint: ${error.hint}`];
+  return [...stackOf(error).map((line) => `  ${line}`), ...hint];
+}
+
+/** What several connections of one client have in common: the address, or the user of a UNIX socket. */
+function withoutPort(source: string): string {
+  return /^(?:\[[^\]]*\](?=:)|uid \d+)/.exec(source)?.[0] ?? source;
+}
+
 function counted(connections: number): string {
   return connections === 1 ? "1 connection is" : `${connections} connections are`;
 }
 
-function seldomLog(log: Log, now: () => number): (text: string) => void {
+function seldomLog(log: Log, clock: Clock): (text: string) => void {
   let saidAt = Number.NEGATIVE_INFINITY;
   return (text) => {
-    if (now() - saidAt < REPEAT_MS) return;
-    saidAt = now();
+    const now = clock.now();
+    if (now - saidAt < REPEAT_MS) return;
+    saidAt = now;
     log.warning(text);
   };
 }

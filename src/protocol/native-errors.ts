@@ -2,7 +2,7 @@
  * Makes the one class of errors out of what the addon throws, with words for the operator.
  */
 
-import { codeOf, type ErrorCode, messageOf, SpipedError } from "../errors.js";
+import { codeOf, type ErrorCode, isErrorCode, isFaultOfOurs, messageOf, SpipedError } from "../errors.js";
 
 /** What each code of the addon means in words for the operator. */
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
@@ -16,9 +16,18 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_RANDOM: "the system gives no random bytes",
 };
 
-/** Makes the one class of errors out of what the addon threw. */
+const REPORT = "this is a mistake in spiped; please report it";
+
+/**
+ * Makes the one class of errors out of whatever was thrown. What is neither ours nor the addon's is a fault of this
+ * program, and called one.
+ */
 export function asSpipedError(thrown: unknown): SpipedError {
   if (thrown instanceof SpipedError) return thrown;
-  const code = (codeOf(thrown)?.startsWith("SPIPED_") ? codeOf(thrown) : "SPIPED_STEP") as ErrorCode;
-  return new SpipedError(code, MESSAGES[code] ?? messageOf(thrown), { cause: thrown });
+  const code = codeOf(thrown);
+  if (!isErrorCode(code)) {
+    return new SpipedError("SPIPED_INTERNAL", `internal error: ${messageOf(thrown)}`, { cause: thrown, hint: REPORT });
+  }
+  const error = new SpipedError(code, MESSAGES[code] ?? messageOf(thrown), { cause: thrown });
+  return isFaultOfOurs(error) ? new SpipedError(code, error.message, { cause: thrown, hint: REPORT }) : error;
 }

@@ -74,6 +74,20 @@ export async function stopAndGetLines({ command }: Spiped): Promise<readonly str
   return connectionLines(command);
 }
 
+/**
+ * Of how many failed connections a spiped that has ended has told: in lines of their own, and in sums.
+ *
+ * @param pattern - Which failures to count; all of them when absent.
+ */
+export function failuresTold({ command }: Spiped, pattern = /./): number {
+  const sums = command.stderr.split("\n").filter((line) => /^spiped: [a-z -]+: and [\d,]+ more /.test(line));
+  const summed = sums
+    .filter((line) => pattern.test(line))
+    .map((line) => Number(/ and ([\d,]+) more /.exec(line)?.[1]?.replaceAll(",", "")));
+  const lines = connectionLines(command).filter((line) => pattern.test(line));
+  return summed.reduce((sum, count) => sum + count, lines.length);
+}
+
 /** The lines about single connections so far. */
 export function connectionLines(command: Command): readonly string[] {
   return command.lines.filter((line) => /^spiped: connection from /.test(line));

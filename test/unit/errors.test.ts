@@ -33,9 +33,11 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_PACKET_LENGTH: "packet-rejected",
   SPIPED_PACKET_NUMBERS_USED_UP: "failed",
   SPIPED_CANCELLED: "cancelled",
+  SPIPED_CROWDED_OUT: "crowded-out",
   SPIPED_BUFFER: "failed",
   SPIPED_STEP: "failed",
   SPIPED_RANDOM: "failed",
+  SPIPED_INTERNAL: "failed",
 };
 
 for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode, EndReason]>) {
@@ -51,7 +53,7 @@ for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode
       bytesReverse: 0,
       durationMs: 0,
     });
-    assert.match(line ?? "", /^connection from somebody: [a-z ]+: the words \(/);
+    assert.match(line ?? "", /^connection from somebody: [a-z -]+: the words \(/);
   });
 }
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type EndReason, SpipedError } from "#dist/errors.js";
+import type { Clock } from "#dist/observe/failures.js";
 import type { Log } from "#dist/observe/log.js";
 import { createTunnelLog, describeEnd } from "#dist/observe/tunnel-log.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
@@ -26,6 +27,11 @@ function keptLog(): KeptLog {
     error: (error) => errors.push(error),
   };
   return { log, notices, warnings, errors };
+}
+
+/** A clock that nobody calls back. */
+function clock(now: () => number): Clock {
+  return { now, after: () => undefined };
 }
 
 const failed: ConnectionReport = {
@@ -54,7 +60,10 @@ test("each connection that did not end in an orderly way is one line", () => {
 test("the limit is said when it is reached, and again only after a minute", () => {
   const { log, notices, warnings, errors } = keptLog();
   let now = 0;
-  const events = createTunnelLog(log, () => now);
+  const events = createTunnelLog(
+    log,
+    clock(() => now),
+  );
   for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.limitReached(100);
   assert.equal(warnings.length, 3);
   assert.deepEqual([notices, errors], [[], []]);
@@ -96,10 +105,16 @@ test("of both limits, one line a minute is said, and each log counts for itself"
   const one = keptLog();
   const other = keptLog();
   let now = 0;
-  const events = createTunnelLog(one.log, () => now);
+  const events = createTunnelLog(
+    one.log,
+    clock(() => now),
+  );
   events.limitReached(2);
   events.descriptorsUsedUp(2);
-  createTunnelLog(other.log, () => now).descriptorsUsedUp(2);
+  createTunnelLog(
+    other.log,
+    clock(() => now),
+  ).descriptorsUsedUp(2);
   assert.deepEqual([one.warnings.length, other.warnings.length], [1, 1]);
   now = 60_000;
   events.descriptorsUsedUp(2);
@@ -160,6 +175,7 @@ test("each reason has words of its own", () => {
     truncated: "truncated",
     reset: "reset",
     cancelled: "cancelled",
+    "crowded-out": "crowded out",
     failed: "failed",
   };
   for (const [reason, words] of Object.entries(reasons) as ReadonlyArray<[EndReason, string]>) {

@@ -1,0 +1,174 @@
+// Failures of connections: the first ones of a kind are lines, the rest of a minute is one.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import { type Clock, type Failure, Failures } from "#dist/observe/failures.js";
+import { createTunnelLog } from "#dist/observe/tunnel-log.js";
+import { asSpipedError } from "#dist/protocol/native-errors.js";
+import type { ConnectionReport } from "#dist/tunnel/connection.js";
+
+/** A clock in the test's hand. */
+class GivenClock implements Clock {
+  #now = 0;
+  #calls: Array<{ readonly at: number; readonly callback: () => void }> = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(delayMs: number, callback: () => void): void {
+    this.#calls.push({ at: this.#now + delayMs, callback });
+  }
+
+  pass(milliseconds: number): void {
+    this.#now += milliseconds;
+    const due = this.#calls.filter(({ at }) => at <= this.#now);
+    this.#calls = this.#calls.filter(({ at }) => at > this.#now);
+    for (const { callback } of due) callback();
+  }
+}
+
+function started(): { readonly clock: GivenClock; readonly lines: string[]; readonly failures: Failures } {
+  const clock = new GivenClock();
+  const lines: string[] = [];
+  return { clock, lines, failures: new Failures((line) => lines.push(line), clock) };
+}
+
+function failure(from: string, kind = "kind"): Failure {
+  return { kind, name: `name of ${kind}`, example: `example of ${from}`, from, lines: [`${kind} from ${from}`] };
+}
+
+test("ten failures of a kind in a minute are ten lines, and nothing is summed", () => {
+  const { clock, lines, failures } = started();
+  for (let count = 0; count < 10; count += 1) failures.add(failure("a"));
+  clock.pass(60_000);
+  assert.deepEqual(lines, Array(10).fill("kind from a"));
+});
+
+test("what comes behind the tenth is one line at the end of the minute, and the next minute is a new one", () => {
+  const { clock, lines, failures } = started();
+  for (let count = 0; count < 11; count += 1) failures.add(failure("a"));
+  clock.pass(59_999);
+  assert.equal(lines.length, 10);
+  clock.pass(1);
+  assert.deepEqual(lines.slice(10), ["name of kind: and 1 more from a in the last minute; the last: example of a"]);
+  clock.pass(60_000);
+  assert.equal(lines.length, 11);
+  failures.add(failure("b"));
+  assert.equal(lines[11], "kind from b");
+});
+
+test("a sum says from how many addresses, and from which most", () => {
+  const { clock, lines, failures } = started();
+  for (let count = 0; count < 4_000; count += 1)
+    failures.add(failure(count % 4 === 0 ? `rare ${count % 44}` : "often"));
+  clock.pass(60_000);
+  assert.match(
+    lines[10] ?? "",
+    /: and 3,990 more from 12 addresses in the last minute, most from often \(2,993\); the last/,
+  );
+  assert.equal(lines.length, 11);
+});
+
+test("each kind is counted for itself", () => {
+  const { lines, failures } = started();
+  for (let count = 0; count < 1_000; count += 1) failures.add(failure("a", "strangers"));
+  failures.add(failure("b", "friends"));
+  assert.equal(lines[10], "friends from b");
+  failures.flush();
+  assert.match(lines[11] ?? "", /^name of strangers: and 990 more from a /);
+  assert.equal(lines.length, 12);
+});
+
+test("a sum before the end of the minute says what it covers, and is not said again", () => {
+  const { clock, lines, failures } = started();
+  for (let count = 0; count < 12; count += 1) failures.add(failure("a"));
+  clock.pass(7_000);
+  failures.flush();
+  assert.match(lines[10] ?? "", /and 2 more from a in the last 7 s/);
+  failures.add(failure("b"));
+  clock.pass(53_000);
+  assert.equal(lines.length, 12, "the new minute is not over");
+  for (let count = 0; count < 10; count += 1) failures.add(failure("b"));
+  clock.pass(7_000);
+  assert.match(lines.at(-1) ?? "", /and 1 more from b in the last minute/);
+});
+
+test("however many addresses there are, few are kept, and the one that most come from is found", () => {
+  const { lines, failures } = started();
+  for (let count = 0; count < 100_000; count += 1) failures.add(failure(count % 2 === 0 ? `[${count}]` : "[often]"));
+  failures.flush();
+  assert.match(lines[10] ?? "", /and 99,990 more from more than 256 addresses in the last 1 s, most from \[often\]/);
+});
+
+test("without anything to sum nothing is said", () => {
+  const { clock, lines, failures } = started();
+  failures.flush();
+  clock.pass(1_000_000);
+  assert.deepEqual(lines, []);
+});
+
+const report: ConnectionReport = {
+  reason: "handshake-failed",
+  error: new SpipedError("SPIPED_WRONG_MAC", "wrong MAC"),
+  phase: "handshaking",
+  source: "[2001:db8::1]:7",
+  bytesForward: 0,
+  bytesReverse: 0,
+  durationMs: 3,
+};
+
+test("4,000 strangers are a few lines, which hide no friend's failure, and the last one comes when the tunnel has drained", () => {
+  const warnings: string[] = [];
+  const clock = new GivenClock();
+  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const events = createTunnelLog(log, clock);
+  for (let count = 0; count < 4_000; count += 1) {
+    events.connectionEnded({ ...report, source: `[2001:db8::${count % 12}]:${count}` });
+    events.connectionEnded({ ...report, reason: "reset", error: new SpipedError("SPIPED_RESET", "source: gone") });
+  }
+  assert.equal(warnings.length, 20);
+  events.connectionEnded({
+    ...report,
+    reason: "reset",
+    phase: "piping",
+    error: new SpipedError("SPIPED_RESET", "cut"),
+  });
+  assert.match(warnings[20] ?? "", /: reset: cut \(0 bytes forward/);
+  events.drained?.();
+  assert.equal(warnings.length, 23);
+  assert.match(
+    warnings[21] ?? "",
+    /^handshake failed: and 3,990 more from 12 addresses .* most from \[2001:db8::\d+\]/,
+  );
+  assert.match(warnings[22] ?? "", /^reset: and 3,990 more from \[2001:db8::1\] /);
+  assert.ok(Buffer.byteLength(warnings.join("\n")) < 4_096, `${Buffer.byteLength(warnings.join("\n"))} bytes`);
+});
+
+test("users of a UNIX socket are told apart by who they are, not by their processes", () => {
+  const warnings: string[] = [];
+  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const events = createTunnelLog(log, new GivenClock());
+  for (let count = 0; count < 20; count += 1) events.connectionEnded({ ...report, source: `uid 7 (pid ${count})` });
+  events.drained?.();
+  assert.match(warnings[10] ?? "", /and 10 more from uid 7 in/);
+});
+
+test("a mistake of ours is called one, with the stack of where it happened", () => {
+  const warnings: string[] = [];
+  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const mistake = new TypeError("x is not a function");
+  createTunnelLog(log).connectionEnded({ ...report, reason: "failed", error: asSpipedError(mistake) });
+  assert.match(warnings[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
+  assert.match(warnings.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failures\.test\.js:\d+/);
+  assert.match(warnings.at(-1) ?? "", /^ {2}hint: .*please report it$/);
+  for (const line of warnings.slice(1)) assert.match(line, /^ {2}\S/);
+});
+
+test("what is nobody's mistake has no stack", () => {
+  const warnings: string[] = [];
+  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  createTunnelLog(log).connectionEnded(report);
+  assert.equal(warnings.length, 1);
+});
