@@ -4,7 +4,7 @@
 
 import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
-import { parseAddress, parseBindAddress } from "../net/address.js";
+import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -125,7 +125,7 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
   const config: TunnelConfig = Object.freeze({
     role: flags.encrypt ? "encrypt" : "decrypt",
     source: parseAddress(required(command, "-s SOURCE", flags.source)),
-    target: parseAddress(required(command, "-t TARGET", flags.target)),
+    target: parseTargetAddress(required(command, "-t TARGET", flags.target)),
     sourceMode: flags.sourceMode,
     resolveIntervalMs: flags.resolveOnce ? Number.POSITIVE_INFINITY : flags.resolveInterval,
     bind: flags.bind === undefined ? undefined : parseBindAddress(flags.bind),

@@ -5,7 +5,7 @@
 
 import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import { parseAddress, parseBindAddress } from "../net/address.js";
+import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import type { SharedKey } from "../protocol/secret.js";
 import {
@@ -55,7 +55,7 @@ const limit = { maxConnections: optional(count, DEFAULTS.maxConnections) };
 /** The options of `connect`. */
 export const connectOptions = {
   ...common,
-  target: (name: string, value: unknown) => parseAddress(text(name, value)),
+  target: (name: string, value: unknown) => parseTargetAddress(text(name, value)),
   bind: optional((name, value) => parseBindAddress(text(name, value)), undefined),
   allowHalfOpen: optional(flag, false),
 };
@@ -68,7 +68,7 @@ export const tunnelOptions = {
   ...common,
   ...limit,
   role: oneOf("encrypt", "decrypt"),
-  source: connectOptions.target,
+  source: (name: string, value: unknown) => parseAddress(text(name, value)),
   target: connectOptions.target,
   bind: connectOptions.bind,
   resolveIntervalMs: optional(interval, DEFAULTS.resolveIntervalMs),

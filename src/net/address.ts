@@ -1,5 +1,6 @@
 /**
- * Socket addresses as people write them: `/path`, `[IPv4]:port`, `[IPv6]:port` and `host:port`.
+ * Socket addresses as people write them: `/path`, `[IPv4]:port`, `[IPv6]:port` and `host:port`. As with the C original,
+ * the host may also be an IP address without brackets: the last colon splits.
  *
  * Parsing looks nothing up; `resolver.ts` turns a written address into those that a socket takes.
  */
@@ -67,8 +68,20 @@ export function parseAddress(text: string): Address {
   if (host === "") throw malformed(text, "the host is missing");
   if (service === "") throw malformed(text, "the port is missing");
   if (/[\s[\]/]/.test(host)) throw malformed(text, "that is no host name");
-  if (host.includes(":")) throw malformed(text, "an IPv6 address needs brackets");
+  if (host.includes(":") && isIP(host) === 0)
+    throw malformed(text, `${JSON.stringify(host)} is no IPv6 address; the port is missing, or brackets`);
   return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(text, service) });
+}
+
+/**
+ * Parses an address to connect to: as {@link parseAddress}, but for port 0, on which nobody can listen.
+ *
+ * @throws SpipedError `SPIPED_ADDRESS`.
+ */
+export function parseTargetAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address.kind === "host" && address.service === "0") throw malformed(text, "nobody can listen on port 0");
+  return address;
 }
 
 /**
@@ -80,6 +93,9 @@ export function parseBindAddress(text: string): HostAddress {
   if (text.startsWith("/")) throw malformed(text, "connections cannot be bound to a UNIX socket");
   const withoutPort = text.startsWith("[") ? text.endsWith("]") : text !== "" && !text.includes(":");
   const address = parseAddress(withoutPort ? `${text}:0` : text);
+  // Where the port may be missing, its colon cannot be told from the others.
+  const isClear = text.startsWith("[") || address.kind === "unix" || !address.host.includes(":");
+  if (!isClear) throw malformed(text, "an IPv6 address needs brackets");
   if (address.kind === "unix") throw malformed(text, "connections cannot be bound to a UNIX socket");
   return address;
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
-import { type Address, formatAddress, parseAddress, parseBindAddress } from "#dist/net/address.js";
+import { type Address, formatAddress, parseAddress, parseBindAddress, parseTargetAddress } from "#dist/net/address.js";
 
 const unix = (path: string): Address => ({ kind: "unix", path });
 const literal = (host: string, service: string): Address => ({ kind: "host", host, literal: true, service });
@@ -29,6 +29,13 @@ const right: ReadonlyArray<readonly [text: string, address: Address, formatted?:
   ["[fe80::1%eth0]:443", literal("fe80::1%eth0", "443")],
   ["[::1]:ssh", literal("::1", "ssh")],
   ["127.0.0.1:8022", literal("127.0.0.1", "8022"), "[127.0.0.1]:8022"],
+  ["::1:8022", literal("::1", "8022"), "[::1]:8022"],
+  [":::8022", literal("::", "8022"), "[::]:8022"],
+  ["2001:db8::1:80", literal("2001:db8::1", "80"), "[2001:db8::1]:80"],
+  ["1:2:3:4:5:6:7:8:80", literal("1:2:3:4:5:6:7:8", "80"), "[1:2:3:4:5:6:7:8]:80"],
+  ["::ffff:10.0.0.1:443", literal("::ffff:10.0.0.1", "443"), "[::ffff:10.0.0.1]:443"],
+  ["fe80::1%eth0:443", literal("fe80::1%eth0", "443"), "[fe80::1%eth0]:443"],
+  ["::1:ssh", literal("::1", "ssh"), "[::1]:ssh"],
   ["localhost:8022", named("localhost", "8022")],
   ["far.example:ssh", named("far.example", "ssh")],
   ["far.example.:80", named("far.example.", "80")],
@@ -73,7 +80,9 @@ const wrong: ReadonlyArray<readonly [text: string, why: RegExp]> = [
   ["relative/path", /port is missing/],
   ["relative/path:80", /no host name/],
   ["./socket:80", /no host name/],
-  ["::1:80", /brackets/],
+  ["::1", /brackets/],
+  ["1:2:3:4:5:6:7:8", /port is missing, or brackets/],
+  ["::g:80", /brackets/],
   ["2001:db8::1", /brackets/],
   ["a:b:80", /brackets/],
   ["[::1", /closing bracket/],
@@ -140,10 +149,23 @@ for (const [text, why] of [
   ["host ", /blank|no host name/],
   ["::1", /brackets/],
   ["fe80::1", /brackets/],
+  ["2001:db8::1:80", /brackets/],
   ["host:65536", /above 65535/],
 ] as const) {
   test(`${JSON.stringify(text)} is no address to bind to`, () => {
     assert.throws(() => parseBindAddress(text), isClear(why));
+  });
+}
+
+for (const text of ["[::1]:0", "127.0.0.1:0", "host:0", "host:00", "::1:0"]) {
+  test(`${JSON.stringify(text)} is no address to connect to`, () => {
+    assert.throws(() => parseTargetAddress(text), isClear(/nobody can listen on port 0/));
+  });
+}
+
+for (const text of ["/run/socket", "[::1]:1", "host:ssh", "host:65535"]) {
+  test(`${JSON.stringify(text)} is an address to connect to`, () => {
+    assert.deepEqual(parseTargetAddress(text), parseAddress(text));
   });
 }
 
