@@ -4,7 +4,7 @@
 
 import type { Command } from "commander";
 import { readKeyFile } from "../config/key-file.js";
-import { formatAddress, parseAddress, parseBindAddress } from "../net/address.js";
+import { formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog } from "../observe/log.js";
@@ -37,6 +37,9 @@ Examples:
   ssh -o 'ProxyCommand spipe -t %h:8022 -k keyfile' far.example
 `;
 
+/** So long may the end of standard input take to come once a signal has. */
+const LAST_INPUT_MS = 250;
+
 interface Flags extends ConnectionFlags {
   readonly endWithRemote?: true;
 }
@@ -48,7 +51,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
   const flags = command.opts<Flags>();
-  const target = parseAddress(required(command, "-t TARGET", flags.target));
+  const target = parseTargetAddress(required(command, "-t TARGET", flags.target));
   const keyFile = required(command, "-k KEYFILE", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
   endOnSignals();
@@ -59,6 +62,20 @@ export async function main(words: readonly string[]): Promise<number> {
   const { key, warnings } = await readKeyFile(keyFile, { exceptStandardInput: true });
   for (const warning of warnings) log.warning(warning);
   return new Promise((resolveStatus) => {
+    let forwardHasEnded = false;
+    let leave: (() => void) | undefined;
+    // Whoever closes our input and sends a signal right behind it, as ssh does to its ProxyCommand, is done: the end goes
+    // out before we go. An input that has not ended is cut, and the far end sees a reset.
+    for (const [signal, status] of [
+      ["SIGTERM", 0],
+      ...(isHangUpIgnored() ? [] : ([["SIGHUP", 129]] as const)),
+    ] as const) {
+      takeSignal(signal, () => {
+        leave = () => resolveStatus(status);
+        if (forwardHasEnded) leave();
+        else setTimeout(leave, LAST_INPUT_MS);
+      });
+    }
     new Connection({
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
@@ -81,6 +98,10 @@ export async function main(words: readonly string[]): Promise<number> {
       forwardSecrecy,
       timeoutMs: flags.timeout,
       endWithTarget: flags.endWithRemote === true,
+      forwardEnded: () => {
+        forwardHasEnded = true;
+        leave?.();
+      },
       ended: (report) => {
         if (report.reason !== "closed") log.warning(failureOf(report));
         resolveStatus(report.reason === "closed" ? 0 : 1);
@@ -89,7 +110,7 @@ export async function main(words: readonly string[]): Promise<number> {
   });
 }
 
-/** SIGTERM is an orderly end at every moment; others do what they do to a program that does not know them. */
+/** Until data can flow, SIGTERM is an orderly end; others do what they do to a program that does not know them. */
 function endOnSignals(): void {
   takeSignal("SIGTERM", () => process.exit(0));
   leaveSignal("SIGINT");

@@ -345,6 +345,13 @@ export declare function nameProcess(name: string): void
 export declare function openKeyFile(path: string | Uint8Array, done: (keyFile: KeyFile) => void): void
 
 /**
+ * The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
+ *
+ * Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
+ */
+export declare function peerAddress(descriptor: number): ResolvedAddress | null
+
+/**
  * Keeps the memory of this process from others for good: no core dump, not for the superuser either, and no tracing
  * or reading by other processes of the same user. macOS has the limit for core dumps only.
  *
@@ -385,10 +392,32 @@ export declare function resolveNumeric(host: string, service: string): ResolvedA
 export declare function sealedLength(plaintextLength: number): number
 
 /**
+ * Has the system probe a TCP connection: first after `idle_seconds` of silence, then every `interval_seconds`, and
+ * give it up when `probes` of them were not answered.
+ */
+export declare function setKeepAlive(descriptor: number, idleSeconds: number, intervalSeconds: number, probes: number): void
+
+/**
+ * Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
+ * end after all data. A UNIX socket takes it and does nothing.
+ */
+export declare function setResetOnClose(descriptor: number, resets: boolean): void
+
+/**
  * The name of the error that a socket has met and nobody has been told of yet, null where there is none.
  * Asking clears it.
  */
 export declare function takeSocketError(descriptor: number): string | null
+
+/** The process on the other side of a UNIX socket, null where the system does not tell. */
+export declare function unixPeer(descriptor: number): UnixPeer | null
+
+/** Who has connected to a UNIX socket. */
+export interface UnixPeer {
+  uid: number
+  /** Where the system tells; the process may be another's by now. */
+  pid?: number
+}
 
 /** A user of this system. */
 export interface UserAccount {

@@ -8,9 +8,10 @@
  */
 
 import { type Server, Socket, type SocketConstructorOpts } from "node:net";
-import { SpipedError } from "../errors.js";
-import type { AcceptHandlers } from "./listening-socket.js";
-import type { ReadOptions } from "./socket-reader.js";
+import { messageOf, SpipedError } from "../errors.js";
+import type { Accepted, AcceptHandlers } from "./listening-socket.js";
+import { describePeer } from "./native-socket.js";
+import type { ReadOptions, SocketReader } from "./socket-reader.js";
 
 interface ListeningHandle {
   onconnection: (status: number, client: unknown) => void;
@@ -20,7 +21,9 @@ interface ListeningHandle {
 export function takeHandles(server: Server, handlers: AcceptHandlers): void {
   const handle = listeningHandle(server);
   if (handle === undefined) {
-    server.on("connection", (socket) => handlers.accepted({ socket, reader: undefined }));
+    server.on("connection", (socket) => {
+      handlers.accepted({ socket, reader: undefined, peer: describePeer(socket) });
+    });
     return;
   }
   handle.onconnection = (status, client) => {
@@ -28,17 +31,30 @@ export function takeHandles(server: Server, handlers: AcceptHandlers): void {
       handlers.failed(new SpipedError("SPIPED_LISTEN", `cannot accept a connection (error ${status})`));
       return;
     }
-    const reader = handlers.createReader();
-    const options: SocketConstructorOpts & ReadOptions & { handle: unknown } = {
-      handle: client,
-      manualStart: true,
-      allowHalfOpen: true,
-      onread: reader.onread,
-    };
-    const socket = new Socket(options);
-    reader.attach(socket);
-    handlers.accepted({ socket, reader });
+    let accepted: Accepted;
+    try {
+      accepted = socketOf(client, handlers.createReader());
+    } catch (cause) {
+      // Some systems refuse what Node asks of a socket that has been reset; that ends nothing but itself.
+      const why = `cannot take a connection: ${messageOf(cause)}`;
+      handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
+      return;
+    }
+    handlers.accepted(accepted);
   };
+}
+
+function socketOf(handle: unknown, reader: SocketReader): Accepted {
+  const options: SocketConstructorOpts & ReadOptions & { handle: unknown } = {
+    handle,
+    manualStart: true,
+    allowHalfOpen: true,
+    onread: reader.onread,
+  };
+  const socket = new Socket(options);
+  reader.attach(socket);
+  // At once, before a reset can come: a socket that has lost its peer no longer knows.
+  return { socket, reader, peer: describePeer(socket) };
 }
 
 function listeningHandle(server: Server): ListeningHandle | undefined {

@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
+import { resetOnClose } from "./native-socket.js";
 
 /** One side of a connection: a socket, or the standard streams of `spipe`. */
 export interface Channel {
@@ -17,6 +18,11 @@ export interface Channel {
   readonly peer: string;
   /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
   onFailure(listener: (error: SpipedError) => void): void;
+  /**
+   * Says what the other side sees if this process dies: a reset, or the end that the system makes of it. Absent where
+   * there is no choice. A new channel makes an end; `close` makes one whatever was said before.
+   */
+  resetOnDeath?(resets: boolean): void;
   /** Ends both directions at once; the other side sees an end, or a reset if it still sends. */
   close(): void;
   /** Ends both directions so that the other side cannot take it for an orderly end, where its kind of socket can. */
@@ -47,6 +53,8 @@ export class SocketChannel implements Channel, Carrier {
   readonly remote: RemoteAddress | undefined;
   readonly #socket: Socket;
   #over = false;
+  /** Whether the system resets the connection when the socket is closed. */
+  #resets = false;
   #failure: SpipedError | undefined;
   #listener: ((error: SpipedError) => void) | undefined;
 
@@ -72,15 +80,23 @@ export class SocketChannel implements Channel, Carrier {
     });
   }
 
+  resetOnDeath(resets: boolean): void {
+    if (this.#over || resets === this.#resets) return;
+    this.#resets = resetOnClose(this.#socket, resets) && resets;
+  }
+
   close(): void {
+    this.resetOnDeath(false);
     this.#over = true;
     this.#socket.destroy();
   }
 
   reset(): void {
+    this.resetOnDeath(true);
     this.#over = true;
     const socket = this.#socket;
-    if (this.remote === undefined) socket.destroy();
+    // What follows the first is for systems where the descriptor is not known.
+    if (this.#resets || this.remote === undefined) socket.destroy();
     // A shutdown that is under way refuses the reset, and the descriptor would stay open for ever.
     else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       socket.once("finish", () => socket.resetAndDestroy());

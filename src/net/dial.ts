@@ -12,6 +12,7 @@ import { hasBytes, pathBytes } from "../paths.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
 import { SocketChannel } from "./channel.js";
 import type { DescriptorBudget } from "./descriptors.js";
+import { keepAlive, resetOnClose } from "./native-socket.js";
 import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 
 /** How long an address may stay silent before the next one is tried beside it. */
@@ -33,6 +34,8 @@ export interface DialOptions {
   readonly bind: readonly TcpAddress[] | undefined;
   readonly timeoutMs: number;
   readonly keepAlive: boolean;
+  /** Whether the target sees a reset if this process dies, from the first moment on. */
+  readonly resetOnDeath?: boolean;
   /** Memory to read into, and the bytes to be read exactly at first. */
   readonly readBuffer: ReadBuffer;
   readonly exactLength: number;
@@ -100,6 +103,8 @@ class Race {
     }
     this.#running.add(socket);
     this.#book();
+    // Node makes the descriptor in the tick in which it begins to connect, which is queued already.
+    if (this.#options.resetOnDeath) process.nextTick(() => resetOnClose(socket, true));
     const failed = (cause: Error) => {
       this.#running.delete(socket);
       this.#book();
@@ -109,20 +114,24 @@ class Race {
     socket.once("connect", () => {
       socket.off("error", failed);
       this.#running.delete(socket);
+      if (this.#options.keepAlive) keepAlive(socket);
       const channel = new SocketChannel(socket, reader, this.#options.name);
+      channel.resetOnDeath(this.#options.resetOnDeath ?? false);
       reader.attach(socket);
       this.#end(channel);
     });
   }
 
   #open(address: SocketAddress, reader: SocketReader): Socket {
-    const { bind, keepAlive } = this.#options;
+    const { bind } = this.#options;
     // A paused socket does not read on its own when it has connected.
     if (address.kind === "unix") {
       return withNodePath(address.path, (path) =>
         connect({ path, allowHalfOpen: true, onread: reader.onread }).pause(),
       );
     }
+    // Systems refuse it in their own ways, some after a while.
+    if (address.port === 0) throw new Error("nobody can listen on port 0");
     const local = bind?.find((one) => one.family === address.family);
     if (bind !== undefined && local === undefined)
       throw new Error(`there is no local IPv${address.family} address to connect from`);
@@ -134,7 +143,6 @@ class Race {
       allowHalfOpen: true,
       autoSelectFamily: false,
       noDelay: true,
-      keepAlive,
       onread: reader.onread,
     }).pause();
   }

@@ -26,6 +26,8 @@ export interface Accepted {
   readonly socket: Socket;
   /** Takes the socket's `onread`, or is undefined where this version of Node offers no way to set it. */
   readonly reader: SocketReader | undefined;
+  /** Who it is, for people. */
+  readonly peer: string;
 }
 
 /** What the owner of a listening socket gives. */

@@ -33,6 +33,14 @@ export interface ConnectionOptions {
   readonly timeoutMs: number;
   /** True to end when everything from the target has been handed on, whatever the source still has to say. */
   readonly endWithTarget: boolean;
+  /**
+   * Asked by a server when its client has shown that it has the key.
+   *
+   * @returns When the client may go on; undefined: at once.
+   */
+  readonly admit?: () => Promise<void> | undefined;
+  /** Told once, when everything from the source, its end too, is with the system and will arrive. */
+  readonly forwardEnded?: () => void;
   /** Told once, when nothing of the connection is left. */
   readonly ended: (report: ConnectionReport) => void;
 }
@@ -71,11 +79,13 @@ export class Connection {
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
+  #waitsForPlace = false;
 
   /** Begins at once. */
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
+    if (options.role === "encrypt") options.source.resetOnDeath?.(true);
     options.source.onFailure((error) => this.#fail(onSide("source", options.source, error)));
     const run = options.role === "encrypt" ? this.#runAsClient() : this.#runAsServer();
     run.catch((error: unknown) => this.#fail(error));
@@ -86,17 +96,23 @@ export class Connection {
     this.#fail(new SpipedError("SPIPED_CANCELLED", "told to end"));
   }
 
+  /** Ends the connection of a client that has not shown that it has the key, since others need its place. */
+  crowdOut(): void {
+    this.#fail(
+      new SpipedError("SPIPED_CROWDED_OUT", "newer clients came before this one had shown that it has the key"),
+    );
+  }
+
   async #runAsClient(): Promise<void> {
     const { source, key, forwardSecrecy } = this.#options;
     const target = await this.#openTarget(HANDSHAKE_LENGTH);
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshakeTimer();
-    const keys = await handshakeAsClient({
-      channel: target,
-      key: key(),
-      forwardSecrecy,
-      signal: this.#over.signal,
+    const { signal } = this.#over;
+    const keys = await handshakeAsClient({ channel: target, key: key(), forwardSecrecy, signal }, () => {
+      // The server may know us from now on, and must not take our death for the end of all that we have to say.
+      target.resetOnDeath?.(true);
     });
     this.#pipe(source, target, keys);
   }
@@ -107,10 +123,20 @@ export class Connection {
     this.#startHandshakeTimer();
     const { signal } = this.#over;
     const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
-      // Differs from spiped: there a stranger's connection reaches the target.
       this.#phase = { name: "client-known" };
-      target = this.#openTarget(0);
-      target.catch((error: unknown) => this.#fail(error));
+      source.resetOnDeath?.(true);
+      const dial = () => {
+        this.#waitsForPlace = false;
+        // Differs from spiped: there a stranger's connection reaches the target.
+        target = this.#openTarget(0);
+        target.catch((error: unknown) => this.#fail(error));
+      };
+      const admitted = this.#options.admit?.();
+      this.#waitsForPlace = admitted !== undefined;
+      if (admitted === undefined) dial();
+      return admitted?.then(() => {
+        if (this.#phase.name !== "ended") dial();
+      });
     });
     clearTimeout(this.#handshakeTimer);
     let dialled: Channel | undefined;
@@ -127,6 +153,7 @@ export class Connection {
     const target = await this.#options.target.open({
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
+      resetOnDeath: role === "decrypt",
       signal: this.#over.signal,
     });
     if (this.#phase.name === "ended") {
@@ -141,7 +168,8 @@ export class Connection {
   #startHandshakeTimer(): void {
     const { timeoutMs } = this.#options;
     this.#handshakeTimer = setTimeout(() => {
-      this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
+      const what = this.#waitsForPlace ? "no other connection ended within" : "the handshake took longer than";
+      this.#fail(new SpipedError("SPIPED_TIMEOUT", `${what} ${timeoutMs / 1_000} s`));
     }, timeoutMs);
   }
 
@@ -152,14 +180,21 @@ export class Connection {
       return;
     }
     const encrypts = this.#options.role === "encrypt";
-    const ended = () => this.#pumpEnded();
+    // What has been ended in order is the system's to deliver, whatever becomes of this process.
+    const ended = (to: Channel) => {
+      to.resetOnDeath?.(false);
+      this.#pumpEnded();
+    };
     const failed = (error: SpipedError) => this.#fail(error);
     const forward = new Pump({
       from: source.reader,
       framing: encrypts ? sealer : opener,
       chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
       to: target.writable,
-      ended,
+      ended: () => {
+        ended(target);
+        this.#options.forwardEnded?.();
+      },
       failed,
     });
     const reverse = new Pump({
@@ -167,7 +202,7 @@ export class Connection {
       framing: encrypts ? opener : sealer,
       chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
       to: source.writable,
-      ended,
+      ended: () => ended(source),
       failed,
     });
     this.#phase = { name: "piping", forward, reverse };

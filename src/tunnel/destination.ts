@@ -9,7 +9,7 @@ import type { ConnectionReport } from "./connection.js";
 import type { Targets } from "./targets.js";
 
 /** What the connection has to say about the channel that it wants. */
-export type TargetRequest = Pick<DialOptions, "readBuffer" | "exactLength" | "signal">;
+export type TargetRequest = Pick<DialOptions, "readBuffer" | "exactLength" | "resetOnDeath" | "signal">;
 
 /** The target of one connection. */
 export interface ConnectionTarget {

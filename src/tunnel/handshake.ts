@@ -28,9 +28,10 @@ export interface HandshakeOptions {
 /**
  * Speaks the client's part.
  *
+ * @param onShown - Called as soon as the server may know that this side has the key.
  * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
  */
-export async function handshakeAsClient(options: HandshakeOptions): Promise<SessionKeys> {
+export async function handshakeAsClient(options: HandshakeOptions, onShown?: () => void): Promise<SessionKeys> {
   const { channel, key, forwardSecrecy, signal } = options;
   const { reader, writable } = channel;
   signal.throwIfAborted();
@@ -48,6 +49,7 @@ export async function handshakeAsClient(options: HandshakeOptions): Promise<Sess
     const { macedPublic, next } = await keyed.makePublic();
     phase = next;
     signal.throwIfAborted();
+    onShown?.();
     writable.write(macedPublic);
     const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
     phase = exchanged;
@@ -65,12 +67,13 @@ export async function handshakeAsClient(options: HandshakeOptions): Promise<Sess
 /**
  * Speaks the server's part.
  *
- * @param onClientKnown - Called as soon as the client has shown that it has the key, while the keys are exchanged.
+ * @param onClientKnown - Called as soon as the client has shown that it has the key, while the keys are exchanged; a
+ * promise that it gives holds the handshake up.
  * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
  */
 export async function handshakeAsServer(
   { channel, key, forwardSecrecy, signal }: HandshakeOptions,
-  onClientKnown: () => void,
+  onClientKnown: () => Promise<void> | undefined,
 ): Promise<SessionKeys> {
   const { reader, writable } = channel;
   signal.throwIfAborted();
@@ -85,7 +88,11 @@ export async function handshakeAsServer(
     phase = awaitingPublic;
     const verified = awaitingPublic.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
     phase = verified;
-    onClientKnown();
+    const admitted = onClientKnown();
+    if (admitted !== undefined) {
+      await admitted;
+      signal.throwIfAborted();
+    }
     const { macedPublic, next } = await verified.makePublic();
     phase = next;
     signal.throwIfAborted();

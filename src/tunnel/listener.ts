@@ -5,20 +5,23 @@
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import type { SpipedError } from "../errors.js";
-import { formatAddress, type SocketAddress } from "../net/address.js";
+import { endReasonOf, type SpipedError } from "../errors.js";
+import type { SocketAddress } from "../net/address.js";
 import { SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
 import { type Accepted, ListeningSocket } from "../net/listening-socket.js";
+import { keepAlive } from "../net/native-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
+import { asSpipedError } from "../protocol/native-errors.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { systemClock } from "./clock.js";
 import { Connection, type ConnectionReport } from "./connection.js";
 import type { Destination } from "./destination.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
+import { Places } from "./places.js";
 
 /** What a tunnel reports. */
 export interface TunnelEvents {
@@ -29,6 +32,8 @@ export interface TunnelEvents {
   descriptorsUsedUp(connections: number): void;
   /** Something is wrong with listening; the tunnel goes on. */
   listenFailed(error: SpipedError): void;
+  /** The tunnel no longer listens, and all connections have ended: nothing more will be reported. */
+  drained?(): void;
 }
 
 /** What of a configuration a tunnel goes by; the addresses in it have been looked up by then. */
@@ -45,6 +50,9 @@ export interface TunnelParts {
   readonly descriptors: DescriptorBudget;
 }
 
+/** What further clients can wait for. */
+type Scarce = "places" | "descriptors" | "strangers";
+
 /** Key pairs that are made before the connections that will use them. */
 const KEY_PAIRS_AHEAD = 16;
 
@@ -56,18 +64,22 @@ export class Tunnel {
   readonly #config: TunnelSettings;
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
+  readonly #places: Places<Connection>;
   readonly #socket: ListeningSocket;
   #key: SharedKey;
   #accepting = true;
+  /** What further clients wait for; undefined while they are accepted. */
+  #waitsFor: Scarce | undefined;
   #retry: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
-  #lastEnded: () => void = () => undefined;
+  #lastEnded: (() => void) | undefined;
   #releaseKeyPairs: () => void = () => undefined;
 
   private constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
     this.#parts = parts;
     this.#key = parts.key;
+    this.#places = new Places(config.maxConnections, () => performance.now());
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
     this.#socket = ListeningSocket.listen(parts.source, config.sourceMode, {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
@@ -118,7 +130,11 @@ export class Tunnel {
   /** Closes the listening socket; resolves when the last connection has ended, however often it is called. */
   drain(): Promise<void> {
     this.#drained ??= new Promise((resolve) => {
-      this.#lastEnded = resolve;
+      this.#lastEnded = () => {
+        this.#lastEnded = undefined;
+        this.#parts.events.drained?.();
+        resolve();
+      };
       this.#accepting = false;
       clearTimeout(this.#retry);
       // No new connections: whoever is in the middle of a handshake gets a pair all the same.
@@ -139,15 +155,33 @@ export class Tunnel {
     return this.#config.role === "encrypt" ? 0 : HANDSHAKE_LENGTH;
   }
 
-  #accepted({ socket, reader }: Accepted): void {
-    const { role, forwardSecrecy, keepAlive, timeoutMs } = this.#config;
+  /** Whatever goes wrong with one client costs this one. */
+  #accepted(client: Accepted): void {
+    try {
+      this.#begin(client);
+    } catch (thrown) {
+      client.socket.on("error", () => undefined).destroy();
+      const error = asSpipedError(thrown);
+      this.#parts.events.connectionEnded({
+        reason: endReasonOf(error),
+        error,
+        phase: this.#config.role === "encrypt" ? "dialling" : "handshaking",
+        source: client.peer,
+        bytesForward: 0,
+        bytesReverse: 0,
+        durationMs: 0,
+      });
+    }
+  }
+
+  #begin({ socket, reader, peer }: Accepted): void {
+    const { role, forwardSecrecy, timeoutMs } = this.#config;
     const { destination, descriptors } = this.#parts;
+    const places = this.#places;
+    // Whoever cannot give way was asked before this client was accepted.
+    if (places.areStrangersFull || !descriptors.hasRoom) places.oldestStranger?.client.crowdOut();
     socket.setNoDelay(true);
-    if (keepAlive) socket.setKeepAlive(true);
-    const peer =
-      socket.remoteAddress === undefined
-        ? formatAddress(this.#socket.address)
-        : `[${socket.remoteAddress}]:${socket.remotePort}`;
+    if (this.#config.keepAlive) keepAlive(socket);
     const channel = new SocketChannel(socket, reader ?? new StreamReader(socket, this.#exactLength), peer);
     const connection = new Connection({
       role,
@@ -157,8 +191,14 @@ export class Tunnel {
       forwardSecrecy,
       timeoutMs,
       endWithTarget: false,
+      admit: () => {
+        const admitted = places.admit(connection);
+        this.#acceptOrWait();
+        return admitted;
+      },
       ended: (report) => {
         this.#connections.delete(connection);
+        places.leave(connection);
         this.#parts.events.connectionEnded(report);
         descriptors.book(-DESCRIPTORS_PER_CONNECTION);
         this.#settle();
@@ -166,6 +206,9 @@ export class Tunnel {
       },
     });
     this.#connections.add(connection);
+    places.enter(connection);
+    // On the encrypting end, everybody who may connect is a friend.
+    if (role === "encrypt") places.admit(connection);
     descriptors.book(DESCRIPTORS_PER_CONNECTION);
     this.#acceptOrWait();
   }
@@ -174,13 +217,21 @@ export class Tunnel {
   #acceptOrWait(): void {
     const { descriptors, events } = this.#parts;
     const { maxConnections } = this.#config;
+    const places = this.#places;
     if (!this.#accepting) return;
-    if (this.#connections.size >= maxConnections) {
-      if (this.#socket.pause()) events.limitReached(maxConnections);
-    } else if (!descriptors.hasRoom) {
+    clearTimeout(this.#retry);
+    const giveWay = places.oldestStranger;
+    if (places.areFull) {
+      this.#wait("places", () => events.limitReached(maxConnections));
+    } else if (!descriptors.hasRoom && giveWay === undefined) {
       descriptors.whenRoom(this.#acceptAgain);
-      if (this.#socket.pause()) events.descriptorsUsedUp(this.#connections.size);
+      this.#wait("descriptors", () => events.descriptorsUsedUp(this.#connections.size));
+    } else if ((!descriptors.hasRoom || places.areStrangersFull) && giveWay !== undefined && giveWay.inMs > 0) {
+      descriptors.whenRoom(this.#acceptAgain);
+      this.#wait("strangers", () => undefined);
+      this.#retry = setTimeout(this.#acceptAgain, giveWay.inMs);
     } else {
+      this.#waitsFor = undefined;
       this.#socket.accept().catch((error: SpipedError) => {
         events.listenFailed(error);
         // One timer, however many connections end meanwhile and come by here.
@@ -190,9 +241,16 @@ export class Tunnel {
     }
   }
 
+  #wait(what: Scarce, tell: () => void): void {
+    this.#socket.pause();
+    if (this.#waitsFor === what) return;
+    this.#waitsFor = what;
+    tell();
+  }
+
   readonly #acceptAgain = () => this.#acceptOrWait();
 
   #settle(): void {
-    if (this.#connections.size === 0) this.#lastEnded();
+    if (this.#connections.size === 0) this.#lastEnded?.();
   }
 }

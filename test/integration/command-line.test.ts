@@ -65,13 +65,14 @@ const wrongForSpiped: readonly (readonly [string, readonly string[], RegExp])[] 
     "[127.0.0.1:80",
     "[127.0.0.1]80",
     "[::g]:80",
-    "::1:80",
+    "::1",
     "relative/path",
     `/${"x".repeat(108)}`,
   ].flatMap((address) => [
     [`-s ${JSON.stringify(address)}`, ["-F", "-e", "-s", address, "-t", T, "-k", K], /address|path|port/] as const,
     [`-t ${JSON.stringify(address)}`, ["-F", "-e", "-s", S, "-t", address, "-k", K], /address|path|port/] as const,
   ]),
+  ["a target port 0", ["-F", "-e", "-s", S, "-t", "[127.0.0.1]:0", "-k", K], /port 0/],
   ["a -b that is a path", ["-F", "-e", ...right, "-b", "/socket"], /-b|bind|bound|address/],
   ["a -b that is no address", ["-F", "-e", ...right, "-b", "[1.2.3]"], /-b|bind|address/],
   [

@@ -99,10 +99,11 @@ test(
     end.target.onConnection((service) => dialled.push(service.end()));
     const count = 50;
     for (let index = 0; index < count; index += 1) (await sendsPublicValue({})(end)).link.reset();
-    await end.spiped.command.line(/connection from/, count);
+    // Of each kind of failure ten are written out; what kind it is, depends on how far the server has come.
+    await end.spiped.command.line(/connection from/, 10);
     await Promise.all(dialled);
     assert.ok(await isAlive(friend));
-    assert.equal(connectionLines(end.spiped.command).length, count);
+    assert.ok(connectionLines(end.spiped.command).length <= count);
   },
 );
 
@@ -149,7 +150,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const silent = await Promise.all(Array.from({ length: 19 }, () => end.client()));
     assert.ok(await isAlive(await end.establish()));
     for (const peer of silent) peer.link.reset();
-    await end.spiped.command.line(/handshake|reset/i, silent.length);
+    await end.spiped.command.line(/handshake|reset/i, 10);
   });
 
   for (const [what, y] of [

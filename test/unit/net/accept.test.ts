@@ -37,6 +37,35 @@ test("a failure to accept one client is told, and the next client is accepted", 
   assert.equal(accepted.length, 1);
 });
 
+test("a client that no socket can be made of costs itself, and the next client is accepted", limits, async (t) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
+  afterwards(t, () => server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const failures: SpipedError[] = [];
+  const accepted: Accepted[] = [];
+  takeHandles(server, {
+    createReader: () => new SocketReader(createReadBuffer(), 0),
+    accepted: (client) => {
+      afterwards(t, () => client.socket.destroy());
+      accepted.push(client);
+    },
+    failed: (error) => failures.push(error),
+  });
+  const broken = t.mock.method(SocketReader.prototype, "attach", () => {
+    throw Object.assign(new Error("EINVAL"), { code: "EINVAL" });
+  });
+  const handle = Reflect.get(server, "_handle");
+  Reflect.apply(Reflect.get(handle, "onconnection"), handle, [0, {}]);
+  broken.mock.restore();
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ["SPIPED_LISTEN"],
+  );
+  await TestSocket.connect(t, portOf(server.address()));
+  await turns();
+  assert.equal(accepted.length, 1);
+});
+
 test(
   "where the handles cannot be taken, the server's own sockets are accepted, without a reader",
   limits,

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, statSync } from "node:fs";
+import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TunnelConfig } from "#dist/config/tunnel-config.js";
@@ -13,7 +14,7 @@ import type { ConnectionReport } from "#dist/tunnel/connection.js";
 import { DialledDestination } from "#dist/tunnel/destination.js";
 import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
 import { Targets } from "#dist/tunnel/targets.js";
-import { type Address, freeAddress } from "../../support/addresses.js";
+import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
@@ -90,6 +91,13 @@ async function startTunnel(
   return { tunnel, target, reports, limitsReached, shortages, failures, client, ended };
 }
 
+/** A client that is known, and holds one of the places. */
+async function friendOf({ client }: Pick<Started, "client">): Promise<TestSocket> {
+  const link = await client();
+  await ReferencePeer.client(link, { keyFile, x: 0n }).handshake();
+  return link;
+}
+
 async function listenAddress(t: TestContext, kind: "tcp" | "tcp6" | "unix"): Promise<SocketAddress> {
   if (kind === "unix") return { kind: "unix", path: join(await temporaryFolder(t), "s") };
   return kind === "tcp"
@@ -119,7 +127,7 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
       assert.equal(Buffer.from((await app.readToEnd()).bytes).toString(), "there and back");
       const { reason, bytesForward, bytesReverse, source } = await far.ended(1);
       assert.deepEqual([reason, bytesForward, bytesReverse], ["closed", 14, 14]);
-      assert.match(source, kind === "unix" ? /^\/.*\/s$/ : kind === "tcp" ? /^\[127\.0\.0\.1\]:\d+$/ : /^\[::1\]:\d+$/);
+      assert.match(source, kind === "unix" ? /^uid \d+/ : kind === "tcp" ? /^\[127\.0\.0\.1\]:\d+$/ : /^\[::1\]:\d+$/);
     },
   );
 }
@@ -152,15 +160,14 @@ for (const maxConnections of [1, 2, 3]) {
 
 test("clients that waited at the limit are served one by one, in their order", limits, async (t) => {
   const { client, ended } = await startTunnel(t, "decrypt", { maxConnections: 1 });
-  const first = await client();
-  await first.read(32);
+  const first = await friendOf({ client });
   const others = [await client(), await client(), await client()];
   let current = first;
   for (const [index, next] of others.entries()) {
     assert.equal(next.waitingBytes, 0);
     current.reset();
     await ended(index + 1);
-    await next.read(32);
+    await ReferencePeer.client(next, { keyFile, x: 0n }).handshake();
     current = next;
   }
 });
@@ -206,7 +213,7 @@ test("a tunnel without connections drains at once", limits, async (t) => {
 
 test("a tunnel at its limit drains too, and closes on those who wait", limits, async (t) => {
   const { tunnel, client } = await startTunnel(t, "decrypt", { maxConnections: 1 });
-  await (await client()).read(32);
+  await friendOf({ client });
   const waiting = await client();
   const draining = tunnel.drain();
   await waiting.end();
@@ -264,8 +271,7 @@ test(
   limits,
   async (t) => {
     const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2 });
-    const [first, second] = [await client(), await client()];
-    await Promise.all([first.read(32), second.read(32)]);
+    const [first, second] = [await friendOf({ client }), await friendOf({ client })];
     const none = t.mock.method(addon, "duplicate", () => {
       throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
     });
@@ -291,8 +297,7 @@ test(
     const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections });
     // Before the first connection, so that its own timer is of the same clock.
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    const clients = [await client(), await client(), await client()];
-    for (const one of clients) await one.read(32);
+    const clients = [await friendOf({ client }), await friendOf({ client }), await friendOf({ client })];
     const none = t.mock.method(addon, "duplicate", () => {
       throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
     });
@@ -320,8 +325,7 @@ test(
 test("a tunnel that drains does not try to listen again", limits, async (t) => {
   const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1 });
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const only = await client();
-  await only.read(32);
+  const only = await friendOf({ client });
   t.mock.method(addon, "duplicate", () => {
     throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
   });
@@ -341,14 +345,14 @@ test(
   async (t) => {
     const descriptors = new DescriptorBudget(5);
     const { tunnel, client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
-    const [first, second] = [await client(), await client()];
-    await Promise.all([first.read(32), second.read(32)]);
+    await friendOf({ client });
+    const second = await friendOf({ client });
     assert.deepEqual(shortages, [2]);
     const waiting = [await client(), await client()] as const;
     await turns();
     assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
     descriptors.book(-1);
-    await waiting[0].read(32);
+    await ReferencePeer.client(waiting[0], { keyFile, x: 0n }).handshake();
     assert.deepEqual([tunnel.connections, waiting[1].waitingBytes], [3, 0]);
     assert.deepEqual(shortages, [2, 3]);
     second.reset();
@@ -357,6 +361,41 @@ test(
     assert.equal(tunnel.connections, 3);
   },
 );
+
+test(
+  "where descriptors are short, the oldest stranger gives way to the next client, and friends stay",
+  limits,
+  async (t) => {
+    const descriptors = new DescriptorBudget(6);
+    const { client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
+    const friend = ReferencePeer.client(await client(), { keyFile, x: 0n });
+    await friend.handshake();
+    const strangers = [await client(), await client()] as const;
+    for (const stranger of strangers) await stranger.read(32);
+    const next = ReferencePeer.client(await client(), { keyFile, x: 0n });
+    await next.handshake();
+    const { reason, error, phase, durationMs } = await ended(1);
+    assert.deepEqual([reason, error?.code, phase], ["crowded-out", "SPIPED_CROWDED_OUT", "handshaking"]);
+    assert.ok(durationMs >= 990, `after ${durationMs} ms`);
+    assert.equal(await strangers[0].end(), "fin");
+    await friend.send(Buffer.from("still here"));
+    assert.deepEqual([strangers[1].socket.destroyed, shortages], [false, []]);
+  },
+);
+
+test("a client of whom making the connection fails costs itself, and the tunnel goes on", limits, async (t) => {
+  const { client, ended, tunnel } = await startTunnel(t, "decrypt");
+  const broken = t.mock.method(Socket.prototype, "setNoDelay", () => {
+    throw Object.assign(new Error("setsockopt EINVAL"), { code: "EINVAL" });
+  });
+  const link = connect(socketOptionsOf(addressOf(tunnel)));
+  link.on("error", () => undefined);
+  afterwards(t, () => link.destroy());
+  const { reason, error } = await ended(1);
+  assert.deepEqual([reason, error?.code], ["failed", "SPIPED_INTERNAL"]);
+  broken.mock.restore();
+  await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
+});
 
 test("before a tunnel accepts, clients wait", limits, async (t) => {
   const source = await listenAddress(t, "unix");

@@ -219,8 +219,8 @@ test("a wrong packet fails once, writes nothing of its read, and stops the direc
 test("whatever a framing throws is told as an error of ours", () => {
   for (const [thrown, code] of [
     [new SpipedError("SPIPED_PACKET_NUMBERS_USED_UP", "none left"), "SPIPED_PACKET_NUMBERS_USED_UP"],
-    [new RangeError("odd"), "SPIPED_STEP"],
-    ["odd", "SPIPED_STEP"],
+    [new RangeError("odd"), "SPIPED_INTERNAL"],
+    ["odd", "SPIPED_INTERNAL"],
   ] as const) {
     const framing = new CopyingFraming();
     framing.failure = thrown;

@@ -16,8 +16,9 @@ mod process;
 #[cfg(unix)]
 mod socket_file;
 #[cfg(unix)]
-mod standard_streams;
 mod sockets;
+#[cfg(unix)]
+mod standard_streams;
 #[cfg(unix)]
 mod syslog;
 #[cfg(unix)]

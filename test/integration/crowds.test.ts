@@ -1,0 +1,147 @@
+// Crowds of strangers at spiped -d with its usual flags: every friend gets through within a second all the same.
+
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { type TestContext, test } from "node:test";
+import { type Address, socketOptionsOf } from "../support/addresses.js";
+import { afterwards, limits } from "../support/cleanup.js";
+import { Listener } from "../support/listener.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { TestSocket } from "../support/test-socket.js";
+import { newKey, type Spiped, startSpiped, stopAndGetLines } from "../support/tunnel.js";
+
+/** More than come in 5 s at forty a second. */
+const crowd = 220;
+
+/** What each stranger of a crowd does. */
+const crowds: Readonly<Record<string, (stranger: TestSocket) => unknown>> = {
+  "say nothing": () => undefined,
+  "say half a nonce": (stranger) => stranger.write(Buffer.alloc(16)),
+  "stop one byte before the end": (stranger) => stranger.write(Buffer.alloc(319)),
+};
+
+async function startServer(t: TestContext, flags: readonly string[] = []) {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "tcp");
+  target.echo();
+  const spiped = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags });
+  const greet = async (): Promise<ReferencePeer> => {
+    const friend = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
+    await friend.handshake();
+    await friend.send(Buffer.from("hello"));
+    assert.equal(Buffer.from(await friend.receive(5)).toString(), "hello");
+    return friend;
+  };
+  return { spiped, greet };
+}
+
+for (const [what, act] of Object.entries(crowds)) {
+  test(`a friend is served at once although ${crowd} strangers ${what}`, limits, async (t) => {
+    const { spiped, greet } = await startServer(t, ["-o", "60"]);
+    const strangers = await Promise.all(Array.from({ length: crowd }, () => TestSocket.connect(t, spiped.source)));
+    for (const stranger of strangers) await act(stranger);
+    for (const stranger of strangers) await stranger.read(32);
+    // None of the strangers has gone, and 60 s are not over: only a place of its own can let the friend in.
+    await greet();
+    assert.deepEqual(spiped.command.lines.slice(1), []);
+  });
+}
+
+test("friends are served while strangers come who have another key, or go at once", limits, async (t) => {
+  const { spiped, greet } = await startServer(t);
+  for (let round = 0; round < 20; round += 1) {
+    for (let count = 0; count < 20; count += 1) {
+      const stranger = await TestSocket.connect(t, spiped.source);
+      if (count % 2 === 0) await stranger.write(Buffer.alloc(320));
+      else stranger.reset();
+    }
+    const friend = await greet();
+    friend.link.finish();
+    await friend.receiveToEnd();
+  }
+  const lines = await stopAndGetLines(spiped);
+  assert.ok(lines.length <= 50, `${lines.length} lines about 400 strangers`);
+  assert.match(
+    spiped.command.stderr,
+    /^spiped: handshake failed: and \d+ more from \[127\.0\.0\.1\] in the last \d+ s/m,
+  );
+});
+
+test(
+  "the limit of -n is for friends: they wait for a place in their order, and strangers take none",
+  limits,
+  async (t) => {
+    const { spiped, greet } = await startServer(t, ["-n", "1", "-o", "60"]);
+    const strangers = [await TestSocket.connect(t, spiped.source), await TestSocket.connect(t, spiped.source)];
+    for (const stranger of strangers) await stranger.read(32);
+    const first = await greet();
+    const second = greet();
+    await spiped.command.line(/as many as -n allows/);
+    first.link.finish();
+    await first.receiveToEnd();
+    const other = await second;
+    other.link.finish();
+    await other.receiveToEnd();
+  },
+);
+
+test(
+  "a client that is known while all places are taken waits for one, and is served when there is one",
+  limits,
+  async (t) => {
+    const key = await newKey(t);
+    const target = await Listener.listen(t, "tcp");
+    const flags = ["-n", "1", "-o", "60"];
+    const spiped = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags });
+    const begin = async (): Promise<ReferencePeer> => {
+      const peer = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
+      await peer.sendNonce();
+      await peer.readNonce();
+      return peer;
+    };
+    const [first, second] = [await begin(), await begin()];
+    await first.write(first.macedPublicValue());
+    await first.readPublicValue();
+    const service = await target.next();
+    await second.write(second.macedPublicValue());
+    for (let count = 0; count < 20; count += 1) {
+      await service.write("hello");
+      await first.receive(5);
+    }
+    assert.deepEqual([second.link.waitingBytes, target.acceptedCount], [0, 1]);
+    first.link.finish();
+    service.finish();
+    await second.readPublicValue();
+    await target.next();
+    assert.equal(target.acceptedCount, 2);
+  },
+);
+
+test("a client that resets at once is named by its own address, or as unknown, never by ours", limits, async (t) => {
+  const { spiped } = await startServer(t);
+  const rounds = 5;
+  const ports: number[] = [];
+  for (let round = 0; round < rounds; round += 1) ports.push(await connectAndReset(t, spiped.source));
+  const lines = await untilLines(spiped, rounds);
+  const own = spiped.source.kind === "tcp" ? `:${spiped.source.port}:` : "";
+  for (const [index, line] of lines.entries()) {
+    assert.ok(!line.includes(`connection from [127.0.0.1]${own}`), line);
+    const name = process.platform === "linux" ? `\\[127\\.0\\.0\\.1\\]:${ports[index]}` : "(\\[.*\\]:\\d+|unknown)";
+    assert.match(line, new RegExp(`^spiped: connection from ${name}: `));
+  }
+});
+
+async function connectAndReset(t: TestContext, address: Address): Promise<number> {
+  const socket = connect(socketOptionsOf(address));
+  afterwards(t, () => socket.destroy());
+  socket.on("error", () => undefined);
+  await new Promise((resolve) => socket.once("connect", resolve));
+  const port = socket.localPort ?? 0;
+  socket.resetAndDestroy();
+  return port;
+}
+
+async function untilLines(spiped: Spiped, count: number): Promise<readonly string[]> {
+  await spiped.command.line(/connection from/, count);
+  return spiped.command.lines.filter((line) => line.startsWith("spiped: connection from "));
+}
