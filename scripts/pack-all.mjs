@@ -3,6 +3,7 @@
 // That is the main package, and the package that holds this platform's addon; with --every-platform those of all
 // platforms, for which native/ then has to hold every addon. The main package's manifest gets the platforms' packages
 // as optional dependencies here and not in the checkout, where npm ci would ask for a version before it is published.
+// Beside the tarballs it writes the record of them that scripts/publish.mjs asks for, and prints the record's integrity.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,6 +12,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { NapiCli, parseTriple } from "@napi-rs/cli";
+import { writeRecord } from "./packed.mjs";
 import { thirdPartyLicenses } from "./third-party-licenses.mjs";
 
 const { values, positionals } = parseArgs({
@@ -43,13 +45,14 @@ async function packAll() {
 
   const main = join(staging, "main");
   stageMain(main, manifest, platforms);
-  pack(main);
+  const packed = pack(main);
   const wanted = values["every-platform"] ? platforms : [await thisPlatform(platforms)];
   for (const platform of wanted) {
     const folder = join(staging, "npm", platform.platformArchABI);
     stagePlatform(folder, platform);
-    pack(folder);
+    packed.push(...pack(folder));
   }
+  console.log(`record  ${writeRecord(tarballs, packed)}`);
 }
 
 function stageMain(folder, manifest, platforms) {
@@ -95,6 +98,7 @@ function writeManifest(folder, manifest) {
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
+/** Writes the tarball of a folder. @returns What is in it, for the record. */
 function pack(folder) {
   const words = ["pack", "--ignore-scripts", "--json", "--pack-destination", tarballs];
   const { status, stdout } = spawnSync("npm", words, {
@@ -104,9 +108,10 @@ function pack(folder) {
     shell: process.platform === "win32",
   });
   if (status !== 0) throw new Error("npm pack failed");
-  for (const { filename, size, unpackedSize, entryCount } of Object.values(JSON.parse(stdout))) {
+  return Object.values(JSON.parse(stdout)).map(({ name, version, filename, size, unpackedSize, entryCount }) => {
     console.log(`${filename}  ${kilobytes(size)} packed, ${kilobytes(unpackedSize)} unpacked, ${entryCount} files`);
-  }
+    return { name, version, file: filename };
+  });
 }
 
 function kilobytes(bytes) {

@@ -1,0 +1,91 @@
+// A package registry of a test's own on the loopback, which can fail in the ways that real ones do.
+
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestContext } from "node:test";
+import { afterwards } from "./cleanup.js";
+
+/** How it misbehaves: not at all, not having heard of what it has until somebody publishes, or not answering. */
+export type Manners = "good" | "forgetful" | "broken";
+
+interface Version {
+  readonly version: string;
+  readonly dist: { readonly integrity: string };
+}
+
+/** What npm sends to publish. */
+interface Publication {
+  readonly name: string;
+  readonly versions: Readonly<Record<string, Version>>;
+  readonly _attachments: Readonly<Record<string, { readonly data: string }>>;
+}
+
+/** A running registry. */
+export class Registry {
+  manners: Manners = "good";
+  /** What was published, in its order: `name@version`. */
+  readonly published: string[] = [];
+  /** How many more publications it takes before it breaks. */
+  takes = Number.POSITIVE_INFINITY;
+  readonly #packages = new Map<string, Record<string, Version>>();
+  #url = "";
+  /** Nobody listens there any more. */
+  stop = (): void => undefined;
+
+  /** Variables that make npm use it. */
+  get env(): Readonly<Record<string, string>> {
+    return { npm_config_registry: this.#url, [`npm_config_${this.#url.replace(/^http:/, "")}:_authToken`]: "a token" };
+  }
+
+  static async start(t: TestContext): Promise<Registry> {
+    const registry = new Registry();
+    const server = createServer(async (request, response) => {
+      const { status, body } = await registry.#answer(request);
+      response.writeHead(status, { "content-type": "application/json", connection: "close" });
+      response.end(JSON.stringify(body));
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    registry.#url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    registry.stop = () => {
+      server.closeAllConnections();
+      server.close();
+    };
+    afterwards(t, registry.stop);
+    return registry;
+  }
+
+  /** Has a version of a package from the start. */
+  hold(name: string, version: string, integrity: string): void {
+    const versions = this.#packages.get(name) ?? {};
+    versions[version] = { version, dist: { integrity } };
+    this.#packages.set(name, versions);
+  }
+
+  async #answer(request: IncomingMessage): Promise<{ status: number; body: unknown }> {
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece as Buffer);
+    if (this.manners === "broken") return { status: 500, body: { error: "out of order" } };
+    const name = decodeURIComponent((request.url ?? "/").slice(1).replace(/\?.*/, ""));
+    const versions = this.#packages.get(name);
+    if (request.method === "PUT") return this.#publish(JSON.parse(Buffer.concat(pieces).toString()) as Publication);
+    if (versions === undefined || this.manners === "forgetful") return { status: 404, body: { error: "Not found" } };
+    return { status: 200, body: { name, versions, "dist-tags": {} } };
+  }
+
+  #publish({ name, versions, _attachments: attachments }: Publication): { status: number; body: unknown } {
+    const [version = ""] = Object.keys(versions);
+    if (this.manners === "forgetful") this.manners = "good";
+    if (this.#packages.get(name)?.[version] !== undefined) {
+      return { status: 409, body: { error: "You cannot publish over the previously published versions" } };
+    }
+    if (this.takes === 0) return { status: 500, body: { error: "out of order" } };
+    this.takes -= 1;
+    const [attachment] = Object.values(attachments);
+    const bytes = Buffer.from(attachment?.data ?? "", "base64");
+    this.hold(name, version, `sha512-${createHash("sha512").update(bytes).digest("base64")}`);
+    this.published.push(`${name}@${version}`);
+    return { status: 201, body: { ok: true } };
+  }
+}
