@@ -17,11 +17,13 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { markOf } from "../support/daemon.js";
 import { ours, root } from "../support/programs.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
   collector,
   httpApi,
+  ipmi,
   lacking,
   nodes,
   nothing,
@@ -45,7 +47,8 @@ const services: Readonly<Record<string, Service>> = {
   "docs/recipes.md: Redis": redis,
   "docs/recipes.md: PostgreSQL": postgres,
   "docs/recipes.md: ssh": sshd,
-  "docs/recipes.md: IPMI through a gateway": redfish,
+  "docs/recipes.md: With socat at both ends": ipmi,
+  "docs/recipes.md: What the controller offers over TCP": redfish,
   "docs/recipes.md: Remoting with one long connection each way": nodes,
   "docs/keys.md: Making": nothing,
   "docs/keys.md: Copying": nothing,
@@ -59,7 +62,7 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^npm ci$/m, "builds, and installs for the whole system; a test of its own below runs what comes after that"],
   [/^npm run bench/, "takes minutes, and measures"],
   [/^cargo bench /, "takes minutes, and measures"],
-  [/^ssh .* ipmitool /, "takes a controller; the way there is that of the section on ssh"],
+  [/^ssh .* ipmitool /, "takes a terminal; the way there is that of the section on ssh"],
   [/^secret-store /, "a secret store is everybody's own; -k - is run by test/integration/command-line"],
   [
     /^install .*\n(.*\n)*systemctl daemon-reload$/m,
@@ -142,7 +145,7 @@ async function runSection(t: TestContext, section: Section, service: Service): P
 /** The two machines: folders, addresses, keys, and the commands that are ours. */
 async function makePlace(t: TestContext, section: Section): Promise<Place> {
   const folder = await temporaryFolder(t);
-  const place = placeIn(folder);
+  const place = placeIn(folder, markOf(t));
   await mkdir(join(folder, "bin"));
   for (const [name, words] of [
     ["spiped", ours.spiped],
@@ -183,7 +186,7 @@ async function run(t: TestContext, place: Place, machine: Machine, commands: str
     stdout,
     stderr,
     cwd: join(folder, machine),
-    env: { PATH: `${join(folder, "bin")}:${process.env["PATH"]}:/usr/sbin` },
+    env: { ...place.mark, PATH: `${join(folder, "bin")}:${process.env["PATH"]}:/usr/sbin` },
   });
   closeSync(stdout);
   closeSync(stderr);

@@ -11,6 +11,8 @@ import type { TestContext } from "node:test";
 import { makeCertificate } from "../support/certificate.js";
 import { afterwards, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { administrator, controllerFiles } from "../support/ipmi.js";
+import { rowsOf } from "../support/listening.js";
 import { commandOnPath } from "../support/programs.js";
 
 /** Where a service is needed. */
@@ -20,6 +22,8 @@ export interface Place {
   readonly far: string;
   /** The folder that stands for both. */
   readonly folder: string;
+  /** What marks the commands that are run there, and what they leave behind. */
+  readonly mark: Readonly<Record<string, string>>;
 }
 
 /** A service; `check` runs after the commands. */
@@ -32,9 +36,9 @@ export interface Service {
 }
 
 /** Two loopback addresses that no other test has. */
-export function placeIn(folder: string): Place {
+export function placeIn(folder: string, mark: Place["mark"] = {}): Place {
   const network = `127.${randomInt(1, 255)}.${randomInt(256)}`;
-  return { folder, near: `${network}.1`, far: `${network}.2` };
+  return { folder, mark, near: `${network}.1`, far: `${network}.2` };
 }
 
 /** Why a service cannot be run on this system; false where it can. */
@@ -85,6 +89,12 @@ function answers(host: string, port: number): Promise<boolean> {
   });
 }
 
+/** An address of IPv4 as /proc/net has it, on a machine that puts the lowest byte first. */
+function hexOf(host: string): string {
+  const bytes = host.split(".").map(Number).reverse();
+  return Buffer.from(bytes).toString("hex").toUpperCase();
+}
+
 function pathOf(command: string): string {
   return commandOnPath(command) ?? command;
 }
@@ -129,6 +139,29 @@ export const redfish: Service = {
     const options = await makeCertificate(t, folder);
     const answer: RequestListener = (_request, response) => response.end('{"RedfishVersion":"1.15.0"}\n');
     await listen(t, createHttpsServer(options, answer), far, 443);
+    return {};
+  },
+};
+
+/** A controller, as far as UDP port 623 goes; the word `ipmitool` of the commands knows its password. */
+export const ipmi: Service = {
+  needs: ["socat", "ipmitool", "ipmi_sim"],
+  asRoot: true,
+  async start(t, { far, folder }) {
+    const { settings, commands } = controllerFiles({ host: far, sensors: 2 });
+    const state = await temporaryFolder(t);
+    const file = (name: string) => join(state, name);
+    await writeFile(file("settings"), settings);
+    await writeFile(file("commands"), commands);
+    const words = ["-n", "-c", file("settings"), "-f", file("commands"), "-s", state];
+    const command = Command.start(t, [pathOf("ipmi_sim"), ...words], { stdin: "ignore" });
+    // Of the cipher suites it knows the third, and does not say so.
+    const script = `#!/bin/sh\nIPMI_PASSWORD=${administrator.password} exec ${pathOf("ipmitool")} -C 3 "$@"\n`;
+    await writeFile(join(folder, "bin", "ipmitool"), script, { mode: 0o755 });
+    await until(async () => {
+      assert.ok(!command.isGone, command.stderr);
+      return rowsOf("/proc/net/udp").some(([, local]) => local === `${hexOf(far)}:026F`) ? true : undefined;
+    }, "ipmi_sim to listen");
     return {};
   },
 };
@@ -198,11 +231,14 @@ export const sshd: Service = {
 export const nodes: Service = {
   needs: ["socat"],
   async start(t, { near, far }) {
-    for (const host of [near, far]) {
+    for (const [host, port] of [
+      [near, 25_521],
+      [far, 25_522],
+    ] as const) {
       const server = createServer({ allowHalfOpen: true }, (socket) =>
         socket.on("error", () => undefined).pipe(socket),
       );
-      await listen(t, server, host, 25_520);
+      await listen(t, server, host, port);
     }
     return {};
   },

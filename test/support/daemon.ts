@@ -35,15 +35,31 @@ export function startDetached(
   words: readonly [string, ...string[]],
   options: CommandOptions = { stdin: "ignore" },
 ): Command {
+  const mark = newMark(words);
+  const command = Command.start(t, words, { ...options, env: { ...options.env, ...mark.env } });
+  // Before the command's own end is waited for: a daemon may hold its output.
+  afterwards(t, mark.killAll);
+  return command;
+}
+
+/** A variable for commands that may leave something behind: all that has it is gone when the test ends. */
+export function markOf(t: TestContext): Readonly<Record<string, string>> {
+  const { env, killAll } = newMark([]);
+  afterwards(t, killAll);
+  return env;
+}
+
+function newMark(words: readonly string[]): { readonly env: Readonly<Record<string, string>>; killAll(): void } {
   const id = randomUUID();
-  const command = Command.start(t, words, { ...options, env: { ...options.env, TEST_DAEMON: id } });
   const marker = `TEST_DAEMON=${id}`;
   markers.set(marker, words);
-  afterwards(t, () => {
-    killAll(marker, words);
-    markers.delete(marker);
-  });
-  return command;
+  return {
+    env: { TEST_DAEMON: id },
+    killAll: () => {
+      killAll(marker, words);
+      markers.delete(marker);
+    },
+  };
 }
 
 export interface DaemonOptions extends CommandOptions {
