@@ -18,6 +18,7 @@ import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { markOf } from "../support/daemon.js";
+import { lackingCache } from "../support/npm.js";
 import { ours, root } from "../support/programs.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
@@ -102,7 +103,10 @@ test("the list of services has no section that is gone", () => {
   );
 });
 
-test("README.md: Install: packages that were made in a checkout give the commands", limits, async (t) => {
+test("README.md: Install: packages that were made in a checkout give the commands", {
+  ...limits,
+  skip: lackingCache(),
+}, async (t) => {
   const section = sections.find(({ name }) => name === "README.md: Install");
   const lines = section?.blocks.find(({ commands }) => commands.startsWith("npm ci\n"))?.commands.split("\n") ?? [];
   assert.deepEqual(lines.slice(0, 2), ["npm ci", "npm run build"]);

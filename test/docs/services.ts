@@ -13,7 +13,9 @@ import { afterwards, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { administrator, controllerFiles } from "../support/ipmi.js";
 import { rowsOf } from "../support/listening.js";
+import { type Right, refused } from "../support/machine.js";
 import { commandOnPath } from "../support/programs.js";
+import { withOwnFolders } from "../support/sshd.js";
 
 /** Where a service is needed. */
 export interface Place {
@@ -32,6 +34,8 @@ export interface Service {
   readonly needs: readonly string[];
   /** Whether it takes the superuser: ports below 1024, other users. */
   readonly asRoot?: true;
+  /** What the superuser of a container may lack. */
+  readonly rights?: readonly Right[];
   start(t: TestContext, place: Place): Promise<{ check?(): Promise<void> }>;
 }
 
@@ -48,6 +52,7 @@ export function lacking(service: Service | undefined): string | false {
   // Elsewhere 127.0.0.1 is the only loopback address.
   if (process.platform !== "linux") wants.push("Linux");
   if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
+  if (wants.length === 0 && service?.rights !== undefined) wants.push(...refused(service.rights));
   if (wants.length === 0) return false;
   // The tests' own list of packages is not whole then.
   if (missing.length > 0 && process.platform === "linux" && process.env["SPIPED_REQUIRE_INTEROP"] === "1") return false;
@@ -178,6 +183,7 @@ export const redis: Service = {
 export const postgres: Service = {
   needs: ["psql", "initdb", "postgres", "setpriv"],
   asRoot: true,
+  rights: ["users"],
   async start(t, { far }) {
     // It refuses to run as root.
     const folder = await temporaryFolder(t);
@@ -199,8 +205,9 @@ export const postgres: Service = {
 
 /** An sshd; the word `ssh` of the commands gets an identity that it lets in. */
 export const sshd: Service = {
-  needs: ["sshd", "ssh", "ssh-keygen"],
+  needs: ["sshd", "ssh", "ssh-keygen", "unshare"],
   asRoot: true,
+  rights: ["mounts"],
   async start(t, { far, folder }) {
     for (const file of ["host", "identity"]) {
       const words = ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, file)];
@@ -218,7 +225,8 @@ export const sshd: Service = {
       "PermitRootLogin prohibit-password",
     ];
     await writeFile(join(folder, "sshd_config"), `${lines.join("\n")}\n`);
-    await startServer(t, [pathOf("sshd"), "-D", "-e", "-f", join(folder, "sshd_config")], far, 22);
+    const words = ["-D", "-e", "-f", join(folder, "sshd_config")];
+    await startServer(t, [...withOwnFolders, pathOf("sshd"), ...words], far, 22);
     const options = ["-F /dev/null", "-o BatchMode=yes", "-o StrictHostKeyChecking=no", "-o LogLevel=ERROR"];
     options.push("-o UserKnownHostsFile=/dev/null", `-i ${join(folder, "identity")}`);
     const script = `#!/bin/sh\nexec ${pathOf("ssh")} ${options.join(" ")} "$@"\n`;

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { lookup } from "node:dns/promises";
 import { type TestContext, test } from "node:test";
-import { type AddressKind, freePort, textOf } from "../support/addresses.js";
+import { freePort, textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
+import { kindsHere, withoutIpv6 } from "../support/machine.js";
 import { startClientEnd } from "../support/one-end.js";
 import { ours } from "../support/programs.js";
 import { ReferencePeer } from "../support/reference-peer.js";
@@ -40,7 +41,7 @@ function portOf(listener: Listener): number {
   return listener.address.port;
 }
 
-for (const kind of ["tcp", "tcp6"] as const satisfies readonly AddressKind[]) {
+for (const kind of kindsHere("tcp", "tcp6")) {
   test(`a target by name is reached when it listens on ${kind} only`, limits, async (t) => {
     const family = kind === "tcp" ? 4 : 6;
     const addresses = await lookup("localhost", { all: true });
@@ -71,10 +72,8 @@ test("a target with the name of a service is understood", limits, async (t) => {
   await Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" }).line(/listening/i);
 });
 
-for (const [host, kind] of [
-  ["127.0.0.1", "tcp"],
-  ["::1", "tcp6"],
-] as const) {
+for (const kind of kindsHere("tcp", "tcp6")) {
+  const host = kind === "tcp" ? "127.0.0.1" : "::1";
   test(`-b [${host}] with and without a port is where spiped's connections come from`, limits, async (t) => {
     const target = await Listener.listen(t, kind);
     for (const bind of [`[${host}]`, `[${host}]:0`]) {
@@ -115,7 +114,7 @@ test(
   },
 );
 
-test("spiped -e takes a source and a target on IPv6", limits, async (t) => {
+test("spiped -e takes a source and a target on IPv6", { ...limits, skip: withoutIpv6 }, async (t) => {
   const end = await startClientEnd(t, { kind: "tcp6" });
   const { peer, plain } = await end.establish();
   await plain.write("hello");

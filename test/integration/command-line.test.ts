@@ -8,6 +8,7 @@ import { freeAddress, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { Listener } from "../support/listener.js";
+import { kindsHere } from "../support/machine.js";
 import { ours, root } from "../support/programs.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
@@ -128,7 +129,7 @@ test("spiped refuses a key file that is missing, a folder, or not readable, and 
 
 test("spiped refuses a port and a UNIX socket in use, and names them", limits, async (t) => {
   const key = await newKey(t);
-  for (const kind of ["tcp", "tcp6", "unix"] as const) {
+  for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     const taken = await Listener.listen(t, kind);
     const address = textOf(taken.address);
     const said = await refuses(

@@ -16,6 +16,7 @@ import {
   stopDaemon,
 } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
+import { kindsHere } from "../support/machine.js";
 import { isAlive } from "../support/one-end.js";
 import { linkOf, stateOf, wordsOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
@@ -23,7 +24,7 @@ import { newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-for (const source of ["tcp", "tcp6", "unix"] as const) {
+for (const source of kindsHere("tcp", "tcp6", "unix")) {
   test(`accepts on ${source} and has its pid file as soon as the first process returns 0`, options, async (t) => {
     // The pid file is read, and a connection made, without waiting for either.
     const daemon = await startDaemonEnd(t, { source });

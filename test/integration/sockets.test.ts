@@ -38,7 +38,7 @@ asRoot(["python3"], () => {
       });
     }
   }
-});
+}, ["inspection"]);
 
 test("listens again at once where its connections have just ended", limits, async (t) => {
   const key = await newKey(t);

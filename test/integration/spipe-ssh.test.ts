@@ -10,93 +10,90 @@ import { textOf } from "../support/addresses.js";
 import { limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
-import { cOriginal, ours, type Pair, pairOf, pairsWith, withCommands } from "../support/programs.js";
+import { cOriginal, ours, type Pair, pairOf, pairsWith } from "../support/programs.js";
 import { digestOfRandomData, RandomData, randomData } from "../support/random-data.js";
-import { startSshd } from "../support/sshd.js";
+import { startSshd, withSshd } from "../support/sshd.js";
 import { connectionLines, newKey, patience, startSpiped } from "../support/tunnel.js";
 
 const muchBytes = 100_000_000;
 
-withCommands(
-  ["sshd", "ssh", "scp", "ssh-keygen", ...(process.getuid?.() === 0 ? ["unshare"] : [])],
-  ([sshd = "", ssh = "", scp = "", keygen = ""]) => {
-    /** Both programs' words before the host `far`, which is reached through a pair. */
-    const start = async (t: TestContext, { client, server }: Pair) => {
-      const daemon = await startSshd(t, { sshd, keygen });
-      const key = await newKey(t);
-      const options = { program: server, end: "-d", source: "tcp", target: daemon.address, key } as const;
-      const spiped = await startSpiped(t, { ...options, flags: patience });
-      const port = spiped.source.kind === "tcp" ? spiped.source.port : 0;
-      const proxy = [...client.spipe, "-t", `%h:${port}`, "-k", key.path].map((word) => `'${word}'`).join(" ");
-      const configuration = join(await temporaryFolder(t), "config");
-      const lines = [
-        "Host far",
-        "HostName 127.0.0.1",
-        "HostKeyAlias far",
-        `User ${daemon.user}`,
-        `IdentityFile ${daemon.identity}`,
-        "IdentitiesOnly yes",
-        "IdentityAgent none",
-        `UserKnownHostsFile ${await daemon.knownHostsFor("far")}`,
-        "GlobalKnownHostsFile none",
-        "StrictHostKeyChecking yes",
-        "BatchMode yes",
-        "LogLevel ERROR",
-        `ProxyCommand ${proxy}`,
-      ];
-      await writeFile(configuration, `${lines.join("\n")}\n`);
-      return { ssh: [ssh, "-F", configuration] as const, scp: [scp, "-F", configuration] as const, spiped };
-    };
+withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", keygen = ""]) => {
+  /** Both programs' words before the host `far`, which is reached through a pair. */
+  const start = async (t: TestContext, { client, server }: Pair) => {
+    const daemon = await startSshd(t, { sshd, keygen });
+    const key = await newKey(t);
+    const options = { program: server, end: "-d", source: "tcp", target: daemon.address, key } as const;
+    const spiped = await startSpiped(t, { ...options, flags: patience });
+    const port = spiped.source.kind === "tcp" ? spiped.source.port : 0;
+    const proxy = [...client.spipe, "-t", `%h:${port}`, "-k", key.path].map((word) => `'${word}'`).join(" ");
+    const configuration = join(await temporaryFolder(t), "config");
+    const lines = [
+      "Host far",
+      "HostName 127.0.0.1",
+      "HostKeyAlias far",
+      `User ${daemon.user}`,
+      `IdentityFile ${daemon.identity}`,
+      "IdentitiesOnly yes",
+      "IdentityAgent none",
+      `UserKnownHostsFile ${await daemon.knownHostsFor("far")}`,
+      "GlobalKnownHostsFile none",
+      "StrictHostKeyChecking yes",
+      "BatchMode yes",
+      "LogLevel ERROR",
+      `ProxyCommand ${proxy}`,
+    ];
+    await writeFile(configuration, `${lines.join("\n")}\n`);
+    return { ssh: [ssh, "-F", configuration] as const, scp: [scp, "-F", configuration] as const, spiped };
+  };
 
-    // Where the system has no C original, the interop tests say so.
-    const pairs = [pairOf(ours, ours), ...(cOriginal === undefined ? [] : pairsWith(cOriginal).slice(0, 2))];
-    for (const pair of pairs) {
-      test(`${pair.name} carries an ssh login, its input, its output and its exit status`, limits, async (t) => {
-        const { ssh } = await start(t, pair);
-        const login = Command.start(t, [...ssh, "-tt", "far"]);
-        login.stdin.write("stty -echo; PS1=; echo $((40 + 2))\n");
-        await until(() => (login.stdout.includes("42\r\n") ? true : undefined), "the login's answer");
-        login.stdin.write("exit 7\n");
-        assert.equal((await login.exit()).status, 7, login.stderr);
+  // Where the system has no C original, the interop tests say so.
+  const pairs = [pairOf(ours, ours), ...(cOriginal === undefined ? [] : pairsWith(cOriginal).slice(0, 2))];
+  for (const pair of pairs) {
+    test(`${pair.name} carries an ssh login, its input, its output and its exit status`, limits, async (t) => {
+      const { ssh } = await start(t, pair);
+      const login = Command.start(t, [...ssh, "-tt", "far"]);
+      login.stdin.write("stty -echo; PS1=; echo $((40 + 2))\n");
+      await until(() => (login.stdout.includes("42\r\n") ? true : undefined), "the login's answer");
+      login.stdin.write("exit 7\n");
+      assert.equal((await login.exit()).status, 7, login.stderr);
 
-        const data = randomData("ssh", 5_000_000);
-        const file = join(await temporaryFolder(t), "data");
-        await writeFile(file, data);
-        const stdin = openSync(file, "r");
-        const there = Command.start(t, [...ssh, "far", "cat"], { stdin });
-        closeSync(stdin);
-        assert.deepEqual(await there.exit(), { status: 0, signal: null });
-        expectBytes(there.stdout, data);
-        assert.equal(there.stderr, "");
-      });
-
-      test(`${pair.name} carries 100 MB by scp there and back`, limits, async (t) => {
-        const { scp, spiped } = await start(t, pair);
-        const folder = await temporaryFolder(t);
-        const [here, there, back] = ["here", "there", "back"].map((name) => join(folder, name));
-        assert.ok(here !== undefined && there !== undefined && back !== undefined);
-        await writeFile(here, new RandomData("scp").pieces(muchBytes));
-        for (const words of [
-          [here, `far:${there}`],
-          [`far:${there}`, back],
-        ]) {
-          assert.deepEqual(await Command.run(t, [...scp, ...words]), { status: 0, stdout: "", stderr: "" });
-        }
-        assert.equal((await stat(back)).size, muchBytes);
-        assert.equal(await digestOfFile(back), digestOfRandomData("scp", muchBytes));
-        assert.deepEqual(connectionLines(spiped.command), []);
-      });
-    }
-
-    test("ssh learns that spipe reaches nobody, and hears why", limits, async (t) => {
-      const { ssh, spiped } = await start(t, pairOf(ours, ours));
-      await spiped.command.kill();
-      const { status, stderr } = await Command.run(t, [...ssh, "far", "true"]);
-      assert.equal(status, 255);
-      assert.match(stderr, new RegExp(`^spipe: Could not connect: .*${textOf(spiped.source).slice(-5)}.*refused`, "m"));
+      const data = randomData("ssh", 5_000_000);
+      const file = join(await temporaryFolder(t), "data");
+      await writeFile(file, data);
+      const stdin = openSync(file, "r");
+      const there = Command.start(t, [...ssh, "far", "cat"], { stdin });
+      closeSync(stdin);
+      assert.deepEqual(await there.exit(), { status: 0, signal: null });
+      expectBytes(there.stdout, data);
+      assert.equal(there.stderr, "");
     });
-  },
-);
+
+    test(`${pair.name} carries 100 MB by scp there and back`, limits, async (t) => {
+      const { scp, spiped } = await start(t, pair);
+      const folder = await temporaryFolder(t);
+      const [here, there, back] = ["here", "there", "back"].map((name) => join(folder, name));
+      assert.ok(here !== undefined && there !== undefined && back !== undefined);
+      await writeFile(here, new RandomData("scp").pieces(muchBytes));
+      for (const words of [
+        [here, `far:${there}`],
+        [`far:${there}`, back],
+      ]) {
+        assert.deepEqual(await Command.run(t, [...scp, ...words]), { status: 0, stdout: "", stderr: "" });
+      }
+      assert.equal((await stat(back)).size, muchBytes);
+      assert.equal(await digestOfFile(back), digestOfRandomData("scp", muchBytes));
+      assert.deepEqual(connectionLines(spiped.command), []);
+    });
+  }
+
+  test("ssh learns that spipe reaches nobody, and hears why", limits, async (t) => {
+    const { ssh, spiped } = await start(t, pairOf(ours, ours));
+    await spiped.command.kill();
+    const { status, stderr } = await Command.run(t, [...ssh, "far", "true"]);
+    assert.equal(status, 255);
+    assert.match(stderr, new RegExp(`^spipe: Could not connect: .*${textOf(spiped.source).slice(-5)}.*refused`, "m"));
+  });
+});
 
 async function digestOfFile(file: string): Promise<string> {
   const hash = createHash("sha256");

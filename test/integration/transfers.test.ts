@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
 import { expectAll } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
+import { kindsHere, withoutIpv6 } from "../support/machine.js";
 import { randomData } from "../support/random-data.js";
 import { carriesBothWaysAtOnce, carriesManyAtOnce, carriesReplyAfterEnd } from "../support/scenarios.js";
 import { TestSocket } from "../support/test-socket.js";
@@ -13,7 +14,7 @@ import { newKey, startSpiped, startTunnel } from "../support/tunnel.js";
 const MiB = 1024 * 1024;
 const boundaries = [0, 1, 1023, 1024, 1025, 2048, 65_535, 65_536, 65_537];
 
-for (const kind of ["tcp", "tcp6", "unix"] as const) {
+for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   test(
     `a tunnel on ${kind} carries messages of every size around the packets' and the reads' boundaries`,
     limits,
@@ -48,7 +49,10 @@ for (const [clientFlags, serverFlags] of [
   );
 }
 
-test("a tunnel carries data from a UNIX socket over IPv6 to a TCP target", limits, async (t) => {
+test("a tunnel carries data from a UNIX socket over IPv6 to a TCP target", {
+  ...limits,
+  skip: withoutIpv6,
+}, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const server = await startSpiped(t, { end: "-d", source: "tcp6", target: target.address, key });

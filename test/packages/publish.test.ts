@@ -39,7 +39,11 @@ before(async () => {
     const packages = ${JSON.stringify([main, platform].map((name) => ({ name, version, file: fileOf(name) })))};
     import(${JSON.stringify(join(root, "scripts/packed.mjs"))}).then(({ writeRecord }) =>
       process.stdout.write(writeRecord("tarballs", packages)));`;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", script], { cwd: packed, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", script], {
+    cwd: packed,
+    encoding: "utf8",
+    env: { ...process.env, npm_config_cache: join(packed, "cache") },
+  });
   assert.equal(status, 0, stderr);
   record = stdout;
 });
@@ -55,7 +59,8 @@ interface Release {
 
 async function release(t: TestContext): Promise<Release> {
   const folder = await temporaryFolder(t);
-  cpSync(packed, folder, { recursive: true });
+  cpSync(join(packed, "tarballs"), join(folder, "tarballs"), { recursive: true });
+  copyFileSync(join(packed, "package.json"), join(folder, "package.json"));
   const registry = await Registry.start(t);
   const env = { ...registry.env, SPIPED_PUBLISH_PAUSE_MS: "10", npm_config_cache: join(folder, "cache") };
   const noRetries = { npm_config_fetch_retries: "0", npm_config_update_notifier: "false" };

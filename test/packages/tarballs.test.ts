@@ -193,7 +193,9 @@ async function pack(folder: string): Promise<Tarballs> {
 }
 
 async function succeed([file, ...words]: readonly [string, ...string[]]): Promise<void> {
-  const child = spawn(file, words, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  // Not everybody's home folder is there to be written to.
+  const env = { ...process.env, npm_config_cache: join(packFolder ?? tmpdir(), "cache") };
+  const child = spawn(file, words, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
   const [status] = await once(child, "exit");
   assert.equal(status, 0, words.join(" "));
 }

@@ -1,9 +1,9 @@
 // What a test has to undo, in the reverse order of doing it, also when it fails; and waiting that cannot last for ever.
 
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { temporaryRoot } from "./machine.js";
 
 /** How long anything in a test may take before it counts as never: far more than it needs, so that a slow machine decides nothing. */
 export const failsafeMs = 60_000;
@@ -31,7 +31,7 @@ export function afterwards(t: TestContext, undo: Undo): void {
 
 /** A folder of the test's own, with a short path, since a UNIX socket's path has fewer than 104 bytes on some systems. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "spiped-"));
+  const folder = await mkdtemp(join(temporaryRoot, "spiped-"));
   afterwards(t, () => rm(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -2,11 +2,11 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { LoopbackHost } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
+import { temporaryRoot } from "./machine.js";
 import { declareIf } from "./programs.js";
 
 /** Takes the place of the system's look-ups: names are looked up in a file, each time anew. */
@@ -47,7 +47,7 @@ export class Names {
 /** Declares tests that need {@link Names}, which the Node that runs them has to heed: musl loads no glibc library. */
 export function withNames(declare: () => void): void {
   const lookUp = `require("dns").lookup("known.test", { all: true }, (_, found) => console.log(JSON.stringify(found)))`;
-  const folder = mkdtempSync(join(tmpdir(), "spiped-"));
+  const folder = mkdtempSync(join(temporaryRoot, "spiped-"));
   const file = join(folder, "hosts");
   writeFileSync(file, "127.0.0.5 known.test\n");
   const env = { ...process.env, LD_PRELOAD: wrapper, NSS_WRAPPER_HOSTS: file };

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { limits } from "./cleanup.js";
 import { Command } from "./command.js";
+import { refused } from "./machine.js";
 import { commandOnPath, declareIf } from "./programs.js";
 
 /** Set where the tests run in a network of their own already. */
@@ -24,9 +25,9 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
     return;
   }
   const [unshare, ip] = [commandOnPath("unshare"), commandOnPath("ip")];
-  const isPossible = process.platform === "linux" && process.getuid?.() === 0;
+  const isPossible = process.platform === "linux" && process.getuid?.() === 0 && refused(["networks"]).length === 0;
   const found = isPossible && unshare !== undefined && ip !== undefined ? ([unshare, ip] as const) : undefined;
-  declareIf(found, "Linux, the superuser, unshare and ip", ([unshare, ip]) => {
+  declareIf(found, "Linux, the superuser, unshare and ip, and the right to make networks", ([unshare, ip]) => {
     test(`in a network of their own: ${what}`, limits, async (t) => {
       const script = '"$0" link set lo up && exec "$@"';
       const words = [unshare, "--net", "sh", "-c", script, ip, process.execPath, fileURLToPath(file)] as const;

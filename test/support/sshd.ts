@@ -9,6 +9,8 @@ import { type Address, freeAddress, textOf } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
 import { Command } from "./command.js";
 import { untilListening } from "./listening.js";
+import { refused } from "./machine.js";
+import { declareIf, withCommands } from "./programs.js";
 
 /** The programs, by their paths. */
 export interface SshPrograms {
@@ -25,6 +27,13 @@ export interface Sshd {
   readonly identity: string;
   /** A file of known hosts with the daemon's key under `name`. */
   knownHostsFor(name: string): Promise<string>;
+}
+
+/** Declares tests that need these commands, of which sshd is one: the superuser's needs folders of its own, too. */
+export function withSshd(names: readonly string[], declare: (paths: readonly string[]) => void): void {
+  const missing = process.getuid?.() === 0 ? refused(["mounts"]) : [];
+  if (missing.length > 0) declareIf(undefined, missing.join(", "), declare);
+  else withCommands(names, declare);
 }
 
 /** Starts an sshd on a free port. */
@@ -71,5 +80,5 @@ const makeOwnFolders = 'mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/l
  * The superuser's sshd wants a folder in /run that only an installed service makes, and it keeps a record of logins in
  * /var/log: both are its own here, and gone with it.
  */
-const withOwnFolders: readonly [string, ...string[]] =
+export const withOwnFolders: readonly [string, ...string[]] =
   process.getuid?.() === 0 ? ["unshare", "--mount", "sh", "-c", makeOwnFolders, "sh"] : ["env"];

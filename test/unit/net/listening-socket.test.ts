@@ -11,13 +11,14 @@ import { addon } from "#dist/native/native.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
+import { kindsHere } from "../../support/machine.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { Clients } from "../support/clients.js";
 import { rejectsSpipedError, throwsSpipedError } from "../support/errors.js";
 import { KeepingSink, turns } from "../support/sink.js";
 
-const kinds = ["tcp", "tcp6", "unix"] as const;
+const kinds = kindsHere("tcp", "tcp6", "unix");
 
 /** All that a client sends until its end. */
 async function readAll({ reader, socket }: Accepted): Promise<Uint8Array> {
@@ -178,7 +179,7 @@ for (const kind of kinds) {
   });
 }
 
-for (const kind of ["tcp", "tcp6"] as const) {
+for (const kind of kindsHere("tcp", "tcp6")) {
   test(`${kind}: a port that the system chose is told once it accepts`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();

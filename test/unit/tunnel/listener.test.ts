@@ -17,6 +17,7 @@ import { Targets } from "#dist/tunnel/targets.js";
 import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
+import { kindsHere } from "../../support/machine.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { keyFile, socketAddressOf } from "../support/connections.js";
@@ -111,7 +112,7 @@ function addressOf({ address }: Tunnel): Address {
   return { kind: "tcp", host: address.address, port: address.port };
 }
 
-for (const kind of ["tcp", "tcp6", "unix"] as const) {
+for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   test(
     `a tunnel on ${kind} carries data from an application to a target and back, through both ends`,
     limits,

@@ -1,0 +1,98 @@
+// What this machine lets tests do, found out by trying: a container's superuser may do less than its name says.
+
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { test } from "node:test";
+
+/** More would make the path of a socket in a folder below it too long: some systems allow 103 bytes. */
+const MAX_FOLDER_LENGTH = 60;
+
+/**
+ * The folder for temporary ones: the system's, unless its name is too long for the path of a UNIX socket, or it lies
+ * where the users cannot come that the superuser's tests become.
+ */
+export const temporaryRoot = findTemporaryRoot();
+
+function findTemporaryRoot(): string {
+  const own = tmpdir();
+  const isPrivate = process.getuid?.() === 0 && !works("setpriv", "--reuid=65534", "--clear-groups", "test", "-x", own);
+  if (own.length <= MAX_FOLDER_LENGTH && !isPrivate) return own;
+  for (const folder of ["/tmp", "/var/tmp"]) {
+    try {
+      accessSync(folder, constants.W_OK);
+      return folder;
+    } catch {
+      // Not there, or somebody else's.
+    }
+  }
+  return own;
+}
+
+/** Whether a command ends with 0 here. */
+export function works(file: string, ...words: readonly string[]): boolean {
+  return spawnSync(file, words, { stdio: "ignore" }).status === 0;
+}
+
+/** Says loudly what is not tested. @returns The reason, for `skip`. */
+export function skipLoudly(reason: string): string {
+  process.stderr.write(`SKIPPED: ${reason}\n`);
+  return reason;
+}
+
+/** Whether the loopback has an address of IPv6. */
+const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
+
+/** Of these kinds of addresses, those that this machine has; one skipped test stands for what is left out. */
+export function kindsHere<K extends string>(...kinds: readonly K[]): readonly K[] {
+  if (hasIpv6 || !kinds.includes("tcp6" as K)) return kinds;
+  ipv6IsMissing();
+  return kinds.filter((kind) => kind !== "tcp6");
+}
+
+/** For the options of a test that needs IPv6. */
+export const withoutIpv6: string | false = hasIpv6 ? false : "needs IPv6 on the loopback";
+
+let isSaid = false;
+function ipv6IsMissing(): void {
+  if (isSaid) return;
+  isSaid = true;
+  test("everything over IPv6", { skip: skipLoudly("needs IPv6 on the loopback: NONE of the tests over it ran") });
+}
+
+/** The number of the capability, as linux/capability.h has it. */
+const capSysPtrace = 19n;
+
+/** What the superuser may lack in a container, each with a try; `name` is what a reader is told. */
+const tries = {
+  mounts: {
+    name: "the right to mount",
+    isThere: () => works("unshare", "--mount", "mount", "-t", "tmpfs", "none", temporaryRoot),
+  },
+  networks: {
+    name: "the right to make networks",
+    isThere: () => works("unshare", "--net", "ip", "link", "set", "lo", "up"),
+  },
+  processes: {
+    name: "the right to make process namespaces",
+    isThere: () => works("unshare", "--pid", "--fork", "--mount-proc", "true"),
+  },
+  users: {
+    name: "the right to become any user",
+    isThere: () => works("setpriv", "--reuid=345678", "--regid=345678", "--groups=4,20", "true"),
+  },
+  inspection: {
+    name: "the right to look into other processes",
+    isThere: () => {
+      const [, digits = "0"] = /^CapEff:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+      return ((BigInt(`0x${digits}`) >> capSysPtrace) & 1n) === 1n;
+    },
+  },
+} as const;
+
+export type Right = keyof typeof tries;
+
+/** Which of these the machine refuses, as a reader is told. */
+export function refused(rights: readonly Right[]): readonly string[] {
+  return rights.filter((right) => !tries[right].isThere()).map((right) => tries[right].name);
+}
