@@ -1,13 +1,11 @@
 // npm as somebody has it who installs packages: Node and npm on the path, and nothing to build with.
 
-import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, realpathSync, symlinkSync } from "node:fs";
+import { existsSync, realpathSync, symlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryFolder } from "./cleanup.js";
 import { Command } from "./command.js";
-import { skipLoudly } from "./machine.js";
 
 const npmFolder = findNpm();
 
@@ -29,23 +27,6 @@ export async function bareEnvironment(t: TestContext, offline: boolean): Promise
     npm_config_fund: "false",
     npm_config_update_notifier: "false",
   };
-}
-
-/** Why nothing can be installed from npm's own cache, for `skip`; false where it can. */
-export function lackingCache(): string | false {
-  const { stdout } = spawnSync(...asArguments(npmWords("npm", "config", "get", "cache")), { encoding: "utf8" });
-  let folder = stdout.trim();
-  while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder);
-  try {
-    accessSync(folder, constants.W_OK);
-    return false;
-  } catch {
-    return skipLoudly(`needs a home folder, or another one that npm may keep its cache in: ${folder} is not writable`);
-  }
-}
-
-function asArguments([file, ...words]: readonly [string, ...string[]]): [string, readonly string[]] {
-  return [file, words];
 }
 
 /** Runs a command of npm's to its end. @throws Error with its output where it fails. */
