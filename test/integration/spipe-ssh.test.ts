@@ -12,7 +12,7 @@ import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
 import { cOriginal, ours, type Pair, pairOf, pairsWith } from "../support/programs.js";
 import { digestOfRandomData, RandomData, randomData } from "../support/random-data.js";
-import { startSshd, withSshd } from "../support/sshd.js";
+import { startSshd, withoutTerminals, withSshd } from "../support/sshd.js";
 import { connectionLines, newKey, patience, startSpiped } from "../support/tunnel.js";
 
 const muchBytes = 100_000_000;
@@ -49,7 +49,10 @@ withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", 
   // Where the system has no C original, the interop tests say so.
   const pairs = [pairOf(ours, ours), ...(cOriginal === undefined ? [] : pairsWith(cOriginal).slice(0, 2))];
   for (const pair of pairs) {
-    test(`${pair.name} carries an ssh login, its input, its output and its exit status`, limits, async (t) => {
+    test(`${pair.name} carries an ssh login, its input, its output and its exit status`, {
+      ...limits,
+      skip: withoutTerminals(),
+    }, async (t) => {
       const { ssh } = await start(t, pair);
       const login = Command.start(t, [...ssh, "-tt", "far"]);
       login.stdin.write("stty -echo; PS1=; echo $((40 + 2))\n");

@@ -1,6 +1,7 @@
 // An sshd of a test's own on the loopback, with its own keys and configuration; the system's sshd is not touched.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { type Address, freeAddress, textOf } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
 import { Command } from "./command.js";
 import { untilListening } from "./listening.js";
-import { refused } from "./machine.js";
+import { refused, skipLoudly } from "./machine.js";
 import { declareIf, withCommands } from "./programs.js";
 
 /** The programs, by their paths. */
@@ -34,6 +35,16 @@ export function withSshd(names: readonly string[], declare: (paths: readonly str
   const missing = process.getuid?.() === 0 ? refused(["mounts"]) : [];
   if (missing.length > 0) declareIf(undefined, missing.join(", "), declare);
   else withCommands(names, declare);
+}
+
+/**
+ * Why nobody can log in with a terminal, for `skip`: an ordinary user's sshd can give away only those that the system
+ * has put into the group tty already, as its setting `gid` does.
+ */
+export function withoutTerminals(): string | false {
+  if (process.platform !== "linux" || process.getuid?.() === 0) return false;
+  if (/^\S+ \/dev\/pts devpts \S*\bgid=/m.test(readFileSync("/proc/self/mounts", "utf8"))) return false;
+  return skipLoudly("needs terminals of the group tty (/dev/pts, gid=5), for a login with a terminal");
 }
 
 /** Starts an sshd on a free port. */
