@@ -22,6 +22,9 @@ import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
 
+/** What helps where a pipe or a descriptor gives no key. */
+export const KEY_INSTEAD = "-k - reads the key from standard input";
+
 /** Names the descriptor of the pipe to the second process. */
 const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
 const REPORT_DESCRIPTOR = 3;
@@ -89,7 +92,7 @@ export async function startDaemon(keyFile: string): Promise<number> {
     }
   });
   told.catch(() => undefined);
-  const key = keyFile === "-" ? undefined : await Promise.race([openKeyFile(keyFile), told]);
+  const key = keyFile === "-" ? undefined : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), told]);
   const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
   const second = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,

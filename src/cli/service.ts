@@ -21,7 +21,7 @@ import type { SharedKey } from "../protocol/secret.js";
 import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
 import { Targets } from "../tunnel/targets.js";
-import type { ReportReady } from "./daemon.js";
+import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { KeyReload } from "./key-reload.js";
@@ -177,7 +177,7 @@ class Service {
 
   async #readKey(): Promise<SharedKey> {
     const { keyFile, keyDescriptor, reportReady } = this.#settings;
-    const { key, warnings } = await readKeyFile(keyFile, { descriptor: keyDescriptor });
+    const { key, warnings } = await readKeyFile(keyFile, { descriptor: keyDescriptor, instead: KEY_INSTEAD });
     for (const warning of warnings) this.#log.warning(warning);
     if (keyDescriptor !== undefined) closeSync(keyDescriptor);
     if (keyFile === "-" && reportReady !== undefined) {

@@ -9,7 +9,6 @@ import type { KeyFile } from "../native/native.js";
 const ENOUGH_BYTES = 32;
 
 const MAKE_ONE = "make one with spiped keygen FILE, and copy it to both machines";
-const BY_STANDARD_INPUT = "-k - reads the key from standard input";
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
@@ -30,10 +29,14 @@ const KINDS: Readonly<Record<NonNullable<KeyFile["kind"]>, string>> = {
   device: "a device",
 };
 
-/** What the system refused. */
-export function failed(path: string, file: KeyFile): SpipedError {
+/**
+ * What the system refused.
+ *
+ * @param instead - What helps where descriptors and pipes do not.
+ */
+export function failed(path: string, file: KeyFile, instead?: string): SpipedError {
   const code = file.failure ?? "";
-  return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(code, file));
+  return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(code, file, instead));
 }
 
 /** A system that has no thread to read it on. */
@@ -41,7 +44,7 @@ export function noThread(path: string, cause: unknown): SpipedError {
   return unreadable(
     path,
     messageOf(cause),
-    "more tasks must be allowed: ulimit -u, TasksMax= of a unit, pids of a container",
+    "more tasks must be allowed: the limit of the user, TasksMax= of a unit, pids of a container",
   );
 }
 
@@ -57,8 +60,8 @@ export function tooLong(path: string, limitBytes: number): SpipedError {
 }
 
 /** A pipe that nobody writes to, or a mount that does not answer. */
-export function tooSlow(path: string, limitMs: number): SpipedError {
-  const hint = `${BY_STANDARD_INPUT}, and waits as long as it takes`;
+export function tooSlow(path: string, limitMs: number, instead?: string): SpipedError {
+  const hint = instead === undefined ? undefined : `${instead}, and waits as long as it takes`;
   return unreadable(path, `it did not come to its end within ${limitMs / 1_000} s`, hint);
 }
 
@@ -83,7 +86,7 @@ export function notReadAgain(path: string, file: KeyFile | undefined): SpipedErr
 
 /** The data itself. */
 export function standardInput(path: string): SpipedError {
-  return new SpipedError("SPIPED_KEY_FILE", `-k ${path} would take the key from the data; name a file`);
+  return new SpipedError("SPIPED_KEY_FILE", `key file ${path} is standard input, which has the data; name a file`);
 }
 
 /** A new key file that cannot be written. */
@@ -129,8 +132,8 @@ function nameOf(path: string): string {
 }
 
 /** What helps where a key file cannot be read: the usual mistakes with containers are told apart. */
-function hintOf(code: string, file: KeyFile): string {
-  if (file.namesDescriptor) return BY_STANDARD_INPUT;
+function hintOf(code: string, file: KeyFile, instead: string | undefined): string {
+  if (file.namesDescriptor && instead !== undefined) return instead;
   switch (code) {
     case "EACCES":
       if (process.geteuid === undefined) return "let the user that runs spiped read it";

@@ -56,6 +56,8 @@ export interface ReadOptions {
   readonly descriptor?: number | undefined;
   /** Refuses what would take bytes off standard input. */
   readonly exceptStandardInput?: boolean;
+  /** What people can do where a pipe or a descriptor gives no key. */
+  readonly instead?: string;
 }
 
 /**
@@ -71,11 +73,14 @@ export async function readKeyFile(path: string, options: ReadOptions = {}): Prom
   const descriptor = path === "-" ? STANDARD_INPUT : options.descriptor;
   const request = { ...ANY_FILE, exceptStandardInput, ...(descriptor === undefined ? {} : { descriptor }) };
   for (let attempt = 1; ; attempt += 1) {
-    const file = await onOwnThread(path, startLimitMs(path), (done) =>
-      addon.readKeyFile(pathBytes(path), request, done),
+    const file = await onOwnThread(
+      path,
+      startLimitMs(path),
+      (done) => addon.readKeyFile(pathBytes(path), request, done),
+      options.instead,
     );
     if (file.state === "refused") throw standardInput(path);
-    if (!file.hasChanged || attempt === ATTEMPTS) return keyOf(path, file);
+    if (!file.hasChanged || attempt === ATTEMPTS) return keyOf(path, file, options.instead);
     await again(file);
   }
 }
@@ -86,10 +91,11 @@ export async function readKeyFile(path: string, options: ReadOptions = {}): Prom
  * @returns The descriptor; it is the caller's.
  * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be opened, or that takes longer than 30 s.
  */
-export async function openKeyFile(path: string): Promise<number> {
-  const file = await onOwnThread(path, startLimitMs(path), (done) => addon.openKeyFile(pathBytes(path), done));
+export async function openKeyFile(path: string, { instead }: Pick<ReadOptions, "instead"> = {}): Promise<number> {
+  const open = (done: (file: KeyFile) => void) => addon.openKeyFile(pathBytes(path), done);
+  const file = await onOwnThread(path, startLimitMs(path), open, instead);
   const descriptor = file.state === "failed" ? null : file.takeDescriptor();
-  if (descriptor === null) throw failed(path, file);
+  if (descriptor === null) throw failed(path, file, instead);
   return descriptor;
 }
 
@@ -140,12 +146,13 @@ function onOwnThread(
   path: string,
   limitMs: number | undefined,
   start: (done: (file: KeyFile) => void) => void,
+  instead?: string,
 ): Promise<KeyFile> {
   return new Promise((resolve, reject) => {
     let isLate = false;
     const giveUp = () => {
       isLate = true;
-      reject(tooSlow(path, limitMs ?? 0));
+      reject(tooSlow(path, limitMs ?? 0, instead));
     };
     const timer = limitMs === undefined ? setInterval(() => undefined, START_LIMIT_MS) : setTimeout(giveUp, limitMs);
     try {
@@ -167,10 +174,10 @@ async function again(file: KeyFile): Promise<void> {
 }
 
 /** The key of a file that was read as it was asked for. */
-function keyOf(path: string, file: KeyFile): ReadKey {
+function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
   switch (file.state) {
     case "failed":
-      throw failed(path, file);
+      throw failed(path, file, instead);
     case "too-long":
       throw tooLong(path, MAX_KEY_BYTES);
     case "refused":

@@ -208,7 +208,7 @@ for (const path of ["/dev/stdin", "/dev/fd/0", "/dev/fd/3"]) {
     const script = 'echo the data | "$@" 3<&0';
     const words = [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", path] as const;
     const { status, stdout, stderr } = await Command.run(t, ["sh", "-c", script, "sh", ...words]);
-    assert.equal(stderr, `spipe: -k ${path} would take the key from the data; name a file\n`);
+    assert.equal(stderr, `spipe: key file ${path} is standard input, which has the data; name a file\n`);
     assert.equal(stdout, "");
     assert.equal(status, 1);
   });

@@ -241,10 +241,11 @@ test("a named pipe is read to its end, and everything else goes on until then", 
 
 test("a named pipe that nobody writes to is given up after 30 s, and after 10 s while a program runs", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  for (const [limitMs, read] of [
-    [30_000, (pipe: string) => readKeyFile(pipe)],
-    [30_000, (pipe: string) => openKeyFile(pipe)],
-    [10_000, (pipe: string) => hangingReader(t, pipe).read()],
+  const instead = "there is a better way";
+  for (const [limitMs, read, hint] of [
+    [30_000, (pipe: string) => readKeyFile(pipe, { instead }), /^there is a better way, and waits as long/],
+    [30_000, (pipe: string) => openKeyFile(pipe, { instead }), /^there is a better way, and waits as long/],
+    [10_000, (pipe: string) => hangingReader(t, pipe).read(), undefined],
   ] as const) {
     const reading = read(await namedPipe(t));
     let isOver = false;
@@ -258,7 +259,7 @@ test("a named pipe that nobody writes to is given up after 30 s, and after 10 s 
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(isOver, false);
     t.mock.timers.tick(1);
-    await refuses(reading, new RegExp(`: it did not come to its end within ${limitMs / 1_000} s$`), /^-k - reads/);
+    await refuses(reading, new RegExp(`: it did not come to its end within ${limitMs / 1_000} s$`), hint);
   }
 });
 
@@ -496,7 +497,7 @@ test("what would take bytes off standard input is refused where they are data, w
   closeSync(input);
   const { stdout } = runModule(script, { stdio: [reader, "pipe", "pipe"] });
   closeSync(reader);
-  const lines = paths.map((path) => `-k ${path} would take the key from the data; name a file\n`);
+  const lines = paths.map((path) => `key file ${path} is standard input, which has the data; name a file\n`);
   assert.equal(stdout.toString(), `${lines.join("")}the data`);
   const file = await keyFileOf(t, key32);
   await gives(file, key32, { exceptStandardInput: true });
