@@ -188,12 +188,12 @@ impl KeyFile {
     }
 
     /// The close-on-exec descriptor of a file that was opened and not read. The caller owns it; null the second time.
-    #[cfg(unix)]
     #[napi]
     pub fn take_descriptor(&mut self) -> Option<i32> {
-        use std::os::fd::IntoRawFd;
-
-        self.file.take().map(IntoRawFd::into_raw_fd)
+        #[cfg(unix)]
+        return self.file.take().map(std::os::fd::IntoRawFd::into_raw_fd);
+        #[cfg(not(unix))]
+        return None;
     }
 }
 

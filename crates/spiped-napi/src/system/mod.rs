@@ -6,7 +6,6 @@ mod descriptors;
 mod key_file;
 #[cfg(unix)]
 mod locked_file;
-#[cfg(unix)]
 mod log_writer;
 mod lookup;
 #[cfg(unix)]

@@ -1,0 +1,71 @@
+// The addon that Windows gets lacks what is made for other systems only; what runs there must do without.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder } from "../../support/cleanup.js";
+import { runModule } from "../support/children.js";
+import { root } from "../support/paths.js";
+
+const folder = join(root, "crates/spiped-napi/src/system");
+
+/** What the addon exports on other systems only, as JavaScript calls it. */
+function notOnWindows(): readonly string[] {
+  const modules = readFileSync(join(folder, "mod.rs"), "utf8").matchAll(/#\[cfg\(unix\)\]\nmod (\w+);/g);
+  return [...modules].flatMap(([, module]) => {
+    const source = readFileSync(join(folder, `${module}.rs`), "utf8");
+    const exports = source.matchAll(/#\[napi[^\n]*\n(?:#\[[^\n]*\n)*pub (?:fn|struct) (\w+)/g);
+    return [...exports].map(([, name = ""]) => name.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase()));
+  });
+}
+
+/** The words of a module that runs a command as on Windows. */
+function asOnWindows(program: string, words: readonly string[]): string {
+  return `
+    const { addon } = await import(dist("native/native.js"));
+    for (const name of ${JSON.stringify(notOnWindows())}) delete addon[name];
+    Object.defineProperty(process, "platform", { value: "win32" });
+    process.argv = [process.execPath, ${JSON.stringify([program, ...words]).slice(1, -1)}];
+    const { run } = await import(dist("cli/run.js"));
+    const write = addon.LogWriter?.prototype.write;
+    if (write !== undefined) addon.LogWriter.prototype.write = function (line) {
+      write.call(this, line);
+      if (line.includes("listening on ")) setImmediate(() => process.emit("SIGINT", "SIGINT"));
+    };
+    await run(${JSON.stringify(program)}, () => import(dist("cli/${program}.js")));`;
+}
+
+test("the search finds what Windows lacks", () => {
+  const names = notOnWindows();
+  for (const name of ["listenTcp", "LockedFile", "protectMemory"]) assert.ok(names.includes(name), name);
+  for (const name of ["resolve", "readKeyFile"]) assert.ok(!names.includes(name), name);
+});
+
+test("no method of an exported class is left out on any system: the macro would export it all the same", () => {
+  const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".rs"));
+  assert.ok(sources.length > 10);
+  const leftOut = /\n {4}#\[cfg\([^\n]*\n(?: {4}#\[[^\n]*\n)* {4}#\[napi/;
+  assert.deepEqual(
+    sources.filter((name) => leftOut.test(readFileSync(join(folder, name), "utf8"))),
+    [],
+  );
+});
+
+test("with what Windows has, spiped keygen makes a key, and spiped -F listens and stops", async (t) => {
+  const key = join(await temporaryFolder(t), "key");
+  const made = runModule(asOnWindows("spiped", ["keygen", key]));
+  assert.deepEqual([made.status, made.stderr.toString()], [0, ""]);
+  const words = ["-F", "-e", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9", "-k", key];
+  const { status, stderr } = runModule(asOnWindows("spiped", words));
+  assert.match(stderr.toString(), /^spiped: listening on \[127\.0\.0\.1\]:\d+, .*\nspiped: stopped: .*\n$/);
+  assert.equal(status, 0);
+});
+
+test("with what Windows has, spipe says in one line that nobody answers", async (t) => {
+  const key = join(await temporaryFolder(t), "key");
+  assert.equal(runModule(asOnWindows("spiped", ["keygen", key])).status, 0);
+  const { status, stderr } = runModule(asOnWindows("spipe", ["-t", "[127.0.0.1]:1", "-k", key]));
+  assert.match(stderr.toString(), /^spipe: Could not connect: [^\n]*connection refused\n$/);
+  assert.equal(status, 1);
+});
