@@ -3,6 +3,7 @@
  */
 
 import type { Command } from "commander";
+import { systemClock } from "../clock.js";
 import { readKeyFile } from "../config/key-file.js";
 import { formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
@@ -10,7 +11,6 @@ import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
-import { systemClock } from "../tunnel/clock.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { cleartextMemory } from "../tunnel/memory.js";

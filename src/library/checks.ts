@@ -5,6 +5,7 @@
  */
 
 import { types } from "node:util";
+import { LONGEST_MS } from "../clock.js";
 import { SpipedError } from "../errors.js";
 
 /**
@@ -13,9 +14,6 @@ import { SpipedError } from "../errors.js";
  * @throws SpipedError `SPIPED_OPTION`.
  */
 export type Reader<T> = (name: string, value: unknown) => T;
-
-/** The longest time that a timer takes. */
-const MAX_MS = 2 ** 31 - 1;
 
 /** The argument of a function, or an option, that has to be a text. */
 export function text(name: string, value: unknown): string {
@@ -32,14 +30,15 @@ export function bytes(name: string, value: unknown): Uint8Array {
 
 /** A time limit. */
 export function milliseconds(name: string, value: unknown): number {
-  if (typeof value === "number" && value >= 1 && value <= MAX_MS) return value;
-  throw wrong(name, `a number of milliseconds from 1 to ${MAX_MS}`, value);
+  if (typeof value === "number" && value >= 1 && value <= LONGEST_MS) return value;
+  throw wrong(name, `a number of milliseconds from 1 to ${LONGEST_MS}`, value);
 }
 
 /** Milliseconds between things that are done again and again, and `Infinity` for once. */
 export function interval(name: string, value: unknown): number {
-  if (typeof value === "number" && value >= 1 && (value <= MAX_MS || value === Number.POSITIVE_INFINITY)) return value;
-  throw wrong(name, `a number of milliseconds from 1 to ${MAX_MS}, or Infinity`, value);
+  if (typeof value === "number" && value >= 1 && (value <= LONGEST_MS || value === Number.POSITIVE_INFINITY))
+    return value;
+  throw wrong(name, `a number of milliseconds from 1 to ${LONGEST_MS}, or Infinity`, value);
 }
 
 export function count(name: string, value: unknown): number {

@@ -12,9 +12,6 @@ import type { LookedUp } from "../native/native.js";
 /** Most look-ups at a time. */
 export const MAX_LOOK_UPS = 8;
 
-/** The longest time that a timer takes, for those who wait as long as the system does. */
-export const LONGEST_MS = 2 ** 31 - 1;
-
 /** Starts a look-up by the system; `done` is called once. */
 export type SystemLookUp = (host: string, service: string, done: (found: LookedUp) => void) => void;
 

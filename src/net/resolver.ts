@@ -3,10 +3,11 @@
  * is nothing to look up, nobody is asked and nothing waits.
  */
 
+import { LONGEST_MS } from "../clock.js";
 import { messageOf, SpipedError } from "../errors.js";
 import { addon, type LookedUp } from "../native/native.js";
 import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
-import { LONGEST_MS, LookUps } from "./look-ups.js";
+import { LookUps } from "./look-ups.js";
 
 /** How long a caller waits for a look-up. */
 export interface LookUpLimits {

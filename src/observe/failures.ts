@@ -6,25 +6,13 @@
  * bounded: there are a few dozen kinds, and each remembers a few hundred addresses.
  */
 
+import type { Clock } from "../clock.js";
+
 /** Lines of one kind in one minute. */
 const WRITTEN_OUT = 10;
 const MINUTE_MS = 60_000;
 /** Addresses that are told apart; more of them are "more than" so many. */
 const MOST_ADDRESSES = 256;
-
-/** What tells the time; a test has its own. */
-export interface Clock {
-  /** The time in milliseconds. */
-  now(): number;
-  /** Calls back once, `delayMs` from now; no reason to keep the program running. */
-  after(delayMs: number, callback: () => void): void;
-}
-
-/** The clock of this machine. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  after: (delayMs, callback) => void setTimeout(callback, delayMs).unref(),
-};
 
 /** One failure. */
 export interface Failure {
@@ -82,10 +70,10 @@ export class Failures {
   #startMinute(): void {
     const startedAt = this.#clock.now();
     this.#startedAt = startedAt;
-    this.#clock.after(MINUTE_MS, () => {
-      // Unless it has been flushed before its end, and another one has begun.
+    // Unless it has been flushed before its end, and another one has begun.
+    this.#clock.later(() => {
       if (this.#startedAt === startedAt) this.flush();
-    });
+    }, MINUTE_MS);
   }
 }
 

@@ -2,12 +2,13 @@
  * Tells in log lines what a tunnel reports.
  */
 
+import { type Clock, systemClock } from "../clock.js";
 import { type EndReason, isFaultOfOurs, type SpipedError, stackOf } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import type { ConnectionReport } from "../tunnel/connection.js";
 import type { TunnelEvents } from "../tunnel/listener.js";
 import type { TargetEvents } from "../tunnel/targets.js";
-import { type Clock, type Failure, Failures, systemClock } from "./failures.js";
+import { type Failure, Failures } from "./failures.js";
 import type { Log } from "./log.js";
 
 /** A limit that is reached again and again is said once in this time. */

@@ -6,6 +6,7 @@
  * so no pair waits longer than `MAX_AGE_MS`, and none is left when nobody wants any ahead.
  */
 
+import type { Clock } from "../clock.js";
 import { addon, type KeyPair } from "../native/native.js";
 import { asSpipedError } from "./native-errors.js";
 
@@ -17,18 +18,6 @@ export const MAX_AGE_MS = 5 * 60_000;
  * first of them, so that an idle tunnel wakes up once in a while, and not once for each pair.
  */
 const SAME_BURST_MS = 5_000;
-
-/** Time, and being called later; whoever wants pairs ahead brings it along. */
-export interface Clock {
-  /** Milliseconds, which only go forward. */
-  now(): number;
-  /**
-   * Calls back once, and keeps no process alive for it.
-   *
-   * @returns Calls it off.
-   */
-  later(action: () => void, delayMs: number): () => void;
-}
 
 interface AgingPair {
   readonly pair: KeyPair;

@@ -4,6 +4,7 @@
  * It reports what happens and does not know who listens.
  */
 
+import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { endReasonOf, type SpipedError } from "../errors.js";
 import type { SocketAddress } from "../net/address.js";
@@ -17,7 +18,6 @@ import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import type { SharedKey } from "../protocol/secret.js";
-import { systemClock } from "./clock.js";
 import { Connection, type ConnectionReport } from "./connection.js";
 import type { Destination } from "./destination.js";
 import { cleartextMemory, packetMemory } from "./memory.js";

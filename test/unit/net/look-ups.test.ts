@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LONGEST_MS } from "#dist/clock.js";
 import { SpipedError } from "#dist/errors.js";
 import type { LookedUp } from "#dist/native/native.js";
-import { LONGEST_MS, LookUps, MAX_LOOK_UPS } from "#dist/net/look-ups.js";
+import { LookUps, MAX_LOOK_UPS } from "#dist/net/look-ups.js";
 
 /** A system in the test's hand: it answers when the test says so. */
 class System {

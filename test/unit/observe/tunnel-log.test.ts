@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "#dist/clock.js";
 import { type EndReason, SpipedError } from "#dist/errors.js";
-import type { Clock } from "#dist/observe/failures.js";
 import type { Log } from "#dist/observe/log.js";
 import { createTunnelLog, describeEnd } from "#dist/observe/tunnel-log.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
@@ -31,7 +31,7 @@ function keptLog(): KeptLog {
 
 /** A clock that nobody calls back. */
 function clock(now: () => number): Clock {
-  return { now, after: () => undefined };
+  return { now, later: () => () => undefined };
 }
 
 const failed: ConnectionReport = {

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "#dist/clock.js";
 import type { KeyPair } from "#dist/native/native.js";
-import { type Clock, KeyPairStock, MAX_AGE_MS } from "#dist/protocol/key-pairs.js";
+import { KeyPairStock, MAX_AGE_MS } from "#dist/protocol/key-pairs.js";
 import { runModule } from "../support/children.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { keyedClient, sharedKeyOf, someNonces } from "../support/handshakes.js";
@@ -238,7 +239,7 @@ test("who takes a pair gets one though nobody wants any ahead any more", async (
 test("a stock keeps no process alive", () => {
   const { status, signal, stderr } = runModule(`
     const { keyPairs } = await import(dist("protocol/key-pairs.js"));
-    const { systemClock } = await import(dist("tunnel/clock.js"));
+    const { systemClock } = await import(dist("clock.js"));
     keyPairs.keep(2, systemClock);
     // By now there are some, and a timer for when they get old.
     await keyPairs.take();
