@@ -4,7 +4,7 @@
  */
 
 import { writeSync } from "node:fs";
-import { SpipedError } from "../errors.js";
+import { SpipedError, stackOf } from "../errors.js";
 import { printableBytes } from "../paths.js";
 
 /** How bad it is, as syslog numbers it. */
@@ -62,7 +62,7 @@ export function programLine(program: string, line: string): string {
 
 /** The lines that tell an error to people. */
 export function errorLines(error: unknown): readonly string[] {
-  if (!(error instanceof SpipedError)) return [`internal error: ${printable(stackOf(error))}`];
+  if (!(error instanceof SpipedError)) return [`internal error: ${printable(stackOf(error).join(" "))}`];
   const message = error.message.split("\n").map(printable);
   return error.hint === undefined ? message : [...message, `hint: ${printable(error.hint)}`];
 }
@@ -71,8 +71,4 @@ export function errorLines(error: unknown): readonly string[] {
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
   return printableBytes(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message).replaceAll("\n", " ") : String(error);
 }
