@@ -1,7 +1,7 @@
 /**
- * The pid file. It is held from before the daemon listens until it is told to end, or dies, so that a second one with the same file does
- * not start, and what a killed one has left is taken over. It is written when the daemon is ready, and removed at its
- * end if it is still this daemon's.
+ * The pid file. It is held from before the daemon listens until it is told to end, or dies, so that a second one with
+ * the same file does not start, and what a killed one has left is taken over. It is written when the daemon is ready,
+ * and removed at its end if it is still this daemon's.
  *
  * Often the superuser writes it, into a folder that may be somebody else's. Differs from spiped: there whatever lies at
  * the path is overwritten, behind a link too.

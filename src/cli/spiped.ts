@@ -38,7 +38,7 @@ Each flag can come from the environment: SPIPED_KEY for --key, SPIPED_DECRYPT=ye
 
 Examples:
   spiped keygen keyfile                 make a key; copy it to the other machine
-  spiped key-id keyfile                 tell whether both machines have the same, and show it to nobody
+  spiped key-id keyfile                 an id that is the same where the key is the same
   spiped -e -s '[127.0.0.1]:2562' -t far.example:2562 -k keyfile
                                         near: cleartext comes in, packets go out
   spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2562' -k keyfile

@@ -21,7 +21,7 @@ const ATTEMPT_DELAY_MS = 250;
 /** How long to wait before a UNIX socket with a full backlog is tried again. */
 const FULL_BACKLOG_DELAY_MS = 10;
 
-/** Opens a place in the file system and not what is there; Node.js has no name for it. The same on all Linux for Node.js. */
+/** Opens a place in the file system and not what is there. Node.js has no name for it; all Linux it runs on has this. */
 const O_PATH = 0x20_0000;
 
 /** How to dial. */
