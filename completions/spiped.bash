@@ -58,7 +58,7 @@ _spiped() {
       -h|--help) flags=${flags/ -h --help / } ;;
     esac
   done
-  COMPREPLY=($(compgen -W "$flags" -- "$word"))
+  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
 }
 complete -o filenames -F _spiped spiped
 
@@ -94,6 +94,6 @@ _spipe() {
       -h|--help) flags=${flags/ -h --help / } ;;
     esac
   done
-  COMPREPLY=($(compgen -W "$flags" -- "$word"))
+  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
 }
 complete -o filenames -F _spipe spipe

@@ -81,7 +81,7 @@ ${name === "spiped" ? bashSubcommands() : ""}  local flags=" ${wordsOf(flags).jo
 ${flags.map(bashGiven).join("\n")}
     esac
   done
-  COMPREPLY=($(compgen -W "$flags" -- "$word"))
+  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
 }
 complete -o filenames -F _${name} ${name}
 `;

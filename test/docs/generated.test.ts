@@ -103,6 +103,8 @@ for (const shell of ["bash", "zsh"] as const) {
         const pressed = pressTab(words);
         assert.equal(pressed.line, line, pressed.shown);
       }
+      const { shown: first } = pressTab("spiped ");
+      for (const word of ["keygen", "key-id", "--encrypt"]) assert.ok(first.includes(word), `${word}: ${first}`);
       const { shown } = pressTab("spiped --re");
       for (const flag of ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]) {
         assert.match(shown, new RegExp(`^${flag}|  ${flag} `, "m"), shown);
