@@ -69,6 +69,10 @@ export function parseWords(command: Command, words: readonly string[]): { readon
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { exitStatus: 0 };
+    if (error.code === "commander.excessArguments") {
+      const leftover = command.args[command.registeredArguments.length] ?? "";
+      throw usageError(command, `too many arguments, from ${JSON.stringify(leftover)} on`);
+    }
     const [message = ""] = error.message.replace(/^error: /, "").split("\n", 1);
     throw usageError(command, message.replace(/\.$/, ""));
   }
