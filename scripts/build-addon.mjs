@@ -1,10 +1,17 @@
 // Builds the addon: native/spiped.<platform>.node, and its types in src/native/addon.ts.
 // Cargo decides what there is to do; when nothing has changed this takes a second.
 
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { NapiCli } from "@napi-rs/cli";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+
+if (spawnSync("cargo", ["--version"], { stdio: "ignore" }).error !== undefined) {
+  console.error("building spiped needs Rust, and there is no cargo on the PATH");
+  console.error("hint: install Rust 1.89 or newer (https://rustup.rs) and a C compiler");
+  process.exit(1);
+}
 
 const { task } = await new NapiCli().build({
   manifestPath: "crates/spiped-napi/Cargo.toml",
