@@ -213,6 +213,7 @@ function withNodePath<T>(path: string, use: (path: string) => T): T {
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
   EHOSTUNREACH: "no route to it",
   ENETUNREACH: "network unreachable",
   ENOENT: "there is no such socket",

@@ -84,6 +84,16 @@ test("an address that refuses is followed by the next at once", limits, async (t
   assert.equal(await acceptedBefore(t, listener), 1);
 });
 
+test("a listener that goes before it has accepted has reset the connection", limits, async (t) => {
+  const port = await freePort("127.0.0.1");
+  const descriptor = addon.listenTcp("127.0.0.1", port, 1);
+  const state = dialling(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
+  // Right behind the tick that connects, and before the event loop learns of it.
+  process.nextTick(() => closeSync(descriptor));
+  const words = new RegExp(`^cannot connect to ${name}: \\[127\\.0\\.0\\.1\\]:${port}: connection reset$`);
+  await rejectsSpipedError(state, "SPIPED_CONNECT", words);
+});
+
 test("all addresses that refused are named in the one error, in their order", limits, async (t) => {
   const addresses = [await refusing(t), await refusing(t), await refusing(t)];
   mockTimers(t);
