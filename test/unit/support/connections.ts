@@ -28,6 +28,8 @@ export const timeoutMs = 60_000;
 /** A channel that says what was asked of it. */
 export class RecordingChannel implements Channel {
   readonly calls: Array<"close" | "reset"> = [];
+  /** What the other side was to see if the process died, in order. */
+  readonly deaths: Array<"reset" | "end"> = [];
   readonly #inner: Channel;
   #listener: ((error: SpipedError) => void) | undefined;
 
@@ -50,6 +52,11 @@ export class RecordingChannel implements Channel {
   onFailure(listener: (error: SpipedError) => void): void {
     this.#listener = listener;
     this.#inner.onFailure(listener);
+  }
+
+  resetOnDeath(resets: boolean): void {
+    this.deaths.push(resets ? "reset" : "end");
+    this.#inner.resetOnDeath?.(resets);
   }
 
   close(): void {

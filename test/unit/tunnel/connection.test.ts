@@ -7,7 +7,7 @@ import { SpipedError } from "#dist/errors.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { Connection, type ConnectionReport } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
-import { afterwards, limits, within } from "../../support/cleanup.js";
+import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
@@ -55,6 +55,18 @@ for (const role of roles) {
       );
       assert.ok(durationMs >= 0);
       assert.deepEqual(source.calls, ["close"]);
+    });
+
+    test(`${it}: a death is a reset until the direction has ended in order, and then no more`, limits, async (t) => {
+      const { peer, plain, source, reports } = await established(t, role, { kind });
+      assert.deepEqual(source.deaths, ["reset"]);
+      const [toSource, atSource] = role === "encrypt" ? [peer.link, plain] : [plain, peer.link];
+      toSource.finish();
+      assert.equal((await atSource.readToEnd()).end, "fin");
+      // The system has it before the connection learns of that.
+      await until(() => source.deaths[1], "the end to be left to the system");
+      assert.deepEqual(source.deaths, ["reset", "end"]);
+      assert.equal(reports.length, 0, "the other direction goes on");
     });
 
     test(`${it}: a direction that has ended leaves the other one to go on`, limits, async (t) => {
