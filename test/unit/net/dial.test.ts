@@ -94,6 +94,21 @@ test("a listener that goes before it has accepted has reset the connection", lim
   await rejectsSpipedError(state, "SPIPED_CONNECT", words);
 });
 
+for (const resetOnDeath of [true, false]) {
+  const what = resetOnDeath ? "sees a reset" : "sees an end";
+  const skip = process.platform === "win32" ? "needs descriptors" : false;
+  test(`a target that is left before this side knows that it is there ${what}`, { ...limits, skip }, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const abort = new AbortController();
+    const dialled = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
+    // The system has connected in the tick before, and the event loop has not learned of it.
+    process.nextTick(() => abort.abort());
+    await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
+    const peer = await listener.next();
+    assert.equal(await peer.end(), resetOnDeath ? "reset" : "fin");
+  });
+}
+
 test("all addresses that refused are named in the one error, in their order", limits, async (t) => {
   const addresses = [await refusing(t), await refusing(t), await refusing(t)];
   mockTimers(t);
