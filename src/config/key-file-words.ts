@@ -19,6 +19,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
   ENXIO: "it is a socket, and cannot be opened by a path",
+  EBADF: "spiped was not given this descriptor, or holds its other end too",
 };
 
 const KINDS: Readonly<Record<NonNullable<KeyFile["kind"]>, string>> = {

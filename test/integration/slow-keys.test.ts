@@ -91,9 +91,26 @@ test(
     const second = await until(() => childrenOf(command.id).find(readsKey), "a second process that reads the key");
     process.kill(second, "SIGTERM");
     assert.equal((await command.exit()).status, 1);
+    assert.match(command.stderr, /^spiped: cannot start the daemon: it was told to end before it was ready$/m);
     assert.deepEqual(await readdir(folder), []);
   },
 );
+
+/** Among these are the pipe by which Node.js hears of signals, and descriptors that give no end. */
+for (const [name, words] of programs) {
+  test(`${name} takes none of Node.js's own descriptors for its key`, options, async (t) => {
+    const folder = await temporaryFolder(t);
+    for (let descriptor = 3; descriptor <= 12; descriptor += 1) {
+      const [file = "", ...others] = words(`/proc/self/fd/${descriptor}`);
+      const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
+      assert.equal((await command.exit()).status, 1);
+      assert.match(
+        command.stderr,
+        /cannot read key file \/proc\/self\/fd\/\d+: (spiped was not given|there is no such)/,
+      );
+    }
+  });
+}
 
 test("the daemon does not keep the pipe of bash's <(…)", options, async (t) => {
   const key = await newKey(t);

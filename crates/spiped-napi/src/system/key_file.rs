@@ -21,12 +21,12 @@ use zeroize::Zeroizing;
 
 #[cfg(unix)]
 use self::unix::{
-    describe, given, is_standard_input, keep_from_children, kind_of, open_to_read, path_of_bytes, version_of,
-    wait_for_more,
+    describe, given, is_standard_input, keep_from_children, kind_of, open_to_read, path_of_bytes, require_given,
+    version_of, wait_for_more,
 };
 #[cfg(windows)]
 use self::windows::{
-    describe, given, is_standard_input, kind_of, open_to_read, path_of_bytes, version_of, wait_for_more,
+    describe, given, is_standard_input, kind_of, open_to_read, path_of_bytes, require_given, version_of, wait_for_more,
 };
 use super::descriptor_paths::own_descriptor;
 use crate::{
@@ -276,6 +276,9 @@ impl KeyFile {
             None => {
                 self.own_descriptor = own_descriptor(path);
                 let metadata = std::fs::metadata(path)?;
+                if self.own_descriptor.is_some() {
+                    require_given(&metadata)?;
+                }
                 let is_wanted = self.is_wanted(&metadata, request);
                 self.metadata = Some(metadata);
                 if !is_wanted {

@@ -18,6 +18,7 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::stat::{SFlag, fstat},
 };
 
 use super::KeyFileKind;
@@ -62,6 +63,31 @@ pub(super) fn kind_of(metadata: &Metadata) -> KeyFileKind {
     } else {
         KeyFileKind::Device
     }
+}
+
+/// Refuses a descriptor of this process that was not given to it, or that never ends. Node.js's own are no files, or pipes
+/// that have both ends in here, and whose bytes, which tell it of signals, must not be taken.
+pub(super) fn require_given(metadata: &Metadata) -> io::Result<()> {
+    let kind = SFlag::from_bits_truncate((metadata.mode() as libc::mode_t) & SFlag::S_IFMT.bits());
+    let holds_other_end = || (0..HIGHEST_OWN).any(|other| writes_to(other, metadata));
+    if kind.is_empty() || (kind == SFlag::S_IFIFO && holds_other_end()) {
+        return Err(Errno::EBADF.into());
+    }
+    Ok(())
+}
+
+/// Higher than any descriptor that Node.js has opened before a key is read.
+const HIGHEST_OWN: i32 = 256;
+
+/// Whether a descriptor writes to this pipe.
+fn writes_to(descriptor: i32, pipe: &Metadata) -> bool {
+    let is_writer = || -> io::Result<bool> {
+        let descriptor = borrowed(descriptor)?;
+        let writes = fcntl(descriptor, FcntlArg::F_GETFL)? & libc::O_ACCMODE != libc::O_RDONLY;
+        let status = fstat(descriptor)?;
+        Ok(writes && (status.st_dev, status.st_ino) == (pipe.dev() as _, pipe.ino() as _))
+    };
+    is_writer().unwrap_or(false)
 }
 
 /// Differs whenever the file was written to in between.

@@ -43,6 +43,11 @@ pub(super) fn is_standard_input(_metadata: &Metadata, _is_opened_anew: bool) -> 
     false
 }
 
+/// No path leads to a descriptor.
+pub(super) fn require_given(_metadata: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 pub(super) fn wait_for_more(_file: &File) -> io::Result<()> {
     Err(io::ErrorKind::WouldBlock.into())
 }
