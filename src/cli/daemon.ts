@@ -33,6 +33,9 @@ const REPORT_DESCRIPTOR = 3;
 export const KEY_DESCRIPTOR = 4;
 const READY = "ready";
 
+/** So long may a daemon take to end that is told to before it is ready. */
+const END_LIMIT_MS = 2_000;
+
 /**
  * Tells the first process that the daemon is ready. Called at most once with effect.
  *
@@ -78,16 +81,18 @@ function nobodyWaits(cause?: unknown): SpipedError {
 export async function startDaemon(keyFile: string): Promise<number> {
   requireDaemonMachine();
   let daemon: ChildProcess | undefined;
-  let givenUp = false;
+  let toldBy: string | undefined;
   const told = new Promise<never>((_resolve, reject) => {
     // Nobody closes a terminal on a daemon: where SIGHUP was ignored, the first process is left alone too.
     const ending = ["SIGINT", "SIGTERM", ...(isHangUpIgnored() ? [] : (["SIGHUP"] as const))] as const;
     for (const signal of ending) {
       takeSignal(signal, () => {
-        givenUp = true;
-        reject(cannotStart(new Error(`${signal} came before it was ready`)));
-        // It may not listen to anything else yet. What files it has made, the next start replaces.
-        daemon?.kill("SIGKILL");
+        toldBy ??= signal;
+        reject(cannotStart(cameTooSoon(toldBy)));
+        // It removes what files it has made, the system ends one that does not listen yet, and nobody waits for one that
+        // hangs.
+        daemon?.kill("SIGTERM");
+        setTimeout(() => daemon?.kill("SIGKILL"), END_LIMIT_MS).unref();
       });
     }
   });
@@ -109,13 +114,16 @@ export async function startDaemon(keyFile: string): Promise<number> {
   daemon = second;
   if (key !== undefined) closeSync(key);
   const failed = new Promise<never>((_resolve, reject) => second.once("error", reject));
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => {
-    second.once("exit", (_status, signal) => resolve(signal));
+  const ended = new Promise<{ readonly status: number | null; readonly signal: string | null }>((resolve) => {
+    second.once("exit", (status, signal) => resolve({ status, signal }));
   });
   try {
     const reported = await Promise.race([failed, report(second.stdio[REPORT_DESCRIPTOR])]);
-    if (reported === READY && !givenUp) return 0;
-    const signal = await ended;
+    if (reported === READY && toldBy === undefined) return 0;
+    const { status, signal } = await ended;
+    if (toldBy !== undefined) throw cameTooSoon(toldBy);
+    // It has told any other reason itself.
+    if (status === 0) throw new Error("it was told to end before it was ready");
     if (signal !== null) throw new Error(`it was ended by ${signal} before it was ready`);
     return 1;
   } catch (cause) {
@@ -123,6 +131,10 @@ export async function startDaemon(keyFile: string): Promise<number> {
   } finally {
     second.unref();
   }
+}
+
+function cameTooSoon(signal: string): Error {
+  return new Error(`${signal} came before it was ready`);
 }
 
 function cannotStart(cause: unknown): SpipedError {

@@ -1,8 +1,9 @@
 // Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
-import { closeSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { access, readdir, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
@@ -124,10 +125,36 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     const { start, command, id } = await startUnready(t);
     command.signal(signal);
     assert.equal((await command.exit()).status, 1);
-    assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: /);
+    assert.equal(command.lines[0], `spiped: cannot start the daemon: ${signal} came before it was ready`);
     await untilEnded(id);
     assert.deepEqual(await readdir(start.folder), []);
   });
+}
+
+test("a daemon that is not ready is asked to end, so that it removes its files", options, async (t) => {
+  const { command, id } = await startUnready(t);
+  process.kill(id, "SIGSTOP");
+  command.signal("SIGTERM");
+  await until(() => (isPending(id, SIGTERM) ? true : undefined), "SIGTERM to the second process");
+  process.kill(id, "SIGCONT");
+  assert.equal((await command.exit()).status, 1);
+  await untilEnded(id);
+});
+
+test("a daemon that is not ready and does not end when asked is ended", options, async (t) => {
+  const { command, id } = await startUnready(t);
+  process.kill(id, "SIGSTOP");
+  command.signal("SIGTERM");
+  assert.equal((await command.exit()).status, 1);
+  await untilEnded(id);
+});
+
+const { SIGTERM } = constants.signals;
+
+/** Whether a signal waits for a process to go on. */
+function isPending(id: number, signal: number): boolean {
+  const mask = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${id}/status`, "latin1"))?.[1] ?? "0";
+  return (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
 }
 
 test("a daemon that loses its first process before it is ready ends, and leaves nothing behind", options, async (t) => {
