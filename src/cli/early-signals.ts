@@ -14,6 +14,10 @@ export type SignalTaker = (signal: HeardSignal) => void;
 
 const HEARD = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
+/** So often, and for so long, is looked for a debugger that is late: a thread of Node.js's opens it, whenever that runs. */
+const LOOK_MS = 50;
+const LOOK_FOR_MS = 10_000;
+
 const takers = new Map<string, SignalTaker>();
 const untaken: HeardSignal[] = [];
 let hangUpIgnored = false;
@@ -22,6 +26,8 @@ let hangUpIgnored = false;
 export function hearSignals(): void {
   for (const signal of HEARD) process.on(signal, hear);
   void closeDebugger();
+  const looks = setInterval(closeIfOpen, LOOK_MS).unref();
+  setTimeout(() => clearInterval(looks), LOOK_FOR_MS).unref();
   hangUpIgnored = readHangUpIgnored();
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
-import { limits } from "../support/cleanup.js";
+import { limits, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { onLinux, startDaemonEnd } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
@@ -44,9 +44,29 @@ const EARLY_SIGNAL = `data:text/javascript,${encodeURIComponent(`
   process.on("exit", () => process.stdout.write(url() ?? "closed"));
 `)}`;
 
-async function startEarly(t: TestContext, command: "spiped" | "spipe", flags: readonly string[]): Promise<Command> {
+/** Opens a debugger when spiped listens, as the thread of Node.js's does that a signal has woken, and that runs late. */
+const LATE_THREAD = `data:text/javascript,${encodeURIComponent(`
+  import { open, url } from "node:inspector";
+  let isOpen = false;
+  const look = setInterval(() => {
+    if (!isOpen && process.getActiveResourcesInfo().includes("TCPServerWrap")) {
+      open(0);
+      isOpen = true;
+    } else if (isOpen && url() === undefined) {
+      process.stdout.write("closed");
+      clearInterval(look);
+    }
+  }, 1);
+`)}`;
+
+async function startEarly(
+  t: TestContext,
+  command: "spiped" | "spipe",
+  flags: readonly string[],
+  opener = EARLY_SIGNAL,
+): Promise<Command> {
   // Port 0 lets tests run at the same time.
-  const node = [process.execPath, "--inspect-port=0", "--import", EARLY_SIGNAL] as const;
+  const node = [process.execPath, "--inspect-port=0", "--import", opener] as const;
   const key = await newKey(t);
   return Command.start(t, [...node, join(root, `bin/${command}.js`), "-k", key.path, ...patience, ...flags]);
 }
@@ -59,6 +79,16 @@ test("a debugger that a signal has opened before spiped could listen is closed a
   assert.equal((await command.exit()).status, 0);
   assert.match(command.stderr, /Debugger listening on/);
   assert.equal(command.stdout.toString(), "closed");
+});
+
+test("a debugger that a signal from before spiped could listen opens late is closed", limits, async (t) => {
+  const [source, target] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];
+  const flags = ["-d", "-F", "-s", textOf(source), "-t", textOf(target)];
+  const command = await startEarly(t, "spiped", flags, LATE_THREAD);
+  await until(() => (command.stdout.toString() === "closed" ? true : undefined), "the debugger to be closed");
+  command.signal("SIGTERM");
+  assert.equal((await command.exit()).status, 0);
+  assert.match(command.stderr, /Debugger listening on/);
 });
 
 test("a debugger that a signal has opened before spipe could listen is closed again", limits, async (t) => {
