@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is no folder",
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
-  ENXIO: "it is a socket, and cannot be opened by a path",
+  ENXIO: "it is a socket, or a device that is not there",
   EBADF: "spiped was not given this descriptor, or holds its other end too",
 };
 

@@ -166,7 +166,7 @@ test("a path through a file is no key file", async (t) => {
 
 test("a socket is no key file", async (t) => {
   const { address } = await Listener.listen(t, "unix");
-  await refuses(readKeyFile(textOf(address)), /it is a socket, and cannot be opened by a path$/);
+  await refuses(readKeyFile(textOf(address)), /it is a socket, or a device that is not there$/);
 });
 
 test("a key file that may not be read is an error that says whose it is, and who wants to read it", async (t) => {
