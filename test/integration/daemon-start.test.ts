@@ -13,7 +13,7 @@ import { Listener } from "../support/listener.js";
 import { Names, withNames } from "../support/names.js";
 import { isAlive } from "../support/one-end.js";
 import { namedPipe, openForReader } from "../support/pipes.js";
-import { childrenOf, untilEnded } from "../support/processes.js";
+import { childrenOf, threadsOf, untilEnded } from "../support/processes.js";
 import { ours } from "../support/programs.js";
 import { randomData } from "../support/random-data.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
@@ -108,7 +108,9 @@ async function startUnready(t: TestContext): Promise<Unready> {
   const writer = await until(() => openForReader(pipe), "the first process to open the key");
   const letBeReady = once(() => closeSync(writer));
   afterwards(t, letBeReady);
-  const id = await until(() => childrenOf(command.id)[0], "the second process");
+  // Until it runs its own program, which has threads, the first process waits for it in the system.
+  const runs = (child: number) => threadsOf(child).length > 1;
+  const id = await until(() => childrenOf(command.id).find(runs), "the second process");
   return { start, command, id, letBeReady };
 }
 

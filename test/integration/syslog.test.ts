@@ -138,15 +138,15 @@ asRoot([...containerCommands, "python3"], () => {
     const sent = 2 * queued + 10;
     const friend = await daemon.establish();
     for (let count = 0; count < sent; count += 1) {
-      process.kill(daemon.id, "SIGHUP");
+      process.kill(daemon.id, "SIGUSR1");
       assert.ok(await isAlive(friend));
     }
     assert.ok(await isAlive(await daemon.establish()));
     syslog.signal("SIGCONT");
-    await syslog.line(/SIGHUP: read/, queued);
+    await syslog.line(/SIGUSR1: /, queued);
     await annoy(t, daemon.source);
     await syslog.line(/connection from/);
-    const received = syslog.lines.filter((line) => line.includes("SIGHUP: read")).length;
+    const received = syslog.lines.filter((line) => line.includes("SIGUSR1: ")).length;
     assert.ok(received < sent, `${received} of ${sent} lines`);
   });
 
