@@ -220,6 +220,7 @@ withNames(() => {
     names.set("later.example", "127.0.0.1");
     await command.line(/listening on/);
     assert.equal(command.lines.filter((line) => line.includes("cannot look up")).length, 1);
+    await command.line(/SIGHUP: read/);
     const source = { kind: "unix", path: start.source } as const;
     const key = { ...start.key, bytes: anotherKey };
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));
