@@ -102,7 +102,7 @@ export async function startDaemon(keyFile: string): Promise<number> {
   const second = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,
     detached: true,
-    env: { ...process.env, ...variablesForDaemon(), ...withoutDebugger(), [REPORT_VARIABLE]: String(process.pid) },
+    env: { ...process.env, ...variablesForDaemon(), [REPORT_VARIABLE]: String(process.pid) },
     stdio: [
       key === undefined ? "inherit" : "ignore",
       "inherit",
@@ -142,16 +142,6 @@ function cannotStart(cause: unknown): SpipedError {
     cause,
     hint: "stay in the foreground with -F, and let a service manager do the rest",
   });
-}
-
-/**
- * Has Node.js itself ignore SIGUSR1 in the second process, where it can: until the daemon listens, it would open the
- * debugger. A variable, since the words of the command line are shown by `ps`.
- */
-function withoutDebugger(): NodeJS.ProcessEnv {
-  const flag = "--disable-sigusr1";
-  if (!process.allowedNodeEnvironmentFlags.has(flag)) return {};
-  return { NODE_OPTIONS: [process.env["NODE_OPTIONS"] ?? "", flag].join(" ").trim() };
 }
 
 async function report(pipe: unknown): Promise<string> {
