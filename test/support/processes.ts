@@ -38,7 +38,8 @@ export function childrenOf(id: number): readonly number[] {
 function processIds(): readonly number[] {
   return readdirSync("/proc")
     .map(Number)
-    .filter((id) => id > 0);
+    .filter((id) => id > 0)
+    .sort((one, other) => one - other);
 }
 
 /** Whether a process has not ended. */
@@ -52,9 +53,11 @@ export async function untilEnded(id: number): Promise<void> {
   await until(() => (isRunning(id) ? undefined : true), `the end of process ${id}`);
 }
 
-/** The fields of `/proc/ID/task/TASK/status` of each thread, by name. */
+/** The fields of `/proc/ID/task/TASK/status` of each thread, by name, those of the main thread first. */
 export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
-  return readdirSync(`/proc/${id}/task`).flatMap((task) => {
+  // Node.js sorts a folder's names as text, and so would put thread 10000 before its process 9999.
+  const others = readdirSync(`/proc/${id}/task`).filter((task) => task !== String(id));
+  return [id, ...others].flatMap((task) => {
     // A thread may end meanwhile.
     const lines = readIfThere(`/proc/${id}/task/${task}/status`)?.split("\n");
     if (lines === undefined) return [];
