@@ -1,0 +1,45 @@
+//! What is done to the bytes of one direction.
+
+use spiped_core::{Error, Opener, Sealer, max_opened_length, sealed_length};
+
+/// Seals or opens. Wiped on drop.
+pub enum Framing {
+    /// Cleartext comes in, packets go out.
+    Seal(Sealer),
+    /// Packets come in, cleartext goes out. On the heap, since it has room for a packet.
+    Open(Box<Opener>),
+}
+
+impl Framing {
+    /// Bytes of room that `length` bytes of input may need.
+    pub(crate) fn output_length(&self, length: usize) -> usize {
+        match self {
+            Self::Seal(_) => sealed_length(length),
+            Self::Open(_) => max_opened_length(length),
+        }
+    }
+
+    /// Seals or opens `input`, at least 1 byte, into `out`; returns the bytes written.
+    pub(crate) fn transform(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            Self::Seal(sealer) => sealer.seal(input, out),
+            Self::Open(opener) => opener.open(input, out),
+        }
+    }
+
+    /// Bytes of a packet whose end has not come; there are none while sealing.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        match self {
+            Self::Seal(_) => 0,
+            Self::Open(opener) => opener.pending_bytes(),
+        }
+    }
+
+    /// Of `input` bytes in and `output` bytes out, those that are cleartext.
+    pub(crate) fn cleartext(&self, input: usize, output: usize) -> usize {
+        match self {
+            Self::Seal(_) => input,
+            Self::Open(_) => output,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Packets between two sockets, without JavaScript.
+//!
+//! Once a handshake is over, its owner hands two sockets over, with what seals one direction and what opens the other.
+//! A few threads, each serving many connections, move the bytes until the connection ends; then the owner gets the
+//! sockets back with what happened, decides what that means, and ends them. Nothing here opens, configures, times out
+//! or closes a socket, but for the half-close that follows the end of a stream.
+//!
+//! ```text
+//! relay.rs        the threads, and which of them takes a connection
+//! worker.rs       one thread: waits for readiness, gives each direction its turn
+//! connection.rs   two sockets and two directions, until their one end
+//! direction.rs    read → seal or open → write
+//! pace.rs         when a busy stream of small messages waits before it is read
+//! budget.rs       what full receivers may hold in memory, all together
+//! ```
+//!
+//! Source: DESIGN.md, "The way of a byte" and "How a connection ends".
+#![cfg(unix)]
+
+mod budget;
+mod connection;
+mod direction;
+mod framing;
+mod pace;
+mod relay;
+mod worker;
+
+pub use budget::Budget;
+pub use connection::{Counters, End, Ended, Pair, Side};
+pub use framing::Framing;
+pub use relay::{Handle, Relay, Settings};

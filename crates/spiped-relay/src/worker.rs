@@ -1,0 +1,287 @@
+//! One thread of the relay: waits until sockets are ready and gives each direction that can do something one turn after
+//! the other, so that a busy connection never keeps a quiet one waiting for more than a turn of everybody else.
+
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    io::{self, ErrorKind},
+    mem,
+    os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, Waker, event::Event, unix::SourceFd};
+use slab::Slab;
+
+use crate::{
+    budget::Budget,
+    connection::{Connection, End, Side, Way},
+    direction::{Next, Scratch, Surroundings},
+};
+
+const WAKE: Token = Token(usize::MAX);
+const EVENTS: usize = 256;
+
+/// What others want of a worker.
+pub(crate) enum Command {
+    Add(u64, Box<Connection>),
+    Cancel(u64),
+    Stop,
+}
+
+/// How others reach a worker.
+pub(crate) struct Inbox {
+    commands: Mutex<Vec<Command>>,
+    waker: Waker,
+    connections: AtomicUsize,
+}
+
+impl Inbox {
+    pub(crate) fn send(&self, command: Command) {
+        if matches!(command, Command::Add(..)) {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        // A full pipe, the only way to fail, wakes as well.
+        let _ = self.waker.wake();
+    }
+
+    /// Connections that it serves or is about to.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+struct Slot {
+    id: u64,
+    connection: Connection,
+    /// Whether each way is in the queue.
+    queued: [bool; 2],
+}
+
+/// See the head of this file.
+pub(crate) struct Worker {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    budget: Budget,
+    slots: Slab<Slot>,
+    keys: HashMap<u64, usize>,
+    queue: VecDeque<(usize, Way)>,
+    /// Reads that wait, in the order of their times, since all wait equally long; some have been overtaken.
+    waits: VecDeque<(Instant, u64, Way)>,
+    scratch: Scratch,
+}
+
+impl Worker {
+    pub(crate) fn new(budget: Budget) -> io::Result<(Self, Arc<Inbox>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let inbox = Arc::new(Inbox { commands: Mutex::default(), waker, connections: AtomicUsize::new(0) });
+        let worker = Self {
+            poll,
+            inbox: Arc::clone(&inbox),
+            budget,
+            slots: Slab::new(),
+            keys: HashMap::new(),
+            queue: VecDeque::new(),
+            waits: VecDeque::new(),
+            scratch: Scratch::new(),
+        };
+        Ok((worker, inbox))
+    }
+
+    /// Serves until it is told to stop; then it cancels what it still has.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let failed = match self.poll.poll(&mut events, self.longest_sleep()) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
+                _ => None,
+            };
+            for event in events.iter().filter(|event| event.token() != WAKE) {
+                self.heed(event);
+            }
+            events.clear();
+            if self.obey() {
+                return self.end_all(|| End::Cancelled);
+            }
+            if let Some(error) = failed {
+                self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
+            }
+            self.wake_waiting();
+            for _ in 0..self.queue.len() {
+                if let Some((key, way)) = self.queue.pop_front() {
+                    self.turn(key, way);
+                }
+            }
+        }
+    }
+
+    fn longest_sleep(&self) -> Option<Duration> {
+        if !self.queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.waits.front().map(|(until, ..)| until.saturating_duration_since(Instant::now()))
+    }
+
+    fn heed(&mut self, event: &Event) {
+        let (key, side) = key_and_side(event.token());
+        let Some(Slot { connection, .. }) = self.slots.get_mut(key) else { return };
+        let (reading, writing) = match side {
+            Side::Source => (Way::Forward, Way::Reverse),
+            Side::Target => (Way::Reverse, Way::Forward),
+        };
+        let end_in_sight = event.is_read_closed() || event.is_error() || event.is_write_closed();
+        if event.is_readable() || end_in_sight {
+            connection.direction(reading).became_readable(end_in_sight);
+        }
+        if event.is_writable() || end_in_sight {
+            connection.direction(writing).became_writable();
+        }
+        if event.is_error()
+            && let Some(end) = connection.socket_failed(side)
+        {
+            return self.end(key, end);
+        }
+        if event.is_readable() || end_in_sight {
+            self.enqueue(key, reading);
+        }
+        if event.is_writable() || end_in_sight {
+            self.enqueue(key, writing);
+        }
+    }
+
+    /// Does what others want. True where that is to stop.
+    fn obey(&mut self) -> bool {
+        let commands = mem::take(&mut *self.inbox.commands.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stop = false;
+        for command in commands {
+            match command {
+                Command::Add(id, connection) => self.add(id, *connection),
+                Command::Cancel(id) => {
+                    if let Some(&key) = self.keys.get(&id) {
+                        self.end(key, End::Cancelled);
+                    }
+                }
+                Command::Stop => stop = true,
+            }
+        }
+        stop
+    }
+
+    fn add(&mut self, id: u64, connection: Connection) {
+        let key = self.slots.insert(Slot { id, connection, queued: [false; 2] });
+        self.keys.insert(id, key);
+        if let Err(error) = self.watch(key) {
+            return self.end(key, End::Failed(format!("cannot watch a socket: {error}")));
+        }
+        self.enqueue(key, Way::Forward);
+        self.enqueue(key, Way::Reverse);
+    }
+
+    fn watch(&mut self, key: usize) -> io::Result<()> {
+        let connection = &self.slots[key].connection;
+        for side in [Side::Source, Side::Target] {
+            let socket = connection.socket(side);
+            socket.set_nonblocking(true)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token(key, side), interest)?;
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, key: usize, way: Way) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let queued = &mut slot.queued[way as usize];
+        if !*queued {
+            *queued = true;
+            self.queue.push_back((key, way));
+        }
+    }
+
+    fn wake_waiting(&mut self) {
+        if self.waits.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(&(until, id, way)) = self.waits.front()
+            && until <= now
+        {
+            self.waits.pop_front();
+            let Some(&key) = self.keys.get(&id) else { continue };
+            let direction = self.slots[key].connection.direction(way);
+            // It may have stopped waiting, and wait anew by now.
+            if direction.waits_until() == Some(until) {
+                direction.stop_waiting();
+                self.enqueue(key, way);
+            }
+        }
+    }
+
+    fn turn(&mut self, key: usize, way: Way) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        slot.queued[way as usize] = false;
+        let alone = self.queue.is_empty();
+        let (scratch, budget) = (&mut self.scratch, &self.budget);
+        let mut around = Surroundings { scratch, budget, alone, now: Instant::now() };
+        let answer = slot.connection.direction(way.other()).waits_until().is_some();
+        // A mistake of ours costs this connection. What it leaves behind is dropped with it, or written over.
+        let turn = catch_unwind(AssertUnwindSafe(|| slot.connection.turn(way, &mut around)));
+        let id = slot.id;
+        match turn {
+            Ok(Ok(turn)) => {
+                match turn.next {
+                    Next::Turn => self.enqueue(key, way),
+                    Next::Until(until) => self.waits.push_back((until, id, way)),
+                    Next::Readiness => {}
+                    Next::Nothing if self.slots[key].connection.is_ended() => return self.end(key, End::Orderly),
+                    Next::Nothing => {}
+                }
+                if turn.moved && answer {
+                    self.enqueue(key, way.other());
+                }
+            }
+            Ok(Err(end)) => self.end(key, end),
+            Err(panic) => self.end(key, End::Failed(words_of(&*panic))),
+        }
+    }
+
+    fn end(&mut self, key: usize, end: End) {
+        let Slot { id, connection, queued } = self.slots.remove(key);
+        self.keys.remove(&id);
+        if queued != [false; 2] {
+            self.queue.retain(|&(queued_key, _)| queued_key != key);
+        }
+        for side in [Side::Source, Side::Target] {
+            // One that could not be watched is not there.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&connection.socket(side).as_raw_fd()));
+        }
+        self.inbox.connections.fetch_sub(1, Ordering::Relaxed);
+        connection.end(end);
+    }
+
+    fn end_all(&mut self, end: impl Fn() -> End) {
+        let keys: Vec<usize> = self.keys.values().copied().collect();
+        for key in keys {
+            self.end(key, end());
+        }
+    }
+}
+
+fn token(key: usize, side: Side) -> Token {
+    Token(key * 2 + side as usize)
+}
+
+fn key_and_side(Token(token): Token) -> (usize, Side) {
+    (token / 2, if token.is_multiple_of(2) { Side::Source } else { Side::Target })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    words.unwrap_or("a panic without words").to_owned()
+}

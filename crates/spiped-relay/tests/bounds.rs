@@ -1,0 +1,97 @@
+//! What stalled readers hold, and that descriptors and memory are given back. Alone in its process, since it counts.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{fs, thread, time::Duration};
+
+use socket2::Socket;
+use spiped_relay::{Budget, End};
+use support::{Kind, add_client, connected, read_all, relay, send_all, tunnel};
+
+/// Writes until nothing more is taken for a while.
+fn fill(socket: &Socket) -> usize {
+    socket.set_nonblocking(true).unwrap();
+    let (mut sent, mut idle) = (0, 0);
+    while idle < 25 {
+        match socket.send(&[7; 65_536]) {
+            Ok(length) => (sent, idle) = (sent + length, 0),
+            Err(_) => {
+                idle += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    socket.set_nonblocking(false).unwrap();
+    sent
+}
+
+fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn stalled_readers_hold_a_read_each_and_all_together_the_budget() {
+    const LIMIT_BYTES: usize = 8_000;
+    let budget = Budget::new(LIMIT_BYTES);
+    let relay = relay(1, &budget);
+    let mut stalled = Vec::new();
+    for number in 1..=20 {
+        let (program, source) = connected(Kind::Tcp);
+        let (target, full) = connected(Kind::Tcp);
+        let one = add_client(&relay, source, target);
+        fill(&program);
+        assert!(budget.held_bytes() <= number * 67_840, "{} bytes for {number}", budget.held_bytes());
+        stalled.push((program, full, one));
+    }
+    assert!(budget.held_bytes() >= LIMIT_BYTES, "the budget is reached: {}", budget.held_bytes());
+    assert!(budget.held_bytes() <= LIMIT_BYTES + 67_840 + 20 * 1_060, "{} bytes", budget.held_bytes());
+    // Others go on meanwhile.
+    let tunnel = tunnel(&relay, Kind::Tcp);
+    let sending = send_all(&tunnel.program, support::pattern(3_000_000, 1), 100_000);
+    assert!(read_all(&tunnel.service) == support::pattern(3_000_000, 1));
+    sending.join().unwrap();
+    for (_, _, one) in &stalled {
+        one.handle.cancel();
+        one.ended();
+    }
+    drop(tunnel);
+    assert_eq!(budget.held_bytes(), 0);
+}
+
+fn no_order_of_ends_leaks_a_descriptor() {
+    let budget = Budget::new(1 << 20);
+    let relay = relay(2, &budget);
+    let before = open_descriptors();
+    for round in 0..300 {
+        let tunnel = tunnel(&relay, if round % 2 == 0 { Kind::Tcp } else { Kind::Unix });
+        match round % 6 {
+            0 => tunnel.near.handle.cancel(),
+            1 => drop(tunnel.program.shutdown(std::net::Shutdown::Both)),
+            2 => support::reset(tunnel.service.try_clone().unwrap()),
+            3 => {
+                tunnel.far.handle.cancel();
+                tunnel.near.handle.cancel();
+                tunnel.far.handle.cancel();
+            }
+            4 => {
+                support::write(&tunnel.program, &[1; 5_000]);
+                tunnel.near.handle.cancel();
+            }
+            _ => {}
+        }
+        let support::Tunnel { program, service, near, far } = tunnel;
+        drop((program, service));
+        near.handle.cancel();
+        far.handle.cancel();
+        let (near, far) = (near.ended(), far.ended());
+        assert!(!matches!(near.end, End::Failed(_)) && !matches!(far.end, End::Failed(_)));
+    }
+    assert_eq!(open_descriptors(), before);
+}
+
+#[test]
+fn bounds() {
+    stalled_readers_hold_a_read_each_and_all_together_the_budget();
+    no_order_of_ends_leaks_a_descriptor();
+}

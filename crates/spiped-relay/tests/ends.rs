@@ -1,0 +1,136 @@
+//! Every way in which a connection ends, and that its sockets come back each time.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{net::Shutdown, thread};
+
+use socket2::Socket;
+use spiped_core::Error;
+use spiped_relay::{Budget, End, Relay, Side};
+use support::{KINDS, Kind, add_client, add_server, connected, read, relay, reset, sealer, tunnel, write};
+
+fn budget() -> Budget {
+    Budget::new(32 << 20)
+}
+
+/// A server's end, with a peer that speaks packets and a service.
+fn server(relay: &Relay) -> (Socket, Socket, support::One) {
+    let (peer, source) = connected(Kind::Tcp);
+    let (target, service) = connected(Kind::Tcp);
+    (peer, service, add_server(relay, source, target))
+}
+
+fn packets(data: &[u8]) -> Vec<u8> {
+    let mut packets = vec![0; spiped_core::sealed_length(data.len())];
+    sealer(1).seal(data, &mut packets).unwrap();
+    packets
+}
+
+#[test]
+fn an_end_inside_a_packet_is_none_at_every_place() {
+    let relay = relay(1, &budget());
+    let whole = packets(&[5; 2_000]);
+    for cut in [1, 2, 1_059, 1_061, 2_119] {
+        let (peer, service, one) = server(&relay);
+        write(&peer, &whole[..cut]);
+        peer.shutdown(Shutdown::Write).unwrap();
+        let ended = one.ended();
+        assert!(matches!(ended.end, End::Truncated { pending_bytes } if pending_bytes == cut % 1_060), "{ended:?}");
+        // No end was handed on: its owner still has the socket, and resets it.
+        assert!(cut < 1_060 || read(&service, 1_024) == [5; 1_024]);
+        reset(ended.target.into());
+        assert!(service.recv(&mut [std::mem::MaybeUninit::uninit(); 1]).is_err());
+    }
+}
+
+#[test]
+fn a_changed_packet_ends_it_and_nothing_of_it_is_handed_on() {
+    let relay = relay(1, &budget());
+    for bit in [0, 8 * 1_027, 8 * 1_059 + 7] {
+        let (peer, service, one) = server(&relay);
+        let mut changed = packets(&[5; 1_000]);
+        changed[bit / 8] ^= 1 << (bit % 8);
+        write(&peer, &changed);
+        assert!(matches!(one.ended().end, End::Rejected(Error::PacketMac)));
+        assert_eq!(one.handle.counters().forward(), 0);
+        drop(service);
+    }
+}
+
+#[test]
+fn a_reset_names_the_side_that_it_came_from() {
+    let relay = relay(1, &budget());
+    for side in [Side::Source, Side::Target] {
+        let tunnel = tunnel(&relay, Kind::Tcp);
+        write(&tunnel.program, b"x");
+        read(&tunnel.service, 1);
+        let (ended, other) = match side {
+            Side::Source => {
+                reset(tunnel.program);
+                (tunnel.near.ended(), &tunnel.far)
+            }
+            Side::Target => {
+                reset(tunnel.service);
+                (tunnel.far.ended(), &tunnel.near)
+            }
+        };
+        assert!(matches!(&ended.end, End::Broken { side: broken, .. } if *broken == side), "{ended:?}");
+        assert!(!other.has_ended(), "its owner ends the sockets");
+    }
+}
+
+#[test]
+fn a_reset_behind_data_and_behind_an_end_is_no_orderly_end() {
+    let relay = relay(2, &budget());
+    for after_end in [false, true] {
+        for _ in 0..200 {
+            let (program, source) = connected(Kind::Tcp);
+            let (target, _peer) = connected(Kind::Tcp);
+            write(&program, &[1; 3_000]);
+            if after_end {
+                program.shutdown(Shutdown::Write).unwrap();
+            }
+            reset(program);
+            let ended = add_client(&relay, source, target).ended();
+            assert!(matches!(ended.end, End::Broken { side: Side::Source, .. }), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_is_noticed_while_the_receiver_is_full() {
+    let relay = relay(1, &budget());
+    for kind in KINDS {
+        let (program, source) = connected(Kind::Tcp);
+        let (target, _full) = connected(kind);
+        let one = add_client(&relay, source, target);
+        program.set_nonblocking(true).unwrap();
+        let mut idle = 0;
+        while idle < 50 {
+            match program.send(&[0; 65_536]) {
+                Ok(_) => idle = 0,
+                Err(_) => {
+                    idle += 1;
+                    thread::sleep(std::time::Duration::from_millis(2));
+                }
+            }
+        }
+        reset(program);
+        let ended = one.ended();
+        assert!(matches!(ended.end, End::Broken { side: Side::Source, .. }), "{ended:?}");
+    }
+}
+
+#[test]
+fn cancelled_or_dropped_with_its_relay_it_gives_the_sockets_back() {
+    let relay = relay(2, &budget());
+    let first = tunnel(&relay, Kind::Unix);
+    first.near.handle.cancel();
+    assert!(matches!(first.near.ended().end, End::Cancelled));
+    first.near.handle.cancel();
+    write(&first.service, b"the far end goes on until its owner says otherwise");
+    drop(relay);
+    assert!(matches!(first.far.ended().end, End::Cancelled));
+}

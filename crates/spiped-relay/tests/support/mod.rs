@@ -1,0 +1,162 @@
+//! Sockets, relays and whole tunnels for tests.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use socket2::Socket;
+use spiped_core::{DirectionKeys, Opener, Sealer};
+use spiped_relay::{Budget, Ended, Framing, Handle, Pair, Relay, Settings};
+
+/// A test waits so long for what must come; it comes much sooner.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Tcp,
+    Unix,
+}
+
+pub const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Unix];
+
+/// Two connected sockets.
+pub fn connected(kind: Kind) -> (Socket, Socket) {
+    let (one, other): (Socket, Socket) = match kind {
+        Kind::Unix => {
+            let (one, other) = UnixStream::pair().unwrap();
+            (one.into(), other.into())
+        }
+        Kind::Tcp => {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            one.set_nodelay(true).unwrap();
+            let (other, _) = listener.accept().unwrap();
+            other.set_nodelay(true).unwrap();
+            (one.into(), other.into())
+        }
+    };
+    for socket in [&one, &other] {
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.set_write_timeout(Some(LIMIT)).unwrap();
+    }
+    (one, other)
+}
+
+pub fn relay(threads: usize, budget: &Budget) -> Relay {
+    Relay::start(&Settings { threads, coalescing: true, budget: budget.clone() }).unwrap()
+}
+
+fn keys(number: u8) -> DirectionKeys {
+    DirectionKeys::from_bytes(&[number; 32], &[number + 100; 32])
+}
+
+pub fn sealer(number: u8) -> Sealer {
+    Sealer::new(&keys(number))
+}
+
+pub fn opener(number: u8) -> Opener {
+    Opener::new(&keys(number))
+}
+
+/// One end of a tunnel in a relay: what was handed over, and how it ends.
+pub struct One {
+    pub handle: Handle,
+    ended: Receiver<Ended>,
+}
+
+impl One {
+    pub fn ended(&self) -> Ended {
+        self.ended.recv_timeout(LIMIT).expect("the connection ends")
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.try_recv().is_ok()
+    }
+}
+
+/// Hands a client's end over: cleartext at the source, packets at the target.
+pub fn add_client(relay: &Relay, source: Socket, target: Socket) -> One {
+    add(relay, source.into(), target.into(), Framing::Seal(sealer(1)), Framing::Open(Box::new(opener(2))))
+}
+
+/// Hands a server's end over: packets at the source, cleartext at the target.
+pub fn add_server(relay: &Relay, source: Socket, target: Socket) -> One {
+    add(relay, source.into(), target.into(), Framing::Open(Box::new(opener(1))), Framing::Seal(sealer(2)))
+}
+
+fn add(relay: &Relay, source: OwnedFd, target: OwnedFd, forward: Framing, reverse: Framing) -> One {
+    let (tell, ended) = channel();
+    let handle = relay.add(Pair { source, target, forward, reverse }, move |end| {
+        let _ = tell.send(end);
+    });
+    One { handle, ended }
+}
+
+/// A program and a service with both ends of a tunnel between them.
+pub struct Tunnel {
+    pub program: Socket,
+    pub service: Socket,
+    pub near: One,
+    pub far: One,
+}
+
+pub fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
+    let (program, near_source) = connected(kind);
+    let (near_target, far_source) = connected(Kind::Tcp);
+    let (far_target, service) = connected(kind);
+    let near = add_client(relay, near_source, near_target);
+    let far = add_server(relay, far_source, far_target);
+    Tunnel { program, service, near, far }
+}
+
+/// Bytes that differ from place to place.
+pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+/// Writes `bytes` in pieces and then the end, on a thread of its own.
+pub fn send_all(socket: &Socket, bytes: Vec<u8>, piece: usize) -> thread::JoinHandle<()> {
+    let mut socket = socket.try_clone().unwrap();
+    thread::spawn(move || {
+        for part in bytes.chunks(piece) {
+            socket.write_all(part).unwrap();
+        }
+        socket.shutdown(Shutdown::Write).unwrap();
+    })
+}
+
+/// Reads to the end of the stream.
+pub fn read_all(mut socket: &Socket) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+pub fn write(mut socket: &Socket, bytes: &[u8]) {
+    socket.write_all(bytes).unwrap();
+}
+
+pub fn read(mut socket: &Socket, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    socket.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// Makes the system reset the connection instead of closing it.
+pub fn reset(socket: Socket) {
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
