@@ -17,7 +17,7 @@ _spiped() {
     -u|--user)
       COMPREPLY=($(compgen -u -- "$word"))
       return ;;
-    -s|--source|-t|--target|-b|--bind|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--source-mode)
+    -s|--source|-t|--target|-b|--bind|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--threads|--source-mode)
       return ;;
   esac
   case ${COMP_WORDS[1]} in
@@ -32,7 +32,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --syslog --source-mode -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once --no-coalescing -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --syslog --source-mode -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
@@ -48,10 +48,12 @@ _spiped() {
       -n|--max-connections) flags=${flags/ -n --max-connections / } ;;
       -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
       -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ -r --resolve-interval / } ;;
+      --no-coalescing) flags=${flags/ --no-coalescing / } ;;
       -F|--foreground) flags=${flags/ -F --foreground / } ;;
       -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
       -p|--pid-file) flags=${flags/ -p --pid-file / } ;;
       -u|--user) flags=${flags/ -u --user / } ;;
+      --threads) flags=${flags/ --threads / } ;;
       --syslog) flags=${flags/ --syslog / } ;;
       --source-mode) flags=${flags/ --source-mode / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;

@@ -170,6 +170,17 @@ export function parseLimit(flag: string, most: number): (text: string) => number
   };
 }
 
+/** Parses a count of at least 1. */
+export function parseCount(flag: string, most: number): (text: string) => number {
+  return (text) => {
+    const count = /^\+?\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (count >= 1 && count <= most) return count;
+    throw new SpipedError("SPIPED_USAGE", `bad number for ${flag}: ${JSON.stringify(text)}`, {
+      hint: `write a whole number from 1 to ${most}`,
+    });
+  };
+}
+
 /** Makes one value of `-f` and `-g`. */
 export function forwardSecrecyOf(
   command: Command,

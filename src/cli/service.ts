@@ -20,6 +20,7 @@ import { createTunnelLog } from "../observe/tunnel-log.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { DialledDestination } from "../tunnel/destination.js";
 import { Tunnel } from "../tunnel/listener.js";
+import { configureRelay, type RelayChoices } from "../tunnel/relayed-flow.js";
 import { Targets } from "../tunnel/targets.js";
 import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
@@ -46,6 +47,8 @@ export interface ServiceSettings {
   /** The words of `-u`. */
   readonly user: string | undefined;
   readonly syslog: boolean;
+  /** How packets are moved, as far as it was said. */
+  readonly relay: Partial<RelayChoices>;
   /** Tells whoever waits for the daemon; undefined in the foreground. */
   readonly reportReady: ReportReady | undefined;
 }
@@ -57,6 +60,7 @@ export interface ServiceSettings {
  * @throws SpipedError of whatever failed at the start.
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
+  configureRelay(settings.relay);
   const service = new Service(settings);
   // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
   // is closed, and the system ends the program soon after.

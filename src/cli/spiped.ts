@@ -4,7 +4,9 @@
 
 import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
+import { SpipedError } from "../errors.js";
 import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
+import { MAX_DEFAULT_THREADS } from "../tunnel/relayed-flow.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -17,6 +19,7 @@ import {
   createCommand,
   forwardSecrecyOf,
   GROUPS,
+  parseCount,
   parseLimit,
   parseMode,
   parseSeconds,
@@ -27,10 +30,11 @@ import {
 import { runService, type ServiceSettings } from "./service.js";
 
 const MAX_CONNECTIONS = 1_000_000;
+const MAX_THREADS = 256;
 
 const USAGE =
   "{-e | -d} -s SOURCE -t TARGET -k KEYFILE [-DFj] [-b BIND] [-f | -g] [-n MAX] [-o SECONDS] [-p PIDFILE] " +
-  "[-r SECONDS | -R] [--source-mode MODE] [--syslog] [-u USER[:GROUP] | -u :GROUP]";
+  "[-r SECONDS | -R] [--no-coalescing] [--source-mode MODE] [--syslog] [--threads COUNT] [-u USER[:GROUP] | -u :GROUP]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
@@ -58,6 +62,8 @@ interface Flags extends ConnectionFlags {
   readonly syslog?: true;
   readonly user?: string;
   readonly sourceMode?: number;
+  readonly threads?: number;
+  readonly coalescing: boolean;
 }
 
 /** Runs `spiped`. */
@@ -101,11 +107,18 @@ export function spipedCommand(): Command {
         .default(DEFAULTS.resolveIntervalMs, String(DEFAULTS.resolveIntervalMs / 1_000)),
     )
     .option("-R, --resolve-once", "look TARGET up at the start only")
+    .option("--no-coalescing", "read busy one-way streams of small messages at once, too")
     .optionsGroup(GROUPS.process)
     .option("-F, --foreground", "stay in the foreground: no daemon, no pid file")
     .option("-D, --daemonize-first", "become a daemon at once, then retry failed look-ups each second")
     .option("-p, --pid-file <file>", "pid file of the daemon (default: SOURCE.pid)")
     .option("-u, --user <user>", "USER[:GROUP] or :GROUP to become after the start")
+    .addOption(
+      new Option(
+        "--threads <count>",
+        `threads that move packets (default: one for each core, at most ${MAX_DEFAULT_THREADS})`,
+      ).argParser(parseCount("--threads", MAX_THREADS)),
+    )
     .option("--syslog", "after the start, write to the system's log instead of standard error")
     .addOption(
       new Option("--source-mode <mode>", "permissions of the file where SOURCE is a UNIX socket, 0660 say")
@@ -142,8 +155,22 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     pidFile: undefined,
     user: flags.user,
     syslog: flags.syslog === true,
+    relay: {
+      ...relayOf(takeGiven().variables),
+      coalescing: flags.coalescing,
+      ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    },
     reportReady: undefined,
   };
+}
+
+/** For whoever suspects the threads, and for tests of what does without. */
+function relayOf({ SPIPED_RELAY }: Readonly<Record<string, string | undefined>>): { readonly enabled?: false } {
+  if (SPIPED_RELAY === undefined || SPIPED_RELAY === "on") return {};
+  if (SPIPED_RELAY === "off") return { enabled: false };
+  throw new SpipedError("SPIPED_USAGE", `bad value of SPIPED_RELAY: ${JSON.stringify(SPIPED_RELAY)}`, {
+    hint: "write on or off",
+  });
 }
 
 /** Says what Windows lacks where it is asked for. */

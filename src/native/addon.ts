@@ -132,6 +132,33 @@ export declare class Opener {
   destroy(): void
 }
 
+/** Threads that move packets between sockets. */
+export declare class Relay {
+  /** Starts the threads. `ended` is told once of each connection's end; it keeps no process alive. */
+  constructor(threads: number, coalescing: boolean, budgetBytes: number, ended: (arg0: RelayEnd) => void)
+  /**
+   * Takes over two descriptors of connected stream sockets, and what the framings hold. `encrypts`: cleartext comes
+   * in at the source. The descriptors are the relay's from now on, whatever happens.
+   */
+  handOver(id: number, encrypts: boolean, source: number, target: number, sealer: Sealer, opener: Opener): RelayedConnection
+  /** Bytes that wait in memory for full receivers, of all connections together. */
+  get heldBytes(): number
+}
+
+/** A connection that was handed over. */
+export declare class RelayedConnection {
+  /** Bytes of cleartext from the source to the target so far. */
+  get bytesForward(): number
+  /** Bytes of cleartext from the target to the source so far. */
+  get bytesReverse(): number
+  /** Moves no more bytes, and wipes the keys. */
+  stop(): void
+  /** Closes or resets the source, as soon as the relay no longer uses it. */
+  endSource(resets: boolean): void
+  /** Closes or resets the target, as soon as the relay no longer uses it. */
+  endTarget(resets: boolean): void
+}
+
 /** Makes packets of one direction's data. */
 export declare class Sealer {
   /** A sealer of given keys, 32 bytes each, and first packet number: for known-answer tests. */
@@ -367,6 +394,22 @@ export declare function readKeyFile(path: string | Uint8Array, request: KeyFileR
 
 /** Begins to read standard input to its end. */
 export declare function readStandardInput(): StreamThread
+
+/** How a relayed connection ended. */
+export interface RelayEnd {
+  /** The number that `handOver` was given. */
+  id: number
+  /** `orderly`, `truncated`, `rejected`, `broken`, `cancelled` or `failed`. */
+  kind: string
+  /** `source` or `target`, where one of them is `broken`. */
+  side?: string
+  /** The code of the error: the name of an `errno`, or one of the core's. */
+  code?: string
+  /** What is to be said of it. */
+  message?: string
+  /** Bytes of a packet that was cut, where it is `truncated`. */
+  pendingBytes?: number
+}
 
 /**
  * Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.

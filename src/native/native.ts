@@ -19,6 +19,7 @@ export type {
   KeyPair,
   LookedUp,
   Opener,
+  RelayEnd,
   Sealer,
   ServerHandshake,
   SessionKeys,

@@ -6,7 +6,8 @@ import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
-import { resetOnClose } from "./native-socket.js";
+import { duplicate, resetOnClose } from "./native-socket.js";
+import { SocketReader } from "./socket-reader.js";
 
 /** One side of a connection: a socket, or the standard streams of `spipe`. */
 export interface Channel {
@@ -27,6 +28,19 @@ export interface Channel {
   close(): void;
   /** Ends both directions so that the other side cannot take it for an orderly end, where its kind of socket can. */
   reset(): void;
+  /**
+   * A second descriptor of the socket, for somebody else to use it instead. Absent where there is no socket; undefined
+   * where its descriptor is not known, or where not all that was written or read is with the system.
+   */
+  copyDescriptor?(): DescriptorCopy | undefined;
+  /** Lets go of the socket, which goes on under the copied descriptor: `close` and `reset` are `end`'s from now on. */
+  handOver?(end: (resets: boolean) => void): void;
+}
+
+/** A descriptor that belongs to whoever takes it. */
+export interface DescriptorCopy {
+  take(): number;
+  close(): void;
 }
 
 /** The other side of a TCP socket. */
@@ -53,6 +67,8 @@ export class SocketChannel implements Channel, Carrier {
   readonly remote: RemoteAddress | undefined;
   readonly #socket: Socket;
   #over = false;
+  /** Ends the socket where somebody else has it. */
+  #end: ((resets: boolean) => void) | undefined;
   /** Whether the system resets the connection when the socket is closed. */
   #resets = false;
   #failure: SpipedError | undefined;
@@ -85,13 +101,35 @@ export class SocketChannel implements Channel, Carrier {
     this.#resets = resetOnClose(this.#socket, resets) && resets;
   }
 
+  copyDescriptor(): DescriptorCopy | undefined {
+    const { reader } = this;
+    if (this.#over || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.holdsBytes) {
+      return undefined;
+    }
+    return duplicate(this.#socket);
+  }
+
+  handOver(end: (resets: boolean) => void): void {
+    this.#over = true;
+    this.#end = end;
+    this.#socket.destroy();
+  }
+
   close(): void {
+    if (this.#end !== undefined) {
+      this.#end(false);
+      return;
+    }
     this.resetOnDeath(false);
     this.#over = true;
     this.#socket.destroy();
   }
 
   reset(): void {
+    if (this.#end !== undefined) {
+      this.#end(true);
+      return;
+    }
     this.resetOnDeath(true);
     this.#over = true;
     const socket = this.#socket;
@@ -113,10 +151,15 @@ export class SocketChannel implements Channel, Carrier {
 
   #failed(cause: Error): void {
     if (this.#over) return;
-    const words = FAILURES[codeOf(cause) ?? ""] ?? messageOf(cause);
+    const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
     this.#failure = new SpipedError("SPIPED_RESET", words, { cause });
     this.#listener?.(this.#failure);
   }
+}
+
+/** What a socket's error means, in words for the operator. */
+export function socketFailure(code: string, message: string): string {
+  return FAILURES[code] ?? message;
 }
 
 function remoteOf({ remoteAddress, remotePort, remoteFamily }: Socket): RemoteAddress | undefined {

@@ -7,6 +7,7 @@
  * refuses most of them, and whoever reads from it will learn of that.
  */
 
+import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { addon } from "../native/native.js";
 
@@ -31,6 +32,12 @@ export function descriptorOf(socket: Socket): number | undefined {
  */
 export function resetOnClose(socket: Socket, resets: boolean): boolean {
   return ask(socket, (descriptor) => addon.setResetOnClose(descriptor, resets)) !== undefined;
+}
+
+/** A second descriptor of the socket; undefined where the first is not known. */
+export function duplicate(socket: Socket): { take(): number; close(): void } | undefined {
+  const copy = ask(socket, (descriptor) => addon.duplicate(descriptor))?.answer;
+  return copy === undefined ? undefined : { take: () => copy, close: () => closeSync(copy) };
 }
 
 /**

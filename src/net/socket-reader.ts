@@ -69,6 +69,11 @@ export class SocketReader implements ByteReader {
     if (this.#exact.missing > 0) socket.resume();
   }
 
+  /** Whether bytes were read that nobody has taken. */
+  get holdsBytes(): boolean {
+    return this.#held !== undefined;
+  }
+
   readExactly(length: number): Promise<Uint8Array> {
     return this.#exact.read(length);
   }

@@ -29,11 +29,12 @@ export interface Framing {
 
 /** Seals plaintext into whole packets. */
 export class Sealer implements Framing {
-  readonly #native: NativeSealer;
+  /** The addon's half, for the relay to take over. */
+  readonly native: NativeSealer;
   readonly pendingBytes = 0;
 
   constructor(native: NativeSealer) {
-    this.#native = native;
+    this.native = native;
   }
 
   outputLength(inputLength: number): number {
@@ -48,27 +49,28 @@ export class Sealer implements Framing {
    */
   transform(plaintext: Uint8Array, packets: Uint8Array): number {
     try {
-      return this.#native.seal(plaintext, packets);
+      return this.native.seal(plaintext, packets);
     } catch (cause) {
       throw asSpipedError(cause);
     }
   }
 
   destroy(): void {
-    this.#native.destroy();
+    this.native.destroy();
   }
 }
 
 /** Opens packets; keeps the rest of one that has not come whole. */
 export class Opener implements Framing {
-  readonly #native: NativeOpener;
+  /** The addon's half, for the relay to take over. */
+  readonly native: NativeOpener;
 
   constructor(native: NativeOpener) {
-    this.#native = native;
+    this.native = native;
   }
 
   get pendingBytes(): number {
-    return this.#native.pendingBytes;
+    return this.native.pendingBytes;
   }
 
   outputLength(inputLength: number): number {
@@ -83,13 +85,13 @@ export class Opener implements Framing {
    */
   transform(ciphertext: Uint8Array, plaintext: Uint8Array): number {
     try {
-      return this.#native.open(ciphertext, plaintext);
+      return this.native.open(ciphertext, plaintext);
     } catch (cause) {
       throw asSpipedError(cause);
     }
   }
 
   destroy(): void {
-    this.#native.destroy();
+    this.native.destroy();
   }
 }

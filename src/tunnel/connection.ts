@@ -15,9 +15,11 @@ import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js
 import { asSpipedError } from "../protocol/native-errors.js";
 import type { SharedKey } from "../protocol/secret.js";
 import type { ConnectionTarget } from "./destination.js";
+import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
-import { Pump } from "./pump.js";
+import { PumpedFlow } from "./pumped-flow.js";
+import { relayedFlow } from "./relayed-flow.js";
 
 /** What a connection needs to know when it begins; later changes do not reach it. */
 export interface ConnectionOptions {
@@ -65,7 +67,7 @@ type Phase =
   | { readonly name: "dialling" }
   | { readonly name: "handshaking" }
   | { readonly name: "client-known" }
-  | { readonly name: "piping"; readonly forward: Pump; readonly reverse: Pump }
+  | { readonly name: "piping"; readonly flow: Flow }
   | { readonly name: "ended" };
 
 /** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
@@ -179,42 +181,26 @@ export class Connection {
       destroyKeys({ sealer, opener });
       return;
     }
-    const encrypts = this.#options.role === "encrypt";
-    // What has been ended in order is the system's to deliver, whatever becomes of this process.
-    const ended = (to: Channel) => {
-      to.resetOnDeath?.(false);
-      this.#pumpEnded();
+    const options: FlowOptions = {
+      encrypts: this.#options.role === "encrypt",
+      source,
+      target,
+      keys: { sealer, opener },
+      endWithTarget: this.#options.endWithTarget,
+      forwardEnded: this.#options.forwardEnded,
+      ended: () => this.#end("closed", undefined),
+      failed: (error) => this.#fail(error),
     };
-    const failed = (error: SpipedError) => this.#fail(error);
-    const forward = new Pump({
-      from: source.reader,
-      framing: encrypts ? sealer : opener,
-      chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
-      to: target.writable,
-      ended: () => {
-        ended(target);
-        this.#options.forwardEnded?.();
-      },
-      failed,
-    });
-    const reverse = new Pump({
-      from: target.reader,
-      framing: encrypts ? opener : sealer,
-      chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
-      to: source.writable,
-      ended: () => ended(source),
-      failed,
-    });
-    this.#phase = { name: "piping", forward, reverse };
+    const relayed = relayedFlow(options);
+    if (relayed !== undefined) {
+      this.#phase = { name: "piping", flow: relayed };
+      this.#options.target.opened?.();
+      return;
+    }
+    const flow = new PumpedFlow(options);
+    this.#phase = { name: "piping", flow };
     this.#options.target.opened?.();
-    forward.start();
-    reverse.start();
-  }
-
-  #pumpEnded(): void {
-    if (this.#phase.name !== "piping") return;
-    const { forward, reverse } = this.#phase;
-    if (reverse.isEnded && (forward.isEnded || this.#options.endWithTarget)) this.#end("closed", undefined);
+    flow.start();
   }
 
   #fail(thrown: unknown): void {
@@ -238,12 +224,9 @@ export class Connection {
     this.#over.abort(ENDED);
     let [bytesForward, bytesReverse] = [0, 0];
     if (phase.name === "piping") {
-      const { forward, reverse } = phase;
-      const encrypts = this.#options.role === "encrypt";
-      bytesForward = encrypts ? forward.bytesIn : forward.bytesOut;
-      bytesReverse = encrypts ? reverse.bytesOut : reverse.bytesIn;
-      forward.stop();
-      reverse.stop();
+      const { flow } = phase;
+      flow.stop();
+      ({ bytesForward, bytesReverse } = flow);
     }
     this.#endChannels(reason, phase);
     const report: ConnectionReport = {

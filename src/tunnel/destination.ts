@@ -6,6 +6,7 @@ import type { TcpAddress } from "../net/address.js";
 import type { Carrier, Channel } from "../net/channel.js";
 import { type DialOptions, dial } from "../net/dial.js";
 import type { ConnectionReport } from "./connection.js";
+import { prepareRelay } from "./relayed-flow.js";
 import type { Targets } from "./targets.js";
 
 /** What the connection has to say about the channel that it wants. */
@@ -70,6 +71,7 @@ export class DialledDestination implements Destination {
   }
 
   start(): void {
+    prepareRelay();
     this.#targets.refreshEvery(this.#resolveIntervalMs);
   }
 

@@ -86,7 +86,6 @@ export class Tunnel {
       accepted: (client) => this.#accepted(client),
       failed: (error) => parts.events.listenFailed(error),
     });
-    if (config.role === "encrypt") this.#socket.resetOnDeath();
   }
 
   /**

@@ -9,9 +9,10 @@
  */
 
 import type { Writable } from "node:stream";
-import { SpipedError } from "../errors.js";
+import type { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
 import { asSpipedError } from "../protocol/native-errors.js";
+import { truncated } from "../protocol/packet-relay.js";
 import type { Framing } from "../protocol/packets.js";
 import type { Chunk, ChunkOwner, ChunkPool } from "./chunk-pool.js";
 
@@ -107,9 +108,7 @@ export class Pump implements ByteSink, ChunkOwner {
     if (this.#state !== "flowing") return;
     const { framing, to } = this.#options;
     if (framing.pendingBytes > 0) {
-      this.#fail(
-        new SpipedError("SPIPED_TRUNCATED", `the packets end inside one, after ${framing.pendingBytes} of its bytes`),
-      );
+      this.#fail(truncated(framing.pendingBytes));
       return;
     }
     this.#state = "ending";

@@ -47,6 +47,7 @@ const switches = [
   "SPIPED_FOREGROUND",
   "SPIPED_DAEMONIZE_FIRST",
   "SPIPED_SYSLOG",
+  "SPIPED_NO_COALESCING",
 ] as const;
 
 /** Variables of flags with a value: a wrong one, and what is said of it. */
@@ -60,6 +61,7 @@ const values = [
   ["SPIPED_RESOLVE_INTERVAL", "", /bad number of seconds for -r: "" \(from SPIPED_RESOLVE_INTERVAL\)/],
   ["SPIPED_USER", "no-such-user", /no user "no-such-user"/],
   ["SPIPED_SOURCE_MODE", "rw", /bad permissions for --source-mode: "rw" \(from SPIPED_SOURCE_MODE\)/],
+  ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],
 ] as const;
 
 test("every flag that spiped --help tells of has a variable that is tested here", limits, async (t) => {

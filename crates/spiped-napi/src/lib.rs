@@ -9,6 +9,8 @@ mod errors;
 mod handshake;
 mod keys;
 mod packets;
+#[cfg(unix)]
+mod relay;
 mod system;
 
 /// Loads with `SPIPED_PORTABLE_MAC` set: MACs go the portable way, whatever the processor can do. For tests of that

@@ -55,6 +55,8 @@ for (const [words, message] of [
   [[...spipedWords, "-r", "5", "-R"], /-R .* -r/],
   [[...spipedWords, "-r", "-1"], /bad number of seconds for -r: "-1"/],
   [[...spipedWords, "--source-mode", "0888"], /bad permissions for --source-mode: "0888"/],
+  [[...spipedWords, "--threads", "0"], /bad number for --threads: "0"/],
+  [[...spipedWords, "--threads", "257"], /bad number for --threads: "257"/],
   [[...spipedWords, "--syslog=yes"], /option '--syslog' does not take an argument|unknown option/],
   [[...spipedWords, "-n", "1", "-n", "1"], /more than once/],
   [[...spipedWords, "-n", "-1"], /bad number for -n: "-1"/],

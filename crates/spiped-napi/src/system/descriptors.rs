@@ -65,7 +65,7 @@ pub fn descriptor_limit() -> Result<f64> {
 }
 
 /// An error whose code is the name of its `errno`.
-pub(super) fn system_error(call: &str, error: io::Error) -> napi::Error<Code> {
+pub(crate) fn system_error(call: &str, error: io::Error) -> napi::Error<Code> {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL));
     napi::Error::new(Code::System(format!("{errno:?}")), format!("{call}: {}", errno.desc()))
 }

@@ -2,7 +2,7 @@
 
 mod descriptor_paths;
 #[cfg(unix)]
-mod descriptors;
+pub(crate) mod descriptors;
 mod key_file;
 #[cfg(unix)]
 mod locked_file;

@@ -1,0 +1,135 @@
+/**
+ * Both directions of a connection in the hands of the relay's threads: for two sockets. What an end means, and what each
+ * side sees of it, is the connection's business as ever: the sockets' channels end them through the relay.
+ */
+
+import { availableParallelism } from "node:os";
+import { SpipedError } from "../errors.js";
+import { type Channel, socketFailure } from "../net/channel.js";
+import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
+import type { Flow, FlowOptions } from "./flow.js";
+
+/** More threads than this have nothing to do on most machines. */
+export const MAX_DEFAULT_THREADS = 4;
+
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+
+/** What connections whose receivers are full may hold in memory, all together. */
+const HELD_BYTES = 32 * 1_024 * 1_024;
+
+/** What an operator may choose. */
+export interface RelayChoices {
+  /** False to have everything moved by pumps. */
+  readonly enabled: boolean;
+  /** Threads that move packets. */
+  readonly threads: number;
+  /** Whether busy one-way streams of small messages wait up to 1 ms before they are read. */
+  readonly coalescing: boolean;
+}
+
+let choices: RelayChoices = {
+  enabled: process.platform !== "win32",
+  threads: Math.min(MAX_DEFAULT_THREADS, availableParallelism()),
+  coalescing: true,
+};
+
+/** Chooses how the relay works; before the first connection. */
+export function configureRelay(chosen: Partial<RelayChoices>): void {
+  choices = { ...choices, ...chosen };
+}
+
+let relay: PacketRelay | "off" | undefined;
+
+/**
+ * Hands a connection over.
+ *
+ * @returns Undefined where it cannot be: a side is no socket whose descriptor is known, or has something unwritten.
+ */
+export function relayedFlow(options: FlowOptions): Flow | undefined {
+  const { encrypts, source, target, keys, endWithTarget, ended, failed } = options;
+  if (endWithTarget || source.copyDescriptor === undefined || target.copyDescriptor === undefined) return undefined;
+  prepareRelay();
+  if (relay === undefined || relay === "off") return undefined;
+  const copies = [source.copyDescriptor(), target.copyDescriptor()] as const;
+  const [from, to] = copies;
+  if (from === undefined || to === undefined) {
+    for (const copy of copies) copy?.close();
+    return undefined;
+  }
+  began();
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+    oneLess();
+  };
+  const pair: RelayedPair = relay.handOver({
+    encrypts,
+    source: from.take(),
+    target: to.take(),
+    keys,
+    ended: (outcome) => {
+      over();
+      switch (outcome.kind) {
+        case "orderly":
+          options.forwardEnded?.();
+          ended();
+          return;
+        case "broken": {
+          const channel: Channel = outcome.side === "source" ? source : target;
+          const words = socketFailure(outcome.code, outcome.words);
+          failed(new SpipedError("SPIPED_RESET", `${outcome.side} ${channel.peer}: ${words}`));
+          return;
+        }
+        case "failed":
+          failed(outcome.error);
+      }
+    },
+  });
+  source.handOver?.((resets) => pair.end("source", resets));
+  target.handOver?.((resets) => pair.end("target", resets));
+  return {
+    get bytesForward() {
+      return pair.bytesForward;
+    },
+    get bytesReverse() {
+      return pair.bytesReverse;
+    },
+    stop: () => {
+      if (isOver) return;
+      over();
+      pair.stop();
+    },
+  };
+}
+
+let running = 0;
+let alive: NodeJS.Timeout | undefined;
+
+/** The threads do not keep the program alive; the connections that they have do. */
+function began(): void {
+  running += 1;
+  alive ??= setInterval(() => undefined, LONGEST_INTERVAL_MS);
+}
+
+function oneLess(): void {
+  running -= 1;
+  if (running > 0) return;
+  clearInterval(alive);
+  alive = undefined;
+}
+
+/** Starts the threads where they will be needed, so that the first connection need not. */
+export function prepareRelay(): void {
+  relay ??= startRelay();
+}
+
+function startRelay(): PacketRelay | "off" {
+  const { enabled, threads, coalescing } = choices;
+  if (!enabled) return "off";
+  try {
+    return new PacketRelay({ threads, coalescing, heldBytes: HELD_BYTES });
+  } catch {
+    // Too few tasks are left, say. The pumps need none.
+    return "off";
+  }
+}
