@@ -403,7 +403,7 @@ export interface RelayEnd {
   kind: string
   /** `source` or `target`, where one of them is `broken`. */
   side?: string
-  /** The code of the error: the name of an `errno`, or one of the core's. */
+  /** The code of the error: the name of an `errno`, or one of the core's; none of a mistake of this program. */
   code?: string
   /** What is to be said of it. */
   message?: string

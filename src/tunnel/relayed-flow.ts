@@ -62,7 +62,12 @@ export function relayedFlow(options: FlowOptions): Flow | undefined {
     isOver = true;
     oneLess();
   };
-  const pair: RelayedPair = relay.handOver({
+  // The channels let go of their descriptors before anybody else uses the sockets: nothing is ever done to them twice,
+  // and whoever sees a byte arrive sees two descriptors.
+  let pair: RelayedPair | undefined;
+  source.handOver?.((resets) => pair?.end("source", resets));
+  target.handOver?.((resets) => pair?.end("target", resets));
+  const handedOver = relay.handOver({
     encrypts,
     source: from.take(),
     target: to.take(),
@@ -85,19 +90,18 @@ export function relayedFlow(options: FlowOptions): Flow | undefined {
       }
     },
   });
-  source.handOver?.((resets) => pair.end("source", resets));
-  target.handOver?.((resets) => pair.end("target", resets));
+  pair = handedOver;
   return {
     get bytesForward() {
-      return pair.bytesForward;
+      return handedOver.bytesForward;
     },
     get bytesReverse() {
-      return pair.bytesReverse;
+      return handedOver.bytesReverse;
     },
     stop: () => {
       if (isOver) return;
       over();
-      pair.stop();
+      handedOver.stop();
     },
   };
 }

@@ -90,6 +90,11 @@ for (const { name, kind, start } of allEnds) {
 test("a tunnel of ours at both ends survives a thousand resets that meet ends", limits, async (t) => {
   const tunnel = await startTunnel(t, { clientFlags: flags, serverFlags: flags });
   const witness = await tunnel.connectThrough();
+  const isWitnessAlive = async (): Promise<boolean> => {
+    await witness.app.write("hello");
+    return Buffer.from(await witness.service.read(5)).toString() === "hello";
+  };
+  assert.ok(await isWitnessAlive());
   const ids = [tunnel.client.command.id, tunnel.server.command.id];
   const before = ids.map(descriptorsOf);
   for (let round = 1; round <= 1_000; round += 1) {
@@ -102,14 +107,14 @@ test("a tunnel of ours at both ends survives a thousand resets that meet ends", 
   for (const [index, id] of ids.entries()) {
     await until(() => (descriptorsOf(id) === before[index] ? true : undefined), "the descriptors to be free");
   }
-  await witness.app.write("hello");
-  assert.equal(Buffer.from(await witness.service.read(5)).toString(), "hello");
+  assert.ok(await isWitnessAlive());
 });
 
 test("a client's reset in the middle of its handshake leaves nothing open", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp", flags });
   const { command } = end.spiped;
   const witness = await end.establish();
+  assert.ok(await isAlive(witness));
   // Where an end came before the reset, only a writer learns of the reset.
   end.target.onConnection((service) => service.finish());
   const before = descriptorsOf(command.id);

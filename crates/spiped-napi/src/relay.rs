@@ -3,12 +3,13 @@
 
 use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    panic,
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
     time::Duration,
 };
 
 use napi::{
-    bindgen_prelude::{Function, FnArgs},
+    bindgen_prelude::{FnArgs, Function},
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
 };
 use napi_derive::napi;
@@ -17,7 +18,7 @@ use socket2::SockRef;
 use spiped_relay::{Budget, Counters, End, Ended, Framing, Handle, Pair, Settings, Side};
 
 use crate::{
-    errors::{Code, Result, core_error, node_error, step_error},
+    errors::{Result, core_error, node_error, step_error},
     packets::{Opener, Sealer},
     system::descriptors::system_error,
 };
@@ -31,7 +32,7 @@ pub struct RelayEnd {
     pub kind: String,
     /// `source` or `target`, where one of them is `broken`.
     pub side: Option<String>,
-    /// The code of the error: the name of an `errno`, or one of the core's.
+    /// The code of the error: the name of an `errno`, or one of the core's; none of a mistake of this program.
     pub code: Option<String>,
     /// What is to be said of it.
     pub message: Option<String>,
@@ -59,6 +60,7 @@ impl Relay {
         budget_bytes: u32,
         ended: Function<'_, FnArgs<(RelayEnd,)>, ()>,
     ) -> Result<Self> {
+        SILENCE_PANICS.call_once(silence_panics);
         let budget = Budget::new(budget_bytes as usize);
         let settings = Settings { threads: threads as usize, coalescing, budget: budget.clone() };
         let relay = spiped_relay::Relay::start(&settings).map_err(|error| system_error("start a thread", error))?;
@@ -171,7 +173,9 @@ enum Socket {
     #[default]
     Away,
     /// The relay uses it; it will be reset or closed.
-    Awaited { resets: bool },
+    Awaited {
+        resets: bool,
+    },
     /// Nobody uses it.
     Back(OwnedFd),
     Ended,
@@ -205,6 +209,18 @@ fn end(descriptor: OwnedFd, resets: bool) {
     let _ = SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO));
 }
 
+static SILENCE_PANICS: Once = Once::new();
+
+/// A panic of the relay's threads is told as the end of a connection, and not on standard error as well.
+fn silence_panics() {
+    let others = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !spiped_relay::is_relay_thread() {
+            others(panic);
+        }
+    }));
+}
+
 fn owned(descriptor: RawFd) -> Result<OwnedFd> {
     if descriptor < 0 {
         return Err(system_error("take a descriptor", Errno::EBADF.into()));
@@ -215,14 +231,8 @@ fn owned(descriptor: RawFd) -> Result<OwnedFd> {
 }
 
 fn relay_end(id: f64, end: End) -> RelayEnd {
-    let bare = |kind: &str| RelayEnd {
-        id,
-        kind: kind.to_owned(),
-        side: None,
-        code: None,
-        message: None,
-        pending_bytes: None,
-    };
+    let bare =
+        |kind: &str| RelayEnd { id, kind: kind.to_owned(), side: None, code: None, message: None, pending_bytes: None };
     match end {
         End::Orderly => bare("orderly"),
         End::Truncated { pending_bytes } => {
@@ -230,7 +240,11 @@ fn relay_end(id: f64, end: End) -> RelayEnd {
         }
         End::Rejected(error) => {
             let error = core_error(error);
-            RelayEnd { code: Some(error.status.as_ref().to_owned()), message: Some(error.reason.clone()), ..bare("rejected") }
+            RelayEnd {
+                code: Some(error.status.as_ref().to_owned()),
+                message: Some(error.reason.clone()),
+                ..bare("rejected")
+            }
         }
         End::Broken { side, error } => {
             let side = match side {
@@ -246,6 +260,6 @@ fn relay_end(id: f64, end: End) -> RelayEnd {
             }
         }
         End::Cancelled => bare("cancelled"),
-        End::Failed(words) => RelayEnd { code: Some(Code::Step.as_ref().to_owned()), message: Some(words), ..bare("failed") },
+        End::Failed(words) => RelayEnd { message: Some(words), ..bare("failed") },
     }
 }

@@ -193,6 +193,8 @@ impl Direction {
         let (input, out) = match framing {
             Framing::Seal(_) => (&mut cleartext[..packets * PACKET_DATA_BYTES], &mut packet_memory[..]),
             Framing::Open(_) => (&mut packet_memory[..packets * PACKET_BYTES], &mut cleartext[..]),
+            #[cfg(test)]
+            Framing::Panics => (&mut packet_memory[..packets * PACKET_BYTES], &mut cleartext[..]),
         };
         let Some(length) = receive(from, input).map_err(Failure::Read)? else {
             self.readable = false;

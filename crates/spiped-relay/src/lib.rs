@@ -28,4 +28,4 @@ mod worker;
 pub use budget::Budget;
 pub use connection::{Counters, End, Ended, Pair, Side};
 pub use framing::Framing;
-pub use relay::{Handle, Relay, Settings};
+pub use relay::{Handle, Relay, Settings, is_relay_thread};

@@ -15,6 +15,14 @@ use crate::{
     worker::{Command, Inbox, Worker},
 };
 
+const THREAD_NAME: &str = "relay-";
+
+/// Whether this code runs on a thread of a relay.
+#[must_use]
+pub fn is_relay_thread() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
+}
+
 /// How a relay works.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -43,7 +51,7 @@ impl Relay {
         for number in 0..settings.threads.max(1) {
             let (worker, inbox) = Worker::new(settings.budget.clone())?;
             // Those that are started end with `relay` where one is not.
-            thread::Builder::new().name(format!("relay-{number}")).spawn(move || worker.run())?;
+            thread::Builder::new().name(format!("{THREAD_NAME}{number}")).spawn(move || worker.run())?;
             relay.inboxes.push(inbox);
         }
         Ok(relay)

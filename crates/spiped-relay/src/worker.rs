@@ -6,6 +6,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
     mem,
+    ops::ControlFlow,
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -99,27 +100,38 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            let failed = match self.poll.poll(&mut events, self.longest_sleep()) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
-                _ => None,
-            };
-            for event in events.iter().filter(|event| event.token() != WAKE) {
-                self.heed(event);
-            }
-            events.clear();
-            if self.obey() {
-                return self.end_all(|| End::Cancelled);
-            }
-            if let Some(error) = failed {
-                self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
-            }
-            self.wake_waiting();
-            for _ in 0..self.queue.len() {
-                if let Some((key, way)) = self.queue.pop_front() {
-                    self.turn(key, way);
-                }
+            // A turn catches its own panics. One anywhere else costs this thread's connections, and not the thread.
+            match catch_unwind(AssertUnwindSafe(|| self.round(&mut events))) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return self.end_all(|| End::Cancelled),
+                Err(panic) => self.end_all(|| End::Failed(words_of(&*panic))),
             }
         }
+    }
+
+    /// Waits for something to do, and gives each direction that can do it one turn.
+    fn round(&mut self, events: &mut Events) -> ControlFlow<()> {
+        events.clear();
+        let failed = match self.poll.poll(events, self.longest_sleep()) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
+            _ => None,
+        };
+        for event in events.iter().filter(|event| event.token() != WAKE) {
+            self.heed(event);
+        }
+        if self.obey() {
+            return ControlFlow::Break(());
+        }
+        if let Some(error) = failed {
+            self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
+        }
+        self.wake_waiting();
+        for _ in 0..self.queue.len() {
+            if let Some((key, way)) = self.queue.pop_front() {
+                self.turn(key, way);
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn longest_sleep(&self) -> Option<Duration> {
@@ -262,11 +274,12 @@ impl Worker {
             let _ = self.poll.registry().deregister(&mut SourceFd(&connection.socket(side).as_raw_fd()));
         }
         self.inbox.connections.fetch_sub(1, Ordering::Relaxed);
-        connection.end(end);
+        // A panic of the owner's is the owner's. What it was given is dropped.
+        let _ = catch_unwind(AssertUnwindSafe(|| connection.end(end)));
     }
 
     fn end_all(&mut self, end: impl Fn() -> End) {
-        let keys: Vec<usize> = self.keys.values().copied().collect();
+        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.end(key, end());
         }
@@ -284,4 +297,54 @@ fn key_and_side(Token(token): Token) -> (usize, Side) {
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     words.unwrap_or("a panic without words").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel, thread};
+
+    use super::*;
+    use crate::{connection::Pair, framing::Framing};
+    use spiped_core::{DirectionKeys, Sealer};
+
+    /// A connection whose owner hears of its end, and the socket that is connected with its source.
+    fn connection(
+        framing: fn() -> Framing,
+        on_end: impl FnOnce(End) + Send + 'static,
+    ) -> (Connection, [UnixStream; 2]) {
+        let (program, source) = UnixStream::pair().expect("a pair of sockets");
+        let (target, service) = UnixStream::pair().expect("a pair of sockets");
+        let pair = Pair { source: source.into(), target: target.into(), forward: framing(), reverse: framing() };
+        let connection = Connection::new(pair, Arc::default(), true, Box::new(|ended| on_end(ended.end)));
+        (connection, [program, service])
+    }
+
+    #[test]
+    fn a_panic_ends_its_connection_and_nothing_else() {
+        panic::set_hook(Box::new(|_| {}));
+        let (worker, inbox) = Worker::new(Budget::new(1_000)).expect("a worker");
+        let thread = thread::spawn(|| worker.run());
+        let (tell, ends) = channel();
+        let add = |id, framing: fn() -> Framing| {
+            let tell = tell.clone();
+            let (connection, sockets) = connection(framing, move |end| {
+                tell.send((id, end)).expect("the test hears of it");
+                assert!(id != 2, "a panic of the owner's");
+            });
+            inbox.send(Command::Add(id, Box::new(connection)));
+            sockets
+        };
+        let good = add(1, || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32]))));
+        for id in [2, 3] {
+            let [mut program, _service] = add(id, || Framing::Panics);
+            program.write_all(b"x").expect("it is read");
+            let (ended, end) = ends.recv().expect("it ends");
+            assert!(ended == id && matches!(&end, End::Failed(words) if words == "asked to panic"), "{end:?}");
+        }
+        assert_eq!(inbox.connections(), 1);
+        drop(good);
+        assert!(matches!(ends.recv().expect("it ends"), (1, _)));
+        inbox.send(Command::Stop);
+        thread.join().expect("the thread has not panicked");
+    }
 }
