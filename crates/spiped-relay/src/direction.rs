@@ -143,6 +143,10 @@ impl Direction {
         }
     }
 
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     pub(crate) fn became_writable(&mut self) {
         self.writable = true;
     }

@@ -149,10 +149,13 @@ impl Worker {
             Side::Target => (Way::Reverse, Way::Forward),
         };
         let end_in_sight = event.is_read_closed() || event.is_error() || event.is_write_closed();
-        if event.is_readable() || end_in_sight {
+        let reads = event.is_readable() || end_in_sight;
+        if reads {
             connection.direction(reading).became_readable(end_in_sight);
         }
-        if event.is_writable() || end_in_sight {
+        // A socket that has bytes to read is told to be writable as well, each time; most have been so all along.
+        let writes = end_in_sight || (event.is_writable() && !connection.direction(writing).is_writable());
+        if writes {
             connection.direction(writing).became_writable();
         }
         if event.is_error()
@@ -160,10 +163,10 @@ impl Worker {
         {
             return self.end(key, end);
         }
-        if event.is_readable() || end_in_sight {
+        if reads {
             self.enqueue(key, reading);
         }
-        if event.is_writable() || end_in_sight {
+        if writes {
             self.enqueue(key, writing);
         }
     }
