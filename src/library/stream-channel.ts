@@ -31,6 +31,8 @@ export class StreamChannel implements Channel, ByteReader {
   readonly peer: string;
   readonly #program: ProgramSide;
   #sink: ByteSink | undefined;
+  /** Whether the tunnel wants no more for now. */
+  #stopped = false;
   /** What was written and not handed on, and whom to tell. */
   #unsent: { readonly bytes: Uint8Array; readonly callback: Callback } | undefined;
   #endUnsent: Callback | undefined;
@@ -84,6 +86,7 @@ export class StreamChannel implements Channel, ByteReader {
   }
 
   resume(): void {
+    this.#stopped = false;
     const unsent = this.#unsent;
     if (unsent !== undefined) {
       this.#unsent = undefined;
@@ -98,12 +101,11 @@ export class StreamChannel implements Channel, ByteReader {
   /** The program has written. */
   send(bytes: Uint8Array, callback: Callback): void {
     let left = bytes;
-    while (this.#sink !== undefined && left.length > 0) {
-      const piece = left.subarray(0, PIECE_LENGTH);
-      const goesOn = this.#sink.take(piece);
-      left = left.subarray(PIECE_LENGTH);
+    while (this.#sink !== undefined && !this.#stopped && left.length > 0) {
+      const piece = left.subarray(0, Math.min(PIECE_LENGTH, this.#sink.mostBytes));
+      this.#stopped = !this.#sink.take(piece);
+      left = left.subarray(piece.length);
       this.#program.moved(0, piece.length);
-      if (!goesOn) break;
     }
     if (left.length === 0) callback();
     else this.#unsent = { bytes: left, callback };

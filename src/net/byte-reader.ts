@@ -5,6 +5,8 @@
 
 /** Where bytes go after the exact reads. */
 export interface ByteSink {
+  /** The most bytes that the next `take` wants, 1 at least; asked when the read is prepared, which may be long before. */
+  readonly mostBytes: number;
   /**
    * Takes what one read gave.
    *

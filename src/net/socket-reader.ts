@@ -40,6 +40,9 @@ export type ErrorAtEnd = (socket: Socket) => Error | undefined;
 export class SocketReader implements ByteReader {
   /** The option for the socket that will be read. */
   readonly onread: OnReadOpts;
+  readonly #shared: ReadBuffer;
+  /** As much of it as was offered last. */
+  #space: Uint8Array;
   readonly #exact: ExactReads;
   readonly #errorAtEnd: ErrorAtEnd;
   #socket: Socket | undefined;
@@ -53,10 +56,12 @@ export class SocketReader implements ByteReader {
    * @param errorAtEnd - Asked at each end of a stream.
    */
   constructor(shared: ReadBuffer, exactLength: number, errorAtEnd: ErrorAtEnd = pendingError) {
+    this.#shared = shared;
+    this.#space = shared;
     this.#exact = new ExactReads(exactLength);
     this.#errorAtEnd = errorAtEnd;
     this.onread = {
-      buffer: () => (this.#exact.missing > 0 ? this.#exact.space : shared),
+      buffer: () => (this.#exact.missing > 0 ? this.#exact.space : this.#sharedSpace()),
       callback: (length, bytes) => this.#arrived(bytes.length === length ? bytes : bytes.subarray(0, length)),
     };
   }
@@ -93,6 +98,12 @@ export class SocketReader implements ByteReader {
     } else {
       this.#socket?.resume();
     }
+  }
+
+  #sharedSpace(): Uint8Array {
+    const length = Math.min(this.#sink?.mostBytes ?? READ_BUFFER_LENGTH, READ_BUFFER_LENGTH);
+    if (this.#space.length !== length) this.#space = this.#shared.subarray(0, length);
+    return this.#space;
   }
 
   #arrived(bytes: Uint8Array): boolean {

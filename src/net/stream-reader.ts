@@ -54,7 +54,10 @@ export class StreamReader implements ByteReader {
       this.#exact.arrived(piece.length);
     }
     while (this.#sink !== undefined && !this.#stopped) {
-      const bytes: Buffer | null = this.#stream.read();
+      const { readableLength } = this.#stream;
+      const { mostBytes } = this.#sink;
+      // All that is there, unless it is too much: asked for more than that, a stream gives nothing.
+      const bytes: Buffer | null = readableLength > mostBytes ? this.#stream.read(mostBytes) : this.#stream.read();
       if (bytes === null) return;
       if (!this.#sink.take(bytes)) this.#stopped = true;
     }

@@ -5,18 +5,30 @@
  * There is one pool for packets and one for cleartext, so memory that held cleartext is never sent as packets.
  */
 
-/** Bytes that one read may become; larger reads do not occur. */
-const LARGE_LENGTH = 68 * 1_024;
-/** Most messages are small: with a class of their own, a slow reader of them does not hold 68 KiB for each. */
-const SMALL_LENGTH = 4 * 1_060;
+/**
+ * Bytes that one read may become: one packet, a few, a read of `SMALL_READ_BYTES`, the largest read. With classes of
+ * their own, slow readers of small messages do not hold 68 KiB each.
+ */
+const LENGTHS = [1_060, 4 * 1_060, 16 * 1_060, 68 * 1_024] as const;
 
 /** Free chunks that are kept for later, in bytes, for each size. */
-const KEPT_BYTES = 4 * 1_024 * 1_024;
+const KEPT_BYTES = 1_024 * 1_024;
 
 /** Whoever waits for a chunk's bytes to be written. */
 export interface ChunkOwner {
   /** The chunk's bytes are written, or never will be. */
   released(chunk: Chunk): void;
+}
+
+/** What all chunks on their way out take up together. */
+export class ChunkBudget {
+  readonly limitBytes: number;
+  heldBytes = 0;
+
+  /** @param limitBytes - Whoever reads while more is held reads a packet at a time. */
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
 }
 
 /** A piece of memory on its way out. */
@@ -45,33 +57,42 @@ export class Chunk {
 }
 
 class FreeList {
-  readonly #length: number;
+  readonly length: number;
+  readonly #budget: ChunkBudget;
   readonly #most: number;
   readonly #free: Chunk[] = [];
 
-  constructor(length: number) {
-    this.#length = length;
-    this.#most = Math.ceil(KEPT_BYTES / length);
+  constructor(length: number, keptBytes: number, budget: ChunkBudget) {
+    this.length = length;
+    this.#most = Math.ceil(keptBytes / length);
+    this.#budget = budget;
   }
 
   pop(): Chunk {
-    return this.#free.pop() ?? new Chunk(this.#length, this);
+    this.#budget.heldBytes += this.length;
+    return this.#free.pop() ?? new Chunk(this.length, this);
   }
 
   push(chunk: Chunk): void {
+    this.#budget.heldBytes -= this.length;
     if (this.#free.length < this.#most) this.#free.push(chunk);
   }
 }
 
 /** See the head of this file. */
 export class ChunkPool {
-  readonly #small = new FreeList(SMALL_LENGTH);
-  readonly #large = new FreeList(LARGE_LENGTH);
+  /** What is taken counts here until it comes back. */
+  readonly budget: ChunkBudget;
+  readonly #lists: readonly FreeList[];
+
+  constructor(budget: ChunkBudget) {
+    this.budget = budget;
+    this.#lists = LENGTHS.map((length) => new FreeList(length, KEPT_BYTES, budget));
+  }
 
   /** A chunk of at least `length` bytes; its contents are whatever it held before. */
   take(length: number): Chunk {
-    if (length <= SMALL_LENGTH) return this.#small.pop();
-    if (length <= LARGE_LENGTH) return this.#large.pop();
-    return new FreeList(length).pop();
+    const list = this.#lists.find((one) => length <= one.length) ?? new FreeList(length, 0, this.budget);
+    return list.pop();
   }
 }

@@ -4,7 +4,8 @@
  */
 
 import { createReadBuffer, type ReadBuffer } from "../net/socket-reader.js";
-import { ChunkPool } from "./chunk-pool.js";
+import { ChunkBudget, ChunkPool } from "./chunk-pool.js";
+import { Turns } from "./turns.js";
 
 /** Memory for one kind of data. */
 interface DataMemory {
@@ -12,8 +13,16 @@ interface DataMemory {
   readonly chunks: ChunkPool;
 }
 
+/** What connections whose receivers are full may hold in memory, all together. The relay has as much of its own. */
+const HELD_BYTES = 32 * 1_024 * 1_024;
+
+const budget = new ChunkBudget(HELD_BYTES);
+
+/** The turns of all connections of a process. */
+export const turns = new Turns();
+
 /** Memory for cleartext. */
-export const cleartextMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool() };
+export const cleartextMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };
 
 /** Memory for packets. */
-export const packetMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool() };
+export const packetMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };

@@ -3,7 +3,8 @@
  *
  *     reader → framing.transform → chunk → writable
  *
- * The pump stops reading while too much waits to be written, and hands the end of the stream on as a half-close.
+ * The pump stops reading while its receiver is full, rests when it has had its share of a turn, and hands the end of the
+ * stream on as a half-close.
  *
  * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
  */
@@ -11,21 +12,26 @@
 import type { Writable } from "node:stream";
 import type { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
+import { PACKET_DATA_LENGTH } from "../protocol/constants.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import { truncated } from "../protocol/packet-relay.js";
 import type { Framing } from "../protocol/packets.js";
-import type { Chunk, ChunkOwner, ChunkPool } from "./chunk-pool.js";
+import type { ChunkOwner, ChunkPool } from "./chunk-pool.js";
+import { Share, type Turns, type TurnTaker } from "./turns.js";
 
-/** Bytes of memory that may wait to be written before reading stops. */
-const MAX_WAITING_BYTES = 512 * 1_024;
-/** Bytes below which it goes on. */
-const RESUME_WAITING_BYTES = 256 * 1_024;
+/** Bytes of one read of a busy stream. */
+const LARGE_READ_BYTES = 64 * 1_024;
+/** Bytes of the first read after a pause, and of all while receivers hold much. */
+export const SMALL_READ_BYTES = 16 * 1_024;
+/** The part of the budget beyond which all reads are small. */
+const MUCH = 1 / 8;
 
 /** What a pump moves, and whom it tells. */
 export interface PumpOptions {
   readonly from: ByteReader;
   readonly framing: Framing;
   readonly chunks: ChunkPool;
+  readonly turns: Turns;
   readonly to: Writable;
   /** Everything has been handed on, and the end of the stream too. */
   readonly ended: () => void;
@@ -34,16 +40,20 @@ export interface PumpOptions {
 }
 
 /** See the head of this file. */
-export class Pump implements ByteSink, ChunkOwner {
+export class Pump implements ByteSink, ChunkOwner, TurnTaker {
   readonly #options: PumpOptions;
+  readonly #share: Share;
   #state: "flowing" | "ending" | "ended" | "stopped" = "flowing";
-  #waitingBytes = 0;
-  #paused = false;
+  /** What reading waits for. */
+  #waitsFor: "nothing" | "receiver" | "turn" = "nothing";
+  #unwrittenChunks = 0;
+  #lastReadBytes = 0;
   #bytesIn = 0;
   #bytesOut = 0;
 
   constructor(options: PumpOptions) {
     this.#options = options;
+    this.#share = new Share(options.turns, this);
   }
 
   /** Bytes read so far. */
@@ -72,10 +82,23 @@ export class Pump implements ByteSink, ChunkOwner {
     this.#options.framing.destroy();
   }
 
+  /**
+   * A read is offered its memory long before it is done: for a quiet stream it is always small, so that many of them
+   * cannot become much at once.
+   */
+  get mostBytes(): number {
+    const { heldBytes, limitBytes } = this.#options.chunks.budget;
+    if (heldBytes >= limitBytes) return PACKET_DATA_LENGTH;
+    return this.#lastReadBytes < SMALL_READ_BYTES || heldBytes >= limitBytes * MUCH
+      ? SMALL_READ_BYTES
+      : LARGE_READ_BYTES;
+  }
+
   take(input: Uint8Array): boolean {
     if (this.#state !== "flowing") return false;
     const { framing, chunks, to } = this.#options;
     this.#bytesIn += input.length;
+    this.#lastReadBytes = input.length;
     const chunk = chunks.take(framing.outputLength(input.length));
     let length: number;
     try {
@@ -87,20 +110,36 @@ export class Pump implements ByteSink, ChunkOwner {
     }
     if (length === 0) {
       chunk.written();
-      return true;
+    } else {
+      this.#bytesOut += length;
+      this.#unwrittenChunks += 1;
+      chunk.lend(this);
+      to.write(chunk.memory.subarray(0, length), chunk.written);
     }
-    this.#bytesOut += length;
-    this.#waitingBytes += chunk.memory.length;
-    chunk.lend(this);
-    to.write(chunk.memory.subarray(0, length), chunk.written);
-    this.#paused = this.#waitingBytes >= MAX_WAITING_BYTES;
-    return !this.#paused;
+    this.#waitsFor = this.#whatFor(input.length);
+    return this.#waitsFor === "nothing";
   }
 
-  released(chunk: Chunk): void {
-    this.#waitingBytes -= chunk.memory.length;
-    if (!this.#paused || this.#waitingBytes > RESUME_WAITING_BYTES) return;
-    this.#paused = false;
+  released(): void {
+    this.#unwrittenChunks -= 1;
+    if (this.#waitsFor === "receiver" && this.#unwrittenChunks === 0) this.#readOn();
+  }
+
+  goOn(): void {
+    this.#readOn();
+  }
+
+  #whatFor(readBytes: number): "nothing" | "receiver" | "turn" {
+    const hasMoreTurn = this.#share.spend(readBytes);
+    // What the system takes at once is written by now.
+    if (this.#options.to.writableLength > 0 && this.#unwrittenChunks > 0) return "receiver";
+    if (hasMoreTurn) return "nothing";
+    this.#share.rest();
+    return "turn";
+  }
+
+  #readOn(): void {
+    this.#waitsFor = "nothing";
     if (this.#state === "flowing") this.#options.from.resume();
   }
 

@@ -4,7 +4,7 @@
 
 import type { Channel } from "../net/channel.js";
 import type { Flow, FlowOptions } from "./flow.js";
-import { cleartextMemory, packetMemory } from "./memory.js";
+import { cleartextMemory, packetMemory, turns } from "./memory.js";
 import { Pump } from "./pump.js";
 
 /** See the head of this file. */
@@ -26,6 +26,7 @@ export class PumpedFlow implements Flow {
       from: source.reader,
       framing: encrypts ? sealer : opener,
       chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
+      turns,
       to: target.writable,
       ended: () => {
         handedOn(target);
@@ -37,6 +38,7 @@ export class PumpedFlow implements Flow {
       from: target.reader,
       framing: encrypts ? opener : sealer,
       chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
+      turns,
       to: source.writable,
       ended: () => handedOn(source),
       failed,

@@ -9,6 +9,8 @@ export class KeepingSink implements ByteSink {
   #keptBytes = 0;
   #ends = 0;
   #wake: Array<() => void> = [];
+  /** The most that one `take` is to give. */
+  mostBytes = Number.POSITIVE_INFINITY;
   /** What `take` answers. */
   goesOn = true;
   /** Called with the reader's own memory, before it is copied. */

@@ -2,22 +2,40 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Chunk, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { type Chunk, ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
 
+const tiny = 1_060;
 const small = 4 * 1_060;
+const medium = 16 * 1_060;
 const large = 68 * 1_024;
+const newPool = () => new ChunkPool(new ChunkBudget(1e9));
 
-for (const length of [0, 1, 1_060, small - 1, small, small + 1, 65_536, large - 1, large, large + 1, 10 * large]) {
+for (const length of [
+  0,
+  1,
+  tiny,
+  tiny + 1,
+  small - 1,
+  small,
+  small + 1,
+  medium,
+  medium + 1,
+  65_536,
+  large - 1,
+  large,
+  large + 1,
+  10 * large,
+]) {
   test(`a chunk for ${length} bytes holds at least as many, and at first nothing but zeros`, () => {
-    const { memory } = new ChunkPool().take(length);
+    const { memory } = newPool().take(length);
     assert.ok(memory.length >= length);
     assert.ok(memory.every((byte) => byte === 0));
   });
 }
 
 test("a chunk for the largest read sealed and the largest read opened is of a size that is kept", () => {
-  const pool = new ChunkPool();
+  const pool = newPool();
   for (const length of [Math.ceil(65_536 / 1_024) * 1_060, Math.floor((65_536 + 1_059) / 1_060) * 1_024]) {
     const chunk = pool.take(length);
     chunk.written();
@@ -25,9 +43,9 @@ test("a chunk for the largest read sealed and the largest read opened is of a si
   }
 });
 
-for (const length of [small, large]) {
+for (const length of [tiny, small, medium, large]) {
   test(`a chunk of ${length} bytes that is written comes back, and one that is not does not`, () => {
-    const pool = new ChunkPool();
+    const pool = newPool();
     const first = pool.take(length);
     const second = pool.take(length);
     assert.notEqual(first, second);
@@ -38,17 +56,31 @@ for (const length of [small, large]) {
   });
 }
 
-test("a small chunk is not given for a large one, nor a large one for a small one", () => {
-  const pool = new ChunkPool();
-  pool.take(small).written();
-  assert.ok(pool.take(small + 1).memory.length > small);
-  const other = new ChunkPool();
-  other.take(large).written();
-  assert.ok(other.take(small).memory.length < large);
+test("a chunk is no larger than it must be, and one of another size is not given for it", () => {
+  const pool = newPool();
+  for (const length of [large, medium, small, tiny]) pool.take(length).written();
+  for (const length of [tiny, small, medium, large]) {
+    const chunks = [pool.take(length), pool.take(length)];
+    assert.deepEqual(
+      chunks.map(({ memory }) => memory.length),
+      [length, length],
+    );
+  }
+});
+
+test("what is taken counts until it comes back, whatever its size and its pool", () => {
+  const budget = new ChunkBudget(1e9);
+  const [one, other] = [new ChunkPool(budget), new ChunkPool(budget)];
+  const chunks = [one.take(1), other.take(medium), one.take(large), other.take(10 * large)];
+  assert.equal(budget.heldBytes, tiny + medium + large + 10 * large);
+  for (const chunk of chunks) chunk.written();
+  assert.equal(budget.heldBytes, 0);
+  one.take(large);
+  assert.equal(budget.heldBytes, large, "a chunk that is used again counts again");
 });
 
 test("the owner is told once that its chunk is written, and not by the chunk's next use", () => {
-  const pool = new ChunkPool();
+  const pool = newPool();
   const chunk = pool.take(1);
   const released: Chunk[] = [];
   chunk.lend({ released: (one) => released.push(one) });
@@ -61,7 +93,7 @@ test("the owner is told once that its chunk is written, and not by the chunk's n
 });
 
 test("a chunk that is told off in its callback can be taken again at once", () => {
-  const pool = new ChunkPool();
+  const pool = newPool();
   const chunk = pool.take(1);
   let next: Chunk | undefined;
   chunk.lend({
@@ -73,19 +105,19 @@ test("a chunk that is told off in its callback can be taken again at once", () =
   assert.equal(next, chunk);
 });
 
-test("the pool keeps some megabytes at most", () => {
-  const pool = new ChunkPool();
+test("the pool keeps about a megabyte of a size at most", () => {
+  const pool = newPool();
   const taken = Array.from({ length: 200 }, () => pool.take(large));
   for (const chunk of taken) chunk.written();
   const known = new Set(taken);
   let kept = 0;
   while (known.has(pool.take(large))) kept += 1;
   assert.ok(kept > 0);
-  assert.ok(kept * large <= 5 * 1_024 * 1_024, `${kept} chunks are kept`);
+  assert.ok(kept * large <= 1.1 * 1_024 * 1_024, `${kept} chunks are kept`);
 });
 
 test("chunks above all sizes are not kept", () => {
-  const pool = new ChunkPool();
+  const pool = newPool();
   const chunk = pool.take(large + 1);
   chunk.written();
   assert.notEqual(pool.take(large + 1), chunk);
@@ -96,7 +128,7 @@ test("cleartext and packets have different memory, for reads and for writes, wha
   const cleartext = new Set<Chunk>();
   const packets = new Set<Chunk>();
   for (let round = 0; round < 20; round += 1) {
-    for (const length of [1, small, large]) {
+    for (const length of [1, small, medium, large]) {
       const [one, other] = [cleartextMemory.chunks.take(length), packetMemory.chunks.take(length)];
       cleartext.add(one);
       packets.add(other);

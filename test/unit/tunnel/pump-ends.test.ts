@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { test } from "node:test";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
-import { ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
 import { Pump } from "#dist/tunnel/pump.js";
+import { Turns } from "#dist/tunnel/turns.js";
 
 /** A reader in the test's hand. */
 class Source implements ByteReader {
@@ -45,7 +46,8 @@ function moveHello(): { readonly said: string[]; readonly answer: Taken; readonl
   const from = new Source();
   const ended = () => said.push("ended");
   const failed = (error: Error) => said.push(`failed: ${error.message}`);
-  const pump = new Pump({ from, framing: plain, chunks: new ChunkPool(), to, ended, failed });
+  const chunks = new ChunkPool(new ChunkBudget(1e6));
+  const pump = new Pump({ from, framing: plain, chunks, turns: new Turns(), to, ended, failed });
   pump.start();
   from.sink?.take(Buffer.from("hello"));
   from.sink?.end();

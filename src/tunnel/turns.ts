@@ -1,0 +1,91 @@
+/**
+ * Fair shares of the event loop. libuv gives a socket that has more to read up to 32 reads before it looks at any other;
+ * a direction of a connection reads no more than its share, and then rests until all others have had their turn.
+ *
+ * Turns are counted only where somebody rests, so whoever has little to say never pays for them.
+ */
+
+/** Bytes of a direction's turn while nobody else reads. */
+export const WHOLE_SHARE_BYTES = 256 * 1_024;
+/** Bytes of a direction's turn while others read too. */
+export const FAIR_SHARE_BYTES = 64 * 1_024;
+
+/** A direction that takes turns. */
+export interface TurnTaker {
+  /** Its next turn has come. */
+  goOn(): void;
+}
+
+/** See the head of this file. One for all connections of a process. */
+export class Turns {
+  readonly #whenAllHadTheirTurn: (callback: () => void) => void;
+  #number = 0;
+  /** Who has read in this turn, and whether more than one did, in this turn or the one before. */
+  #reader: Share | undefined;
+  #areMany = false;
+  #wereMany = false;
+  #resting: TurnTaker[] = [];
+
+  /** @param whenAllHadTheirTurn - Calls back when the event loop has looked at all sockets once. */
+  constructor(whenAllHadTheirTurn: (callback: () => void) => void = setImmediate) {
+    this.#whenAllHadTheirTurn = whenAllHadTheirTurn;
+  }
+
+  /** @internal The number of the turn, which `share` reads in. */
+  read(share: Share): number {
+    if (this.#reader === undefined) this.#reader = share;
+    else if (this.#reader !== share) this.#areMany = true;
+    return this.#number;
+  }
+
+  /** @internal */
+  get shareBytes(): number {
+    return this.#areMany || this.#wereMany ? FAIR_SHARE_BYTES : WHOLE_SHARE_BYTES;
+  }
+
+  /** @internal */
+  rest(taker: TurnTaker): void {
+    if (this.#resting.length === 0) this.#whenAllHadTheirTurn(this.#next);
+    this.#resting.push(taker);
+  }
+
+  readonly #next = (): void => {
+    this.#number += 1;
+    this.#wereMany = this.#areMany;
+    this.#areMany = false;
+    this.#reader = undefined;
+    const rested = this.#resting;
+    this.#resting = [];
+    for (const taker of rested) taker.goOn();
+  };
+}
+
+/** One direction's share. */
+export class Share {
+  readonly #turns: Turns;
+  readonly #taker: TurnTaker;
+  #turn = 0;
+  #spentBytes = 0;
+
+  constructor(turns: Turns, taker: TurnTaker) {
+    this.#turns = turns;
+    this.#taker = taker;
+  }
+
+  /**
+   * Says that `bytes` were read.
+   *
+   * @returns Whether there may be more in this turn.
+   */
+  spend(bytes: number): boolean {
+    const turn = this.#turns.read(this);
+    this.#spentBytes = turn === this.#turn ? this.#spentBytes + bytes : bytes;
+    this.#turn = turn;
+    return this.#spentBytes < this.#turns.shareBytes;
+  }
+
+  /** Calls `goOn` of the direction in the next turn. */
+  rest(): void {
+    this.#turns.rest(this.#taker);
+  }
+}
