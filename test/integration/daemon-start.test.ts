@@ -1,7 +1,7 @@
 // Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync, writeSync } from "node:fs";
 import { access, readdir, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -96,7 +96,7 @@ interface Unready {
   readonly start: Start;
   readonly command: Command;
   readonly id: number;
-  /** Ends the key file. */
+  /** Gives it its key. */
   letBeReady(): void;
 }
 
@@ -106,8 +106,12 @@ async function startUnready(t: TestContext): Promise<Unready> {
   const command = startDetached(t, [...ours.spiped, ...start.flags.slice(0, -1), pipe]);
   // As long as this is open, the reader waits for the end.
   const writer = await until(() => openForReader(pipe), "the first process to open the key");
-  const letBeReady = once(() => closeSync(writer));
-  afterwards(t, letBeReady);
+  const end = once(() => closeSync(writer));
+  afterwards(t, end);
+  const letBeReady = () => {
+    writeSync(writer, anotherKey);
+    end();
+  };
   // Until it runs its own program, which has threads, the first process waits for it in the system.
   const runs = (child: number) => threadsOf(child).length > 1;
   const id = await until(() => childrenOf(command.id).find(runs), "the second process");
