@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-import { hearSignals } from "../dist/cli/early-signals.js";
+"use strict";
 
-hearSignals();
-const { run } = await import("../dist/cli/run.js");
-await run("spipe", () => import("../dist/cli/spipe.js"));
+require("../dist/commands/early-signals.cjs").hearSignals();
+require("../dist/commands/commands.cjs").spipe();

@@ -60,10 +60,14 @@ function stageMain(folder, manifest, platforms) {
   published.optionalDependencies = Object.fromEntries(
     platforms.map(({ platformArchABI }) => [`${manifest.name}-${platformArchABI}`, manifest.version]),
   );
+  // The commands have it in them, as it was installed here: who audits an installation is to see just that version.
+  const { version: commander } = JSON.parse(readFileSync("node_modules/commander/package.json", "utf8"));
+  published.dependencies = { ...published.dependencies, commander };
   writeManifest(folder, published);
   for (const file of ["README.md", "LICENSE"]) cpSync(file, join(folder, file));
   // npm takes of these what `files` says.
-  for (const part of new Set(manifest.files.map((pattern) => pattern.split("/")[0]))) {
+  const taken = manifest.files.filter((pattern) => !pattern.startsWith("!"));
+  for (const part of new Set(taken.map((pattern) => pattern.split("/")[0]))) {
     if (!existsSync(part)) throw new Error(`there is no ${part}; run npm run build first`);
     cpSync(part, join(folder, part), { recursive: true });
   }

@@ -18,6 +18,11 @@ const HEARD = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 const LOOK_MS = 50;
 const LOOK_FOR_MS = 10_000;
 
+/** What Node.js has and does not document. */
+interface NodeInternals {
+  readonly _debugEnd?: () => void;
+}
+
 const takers = new Map<string, SignalTaker>();
 const untaken: HeardSignal[] = [];
 let hangUpIgnored = false;
@@ -72,8 +77,10 @@ function closeIfOpen(): void {
   const words = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].join(" ");
   if (/--inspect(-brk|-wait)?(?![\w-])/.test(words)) return;
   try {
-    const inspector = process.getBuiltinModule("node:inspector");
-    if (inspector.url() !== undefined) inspector.close();
+    // What node:inspector calls close(), and what it does where nothing is open is nothing: the module would bring worker
+    // threads along, for a tenth of a start's time.
+    const { _debugEnd: close = process.getBuiltinModule("node:inspector").close } = process as NodeInternals;
+    close();
   } catch {
     // A Node.js without a debugger.
   }

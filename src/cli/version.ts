@@ -4,7 +4,7 @@
 
 import { createRequire } from "node:module";
 
-const manifest = createRequire(import.meta.url)("../../package.json") as { readonly version: string };
+const manifest = createRequire(import.meta.filename)("../../package.json") as { readonly version: string };
 
 /** This package's version. */
 export const version = manifest.version;

@@ -7,7 +7,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { messageOf, SpipedError } from "../errors.js";
 import type * as Addon from "./addon.js";
 
@@ -41,7 +41,7 @@ export const PREBUILT_PLATFORMS: readonly string[] = [
   "win32-x64-msvc",
 ];
 
-const require = createRequire(import.meta.url);
+const require = createRequire(import.meta.filename);
 
 /** The addon; loading happens once, when the first module asks for it. */
 export const addon: AddonExports = loadAddon(candidates(), (path) => require(path) as AddonExports);
@@ -90,7 +90,7 @@ export function platformName(): string {
 
 function candidates(): string[] {
   const name = platformName();
-  return [fileURLToPath(new URL(`../../native/spiped.${name}.node`, import.meta.url)), packageOf(name)];
+  return [join(import.meta.dirname, `../../native/spiped.${name}.node`), packageOf(name)];
 }
 
 function packageOf(platform: string): string {

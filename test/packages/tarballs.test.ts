@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -84,9 +84,41 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
       .map(({ name }) => name);
     const other = files.filter(
       (name) =>
-        !/\.js$|\.d\.ts$|^(README\.md|LICENSE|package\.json|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(name),
+        !/\.c?js$|\.js\.map$|\.d\.ts$|^(README\.md|LICENSE(\.third-party\.txt)?|package\.json|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(
+          name,
+        ),
     );
     assert.deepEqual(other, []);
+  });
+
+  await t.test("hold the commands in two files, with the licence and the version of what is in them", () => {
+    const dist = join(folder, "node_modules", "spiped", "dist");
+    assert.deepEqual(readdirSync(join(dist, "commands")).sort(), [
+      "LICENSE.third-party.txt",
+      "commands.cjs",
+      "early-signals.cjs",
+    ]);
+    assert.ok(!readdirSync(dist).includes("cli"));
+    const commander = main.dependencies?.["commander"];
+    assert.match(
+      readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8"),
+      new RegExp(`^commander ${commander}\n\n[^]*Permission is hereby granted`, "m"),
+    );
+  });
+
+  await t.test("run the commands from these files alone", async (st) => {
+    rmSync(join(folder, "node_modules", "commander"), { recursive: true });
+    for (const name of ["spiped", "spipe"] as const) {
+      const words = [...commandIn(folder, name), "--version"] as const;
+      const { stdout, stderr } = await Command.run(st, words, { stdin: "ignore", env });
+      assert.deepEqual([stdout, stderr], [`${name} ${main.version}\n`, ""]);
+    }
+  });
+
+  await t.test("map the library's lines to its sources", () => {
+    const dist = join(folder, "node_modules", "spiped", "dist");
+    const map = JSON.parse(readFileSync(join(dist, "library/connect.js.map"), "utf8")) as { sourcesContent: string[] };
+    assert.match(map.sourcesContent[0] ?? "", /export (async )?function connect\(/);
   });
 
   await t.test("give npx the command spiped", async (st) => {

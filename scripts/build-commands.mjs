@@ -1,0 +1,75 @@
+// Makes the commands of what src/cli has: dist/commands/, two files instead of seventy, since a start pays for each file
+// that it looks for, opens and compiles. bin/ loads them, in a checkout and as published.
+//
+// early-signals.cjs is a file of its own, so that signals are heard before anything else is loaded. CommonJS, because
+// Node.js starts it sooner than ES modules. Names and lines stay, for whoever reads a stack.
+
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const FOLDER = "dist/commands";
+
+/** Parts of Node.js that a tunnel does without: loaded when something of theirs is first asked for. */
+const LATE = ["node:child_process", "node:crypto"];
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+
+const { metafile } = await build({
+  entryPoints: ["src/cli/early-signals.ts", "src/cli/commands.ts"],
+  outdir: FOLDER,
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  platform: "node",
+  target: manifest.engines.node.replace(">=", "node"),
+  format: "cjs",
+  define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
+  plugins: [oneEarlySignals(), late()],
+  sourcemap: true,
+  sourcesContent: false,
+  metafile: true,
+  logLevel: "warning",
+});
+writeFileSync(`${FOLDER}/LICENSE.third-party.txt`, licences(metafile.inputs));
+
+/** What is heard early is kept in the module that hears it: there is one of it. */
+function oneEarlySignals() {
+  return {
+    name: "one-early-signals",
+    setup({ onResolve }) {
+      onResolve({ filter: /\/early-signals\.js$/ }, () => ({ path: "./early-signals.cjs", external: true }));
+    },
+  };
+}
+
+function late() {
+  return {
+    name: "late",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: new RegExp(`^(${LATE.join("|")})$`) }, ({ path, namespace }) =>
+        namespace === "late" ? { path, external: true } : { path, namespace: "late" },
+      );
+      onLoad({ filter: /.*/, namespace: "late" }, async ({ path }) => {
+        const names = Object.keys(await import(path)).filter((name) => name !== "default");
+        const getter = (name) => `  get ${name}() { return require("${path}").${name}; },`;
+        return { contents: ["module.exports = {", ...names.map(getter), "};"].join("\n") };
+      });
+    },
+  };
+}
+
+/** The licences of the packages that went into the commands, which ask to go with them. */
+function licences(inputs) {
+  const names = Object.keys(inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
+  const packages = [...new Set(names)].filter((name) => name !== undefined);
+  const other = packages.find((name) => !(name in manifest.dependencies));
+  if (other !== undefined) throw new Error(`the commands may not contain ${other}: it is no dependency of theirs`);
+  const texts = packages.map((name) => {
+    const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
+    const file = readdirSync(`node_modules/${name}`).find((one) => /^licen[cs]e/i.test(one));
+    if (file === undefined) throw new Error(`${name} comes without its licence`);
+    return `${name} ${version}\n\n${readFileSync(`node_modules/${name}/${file}`, "utf8").trim()}\n`;
+  });
+  return `The commands in this folder contain:\n\n${texts.join("\n")}`;
+}
