@@ -28,6 +28,7 @@ import { tellFaultsTo } from "./faults.js";
 import { KeyReload } from "./key-reload.js";
 import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
+import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
 
@@ -224,6 +225,7 @@ class Service {
       protectMemoryAgain();
     }
     await tunnel.accept();
+    settle({ movesBytes: process.platform === "win32" || this.#settings.relay.enabled === false });
   }
 
   /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */
