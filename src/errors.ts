@@ -161,3 +161,8 @@ export function codeOf(thrown: unknown): string | undefined {
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;
   return undefined;
 }
+
+/** Whether it says that this process, or the machine, may open no more files. */
+export function isLimit(thrown: unknown): boolean {
+  return ["EMFILE", "ENFILE"].includes(codeOf(thrown) ?? "");
+}

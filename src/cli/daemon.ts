@@ -17,7 +17,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { openKeyFile } from "../config/key-file.js";
-import { messageOf, SpipedError } from "../errors.js";
+import { isLimit, messageOf, SpipedError } from "../errors.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
@@ -118,6 +118,8 @@ export async function startDaemon(keyFile: string): Promise<number> {
     second.once("exit", (status, signal) => resolve({ status, signal }));
   });
   try {
+    // Where it could not be started, it has no streams, and the reason is still to come.
+    if (second.pid === undefined) await failed;
     const reported = await Promise.race([failed, report(second.stdio[REPORT_DESCRIPTOR])]);
     if (reported === READY && toldBy === undefined) return 0;
     const { status, signal } = await ended;
@@ -127,7 +129,7 @@ export async function startDaemon(keyFile: string): Promise<number> {
     if (signal !== null) throw new Error(`it was ended by ${signal} before it was ready`);
     return 1;
   } catch (cause) {
-    throw cannotStart(cause);
+    throw isLimit(cause) ? cause : cannotStart(cause);
   } finally {
     second.unref();
   }

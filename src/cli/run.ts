@@ -4,7 +4,7 @@
  * The command is loaded by a function so that a missing native part is told like any other error.
  */
 
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { isLimit, messageOf, SpipedError } from "../errors.js";
 import { createLog, directSink } from "../observe/log.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
 import { tellFaultsTo, watchFaults } from "./faults.js";
@@ -45,7 +45,7 @@ export async function run(program: string, load: () => Promise<Command>): Promis
 
 /** What `error` is where the machine has no more descriptors; anything else as it is. */
 function nameLimit(error: unknown): unknown {
-  if (error instanceof SpipedError || !["EMFILE", "ENFILE"].includes(codeOf(error) ?? "")) return error;
+  if (error instanceof SpipedError || !isLimit(error)) return error;
   return new SpipedError("SPIPED_LIMIT", `this process may open too few files to start: ${messageOf(error)}`, {
     cause: error,
     hint: "raise the limit to 64 at least (ulimit -n, LimitNOFILE= of a unit); each connection takes two more",

@@ -112,8 +112,9 @@ async function startUnready(t: TestContext): Promise<Unready> {
     writeSync(writer, anotherKey);
     end();
   };
-  // Until it runs its own program, which has threads, the first process waits for it in the system.
-  const runs = (child: number) => threadsOf(child).length > 1;
+  // Until it runs its own program, which has threads, the first process waits for it in the system; and a signal that it
+  // does not hear ends it, even where it is stopped.
+  const runs = (child: number) => threadsOf(child).length > 1 && hasSignal(child, "SigCgt", SIGTERM);
   const id = await until(() => childrenOf(command.id).find(runs), "the second process");
   return { start, command, id, letBeReady };
 }
@@ -141,7 +142,7 @@ test("a daemon that is not ready is asked to end, so that it removes its files",
   const { command, id } = await startUnready(t);
   process.kill(id, "SIGSTOP");
   command.signal("SIGTERM");
-  await until(() => (isPending(id, SIGTERM) ? true : undefined), "SIGTERM to the second process");
+  await until(() => (hasSignal(id, "ShdPnd", SIGTERM) ? true : undefined), "SIGTERM to the second process");
   process.kill(id, "SIGCONT");
   assert.equal((await command.exit()).status, 1);
   await untilEnded(id);
@@ -157,9 +158,10 @@ test("a daemon that is not ready and does not end when asked is ended", options,
 
 const { SIGTERM } = constants.signals;
 
-/** Whether a signal waits for a process to go on. */
-function isPending(id: number, signal: number): boolean {
-  const mask = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${id}/status`, "latin1"))?.[1] ?? "0";
+/** Whether a signal waits for a process to go on (`ShdPnd`), or has somebody there who hears it (`SigCgt`). */
+function hasSignal(id: number, set: "ShdPnd" | "SigCgt", signal: number): boolean {
+  const status = readFileSync(`/proc/${id}/status`, "latin1");
+  const mask = new RegExp(`^${set}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0";
   return (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
 }
 
