@@ -79,6 +79,14 @@ export class ListeningSocket {
     return this.#address;
   }
 
+  /**
+   * Has clients see a reset where this process dies, from the moment at which they are accepted: accepted sockets inherit
+   * it from the listening one. What a client sees later is its channel's to say.
+   */
+  resetOnDeath(): void {
+    if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, true);
+  }
+
   /** Begins to accept, or goes on after `pause`. Harmless while it accepts. */
   async accept(): Promise<void> {
     if (this.#server !== undefined || this.#closed) return;

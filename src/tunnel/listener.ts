@@ -86,6 +86,7 @@ export class Tunnel {
       accepted: (client) => this.#accepted(client),
       failed: (error) => parts.events.listenFailed(error),
     });
+    if (config.role === "encrypt") this.#socket.resetOnDeath();
   }
 
   /**

@@ -351,3 +351,15 @@ async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void
   await clients.listening.accept();
   await clients.next();
 }
+
+for (const resets of [true, false]) {
+  test(`a client sees ${resets ? "a reset" : "an end"} from the moment at which it is accepted`, async (t) => {
+    const clients = await Clients.listen(t, "tcp");
+    if (resets) clients.listening.resetOnDeath();
+    await clients.listening.accept();
+    const client = await TestSocket.connect(t, clients.address);
+    // As the system does where the process dies before anything else was said of the socket.
+    (await clients.next()).socket.destroy();
+    assert.equal(await client.end(), resets ? "reset" : "fin");
+  });
+}
