@@ -2,19 +2,23 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder } from "../../support/cleanup.js";
 import { runModule } from "../support/children.js";
 import { root } from "../support/paths.js";
 
-const folder = join(root, "crates/spiped-napi/src/system");
+const sourceFolder = join(root, "crates/spiped-napi/src");
+const folder = join(sourceFolder, "system");
 
 /** What the addon exports on other systems only, as JavaScript calls it. */
 function notOnWindows(): readonly string[] {
-  const modules = readFileSync(join(folder, "mod.rs"), "utf8").matchAll(/#\[cfg\(unix\)\]\nmod (\w+);/g);
-  return [...modules].flatMap(([, module]) => {
-    const source = readFileSync(join(folder, `${module}.rs`), "utf8");
+  const modules = [join(folder, "mod.rs"), join(sourceFolder, "lib.rs")].flatMap((file) => {
+    const found = readFileSync(file, "utf8").matchAll(/#\[cfg\(unix\)\]\n(?:pub\(crate\) )?mod (\w+);/g);
+    return [...found].map(([, module]) => join(dirname(file), `${module}.rs`));
+  });
+  return modules.flatMap((module) => {
+    const source = readFileSync(module, "utf8");
     const exports = source.matchAll(/#\[napi[^\n]*\n(?:#\[[^\n]*\n)*pub (?:fn|struct) (\w+)/g);
     return [...exports].map(([, name = ""]) => name.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase()));
   });
@@ -38,7 +42,7 @@ function asOnWindows(program: string, words: readonly string[]): string {
 
 test("the search finds what Windows lacks", () => {
   const names = notOnWindows();
-  for (const name of ["listenTcp", "LockedFile", "protectMemory"]) assert.ok(names.includes(name), name);
+  for (const name of ["listenTcp", "LockedFile", "protectMemory", "Relay"]) assert.ok(names.includes(name), name);
   for (const name of ["resolve", "readKeyFile"]) assert.ok(!names.includes(name), name);
 });
 
