@@ -37,28 +37,46 @@ const CHARTS = [
     file: "handshakes.svg",
     title: "New connections a second (more is better)",
     figures: [
-      ["handshakes-1.connectionsPerSecond", "1 at once"],
-      ["handshakes-32.connectionsPerSecond", "32 at once"],
-      ["handshakes-1-without-forward-secrecy.connectionsPerSecond", "1 at once, -f"],
-      ["handshakes-32-without-forward-secrecy.connectionsPerSecond", "32 at once, -f"],
+      ["connections-1.connectionsPerSecond", "1 at once"],
+      ["connections-32.connectionsPerSecond", "32 at once"],
+      ["connections-1-without-forward-secrecy.connectionsPerSecond", "1 at once, -f"],
+      ["connections-32-without-forward-secrecy.connectionsPerSecond", "32 at once, -f"],
     ],
   },
   {
     file: "latency.svg",
-    title: "Median latency, µs (less is better)",
+    title: "Latency, µs (less is better)",
     figures: [
-      ["ping-pong-64.medianMicros", "ping-pong of 64 bytes"],
-      ["ping-pong-16384.medianMicros", "ping-pong of 16 KiB"],
-      ["lines-10000.medianMicros", "10,000 lines a second"],
+      ["ping-pong-64.medianMicros", "ping-pong of 64 bytes, median"],
+      ["ping-pong-64.p99Micros", "the same, 99th percentile"],
+      ["lines-10000.medianMicros", "10,000 lines a second, median"],
+      ["lines-10000.p99Micros", "the same, 99th percentile"],
+    ],
+  },
+  {
+    file: "fairness.svg",
+    title: "64-byte requests next to 4 full-speed transfers, ms (less is better)",
+    figures: [
+      ["requests-beside-bulk.medianMillis", "median"],
+      ["requests-beside-bulk.p99Millis", "99th percentile"],
+    ],
+  },
+  {
+    file: "lines.svg",
+    title: "80-byte lines, CPU µs a line, both ends (less is better)",
+    figures: [
+      ["lines-10000.cpuBoth", "10,000 a second"],
+      ["lines-full-speed.cpuBoth", "at full speed"],
     ],
   },
   {
     file: "memory.svg",
-    title: "Memory of the -d end, MB (less is better)",
+    title: "Memory of the larger end, MB (less is better)",
     figures: [
-      ["idle.farMegabytes0", "no connection"],
-      ["idle.farMegabytes1000", "1,000 idle connections"],
-      ["idle.farMegabytes5000", "5,000 idle connections"],
+      ["idle.largerMegabytes0", "no connection"],
+      ["idle.largerMegabytes1000", "1,000 idle connections"],
+      ["idle.largerMegabytes5000", "5,000 idle connections"],
+      ["stalled-readers.largerMegabytes200", "200 stalled readers, growth"],
     ],
   },
   {

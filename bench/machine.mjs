@@ -20,7 +20,7 @@ export function circumstances(kinds) {
     },
     versions: {
       "Node.js": process.versions.node,
-      ...Object.fromEntries(kinds.filter((kind) => kind.version).map((kind) => [kind.program, kind.version])),
+      ...Object.fromEntries(kinds.filter((kind) => kind.program).map((kind) => [kind.program, kind.version])),
     },
   };
 }

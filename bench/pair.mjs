@@ -1,7 +1,7 @@
 // Starts both ends of a tunnel and lets the load program work through them.
 
 import { fileURLToPath } from "node:url";
-import { end, freePort, listening, run, start, usageOf } from "./processes.mjs";
+import { end, freePort, listening, run, start, threadSecondsOf, usageOf } from "./processes.mjs";
 
 /** The load program. */
 export const LOAD = fileURLToPath(new URL("load/target/release/spiped-bench-load", import.meta.url));
@@ -36,13 +36,18 @@ export async function startPair(kind, { flags = [], manyDescriptors = false } = 
   return {
     near: `127.0.0.1:${ports.near}`,
     far: `127.0.0.1:${ports.far}`,
-    usage: () => ({ near: usageOf(ends[0].pid), far: usageOf(ends[1].pid) }),
+    usage: () => ({ near: usageOfEnd(ends[0].pid), far: usageOfEnd(ends[1].pid) }),
     stop,
   };
 }
 
+function usageOfEnd(pid) {
+  return { ...usageOf(pid), threads: threadSecondsOf(pid) };
+}
+
 /**
- * Has a load work through a fresh pair; gives what the load says and the CPU seconds and memory of both ends.
+ * Has a load work through a fresh pair; gives what the load says, the CPU seconds of both ends and of each of
+ * their threads, and the most memory that one of them has taken.
  *
  * @param warmUp - Words of a shorter load of the same work that goes before and is not measured.
  */
@@ -59,8 +64,18 @@ export async function measure(kind, work, words, { warmUp, flags } = {}) {
       near: after.near.cpuSeconds - before.near.cpuSeconds,
       far: after.far.cpuSeconds - before.far.cpuSeconds,
     };
-    return { ...result, cpuSeconds, peakMegabytes: Math.max(after.near.peakMegabytes, after.far.peakMegabytes) };
+    const threadSeconds = {
+      near: threadsBetween(before.near.threads, after.near.threads),
+      far: threadsBetween(before.far.threads, after.far.threads),
+    };
+    const peakMegabytes = Math.max(after.near.peakMegabytes, after.far.peakMegabytes);
+    return { ...result, cpuSeconds, threadSeconds, peakMegabytes };
   } finally {
     await pair.stop();
   }
+}
+
+/** What each thread that is still there has used in between. */
+function threadsBetween(before, after) {
+  return [...after].map(([thread, seconds]) => seconds - (before.get(thread) ?? 0));
 }

@@ -19,9 +19,18 @@ const loopback = (port) => `127.0.0.1:${port}`;
  */
 export function kindsHere(folder, original) {
   const keyFile = join(folder, "key");
-  return [ours(keyFile), theOriginal(keyFile, original), stunnel(folder), ssh(folder), socat(), direct()].filter(
-    (kind) => kind.version !== undefined,
-  );
+  const certificates = makeCertificates(folder);
+  return [
+    ours(keyFile),
+    theOriginal(keyFile, original),
+    uncoalesced(keyFile),
+    stunnel(folder),
+    haproxy(folder, certificates),
+    ghostunnel(certificates),
+    ssh(folder),
+    socat(),
+    direct(),
+  ].filter((kind) => kind.version !== undefined);
 }
 
 function ours(keyFile) {
@@ -32,6 +41,17 @@ function ours(keyFile) {
     program: "spiped (ours)",
     version,
     commands: spiped([process.execPath, OURS], keyFile),
+  };
+}
+
+/** Ours, reading every line at once as the original does. */
+function uncoalesced(keyFile) {
+  const { version, commands } = ours(keyFile);
+  return {
+    id: "uncoalesced",
+    name: "ours, --no-coalescing",
+    version,
+    commands: (ports, flags) => commands(ports, [...flags, "--no-coalescing"]),
   };
 }
 
@@ -91,6 +111,71 @@ function stunnel(folder) {
       far: end("far", "no", middle, far),
     }),
   };
+}
+
+/** HAProxy as a TLS tunnel: mutual certificates, and a whole handshake for each connection, as with spiped. */
+function haproxy(folder, certificates) {
+  const { authority, identity } = certificates ?? {};
+  const version = authority && firstLine("haproxy", ["-v"], /version (\d+\.\d+\.\d+)/);
+  const end = (name, source, sourceTls, target, targetTls) => {
+    const file = join(folder, `haproxy-${name}-${source}.cfg`);
+    writePrivate(
+      file,
+      "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n" +
+        `listen ${name}\n  bind ${loopback(source)}${sourceTls}\n  server target ${loopback(target)}${targetTls}\n`,
+    );
+    return ["haproxy", "-db", "-q", "-f", file];
+  };
+  const tls = ` ssl crt ${identity} ca-file ${authority} verify required ssl-min-ver TLSv1.3`;
+  return {
+    id: "haproxy",
+    name: "HAProxy",
+    program: "HAProxy",
+    version,
+    commands: ({ near, middle, far }) => ({
+      near: end("near", near, "", middle, `${tls} no-ssl-reuse`),
+      far: end("far", middle, `${tls} no-tls-tickets`, far, ""),
+    }),
+  };
+}
+
+function ghostunnel(certificates) {
+  const { authority, certificate, key } = certificates ?? {};
+  const tls = ["--cert", certificate, "--key", key, "--cacert", authority, "--quiet=all"];
+  const end = (role, source, target) => [
+    ...["ghostunnel", role, "--listen", loopback(source), "--target", loopback(target)],
+    ...tls,
+  ];
+  return {
+    id: "ghostunnel",
+    name: "ghostunnel",
+    program: "ghostunnel",
+    version: authority && firstLine("ghostunnel", ["--version"], /v?(\d+\.\d+\S*)/),
+    commands: ({ near, middle, far }) => ({
+      near: end("client", near, middle),
+      far: [...end("server", middle, far), "--allow-all"],
+    }),
+  };
+}
+
+/** An authority and one identity for both ends, on P-256; undefined without `openssl`. */
+function makeCertificates(folder) {
+  if (firstLine("openssl", ["version"]) === undefined) return undefined;
+  const [authority, authorityKey] = [join(folder, "authority.pem"), join(folder, "authority.key")];
+  const [certificate, key, request] = ["end.pem", "end.key", "end.csr"].map((name) => join(folder, name));
+  const extensions = join(folder, "end.ext");
+  writePrivate(extensions, "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n");
+  const openssl = (...words) => execFileSync("openssl", words, { stdio: ["ignore", "ignore", "pipe"] });
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  openssl("req", "-x509", ...newKey, "-keyout", authorityKey, "-out", authority, "-subj", "/CN=bench", "-days", "2");
+  openssl("req", ...newKey, "-keyout", key, "-out", request, "-subj", "/CN=end");
+  openssl(
+    ...["x509", "-req", "-in", request, "-CA", authority, "-CAkey", authorityKey, "-CAcreateserial"],
+    ...["-extfile", extensions, "-out", certificate, "-days", "2"],
+  );
+  const identity = join(folder, "identity.pem");
+  writePrivate(identity, readFileSync(certificate, "utf8") + readFileSync(key, "utf8"));
+  return { authority, certificate, key, identity };
 }
 
 /** All forwarded connections share one SSH connection, so that a new one costs no key exchange. */

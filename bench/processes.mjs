@@ -114,11 +114,21 @@ export function usageOf(pid) {
   return total;
 }
 
+/** CPU seconds of each thread of a process, by its id. */
+export function threadSecondsOf(pid) {
+  const seconds = new Map();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const stat = statOf(`${pid}/task/${thread}`);
+    if (stat !== undefined) seconds.set(thread, (Number(stat[11]) + Number(stat[12])) / TICKS_A_SECOND);
+  }
+  return seconds;
+}
+
 function megabytes(status, name) {
   return (Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB`, "m"))?.[1] ?? 0) * 1_024) / 1e6;
 }
 
-/** The fields of /proc/PID/stat from the third one, the state, on. */
+/** The fields of /proc/PID/stat, or of a thread's, from the third one, the state, on. */
 function statOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/stat`, "latin1")

@@ -53,7 +53,7 @@ fn wait_until(clock: Instant, seconds: f64) {
 }
 
 fn receive(far: TcpStream, count: u64, clock: Instant) -> Result<Vec<f64>, String> {
-    let mut ages = Vec::new();
+    let mut ages = Vec::with_capacity(count as usize);
     let mut lines = BufReader::with_capacity(262_144, far);
     let mut line = String::new();
     for expected in 0..count {

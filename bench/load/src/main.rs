@@ -5,15 +5,21 @@
 //!     spiped-bench-load handshakes NEAR FAR COUNT PARALLEL
 //!     spiped-bench-load pingpong   NEAR FAR SIZE COUNT
 //!     spiped-bench-load lines      NEAR FAR COUNT LINES_A_SECOND      (0: as fast as it goes)
+//!     spiped-bench-load beside     NEAR FAR SECONDS TRANSFERS         (requests next to transfers)
 //!     spiped-bench-load idle       NEAR FAR COUNT...                  (each after a line on standard input)
+//!     spiped-bench-load stalled    NEAR FAR COUNT...                  (each after a line on standard input)
+//!     spiped-bench-load start      NEAR|end COMMAND...                (starts it; until it listens, or has ended)
 //!
 //! NEAR is where to connect, FAR is where to listen, both `127.0.0.1:port`. Every byte that arrives is compared with
 //! what was sent; a wrong one ends the program with status 1.
 
+mod beside;
 mod bulk;
 mod idle;
 mod lines;
 mod pattern;
+mod stalled;
+mod start;
 mod turns;
 
 use std::env;
@@ -32,7 +38,10 @@ fn main() {
         ["handshakes", near, far, count, parallel] => turns::handshakes(near, far, count, parallel),
         ["pingpong", near, far, size, count] => turns::pingpong(near, far, size, count),
         ["lines", near, far, count, rate] => lines::run(near, far, count, rate),
+        ["beside", near, far, seconds, transfers] => beside::run(near, far, seconds, transfers),
         ["idle", near, far, ref counts @ ..] => idle::run(near, far, counts),
+        ["stalled", near, far, ref counts @ ..] => stalled::run(near, far, counts),
+        ["start", address, ref command @ ..] => start::run(address, command),
         _ => Err("bad words; see the head of main.rs".into()),
     };
     match outcome {

@@ -43,28 +43,63 @@ impl Pattern {
         Ok(())
     }
 
+    /// Sends one more piece after `sent` bytes; gives its length.
+    pub fn send_piece(&self, to: &mut impl Write, sent: u64) -> io::Result<u64> {
+        to.write_all(self.piece(sent, PIECE))?;
+        Ok(PIECE as u64)
+    }
+
+    /// Writes as much as goes at once after `sent` bytes, at most a piece; gives its length.
+    pub fn write_some(&self, to: &mut impl Write, sent: u64) -> io::Result<usize> {
+        to.write(self.piece(sent, PIECE))
+    }
+
     /// Reads `total` bytes and compares them; gives the time when the last one had been compared.
     pub fn receive(&self, from: &mut impl Read, total: u64) -> io::Result<Instant> {
         let mut buffer = vec![0; PIECE];
         let mut received = 0_u64;
         while received < total {
             let length = PIECE.min((total - received) as usize);
-            let length = from.read(&mut buffer[..length])?;
-            if length == 0 {
-                return Err(io::Error::new(
-                    ErrorKind::UnexpectedEof,
-                    format!("{received} of {total} bytes came"),
-                ));
+            match self.receive_piece(from, received, &mut buffer[..length])? {
+                0 => {
+                    return Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        format!("{received} of {total} bytes came"),
+                    ));
+                }
+                length => received += length as u64,
             }
-            if buffer[..length] != *self.piece(received, length) {
-                return Err(io::Error::new(
-                    ErrorKind::InvalidData,
-                    format!("wrong bytes after {received}"),
-                ));
-            }
-            received += length as u64;
         }
         Ok(Instant::now())
+    }
+
+    /// Reads and compares until the stream ends; gives how much came.
+    pub fn receive_until_end(&self, from: &mut impl Read) -> io::Result<u64> {
+        let mut buffer = vec![0; PIECE];
+        let mut received = 0_u64;
+        loop {
+            match self.receive_piece(from, received, &mut buffer)? {
+                0 => return Ok(received),
+                length => received += length as u64,
+            }
+        }
+    }
+
+    /// Reads once and compares what came; gives its length, 0 at the end of the stream.
+    fn receive_piece(
+        &self,
+        from: &mut impl Read,
+        received: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let length = from.read(buffer)?;
+        if buffer[..length] != *self.piece(received, length) {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("wrong bytes after {received}"),
+            ));
+        }
+        Ok(length)
     }
 
     /// An error unless the stream ends here.

@@ -64,7 +64,8 @@ pub fn pingpong(near: &str, far: &str, size: &str, count: &str) -> Outcome {
     Ok(format!("{{{}}}", percentiles(&mut times)))
 }
 
-fn turn(stream: &mut TcpStream, ping: &[u8], pong: &mut [u8]) -> std::io::Result<()> {
+/// Sends something and waits for its echo.
+pub fn turn(stream: &mut TcpStream, ping: &[u8], pong: &mut [u8]) -> std::io::Result<()> {
     stream.write_all(ping)?;
     stream.read_exact(pong)?;
     if ping == pong {
@@ -88,6 +89,11 @@ fn echo(far: &str, threads: usize) -> std::io::Result<()> {
         });
     }
     Ok(())
+}
+
+/// Echoes what comes over one connection until it ends.
+pub fn echo_one(stream: TcpStream) -> std::io::Result<()> {
+    serve(stream, &mut vec![0; 65_536])
 }
 
 fn serve(mut stream: TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
-// Sealing and opening through the addon on one core: `node bench/framing.mjs`. Prints MB/s of data for each size of a
-// call. The scenario "framing" runs it as a process of its own.
+// Sealing and opening through the addon on one core: `node bench/scenarios/framing-alone.mjs`. Prints MB/s of data for
+// each size of a call. The scenario "framing" runs it as a process of its own.
 
-import { addon } from "../dist/native/native.js";
+import { addon } from "../../dist/native/native.js";
 
 const SIZES = [1, 1_024, 8_192, 65_536];
 /** Sealed data that one pass goes through: small enough for a cache. */
