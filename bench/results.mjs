@@ -17,7 +17,7 @@ const GOALS = [
   value("lines-10000.p99Micros", "lines at 10,000 a second: 99th percentile", "µs", { atMost: 2_000 }),
   ratio("requests-beside-bulk.medianMillis", "requests next to 4 full-speed transfers: median", { atMost: 2 }),
   ratio("requests-beside-bulk.p99Millis", "requests next to 4 full-speed transfers: 99th percentile", { atMost: 2 }),
-  ...[100, 200].flatMap(stalledGoals),
+  ...[50, 100, 200].flatMap(stalledGoals),
   ratio("connections-32.connectionsPerSecond", "new connections, 32 at once: rate", { atLeast: 2 }),
   ratio("connections-32.cpuBoth", "new connections, 32 at once: CPU", { atMost: 0.9 }),
   ratio("connections-32-without-forward-secrecy.cpuBoth", "new connections with -f, warm: CPU", { atMost: 2.5 }),

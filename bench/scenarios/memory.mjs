@@ -6,6 +6,8 @@ import { LOAD, startPair } from "../pair.mjs";
 import { descriptorLimit, end, start } from "../processes.mjs";
 import { many } from "./figures.mjs";
 
+/** What a step may take: opening or filling many connections, or reading all that they hold. */
+const STEP_MS = 120_000;
 /** What an end may take until its memory has settled. */
 const SETTLE_MS = 1_000;
 const ENDS = [
@@ -107,7 +109,9 @@ async function withHeldConnections(kind, load, counts, work) {
     return await work({
       async next() {
         process.stdin.write("\n");
-        const { done } = await answers.next();
+        const late = sleep(STEP_MS, { late: true }, { ref: false });
+        const { done, late: isLate } = await Promise.race([answers.next(), late]);
+        if (isLate) throw new Error(`${load}: a step takes more than ${STEP_MS / 1_000} s`);
         if (done) throw new Error(`${load}: ${process.failure.trim()}`);
       },
       async resident() {

@@ -12,8 +12,6 @@ use crate::pattern::Pattern;
 
 /// Connections that are opened at once; fewer than the shortest backlog among what is measured, 10.
 const AT_ONCE: usize = 8;
-/// Threads that read at the end.
-const READERS: usize = 16;
 /// A connection is full when it has taken nothing for so long.
 const QUIET: Duration = Duration::from_millis(400);
 /// Longer than that nothing is filled: what still trickles then is little.
@@ -129,18 +127,14 @@ fn fill(pattern: &Pattern, connections: &mut [Connection]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads some connections at once: what each waits for in turn, such as a delayed acknowledgement, then overlaps.
-fn drain_all(pattern: &Pattern, mut connections: Vec<Connection>) -> io::Result<()> {
-    let share = connections.len().div_ceil(READERS).max(1);
+/// Reads all connections at once, so that what they wait for overlaps: a sender that has found the window closed for
+/// long tries again only after seconds.
+fn drain_all(pattern: &Pattern, connections: Vec<Connection>) -> io::Result<()> {
     thread::scope(|scope| {
-        let mut readers = Vec::new();
-        while !connections.is_empty() {
-            let some = connections.split_off(connections.len().saturating_sub(share));
-            readers.push(scope.spawn(|| {
-                some.into_iter()
-                    .try_for_each(|connection| drain(pattern, connection))
-            }));
-        }
+        let readers: Vec<_> = connections
+            .into_iter()
+            .map(|connection| scope.spawn(|| drain(pattern, connection)))
+            .collect();
         readers.into_iter().try_for_each(|reader| {
             reader
                 .join()
