@@ -10,9 +10,11 @@ use std::{
     io::{self, ErrorKind, Read},
     mem,
     net::Shutdown,
+    os::fd::AsFd,
     time::Instant,
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::Socket;
 use spiped_core::{Error, PACKET_BYTES, PACKET_DATA_BYTES, max_opened_length, sealed_length};
 
@@ -22,10 +24,11 @@ use crate::{
     pace::Pace,
 };
 
-/// Packets of one read while nobody else waits for a turn.
+/// Packets of one read, at most and at least.
 const WHOLE_TURN_PACKETS: usize = 64;
-/// Packets of one read while others wait.
 const FAIR_TURN_PACKETS: usize = 16;
+/// Packets of the reads of all directions that wait for a turn, as far as that goes.
+const ROUND_PACKETS: usize = 128;
 
 /// Memory to read and to transform into, shared by all connections of a thread: cleartext and packets never lie in the
 /// same place.
@@ -84,8 +87,8 @@ enum State {
 pub(crate) struct Surroundings<'a> {
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) budget: &'a Budget,
-    /// Whether nobody else waits for a turn.
-    pub(crate) alone: bool,
+    /// How many others wait for a turn.
+    pub(crate) others: usize,
     pub(crate) now: Instant,
 }
 
@@ -110,8 +113,7 @@ impl Direction {
             pace,
             waits_until: None,
             readable: true,
-            // What came before the socket was watched is never told.
-            end_in_sight: true,
+            end_in_sight: false,
             writable: true,
         }
     }
@@ -123,6 +125,11 @@ impl Direction {
     /// Whether a failed socket would go unnoticed, since this direction does not read it.
     pub(crate) fn is_deaf(&self) -> bool {
         self.held.is_some() || !self.writable || !matches!(self.state, State::Flowing(_))
+    }
+
+    /// Whether it has to be told when there is more to read.
+    pub(crate) fn needs_telling(&self) -> bool {
+        matches!(self.state, State::Flowing(_)) && !self.readable && self.waits_until.is_none()
     }
 
     /// Until when the next read waits.
@@ -188,10 +195,8 @@ impl Direction {
                 return Ok(Turn { moved: false, next: Next::Readiness });
             }
             1
-        } else if around.alone {
-            WHOLE_TURN_PACKETS
         } else {
-            FAIR_TURN_PACKETS
+            (ROUND_PACKETS / (around.others + 1)).clamp(FAIR_TURN_PACKETS, WHOLE_TURN_PACKETS)
         };
         let Scratch { cleartext, packets: packet_memory } = &mut *around.scratch;
         let (input, out) = match framing {
@@ -221,14 +226,19 @@ impl Direction {
             self.writable = false;
             self.held = Some(around.budget.hold(&out[sent..written]));
         }
-        self.waits_until = if self.end_in_sight { None } else { self.pace.after_read(length, around.now) };
-        let next = match self.waits_until {
-            _ if self.held.is_some() => Next::Readiness,
-            Some(until) => Next::Until(until),
-            None if self.readable => Next::Turn,
-            None => Next::Readiness,
-        };
-        Ok(Turn { moved: true, next })
+        let wait = self.pace.after_read(length, around.now);
+        if self.held.is_some() {
+            return Ok(Turn { moved: true, next: Next::Readiness });
+        }
+        if let Some(until) = wait
+            && !self.end_in_sight
+        {
+            self.waits_until = wait;
+            // Nothing is told meanwhile.
+            self.readable = true;
+            return Ok(Turn { moved: true, next: Next::Until(until) });
+        }
+        Ok(Turn { moved: true, next: if self.readable { Next::Turn } else { Next::Readiness } })
     }
 
     fn read_end(&mut self, from: &Socket) -> Result<Turn, Failure> {
@@ -294,10 +304,52 @@ const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 
 /// Whether a write would be taken now.
 fn has_room(to: &Socket) -> io::Result<bool> {
-    use std::os::fd::AsRawFd;
-    let mut asked = libc::pollfd { fd: to.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one pollfd, which outlives the call; a time limit of 0 does not wait.
-    #[allow(unsafe_code)]
-    let answered = unsafe { libc::poll(&raw mut asked, 1, 0) };
-    if answered < 0 { Err(io::Error::last_os_error()) } else { Ok(asked.revents != 0) }
+    let mut asked = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut asked, PollTimeout::ZERO)?;
+    Ok(asked[0].any().unwrap_or(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+    };
+
+    use spiped_core::{DirectionKeys, Sealer};
+
+    use super::*;
+
+    #[test]
+    fn a_busy_stream_of_small_messages_goes_on_once_its_full_receiver_has_room() {
+        let pair = || UnixStream::pair().expect("a pair of sockets");
+        let ((mut program, from), (to, mut service)) = (pair(), pair());
+        service.set_nonblocking(true).expect("a socket");
+        let (from, to) = (Socket::from(from), Socket::from(to));
+        from.set_nonblocking(true).expect("a socket");
+        to.set_nonblocking(true).expect("a socket");
+        let now = Instant::now();
+        let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+        let mut direction = Direction::new(framing, Pace::new(true, now));
+        let (mut scratch, budget) = (Scratch::new(), Budget::new(1 << 20));
+        let mut turn = |direction: &mut Direction| {
+            let mut around = Surroundings { scratch: &mut scratch, budget: &budget, others: 0, now };
+            direction.turn(&from, &to, &mut around, |_| {}).expect("a turn")
+        };
+        for _ in 0..100_000 {
+            program.write_all(b"a line").expect("it is written");
+            direction.became_readable(false);
+            direction.stop_waiting();
+            turn(&mut direction);
+            if direction.held.is_some() {
+                break;
+            }
+        }
+        assert!(direction.held.is_some(), "the receiver is full");
+        program.write_all(b"a line").expect("it is written");
+        let _ = service.read_to_end(&mut Vec::new());
+        direction.became_readable(false);
+        direction.became_writable();
+        assert!(turn(&mut direction).moved);
+    }
 }

@@ -128,7 +128,9 @@ fn cancelled_or_dropped_with_its_relay_it_gives_the_sockets_back() {
     let relay = relay(2, &budget());
     let first = tunnel(&relay, Kind::Unix);
     first.near.handle.cancel();
-    assert!(matches!(first.near.ended().end, End::Cancelled));
+    // Its sockets stay open: what the far end sees of them is not what this is about.
+    let near = first.near.ended();
+    assert!(matches!(near.end, End::Cancelled));
     first.near.handle.cancel();
     write(&first.service, b"the far end goes on until its owner says otherwise");
     drop(relay);
