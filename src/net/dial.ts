@@ -10,6 +10,7 @@ import { connect, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { hasBytes, pathBytes } from "../paths.js";
 import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import type { CancelSignal } from "./cancellation.js";
 import { SocketChannel } from "./channel.js";
 import type { DescriptorBudget } from "./descriptors.js";
 import { keepAlive, resetOnClose } from "./native-socket.js";
@@ -42,7 +43,7 @@ export interface DialOptions {
   /** Where the sockets of further attempts are booked; one socket is the caller's business. */
   readonly descriptors: DescriptorBudget;
   /** Gives the attempt up. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 /**

@@ -8,6 +8,7 @@
 
 import { messageOf, type SpipedError } from "../errors.js";
 import type { LookedUp } from "../native/native.js";
+import type { CancelSignal } from "./cancellation.js";
 
 /** Most look-ups at a time. */
 export const MAX_LOOK_UPS = 8;
@@ -18,7 +19,7 @@ export type SystemLookUp = (host: string, service: string, done: (found: LookedU
 /** How long somebody waits. */
 export interface Patience {
   /** Ends waiting, with its reason. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CancelSignal | undefined;
   /** The same after this time, with an error of the caller's. */
   readonly timeoutMs: number;
   readonly timedOut: () => SpipedError;

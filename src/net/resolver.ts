@@ -7,12 +7,13 @@ import { LONGEST_MS } from "../clock.js";
 import { messageOf, SpipedError } from "../errors.js";
 import { addon, type LookedUp } from "../native/native.js";
 import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import type { CancelSignal } from "./cancellation.js";
 import { LookUps } from "./look-ups.js";
 
 /** How long a caller waits for a look-up. */
 export interface LookUpLimits {
   /** Ends waiting at once, with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CancelSignal | undefined;
   /** As long as the system takes where it is left out. */
   readonly timeoutMs?: number | undefined;
 }

@@ -9,6 +9,7 @@
  */
 
 import { type EndReason, endReasonOf, SpipedError } from "../errors.js";
+import { Cancellation } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
@@ -77,7 +78,7 @@ const ENDED = new SpipedError("SPIPED_CANCELLED", "the connection has ended");
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #startedAt = performance.now();
-  readonly #over = new AbortController();
+  readonly #over = new Cancellation();
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
@@ -111,7 +112,7 @@ export class Connection {
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshakeTimer();
-    const { signal } = this.#over;
+    const signal = this.#over;
     const keys = await handshakeAsClient({ channel: target, key: key(), forwardSecrecy, signal }, () => {
       // The server may know us from now on, and must not take our death for the end of all that we have to say.
       target.resetOnDeath?.(true);
@@ -123,7 +124,7 @@ export class Connection {
     const { source, key, forwardSecrecy } = this.#options;
     let target: Promise<Channel | undefined> | undefined;
     this.#startHandshakeTimer();
-    const { signal } = this.#over;
+    const signal = this.#over;
     const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
       this.#phase = { name: "client-known" };
       source.resetOnDeath?.(true);
@@ -156,7 +157,7 @@ export class Connection {
       readBuffer: (role === "encrypt" ? packetMemory : cleartextMemory).readBuffer,
       exactLength,
       resetOnDeath: role === "decrypt",
-      signal: this.#over.signal,
+      signal: this.#over,
     });
     if (this.#phase.name === "ended") {
       target.reset();

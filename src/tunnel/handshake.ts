@@ -5,6 +5,7 @@
  * Source: DESIGN.md, "The handshake".
  */
 
+import type { CancelSignal } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
 import { MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
 import {
@@ -22,7 +23,7 @@ export interface HandshakeOptions {
   readonly key: SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
   /** Aborted when the connection has ended: all secrets are wiped then, and what costs CPU time is left out. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 /**
