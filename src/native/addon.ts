@@ -11,6 +11,8 @@ export declare class ClientHandshake {
   receiveNonce(nonceS: Uint8Array): void
   /** `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
   macedPublic(keyPair: KeyPair): Uint8Array
+  /** The same with x = 0, y = 1: with forward secrecy "off". */
+  macedPublicWithoutForwardSecrecy(): Uint8Array
   /** Checks the server's `y_S ‖ h_S`, 288 bytes. */
   verify(macedPublic: Uint8Array): void
   /** The packets' keys, derived on the thread pool. The last step. */
@@ -135,12 +137,12 @@ export declare class Opener {
 /** Threads that move packets between sockets. */
 export declare class Relay {
   /** Starts the threads. `ended` is told once of each connection's end; it keeps no process alive. */
-  constructor(threads: number, coalescing: boolean, budgetBytes: number, ended: (arg0: RelayEnd) => void)
+  constructor(threads: number, coalescing: boolean, budgetBytes: number, ended: (id: number, end: RelayEnd | null) => void)
   /**
-   * Takes over two descriptors of connected stream sockets, and what the framings hold. `encrypts`: cleartext comes
+   * Takes over two descriptors of connected stream sockets, and what `keys` holds. `encrypts`: cleartext comes
    * in at the source. The descriptors are the relay's from now on, whatever happens.
    */
-  handOver(id: number, encrypts: boolean, source: number, target: number, sealer: Sealer, opener: Opener): RelayedConnection
+  handOver(id: number, encrypts: boolean, source: number, target: number, keys: SessionKeys): RelayedConnection
   /** Bytes that wait in memory for full receivers, of all connections together. */
   get heldBytes(): number
 }
@@ -187,6 +189,8 @@ export declare class ServerHandshake {
   verify(macedPublic: Uint8Array): void
   /** `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
   macedPublic(keyPair: KeyPair): Uint8Array
+  /** The same with x = 0, y = 1: with forward secrecy "off". */
+  macedPublicWithoutForwardSecrecy(): Uint8Array
   /** The packets' keys, derived on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
   /**
@@ -231,6 +235,40 @@ export declare class SocketFile {
   remove(): void
 }
 
+/** Sockets that are being accepted, dialled and shaken hands with. Numbers stand for them. */
+export declare class Sockets {
+  /** `ready` is called when `poll` has something to tell. Throws where the event loop cannot watch. */
+  constructor(keepAlive: KeepAliveTimes, ready: () => void)
+  /** Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. */
+  listen(descriptor: number, keepAlive: boolean, resetsOnClose: boolean): number
+  /** Accepts a client, null where none waits; the next one is an event then. */
+  accept(listener: number): AcceptedSocket | null
+  /** Makes another event of the clients that wait. */
+  askAgain(listener: number): void
+  /** Begins to connect to a numeric address, and gives the socket's number; how it ends is an event. */
+  connect(address: string, port: number, keepAlive: boolean, resetsOnClose: boolean): number
+  /** The same for a UNIX socket, whose path is `path`; `EAGAIN` where its backlog is full. */
+  connectUnix(path: Uint8Array): number
+  /** Sends all of it. */
+  send(id: number, bytes: Uint8Array): void
+  /** Expects this many bytes; that they have come, or will not, is an event. Nothing behind them is read. */
+  expect(id: number, length: number): void
+  /** Says what the other side sees when the socket is closed, by whomever: a reset or an end. */
+  resetOnClose(id: number, resets: boolean): void
+  /** Gives the descriptor of a socket away. */
+  take(id: number): number
+  /** Closes or resets a socket; closes one that listens. */
+  close(id: number, resets: boolean): void
+  /**
+   * Writes what has happened into `out`, which has room for `eventBytes()`, and gives the bytes written. Each event:
+   * the socket's number, a kind, a value, 4 bytes each; then bytes, filled up to a multiple of 4.
+   *
+   * Kinds: 0, clients wait; 1, connected; 2, the bytes that were expected, as many as the value says; 3, the stream has
+   * ended after that many of them; 4, failed, with the number of an `errno`.
+   */
+  poll(out: Uint8Array): number
+}
+
 /** A thread that reads standard input or writes standard output. */
 export declare class StreamThread {
   /** JavaScript's end of the socket pair: close-on-exec. The caller owns it. */
@@ -260,6 +298,13 @@ export declare class SyslogSocket {
    * `ENOBUFS` where the logger does not keep up.
    */
   send(path: string, message: Uint8Array): void
+}
+
+/** A client that was accepted. */
+export interface AcceptedSocket {
+  id: number
+  /** Who it is: `[address]:port`, or the user behind a UNIX socket; null where the system does not tell. */
+  peer?: string
 }
 
 /** How `descriptor` was opened. */
@@ -292,6 +337,9 @@ export declare function duplicate(descriptor: number): number
  */
 export declare function endStandardOutput(): void
 
+/** The most bytes that `Sockets.poll` writes. */
+export declare function eventBytes(): number
+
 /**
  * What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
  * "require" does not.
@@ -306,6 +354,13 @@ export declare function hasTerminal(): boolean
  * opened twice. Null where the system does not tell.
  */
 export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
+
+/** Probes of a silent connection. */
+export interface KeepAliveTimes {
+  idleSeconds: number
+  intervalSeconds: number
+  probes: number
+}
 
 /** What a key's contents look like. */
 export type KeyContents = 'binary' | 'encoded' | 'text'
@@ -341,6 +396,9 @@ export declare function letGoOfTerminals(): void
  * `IPV6_V6ONLY` is left as the system has it, as spiped does.
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
+
+/** Where a TCP socket is bound, null where it is of another kind. */
+export declare function localAddress(descriptor: number): ResolvedAddress | null
 
 /** What a look-up has come to. */
 export interface LookedUp {
@@ -395,11 +453,9 @@ export declare function readKeyFile(path: string | Uint8Array, request: KeyFileR
 /** Begins to read standard input to its end. */
 export declare function readStandardInput(): StreamThread
 
-/** How a relayed connection ended. */
+/** How a relayed connection ended, where not in an orderly way. */
 export interface RelayEnd {
-  /** The number that `handOver` was given. */
-  id: number
-  /** `orderly`, `truncated`, `rejected`, `broken`, `cancelled` or `failed`. */
+  /** `truncated`, `rejected`, `broken`, `cancelled` or `failed`. */
   kind: string
   /** `source` or `target`, where one of them is `broken`. */
   side?: string

@@ -24,6 +24,7 @@ export type {
   ServerHandshake,
   SessionKeys,
   SharedKey,
+  Sockets,
 } from "./addon.js";
 
 /** What the addon exports. */

@@ -17,6 +17,8 @@ export interface Channel {
   readonly writable: Writable;
   /** Who is on the other side, for people. */
   readonly peer: string;
+  /** Sends a few bytes at once, where it can without `writable`, which may cost more. */
+  sendNow?(bytes: Uint8Array): void;
   /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
   onFailure(listener: (error: SpipedError) => void): void;
   /**

@@ -7,12 +7,15 @@
 
 import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
 import { hasBytes, pathBytes } from "../paths.js";
-import { formatAddress, type SocketAddress, type TcpAddress } from "./address.js";
+import type { SocketAddress, TcpAddress } from "./address.js";
+import type { BareSockets } from "./bare-sockets.js";
 import type { CancelSignal } from "./cancellation.js";
-import { SocketChannel } from "./channel.js";
+import { type Carrier, type Channel, SocketChannel } from "./channel.js";
 import type { DescriptorBudget } from "./descriptors.js";
+import { dialBare } from "./dial-bare.js";
+import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
 import { keepAlive, resetOnClose } from "./native-socket.js";
 import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 
@@ -20,7 +23,7 @@ import { type ReadBuffer, SocketReader } from "./socket-reader.js";
 const ATTEMPT_DELAY_MS = 250;
 
 /** How long to wait before a UNIX socket with a full backlog is tried again. */
-const FULL_BACKLOG_DELAY_MS = 10;
+export const FULL_BACKLOG_DELAY_MS = 10;
 
 /** Opens a place in the file system and not what is there. Node.js has no name for it; all Linux it runs on has this. */
 const O_PATH = 0x20_0000;
@@ -44,6 +47,8 @@ export interface DialOptions {
   readonly descriptors: DescriptorBudget;
   /** Gives the attempt up. */
   readonly signal: CancelSignal;
+  /** Where a lone address may be dialled without a socket of Node's. */
+  readonly bare?: BareSockets | undefined;
 }
 
 /**
@@ -51,8 +56,18 @@ export interface DialOptions {
  *
  * @throws SpipedError `SPIPED_CONNECT` where every address failed, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
  */
-export function dial(options: DialOptions): Promise<SocketChannel> {
+export function dial(options: DialOptions): Promise<Channel & Carrier> {
+  const [only, ...others] = options.addresses;
+  const { bare, bind } = options;
+  if (bare !== undefined && only !== undefined && others.length === 0 && isPlain(only, bind)) {
+    return dialBare(options, only, bare);
+  }
   return new Promise((resolve, reject) => new Race(options, resolve, reject).startNext());
+}
+
+/** Nothing about it is refused before it is dialled, or has to be looked for. */
+function isPlain(address: SocketAddress, bind: DialOptions["bind"]): boolean {
+  return address.kind === "unix" || (address.port !== 0 && bind === undefined);
 }
 
 class Race {
@@ -65,7 +80,7 @@ class Race {
   readonly #deadline: NodeJS.Timeout;
   #nextAttempt: NodeJS.Timeout | undefined;
   #booked = 0;
-  readonly #abort = () => this.#end(new SpipedError("SPIPED_CANCELLED", "cancelled while connecting"));
+  readonly #abort = () => this.#end(cancelled());
 
   constructor(options: DialOptions, win: (channel: SocketChannel) => void, lose: (error: SpipedError) => void) {
     this.#options = options;
@@ -85,7 +100,7 @@ class Race {
     }
     const address = this.#waiting.shift();
     if (address === undefined) {
-      if (this.#running.size === 0) this.#end(this.#allFailed());
+      if (this.#running.size === 0) this.#end(cannotConnect(this.#options, this.#failures));
       return;
     }
     if (this.#waiting.length > 0) this.#nextAttempt = setTimeout(() => this.startNext(), ATTEMPT_DELAY_MS);
@@ -162,24 +177,12 @@ class Race {
       this.#nextAttempt = setTimeout(() => this.startNext(), FULL_BACKLOG_DELAY_MS);
       return;
     }
-    this.#failures.push(`${formatAddress(address)}: ${describe(cause)}`);
+    this.#failures.push(failureOf(address, cause));
     this.startNext();
   }
 
-  #allFailed(): SpipedError {
-    return new SpipedError("SPIPED_CONNECT", `cannot connect to ${this.#options.name}: ${this.#detail()}`);
-  }
-
   #timeOut(): void {
-    const seconds = this.#options.timeoutMs / 1_000;
-    const before = this.#failures.length === 0 ? "" : ` (before that: ${this.#detail()})`;
-    this.#end(new SpipedError("SPIPED_TIMEOUT", `no answer from ${this.#options.name} within ${seconds} s${before}`));
-  }
-
-  #detail(): string {
-    const [only, ...more] = this.#failures;
-    if (only !== undefined && more.length === 0) return only.replace(`${this.#options.name}: `, "");
-    return this.#failures.join("; ");
+    this.#end(noAnswer(this.#options, this.#failures));
   }
 
   #end(outcome: SocketChannel | SpipedError): void {
@@ -210,20 +213,4 @@ function withNodePath<T>(path: string, use: (path: string) => T): T {
   } finally {
     closeSync(descriptor);
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection reset",
-  EHOSTUNREACH: "no route to it",
-  ENETUNREACH: "network unreachable",
-  ENOENT: "there is no such socket",
-  EACCES: "permission denied",
-  EADDRNOTAVAIL: "the local address is not available",
-  EADDRINUSE: "the local address is in use",
-  ETIMEDOUT: "no answer",
-};
-
-function describe(cause: unknown): string {
-  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
 }

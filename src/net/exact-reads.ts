@@ -58,14 +58,15 @@ export class ExactReads {
       waiting.resolve(this.#bytes.subarray(this.#taken - waiting.length, this.#taken));
     } else if (this.#ended !== "no") {
       this.#waiting = undefined;
-      waiting.reject(this.#endError());
+      waiting.reject(handshakeEndError(this.#ended, this.#arrived, this.#bytes.length));
     }
   }
+}
 
-  #endError(): SpipedError {
-    const got = `${this.#arrived} of ${this.#bytes.length} handshake bytes`;
-    return this.#ended === "orderly"
-      ? new SpipedError("SPIPED_TRUNCATED", `the peer ended the connection after ${got}`)
-      : new SpipedError("SPIPED_RESET", `the connection was closed after ${got}`);
-  }
+/** A stream has ended before all bytes of the exact reads had come. */
+export function handshakeEndError(how: "orderly" | "closed", arrivedBytes: number, length: number): SpipedError {
+  const got = `${arrivedBytes} of ${length} handshake bytes`;
+  return how === "orderly"
+    ? new SpipedError("SPIPED_TRUNCATED", `the peer ended the connection after ${got}`)
+    : new SpipedError("SPIPED_RESET", `the connection was closed after ${got}`);
 }

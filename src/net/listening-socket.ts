@@ -16,10 +16,20 @@ import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { takeHandles } from "./accept.js";
 import { formatAddress, type SocketAddress } from "./address.js";
+import { BareListener } from "./bare-listener.js";
+import type { BareOptions, BareSockets } from "./bare-sockets.js";
 import type { SocketReader } from "./socket-reader.js";
 
 /** Clients that may wait in the backlog; the system lowers it to its own limit. */
 const BACKLOG = 1_024;
+
+/** A client whose socket the addon has. */
+export interface AcceptedBare {
+  readonly sockets: BareSockets;
+  readonly id: number;
+  /** Who it is, for people. */
+  readonly peer: string;
+}
 
 /** A client that has been accepted. */
 export interface Accepted {
@@ -36,6 +46,17 @@ export interface AcceptHandlers {
   createReader(): SocketReader;
   accepted(client: Accepted): void;
   failed(error: SpipedError): void;
+  /** How clients are accepted without a socket of Node's; left out where all are to have one. */
+  readonly bare?: BareHandlers;
+}
+
+/** Accepting without sockets of Node's. */
+export interface BareHandlers {
+  /** Asked when accepting begins; undefined: clients get sockets of Node's. */
+  how(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined;
+  /** How many may be accepted before others have a turn. */
+  clientsPerTurn(): number;
+  accepted(client: AcceptedBare): void;
 }
 
 /** See the head of this file. */
@@ -46,6 +67,7 @@ export class ListeningSocket {
   /** Undefined where it is no UNIX socket. */
   readonly #file: SocketFile | undefined;
   #server: Server | undefined;
+  #bare: BareListener | undefined;
   #address: SocketAddress;
   #closed = false;
 
@@ -90,6 +112,7 @@ export class ListeningSocket {
   /** Begins to accept, or goes on after `pause`. Harmless while it accepts. */
   async accept(): Promise<void> {
     if (this.#server !== undefined || this.#closed) return;
+    if (this.#acceptBare()) return;
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
     try {
@@ -112,6 +135,28 @@ export class ListeningSocket {
     }
   }
 
+  /** False where clients are to have sockets of Node's. */
+  #acceptBare(): boolean {
+    if (this.#bare === undefined) {
+      const { bare } = this.#handlers;
+      const how = this.#descriptor === undefined ? undefined : bare?.how();
+      if (this.#descriptor === undefined || bare === undefined || how === undefined) return false;
+      try {
+        this.#bare = new BareListener(addon.duplicate(this.#descriptor), how, {
+          clientsPerTurn: () => bare.clientsPerTurn(),
+          accepted: (client) => bare.accepted(client),
+          failed: (error) => this.#handlers.failed(error),
+        });
+        const bound = addon.localAddress(this.#descriptor);
+        if (bound !== null && this.#address.kind === "tcp") this.#address = { ...this.#address, port: bound.port };
+      } catch (cause) {
+        throw cannotListen(this.#address, cause);
+      }
+    }
+    this.#bare.accept();
+    return true;
+  }
+
   #whereToListen(): ListenOptions & { readonly fd?: number } {
     if (this.#descriptor !== undefined) return { fd: addon.duplicate(this.#descriptor) };
     if (this.#address.kind === "unix") throw new Error("a UNIX socket has a descriptor");
@@ -121,6 +166,7 @@ export class ListeningSocket {
 
   /** Stops accepting; further clients wait in the backlog. True where it accepted until now. */
   pause(): boolean {
+    if (this.#bare !== undefined) return this.#bare.pause();
     const server = this.#server;
     this.#server = undefined;
     server?.close();
@@ -132,6 +178,7 @@ export class ListeningSocket {
     if (this.#closed) return;
     this.#closed = true;
     this.pause();
+    this.#bare?.close();
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     try {
       this.#file?.remove();

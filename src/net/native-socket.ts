@@ -12,9 +12,7 @@ import type { Socket } from "node:net";
 import { addon } from "../native/native.js";
 
 /** Silence after which the other side is asked whether it is still there, and how it is asked. */
-const KEEP_ALIVE_IDLE_SECONDS = 60;
-const KEEP_ALIVE_INTERVAL_SECONDS = 10;
-const KEEP_ALIVE_PROBES = 6;
+export const KEEP_ALIVE = { idleSeconds: 60, intervalSeconds: 10, probes: 6 } as const;
 
 /** The number of a socket's descriptor; undefined where it is not known, or closed. */
 export function descriptorOf(socket: Socket): number | undefined {
@@ -45,10 +43,9 @@ export function duplicate(socket: Socket): { take(): number; close(): void } | u
  * system's own times hold, two hours on Linux.
  */
 export function keepAlive(socket: Socket): void {
-  socket.setKeepAlive(true, KEEP_ALIVE_IDLE_SECONDS * 1_000);
-  ask(socket, (descriptor) => {
-    addon.setKeepAlive(descriptor, KEEP_ALIVE_IDLE_SECONDS, KEEP_ALIVE_INTERVAL_SECONDS, KEEP_ALIVE_PROBES);
-  });
+  const { idleSeconds, intervalSeconds, probes } = KEEP_ALIVE;
+  socket.setKeepAlive(true, idleSeconds * 1_000);
+  ask(socket, (descriptor) => addon.setKeepAlive(descriptor, idleSeconds, intervalSeconds, probes));
 }
 
 /** Who has connected, for people: `[address]:port`, or the user behind a UNIX socket; never an address of ours. */

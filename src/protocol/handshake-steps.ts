@@ -10,7 +10,12 @@
  * Source: DESIGN.md, "The handshake".
  */
 
-import { addon, type ClientHandshake, type ServerHandshake } from "../native/native.js";
+import {
+  addon,
+  type ClientHandshake,
+  type SessionKeys as NativeSessionKeys,
+  type ServerHandshake,
+} from "../native/native.js";
 import { keyPairs } from "./key-pairs.js";
 import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
@@ -20,11 +25,34 @@ import type { SharedKey } from "./secret.js";
 export type ForwardSecrecy = "off" | "allow" | "require";
 
 /** What a handshake ends with: one key for each direction. */
-export interface SessionKeys {
+export class SessionKeys {
+  /** The addon's half, for the relay to take over as a whole. */
+  readonly native: NativeSessionKeys;
+  #sealer: Sealer | undefined;
+  #opener: Opener | undefined;
+
+  constructor(native: NativeSessionKeys) {
+    this.native = native;
+  }
+
   /** Seals what this side sends. */
-  readonly sealer: Sealer;
+  get sealer(): Sealer {
+    this.#sealer ??= new Sealer(this.native.takeSealer());
+    return this.#sealer;
+  }
+
   /** Opens what the peer sends. */
-  readonly opener: Opener;
+  get opener(): Opener {
+    this.#opener ??= new Opener(this.native.takeOpener());
+    return this.#opener;
+  }
+
+  /** Wipes all of it that nobody has taken over. */
+  destroy(): void {
+    this.native.destroy();
+    this.#sealer?.destroy();
+    this.#opener?.destroy();
+  }
 }
 
 /** The own nonce is made; the peer's is awaited. */
@@ -139,7 +167,8 @@ async function makePublic(
   native: ClientHandshake | ServerHandshake,
   forwardSecrecy: ForwardSecrecy,
 ): Promise<Uint8Array> {
-  const keyPair = forwardSecrecy === "off" ? addon.KeyPair.withoutForwardSecrecy() : await keyPairs.take();
+  if (forwardSecrecy === "off") return translating(() => native.macedPublicWithoutForwardSecrecy());
+  const keyPair = await keyPairs.take();
   try {
     return translating(() => native.macedPublic(keyPair));
   } catch (error) {
@@ -153,12 +182,7 @@ function publicExchanged(native: ClientHandshake | ServerHandshake, forwardSecre
     async deriveKeys() {
       try {
         // Without forward secrecy there is nothing to compute that would be worth the way to another thread.
-        const keys = forwardSecrecy === "off" ? native.deriveKeysNow() : await native.deriveKeys();
-        try {
-          return { sealer: new Sealer(keys.takeSealer()), opener: new Opener(keys.takeOpener()) };
-        } finally {
-          keys.destroy();
-        }
+        return new SessionKeys(forwardSecrecy === "off" ? native.deriveKeysNow() : await native.deriveKeys());
       } catch (cause) {
         throw asSpipedError(cause);
       }

@@ -61,15 +61,19 @@ export class PacketRelay {
 
   /** @throws where the system gives no threads. */
   constructor({ threads, coalescing, heldBytes }: RelaySettings) {
-    this.#native = new addon.Relay(threads, coalescing, heldBytes, (end) => this.#ended(end));
+    this.#native = new addon.Relay(threads, coalescing, heldBytes, (id, end) => this.#ended(id, end));
   }
 
   /** Takes two sockets over. */
   handOver({ encrypts, source, target, keys, ended }: RelayRequest): RelayedPair {
     const id = this.#nextId;
     this.#nextId += 1;
-    const pair = this.#native.handOver(id, encrypts, source, target, keys.sealer.native, keys.opener.native);
-    this.#pairs.set(id, ended);
+    const pair = this.#native.handOver(id, encrypts, source, target, keys.native);
+    let isClosed = false;
+    this.#pairs.set(id, (outcome) => {
+      isClosed = outcome.kind === "orderly";
+      ended(outcome);
+    });
     return {
       get bytesForward() {
         return pair.bytesForward;
@@ -82,24 +86,24 @@ export class PacketRelay {
         pair.stop();
       },
       end: (side, resets) => {
+        // After an orderly end the threads have closed both.
+        if (isClosed) return;
         if (side === "source") pair.endSource(resets);
         else pair.endTarget(resets);
       },
     };
   }
 
-  #ended(end: RelayEnd): void {
-    const told = this.#pairs.get(end.id);
-    this.#pairs.delete(end.id);
-    told?.(outcomeOf(end));
+  #ended(id: number, end: RelayEnd | null): void {
+    const told = this.#pairs.get(id);
+    this.#pairs.delete(id);
+    told?.(end === null ? { kind: "orderly" } : outcomeOf(end));
   }
 }
 
 function outcomeOf({ kind, side, code, message, pendingBytes }: RelayEnd): RelayOutcome {
   const words = message ?? "";
   switch (kind) {
-    case "orderly":
-      return { kind: "orderly" };
     case "truncated":
       return { kind: "failed", error: truncated(pendingBytes ?? 0) };
     case "broken":

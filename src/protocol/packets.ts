@@ -29,12 +29,11 @@ export interface Framing {
 
 /** Seals plaintext into whole packets. */
 export class Sealer implements Framing {
-  /** The addon's half, for the relay to take over. */
-  readonly native: NativeSealer;
+  readonly #native: NativeSealer;
   readonly pendingBytes = 0;
 
   constructor(native: NativeSealer) {
-    this.native = native;
+    this.#native = native;
   }
 
   outputLength(inputLength: number): number {
@@ -49,28 +48,27 @@ export class Sealer implements Framing {
    */
   transform(plaintext: Uint8Array, packets: Uint8Array): number {
     try {
-      return this.native.seal(plaintext, packets);
+      return this.#native.seal(plaintext, packets);
     } catch (cause) {
       throw asSpipedError(cause);
     }
   }
 
   destroy(): void {
-    this.native.destroy();
+    this.#native.destroy();
   }
 }
 
 /** Opens packets; keeps the rest of one that has not come whole. */
 export class Opener implements Framing {
-  /** The addon's half, for the relay to take over. */
-  readonly native: NativeOpener;
+  readonly #native: NativeOpener;
 
   constructor(native: NativeOpener) {
-    this.native = native;
+    this.#native = native;
   }
 
   get pendingBytes(): number {
-    return this.native.pendingBytes;
+    return this.#native.pendingBytes;
   }
 
   outputLength(inputLength: number): number {
@@ -85,13 +83,13 @@ export class Opener implements Framing {
    */
   transform(ciphertext: Uint8Array, plaintext: Uint8Array): number {
     try {
-      return this.native.open(ciphertext, plaintext);
+      return this.#native.open(ciphertext, plaintext);
     } catch (cause) {
       throw asSpipedError(cause);
     }
   }
 
   destroy(): void {
-    this.native.destroy();
+    this.#native.destroy();
   }
 }

@@ -146,7 +146,7 @@ export class Connection {
     try {
       dialled = await target;
     } finally {
-      if (dialled === undefined) destroyKeys(keys);
+      if (dialled === undefined) keys.destroy();
     }
     if (dialled !== undefined) this.#pipe(source, dialled, keys);
   }
@@ -176,17 +176,17 @@ export class Connection {
     }, timeoutMs);
   }
 
-  #pipe(source: Channel, target: Channel, { sealer, opener }: SessionKeys): void {
+  #pipe(source: Channel, target: Channel, keys: SessionKeys): void {
     clearTimeout(this.#handshakeTimer);
     if (this.#phase.name === "ended") {
-      destroyKeys({ sealer, opener });
+      keys.destroy();
       return;
     }
     const options: FlowOptions = {
       encrypts: this.#options.role === "encrypt",
       source,
       target,
-      keys: { sealer, opener },
+      keys,
       endWithTarget: this.#options.endWithTarget,
       forwardEnded: this.#options.forwardEnded,
       ended: () => this.#end("closed", undefined),
@@ -259,11 +259,6 @@ export class Connection {
       this.#target?.reset();
     }
   }
-}
-
-function destroyKeys({ sealer, opener }: SessionKeys): void {
-  sealer.destroy();
-  opener.destroy();
 }
 
 function onSide(side: "source" | "target", channel: Channel, error: SpipedError): SpipedError {

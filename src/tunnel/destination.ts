@@ -3,10 +3,11 @@
  */
 
 import type { TcpAddress } from "../net/address.js";
+import { type BareSockets, bareSockets } from "../net/bare-sockets.js";
 import type { Carrier, Channel } from "../net/channel.js";
 import { type DialOptions, dial } from "../net/dial.js";
 import type { ConnectionReport } from "./connection.js";
-import { prepareRelay } from "./relayed-flow.js";
+import { relayRuns } from "./relayed-flow.js";
 import type { Targets } from "./targets.js";
 
 /** What the connection has to say about the channel that it wants. */
@@ -30,6 +31,8 @@ export interface ConnectionTarget {
 export interface Destination {
   /** The target of the next connection, which came over `source`. */
   next(source: Carrier): ConnectionTarget;
+  /** Where connections are handed over to the relay: what has their sockets until then. */
+  bare?(): BareSockets | undefined;
   /** Begins what goes on in the background. */
   start(): void;
   /** Ends it. */
@@ -44,10 +47,49 @@ export function dialled(settings: DialSettings): ConnectionTarget {
   return { open: (request) => dial({ ...settings, ...request }) };
 }
 
+/** A target of many that are dialled alike. */
+class DialledTarget implements ConnectionTarget {
+  readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
+  readonly #addresses: DialSettings["addresses"];
+  readonly #name: string;
+  readonly #bare: BareSockets | undefined;
+
+  constructor(
+    settings: Omit<DialSettings, "addresses" | "name" | "bare">,
+    addresses: DialSettings["addresses"],
+    name: string,
+    bare: BareSockets | undefined,
+  ) {
+    this.#settings = settings;
+    this.#addresses = addresses;
+    this.#name = name;
+    this.#bare = bare;
+  }
+
+  open(request: TargetRequest): Promise<Channel> {
+    const { bind, timeoutMs, keepAlive, descriptors } = this.#settings;
+    const { readBuffer, exactLength, resetOnDeath = false, signal } = request;
+    // One by one: spreading all of them costs a connection as much as a system call.
+    return dial({
+      addresses: this.#addresses,
+      name: this.#name,
+      bare: this.#bare,
+      bind,
+      timeoutMs,
+      keepAlive,
+      descriptors,
+      readBuffer,
+      exactLength,
+      resetOnDeath,
+      signal,
+    });
+  }
+}
+
 /** A destination that is dialled, and looked up again every so often. */
 export class DialledDestination implements Destination {
   readonly #targets: Targets;
-  readonly #settings: Omit<DialSettings, "addresses" | "name">;
+  readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
   readonly #resolveIntervalMs: number;
 
   constructor(
@@ -67,11 +109,14 @@ export class DialledDestination implements Destination {
   }
 
   next(): ConnectionTarget {
-    return dialled({ ...this.#settings, addresses: this.#targets.addresses, name: this.#targets.name });
+    return new DialledTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.bare());
+  }
+
+  bare(): BareSockets | undefined {
+    return relayRuns() ? bareSockets() : undefined;
   }
 
   start(): void {
-    prepareRelay();
     this.#targets.refreshEvery(this.#resolveIntervalMs);
   }
 

@@ -34,7 +34,7 @@ export interface HandshakeOptions {
  */
 export async function handshakeAsClient(options: HandshakeOptions, onShown?: () => void): Promise<SessionKeys> {
   const { channel, key, forwardSecrecy, signal } = options;
-  const { reader, writable } = channel;
+  const { reader } = channel;
   signal.throwIfAborted();
   let phase: { destroy(): void } | undefined;
   // At once: the read that is waited for may never settle.
@@ -44,14 +44,14 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
     const awaitingNonce = startClientHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
     // At once, and not after the server's: there are servers that wait for it.
-    writable.write(awaitingNonce.nonce);
+    say(channel, awaitingNonce.nonce);
     const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
     phase = keyed;
     const { macedPublic, next } = await keyed.makePublic();
     phase = next;
     signal.throwIfAborted();
     onShown?.();
-    writable.write(macedPublic);
+    say(channel, macedPublic);
     const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
     phase = exchanged;
     return await exchanged.deriveKeys();
@@ -76,7 +76,7 @@ export async function handshakeAsServer(
   { channel, key, forwardSecrecy, signal }: HandshakeOptions,
   onClientKnown: () => Promise<void> | undefined,
 ): Promise<SessionKeys> {
-  const { reader, writable } = channel;
+  const { reader } = channel;
   signal.throwIfAborted();
   let phase: { destroy(): void } | undefined;
   const wipe = () => phase?.destroy();
@@ -84,7 +84,7 @@ export async function handshakeAsServer(
   try {
     const awaitingNonce = startServerHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
-    writable.write(awaitingNonce.nonce);
+    say(channel, awaitingNonce.nonce);
     const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
     phase = awaitingPublic;
     const verified = awaitingPublic.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
@@ -97,7 +97,7 @@ export async function handshakeAsServer(
     const { macedPublic, next } = await verified.makePublic();
     phase = next;
     signal.throwIfAborted();
-    writable.write(macedPublic);
+    say(channel, macedPublic);
     return await next.deriveKeys();
   } catch (error) {
     // A step that finds its secrets wiped is not what went wrong.
@@ -107,4 +107,9 @@ export async function handshakeAsServer(
     signal.removeEventListener("abort", wipe);
     wipe();
   }
+}
+
+function say(channel: Channel, bytes: Uint8Array): void {
+  if (channel.sendNow !== undefined) channel.sendNow(bytes);
+  else channel.writable.write(bytes);
 }

@@ -8,9 +8,11 @@ import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { endReasonOf, type SpipedError } from "../errors.js";
 import type { SocketAddress } from "../net/address.js";
-import { SocketChannel } from "../net/channel.js";
+import { BareChannel } from "../net/bare-channel.js";
+import type { BareOptions, BareSockets } from "../net/bare-sockets.js";
+import { type Carrier, type Channel, SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
-import { type Accepted, ListeningSocket } from "../net/listening-socket.js";
+import { type Accepted, type AcceptedBare, ListeningSocket } from "../net/listening-socket.js";
 import { keepAlive } from "../net/native-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
@@ -56,6 +58,9 @@ type Scarce = "places" | "descriptors" | "strangers";
 /** Key pairs that are made before the connections that will use them. */
 const KEY_PAIRS_AHEAD = 16;
 
+/** Clients that are accepted at most before others have a turn. */
+const CLIENTS_PER_TURN = 16;
+
 /** How long to wait before accepting is tried again where it failed. */
 const RETRY_MS = 1_000;
 
@@ -83,6 +88,12 @@ export class Tunnel {
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
     this.#socket = ListeningSocket.listen(parts.source, config.sourceMode, {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
+      bare: {
+        how: () => this.#bare(),
+        // Not more than can go on: who waits in the backlog has all the time there is, who is a stranger has not.
+        clientsPerTurn: () => Math.min(CLIENTS_PER_TURN, this.#places.free),
+        accepted: (client) => this.#accepted(client),
+      },
       accepted: (client) => this.#accepted(client),
       failed: (error) => parts.events.listenFailed(error),
     });
@@ -157,11 +168,12 @@ export class Tunnel {
   }
 
   /** Whatever goes wrong with one client costs this one. */
-  #accepted(client: Accepted): void {
+  #accepted(client: Accepted | AcceptedBare): void {
     try {
       this.#begin(client);
     } catch (thrown) {
-      client.socket.on("error", () => undefined).destroy();
+      if ("sockets" in client) client.sockets.close(client.id, false);
+      else client.socket.on("error", () => undefined).destroy();
       const error = asSpipedError(thrown);
       this.#parts.events.connectionEnded({
         reason: endReasonOf(error),
@@ -175,15 +187,34 @@ export class Tunnel {
     }
   }
 
-  #begin({ socket, reader, peer }: Accepted): void {
+  #bare(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined {
+    const sockets = this.#parts.destination.bare?.();
+    const { role, keepAlive } = this.#config;
+    return sockets && { sockets, options: { keepAlive, resetOnDeath: role === "encrypt" } };
+  }
+
+  #channelOf(client: Accepted | AcceptedBare): Channel & Carrier {
+    const { role } = this.#config;
+    const { peer } = client;
+    const exactLength = this.#exactLength;
+    if ("sockets" in client) {
+      const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
+      const { sockets, id } = client;
+      return new BareChannel({ sockets, id, peer, exactLength, readBuffer, resetOnDeath: role === "encrypt" });
+    }
+    const { socket, reader } = client;
+    socket.setNoDelay(true);
+    if (this.#config.keepAlive) keepAlive(socket);
+    return new SocketChannel(socket, reader ?? new StreamReader(socket, exactLength), peer);
+  }
+
+  #begin(client: Accepted | AcceptedBare): void {
     const { role, forwardSecrecy, timeoutMs } = this.#config;
     const { destination, descriptors } = this.#parts;
     const places = this.#places;
     // Whoever cannot give way was asked before this client was accepted.
     if (places.areStrangersFull || !descriptors.hasRoom) places.oldestStranger?.client.crowdOut();
-    socket.setNoDelay(true);
-    if (this.#config.keepAlive) keepAlive(socket);
-    const channel = new SocketChannel(socket, reader ?? new StreamReader(socket, this.#exactLength), peer);
+    const channel = this.#channelOf(client);
     const connection = new Connection({
       role,
       source: channel,

@@ -41,6 +41,11 @@ export class Places<Client> {
     return this.#holders.size;
   }
 
+  /** Places that nobody has. */
+  get free(): number {
+    return this.#most - this.#holders.size;
+  }
+
   /** Whether a client that became known now would have to wait. */
   get areFull(): boolean {
     return this.#holders.size >= this.#most;

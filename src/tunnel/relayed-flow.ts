@@ -48,8 +48,7 @@ let relay: PacketRelay | "off" | undefined;
 export function relayedFlow(options: FlowOptions): Flow | undefined {
   const { encrypts, source, target, keys, endWithTarget, ended, failed } = options;
   if (endWithTarget || source.copyDescriptor === undefined || target.copyDescriptor === undefined) return undefined;
-  prepareRelay();
-  if (relay === undefined || relay === "off") return undefined;
+  if (!relayRuns() || relay === undefined || relay === "off") return undefined;
   const copies = [source.copyDescriptor(), target.copyDescriptor()] as const;
   const [from, to] = copies;
   if (from === undefined || to === undefined) {
@@ -122,9 +121,13 @@ function oneLess(): void {
   alive = undefined;
 }
 
-/** Starts the threads where they will be needed, so that the first connection need not. */
-export function prepareRelay(): void {
+/**
+ * Whether there is a relay. Starts its threads the first time: where they will be needed, so that the first connection
+ * need not.
+ */
+export function relayRuns(): boolean {
   relay ??= startRelay();
+  return relay !== "off";
 }
 
 function startRelay(): PacketRelay | "off" {

@@ -85,9 +85,23 @@ impl ClientHandshake {
     /// `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
+        self.maced_public_of(env, || key_pair.take())
+    }
+
+    /// The same with x = 0, y = 1: with forward secrecy "off".
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn maced_public_without_forward_secrecy<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
+        self.maced_public_of(env, || Ok(spiped_core::KeyPair::without_forward_secrecy()))
+    }
+
+    fn maced_public_of<'env>(
+        &mut self,
+        env: &'env Env,
+        key_pair: impl FnOnce() -> Result<spiped_core::KeyPair>,
+    ) -> Result<Uint8ArraySlice<'env>> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
             ClientPhase::Keyed(phase) => {
-                let (phase, maced) = phase.send_public(key_pair.take()?).map_err(core_error)?;
+                let (phase, maced) = phase.send_public(key_pair()?).map_err(core_error)?;
                 self.phase = ClientPhase::PublicSent(phase);
                 copied(env, &maced)
             }
@@ -200,9 +214,23 @@ impl ServerHandshake {
     /// `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
+        self.maced_public_of(env, || key_pair.take())
+    }
+
+    /// The same with x = 0, y = 1: with forward secrecy "off".
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn maced_public_without_forward_secrecy<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
+        self.maced_public_of(env, || Ok(spiped_core::KeyPair::without_forward_secrecy()))
+    }
+
+    fn maced_public_of<'env>(
+        &mut self,
+        env: &'env Env,
+        key_pair: impl FnOnce() -> Result<spiped_core::KeyPair>,
+    ) -> Result<Uint8ArraySlice<'env>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
             ServerPhase::Verified(phase) => {
-                let (phase, maced) = phase.send_public(key_pair.take()?).map_err(core_error)?;
+                let (phase, maced) = phase.send_public(key_pair()?).map_err(core_error)?;
                 self.phase = ServerPhase::PublicSent(phase);
                 copied(env, &maced)
             }

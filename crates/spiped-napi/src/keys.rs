@@ -171,6 +171,12 @@ impl SessionKeys {
         Ok(Opener::new(spiped_core::Opener::new(&keys)))
     }
 
+    /// Both at once.
+    pub(crate) fn take(&mut self) -> Option<(spiped_core::Sealer, spiped_core::Opener)> {
+        let (seal, open) = (self.seal.take()?, self.open.take()?);
+        Some((spiped_core::Sealer::new(&seal), spiped_core::Opener::new(&open)))
+    }
+
     /// Wipes what has not been taken.
     #[napi]
     pub fn destroy(&mut self) {

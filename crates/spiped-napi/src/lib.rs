@@ -8,9 +8,13 @@ mod buffers;
 mod errors;
 mod handshake;
 mod keys;
+#[cfg(unix)]
+mod loop_watch;
 mod packets;
 #[cfg(unix)]
 mod relay;
+#[cfg(unix)]
+mod sockets;
 mod system;
 
 /// Loads with `SPIPED_PORTABLE_MAC` set: MACs go the portable way, whatever the processor can do. For tests of that

@@ -19,11 +19,6 @@ impl Sealer {
         Self(Some(sealer))
     }
 
-    /// Gives away what it holds; nothing can be done with it afterwards.
-    pub(crate) fn take(&mut self) -> Option<spiped_core::Sealer> {
-        self.0.take()
-    }
-
     /// A sealer of given keys, 32 bytes each, and first packet number: for known-answer tests.
     #[napi(factory)]
     pub fn from_keys(encryption_key: Uint8ArraySlice, mac_key: Uint8ArraySlice, packet_number: BigInt) -> Result<Self> {
@@ -55,11 +50,6 @@ pub struct Opener(Option<spiped_core::Opener>);
 impl Opener {
     pub(crate) fn new(opener: spiped_core::Opener) -> Self {
         Self(Some(opener))
-    }
-
-    /// Gives away what it holds; nothing can be done with it afterwards.
-    pub(crate) fn take(&mut self) -> Option<spiped_core::Opener> {
-        self.0.take()
     }
 
     /// An opener of given keys, 32 bytes each, and first packet number: for known-answer tests.

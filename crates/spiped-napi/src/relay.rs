@@ -19,16 +19,14 @@ use spiped_relay::{Budget, Counters, End, Ended, Framing, Handle, Pair, Settings
 
 use crate::{
     errors::{Result, core_error, node_error, step_error},
-    packets::{Opener, Sealer},
+    keys::SessionKeys,
     system::descriptors::system_error,
 };
 
-/// How a relayed connection ended.
+/// How a relayed connection ended, where not in an orderly way.
 #[napi(object)]
 pub struct RelayEnd {
-    /// The number that `handOver` was given.
-    pub id: f64,
-    /// `orderly`, `truncated`, `rejected`, `broken`, `cancelled` or `failed`.
+    /// `truncated`, `rejected`, `broken`, `cancelled` or `failed`.
     pub kind: String,
     /// `source` or `target`, where one of them is `broken`.
     pub side: Option<String>,
@@ -40,7 +38,9 @@ pub struct RelayEnd {
     pub pending_bytes: Option<u32>,
 }
 
-type Tell = ThreadsafeFunction<FnArgs<(RelayEnd,)>, (), FnArgs<(RelayEnd,)>, napi::Status, false, true>;
+/// The number that `handOver` was given, and the end; null for an orderly one, after which both sockets are closed.
+type Told = FnArgs<(f64, Option<RelayEnd>)>;
+type Tell = ThreadsafeFunction<Told, (), Told, napi::Status, false, true>;
 
 /// Threads that move packets between sockets.
 #[napi]
@@ -58,7 +58,7 @@ impl Relay {
         threads: u32,
         coalescing: bool,
         budget_bytes: u32,
-        ended: Function<'_, FnArgs<(RelayEnd,)>, ()>,
+        #[napi(ts_arg_type = "(id: number, end: RelayEnd | null) => void")] ended: Function<'_, Told, ()>,
     ) -> Result<Self> {
         SILENCE_PANICS.call_once(silence_panics);
         let budget = Budget::new(budget_bytes as usize);
@@ -68,7 +68,7 @@ impl Relay {
         Ok(Self { relay, budget, tell: Arc::new(tell) })
     }
 
-    /// Takes over two descriptors of connected stream sockets, and what the framings hold. `encrypts`: cleartext comes
+    /// Takes over two descriptors of connected stream sockets, and what `keys` holds. `encrypts`: cleartext comes
     /// in at the source. The descriptors are the relay's from now on, whatever happens.
     #[napi]
     pub fn hand_over(
@@ -77,18 +77,22 @@ impl Relay {
         encrypts: bool,
         source: i32,
         target: i32,
-        sealer: &mut Sealer,
-        opener: &mut Opener,
+        keys: &mut SessionKeys,
     ) -> Result<RelayedConnection> {
         let (source, target) = (owned(source)?, owned(target)?);
-        let seal = Framing::Seal(sealer.take().ok_or_else(step_error)?);
-        let open = Framing::Open(Box::new(opener.take().ok_or_else(step_error)?));
+        let (sealer, opener) = keys.take().ok_or_else(step_error)?;
+        let (seal, open) = (Framing::Seal(sealer), Framing::Open(Box::new(opener)));
         let (forward, reverse) = if encrypts { (seal, open) } else { (open, seal) };
         let sockets = Arc::<Sockets>::default();
         let (theirs, tell) = (Arc::clone(&sockets), Arc::clone(&self.tell));
         let handle = self.relay.add(Pair { source, target, forward, reverse }, move |Ended { end, source, target }| {
-            theirs.come_back(source, target);
-            tell.call((relay_end(id, end),).into(), ThreadsafeFunctionCallMode::NonBlocking);
+            let end = relay_end(end);
+            match end {
+                Some(_) => theirs.come_back(source, target),
+                // There is nothing to decide.
+                None => theirs.close(source, target),
+            }
+            tell.call((id, end).into(), ThreadsafeFunctionCallMode::NonBlocking);
         });
         Ok(RelayedConnection { handle, sockets })
     }
@@ -160,6 +164,15 @@ impl Sockets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Both were ended in order, and what they still have to say is the system's to deliver.
+    fn close(&self, source: OwnedFd, target: OwnedFd) {
+        end(source, false);
+        end(target, false);
+        let mut pending = self.lock();
+        pending.source = Socket::Ended;
+        pending.target = Socket::Ended;
+    }
+
     fn come_back(&self, source: OwnedFd, target: OwnedFd) {
         let mut pending = self.lock();
         pending.source.come_back(source);
@@ -221,7 +234,7 @@ fn silence_panics() {
     }));
 }
 
-fn owned(descriptor: RawFd) -> Result<OwnedFd> {
+pub(crate) fn owned(descriptor: RawFd) -> Result<OwnedFd> {
     if descriptor < 0 {
         return Err(system_error("take a descriptor", Errno::EBADF.into()));
     }
@@ -230,11 +243,11 @@ fn owned(descriptor: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn relay_end(id: f64, end: End) -> RelayEnd {
+fn relay_end(end: End) -> Option<RelayEnd> {
     let bare =
-        |kind: &str| RelayEnd { id, kind: kind.to_owned(), side: None, code: None, message: None, pending_bytes: None };
-    match end {
-        End::Orderly => bare("orderly"),
+        |kind: &str| RelayEnd { kind: kind.to_owned(), side: None, code: None, message: None, pending_bytes: None };
+    Some(match end {
+        End::Orderly => return None,
         End::Truncated { pending_bytes } => {
             RelayEnd { pending_bytes: u32::try_from(pending_bytes).ok(), ..bare("truncated") }
         }
@@ -261,5 +274,5 @@ fn relay_end(id: f64, end: End) -> RelayEnd {
         }
         End::Cancelled => bare("cancelled"),
         End::Failed(words) => RelayEnd { message: Some(words), ..bare("failed") },
-    }
+    })
 }

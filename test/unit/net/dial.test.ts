@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, writeFileSync } from "node:fs";
+import { closeSync, readdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { type TestContext, type TestOptions, test } from "node:test";
 import { codeOf } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
 import type { SocketAddress, TcpAddress } from "#dist/net/address.js";
+import { type BareSockets, bareSockets } from "#dist/net/bare-sockets.js";
 import type { Channel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { type DialOptions, dial } from "#dist/net/dial.js";
@@ -27,8 +28,21 @@ const name = "far.example:2562";
 const attemptDelayMs = 250;
 const timeoutMs = 5_000;
 
+/** What has a test's sockets before they are anybody's; undefined: a lone address gets a socket of Node's as well. */
+const bareOf = new WeakMap<TestContext, BareSockets | undefined>();
+
+/** Each test twice: a lone address, which needs no race, can be dialled without a socket of Node's. */
+function bothWays(what: string, options: TestOptions, run: (t: TestContext) => Promise<void>): void {
+  for (const bare of [undefined, bareSockets()]) {
+    test(bare === undefined ? what : `${what}, without a socket of Node's`, options, (t) => {
+      bareOf.set(t, bare);
+      return run(t);
+    });
+  }
+}
+
 for (const kind of kindsHere("tcp", "tcp6", "unix")) {
-  test(`${kind}: an address that answers gives a channel both ways, named as it was written`, limits, async (t) => {
+  bothWays(`${kind}: an address that answers gives a channel both ways, named as it was written`, limits, async (t) => {
     const listener = await Listener.listen(t, kind);
     const channel = await dialling(t, [socketAddressOf(listener.address)]);
     const peer = await listener.next();
@@ -47,7 +61,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     assert.equal(Buffer.from(sink.bytes).toString(), "and backmore");
   });
 
-  test(`${kind}: what the other side says at once is neither lost nor read too far`, limits, async (t) => {
+  bothWays(`${kind}: what the other side says at once is neither lost nor read too far`, limits, async (t) => {
     const listener = await Listener.listen(t, kind);
     listener.onConnection((peer) => {
       peer.write(Buffer.from(`${"x".repeat(40)}the rest`)).catch(() => undefined);
@@ -61,7 +75,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     assert.equal(Buffer.from(sink.bytes).toString(), "the rest");
   });
 
-  test(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
+  bothWays(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
     const reason = kind === "unix" ? "there is no such socket" : "connection refused";
     const dialled = dialling(t, [address]);
@@ -69,13 +83,13 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   });
 }
 
-test("a file that is no socket refuses", limits, async (t) => {
+bothWays("a file that is no socket refuses", limits, async (t) => {
   const path = join(await temporaryFolder(t), "file");
   writeFileSync(path, "");
   await rejectsSpipedError(dialling(t, [{ kind: "unix", path }]), "SPIPED_CONNECT", /connection refused/);
 });
 
-test("an address that refuses is followed by the next at once", limits, async (t) => {
+bothWays("an address that refuses is followed by the next at once", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await refusing(t), await refusing(t), socketAddressOf(listener.address)];
   // The clock stands still, so only a refusal can lead to the next address.
@@ -84,7 +98,7 @@ test("an address that refuses is followed by the next at once", limits, async (t
   assert.equal(await acceptedBefore(t, listener), 1);
 });
 
-test("a listener that goes before it has accepted has reset the connection", limits, async (t) => {
+bothWays("a listener that goes before it has accepted has reset the connection", limits, async (t) => {
   const port = await freePort("127.0.0.1");
   const descriptor = addon.listenTcp("127.0.0.1", port, 1);
   const state = dialling(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
@@ -97,7 +111,7 @@ test("a listener that goes before it has accepted has reset the connection", lim
 for (const resetOnDeath of [true, false]) {
   const what = resetOnDeath ? "sees a reset" : "sees an end";
   const skip = process.platform === "win32" ? "needs descriptors" : false;
-  test(`a target that is left before this side knows that it is there ${what}`, { ...limits, skip }, async (t) => {
+  bothWays(`a target that is left before this side knows that it is there ${what}`, { ...limits, skip }, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const abort = new AbortController();
     const dialled = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
@@ -109,7 +123,7 @@ for (const resetOnDeath of [true, false]) {
   });
 }
 
-test("all addresses that refused are named in the one error, in their order", limits, async (t) => {
+bothWays("all addresses that refused are named in the one error, in their order", limits, async (t) => {
   const addresses = [await refusing(t), await refusing(t), await refusing(t)];
   mockTimers(t);
   const [first, second, third] = addresses.map(({ port }) => `\\[127\\.0\\.0\\.1\\]:${port}: connection refused`);
@@ -117,7 +131,7 @@ test("all addresses that refused are named in the one error, in their order", li
   await rejectsSpipedError(dialling(t, addresses), "SPIPED_CONNECT", all);
 });
 
-test("an address that answers leaves those behind it alone", limits, async (t) => {
+bothWays("an address that answers leaves those behind it alone", limits, async (t) => {
   const [first, second] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "tcp")];
   mockTimers(t);
   await dialling(t, [socketAddressOf(first.address), socketAddressOf(second.address)]);
@@ -125,7 +139,7 @@ test("an address that answers leaves those behind it alone", limits, async (t) =
   assert.equal(await acceptedBefore(t, second), 0);
 });
 
-test("an address that stays silent is followed by the next after 250 ms, and not before", limits, async (t) => {
+bothWays("an address that stays silent is followed by the next after 250 ms, and not before", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
@@ -139,7 +153,7 @@ test("an address that stays silent is followed by the next after 250 ms, and not
   assert.equal(Buffer.from(await peer.read(6)).toString(), "to the");
 });
 
-test("each silent address has its 250 ms, and a refusal ends them early", limits, async (t) => {
+bothWays("each silent address has its 250 ms, and a refusal ends them early", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await deafAddress(t), await deafAddress(t), await refusing(t), socketAddressOf(listener.address)];
   mockTimers(t);
@@ -150,7 +164,7 @@ test("each silent address has its 250 ms, and a refusal ends them early", limits
   await dialled;
 });
 
-test("an address that stays silent is not given up when the next is refused", limits, async (t) => {
+bothWays("an address that stays silent is not given up when the next is refused", limits, async (t) => {
   const silent = await deafAddress(t);
   const addresses = [silent, await refusing(t)];
   mockTimers(t);
@@ -165,7 +179,7 @@ test("an address that stays silent is not given up when the next is refused", li
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", /before that: \[127\.0\.0\.1\]:\d+: connection refused/);
 });
 
-test("silence lasts as long as the time limit, and no longer", limits, async (t) => {
+bothWays("silence lasts as long as the time limit, and no longer", limits, async (t) => {
   const silent = await deafAddress(t);
   mockTimers(t);
   const state = watch(dialling(t, [silent], { timeoutMs: 1_500 }));
@@ -176,7 +190,7 @@ test("silence lasts as long as the time limit, and no longer", limits, async (t)
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", new RegExp(`^no answer from ${name} within 1\\.5 s$`));
 });
 
-test("a time limit that runs out leaves no address to be tried later", limits, async (t) => {
+bothWays("a time limit that runs out leaves no address to be tried later", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
@@ -191,17 +205,17 @@ test("the winner leaves no attempt of the others open", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
-  const before = connecting();
+  const before = connecting(t);
   const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
   await turns();
-  assert.equal(connecting(), before + 1);
+  assert.equal(connecting(t), before + 1);
   t.mock.timers.tick(attemptDelayMs);
   await dialled;
   await turns();
-  assert.equal(connecting(), before);
+  assert.equal(connecting(t), before);
 });
 
-test("a channel that has been dialled does not know the time limit any more", limits, async (t) => {
+bothWays("a channel that has been dialled does not know the time limit any more", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   mockTimers(t);
   const channel = await dialling(t, [socketAddressOf(listener.address)]);
@@ -210,27 +224,27 @@ test("a channel that has been dialled does not know the time limit any more", li
   assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
 });
 
-test("a cancelled attempt ends at once and leaves nothing open", limits, async (t) => {
+bothWays("a cancelled attempt ends at once and leaves nothing open", limits, async (t) => {
   const silent = await deafAddress(t);
-  const before = connecting();
+  const before = connecting(t);
   const cancel = new AbortController();
   const dialled = dialling(t, [silent], { signal: cancel.signal });
   await turns();
-  assert.equal(connecting(), before + 1);
+  assert.equal(connecting(t), before + 1);
   cancel.abort();
   await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled while connecting/);
   await turns();
-  assert.equal(connecting(), before);
+  assert.equal(connecting(t), before);
 });
 
-test("an attempt that is cancelled before it begins reaches nobody", limits, async (t) => {
+bothWays("an attempt that is cancelled before it begins reaches nobody", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const dialled = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
   await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
   assert.equal(await acceptedBefore(t, listener), 0);
 });
 
-test("cancelling after the answer does nothing to the channel", limits, async (t) => {
+bothWays("cancelling after the answer does nothing to the channel", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const cancel = new AbortController();
   const channel = await dialling(t, [socketAddressOf(listener.address)], { signal: cancel.signal });
@@ -240,7 +254,7 @@ test("cancelling after the answer does nothing to the channel", limits, async (t
 });
 
 for (const kind of kindsHere("tcp", "tcp6")) {
-  test(`${kind}: a connection comes from the local address and port that it is bound to`, limits, async (t) => {
+  bothWays(`${kind}: a connection comes from the local address and port that it is bound to`, limits, async (t) => {
     const listener = await Listener.listen(t, kind);
     const target = tcpAddressOf(listener.address);
     const local = { ...target, port: await freePort(target.address) };
@@ -251,7 +265,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
   });
 }
 
-test("of several local addresses, the first of the target's family is taken", limits, async (t) => {
+bothWays("of several local addresses, the first of the target's family is taken", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const port = await freePort("127.0.0.1");
   const bind: readonly TcpAddress[] = [
@@ -263,22 +277,26 @@ test("of several local addresses, the first of the target's family is taken", li
   assert.equal((await listener.next()).socket.remotePort, port);
 });
 
-test("a target of a family without a local address is left out, and the next one tried", {
-  ...limits,
-  skip: withoutIpv6,
-}, async (t) => {
-  const v6 = await Listener.listen(t, "tcp6");
-  const v4 = await Listener.listen(t, "tcp");
-  const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "127.0.0.1", port: 0 }];
-  mockTimers(t);
-  await dialling(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
-  await v4.next();
-  const only = dialling(t, [socketAddressOf(v6.address)], { bind });
-  await rejectsSpipedError(only, "SPIPED_CONNECT", /there is no local IPv6 address to connect from/);
-  assert.equal(await acceptedBefore(t, v6), 0);
-});
+bothWays(
+  "a target of a family without a local address is left out, and the next one tried",
+  {
+    ...limits,
+    skip: withoutIpv6,
+  },
+  async (t) => {
+    const v6 = await Listener.listen(t, "tcp6");
+    const v4 = await Listener.listen(t, "tcp");
+    const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "127.0.0.1", port: 0 }];
+    mockTimers(t);
+    await dialling(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
+    await v4.next();
+    const only = dialling(t, [socketAddressOf(v6.address)], { bind });
+    await rejectsSpipedError(only, "SPIPED_CONNECT", /there is no local IPv6 address to connect from/);
+    assert.equal(await acceptedBefore(t, v6), 0);
+  },
+);
 
-test("a local address that this machine does not have is the reason that is given", limits, async (t) => {
+bothWays("a local address that this machine does not have is the reason that is given", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   // From the block that is kept for documentation, so that no machine has it.
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
@@ -286,21 +304,21 @@ test("a local address that this machine does not have is the reason that is give
   await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is not available/);
 });
 
-test("a local port that is in use is the reason that is given", limits, async (t) => {
+bothWays("a local port that is in use is the reason that is given", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const target = tcpAddressOf(listener.address);
   const dialled = dialling(t, [target], { bind: [target] });
   await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is in use/);
 });
 
-test("a local address means nothing to a UNIX socket", limits, async (t) => {
+bothWays("a local address means nothing to a UNIX socket", limits, async (t) => {
   const listener = await Listener.listen(t, "unix");
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
   await dialling(t, [socketAddressOf(listener.address)], { bind });
   await listener.next();
 });
 
-test(
+bothWays(
   "a UNIX socket whose backlog is full is tried again until the time limit, and takes nobody's turn",
   limits,
   async (t) => {
@@ -321,7 +339,7 @@ test(
   },
 );
 
-test("a UNIX socket whose backlog was full is reached once there is room", limits, async (t) => {
+bothWays("a UNIX socket whose backlog was full is reached once there is room", limits, async (t) => {
   const path = join(await temporaryFolder(t), "s");
   const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
   for (let free = true; free; ) free = await connects(t, path);
@@ -361,6 +379,7 @@ async function dialling(
     exactLength: 0,
     descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     signal: new AbortController().signal,
+    bare: bareOf.get(t),
     ...options,
   });
   afterwards(t, () => channel.close());
@@ -378,8 +397,9 @@ async function refusing(t: TestContext): Promise<TcpAddress> {
   return { kind: "tcp", family: 4, address: "127.0.0.1", port: socket.localPort };
 }
 
-/** How many sockets of this process wait for an answer. */
-function connecting(): number {
+/** How many sockets of this process wait for an answer; where Node has none of them, how many descriptors are open. */
+function connecting(t: TestContext): number {
+  if (bareOf.get(t) !== undefined) return readdirSync("/dev/fd").length;
   return process.getActiveResourcesInfo().filter((resource) => /ConnectWrap$/.test(resource)).length;
 }
 

@@ -1,6 +1,7 @@
 // A tunnel: it accepts as many clients as the limit allows, keeps the others waiting, and ends them all.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
@@ -9,13 +10,14 @@ import type { TunnelConfig } from "#dist/config/tunnel-config.js";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
+import { BareSockets } from "#dist/net/bare-sockets.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
 import { DialledDestination } from "#dist/tunnel/destination.js";
 import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
 import { Targets } from "#dist/tunnel/targets.js";
 import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits, temporaryFolder, within } from "../../support/cleanup.js";
+import { afterwards, limits, temporaryFolder, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { kindsHere } from "../../support/machine.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
@@ -45,9 +47,11 @@ async function startTunnel(
   options: Partial<TunnelConfig> & {
     readonly kind?: "tcp" | "tcp6" | "unix";
     readonly descriptors?: DescriptorBudget;
+    /** False: clients get sockets of Node's. */
+    readonly bare?: boolean;
   } = {},
 ): Promise<Started> {
-  const { kind = "tcp", descriptors, ...config } = options;
+  const { kind = "tcp", descriptors, bare = true, ...config } = options;
   const target = await Listener.listen(t, kind);
   const reports: ConnectionReport[] = [];
   const limitsReached: number[] = [];
@@ -63,10 +67,12 @@ async function startTunnel(
     descriptorsUsedUp: (connections) => shortages.push(connections),
     listenFailed: (error) => failures.push(error),
   };
+  const parts = partsOf(await listenAddress(t, kind), socketAddressOf(target.address));
+  if (!bare) parts.destination.bare = () => undefined;
   const tunnel = Tunnel.listen(
     { ...nearConfig(), role, ...config },
     {
-      ...partsOf(await listenAddress(t, kind), socketAddressOf(target.address)),
+      ...parts,
       events,
       ...(descriptors === undefined ? {} : { descriptors }),
     },
@@ -160,15 +166,16 @@ for (const maxConnections of [1, 2, 3]) {
 }
 
 test("clients that waited at the limit are served one by one, in their order", limits, async (t) => {
-  const { client, ended } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  const { client, ended, target } = await startTunnel(t, "decrypt", { maxConnections: 1 });
   const first = await friendOf({ client });
   const others = [await client(), await client(), await client()];
   let current = first;
   for (const [index, next] of others.entries()) {
-    assert.equal(next.waitingBytes, 0);
+    assert.equal(target.acceptedCount, index + 1);
     current.reset();
     await ended(index + 1);
     await ReferencePeer.client(next, { keyFile, x: 0n }).handshake();
+    await until(() => target.acceptedCount === index + 2 || undefined, "the next one's target");
     current = next;
   }
 });
@@ -271,7 +278,7 @@ test(
   "a tunnel that cannot go on listening once says so, and does when the next connection has ended",
   limits,
   async (t) => {
-    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2 });
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2, bare: false });
     const [first, second] = [await friendOf({ client }), await friendOf({ client })];
     const none = t.mock.method(addon, "duplicate", () => {
       throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
@@ -295,7 +302,7 @@ test(
   limits,
   async (t) => {
     const maxConnections = 3;
-    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections });
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections, bare: false });
     // Before the first connection, so that its own timer is of the same clock.
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const clients = [await friendOf({ client }), await friendOf({ client }), await friendOf({ client })];
@@ -324,7 +331,7 @@ test(
 );
 
 test("a tunnel that drains does not try to listen again", limits, async (t) => {
-  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1 });
+  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1, bare: false });
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const only = await friendOf({ client });
   t.mock.method(addon, "duplicate", () => {
@@ -385,7 +392,7 @@ test(
 );
 
 test("a client of whom making the connection fails costs itself, and the tunnel goes on", limits, async (t) => {
-  const { client, ended, tunnel } = await startTunnel(t, "decrypt");
+  const { client, ended, tunnel } = await startTunnel(t, "decrypt", { bare: false });
   const broken = t.mock.method(Socket.prototype, "setNoDelay", () => {
     throw Object.assign(new Error("setsockopt EINVAL"), { code: "EINVAL" });
   });
@@ -394,6 +401,21 @@ test("a client of whom making the connection fails costs itself, and the tunnel 
   afterwards(t, () => link.destroy());
   const { reason, error } = await ended(1);
   assert.deepEqual([reason, error?.code], ["failed", "SPIPED_INTERNAL"]);
+  broken.mock.restore();
+  await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
+});
+
+test("a client without a socket of Node's of whom making the connection fails costs itself, too", limits, async (t) => {
+  const { client, ended, tunnel } = await startTunnel(t, "decrypt");
+  const broken = t.mock.method(BareSockets.prototype, "heed", () => {
+    throw new Error("no memory");
+  });
+  const link = connect(socketOptionsOf(addressOf(tunnel)));
+  const closed = once(link.resume(), "close");
+  afterwards(t, () => link.destroy());
+  const { reason, error } = await ended(1);
+  assert.deepEqual([reason, error?.code], ["failed", "SPIPED_INTERNAL"]);
+  await closed;
   broken.mock.restore();
   await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
 });

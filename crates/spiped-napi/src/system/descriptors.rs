@@ -47,7 +47,7 @@ pub fn duplicate(descriptor: i32) -> Result<i32> {
 }
 
 /// A descriptor of Node.js's, for one system call.
-pub(super) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
+pub(crate) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
     if descriptor < 0 {
         return Err(Errno::EBADF.into());
     }

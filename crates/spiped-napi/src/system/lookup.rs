@@ -68,18 +68,18 @@ pub fn resolve_numeric(host: String, service: String) -> Result<ResolvedAddress>
 
 /// The flags with which both words must be numbers, and nobody is asked.
 #[cfg(unix)]
-pub(super) const NUMERIC: i32 = libc::AI_NUMERICHOST | libc::AI_NUMERICSERV;
+pub(crate) const NUMERIC: i32 = libc::AI_NUMERICHOST | libc::AI_NUMERICSERV;
 /// The same of Windows: `AI_NUMERICHOST` and `AI_NUMERICSERV`, which libc does not name there.
 #[cfg(not(unix))]
 const NUMERIC: i32 = 0x4 | 0x8;
 
-pub(super) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Result<Vec<SocketAddr>, LookupError> {
+pub(crate) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
     Ok(found.map(|info| info.map(|info| info.sockaddr)).collect::<std::result::Result<_, _>>()?)
 }
 
-pub(super) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
+pub(crate) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
     napi::Error::new(Code::Resolve, words_of(error))
 }
 

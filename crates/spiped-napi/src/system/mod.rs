@@ -7,7 +7,7 @@ mod key_file;
 #[cfg(unix)]
 mod locked_file;
 mod log_writer;
-mod lookup;
+pub(crate) mod lookup;
 #[cfg(unix)]
 mod place;
 #[cfg(unix)]
@@ -15,7 +15,7 @@ mod process;
 #[cfg(unix)]
 mod socket_file;
 #[cfg(unix)]
-mod sockets;
+pub(crate) mod sockets;
 #[cfg(unix)]
 mod standard_streams;
 #[cfg(unix)]

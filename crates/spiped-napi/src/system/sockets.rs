@@ -55,6 +55,13 @@ pub fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
     address.as_socket().as_ref().map(ResolvedAddress::from)
 }
 
+/// Where a TCP socket is bound, null where it is of another kind.
+#[napi]
+pub fn local_address(descriptor: i32) -> Option<ResolvedAddress> {
+    let descriptor = borrowed(descriptor).ok()?;
+    SockRef::from(&descriptor).local_addr().ok()?.as_socket().as_ref().map(ResolvedAddress::from)
+}
+
 #[cfg(target_os = "linux")]
 fn lost_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
     use std::{mem::size_of, os::fd::AsRawFd};
@@ -101,7 +108,7 @@ pub fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
 }
 
 #[cfg(target_os = "linux")]
-fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
+pub(crate) fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
     use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
     let credentials = getsockopt(&descriptor, PeerCredentials).ok()?;
@@ -109,7 +116,7 @@ fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
+pub(crate) fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
     let (uid, _) = nix::unistd::getpeereid(descriptor).ok()?;
     Some(UnixPeer { uid: uid.as_raw(), pid: None })
 }

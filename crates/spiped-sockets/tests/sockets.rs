@@ -1,0 +1,244 @@
+//! Sockets that are accepted, dialled and shaken hands with: what happens to each is told once, and as it is.
+#![cfg(unix)]
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::{UnixListener, UnixStream},
+    time::{Duration, Instant},
+};
+
+use socket2::{SockAddr, SockRef, Socket};
+use spiped_sockets::{Event, Id, KeepAlive, Options, Sockets};
+
+const PLAIN: Options = Options { keep_alive: None, resets_on_close: false };
+const CAREFUL: Options = Options {
+    keep_alive: Some(KeepAlive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 }),
+    resets_on_close: true,
+};
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Acceptable,
+    Connected,
+    Arrived(Vec<u8>),
+    Ended(usize),
+    Failed(ErrorKind),
+}
+
+fn poll(sockets: &mut Sockets) -> Vec<(Id, Told)> {
+    let mut told = Vec::new();
+    let tell = |id, event: Event<'_>| {
+        told.push((
+            id,
+            match event {
+                Event::Acceptable => Told::Acceptable,
+                Event::Connected => Told::Connected,
+                Event::Arrived(bytes) => Told::Arrived(bytes.to_vec()),
+                Event::Ended(arrived) => Told::Ended(arrived),
+                Event::Failed(error) => Told::Failed(error.kind()),
+            },
+        ));
+    };
+    sockets.poll(tell).expect("polls");
+    told
+}
+
+/// What is told next, however long that takes.
+fn next(sockets: &mut Sockets) -> (Id, Told) {
+    let begun = Instant::now();
+    loop {
+        let mut told = poll(sockets);
+        assert!(told.len() <= 1, "{told:?}");
+        if let Some(one) = told.pop() {
+            return one;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is told");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn listening(options: Options) -> (Sockets, Id, SocketAddr) {
+    let mut sockets = Sockets::new().expect("something to wait with");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+    let address = listener.local_addr().expect("an address");
+    let id = sockets.listen(listener.into(), options).expect("is watched");
+    (sockets, id, address)
+}
+
+fn accepted(options: Options) -> (Sockets, Id, TcpStream) {
+    let (mut sockets, listener, address) = listening(options);
+    let peer = TcpStream::connect(address).expect("connects");
+    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    let (id, _) = sockets.accept(listener).expect("accepts").expect("a client");
+    (sockets, id, peer)
+}
+
+fn stream_of(sockets: &mut Sockets, id: Id) -> TcpStream {
+    let stream = TcpStream::from(Socket::from(sockets.take(id).expect("it is there")));
+    stream.set_nonblocking(false).expect("waits from now on");
+    stream
+}
+
+#[test]
+fn each_client_is_accepted_once_with_its_address() {
+    let (mut sockets, listener, address) = listening(PLAIN);
+    assert!(sockets.accept(listener).expect("accepts").is_none());
+    let peers = [0, 1].map(|_| TcpStream::connect(address).expect("connects"));
+    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    for peer in &peers {
+        let (_, address) = sockets.accept(listener).expect("accepts").expect("a client");
+        assert_eq!(address.as_socket(), peer.local_addr().ok());
+    }
+    assert!(sockets.accept(listener).expect("accepts").is_none());
+}
+
+#[test]
+fn clients_that_were_left_waiting_are_told_of_when_asked_and_not_before() {
+    let (mut sockets, listener, address) = listening(PLAIN);
+    let _peer = TcpStream::connect(address).expect("connects");
+    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert_eq!(poll(&mut sockets), []);
+    sockets.ask_again(listener).expect("is watched");
+    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert!(sockets.accept(listener).expect("accepts").is_some());
+}
+
+#[test]
+fn what_is_accepted_and_what_is_dialled_have_their_options() {
+    let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+    for options in [PLAIN, CAREFUL] {
+        let (mut sockets, id, _peer) = accepted(options);
+        let dialled = sockets.connect(&target.local_addr().expect("an address").into(), options).expect("connects");
+        assert_eq!(next(&mut sockets), (dialled, Told::Connected));
+        for id in [id, dialled] {
+            let stream = stream_of(&mut sockets, id);
+            let socket = SockRef::from(&stream);
+            assert!(socket.tcp_nodelay().expect("nodelay"));
+            assert_eq!(socket.keepalive().expect("keepalive"), options.keep_alive.is_some());
+            assert_eq!(socket.linger().expect("linger"), options.resets_on_close.then_some(Duration::ZERO));
+            if let Some(KeepAlive { idle, interval, probes }) = options.keep_alive {
+                assert_eq!(socket.tcp_keepalive_time().expect("time"), idle);
+                assert_eq!(socket.tcp_keepalive_interval().expect("interval"), interval);
+                assert_eq!(socket.tcp_keepalive_retries().expect("probes"), probes);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_target_that_refuses_is_told_and_gone() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut sockets = Sockets::new().expect("something to wait with");
+    match sockets.connect(&address.into(), PLAIN) {
+        Ok(id) => assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionRefused))),
+        // Some systems say so at once.
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+    }
+    assert!(sockets.is_empty());
+}
+
+#[test]
+fn a_unix_socket_is_dialled_and_sees_what_is_sent() {
+    let path = std::env::temp_dir().join(format!("spiped-sockets-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).expect("listens");
+    let mut sockets = Sockets::new().expect("something to wait with");
+    let id = sockets.connect(&SockAddr::unix(&path).expect("an address"), CAREFUL).expect("connects");
+    std::fs::remove_file(&path).expect("is removed");
+    assert_eq!(next(&mut sockets), (id, Told::Connected));
+    sockets.send(id, b"hello").expect("sends");
+    sockets.close(id, false);
+    let mut peer: UnixStream = listener.accept().expect("accepts").0;
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).expect("reads");
+    assert_eq!(all, b"hello");
+}
+
+#[test]
+fn expected_bytes_come_whole_and_nothing_behind_them_is_read() {
+    let (mut sockets, id, mut peer) = accepted(PLAIN);
+    sockets.expect(id, 5).expect("is watched");
+    peer.write_all(b"abc").expect("writes");
+    assert_eq!(poll(&mut sockets), [], "too few are not told of");
+    peer.write_all(b"defgrest").expect("writes");
+    assert_eq!(next(&mut sockets), (id, Told::Arrived(b"abcde".to_vec())));
+    assert_eq!(poll(&mut sockets), [], "nobody expects more");
+    // What has come already is told of as well.
+    sockets.expect(id, 2).expect("is watched");
+    assert_eq!(next(&mut sockets), (id, Told::Arrived(b"fg".to_vec())));
+    let mut rest = [0; 4];
+    stream_of(&mut sockets, id).read_exact(&mut rest).expect("reads");
+    assert_eq!(&rest, b"rest");
+}
+
+#[test]
+fn no_bytes_and_too_many_cannot_be_expected() {
+    let (mut sockets, id, _peer) = accepted(PLAIN);
+    for length in [0, spiped_sockets::MOST_EXPECTED + 1] {
+        assert_eq!(sockets.expect(id, length).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput));
+    }
+}
+
+#[test]
+fn an_end_and_a_reset_are_told_apart_and_once() {
+    let (mut sockets, id, mut peer) = accepted(PLAIN);
+    sockets.expect(id, 5).expect("is watched");
+    peer.write_all(b"abc").expect("writes");
+    peer.shutdown(Shutdown::Write).expect("ends");
+    assert_eq!(next(&mut sockets), (id, Told::Ended(3)));
+    assert_eq!(poll(&mut sockets), []);
+
+    let (mut sockets, id, peer) = accepted(PLAIN);
+    sockets.expect(id, 5).expect("is watched");
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("resets");
+    drop(peer);
+    assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionReset)));
+    assert_eq!(poll(&mut sockets), []);
+}
+
+#[test]
+fn closing_ends_or_resets_whatever_was_said_before() {
+    for (before, resets) in [(PLAIN, false), (CAREFUL, false), (PLAIN, true), (CAREFUL, true)] {
+        let (mut sockets, id, mut peer) = accepted(before);
+        sockets.close(id, resets);
+        sockets.close(id, resets);
+        let end = peer.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(end, if resets { Err(ErrorKind::ConnectionReset) } else { Ok(0) });
+    }
+}
+
+#[test]
+fn dropping_resets_those_that_are_to_be() {
+    let (mut sockets, id, mut peer) = accepted(PLAIN);
+    sockets.reset_on_close(id, true).expect("is set");
+    drop(sockets);
+    assert_eq!(peer.read(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn what_was_given_away_is_told_of_no_more_and_its_number_not_used_again_soon() {
+    let (mut sockets, id, mut peer) = accepted(PLAIN);
+    sockets.expect(id, 1).expect("is watched");
+    let mut stream = stream_of(&mut sockets, id);
+    peer.write_all(b"x").expect("writes");
+    let mut byte = [0];
+    stream.read_exact(&mut byte).expect("reads");
+    assert_eq!(poll(&mut sockets), []);
+    for result in [sockets.send(id, b"x"), sockets.expect(id, 1), sockets.take(id).map(drop)] {
+        assert!(result.is_err());
+    }
+    let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+    let other = sockets.connect(&target.local_addr().expect("an address").into(), PLAIN).expect("connects");
+    assert_ne!(other, id);
+}
+
+#[test]
+fn a_socket_that_takes_no_more_refuses_and_does_not_wait() {
+    let (mut sockets, id, _peer) = accepted(PLAIN);
+    let much = vec![0; 1 << 20];
+    let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full at last");
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+}

@@ -1,0 +1,204 @@
+/**
+ * One side of a connection over a socket that no `net.Socket` has; see bare-sockets.ts.
+ *
+ * Where its data cannot be handed over to the relay after all, it becomes a `net.Socket`, and goes on as any other.
+ */
+
+import { Socket, type SocketConstructorOpts } from "node:net";
+import type { Writable } from "node:stream";
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import type { BareSockets, SocketEvents } from "./bare-sockets.js";
+import type { ByteReader, ByteSink } from "./byte-reader.js";
+import {
+  type Carrier,
+  type Channel,
+  type DescriptorCopy,
+  type RemoteAddress,
+  SocketChannel,
+  socketFailure,
+} from "./channel.js";
+import { handshakeEndError } from "./exact-reads.js";
+import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
+
+/** What a channel is made of. */
+export interface BareChannelOptions {
+  readonly sockets: BareSockets;
+  readonly id: number;
+  readonly peer: string;
+  /** Bytes of all exact reads together. */
+  readonly exactLength: number;
+  /** Memory to read into where it becomes a `net.Socket`. */
+  readonly readBuffer: ReadBuffer;
+  readonly resetOnDeath: boolean;
+}
+
+/** Who has the socket. */
+type Holder =
+  | { readonly name: "addon" }
+  | { readonly name: "relay"; readonly end: (resets: boolean) => void }
+  | { readonly name: "node"; readonly channel: SocketChannel }
+  | { readonly name: "nobody" };
+
+/** See the head of this file. */
+export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
+  readonly #options: BareChannelOptions;
+  readonly reader: ByteReader = this;
+  #holder: Holder = { name: "addon" };
+  #resets: boolean;
+  #arrivedBytes = 0;
+  #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
+  #failure: SpipedError | undefined;
+  #listener: ((error: SpipedError) => void) | undefined;
+
+  constructor(options: BareChannelOptions) {
+    this.#options = options;
+    this.#resets = options.resetOnDeath;
+    if (options.exactLength > 0) options.sockets.heed(options.id, this);
+  }
+
+  get peer(): string {
+    return this.#options.peer;
+  }
+
+  get remote(): RemoteAddress | undefined {
+    const [, address, port] = this.peer.match(/^\[(.*)\]:(\d+)$/) ?? [];
+    if (address === undefined) return undefined;
+    return { address, port: Number(port), family: address.includes(":") ? "IPv6" : "IPv4" };
+  }
+
+  get writable(): Writable {
+    return this.#asNodes().writable;
+  }
+
+  sendNow(bytes: Uint8Array): void {
+    if (this.#holder.name !== "addon") return;
+    try {
+      this.#options.sockets.send(this.#options.id, bytes);
+    } catch (cause) {
+      this.failed(cause);
+    }
+  }
+
+  readExactly(length: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (this.#holder.name !== "addon") return;
+      try {
+        this.#options.sockets.expect(this.#options.id, length);
+      } catch (cause) {
+        this.failed(cause);
+      }
+    });
+  }
+
+  flowInto(sink: ByteSink): void {
+    this.#asNodes().reader.flowInto(sink);
+  }
+
+  resume(): void {
+    this.#asNodes().reader.resume();
+  }
+
+  onFailure(listener: (error: SpipedError) => void): void {
+    this.#listener = listener;
+    const failure = this.#failure;
+    if (failure !== undefined) this.#tell(failure);
+  }
+
+  resetOnDeath(resets: boolean): void {
+    if (this.#holder.name === "node") this.#holder.channel.resetOnDeath(resets);
+    if (this.#holder.name !== "addon" || resets === this.#resets) return;
+    this.#resets = resets;
+    this.#options.sockets.resetOnClose(this.#options.id, resets);
+  }
+
+  copyDescriptor(): DescriptorCopy | undefined {
+    if (this.#holder.name === "node") return this.#holder.channel.copyDescriptor();
+    if (this.#holder.name !== "addon") return undefined;
+    return { take: () => this.#options.sockets.take(this.#options.id), close: () => undefined };
+  }
+
+  handOver(end: (resets: boolean) => void): void {
+    if (this.#holder.name === "node") this.#holder.channel.handOver(end);
+    else this.#holder = { name: "relay", end };
+  }
+
+  close(): void {
+    this.#end(false);
+  }
+
+  reset(): void {
+    this.#end(true);
+  }
+
+  ref(): void {
+    // It keeps the program alive as long as it is open.
+  }
+
+  unref(): void {
+    // As above: only programs that hold streams ask for it, and these hold other channels.
+  }
+
+  arrived(bytes: Uint8Array): void {
+    this.#arrivedBytes += bytes.length;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve(bytes);
+  }
+
+  ended(arrivedBytes: number): void {
+    const error = handshakeEndError("orderly", this.#arrivedBytes + arrivedBytes, this.#options.exactLength);
+    this.#waiting?.reject(error);
+    this.#waiting = undefined;
+  }
+
+  failed(cause: unknown): void {
+    const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
+    this.#failure ??= new SpipedError("SPIPED_RESET", words, { cause });
+    this.#tell(this.#failure);
+  }
+
+  /** Never at once: whoever sends or reads goes on before the connection ends. */
+  #tell(failure: SpipedError): void {
+    queueMicrotask(() => {
+      if (this.#holder.name === "addon") this.#listener?.(failure);
+    });
+  }
+
+  #end(resets: boolean): void {
+    const holder = this.#holder;
+    switch (holder.name) {
+      case "addon":
+        this.#holder = { name: "nobody" };
+        this.#options.sockets.close(this.#options.id, resets);
+        return;
+      case "relay":
+        holder.end(resets);
+        return;
+      case "node":
+        if (resets) holder.channel.reset();
+        else holder.channel.close();
+        return;
+      case "nobody":
+    }
+  }
+
+  #asNodes(): SocketChannel {
+    if (this.#holder.name === "node") return this.#holder.channel;
+    const { sockets, id, readBuffer, peer } = this.#options;
+    const reader = new SocketReader(readBuffer, 0);
+    const options: SocketConstructorOpts & ReadOptions = {
+      fd: sockets.take(id),
+      allowHalfOpen: true,
+      manualStart: true,
+      onread: reader.onread,
+    };
+    const socket = new Socket(options);
+    reader.attach(socket);
+    const channel = new SocketChannel(socket, reader, peer);
+    channel.resetOnDeath(this.#resets);
+    if (this.#listener !== undefined) channel.onFailure(this.#listener);
+    this.#holder = { name: "node", channel };
+    return channel;
+  }
+}

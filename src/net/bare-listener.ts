@@ -1,0 +1,82 @@
+/**
+ * Accepts clients without making a `net.Socket` of each; see bare-sockets.ts.
+ */
+
+import { messageOf, SpipedError } from "../errors.js";
+import type { BareOptions, BareSockets } from "./bare-sockets.js";
+import type { AcceptedBare } from "./listening-socket.js";
+
+/** How long to wait after the system has refused to accept: too many files are open, say. */
+const RETRY_MS = 1_000;
+
+interface Handlers {
+  /** How many clients may be accepted before others have a turn; at least 1 counts. */
+  clientsPerTurn(): number;
+  accepted(client: AcceptedBare): void;
+  failed(error: SpipedError): void;
+}
+
+/** See the head of this file. */
+export class BareListener {
+  readonly #sockets: BareSockets;
+  readonly #handlers: Handlers;
+  readonly #id: number;
+  #accepting = false;
+  #closed = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  /** @param descriptor - One that listens; it belongs to this from now on. */
+  constructor(
+    descriptor: number,
+    { sockets, options }: { readonly sockets: BareSockets; readonly options: BareOptions },
+    handlers: Handlers,
+  ) {
+    this.#sockets = sockets;
+    this.#handlers = handlers;
+    this.#id = sockets.listen(descriptor, options, { acceptable: () => this.#acceptable() });
+  }
+
+  /** Begins to accept, or goes on after `pause`; never at once. */
+  accept(): void {
+    if (this.#accepting || this.#closed) return;
+    this.#accepting = true;
+    this.#sockets.askAgain(this.#id);
+  }
+
+  /** Leaves further clients in the backlog. True where it accepted until now. */
+  pause(): boolean {
+    const accepted = this.#accepting;
+    this.#accepting = false;
+    return accepted;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#accepting = false;
+    clearTimeout(this.#retry);
+    this.#sockets.close(this.#id, false);
+  }
+
+  #acceptable(): void {
+    const most = Math.max(1, this.#handlers.clientsPerTurn());
+    for (let count = 0; this.#accepting; count += 1) {
+      if (count === most) {
+        this.#sockets.askAgain(this.#id);
+        return;
+      }
+      let client: ReturnType<BareSockets["accept"]>;
+      try {
+        client = this.#sockets.accept(this.#id);
+      } catch (cause) {
+        const why = `cannot accept a connection: ${messageOf(cause)}`;
+        this.#handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
+        clearTimeout(this.#retry);
+        this.#retry = setTimeout(() => this.#acceptable(), RETRY_MS);
+        return;
+      }
+      if (client === undefined) return;
+      this.#handlers.accepted({ sockets: this.#sockets, ...client });
+    }
+  }
+}

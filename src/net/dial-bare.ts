@@ -1,0 +1,86 @@
+/**
+ * Connects to the one address that there is: without a race, and without a `net.Socket`; see bare-sockets.ts.
+ */
+
+import { codeOf, type SpipedError } from "../errors.js";
+import type { SocketAddress } from "./address.js";
+import { BareChannel } from "./bare-channel.js";
+import type { BareSockets } from "./bare-sockets.js";
+import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial.js";
+import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
+
+/** See `dial`. */
+export function dialBare(options: DialOptions, address: SocketAddress, sockets: BareSockets): Promise<BareChannel> {
+  return new Promise((resolve, reject) => new Attempt(options, address, sockets, resolve, reject).start());
+}
+
+class Attempt {
+  readonly #options: DialOptions;
+  readonly #address: SocketAddress;
+  readonly #sockets: BareSockets;
+  readonly #win: (channel: BareChannel) => void;
+  readonly #lose: (error: SpipedError) => void;
+  #deadline: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
+  #id: number | undefined;
+  readonly #abort = () => this.#fail(cancelled());
+
+  constructor(
+    options: DialOptions,
+    address: SocketAddress,
+    sockets: BareSockets,
+    win: (channel: BareChannel) => void,
+    lose: (error: SpipedError) => void,
+  ) {
+    this.#options = options;
+    this.#address = address;
+    this.#sockets = sockets;
+    this.#win = win;
+    this.#lose = lose;
+  }
+
+  start(): void {
+    const { signal, timeoutMs } = this.#options;
+    if (signal.aborted) {
+      this.#lose(cancelled());
+      return;
+    }
+    signal.addEventListener("abort", this.#abort, { once: true });
+    this.#deadline = setTimeout(() => this.#fail(noAnswer(this.#options, [])), timeoutMs);
+    this.#connect();
+  }
+
+  #connect(): void {
+    const { keepAlive, resetOnDeath = false } = this.#options;
+    try {
+      this.#id = this.#sockets.connect(this.#address, { keepAlive, resetOnDeath }, this);
+    } catch (cause) {
+      // A UNIX socket whose backlog is full refuses at once where a TCP one would let us wait.
+      if (this.#address.kind === "unix" && codeOf(cause) === "EAGAIN") {
+        this.#again = setTimeout(() => this.#connect(), FULL_BACKLOG_DELAY_MS);
+      } else this.failed(cause);
+    }
+  }
+
+  connected(id: number): void {
+    const { name: peer, exactLength, readBuffer, resetOnDeath = false } = this.#options;
+    this.#settle();
+    this.#win(new BareChannel({ sockets: this.#sockets, id, peer, exactLength, readBuffer, resetOnDeath }));
+  }
+
+  failed(cause: unknown): void {
+    this.#fail(cannotConnect(this.#options, [failureOf(this.#address, cause)]));
+  }
+
+  #fail(error: SpipedError): void {
+    this.#settle();
+    if (this.#id !== undefined) this.#sockets.close(this.#id, false);
+    this.#lose(error);
+  }
+
+  #settle(): void {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#again);
+    this.#options.signal.removeEventListener("abort", this.#abort);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Why a target cannot be reached, in words for the operator.
+ */
+
+import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { formatAddress, type SocketAddress } from "./address.js";
+
+interface Dialled {
+  /** The target as written. */
+  readonly name: string;
+  readonly timeoutMs: number;
+}
+
+/** What became of one address. */
+export function failureOf(address: SocketAddress, cause: unknown): string {
+  return `${formatAddress(address)}: ${REASONS[codeOf(cause) ?? ""] ?? messageOf(cause)}`;
+}
+
+/** All addresses have failed. */
+export function cannotConnect({ name }: Dialled, failures: readonly string[]): SpipedError {
+  return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`);
+}
+
+/** None of them has answered in time. */
+export function noAnswer({ name, timeoutMs }: Dialled, failures: readonly string[]): SpipedError {
+  const before = failures.length === 0 ? "" : ` (before that: ${detail(name, failures)})`;
+  return new SpipedError("SPIPED_TIMEOUT", `no answer from ${name} within ${timeoutMs / 1_000} s${before}`);
+}
+
+/** Nobody waits for it any more. */
+export function cancelled(): SpipedError {
+  return new SpipedError("SPIPED_CANCELLED", "cancelled while connecting");
+}
+
+function detail(name: string, failures: readonly string[]): string {
+  const [only, ...more] = failures;
+  if (only !== undefined && more.length === 0) return only.replace(`${name}: `, "");
+  return failures.join("; ");
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  EHOSTUNREACH: "no route to it",
+  ENETUNREACH: "network unreachable",
+  ENOENT: "there is no such socket",
+  EACCES: "permission denied",
+  EADDRNOTAVAIL: "the local address is not available",
+  EADDRINUSE: "the local address is in use",
+  ETIMEDOUT: "no answer",
+};

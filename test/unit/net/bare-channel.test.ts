@@ -1,0 +1,192 @@
+// A side of a connection without a socket of Node's: exact reads and no byte more, failures told once, both ends, and
+// becoming a socket of Node's where data is to flow all the same.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { SpipedError } from "#dist/errors.js";
+import { addon } from "#dist/native/native.js";
+import { BareChannel } from "#dist/net/bare-channel.js";
+import { BareListener } from "#dist/net/bare-listener.js";
+import { type BareClient, type BareSockets, bareSockets } from "#dist/net/bare-sockets.js";
+import { createReadBuffer } from "#dist/net/socket-reader.js";
+import { freePort } from "../../support/addresses.js";
+import { afterwards, limits, until } from "../../support/cleanup.js";
+import { TestSocket } from "../../support/test-socket.js";
+import { rejectsSpipedError } from "../support/errors.js";
+import { KeepingSink, turns } from "../support/sink.js";
+
+const sockets = bareSockets();
+const skip = sockets === undefined ? "needs an event loop that watches descriptors" : false;
+
+/** A listener whose clients the test takes. */
+async function listening(
+  t: TestContext,
+): Promise<{ readonly listener: BareListener; readonly clients: BareClient[]; readonly port: number }> {
+  const port = await freePort("127.0.0.1");
+  const clients: BareClient[] = [];
+  const listener = new BareListener(
+    addon.listenTcp("127.0.0.1", port, 16),
+    { sockets: sockets as BareSockets, options: { keepAlive: true, resetOnDeath: false } },
+    { clientsPerTurn: () => 4, accepted: (client) => clients.push(client), failed: (error) => assert.fail(error) },
+  );
+  afterwards(t, () => listener.close());
+  return { listener, clients, port };
+}
+
+async function accepted(
+  t: TestContext,
+  exactLength: number,
+): Promise<{ readonly channel: BareChannel; readonly peer: TestSocket; readonly failures: SpipedError[] }> {
+  const { listener, clients, port } = await listening(t);
+  listener.accept();
+  const peer = await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
+  const client = await until(() => clients[0], "a client");
+  const readBuffer = createReadBuffer();
+  const channel = new BareChannel({
+    sockets: sockets as BareSockets,
+    ...client,
+    exactLength,
+    readBuffer,
+    resetOnDeath: false,
+  });
+  afterwards(t, () => channel.close());
+  const failures: SpipedError[] = [];
+  channel.onFailure((error) => failures.push(error));
+  return { channel, peer, failures };
+}
+
+test("reads exactly what it is asked for, however it comes, and no byte more", { ...limits, skip }, async (t) => {
+  const { channel, peer } = await accepted(t, 8);
+  const first = channel.readExactly(5);
+  for (const piece of ["a", "bc", "de", "fghrest"]) await peer.write(piece);
+  assert.equal(Buffer.from(await first).toString(), "abcde");
+  assert.equal(Buffer.from(await channel.readExactly(3)).toString(), "fgh");
+  const sink = new KeepingSink();
+  channel.reader.flowInto(sink);
+  await sink.untilBytes(4);
+  assert.equal(Buffer.from(sink.bytes).toString(), "rest");
+});
+
+test("what it sends arrives, and its peer has a name", { ...limits, skip }, async (t) => {
+  const { channel, peer } = await accepted(t, 8);
+  channel.sendNow(Buffer.from("hello"));
+  assert.equal(Buffer.from(await peer.read(5)).toString(), "hello");
+  assert.equal(channel.peer, `[127.0.0.1]:${peer.socket.localPort}`);
+  assert.deepEqual(channel.remote, { address: "127.0.0.1", port: peer.socket.localPort, family: "IPv4" });
+});
+
+test("an end before all bytes have come says how many did", { ...limits, skip }, async (t) => {
+  const { channel, peer } = await accepted(t, 8);
+  const first = channel.readExactly(5);
+  await peer.write("abcde");
+  await first;
+  const second = channel.readExactly(3);
+  await peer.write("f");
+  peer.finish();
+  await rejectsSpipedError(second, "SPIPED_TRUNCATED", /^the peer ended the connection after 6 of 8 handshake bytes$/);
+});
+
+test("a reset while bytes are expected is told once", { ...limits, skip }, async (t) => {
+  const { channel, peer, failures } = await accepted(t, 8);
+  void channel.readExactly(5);
+  await turns();
+  peer.reset();
+  const failure = await until(() => failures[0], "a failure");
+  assert.equal(failure.code, "SPIPED_RESET");
+  assert.equal(failure.message, "connection reset");
+  await turns();
+  assert.equal(failures.length, 1);
+});
+
+test("a channel that is closed tells of no failure", { ...limits, skip }, async (t) => {
+  const { channel, peer, failures } = await accepted(t, 8);
+  void channel.readExactly(5);
+  peer.reset();
+  channel.close();
+  channel.sendNow(Buffer.from("to nobody"));
+  await turns();
+  assert.deepEqual(failures, []);
+});
+
+for (const [how, expected] of [
+  ["close", "fin"],
+  ["reset", "reset"],
+] as const) {
+  test(`the other side of a ${how} sees a ${expected}`, { ...limits, skip }, async (t) => {
+    const { channel, peer } = await accepted(t, 8);
+    channel[how]();
+    channel.close();
+    assert.equal(await peer.end(), expected);
+  });
+
+  test(`the other side of a ${how} sees a ${expected} once it is a socket of Node's too`, {
+    ...limits,
+    skip,
+  }, async (t) => {
+    const { channel, peer } = await accepted(t, 0);
+    channel.writable.write("data");
+    assert.equal(Buffer.from(await peer.read(4)).toString(), "data");
+    channel[how]();
+    assert.equal(await peer.end(), expected);
+  });
+}
+
+test("clients wait while accepting is paused, and are accepted afterwards", { ...limits, skip }, async (t) => {
+  const { listener, clients, port } = await listening(t);
+  listener.accept();
+  const connected = () => TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
+  await connected();
+  await until(() => clients.length === 1 || undefined, "a client");
+  assert.equal(listener.pause(), true);
+  assert.equal(listener.pause(), false);
+  await connected();
+  await connected();
+  await turns();
+  assert.equal(clients.length, 1);
+  listener.accept();
+  await until(() => clients.length === 3 || undefined, "those that waited");
+  for (const { id } of clients) (sockets as BareSockets).close(id, false);
+});
+
+test("more clients than one turn takes are all accepted", { ...limits, skip }, async (t) => {
+  const { listener, clients, port } = await listening(t);
+  const many = Array.from({ length: 16 }, () => TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port }));
+  await Promise.all(many);
+  listener.accept();
+  await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
+  await until(() => clients.length === 17 || undefined, "all of them");
+  for (const { id } of clients) (sockets as BareSockets).close(id, false);
+});
+
+test("what one listener throws keeps no event from the others", { ...limits, skip }, async (t) => {
+  const bare = sockets as BareSockets;
+  const { listener, clients, port } = await listening(t);
+  listener.accept();
+  const peers = [
+    await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port }),
+    await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port }),
+  ];
+  await until(() => clients.length === 2 || undefined, "both clients");
+  const arrived: number[] = [];
+  for (const { id } of clients) {
+    bare.heed(id, {
+      arrived: () => {
+        arrived.push(id);
+        throw new Error("a mistake");
+      },
+    });
+    bare.expect(id, 1);
+  }
+  const thrown: unknown[] = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const keep = (error: unknown) => thrown.push(error);
+  process.on("uncaughtException", keep);
+  afterwards(t, () => {
+    process.off("uncaughtException", keep);
+    for (const one of listeners) process.on("uncaughtException", one);
+  });
+  await Promise.all(peers.map((peer) => peer.write("x")));
+  await until(() => (arrived.length === 2 && thrown.length === 2) || undefined, "both events");
+  for (const { id } of clients) bare.close(id, false);
+});
