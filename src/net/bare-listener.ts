@@ -33,7 +33,12 @@ export class BareListener {
   ) {
     this.#sockets = sockets;
     this.#handlers = handlers;
-    this.#id = sockets.listen(descriptor, options, { acceptable: () => this.#acceptable() });
+    this.#id = sockets.listen(descriptor, options, {
+      // One try each second, however many clients come meanwhile.
+      acceptable: () => {
+        if (this.#retry === undefined) this.#acceptable();
+      },
+    });
   }
 
   /** Begins to accept, or goes on after `pause`; never at once. */
@@ -71,8 +76,10 @@ export class BareListener {
       } catch (cause) {
         const why = `cannot accept a connection: ${messageOf(cause)}`;
         this.#handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
-        clearTimeout(this.#retry);
-        this.#retry = setTimeout(() => this.#acceptable(), RETRY_MS);
+        this.#retry = setTimeout(() => {
+          this.#retry = undefined;
+          this.#acceptable();
+        }, RETRY_MS);
         return;
       }
       if (client === undefined) return;

@@ -148,36 +148,42 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     );
   }
 
-  test("spiped that cannot even listen again says so, and tries each second until it can", limits, async (t) => {
-    const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"] });
-    tunnel.target.echo();
-    const { command } = tunnel.client;
-    const open = [await tunnel.connect(), await tunnel.connect(), await tunnel.connect()];
-    for (const app of open) await echoes(app, "hello");
-    await command.line(/as many as -n allows/);
-    const waiting = await tunnel.connect();
-    await waiting.write("hello");
-    const setSoftLimit = async (descriptors: number): Promise<void> => {
-      const words = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
-      assert.equal((await Command.run(t, words)).status, 0);
-    };
-    // Fewer than are open: nothing can be opened any more.
-    await setSoftLimit(10);
-    const startedAt = performance.now();
-    for (const app of open) {
-      app.finish();
-      expectAll(await app.readToEnd(), "");
-    }
-    // One attempt at each end of a connection, and then one each second, however many there were.
-    const retries = 3;
-    await command.line(/^spiped: cannot listen on .*: .*too many open files/i, open.length + retries);
-    assert.ok(performance.now() - startedAt > 990 * retries, "attempts come each second");
-    assert.equal(waiting.waitingBytes, 0);
-    await setSoftLimit(1024);
-    expectBytes(await waiting.read(5), "hello");
-    await echoes(await tunnel.connect(), "hello");
-    assert.deepEqual(connectionLines(command), []);
-  });
+  for (const relay of [true, false]) {
+    // Without the relay, accepting anew means to listen anew, which needs a descriptor.
+    const what = relay ? "accept" : "listen again";
+    test(`spiped that cannot even ${what} says so, and tries each second until it can`, limits, async (t) => {
+      const pumping: Program = { ...ours, spiped: ["env", "SPIPED_RELAY=off", ...ours.spiped] };
+      const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"], pair: pairOf(relay ? ours : pumping, ours) });
+      tunnel.target.echo();
+      const { command } = tunnel.client;
+      const open = [await tunnel.connect(), await tunnel.connect(), await tunnel.connect()];
+      for (const app of open) await echoes(app, "hello");
+      await command.line(/as many as -n allows/);
+      const waiting = await tunnel.connect();
+      await waiting.write("hello");
+      const setSoftLimit = async (descriptors: number): Promise<void> => {
+        const words = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
+        assert.equal((await Command.run(t, words)).status, 0);
+      };
+      // Fewer than are open: nothing can be opened any more.
+      await setSoftLimit(10);
+      const startedAt = performance.now();
+      for (const app of open) {
+        app.finish();
+        expectAll(await app.readToEnd(), "");
+      }
+      // One attempt at each end of a connection, where one is of use, and then one each second, however many there were.
+      const retries = 3;
+      if (relay) await command.line(/^spiped: cannot accept a connection: .*too many open files/i, 1 + retries);
+      else await command.line(/^spiped: cannot listen on .*: .*too many open files/i, open.length + retries);
+      assert.ok(performance.now() - startedAt > 990 * retries, "attempts come each second");
+      assert.equal(waiting.waitingBytes, 0);
+      await setSoftLimit(1024);
+      expectBytes(await waiting.read(5), "hello");
+      await echoes(await tunnel.connect(), "hello");
+      assert.deepEqual(connectionLines(command), []);
+    });
+  }
 });
 
 /** Sends and reads back, after `waitingBytes` bytes that are there already. */
