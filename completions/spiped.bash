@@ -32,7 +32,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout -n --max-connections -r --resolve-interval -R --resolve-once --no-coalescing -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --syslog --source-mode -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --syslog --source-mode -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
@@ -45,10 +45,10 @@ _spiped() {
       -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
       -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
       -o|--timeout) flags=${flags/ -o --timeout / } ;;
+      --no-coalescing) flags=${flags/ --no-coalescing / } ;;
       -n|--max-connections) flags=${flags/ -n --max-connections / } ;;
       -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
       -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ -r --resolve-interval / } ;;
-      --no-coalescing) flags=${flags/ --no-coalescing / } ;;
       -F|--foreground) flags=${flags/ -F --foreground / } ;;
       -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
       -p|--pid-file) flags=${flags/ -p --pid-file / } ;;
@@ -81,7 +81,7 @@ _spipe() {
     -t|--target|-b|--bind|-o|--timeout)
       return ;;
   esac
-  local flags=" -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --end-with-remote -v --version -h --help "
+  local flags=" -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing --end-with-remote -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -t|--target) flags=${flags/ -t --target / } ;;
@@ -91,6 +91,7 @@ _spipe() {
       -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
       -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
       -o|--timeout) flags=${flags/ -o --timeout / } ;;
+      --no-coalescing) flags=${flags/ --no-coalescing / } ;;
       --end-with-remote) flags=${flags/ --end-with-remote / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;
       -h|--help) flags=${flags/ -h --help / } ;;

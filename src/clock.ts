@@ -7,18 +7,27 @@ export interface Clock {
   /** Milliseconds, which only go forward. */
   now(): number;
   /**
-   * Calls back once, and keeps no process alive for it.
+   * Calls back once.
    *
    * @returns Calls it off.
    */
   later(action: () => void, delayMs: number): () => void;
 }
 
-/** The clock of this machine. */
+/** The clock of this machine; whoever waits for it keeps no process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   later(action, delayMs) {
     const timer = setTimeout(action, delayMs).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The same, for what the process must stay alive for. */
+export const holdingClock: Clock = {
+  now: () => performance.now(),
+  later(action, delayMs) {
+    const timer = setTimeout(action, delayMs);
     return () => clearTimeout(timer);
   },
 };

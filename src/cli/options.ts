@@ -106,6 +106,7 @@ export interface ConnectionFlags {
   readonly requireForwardSecrecy?: true;
   readonly keepAlive: boolean;
   readonly timeout: number;
+  readonly coalescing: boolean;
 }
 
 /** Adds the flags that both commands have. */
@@ -124,7 +125,8 @@ export function addConnectionOptions(command: Command, whatTargetIs: string): Co
       new Option("-o, --timeout <seconds>", "time for connecting, and again for the handshake")
         .argParser(parseSeconds("-o", DEFAULTS.timeoutMs))
         .default(DEFAULTS.timeoutMs, String(DEFAULTS.timeoutMs / 1_000)),
-    );
+    )
+    .option("--no-coalescing", "read busy one-way streams of small messages at once, too");
 }
 
 /** The value of a flag that has to be there. */

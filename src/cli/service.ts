@@ -19,8 +19,8 @@ import { syslogSink } from "../observe/syslog.js";
 import { createTunnelLog } from "../observe/tunnel-log.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { DialledDestination } from "../tunnel/destination.js";
+import { chooseFlows, type FlowChoices } from "../tunnel/flow-choices.js";
 import { Tunnel } from "../tunnel/listener.js";
-import { configureRelay, type RelayChoices } from "../tunnel/relayed-flow.js";
 import { Targets } from "../tunnel/targets.js";
 import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
@@ -49,7 +49,7 @@ export interface ServiceSettings {
   readonly user: string | undefined;
   readonly syslog: boolean;
   /** How packets are moved, as far as it was said. */
-  readonly relay: Partial<RelayChoices>;
+  readonly flows: Partial<FlowChoices>;
   /** Tells whoever waits for the daemon; undefined in the foreground. */
   readonly reportReady: ReportReady | undefined;
 }
@@ -61,7 +61,7 @@ export interface ServiceSettings {
  * @throws SpipedError of whatever failed at the start.
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
-  configureRelay(settings.relay);
+  chooseFlows(settings.flows);
   const service = new Service(settings);
   // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
   // is closed, and the system ends the program soon after.
@@ -225,7 +225,7 @@ class Service {
       protectMemoryAgain();
     }
     await tunnel.accept();
-    settle({ movesBytes: process.platform === "win32" || this.#settings.relay.enabled === false });
+    settle({ movesBytes: process.platform === "win32" || this.#settings.flows.relay === false });
   }
 
   /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */

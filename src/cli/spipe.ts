@@ -13,6 +13,7 @@ import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { Connection, type ConnectionReport } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
+import { chooseFlows } from "../tunnel/flow-choices.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import {
@@ -27,7 +28,7 @@ import {
 } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
 
-const USAGE = "-t TARGET -k KEYFILE [-b BIND] [-f | -g] [-j] [-o SECONDS] [--end-with-remote]";
+const USAGE = "-t TARGET -k KEYFILE [-b BIND] [-f | -g] [-j] [-o SECONDS] [--no-coalescing] [--end-with-remote]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
@@ -54,6 +55,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const target = parseTargetAddress(required(command, "-t TARGET", flags.target));
   const keyFile = required(command, "-k KEYFILE", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
+  chooseFlows({ coalescing: flags.coalescing });
   endOnSignals();
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));

@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import { DEFAULTS, type TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
-import { MAX_DEFAULT_THREADS } from "../tunnel/relayed-flow.js";
+import { MAX_DEFAULT_THREADS } from "../tunnel/flow-choices.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -63,7 +63,6 @@ interface Flags extends ConnectionFlags {
   readonly user?: string;
   readonly sourceMode?: number;
   readonly threads?: number;
-  readonly coalescing: boolean;
 }
 
 /** Runs `spiped`. */
@@ -107,7 +106,6 @@ export function spipedCommand(): Command {
         .default(DEFAULTS.resolveIntervalMs, String(DEFAULTS.resolveIntervalMs / 1_000)),
     )
     .option("-R, --resolve-once", "look TARGET up at the start only")
-    .option("--no-coalescing", "read busy one-way streams of small messages at once, too")
     .optionsGroup(GROUPS.process)
     .option("-F, --foreground", "stay in the foreground: no daemon, no pid file")
     .option("-D, --daemonize-first", "become a daemon at once, then retry failed look-ups each second")
@@ -155,7 +153,7 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     pidFile: undefined,
     user: flags.user,
     syslog: flags.syslog === true,
-    relay: {
+    flows: {
       ...relayOf(takeGiven().variables),
       coalescing: flags.coalescing,
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
@@ -165,9 +163,9 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
 }
 
 /** For whoever suspects the threads, and for tests of what does without. */
-function relayOf({ SPIPED_RELAY }: Readonly<Record<string, string | undefined>>): { readonly enabled?: false } {
+function relayOf({ SPIPED_RELAY }: Readonly<Record<string, string | undefined>>): { readonly relay?: false } {
   if (SPIPED_RELAY === undefined || SPIPED_RELAY === "on") return {};
-  if (SPIPED_RELAY === "off") return { enabled: false };
+  if (SPIPED_RELAY === "off") return { relay: false };
   throw new SpipedError("SPIPED_USAGE", `bad value of SPIPED_RELAY: ${JSON.stringify(SPIPED_RELAY)}`, {
     hint: "write on or off",
   });

@@ -27,6 +27,8 @@ export interface ProgramSide {
 /** See the head of this file. */
 export class StreamChannel implements Channel, ByteReader {
   readonly reader: ByteReader = this;
+  /** The program's writes come one by one, and wait for one another. */
+  readonly leavesBytesToSystem = false;
   readonly writable: Writable;
   readonly peer: string;
   readonly #program: ProgramSide;

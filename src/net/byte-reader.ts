@@ -24,6 +24,8 @@ export interface ByteSink {
 
 /** Reads from one side of a connection. */
 export interface ByteReader {
+  /** Whether bytes that nobody has read yet are with the system alone, so that the next read gives all of them. */
+  readonly leavesBytesToSystem: boolean;
   /**
    * Reads exactly `length` bytes, never a byte more off the socket than all exact reads together.
    *

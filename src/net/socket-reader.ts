@@ -38,6 +38,7 @@ export type ErrorAtEnd = (socket: Socket) => Error | undefined;
 
 /** See the head of this file. Made before its socket, whose constructor takes `onread`. */
 export class SocketReader implements ByteReader {
+  readonly leavesBytesToSystem = true;
   /** The option for the socket that will be read. */
   readonly onread: OnReadOpts;
   readonly #shared: ReadBuffer;

@@ -11,6 +11,7 @@ import { INPUT, reopenPipe, systemError } from "./standard-descriptors.js";
 
 /** See the head of this file. */
 export class StandardInput implements ByteReader {
+  readonly leavesBytesToSystem = true;
   readonly #readBuffer: ReadBuffer;
   readonly #failed: (cause: Error) => void;
   #opened: { readonly socket: Socket; readonly reader: SocketReader } | undefined;

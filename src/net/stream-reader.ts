@@ -8,6 +8,7 @@ import { ExactReads } from "./exact-reads.js";
 
 /** See the head of this file. */
 export class StreamReader implements ByteReader {
+  readonly leavesBytesToSystem = false;
   readonly #stream: Readable;
   readonly #exact: ExactReads;
   #sink: ByteSink | undefined;

@@ -1,10 +1,11 @@
 /**
- * The memory that all connections of a process share: where reads go, and where writes come from. Cleartext and
- * packets never use the same.
+ * What all connections of a process share: the memory where reads go, and where writes come from, and the moments when
+ * they read. Cleartext and packets never use the same memory.
  */
 
 import { createReadBuffer, type ReadBuffer } from "../net/socket-reader.js";
 import { ChunkBudget, ChunkPool } from "./chunk-pool.js";
+import { Waits } from "./pace.js";
 import { Turns } from "./turns.js";
 
 /** Memory for one kind of data. */
@@ -20,6 +21,9 @@ const budget = new ChunkBudget(HELD_BYTES);
 
 /** The turns of all connections of a process. */
 export const turns = new Turns();
+
+/** The waits of all connections of a process. */
+export const waits = new Waits();
 
 /** Memory for cleartext. */
 export const cleartextMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };

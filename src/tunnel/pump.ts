@@ -3,8 +3,8 @@
  *
  *     reader → framing.transform → chunk → writable
  *
- * The pump stops reading while its receiver is full, rests when it has had its share of a turn, and hands the end of the
- * stream on as a half-close.
+ * The pump stops reading while its receiver is full, rests when it has had its share of a turn, waits a moment where its
+ * stream is one of many small messages, and hands the end of the stream on as a half-close.
  *
  * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
  */
@@ -17,6 +17,7 @@ import { asSpipedError } from "../protocol/native-errors.js";
 import { truncated } from "../protocol/packet-relay.js";
 import type { Framing } from "../protocol/packets.js";
 import type { ChunkOwner, ChunkPool } from "./chunk-pool.js";
+import { Pace, type Waiter, type Waits } from "./pace.js";
 import { Share, type Turns, type TurnTaker } from "./turns.js";
 
 /** Bytes of one read of a busy stream. */
@@ -32,7 +33,12 @@ export interface PumpOptions {
   readonly framing: Framing;
   readonly chunks: ChunkPool;
   readonly turns: Turns;
+  readonly waits: Waits;
+  /** Whether busy one-way streams of small messages wait before they are read. */
+  readonly coalescing: boolean;
   readonly to: Writable;
+  /** Something was read. */
+  readonly arrived: () => void;
   /** Everything has been handed on, and the end of the stream too. */
   readonly ended: () => void;
   /** The direction cannot go on. */
@@ -40,12 +46,13 @@ export interface PumpOptions {
 }
 
 /** See the head of this file. */
-export class Pump implements ByteSink, ChunkOwner, TurnTaker {
+export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
   readonly #options: PumpOptions;
   readonly #share: Share;
+  readonly #pace: Pace;
   #state: "flowing" | "ending" | "ended" | "stopped" = "flowing";
   /** What reading waits for. */
-  #waitsFor: "nothing" | "receiver" | "turn" = "nothing";
+  #waitsFor: "nothing" | "receiver" | "turn" | "more" = "nothing";
   #unwrittenChunks = 0;
   #lastReadBytes = 0;
   #bytesIn = 0;
@@ -54,6 +61,8 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker {
   constructor(options: PumpOptions) {
     this.#options = options;
     this.#share = new Share(options.turns, this);
+    // What has been read waits for nothing, in the buffer of a stream neither.
+    this.#pace = new Pace(options.coalescing && options.from.leavesBytesToSystem, options.waits.now());
   }
 
   /** Bytes read so far. */
@@ -79,6 +88,7 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker {
   /** Drops whatever still comes, and wipes the key. */
   stop(): void {
     this.#state = "stopped";
+    this.#options.waits.cancel(this);
     this.#options.framing.destroy();
   }
 
@@ -95,6 +105,7 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker {
   }
 
   take(input: Uint8Array): boolean {
+    this.#options.arrived();
     if (this.#state !== "flowing") return false;
     const { framing, chunks, to } = this.#options;
     this.#bytesIn += input.length;
@@ -129,13 +140,32 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker {
     this.#readOn();
   }
 
-  #whatFor(readBytes: number): "nothing" | "receiver" | "turn" {
+  readAgain(): void {
+    this.#pace.waited(this.#options.waits.now());
+    this.#readOn();
+  }
+
+  /** Something was read in the other direction: nothing waits in a conversation. */
+  interrupt(): void {
+    this.#pace.interrupt();
+    if (this.#waitsFor !== "more") return;
+    this.#options.waits.cancel(this);
+    this.readAgain();
+  }
+
+  #whatFor(readBytes: number): "nothing" | "receiver" | "turn" | "more" {
+    const { waits } = this.#options;
     const hasMoreTurn = this.#share.spend(readBytes);
+    const waitsForMore = this.#pace.afterRead(readBytes, waits.now());
     // What the system takes at once is written by now.
     if (this.#options.to.writableLength > 0 && this.#unwrittenChunks > 0) return "receiver";
-    if (hasMoreTurn) return "nothing";
-    this.#share.rest();
-    return "turn";
+    if (!hasMoreTurn) {
+      this.#share.rest();
+      return "turn";
+    }
+    if (!waitsForMore) return "nothing";
+    waits.begin(this);
+    return "more";
   }
 
   #readOn(): void {

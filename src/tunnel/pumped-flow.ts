@@ -4,7 +4,9 @@
 
 import type { Channel } from "../net/channel.js";
 import type { Flow, FlowOptions } from "./flow.js";
-import { cleartextMemory, packetMemory, turns } from "./memory.js";
+import { flowChoices } from "./flow-choices.js";
+import { cleartextMemory, packetMemory, waits as sharedWaits, turns } from "./memory.js";
+import type { Waits } from "./pace.js";
 import { Pump } from "./pump.js";
 
 /** See the head of this file. */
@@ -13,35 +15,41 @@ export class PumpedFlow implements Flow {
   readonly #reverse: Pump;
   readonly #encrypts: boolean;
 
-  /** Does not begin yet. */
-  constructor({ encrypts, source, target, keys, endWithTarget, forwardEnded, ended, failed }: FlowOptions) {
+  /**
+   * Does not begin yet.
+   *
+   * @param waits - What both directions wait with.
+   */
+  constructor(options: FlowOptions, waits: Waits = sharedWaits) {
+    const { encrypts, source, target, keys, endWithTarget, forwardEnded, ended, failed } = options;
     this.#encrypts = encrypts;
     const { sealer, opener } = keys;
+    const common = { turns, waits, coalescing: flowChoices().coalescing, failed };
     const handedOn = (to: Channel) => {
       // What has been ended in order is the system's to deliver, whatever becomes of this process.
       to.resetOnDeath?.(false);
       if (this.#reverse.isEnded && (this.#forward.isEnded || endWithTarget)) ended();
     };
     this.#forward = new Pump({
+      ...common,
       from: source.reader,
       framing: encrypts ? sealer : opener,
       chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
-      turns,
       to: target.writable,
+      arrived: () => this.#reverse.interrupt(),
       ended: () => {
         handedOn(target);
         forwardEnded?.();
       },
-      failed,
     });
     this.#reverse = new Pump({
+      ...common,
       from: target.reader,
       framing: encrypts ? opener : sealer,
       chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
-      turns,
       to: source.writable,
+      arrived: () => this.#forward.interrupt(),
       ended: () => handedOn(source),
-      failed,
     });
   }
 

@@ -3,40 +3,16 @@
  * side sees of it, is the connection's business as ever: the sockets' channels end them through the relay.
  */
 
-import { availableParallelism } from "node:os";
 import { SpipedError } from "../errors.js";
 import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
 import type { Flow, FlowOptions } from "./flow.js";
-
-/** More threads than this have nothing to do on most machines. */
-export const MAX_DEFAULT_THREADS = 4;
+import { flowChoices } from "./flow-choices.js";
 
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
 /** What connections whose receivers are full may hold in memory, all together. */
 const HELD_BYTES = 32 * 1_024 * 1_024;
-
-/** What an operator may choose. */
-export interface RelayChoices {
-  /** False to have everything moved by pumps. */
-  readonly enabled: boolean;
-  /** Threads that move packets. */
-  readonly threads: number;
-  /** Whether busy one-way streams of small messages wait up to 1 ms before they are read. */
-  readonly coalescing: boolean;
-}
-
-let choices: RelayChoices = {
-  enabled: process.platform !== "win32",
-  threads: Math.min(MAX_DEFAULT_THREADS, availableParallelism()),
-  coalescing: true,
-};
-
-/** Chooses how the relay works; before the first connection. */
-export function configureRelay(chosen: Partial<RelayChoices>): void {
-  choices = { ...choices, ...chosen };
-}
 
 let relay: PacketRelay | "off" | undefined;
 
@@ -131,8 +107,8 @@ export function relayRuns(): boolean {
 }
 
 function startRelay(): PacketRelay | "off" {
-  const { enabled, threads, coalescing } = choices;
-  if (!enabled) return "off";
+  const { relay: isWanted, threads, coalescing } = flowChoices();
+  if (!isWanted) return "off";
   try {
     return new PacketRelay({ threads, coalescing, heldBytes: HELD_BYTES });
   } catch {

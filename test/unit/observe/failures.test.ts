@@ -2,37 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "#dist/clock.js";
 import { SpipedError } from "#dist/errors.js";
 import { type Failure, Failures } from "#dist/observe/failures.js";
 import { createTunnelLog } from "#dist/observe/tunnel-log.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
 import type { ConnectionReport } from "#dist/tunnel/connection.js";
-
-/** A clock in the test's hand. */
-class GivenClock implements Clock {
-  #now = 0;
-  #calls: Array<{ readonly at: number; readonly action: () => void }> = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  later(action: () => void, delayMs: number): () => void {
-    const call = { at: this.#now + delayMs, action };
-    this.#calls.push(call);
-    return () => {
-      this.#calls = this.#calls.filter((other) => other !== call);
-    };
-  }
-
-  pass(milliseconds: number): void {
-    this.#now += milliseconds;
-    const due = this.#calls.filter(({ at }) => at <= this.#now);
-    this.#calls = this.#calls.filter(({ at }) => at > this.#now);
-    for (const { action } of due) action();
-  }
-}
+import { GivenClock } from "../support/given-clock.js";
 
 function started(): { readonly clock: GivenClock; readonly lines: string[]; readonly failures: Failures } {
   const clock = new GivenClock();

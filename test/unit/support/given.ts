@@ -7,6 +7,7 @@ import { turns } from "./sink.js";
 
 /** A reader whose bytes the test gives. */
 export class GivenReader implements ByteReader {
+  leavesBytesToSystem = true;
   #sink: ByteSink | undefined;
   resumes = 0;
   /** Runs when the pump wants more, until it stops. */

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { chooseFlows } from "#dist/tunnel/flow-choices.js";
 import { packetMemory } from "#dist/tunnel/memory.js";
+import { Waits } from "#dist/tunnel/pace.js";
 import { Pump, SMALL_READ_BYTES } from "#dist/tunnel/pump.js";
-import { configureRelay } from "#dist/tunnel/relayed-flow.js";
 import { Turns } from "#dist/tunnel/turns.js";
 import { limits, until } from "../../support/cleanup.js";
 import { established } from "../support/established.js";
@@ -34,6 +35,9 @@ class Endless {
       chunks,
       turns: loop,
       to: this.writable,
+      waits: new Waits(),
+      coalescing: false,
+      arrived: () => undefined,
       ended: () => undefined,
       failed: () => undefined,
     });
@@ -108,7 +112,7 @@ test("a quiet stream is offered a small read, however long ago, and a busy one a
 
 for (const kind of ["tcp", "unix"] as const) {
   test(`${kind}: connections of real sockets hold one read each when their readers stall`, limits, async (t) => {
-    configureRelay({ enabled: false });
+    chooseFlows({ relay: false });
     const { budget } = packetMemory.chunks;
     assert.equal(budget.heldBytes, 0);
     const count = 8;

@@ -5,11 +5,13 @@ import { Writable } from "node:stream";
 import { test } from "node:test";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { Waits } from "#dist/tunnel/pace.js";
 import { Pump } from "#dist/tunnel/pump.js";
 import { Turns } from "#dist/tunnel/turns.js";
 
 /** A reader in the test's hand. */
 class Source implements ByteReader {
+  readonly leavesBytesToSystem = true;
   sink: ByteSink | undefined;
 
   readExactly(): Promise<Uint8Array> {
@@ -47,7 +49,8 @@ function moveHello(): { readonly said: string[]; readonly answer: Taken; readonl
   const ended = () => said.push("ended");
   const failed = (error: Error) => said.push(`failed: ${error.message}`);
   const chunks = new ChunkPool(new ChunkBudget(1e6));
-  const pump = new Pump({ from, framing: plain, chunks, turns: new Turns(), to, ended, failed });
+  const pacing = { turns: new Turns(), waits: new Waits(), coalescing: false, arrived: () => undefined };
+  const pump = new Pump({ from, framing: plain, chunks, ...pacing, to, ended, failed });
   pump.start();
   from.sink?.take(Buffer.from("hello"));
   from.sink?.end();

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import type { Framing } from "#dist/protocol/packets.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { Waits } from "#dist/tunnel/pace.js";
 import { Pump } from "#dist/tunnel/pump.js";
 import { Turns } from "#dist/tunnel/turns.js";
 import { randomData } from "../../support/random-data.js";
@@ -32,6 +33,9 @@ function pumping(framing: Framing): Pumped {
     chunks: new ChunkPool(new ChunkBudget(1e9)),
     turns: new Turns(),
     to: writable,
+    waits: new Waits(),
+    coalescing: false,
+    arrived: () => undefined,
     ended: () => told.push("ended"),
     failed: (error) => told.push(error),
   });

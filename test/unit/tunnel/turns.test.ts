@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { Waits } from "#dist/tunnel/pace.js";
 import { Pump } from "#dist/tunnel/pump.js";
 import { FAIR_SHARE_BYTES, Share, Turns, WHOLE_SHARE_BYTES } from "#dist/tunnel/turns.js";
 import { socketOptionsOf } from "../../support/addresses.js";
@@ -177,6 +178,9 @@ async function fullPump(t: TestContext, turns: Turns, wrote: (bytes: number) => 
     chunks: new ChunkPool(new ChunkBudget(1e9)),
     turns,
     to,
+    waits: new Waits(),
+    coalescing: false,
+    arrived: () => undefined,
     ended: () => undefined,
     failed: () => undefined,
   });

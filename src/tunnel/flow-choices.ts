@@ -1,0 +1,34 @@
+/**
+ * What an operator may choose of how bytes are moved, by the relay and by pumps.
+ */
+
+import { availableParallelism } from "node:os";
+
+/** More threads than this have nothing to do on most machines. */
+export const MAX_DEFAULT_THREADS = 4;
+
+/** See the head of this file. */
+export interface FlowChoices {
+  /** False to have everything moved by pumps. */
+  readonly relay: boolean;
+  /** Threads that move packets. */
+  readonly threads: number;
+  /** Whether busy one-way streams of small messages wait up to 1 ms before they are read. */
+  readonly coalescing: boolean;
+}
+
+let choices: FlowChoices = {
+  relay: process.platform !== "win32",
+  threads: Math.min(MAX_DEFAULT_THREADS, availableParallelism()),
+  coalescing: true,
+};
+
+/** Chooses; before the first connection. */
+export function chooseFlows(chosen: Partial<FlowChoices>): void {
+  choices = { ...choices, ...chosen };
+}
+
+/** What was chosen. */
+export function flowChoices(): FlowChoices {
+  return choices;
+}

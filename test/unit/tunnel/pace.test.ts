@@ -1,0 +1,227 @@
+// When busy one-way streams of small messages are read.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
+import { GAP_MS, Pace, SMALL_BYTES, SMALL_READS, WAIT_MS, Waits } from "#dist/tunnel/pace.js";
+import { Pump } from "#dist/tunnel/pump.js";
+import { Turns } from "#dist/tunnel/turns.js";
+import { CopyingFraming } from "../support/framings.js";
+import { GivenReader, GivenWritable } from "../support/given.js";
+import { GivenClock } from "../support/given-clock.js";
+import { turns } from "../support/sink.js";
+
+function afterSmallReads(count: number): Pace {
+  const pace = new Pace(true, 0);
+  for (let read = 0; read < count; read += 1) assert.equal(pace.afterRead(80, 0), false);
+  return pace;
+}
+
+test("the eighth small read in a row is the first that another waits after", () => {
+  assert.equal(afterSmallReads(SMALL_READS - 1).afterRead(80, 0), true);
+});
+
+test("a pause, a large read or the other direction begin anew", () => {
+  assert.equal(afterSmallReads(SMALL_READS - 1).afterRead(80, GAP_MS), false);
+  const afterLarge = afterSmallReads(SMALL_READS - 1);
+  assert.equal(afterLarge.afterRead(SMALL_BYTES, 0), false);
+  assert.equal(afterLarge.afterRead(80, 0), false);
+  const interrupted = afterSmallReads(SMALL_READS - 1);
+  interrupted.interrupt();
+  assert.equal(interrupted.afterRead(80, 0), false);
+});
+
+test("the time of a wait is no pause", () => {
+  const pace = afterSmallReads(SMALL_READS - 1);
+  assert.equal(pace.afterRead(80, 0), true);
+  pace.waited(WAIT_MS);
+  assert.equal(pace.afterRead(80, WAIT_MS + GAP_MS / 2), true);
+});
+
+test("switched off it never waits", () => {
+  const pace = new Pace(false, 0);
+  for (let read = 0; read < 100; read += 1) assert.equal(pace.afterRead(80, 0), false);
+});
+
+/** A busy stream of small messages, but for one in so many. */
+function mostly<T>(usual: fc.Arbitrary<T>, unusual: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.oneof({ weight: 29, arbitrary: usual }, unusual);
+}
+
+/** What comes: after how long, how much, and whether something came in the other direction before. */
+const arrivals = fc.array(
+  fc.record({
+    laterMs: mostly(fc.double({ min: 0, max: 0.4, noNaN: true }), fc.double({ min: 0, max: 1.2, noNaN: true })),
+    bytes: mostly(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 1, max: 40_000 })),
+    isAnswered: mostly(fc.constant(false), fc.boolean()),
+  }),
+  { maxLength: 200, size: "max" },
+);
+
+test("no read waits longer than the bound, or without eight small ones before it", () => {
+  let waits = 0;
+  fc.assert(
+    fc.property(arrivals, (all) => {
+      const { clock, reader, writable, pump, nextTurn } = pumping();
+      let inARow = 0;
+      for (const { laterMs, bytes, isAnswered } of all) {
+        if (isAnswered) {
+          pump.interrupt();
+          inARow = 0;
+        }
+        clock.pass(laterMs);
+        const writtenBytes = writable.bytes.length;
+        inARow = bytes < SMALL_BYTES && laterMs < GAP_MS ? inARow + 1 : 0;
+        const resumes = reader.resumes;
+        const readsOn = reader.give(new Uint8Array(bytes));
+        assert.equal(writable.bytes.length, writtenBytes + bytes, "what was read goes out at once");
+        // Whoever has had its share of a turn waits for the next one alone.
+        if (nextTurn()) continue;
+        assert.equal(clock.waiting > 0, inARow >= SMALL_READS);
+        assert.equal(readsOn, clock.waiting === 0);
+        if (readsOn) continue;
+        waits += 1;
+        clock.pass(WAIT_MS);
+        assert.equal(reader.resumes, resumes + 1, "the wait is over");
+        assert.equal(clock.waiting, 0);
+      }
+    }),
+  );
+  assert.ok(waits > 100, `${waits} waits are too few to say anything`);
+});
+
+/** A direction whose clock and turns are in the test's hand. */
+function pumping({
+  clock = new GivenClock(),
+  waits = new Waits(clock),
+  coalescing = true,
+  leavesBytesToSystem = true,
+} = {}) {
+  const reader = new GivenReader();
+  reader.leavesBytesToSystem = leavesBytesToSystem;
+  const writable = new GivenWritable();
+  const told: unknown[] = [];
+  let arrivals = 0;
+  const resting: Array<() => void> = [];
+  const pump = new Pump({
+    from: reader,
+    framing: new CopyingFraming(),
+    chunks: new ChunkPool(new ChunkBudget(1e9)),
+    turns: new Turns((callback) => resting.push(callback)),
+    waits,
+    coalescing,
+    to: writable,
+    arrived: () => {
+      arrivals += 1;
+    },
+    ended: () => told.push("ended"),
+    failed: (error) => told.push(error),
+  });
+  pump.start();
+  const waitForMore = () => {
+    for (let read = 1; read < SMALL_READS; read += 1) assert.equal(reader.give(new Uint8Array(80)), true);
+    assert.equal(reader.give(new Uint8Array(80)), false);
+  };
+  /** Begins the next turn, if it is waited for. */
+  const nextTurn = () => {
+    const due = resting.splice(0);
+    for (const callback of due) callback();
+    return due.length > 0;
+  };
+  return { clock, reader, writable, pump, told, waitForMore, nextTurn, arrivals: () => arrivals };
+}
+
+test("a pump says each time that something came", () => {
+  const { waitForMore, arrivals } = pumping();
+  waitForMore();
+  assert.equal(arrivals(), SMALL_READS);
+});
+
+test("something in the other direction ends a wait at once", () => {
+  const { clock, reader, pump, waitForMore } = pumping();
+  waitForMore();
+  assert.equal(reader.resumes, 0);
+  pump.interrupt();
+  assert.equal(reader.resumes, 1);
+  assert.equal(clock.waiting, 0);
+  waitForMore();
+});
+
+test("the time of a wait is no pause of a pump's stream either", () => {
+  const { clock, reader, waitForMore } = pumping();
+  waitForMore();
+  clock.pass(WAIT_MS);
+  assert.equal(reader.give(new Uint8Array(80)), false);
+  assert.equal(clock.waiting, 1);
+});
+
+test("a stopped pump leaves no timer behind", () => {
+  const { clock, reader, pump, waitForMore } = pumping();
+  waitForMore();
+  pump.stop();
+  assert.equal(clock.waiting, 0);
+  clock.pass(10);
+  assert.equal(reader.resumes, 0);
+});
+
+test("an end that comes during a wait is handed on at once", async () => {
+  const { clock, reader, writable, told, waitForMore } = pumping();
+  waitForMore();
+  reader.end();
+  await turns();
+  assert.deepEqual(told, ["ended"]);
+  assert.ok(writable.writableFinished);
+  clock.pass(10);
+  assert.equal(reader.resumes, 0);
+});
+
+for (const [what, options] of [
+  ["without coalescing a pump never waits", { coalescing: false }],
+  ["what a program's stream has in its memory never waits", { leavesBytesToSystem: false }],
+] as const) {
+  test(what, () => {
+    const { clock, reader } = pumping(options);
+    for (let read = 0; read < 100; read += 1) assert.equal(reader.give(new Uint8Array(80)), true);
+    assert.equal(clock.waiting, 0);
+  });
+}
+
+test("a pump whose receiver is full waits for it and nothing else", async () => {
+  const { clock, reader, writable } = pumping();
+  for (let read = 1; read < SMALL_READS; read += 1) reader.give(new Uint8Array(80));
+  await turns();
+  writable.holds = true;
+  assert.equal(reader.give(new Uint8Array(80)), false);
+  assert.equal(clock.waiting, 0);
+  await writable.release();
+  assert.equal(reader.resumes, 1);
+});
+
+test("one timer serves all: who comes later waits no longer than the first", () => {
+  const clock = new GivenClock();
+  const waits = new Waits(clock);
+  const all = [pumping({ clock, waits }), pumping({ clock, waits })] as const;
+  all[0].waitForMore();
+  clock.pass(WAIT_MS / 4);
+  all[1].waitForMore();
+  assert.equal(clock.waiting, 1);
+  all[0].pump.stop();
+  assert.equal(clock.waiting, 1, "the other one still waits");
+  clock.pass((WAIT_MS * 3) / 4);
+  assert.deepEqual(
+    all.map(({ reader }) => reader.resumes),
+    [0, 1],
+  );
+});
+
+test("a wait keeps the process alive: a socket that nobody reads does not", () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  const waits = new Waits();
+  const waiter = { readAgain: () => undefined };
+  waits.begin(waiter);
+  assert.equal(timers(), before + 1);
+  waits.cancel(waiter);
+  assert.equal(timers(), before);
+});
