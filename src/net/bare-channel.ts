@@ -43,6 +43,7 @@ type Holder =
 export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   readonly #options: BareChannelOptions;
   readonly reader: ByteReader = this;
+  readonly leavesBytesToSystem = true;
   #holder: Holder = { name: "addon" };
   #resets: boolean;
   #arrivedBytes = 0;

@@ -3,11 +3,15 @@
  */
 
 import type { Channel } from "../net/channel.js";
+import type { SessionKeys } from "../protocol/handshake-steps.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { flowChoices } from "./flow-choices.js";
 import { cleartextMemory, packetMemory, waits as sharedWaits, turns } from "./memory.js";
 import type { Waits } from "./pace.js";
 import { Pump } from "./pump.js";
+
+/** Here the keys are two framings. */
+type PumpedFlowOptions = Omit<FlowOptions, "keys"> & { readonly keys: Pick<SessionKeys, "sealer" | "opener"> };
 
 /** See the head of this file. */
 export class PumpedFlow implements Flow {
@@ -20,7 +24,7 @@ export class PumpedFlow implements Flow {
    *
    * @param waits - What both directions wait with.
    */
-  constructor(options: FlowOptions, waits: Waits = sharedWaits) {
+  constructor(options: PumpedFlowOptions, waits: Waits = sharedWaits) {
     const { encrypts, source, target, keys, endWithTarget, forwardEnded, ended, failed } = options;
     this.#encrypts = encrypts;
     const { sealer, opener } = keys;
