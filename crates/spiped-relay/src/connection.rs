@@ -38,14 +38,6 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// The side that is read.
-    pub(crate) fn from(self) -> Side {
-        match self {
-            Self::Forward => Side::Source,
-            Self::Reverse => Side::Target,
-        }
-    }
-
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Forward => Self::Reverse,

@@ -127,11 +127,6 @@ impl Direction {
         self.held.is_some() || !self.writable || !matches!(self.state, State::Flowing(_))
     }
 
-    /// Whether it has to be told when there is more to read.
-    pub(crate) fn needs_telling(&self) -> bool {
-        matches!(self.state, State::Flowing(_)) && !self.readable && self.waits_until.is_none()
-    }
-
     /// Until when the next read waits.
     pub(crate) fn waits_until(&self) -> Option<Instant> {
         self.waits_until
@@ -234,7 +229,7 @@ impl Direction {
             && !self.end_in_sight
         {
             self.waits_until = wait;
-            // Nothing is told meanwhile.
+            // Woken in time or not, it reads then.
             self.readable = true;
             return Ok(Turn { moved: true, next: Next::Until(until) });
         }

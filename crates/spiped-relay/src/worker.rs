@@ -63,8 +63,6 @@ struct Slot {
     connection: Connection,
     /// Whether each way is in the queue.
     queued: [bool; 2],
-    /// Whether each side is told to be readable. One whose reads wait is not: else every message would wake the thread.
-    hears: [bool; 2],
 }
 
 /// See the head of this file.
@@ -114,7 +112,7 @@ impl Worker {
     /// Waits for something to do, and gives each direction that can do it one turn.
     fn round(&mut self, events: &mut Events) -> ControlFlow<()> {
         events.clear();
-        let failed = match self.wait(events) {
+        let failed = match self.poll.poll(events, self.longest_sleep()) {
             Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
             _ => None,
         };
@@ -136,17 +134,11 @@ impl Worker {
         ControlFlow::Continue(())
     }
 
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let limit = match self.waits.front() {
-            _ if !self.queue.is_empty() => Some(Duration::ZERO),
-            Some((until, ..)) => {
-                let left = until.saturating_duration_since(Instant::now());
-                // A poll waits for whole milliseconds, as long as a read does.
-                if sleep_precisely(&self.poll, left)? { Some(Duration::ZERO) } else { Some(left) }
-            }
-            None => None,
-        };
-        self.poll.poll(events, limit)
+    fn longest_sleep(&self) -> Option<Duration> {
+        if !self.queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.waits.front().map(|(until, ..)| until.saturating_duration_since(Instant::now()))
     }
 
     fn heed(&mut self, event: &Event) {
@@ -198,7 +190,7 @@ impl Worker {
     }
 
     fn add(&mut self, id: u64, connection: Connection) {
-        let key = self.slots.insert(Slot { id, connection, queued: [false; 2], hears: [true; 2] });
+        let key = self.slots.insert(Slot { id, connection, queued: [false; 2] });
         self.keys.insert(id, key);
         if let Err(error) = self.watch(key) {
             return self.end(key, End::Failed(format!("cannot watch a socket: {error}")));
@@ -216,18 +208,6 @@ impl Worker {
             self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token(key, side), interest)?;
         }
         Ok(())
-    }
-
-    /// Has the side be told to be readable, at once where it is, or no more.
-    fn hear(&mut self, key: usize, side: Side, hears: bool) -> io::Result<()> {
-        let Some(slot) = self.slots.get_mut(key) else { return Ok(()) };
-        if slot.hears[side as usize] == hears {
-            return Ok(());
-        }
-        slot.hears[side as usize] = hears;
-        let interest = if hears { Interest::READABLE | Interest::WRITABLE } else { Interest::WRITABLE };
-        let descriptor = slot.connection.socket(side).as_raw_fd();
-        self.poll.registry().reregister(&mut SourceFd(&descriptor), token(key, side), interest)
     }
 
     fn enqueue(&mut self, key: usize, way: Way) {
@@ -280,15 +260,6 @@ impl Worker {
                 if turn.moved && answer {
                     self.enqueue(key, way.other());
                 }
-                let direction = self.slots[key].connection.direction(way);
-                let heard = match (direction.waits_until(), direction.needs_telling()) {
-                    (Some(_), _) => self.hear(key, way.from(), false),
-                    (None, true) => self.hear(key, way.from(), true),
-                    (None, false) => Ok(()),
-                };
-                if let Err(error) = heard {
-                    self.end(key, End::Failed(format!("cannot watch a socket: {error}")));
-                }
             }
             Ok(Err(end)) => self.end(key, end),
             Err(panic) => self.end(key, End::Failed(words_of(&*panic))),
@@ -296,7 +267,7 @@ impl Worker {
     }
 
     fn end(&mut self, key: usize, end: End) {
-        let Slot { id, connection, queued, .. } = self.slots.remove(key);
+        let Slot { id, connection, queued } = self.slots.remove(key);
         self.keys.remove(&id);
         if queued != [false; 2] {
             self.queue.retain(|&(queued_key, _)| queued_key != key);
@@ -318,25 +289,6 @@ impl Worker {
     }
 }
 
-/// Sleeps until something happens, or for `left`. False where the system has no way to do so.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn sleep_precisely(poll: &Poll, left: Duration) -> io::Result<bool> {
-    use std::os::fd::BorrowedFd;
-
-    use nix::poll::{PollFd, PollFlags, ppoll};
-
-    // SAFETY: it is open as long as `poll` is.
-    #[allow(unsafe_code)]
-    let descriptor = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
-    ppoll(&mut [PollFd::new(descriptor, PollFlags::POLLIN)], Some(left.into()), None)?;
-    Ok(true)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-fn sleep_precisely(_poll: &Poll, _left: Duration) -> io::Result<bool> {
-    Ok(false)
-}
-
 fn token(key: usize, side: Side) -> Token {
     Token(key * 2 + side as usize)
 }
@@ -352,13 +304,7 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read, Write},
-        os::unix::net::UnixStream,
-        panic,
-        sync::mpsc::channel,
-        thread,
-    };
+    use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel, thread};
 
     use super::*;
     use crate::{connection::Pair, framing::Framing};
@@ -374,35 +320,6 @@ mod tests {
         let pair = Pair { source: source.into(), target: target.into(), forward: framing(), reverse: framing() };
         let connection = Connection::new(pair, Arc::default(), true, Box::new(|ended| on_end(ended.end)));
         (connection, [program, service])
-    }
-
-    #[test]
-    fn a_read_that_waits_is_not_woken_by_what_comes() {
-        let (mut worker, _inbox) = Worker::new(Budget::new(1_000)).expect("a worker");
-        let seal = || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
-        let (connection, [mut program, mut service]) = connection(seal, |_| {});
-        service.set_nonblocking(true).expect("a socket");
-        worker.add(1, connection);
-        let mut events = Events::with_capacity(EVENTS);
-        let mut packets = Vec::new();
-        while worker.waits.is_empty() {
-            program.write_all(b"a line").expect("it is written");
-            assert!(worker.round(&mut events).is_continue());
-            let _ = service.read_to_end(&mut packets);
-        }
-        // Whatever told of the last line is heard before the wait, so that the poll has nothing more to tell.
-        worker.poll.poll(&mut events, Some(Duration::ZERO)).expect("events");
-        program.write_all(b"a line").expect("it is written");
-        worker.poll.poll(&mut events, Some(Duration::ZERO)).expect("events");
-        assert!(!events.iter().any(mio::event::Event::is_readable));
-        while !worker.waits.is_empty() {
-            assert!(worker.round(&mut events).is_continue());
-        }
-        // It hears again once it no longer waits, and what came meanwhile has gone out.
-        assert!(worker.slots.iter().all(|(_, slot)| slot.hears == [true; 2]));
-        packets.clear();
-        let _ = service.read_to_end(&mut packets);
-        assert!(!packets.is_empty() && packets.len() % 1_060 == 0);
     }
 
     #[test]
