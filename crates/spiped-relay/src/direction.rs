@@ -20,15 +20,16 @@ use spiped_core::{Error, PACKET_BYTES, PACKET_DATA_BYTES, max_opened_length, sea
 
 use crate::{
     budget::{Budget, Held},
+    courtesy::Courtesy,
     framing::Framing,
     pace::Pace,
 };
 
-/// Packets of one read, at most and at least.
+/// Packets of one read.
 const WHOLE_TURN_PACKETS: usize = 64;
+/// Packets of the reads of all directions that wait for a turn while somebody quiet is about, and of one at least.
+const ROUND_PACKETS: usize = 64;
 const FAIR_TURN_PACKETS: usize = 16;
-/// Packets of the reads of all directions that wait for a turn, as far as that goes.
-const ROUND_PACKETS: usize = 128;
 
 /// Memory to read and to transform into, shared by all connections of a thread: cleartext and packets never lie in the
 /// same place.
@@ -87,6 +88,7 @@ enum State {
 pub(crate) struct Surroundings<'a> {
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) budget: &'a Budget,
+    pub(crate) courtesy: &'a Courtesy,
     /// How many others wait for a turn.
     pub(crate) others: usize,
     pub(crate) now: Instant,
@@ -190,6 +192,8 @@ impl Direction {
                 return Ok(Turn { moved: false, next: Next::Readiness });
             }
             1
+        } else if !around.courtesy.is_due(around.now) {
+            WHOLE_TURN_PACKETS
         } else {
             (ROUND_PACKETS / (around.others + 1)).clamp(FAIR_TURN_PACKETS, WHOLE_TURN_PACKETS)
         };
@@ -212,6 +216,7 @@ impl Direction {
         if length < input.len() && !self.end_in_sight {
             self.readable = false;
         }
+        around.courtesy.saw(length, around.now);
         let input = &input[..length];
         let out = &mut out[..framing.output_length(length)];
         let written = framing.transform(input, out).map_err(Failure::Rejected)?;
@@ -326,9 +331,10 @@ mod tests {
         let now = Instant::now();
         let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
         let mut direction = Direction::new(framing, Pace::new(true, now));
-        let (mut scratch, budget) = (Scratch::new(), Budget::new(1 << 20));
+        let (mut scratch, budget, courtesy) = (Scratch::new(), Budget::new(1 << 20), Courtesy::new());
         let mut turn = |direction: &mut Direction| {
-            let mut around = Surroundings { scratch: &mut scratch, budget: &budget, others: 0, now };
+            let mut around =
+                Surroundings { scratch: &mut scratch, budget: &budget, courtesy: &courtesy, others: 0, now };
             direction.turn(&from, &to, &mut around, |_| {}).expect("a turn")
         };
         for _ in 0..100_000 {

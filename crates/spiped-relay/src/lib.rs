@@ -11,6 +11,7 @@
 //! connection.rs   two sockets and two directions, until their one end
 //! direction.rs    read → seal or open → write
 //! pace.rs         when a busy stream of small messages waits before it is read
+//! courtesy.rs     whether busy connections make room for quiet ones
 //! budget.rs       what full receivers may hold in memory, all together
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 mod budget;
 mod connection;
+mod courtesy;
 mod direction;
 mod framing;
 mod pace;

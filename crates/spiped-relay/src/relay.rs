@@ -12,6 +12,7 @@ use std::{
 use crate::{
     budget::Budget,
     connection::{Connection, Counters, Ended, Pair},
+    courtesy::Courtesy,
     worker::{Command, Inbox, Worker},
 };
 
@@ -48,8 +49,9 @@ impl Relay {
     /// Where the system gives no thread, or nothing to wait with.
     pub fn start(settings: &Settings) -> io::Result<Self> {
         let mut relay = Self { inboxes: Vec::new(), next_id: AtomicU64::new(0), coalescing: settings.coalescing };
+        let courtesy = Arc::new(Courtesy::new());
         for number in 0..settings.threads.max(1) {
-            let (worker, inbox) = Worker::new(settings.budget.clone())?;
+            let (worker, inbox) = Worker::new(settings.budget.clone(), Arc::clone(&courtesy))?;
             // Those that are started end with `relay` where one is not.
             thread::Builder::new().name(format!("{THREAD_NAME}{number}")).spawn(move || worker.run())?;
             relay.inboxes.push(inbox);

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,7 @@ use slab::Slab;
 use crate::{
     budget::Budget,
     connection::{Connection, End, Side, Way},
+    courtesy::Courtesy,
     direction::{Next, Scratch, Surroundings},
 };
 
@@ -70,6 +72,7 @@ pub(crate) struct Worker {
     poll: Poll,
     inbox: Arc<Inbox>,
     budget: Budget,
+    courtesy: Arc<Courtesy>,
     slots: Slab<Slot>,
     keys: HashMap<u64, usize>,
     queue: VecDeque<(usize, Way)>,
@@ -79,7 +82,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(budget: Budget) -> io::Result<(Self, Arc<Inbox>)> {
+    pub(crate) fn new(budget: Budget, courtesy: Arc<Courtesy>) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKE)?;
         let inbox = Arc::new(Inbox { commands: Mutex::default(), waker, connections: AtomicUsize::new(0) });
@@ -87,6 +90,7 @@ impl Worker {
             poll,
             inbox: Arc::clone(&inbox),
             budget,
+            courtesy,
             slots: Slab::new(),
             keys: HashMap::new(),
             queue: VecDeque::new(),
@@ -126,10 +130,14 @@ impl Worker {
             self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
         }
         self.wake_waiting();
-        for _ in 0..self.queue.len() {
+        let turns = self.queue.len();
+        for _ in 0..turns {
             if let Some((key, way)) = self.queue.pop_front() {
                 self.turn(key, way);
             }
+        }
+        if turns > 1 && self.courtesy.is_due(Instant::now()) {
+            thread::yield_now();
         }
         ControlFlow::Continue(())
     }
@@ -242,8 +250,8 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.queued[way as usize] = false;
         let others = self.queue.len();
-        let (scratch, budget) = (&mut self.scratch, &self.budget);
-        let mut around = Surroundings { scratch, budget, others, now: Instant::now() };
+        let (scratch, budget, courtesy) = (&mut self.scratch, &self.budget, &*self.courtesy);
+        let mut around = Surroundings { scratch, budget, courtesy, others, now: Instant::now() };
         let answer = slot.connection.direction(way.other()).waits_until().is_some();
         // A mistake of ours costs this connection. What it leaves behind is dropped with it, or written over.
         let turn = catch_unwind(AssertUnwindSafe(|| slot.connection.turn(way, &mut around)));
@@ -304,7 +312,7 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel, thread};
+    use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel};
 
     use super::*;
     use crate::{connection::Pair, framing::Framing};
@@ -325,7 +333,7 @@ mod tests {
     #[test]
     fn a_panic_ends_its_connection_and_nothing_else() {
         panic::set_hook(Box::new(|_| {}));
-        let (worker, inbox) = Worker::new(Budget::new(1_000)).expect("a worker");
+        let (worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Courtesy::new())).expect("a worker");
         let thread = thread::spawn(|| worker.run());
         let (tell, ends) = channel();
         let add = |id, framing: fn() -> Framing| {
