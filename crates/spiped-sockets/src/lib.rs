@@ -60,8 +60,16 @@ pub enum Event<'a> {
 }
 
 enum Entry {
-    Listening { socket: Socket, options: Options },
-    Connecting { socket: Socket, resets_on_close: bool },
+    Listening {
+        socket: Socket,
+        options: Options,
+        /// Whether what is accepted has the options already.
+        hands_on: bool,
+    },
+    Connecting {
+        socket: Socket,
+        resets_on_close: bool,
+    },
     Open(Open),
 }
 
@@ -115,7 +123,7 @@ impl Sockets {
         }
         let id = self.free_id();
         self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token(id), Interest::READABLE)?;
-        self.entries.insert(id, Entry::Listening { socket, options });
+        self.entries.insert(id, Entry::Listening { socket, options, hands_on: false });
         Ok(id)
     }
 
@@ -125,18 +133,24 @@ impl Sockets {
     /// # Errors
     /// The system's; a client that has gone again is none.
     pub fn accept(&mut self, listener: Id) -> io::Result<Option<(Id, SockAddr)>> {
-        let Some(Entry::Listening { socket, options }) = self.entries.get(&listener) else { return Err(unknown()) };
-        let options = *options;
+        let Some(Entry::Listening { socket, options, hands_on }) = self.entries.get_mut(&listener) else {
+            return Err(unknown());
+        };
         let (client, address) = loop {
             match socket.accept() {
                 Ok(accepted) => break accepted,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // Nobody is left who came before the options were set.
+                    *hands_on = INHERITS;
+                    return Ok(None);
+                }
                 Err(error) if has_gone(&error) => {}
                 Err(error) => return Err(error),
             }
         };
+        let (options, hands_on) = (*options, *hands_on);
         client.set_nonblocking(true)?;
-        if !INHERITS && !address.is_unix() {
+        if !hands_on && !address.is_unix() {
             // One that was reset meanwhile takes no option, and whoever reads from it learns of that.
             let _ = set(&client, options);
         }
@@ -320,8 +334,8 @@ impl AsRawFd for Sockets {
     }
 }
 
-/// Whether the system gives an accepted socket the options of the one that listens. Linux does, all of those that are set
-/// here; others differ.
+/// Whether the system gives a client the options that the listening socket has when it comes. Linux does, all of those
+/// that are set here; others differ.
 const INHERITS: bool = cfg!(target_os = "linux");
 
 fn set(socket: &Socket, options: Options) -> io::Result<()> {

@@ -242,3 +242,25 @@ fn a_socket_that_takes_no_more_refuses_and_does_not_wait() {
     let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full at last");
     assert_eq!(refused.kind(), ErrorKind::WouldBlock);
 }
+
+#[test]
+fn clients_that_came_before_the_socket_was_watched_have_its_options_too() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listening socket");
+    let address = listener.local_addr().expect("an address");
+    let _early = TcpStream::connect(address).expect("a client");
+    let mut sockets = Sockets::new().expect("sockets");
+    let listening = sockets.listen(listener.into(), CAREFUL).expect("it is watched");
+    let mut accepted = || {
+        let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
+        let client = Socket::from(sockets.take(id).expect("a socket"));
+        (
+            client.tcp_nodelay().expect("no delay"),
+            client.keepalive().expect("keep-alive"),
+            client.linger().expect("linger"),
+        )
+    };
+    let expected = (true, true, Some(Duration::ZERO));
+    assert_eq!(accepted(), expected);
+    let _late = TcpStream::connect(address).expect("a client");
+    assert_eq!(accepted(), expected);
+}
