@@ -26,6 +26,14 @@ export declare class ClientHandshake {
   destroy(): void
 }
 
+/** Closes a descriptor when it is told to, or when its environment ends before: a worker that is terminated, say. */
+export declare class DescriptorGuard {
+  /** The descriptor belongs to this from now on. */
+  constructor(descriptor: number)
+  /** Closes it, once. */
+  close(): void
+}
+
 /** What has come of opening or reading a key file. */
 export declare class KeyFile {
   get state(): KeyFileState

@@ -9,7 +9,6 @@
  * clients are refused instead of waiting.
  */
 
-import { closeSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
@@ -63,6 +62,8 @@ export interface BareHandlers {
 export class ListeningSocket {
   /** Undefined where the server listens itself. */
   readonly #descriptor: number | undefined;
+  /** Closes it; where a worker is terminated before, too. */
+  readonly #guard: DescriptorGuard | undefined;
   readonly #handlers: AcceptHandlers;
   /** Undefined where it is no UNIX socket. */
   readonly #file: SocketFile | undefined;
@@ -73,6 +74,7 @@ export class ListeningSocket {
 
   private constructor(address: SocketAddress, made: Made, handlers: AcceptHandlers) {
     this.#descriptor = made.descriptor;
+    this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
     this.#file = made.file;
     this.#address = address;
     this.#handlers = handlers;
@@ -179,7 +181,7 @@ export class ListeningSocket {
     this.#closed = true;
     this.pause();
     this.#bare?.close();
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#guard?.close();
     try {
       this.#file?.remove();
     } catch (cause) {
@@ -201,6 +203,7 @@ function listening(server: Server, where: ListenOptions): Promise<void> {
   });
 }
 
+type DescriptorGuard = InstanceType<typeof addon.DescriptorGuard>;
 type SocketFile = InstanceType<typeof addon.SocketFile>;
 
 /** What listens. */

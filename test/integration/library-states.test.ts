@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import {
   connect,
   createServer,
@@ -15,7 +16,7 @@ import {
   type TunnelStream,
 } from "#dist/index.js";
 import { freeAddress, textOf } from "../support/addresses.js";
-import { limits, until, within } from "../support/cleanup.js";
+import { afterwards, limits, until, within } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { free, hangLookUps, key, newClient, newServer, slow } from "../support/library.js";
 import { Listener } from "../support/listener.js";
@@ -281,4 +282,29 @@ test("a tunnel can be closed and destroyed in any order, and says close once", l
     for (const how of order) await tunnel[how]();
     assert.equal(closes, 1);
   }
+});
+
+test("a worker that is terminated leaves nothing that listens, and its clients are not kept", limits, async (t) => {
+  const index = new URL("../../../dist/index.js", import.meta.url).href;
+  const program = `
+    const { createKey, createTunnel, generateKey } = await import(${JSON.stringify(index)});
+    const options = { source: "[127.0.0.1]:0", target: "[127.0.0.1]:1", key: createKey(generateKey()) };
+    const tunnel = await createTunnel({ role: "decrypt", ...options });
+    const { parentPort } = await import("node:worker_threads");
+    parentPort.postMessage(tunnel.address);
+  `;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`));
+  afterwards(t, () => worker.terminate());
+  const [address] = await once(worker, "message");
+  const client = net.connect(Number(address.split(":").at(-1)), "127.0.0.1");
+  afterwards(t, () => client.destroy());
+  // Half of the handshake, on which the worker waits for more.
+  await once(client, "data");
+  const gone = once(
+    client.on("error", () => undefined),
+    "close",
+  );
+  await worker.terminate();
+  await within(gone, "the end of the client's connection");
+  await within(refuses(address), "a refusal");
 });

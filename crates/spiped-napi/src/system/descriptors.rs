@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{BorrowedFd, IntoRawFd},
+    os::fd::{BorrowedFd, IntoRawFd, OwnedFd},
 };
 
 use napi_derive::napi;
@@ -13,7 +13,10 @@ use nix::{
 use socket2::{Domain, Socket, Type};
 
 use super::lookup::{NUMERIC, look_up, resolve_error};
-use crate::errors::{Code, Result};
+use crate::{
+    errors::{Code, Result},
+    relay::owned,
+};
 
 /// A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
 /// non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
@@ -44,6 +47,25 @@ pub fn duplicate(descriptor: i32) -> Result<i32> {
         .and_then(|descriptor| descriptor.try_clone_to_owned())
         .map_err(|error| system_error("duplicate", error))?;
     Ok(copy.into_raw_fd())
+}
+
+/// Closes a descriptor when it is told to, or when its environment ends before: a worker that is terminated, say.
+#[napi]
+pub struct DescriptorGuard(Option<OwnedFd>);
+
+#[napi]
+impl DescriptorGuard {
+    /// The descriptor belongs to this from now on.
+    #[napi(constructor)]
+    pub fn new(descriptor: i32) -> Result<Self> {
+        Ok(Self(Some(owned(descriptor)?)))
+    }
+
+    /// Closes it, once.
+    #[napi]
+    pub fn close(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// A descriptor of Node.js's, for one system call.
