@@ -1,8 +1,8 @@
-// Runs the tests below build/test/<name> for each name given, with this Node's own runner.
+// Runs the tests below build/test/<name> for each name given, or build/test/<name>.test.js, with this Node's own runner.
 // Node 20 takes no patterns and Node 22 no folders, so the files are listed here. With --shard I/N, the I-th part of N.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -10,10 +10,12 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
 const { values, positionals } = parseArgs({ options: { shard: { type: "string" } }, allowPositionals: true });
 const files = positionals.flatMap((name) =>
-  readdirSync(`build/test/${name}`, { recursive: true })
-    .filter((file) => file.endsWith(".test.js"))
-    .sort()
-    .map((file) => `build/test/${name}/${file}`),
+  existsSync(`build/test/${name}.test.js`)
+    ? [`build/test/${name}.test.js`]
+    : readdirSync(`build/test/${name}`, { recursive: true })
+        .filter((file) => file.endsWith(".test.js"))
+        .sort()
+        .map((file) => `build/test/${name}/${file}`),
 );
 if (files.length === 0) throw new Error("there are no test files; run npm run build first");
 const shard = values.shard === undefined ? [] : [`--test-shard=${values.shard}`];
