@@ -44,12 +44,14 @@ const EARLY_SIGNAL = `data:text/javascript,${encodeURIComponent(`
   process.on("exit", () => process.stdout.write(url() ?? "closed"));
 `)}`;
 
-/** Opens a debugger when spiped listens, as the thread of Node.js's does that a signal has woken, and that runs late. */
+/** Opens a debugger long after spiped began to listen for signals, as the thread of Node.js's does that a signal has woken, and that runs late. */
 const LATE_THREAD = `data:text/javascript,${encodeURIComponent(`
   import { open, url } from "node:inspector";
   let isOpen = false;
+  let looks = 0;
   const look = setInterval(() => {
-    if (!isOpen && process.getActiveResourcesInfo().includes("TCPServerWrap")) {
+    if (process.listenerCount("SIGUSR1") > 0) looks += 1;
+    if (!isOpen && looks > 100) {
       open(0);
       isOpen = true;
     } else if (isOpen && url() === undefined) {
