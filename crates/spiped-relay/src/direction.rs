@@ -28,8 +28,8 @@ use crate::{
 /// Packets of one read.
 const WHOLE_TURN_PACKETS: usize = 64;
 /// Packets of the reads of all directions that wait for a turn while somebody quiet is about, and of one at least.
-const ROUND_PACKETS: usize = 64;
-const FAIR_TURN_PACKETS: usize = 16;
+const ROUND_PACKETS: usize = 32;
+const FAIR_TURN_PACKETS: usize = 8;
 
 /// Memory to read and to transform into, shared by all connections of a thread: cleartext and packets never lie in the
 /// same place.
