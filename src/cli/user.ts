@@ -99,15 +99,31 @@ function setUser(uid: number): void {
   if (isBack) throw wayBack("the superuser's rights could be taken again");
   addon.dropCapabilities();
   if (process.getuid?.() !== uid || process.geteuid?.() !== uid) throw wayBack("the user before could be taken again");
+  let way = wayBackOfThreads(uid);
+  // A thread that is about to end, as one that has read the key, is not changed any more. It cannot do anything either.
+  for (let look = 1; way !== undefined && look < MOST_LOOKS; look += 1) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+    way = wayBackOfThreads(uid);
+  }
+  if (way !== undefined) throw wayBack(way);
+}
+
+/** So often, and so long between, is looked for threads that are somebody else. */
+const MOST_LOOKS = 100;
+const LOOK_MS = 10;
+
+/** How a thread could still become somebody else than `uid`. */
+function wayBackOfThreads(uid: number): string | undefined {
   for (const thread of threads()) {
     const ids = [...(thread.get("Uid") ?? []), ...(thread.get("Gid") ?? [])];
     const expected = [...Array(4).fill(uid), ...Array(4).fill(process.getegid?.())];
-    if (ids.join() !== expected.join()) throw wayBack("the user or group before could be taken again");
+    if (ids.join() !== expected.join()) return "the user or group before could be taken again";
     // What a thread could inherit counts for nothing by itself, and what this process starts is started by this thread.
     for (const set of ["CapEff", "CapPrm", "CapAmb"]) {
-      if (!/^0*$/.test(thread.get(set)?.[0] ?? "")) throw wayBack(`capabilities stay (${set} ${thread.get(set)})`);
+      if (!/^0*$/.test(thread.get(set)?.[0] ?? "")) return `capabilities stay (${set} ${thread.get(set)})`;
     }
   }
+  return undefined;
 }
 
 /** What the system says of each thread, by the name of the field; nothing where it does not. */
