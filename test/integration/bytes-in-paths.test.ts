@@ -44,7 +44,7 @@ for (const [how, start] of [
     const daemon = startDetached(t, script(start, [...ours.spiped, ...patience]), { stdin: "ignore", cwd });
     assert.equal((await daemon.ownExit()).status, 0, daemon.stderr);
     assert.deepEqual(namesIn(cwd), ["éÿ.key", "éÿ.pid", "éÿ.s"]);
-    assert.match(daemon.lines[0] ?? "", /listening on \/.*\/\\xe9\\xff\.s, decrypting to \/.*\/\\xe9\\xff\.t$/);
+    await daemon.line(/listening on \/.*\/\\xe9\\xff\.s, decrypting to \/.*\/\\xe9\\xff\.t$/);
 
     const target = Command.start(t, script('exec python3 -c "$@"', [echoUpper, cwd]), { stdin: "ignore" });
     await target.line(/^listening$/);
