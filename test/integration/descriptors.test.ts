@@ -152,8 +152,8 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     // Without the relay, accepting anew means to listen anew, which needs a descriptor.
     const what = relay ? "accept" : "listen again";
     test(`spiped that cannot even ${what} says so, and tries each second until it can`, limits, async (t) => {
-      const pumping: Program = { ...ours, spiped: ["env", "SPIPED_RELAY=off", ...ours.spiped] };
-      const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"], pair: pairOf(relay ? ours : pumping, ours) });
+      const client: Program = { ...ours, spiped: ["env", `SPIPED_RELAY=${relay ? "on" : "off"}`, ...ours.spiped] };
+      const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"], pair: pairOf(client, ours) });
       tunnel.target.echo();
       const { command } = tunnel.client;
       const open = [await tunnel.connect(), await tunnel.connect(), await tunnel.connect()];
