@@ -15,7 +15,7 @@ interface DataMemory {
 }
 
 /** What connections whose receivers are full may hold in memory, all together. The relay has as much of its own. */
-const HELD_BYTES = 32 * 1_024 * 1_024;
+export const HELD_BYTES = 32 * 1_024 * 1_024;
 
 const budget = new ChunkBudget(HELD_BYTES);
 

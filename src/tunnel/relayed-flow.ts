@@ -8,11 +8,9 @@ import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { flowChoices } from "./flow-choices.js";
+import { HELD_BYTES } from "./memory.js";
 
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
-
-/** What connections whose receivers are full may hold in memory, all together. */
-const HELD_BYTES = 32 * 1_024 * 1_024;
 
 let relay: PacketRelay | "off" | undefined;
 
@@ -24,7 +22,8 @@ let relay: PacketRelay | "off" | undefined;
 export function relayedFlow(options: FlowOptions): Flow | undefined {
   const { encrypts, source, target, keys, endWithTarget, ended, failed } = options;
   if (endWithTarget || source.copyDescriptor === undefined || target.copyDescriptor === undefined) return undefined;
-  if (!relayRuns() || relay === undefined || relay === "off") return undefined;
+  const threads = theRelay();
+  if (threads === undefined) return undefined;
   const copies = [source.copyDescriptor(), target.copyDescriptor()] as const;
   const [from, to] = copies;
   if (from === undefined || to === undefined) {
@@ -42,7 +41,7 @@ export function relayedFlow(options: FlowOptions): Flow | undefined {
   let pair: RelayedPair | undefined;
   source.handOver?.((resets) => pair?.end("source", resets));
   target.handOver?.((resets) => pair?.end("target", resets));
-  const handedOver = relay.handOver({
+  const handedOver = threads.handOver({
     encrypts,
     source: from.take(),
     target: to.take(),
@@ -102,8 +101,12 @@ function oneLess(): void {
  * need not.
  */
 export function relayRuns(): boolean {
+  return theRelay() !== undefined;
+}
+
+function theRelay(): PacketRelay | undefined {
   relay ??= startRelay();
-  return relay !== "off";
+  return relay === "off" ? undefined : relay;
 }
 
 function startRelay(): PacketRelay | "off" {
