@@ -1,0 +1,69 @@
+// Peers that are not spiped, recognised by their first bytes.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import { languageOf, type Recognised, recognise } from "#dist/protocol/recognise.js";
+
+const tlsAlert = Buffer.from("15030300020228", "hex");
+const clientHello = Buffer.from("16030100c8010000c40303", "hex");
+
+const peers: ReadonlyArray<readonly [sent: string | Uint8Array, kind: Recognised["kind"], words: string]> = [
+  ["HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "http", 'HTTP ("HTTP/1.1 400 Bad Request")'],
+  ["HTTP/1.0 400", "http", 'HTTP ("HTTP/1.0 400")'],
+  ["GET / HTTP/1.1\r\nHost: far\r\n", "http", 'HTTP ("GET / HTTP/1.1")'],
+  ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http", 'HTTP ("PRI * HTTP/2.0")'],
+  ["SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "ssh", 'SSH ("SSH-2.0-OpenSSH_9.2p1 Debian-2")'],
+  ["220 mail.example ESMTP, and who are you?\r\n", "text", 'text ("220 mail.example ESMTP, and who are you?")'],
+  [tlsAlert, "tls", "TLS"],
+  [clientHello, "tls", "TLS"],
+  ["PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n", "proxy-header", "the PROXY protocol of load balancers"],
+  ["\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "proxy-header", "the PROXY protocol of load balancers"],
+];
+
+const bytesOf = (sent: string | Uint8Array) => (typeof sent === "string" ? Buffer.from(sent, "latin1") : sent);
+
+for (const [sent, kind, words] of peers) {
+  test(`recognises ${JSON.stringify(words)}, with rubbish behind it and without`, () => {
+    for (const bytes of [bytesOf(sent), Buffer.concat([bytesOf(sent), Uint8Array.of(0x80), randomBytes(300)])]) {
+      const recognised = recognise(bytes);
+      assert.equal(recognised?.kind, kind);
+      assert.equal(recognised === undefined ? "" : languageOf(recognised), words);
+    }
+  });
+}
+
+test("recognises nothing in nothing, in random bytes, and in their first bytes", () => {
+  assert.equal(recognise(new Uint8Array(0), { isAll: true }), undefined);
+  for (let round = 0; round < 2_000; round += 1) {
+    const bytes = randomBytes(320);
+    bytes[20] = 0x80;
+    assert.equal(recognise(bytes), undefined);
+    assert.equal(recognise(bytes.subarray(0, 32), { isAll: true }), undefined);
+  }
+});
+
+test("takes a few letters for text only where no more comes", () => {
+  const bytes = Buffer.from("-ERR unknown command\r\n");
+  assert.equal(recognise(bytes), undefined);
+  assert.deepEqual(recognise(bytes, { isAll: true }), { kind: "text", excerpt: "-ERR unknown command" });
+  assert.equal(recognise(Buffer.from("hello\x00"), { isAll: true }), undefined);
+  assert.equal(recognise(Buffer.alloc(31, "a")), undefined);
+  assert.equal(recognise(Buffer.alloc(32, "a"))?.kind, "text");
+});
+
+test("an excerpt is one line of ASCII without control characters, and 60 characters at most", () => {
+  for (const sent of [
+    `${"a".repeat(61)}\nsecond line`,
+    `\r\n\r\n${"b\tc".repeat(40)}`,
+    `SSH-2.0-\x1b[2Jevil and so on and so on and so on`,
+    `HTTP/1.1 200 OK\x07\x07\x07`,
+    "\n".repeat(40),
+  ]) {
+    const recognised = recognise(Buffer.from(sent, "latin1"));
+    assert.ok(recognised !== undefined && "excerpt" in recognised, JSON.stringify(sent));
+    assert.match(recognised.excerpt, /^[\x20-\x7e]{0,60}$/);
+  }
+  assert.deepEqual(recognise(Buffer.alloc(60, "a")), { kind: "text", excerpt: "a".repeat(60) });
+  assert.deepEqual(recognise(Buffer.alloc(61, "a")), { kind: "text", excerpt: `${"a".repeat(57)}...` });
+});
