@@ -17,7 +17,7 @@ _spiped() {
     -u|--user)
       COMPREPLY=($(compgen -u -- "$word"))
       return ;;
-    -s|--source|-t|--target|-b|--bind|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--threads|--source-mode)
+    -s|--source|-t|--target|-b|--bind|--source-mode|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--threads)
       return ;;
   esac
   case ${COMP_WORDS[1]} in
@@ -32,7 +32,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --syslog --source-mode -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --syslog -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
@@ -41,6 +41,7 @@ _spiped() {
       -t|--target) flags=${flags/ -t --target / } ;;
       -k|--key) flags=${flags/ -k --key / } ;;
       -b|--bind) flags=${flags/ -b --bind / } ;;
+      --source-mode) flags=${flags/ --source-mode / } ;;
       -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / } ;;
       -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
       -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
@@ -55,7 +56,6 @@ _spiped() {
       -u|--user) flags=${flags/ -u --user / } ;;
       --threads) flags=${flags/ --threads / } ;;
       --syslog) flags=${flags/ --syslog / } ;;
-      --source-mode) flags=${flags/ --source-mode / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;
       -h|--help) flags=${flags/ -h --help / } ;;
     esac

@@ -1,33 +1,22 @@
-// Makes the shells' completions of the commands' own lists of flags: completions/spiped.bash, _spiped, spiped.fish.
+// Makes the shells' completions of the table of flags: completions/spiped.bash, _spiped, spiped.fish.
 // With --check it only says whether they are new. Needs dist/.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { spipeCommand } from "../dist/cli/spipe.js";
-import { spipedCommand } from "../dist/cli/spiped.js";
+import { flagsOf, rivalsOf } from "../dist/flags/flags.js";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
-/** Flags whose value is a file. */
-const FILES = new Set(["--key", "--pid-file"]);
-/** Flags of which only one can be given; every other one excludes itself alone. */
-const RIVALS = [
-  ["--encrypt", "--decrypt"],
-  ["--without-forward-secrecy", "--require-forward-secrecy"],
-  ["--resolve-interval", "--resolve-once"],
-];
-const commands = [spipedCommand(), spipeCommand()].map((command) => {
-  const flags = command
-    .createHelp()
-    .visibleOptions(command)
-    .map(({ short, long, description, required }) => ({
-      words: [short, long].filter((word) => word !== undefined),
-      short,
-      long,
-      description,
-      value: required ? (FILES.has(long) ? "file" : long === "--user" ? "user" : "text") : undefined,
-    }));
-  return { name: command.name(), flags: flags.map((flag) => ({ ...flag, rivals: rivalsOf(flag, flags) })) };
+const commands = ["spiped", "spipe"].map((name) => {
+  const flags = flagsOf(name).map(({ long, short, value, help, helpFor }) => ({
+    words: [...(short === undefined ? [] : [`-${short}`]), `--${long}`],
+    short,
+    long,
+    description: helpFor?.[name] ?? help,
+    value: completionOf(value),
+    choices: value.kind === "choice" ? value.words : [],
+  }));
+  return { name, flags: flags.map((flag) => ({ ...flag, rivals: excludedBy(flag, flags) })) };
 });
 
 mkdirSync("completions", { recursive: true });
@@ -46,10 +35,16 @@ for (const [name, text] of [
 }
 if (stale && process.argv.includes("--check")) process.exit(1);
 
+/** What a shell offers behind a flag. */
+function completionOf({ kind }) {
+  if (["switch", "negation", "version", "help"].includes(kind)) return undefined;
+  return ["file", "user", "choice"].includes(kind) ? kind : "text";
+}
+
 /** The flags that cannot be given beside this one, itself the first. */
-function rivalsOf(flag, flags) {
-  const names = RIVALS.find((rivals) => rivals.includes(flag.long)) ?? [];
-  return [flag, ...flags.filter((other) => other !== flag && names.includes(other.long))];
+function excludedBy(flag, flags) {
+  const rivals = rivalsOf(flag.long);
+  return [flag, ...flags.filter(({ long }) => rivals.includes(long))];
 }
 
 function wordsOf(flags) {
@@ -72,7 +67,7 @@ function bash() {
       local IFS=$'\\n'
       COMPREPLY=($(compgen -f -- "$word"))
       return ;;
-${withValue(flags, "user") === "" ? "" : `    ${withValue(flags, "user")})\n      COMPREPLY=($(compgen -u -- "$word"))\n      return ;;\n`}    ${withValue(flags, "text")})
+${withValue(flags, "user") === "" ? "" : `    ${withValue(flags, "user")})\n      COMPREPLY=($(compgen -u -- "$word"))\n      return ;;\n`}${bashChoices(flags)}    ${withValue(flags, "text")})
       return ;;
   esac
 ${name === "spiped" ? bashSubcommands() : ""}  local flags=" ${wordsOf(flags).join(" ")} "
@@ -86,6 +81,16 @@ ${flags.map(bashGiven).join("\n")}
 complete -o filenames -F _${name} ${name}
 `;
   return `# bash completion for spiped and spipe. Made by scripts/build-completions.mjs.\n\n${commands.map(one).join("\n")}`;
+}
+
+function bashChoices(flags) {
+  return flags
+    .filter(({ value }) => value === "choice")
+    .map(
+      ({ words, choices }) =>
+        `    ${words.join("|")})\n      COMPREPLY=($(compgen -W "${choices.join(" ")}" -- "$word"))\n      return ;;\n`,
+    )
+    .join("");
 }
 
 function bashSubcommands() {
@@ -112,12 +117,13 @@ function bashGiven({ words, rivals }) {
 
 function zsh() {
   const actions = { file: ":file:_files", user: ":user:_users", text: ":value: " };
+  const actionOf = (value, choices) => (value === "choice" ? `:value:(${choices.join(" ")})` : (actions[value] ?? ""));
   const quoted = (text) => text.replaceAll("'", "'\\''").replace(/[[\]:]/g, "\\$&");
-  const argument = ({ words, description, value, rivals }) => {
+  const argument = ({ words, description, value, choices, rivals }) => {
     // -kFILE, -k FILE; --key=FILE, --key FILE.
     const shown = words.map((word) => (value === undefined ? word : `${word}${word.startsWith("--") ? "=" : "+"}`));
     const spelt = shown.length === 1 ? `'${shown[0]}` : `{${shown.join(",")}}'`;
-    return `'(${wordsOf(rivals).join(" ")})'${spelt}[${quoted(description)}]${value === undefined ? "" : actions[value]}'`;
+    return `'(${wordsOf(rivals).join(" ")})'${spelt}[${quoted(description)}]${actionOf(value, choices)}'`;
   };
   const one = ({ name, flags }) => `    ${name})
       _arguments -s \\
@@ -141,15 +147,18 @@ _spiped_and_spipe "$@"
 `;
 }
 
+function fishValue(value, choices) {
+  if (value === "choice") return ` -x -a '${choices.join(" ")}'`;
+  return { file: " -r -F", user: " -x -a '(__fish_complete_users)'", text: " -x" }[value] ?? "";
+}
+
 function fish() {
   const one = ({ name, flags }) =>
     flags
-      .map(({ short, long, description, value, rivals }) => {
+      .map(({ short, long, description, value, choices, rivals }) => {
         // A flag that takes a value must go on being known behind itself.
         const others = value === undefined ? rivals : rivals.slice(1);
-        const given = others.map(
-          (flag) => `${flag.short === undefined ? "" : `-s ${flag.short.slice(1)} `}${flag.long.slice(2)}`,
-        );
+        const given = others.map((flag) => `${flag.short === undefined ? "" : `-s ${flag.short} `}${flag.long}`);
         const conditions = [
           ...(name === "spiped" ? ["not __fish_seen_subcommand_from keygen key-id"] : []),
           ...(given.length === 0 ? [] : [`not __fish_contains_opt ${given.join(" ")}`]),
@@ -157,9 +166,9 @@ function fish() {
         return [
           `complete -c ${name}`,
           conditions.length === 0 ? "" : ` -n '${conditions.join("; and ")}'`,
-          short === undefined ? "" : ` -s ${short.slice(1)}`,
-          ` -l ${long.slice(2)}`,
-          { file: " -r -F", user: " -x -a '(__fish_complete_users)'", text: " -x" }[value] ?? "",
+          short === undefined ? "" : ` -s ${short}`,
+          ` -l ${long}`,
+          fishValue(value, choices),
           ` -d '${description.replaceAll("'", "\\'")}'`,
         ].join("");
       })

@@ -1,10 +1,17 @@
 // Makes man pages of docs/man/*.md: man/spiped.1 and man/spipe.1. With --check it only says whether they are new.
+// Needs dist/: the flags are those of the table. What a page says of one under OPTIONS takes the place of the table's
+// line; {{usage}} is the usage line.
 //
 // The Markdown is a small part of it: # name(section), date; ## sections, paragraphs, fenced blocks, `code`, **bold**,
 // _italic_, and lists whose items are "term: text".
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { flagsOf, placeholderOf } from "../dist/flags/flags.js";
+import { usageParts } from "../dist/flags/usage.js";
+
+/** The width of a line of the synopsis. */
+const USAGE_COLUMNS = 72;
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
@@ -13,7 +20,8 @@ mkdirSync("man", { recursive: true });
 let stale = false;
 for (const file of readdirSync("docs/man")) {
   const target = `man/${file.replace(/\.md$/, "")}`;
-  const page = manPage(readFileSync(`docs/man/${file}`, "utf8"));
+  const command = file.replace(/\.\d\.md$/, "");
+  const page = manPage(withFlags(readFileSync(`docs/man/${file}`, "utf8"), command));
   if (existsSync(target) && readFileSync(target, "utf8") === page) continue;
   stale = true;
   if (process.argv.includes("--check"))
@@ -21,6 +29,41 @@ for (const file of readdirSync("docs/man")) {
   else writeFileSync(target, page);
 }
 if (stale && process.argv.includes("--check")) process.exit(1);
+
+/** The page with the table's flags. */
+function withFlags(markdown, command) {
+  const [, before, options, after] = /^([\s\S]*\n## OPTIONS\n)([\s\S]*?)(\n## [\s\S]*)$/.exec(markdown);
+  return `${before.replace("{{usage}}", usage(command))}${optionList(options, command)}${after}`;
+}
+
+function usage(command) {
+  const lines = [command];
+  for (const part of usageParts(command)) {
+    const longer = `${lines.at(-1)} ${part}`;
+    if (longer.length <= USAGE_COLUMNS) lines.splice(-1, 1, longer);
+    else lines.push(`${" ".repeat(command.length)} ${part}`);
+  }
+  return lines.join("\n");
+}
+
+/** Every flag of the table, with the page's own words where it has some. */
+function optionList(section, command) {
+  const [introduction, ...items] = section.split(/^- /m);
+  const texts = new Map(items.map((item) => /^`--(\S+)`: ([\s\S]*)$/.exec(item).slice(1)));
+  const list = flagsOf(command).map((flag) => {
+    const { long, short, help, helpFor } = flag;
+    const placeholder = placeholderOf(flag);
+    const value = placeholder === undefined ? "" : ` _${placeholder}_`;
+    const term = `${short === undefined ? "" : `\`-${short}\`${value}, `}\`--${long}\`${value}`;
+    const line = helpFor?.[command] ?? help;
+    const text = texts.get(long) ?? `${line.charAt(0).toUpperCase()}${line.slice(1)}.\n`;
+    texts.delete(long);
+    return `- ${term}: ${text}`;
+  });
+  const [unknown] = texts.keys();
+  if (unknown !== undefined) throw new Error(`${command} has no flag --${unknown}`);
+  return `${introduction}${list.join("")}`;
+}
 
 function manPage(markdown) {
   const lines = [];

@@ -5,17 +5,12 @@
 
 import type { Command, Option } from "commander";
 import { SpipedError } from "../errors.js";
-
-/** Flags of which the last word is the command line's: one on it silences the others' variables. */
-const CONTRADICTIONS: readonly (readonly string[])[] = [
-  ["encrypt", "decrypt"],
-  ["without-forward-secrecy", "require-forward-secrecy"],
-  ["resolve-interval", "resolve-once"],
-];
+import { rivalsOf, variableOf as variableOfFlag } from "../flags/flags.js";
+import { parseYesOrNo } from "../flags/values.js";
 
 /** The variable of a flag. */
 export function variableOf(option: Option): string {
-  return `SPIPED_${(option.long ?? "").replace(/^--/, "").replaceAll("-", "_").toUpperCase()}`;
+  return variableOfFlag(longOf(option));
 }
 
 /**
@@ -31,7 +26,7 @@ export function applyEnvironment(command: Command, environment: Readonly<Record<
     const name = option.attributeName();
     if (option.required) {
       command.setOptionValueWithSource(name, parseValue(option, variable, text), "env");
-    } else if (parseBoolean(variable, text)) {
+    } else if (parseYesOrNo(variable)(text)) {
       command.setOptionValueWithSource(name, !option.negate, "env");
     }
   }
@@ -40,16 +35,12 @@ export function applyEnvironment(command: Command, environment: Readonly<Record<
 function isSilenced(command: Command, option: Option): boolean {
   const given = (one: Option) => command.getOptionValueSource(one.attributeName()) === "cli";
   if (given(option)) return true;
-  const others = CONTRADICTIONS.find((names) => names.includes(option.long?.slice(2) ?? ""));
-  return command.options.some((one) => others?.includes(one.long?.slice(2) ?? "") && given(one));
+  const rivals = rivalsOf(longOf(option));
+  return command.options.some((one) => rivals.includes(longOf(one)) && given(one));
 }
 
-function parseBoolean(variable: string, text: string): boolean {
-  if (["1", "true", "yes"].includes(text)) return true;
-  if (["0", "false", "no"].includes(text)) return false;
-  throw new SpipedError("SPIPED_USAGE", `bad value of ${variable}: ${JSON.stringify(text)}`, {
-    hint: "write 1, true or yes; or 0, false or no",
-  });
+function longOf({ long }: Option): string {
+  return (long ?? "").replace(/^--/, "");
 }
 
 function parseValue(option: Option, variable: string, text: string): unknown {

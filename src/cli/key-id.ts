@@ -8,13 +8,13 @@ import { createLog, printable } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyIdOf } from "../protocol/secret.js";
 import { leaveSignal } from "./early-signals.js";
-import { addAboutOptions, createCommand, parseWords } from "./options.js";
+import { addFlags, createCommand, parseWords } from "./options.js";
 import { writeOutput } from "./output.js";
 import { StopSignals } from "./stop-signals.js";
 
 /** Writes a line for each file; one that is no key does not keep the others from being told. */
 export async function keyId(words: readonly string[]): Promise<number> {
-  const command = addAboutOptions(createCommand("spiped key-id", "FILE..."))
+  const command = addFlags(createCommand("spiped key-id", "FILE..."), "spiped key-id")
     .description("Tells keys apart: the same id, the same key. An id may be shown to anybody; a key's SHA-256 may not.")
     .argument("<file...>", "key files; - is standard input");
   const parsed = parseWords(command, words);

@@ -1,29 +1,28 @@
 /**
- * The flags that `spiped` and `spipe` share: how their words become values, and what is said of wrong ones.
+ * The table of flags as commander takes it: how words become values, and what is said of wrong ones.
  */
 
 import { isatty } from "node:tty";
 import { Command, CommanderError, Option } from "commander";
-import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import {
+  type CommandName,
+  contradictionIn,
+  defaultOf,
+  FLAGS,
+  type Flag,
+  type FlagName,
+  flagsOf,
+  GROUPS,
+  labelOf,
+  placeholderOf,
+} from "../flags/flags.js";
+import { parserOf } from "../flags/values.js";
 import { writeOutput } from "./output.js";
 import { version } from "./version.js";
 
-/** The headings of `--help`, in the order in which a reader wants them. */
-export const GROUPS = {
-  ends: "Ends and key:",
-  secrecy: "Forward secrecy:",
-  connections: "Connections:",
-  process: "Process:",
-  about: "About:",
-} as const;
-
 /** The width of `--help` where it does not go to a terminal. */
 const HELP_COLUMNS = 80;
-
-/** The longest time that a flag takes, in seconds: a week. */
-const MAX_SECONDS = 604_800;
 
 /**
  * Makes a command with what all of ours have in common but flags.
@@ -47,12 +46,19 @@ export function createCommand(name: string, usage: string): Command {
     });
 }
 
-/** Adds the flags that all commands end with. */
-export function addAboutOptions(command: Command): Command {
-  return command
-    .optionsGroup(GROUPS.about)
-    .version(`${command.name()} ${version}`, "-v, --version", "show the version")
-    .helpOption("-h, --help", "show this help");
+/** Adds a command's flags, those last that all commands have. */
+export function addFlags(command: Command, name: CommandName): Command {
+  command.optionsGroup(GROUPS.about);
+  for (const flag of flagsOf(name)) addFlag(command, flag, flag.helpFor?.[name] ?? flag.help);
+  return command;
+}
+
+function addFlag(command: Command, flag: Flag, help: string): void {
+  const { long, short, argument, value } = flag;
+  const words = `${short === undefined ? "" : `-${short}, `}--${long}${argument === undefined ? "" : ` <${argument}>`}`;
+  if (value.kind === "version") command.version(`${command.name()} ${version}`, words, help);
+  else if (value.kind === "help") command.helpOption(words, help);
+  else command.addOption(optionOf(flag, new Option(words, help)).helpGroup(GROUPS[flag.group]));
 }
 
 /**
@@ -97,100 +103,24 @@ function refuseRepeated(command: Command): void {
   }
 }
 
-/** The flags that both commands have. */
-export interface ConnectionFlags {
-  readonly target?: string;
-  readonly key?: string;
-  readonly bind?: string;
-  readonly withoutForwardSecrecy?: true;
-  readonly requireForwardSecrecy?: true;
-  readonly keepAlive: boolean;
-  readonly timeout: number;
-  readonly coalescing: boolean;
-}
-
-/** Adds the flags that both commands have. */
-export function addConnectionOptions(command: Command, whatTargetIs: string): Command {
-  return command
-    .optionsGroup(GROUPS.ends)
-    .option("-t, --target <address>", whatTargetIs)
-    .option("-k, --key <file>", "key file")
-    .option("-b, --bind <address>", "local address of connections to TARGET, with or without a port")
-    .optionsGroup(GROUPS.secrecy)
-    .option("-f, --without-forward-secrecy", "give forward secrecy up: less CPU time, less secrecy")
-    .option("-g, --require-forward-secrecy", "refuse a peer that gives forward secrecy up")
-    .optionsGroup(GROUPS.connections)
-    .option("-j, --no-keep-alive", "no TCP keep-alive")
-    .addOption(
-      new Option("-o, --timeout <seconds>", "time for connecting, and again for the handshake")
-        .argParser(parseSeconds("-o", DEFAULTS.timeoutMs))
-        .default(DEFAULTS.timeoutMs, String(DEFAULTS.timeoutMs / 1_000)),
-    )
-    .option("--no-coalescing", "read busy one-way streams of small messages at once, too");
+function optionOf(flag: Flag, option: Option): Option {
+  const parse = parserOf(flag.value, labelOf(flag));
+  if (parse !== undefined) option.argParser(parse);
+  const value = defaultOf(flag);
+  if (typeof value !== "number") return option;
+  if (flag.value.kind !== "seconds") return option.default(value);
+  return option.default(value, Number.isFinite(value) ? String(value / 1_000) : "no limit");
 }
 
 /** The value of a flag that has to be there. */
-export function required(command: Command, flag: string, value: string | undefined): string {
-  if (value === undefined) throw usageError(command, `${flag} is missing`);
-  return value;
+export function required(command: Command, name: FlagName, value: string | undefined): string {
+  if (value !== undefined) return value;
+  const flag: Flag | undefined = FLAGS.find(({ long }) => long === name);
+  throw usageError(command, `${flag && `${labelOf(flag)} ${placeholderOf(flag)}`} is missing`);
 }
 
-/** Parses permissions in octal digits. */
-export function parseMode(flag: string): (text: string) => number {
-  return (text) => {
-    if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
-    throw new SpipedError("SPIPED_USAGE", `bad permissions for ${flag}: ${JSON.stringify(text)}`, {
-      hint: "write octal digits, 0660 for the owner and the group",
-    });
-  };
-}
-
-/** Parses a number of seconds; 0 stands for the default. */
-export function parseSeconds(flag: string, defaultMs: number): (text: string) => number {
-  return (text) => {
-    const seconds = /^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-    if (!(seconds <= MAX_SECONDS)) {
-      throw new SpipedError("SPIPED_USAGE", `bad number of seconds for ${flag}: ${JSON.stringify(text)}`, {
-        hint: `write a number from 0 to ${MAX_SECONDS}; fractions are allowed, 0 stands for the default`,
-      });
-    }
-    // A timer counts whole milliseconds, and 0 of them would be no time at all.
-    return seconds === 0 ? defaultMs : Math.max(1, Math.round(seconds * 1_000));
-  };
-}
-
-/** Parses a count; 0 stands for no limit. */
-export function parseLimit(flag: string, most: number): (text: string) => number {
-  return (text) => {
-    const count = /^\+?\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!(count <= most)) {
-      throw new SpipedError("SPIPED_USAGE", `bad number for ${flag}: ${JSON.stringify(text)}`, {
-        hint: `write a whole number from 0 to ${most}; 0 stands for no limit`,
-      });
-    }
-    return count === 0 ? Number.POSITIVE_INFINITY : count;
-  };
-}
-
-/** Parses a count of at least 1. */
-export function parseCount(flag: string, most: number): (text: string) => number {
-  return (text) => {
-    const count = /^\+?\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (count >= 1 && count <= most) return count;
-    throw new SpipedError("SPIPED_USAGE", `bad number for ${flag}: ${JSON.stringify(text)}`, {
-      hint: `write a whole number from 1 to ${most}`,
-    });
-  };
-}
-
-/** Makes one value of `-f` and `-g`. */
-export function forwardSecrecyOf(
-  command: Command,
-  flags: { readonly withoutForwardSecrecy?: true; readonly requireForwardSecrecy?: true },
-): ForwardSecrecy {
-  if (flags.withoutForwardSecrecy && flags.requireForwardSecrecy) {
-    throw usageError(command, "-f gives forward secrecy up and -g demands it; take one of them");
-  }
-  if (flags.withoutForwardSecrecy) return "off";
-  return flags.requireForwardSecrecy ? "require" : "allow";
+/** Refuses flags that exclude each other, and a command line without one of those of which one must be there. */
+export function refuseContradictions(command: Command, name: CommandName): void {
+  const message = contradictionIn(name, command.opts());
+  if (message !== undefined) throw usageError(command, message);
 }

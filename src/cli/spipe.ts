@@ -5,6 +5,9 @@
 import type { Command } from "commander";
 import { systemClock } from "../clock.js";
 import { readKeyFile } from "../config/key-file.js";
+import type { FlagValues } from "../flags/flags.js";
+import { forwardSecrecyOf } from "../flags/tunnel-values.js";
+import { usageOf } from "../flags/usage.js";
 import { formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
@@ -16,19 +19,8 @@ import { dialled } from "../tunnel/destination.js";
 import { chooseFlows } from "../tunnel/flow-choices.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
-import {
-  addAboutOptions,
-  addConnectionOptions,
-  type ConnectionFlags,
-  createCommand,
-  forwardSecrecyOf,
-  parseWords,
-  required,
-  usageError,
-} from "./options.js";
+import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
-
-const USAGE = "-t TARGET -k KEYFILE [-b BIND] [-f | -g] [-j] [-o SECONDS] [--no-coalescing] [--end-with-remote]";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
@@ -41,25 +33,22 @@ Examples:
 /** So long may the end of standard input take to come once a signal has. */
 const LAST_INPUT_MS = 250;
 
-interface Flags extends ConnectionFlags {
-  readonly endWithRemote?: true;
-}
-
 /** Runs `spipe`. */
 export async function main(words: readonly string[]): Promise<number> {
   const log = createLog(standardErrorSink("spipe"));
   const command = spipeCommand();
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
-  const flags = command.opts<Flags>();
-  const target = parseTargetAddress(required(command, "-t TARGET", flags.target));
-  const keyFile = required(command, "-k KEYFILE", flags.key);
+  const flags = command.opts<FlagValues<"spipe">>();
+  refuseContradictions(command, "spipe");
+  const target = parseTargetAddress(required(command, "target", flags.target));
+  const keyFile = required(command, "key", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
   chooseFlows({ coalescing: flags.coalescing });
   endOnSignals();
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
-  const forwardSecrecy = forwardSecrecyOf(command, flags);
+  const forwardSecrecy = forwardSecrecyOf(flags);
   const releaseKeyPairs = forwardSecrecy === "off" ? () => undefined : keyPairs.keep(1, systemClock);
   const { key, warnings } = await readKeyFile(keyFile, { exceptStandardInput: true });
   for (const warning of warnings) log.warning(warning);
@@ -122,14 +111,10 @@ function endOnSignals(): void {
 
 /** The command's flags. */
 export function spipeCommand(): Command {
-  const command = createCommand("spipe", USAGE).description(
+  const command = createCommand("spipe", usageOf("spipe")).description(
     "Standard input and output through an encrypted, authenticated connection to a spiped -d.",
   );
-  addConnectionOptions(command, "where to connect: the SOURCE of a spiped -d").option(
-    "--end-with-remote",
-    "end when the remote has ended, not only when standard input has too",
-  );
-  return addAboutOptions(command).addHelpText("after", EXAMPLES);
+  return addFlags(command, "spipe").addHelpText("after", EXAMPLES);
 }
 
 /** The original's three messages, and behind them the reason, which it does not give. */

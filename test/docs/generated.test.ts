@@ -5,9 +5,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Command } from "commander";
-import { spipeCommand } from "#dist/cli/spipe.js";
-import { spipedCommand } from "#dist/cli/spiped.js";
+import { type Flag, flagsOf } from "#dist/flags/flags.js";
+import { usageParts } from "#dist/flags/usage.js";
 import { root, withCommands } from "../support/programs.js";
 
 function run(program: string, ...words: string[]): void {
@@ -27,12 +26,14 @@ for (const script of ["build-man", "build-completions"]) {
   });
 }
 
-for (const [page, command] of [
-  ["spiped", spipedCommand()],
-  ["spipe", spipeCommand()],
-] as const) {
-  test(`${page}(1) names every flag of ${page}, and no other`, () => {
-    assert.deepEqual(flagsInPage(page), flagsOf(command));
+for (const page of ["spiped", "spipe"] as const) {
+  test(`${page}(1) has every flag of ${page} and no other, each once and with what stands for its value`, () => {
+    assert.deepEqual(sectionOf(page, "OPTIONS").match(/(?<=^\.TP\n).*$/gm), flagsOf(page).map(termOf));
+  });
+
+  test(`${page}(1) names every flag of ${page} in its synopsis`, () => {
+    const synopsis = sectionOf(page, "SYNOPSIS").replaceAll("\\-", "-").replaceAll(/\s+/g, " ");
+    assert.ok(synopsis.includes(`${page} ${usageParts(page).join(" ")} `), synopsis);
   });
 
   // Other systems' man knows neither of these flags.
@@ -49,8 +50,8 @@ for (const [page, command] of [
 
 test("README.md's table has every flag, short and long", () => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
-  for (const command of [spipedCommand(), spipeCommand()]) {
-    for (const flag of flagsOf(command)) assert.match(readme, new RegExp(`^\\|.*\`${flag}[ \`]`, "m"), flag);
+  for (const flag of [...flagsOf("spiped"), ...flagsOf("spipe")]) {
+    for (const word of wordsOf(flag)) assert.match(readme, new RegExp(`^\\|.*\`${word}[ \`]`, "m"), word);
   }
 });
 
@@ -152,17 +153,24 @@ test("DESIGN.md's comparison with the C original names test files that exist", (
   }
 });
 
-function flagsOf(command: Command): readonly string[] {
-  const options = command.createHelp().visibleOptions(command);
-  return options
-    .flatMap(({ short, long }) => [short, long])
-    .filter((flag) => flag !== undefined)
-    .sort();
+function wordsOf({ long, short }: Flag): readonly string[] {
+  return [...(short === undefined ? [] : [`-${short}`]), `--${long}`];
 }
 
-function flagsInPage(page: string): readonly string[] {
-  const text = readFileSync(join(root, `docs/man/${page}.1.md`), "utf8");
-  const options = text.split("\n## OPTIONS\n")[1]?.split("\n## ")[0] ?? "";
-  const terms = [...options.matchAll(/^- (.*?): /gm)].map((match) => match[1] ?? "");
-  return terms.flatMap((term) => term.match(/(?<=`)-[^`]+(?=`)/g) ?? []).sort();
+/** A flag as a man page shows it. */
+function termOf(flag: Flag): string {
+  const placeholder = flag.placeholder ?? flag.argument?.toUpperCase();
+  const value = placeholder === undefined ? "" : ` \\fI${placeholder}\\fR`;
+  return wordsOf(flag)
+    .map((word) => `\\fB${word.replaceAll("-", "\\-")}\\fR${value}`)
+    .join(", ");
+}
+
+/** A section of a man page as it was made. */
+function sectionOf(page: string, name: string): string {
+  return (
+    readFileSync(join(root, `man/${page}.1`), "utf8")
+      .split(`\n.SH ${name}\n`)[1]
+      ?.split("\n.SH ")[0] ?? ""
+  );
 }

@@ -16,10 +16,11 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   protocol: ["native", "clock", "errors"],
   config: ["protocol", "native", "types of net", "errors", "paths"],
   tunnel: ["protocol", "net", "clock", "errors", "types of config"],
+  flags: ["config", "net", "errors", "types of protocol"],
   observe: ["native", "net", "clock", "errors", "paths", "types of tunnel"],
   library: ["tunnel", "config", "protocol", "net", "clock", "errors"],
   index: ["library", "errors", "types of protocol", "types of tunnel"],
-  cli: ["observe", "tunnel", "config", "protocol", "net", "native", "clock", "errors", "paths", "commander"],
+  cli: ["flags", "observe", "tunnel", "config", "protocol", "net", "native", "clock", "errors", "paths", "commander"],
 };
 
 interface Source {

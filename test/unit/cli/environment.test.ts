@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
 import { applyEnvironment, variableOf } from "#dist/cli/environment.js";
-import { createCommand, parseLimit, parseWords } from "#dist/cli/options.js";
+import { createCommand, parseWords } from "#dist/cli/options.js";
 import { SpipedError } from "#dist/errors.js";
+import { parseLimit } from "#dist/flags/values.js";
 
 /** A command with a flag of each kind, and with flags that contradict each other. */
 function command(): Command {

@@ -3,20 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
-import {
-  addAboutOptions,
-  createCommand,
-  forwardSecrecyOf,
-  parseLimit,
-  parseSeconds,
-  parseWords,
-} from "#dist/cli/options.js";
+import { addFlags, createCommand, parseWords, refuseContradictions } from "#dist/cli/options.js";
 import { SpipedError } from "#dist/errors.js";
+import { forwardSecrecyOf } from "#dist/flags/tunnel-values.js";
+import { parseLimit, parseSeconds } from "#dist/flags/values.js";
 import { throwsSpipedError } from "../support/errors.js";
 
 /** A command with a flag of each kind. */
 function command(): Command {
-  return addAboutOptions(createCommand("prog", "-t TARGET [-dFj]"))
+  return addFlags(createCommand("prog", "-t TARGET [-dFj]"), "spiped keygen")
     .option("-d, --decrypt", "a flag")
     .option("-F, --foreground", "a flag")
     .option("-j, --no-keep-alive", "a flag that turns off")
@@ -182,10 +177,10 @@ test("a number that is wrong on the command line is told as such, not as a mista
 });
 
 test("-f and -g make one value, and exclude each other", () => {
-  const it = command();
-  assert.equal(forwardSecrecyOf(it, {}), "allow");
-  assert.equal(forwardSecrecyOf(it, { withoutForwardSecrecy: true }), "off");
-  assert.equal(forwardSecrecyOf(it, { requireForwardSecrecy: true }), "require");
-  const both = { withoutForwardSecrecy: true, requireForwardSecrecy: true } as const;
-  throwsSpipedError(() => forwardSecrecyOf(it, both), "SPIPED_USAGE", /^-f .* and -g .*; take one of them$/);
+  assert.equal(forwardSecrecyOf({}), "allow");
+  assert.equal(forwardSecrecyOf({ withoutForwardSecrecy: true }), "off");
+  assert.equal(forwardSecrecyOf({ requireForwardSecrecy: true }), "require");
+  const it = addFlags(createCommand("prog", ""), "spipe");
+  assert.equal(parseWords(it, ["-fg"]), undefined);
+  throwsSpipedError(() => refuseContradictions(it, "spipe"), "SPIPED_USAGE", /^-f .* and -g .*; take one of them$/);
 });

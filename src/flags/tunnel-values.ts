@@ -1,0 +1,40 @@
+/**
+ * Values of flags → the configuration of one tunnel, wherever the words came from.
+ */
+
+import type { TunnelConfig } from "../config/tunnel-config.js";
+import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import type { FlagValues } from "./flags.js";
+import { ADDRESS_PARSERS } from "./values.js";
+
+/** The values of a tunnel's flags, of which none contradicts another, and the two that it cannot do without. */
+export type TunnelValues = FlagValues<"spiped"> & { readonly source: string; readonly target: string };
+
+/**
+ * Makes the configuration of a tunnel.
+ *
+ * @throws SpipedError `SPIPED_ADDRESS`.
+ */
+export function tunnelConfigOf(role: TunnelConfig["role"], values: TunnelValues): TunnelConfig {
+  return Object.freeze({
+    role,
+    source: ADDRESS_PARSERS.source(values.source),
+    target: ADDRESS_PARSERS.target(values.target),
+    sourceMode: values.sourceMode,
+    resolveIntervalMs: values.resolveOnce ? Number.POSITIVE_INFINITY : values.resolveInterval,
+    bind: values.bind === undefined ? undefined : ADDRESS_PARSERS.bind(values.bind),
+    forwardSecrecy: forwardSecrecyOf(values),
+    keepAlive: values.keepAlive,
+    maxConnections: values.maxConnections,
+    timeoutMs: values.timeout,
+  });
+}
+
+/** Makes one value of `-f` and `-g`. */
+export function forwardSecrecyOf({
+  withoutForwardSecrecy,
+  requireForwardSecrecy,
+}: Pick<TunnelValues, "withoutForwardSecrecy" | "requireForwardSecrecy">): ForwardSecrecy {
+  if (withoutForwardSecrecy) return "off";
+  return requireForwardSecrecy ? "require" : "allow";
+}

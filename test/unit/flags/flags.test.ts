@@ -1,0 +1,138 @@
+// The table of flags, and what comes of it where a command line, a variable and a usage line are made.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { spipeCommand } from "#dist/cli/spipe.js";
+import { spipedCommand } from "#dist/cli/spiped.js";
+import {
+  attributeOf,
+  CONTRADICTIONS,
+  contradictionIn,
+  defaultOf,
+  FLAGS,
+  type Flag,
+  flagsOf,
+  GROUPS,
+  isGiven,
+  rivalsOf,
+  variableOf,
+} from "#dist/flags/flags.js";
+import { usageOf } from "#dist/flags/usage.js";
+import { MAX_DEFAULT_THREADS } from "#dist/tunnel/flow-choices.js";
+
+const flags: readonly Flag[] = FLAGS;
+
+test("every flag is in the table once", () => {
+  for (const command of ["spiped", "spipe", "spiped keygen", "spiped key-id"] as const) {
+    const words = flagsOf(command).flatMap(({ long, short }) => [long, ...(short === undefined ? [] : [short])]);
+    assert.deepEqual(
+      words.filter((word, at) => words.indexOf(word) !== at),
+      [],
+      command,
+    );
+  }
+});
+
+test("the table has its groups one after the other, in the order of the headings", () => {
+  const groups = flags.map(({ group }) => group);
+  assert.deepEqual([...new Set(groups)], Object.keys(GROUPS));
+  assert.equal(groups.filter((group, at) => group !== groups[at - 1]).length, Object.keys(GROUPS).length);
+});
+
+test("the help of --threads says what the default is", () => {
+  const help = flags.find(({ long }) => long === "threads")?.help ?? "";
+  assert.ok(help.endsWith(`at most ${MAX_DEFAULT_THREADS})`), help);
+});
+
+test("a flag has an argument exactly where it takes a value", () => {
+  for (const { long, argument, value } of flags) {
+    const takesNone = ["switch", "negation", "version", "help"].includes(value.kind);
+    assert.equal(argument === undefined, takesNone, long);
+    assert.equal(long.startsWith("no-"), value.kind === "negation", long);
+  }
+});
+
+test("every line of help is one line, begins small and has no full stop", () => {
+  for (const { help } of flags) assert.match(help, /^(?:[a-z].*|USER.*)[^.\n]$/);
+});
+
+for (const [name, command] of [
+  ["spiped", spipedCommand()],
+  ["spipe", spipeCommand()],
+] as const) {
+  test(`${name} takes the flags of the table, with their names, defaults and headings`, () => {
+    const rows = flagsOf(name).filter(({ value }) => value.kind !== "help");
+    assert.deepEqual(
+      new Set(
+        command.options.map((option) => [option.long, option.short, option.attributeName(), option.defaultValue]),
+      ),
+      new Set(
+        rows.map((flag) => [
+          `--${flag.long}`,
+          flag.short && `-${flag.short}`,
+          attributeOf(flag),
+          flag.value.kind === "negation" ? undefined : defaultOf(flag),
+        ]),
+      ),
+    );
+  });
+
+  test(`the help of ${name} has every flag below its heading`, () => {
+    const help = command.helpInformation();
+    let heading = "";
+    const found: string[] = [];
+    for (const line of help.split("\n")) {
+      if (/^[A-Z].*:$/.test(line)) heading = line;
+      const [, long] = /^ {2}(?:-\w, )?--([\w-]+)/.exec(line) ?? [];
+      if (long !== undefined) found.push(`${heading} ${long}`);
+    }
+    assert.deepEqual(
+      found,
+      flagsOf(name).map(({ group, long }) => `${GROUPS[group]} ${long}`),
+    );
+  });
+
+  test(`the usage line of ${name} has every flag but the last two`, () => {
+    const usage = usageOf(name);
+    for (const { long, short, group } of flagsOf(name)) {
+      if (group === "about") continue;
+      const word = short === undefined ? `--${long}` : `-(?:\\w*${short}\\w*\\b)`;
+      assert.match(usage, new RegExp(`(?:^|[ [{])${word}(?:[ \\]}]|$)`), long);
+    }
+  });
+}
+
+test("the usage line has what is needed, switches in one bracket, the rest by letter, and then words", () => {
+  assert.equal(
+    usageOf("spipe"),
+    "-t TARGET -k KEYFILE [-j] [-b BIND] [-f | -g] [-o SECONDS] [--end-with-remote] [--no-coalescing]",
+  );
+  assert.match(usageOf("spiped"), /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
+});
+
+test("a flag's variable and the name of its value come from its long name", () => {
+  assert.equal(variableOf("no-keep-alive"), "SPIPED_NO_KEEP_ALIVE");
+  const negation = flags.find(({ long }) => long === "no-keep-alive");
+  assert.ok(negation !== undefined);
+  assert.equal(attributeOf(negation), "keepAlive");
+  assert.equal(isGiven(negation, { keepAlive: true }), false);
+  assert.equal(isGiven(negation, { keepAlive: false }), true);
+});
+
+test("the contradictions are of flags that are there, and each flag is in one at most", () => {
+  const names = CONTRADICTIONS.flatMap((one) => one.flags);
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) assert.ok(flags.some(({ long }) => long === name));
+  assert.deepEqual(rivalsOf("encrypt"), ["decrypt"]);
+  assert.deepEqual(rivalsOf("timeout"), []);
+});
+
+test("values contradict each other only where each says something", () => {
+  const none = { encrypt: true, resolveInterval: 60_000, timeout: 5_000 };
+  assert.equal(contradictionIn("spiped", none), undefined);
+  assert.match(contradictionIn("spiped", {}) ?? "", /either -e or -d/);
+  assert.match(contradictionIn("spiped", { ...none, decrypt: true }) ?? "", /-e and -d exclude/);
+  assert.equal(contradictionIn("spiped", { ...none, resolveOnce: true }), undefined);
+  assert.match(contradictionIn("spiped", { ...none, resolveOnce: true, resolveInterval: 1 }) ?? "", /-R .* -r/);
+  assert.equal(contradictionIn("spipe", {}), undefined);
+});
