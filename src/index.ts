@@ -10,4 +10,4 @@ export { createServer, type ServerEvents, type ServerOptions, SpipedServer } fro
 export { createTunnel, SpipedTunnel, type TunnelEvents, type TunnelOptions } from "./library/tunnel.js";
 export { TunnelStream } from "./library/tunnel-stream.js";
 export type { ForwardSecrecy } from "./protocol/handshake-steps.js";
-export type { ConnectionReport } from "./tunnel/connection.js";
+export type { ConnectionReport } from "./tunnel/reports.js";

@@ -14,10 +14,11 @@ import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
-import { Connection, type ConnectionReport } from "../tunnel/connection.js";
+import { Connection } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { chooseFlows } from "../tunnel/flow-choices.js";
 import { cleartextMemory } from "../tunnel/memory.js";
+import type { ConnectionReport } from "../tunnel/reports.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
@@ -85,7 +86,7 @@ export async function main(words: readonly string[]): Promise<number> {
           releaseKeyPairs();
         },
       },
-      key: () => key,
+      key: () => ({ name: undefined, key }),
       forwardSecrecy,
       timeoutMs: flags.timeout,
       endWithTarget: flags.endWithRemote === true,

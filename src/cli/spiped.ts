@@ -42,10 +42,11 @@ export async function main(words: readonly string[]): Promise<number> {
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
   if (flags.foreground) return runService(settings);
-  if (reportReady === undefined) return startDaemon(settings.keyFile);
+  const { keyFile } = settings.tunnel;
+  if (reportReady === undefined) return startDaemon(keyFile);
   return runService({
     ...settings,
-    keyDescriptor: settings.keyFile === "-" ? undefined : KEY_DESCRIPTOR,
+    keyDescriptor: keyFile === "-" ? undefined : KEY_DESCRIPTOR,
     pidFile: flags.pidFile ?? `${flags.source}.pid`,
     reportReady,
   });
@@ -68,8 +69,7 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     target: required(command, "target", flags.target),
   });
   return {
-    config,
-    keyFile: required(command, "key", flags.key),
+    tunnel: { config, keyFile: required(command, "key", flags.key) },
     keyDescriptor: undefined,
     waitsForLookUps: flags.daemonizeFirst === true,
     pidFile: undefined,

@@ -7,6 +7,8 @@ import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 
 /** How one tunnel works. */
 export interface TunnelConfig {
+  /** What people call it, where there are several; undefined for the one of a command line. */
+  readonly name: string | undefined;
   /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
   readonly role: "encrypt" | "decrypt";
   /** Where to listen. */

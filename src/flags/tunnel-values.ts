@@ -17,6 +17,7 @@ export type TunnelValues = FlagValues<"spiped"> & { readonly source: string; rea
  */
 export function tunnelConfigOf(role: TunnelConfig["role"], values: TunnelValues): TunnelConfig {
   return Object.freeze({
+    name: undefined,
     role,
     source: ADDRESS_PARSERS.source(values.source),
     target: ADDRESS_PARSERS.target(values.target),

@@ -64,7 +64,7 @@ export function connect(options: ConnectOptions): TunnelStream {
         stream.opened();
       },
     },
-    key: () => keyInUse(key),
+    key: () => ({ name: undefined, key: keyInUse(key) }),
     forwardSecrecy,
     timeoutMs,
     endWithTarget: false,

@@ -7,10 +7,13 @@ import { EventEmitter } from "node:events";
 import { SpipedError } from "../errors.js";
 import { formatAddress, parseAddress } from "../net/address.js";
 import type { Carrier } from "../net/channel.js";
+import { ListeningSocket } from "../net/listening-socket.js";
 import { resolve } from "../net/resolver.js";
-import type { ConnectionReport } from "../tunnel/connection.js";
+import { KeyRing } from "../protocol/key-ring.js";
 import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
-import { Tunnel } from "../tunnel/listener.js";
+import { TunnelEmitter } from "../tunnel/events.js";
+import type { ConnectionReport } from "../tunnel/reports.js";
+import { Tunnel } from "../tunnel/tunnel.js";
 import { abortError, whenAborted } from "./abort.js";
 import { emitApart } from "./apart.js";
 import { text, wrong } from "./checks.js";
@@ -127,22 +130,20 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     const { maxConnections, forwardSecrecy, keepAlive, timeoutMs } = this.#options;
     const [first] = await resolve(address, { signal: over, timeoutMs });
     over.throwIfAborted();
-    const role = "decrypt";
-    const config = { role, forwardSecrecy, keepAlive, timeoutMs, maxConnections, sourceMode: undefined } as const;
-    const tunnel = Tunnel.listen(config, {
-      key: keyInUse(this.#key),
-      source: first,
+    const config = { role: "decrypt", forwardSecrecy, keepAlive, timeoutMs, maxConnections } as const;
+    const events = new TunnelEmitter();
+    events
+      .on("ended", (report) => this.#tell("ended", report))
+      .on("listenFailed", (error) => this.#tell("problem", error));
+    const tunnel = new Tunnel(config, {
+      keys: KeyRing.of(keyInUse(this.#key)),
+      socket: ListeningSocket.listen(first, undefined),
       destination: this.#streams(),
       descriptors: descriptors(),
-      events: {
-        connectionEnded: (report) => this.#tell("ended", report),
-        limitReached: ignore,
-        descriptorsUsedUp: ignore,
-        listenFailed: (error) => this.#tell("problem", error),
-      },
+      events,
     });
     try {
-      await tunnel.accept();
+      await tunnel.start();
       over.throwIfAborted();
     } catch (error) {
       const drained = tunnel.drain();
@@ -157,7 +158,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
   /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
   useKey(key: Key): void {
     this.#key = readKey("key", key);
-    this.#tunnel?.useKey(key.shared);
+    this.#tunnel?.keys.replace([{ name: undefined, key: key.shared }]);
   }
 
   /**

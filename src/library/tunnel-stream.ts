@@ -6,7 +6,7 @@
 import { Duplex } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { Carrier } from "../net/channel.js";
-import type { ConnectionReport } from "../tunnel/connection.js";
+import type { ConnectionReport } from "../tunnel/reports.js";
 import { abortError, whenAborted } from "./abort.js";
 import { emitApart } from "./apart.js";
 import { wrong } from "./checks.js";

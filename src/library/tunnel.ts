@@ -3,13 +3,13 @@
  */
 
 import { EventEmitter } from "node:events";
+import type { TunnelConfig } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
-import { resolve, resolveBind } from "../net/resolver.js";
-import type { ConnectionReport } from "../tunnel/connection.js";
-import { DialledDestination } from "../tunnel/destination.js";
-import { Tunnel } from "../tunnel/listener.js";
-import { Targets } from "../tunnel/targets.js";
+import { KeyRing } from "../protocol/key-ring.js";
+import { assemble, listen, lookUpEnds } from "../tunnel/assembly.js";
+import type { ConnectionReport } from "../tunnel/reports.js";
+import type { Tunnel } from "../tunnel/tunnel.js";
 import { abortError, whenAborted } from "./abort.js";
 import { emitApart } from "./apart.js";
 import { descriptors } from "./descriptors.js";
@@ -55,47 +55,32 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
   readonly #tunnel: Tunnel;
   #state: State = { name: "listening" };
 
-  private constructor(makeTunnel: (self: SpipedTunnel) => Tunnel) {
+  private constructor(tunnel: Tunnel) {
     super();
-    this.#tunnel = makeTunnel(this);
+    this.#tunnel = tunnel;
+    tunnel.events
+      .on("ended", (report) => this.#tell("ended", report))
+      .on("lookUpFailed", (error) => this.#tell("problem", error))
+      .on("listenFailed", (error) => this.#tell("problem", error));
   }
 
   /** @internal See `createTunnel`. */
   static async start(options: TunnelOptions): Promise<SpipedTunnel> {
-    const read = readOptions("createTunnel", tunnelOptions, options);
-    const { key, source, target, bind, signal, resolveIntervalMs, ...settings } = read;
-    const { timeoutMs, keepAlive } = settings;
+    const { key, signal, ...settings } = readOptions("createTunnel", tunnelOptions, options);
+    const config: TunnelConfig = { name: undefined, ...settings };
     const over = new AbortController();
     const abort = () => over.abort(signal && abortError(signal));
     if (signal?.aborted) abort();
     let letGoOfSignal = whenAborted(signal, abort);
     try {
-      const limits = { signal: over.signal, timeoutMs };
       over.signal.throwIfAborted();
-      const lookUps = [resolve(source, limits), resolve(target, limits), resolveBind(bind, limits)] as const;
-      const [[first], addresses, local] = await Promise.all(lookUps);
+      const ends = await lookUpEnds(config, { signal: over.signal, timeoutMs: config.timeoutMs });
       over.signal.throwIfAborted();
-      const tunnel = new SpipedTunnel((self) => {
-        const targets = new Targets(target, addresses, resolve, {
-          lookUpFailed: (error) => self.#tell("problem", error),
-          addressesChanged: ignore,
-        });
-        const dialling = { bind: local, timeoutMs, keepAlive, resolveIntervalMs, descriptors: descriptors() };
-        return Tunnel.listen(settings, {
-          key: keyInUse(key),
-          source: first,
-          destination: new DialledDestination(targets, dialling),
-          descriptors: descriptors(),
-          events: {
-            connectionEnded: (report) => self.#tell("ended", report),
-            limitReached: ignore,
-            descriptorsUsedUp: ignore,
-            listenFailed: (error) => self.#tell("problem", error),
-          },
-        });
-      });
+      const keys = KeyRing.of(keyInUse(key));
+      const socket = listen(ends, config.sourceMode);
+      const tunnel = new SpipedTunnel(assemble(config, { ends, keys, socket, descriptors: descriptors() }));
       try {
-        await tunnel.#tunnel.accept();
+        await tunnel.#tunnel.start();
         over.signal.throwIfAborted();
       } catch (error) {
         await tunnel.destroy();
@@ -125,7 +110,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
 
   /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
   useKey(key: Key): void {
-    this.#tunnel.useKey(readKey("key", key).shared);
+    this.#tunnel.keys.replace([{ name: undefined, key: readKey("key", key).shared }]);
   }
 
   /** Stops listening; resolves when the last connection has ended. Harmless in every state. */
@@ -174,5 +159,3 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
 export function createTunnel(options: TunnelOptions): Promise<SpipedTunnel> {
   return SpipedTunnel.start(options);
 }
-
-function ignore(): void {}

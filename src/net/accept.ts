@@ -9,7 +9,7 @@
 
 import { type Server, Socket, type SocketConstructorOpts } from "node:net";
 import { messageOf, SpipedError } from "../errors.js";
-import type { Accepted, AcceptHandlers } from "./listening-socket.js";
+import type { Accepted, AcceptHandlers } from "./accepted.js";
 import { describePeer } from "./native-socket.js";
 import type { ReadOptions, SocketReader } from "./socket-reader.js";
 

@@ -3,8 +3,8 @@
  */
 
 import { messageOf, SpipedError } from "../errors.js";
+import type { AcceptedBare } from "./accepted.js";
 import type { BareOptions, BareSockets } from "./bare-sockets.js";
-import type { AcceptedBare } from "./listening-socket.js";
 
 /** How long to wait after the system has refused to accept: too many files are open, say. */
 const RETRY_MS = 1_000;

@@ -6,8 +6,8 @@ import { codeOf, type SpipedError } from "../errors.js";
 import type { SocketAddress } from "./address.js";
 import { BareChannel } from "./bare-channel.js";
 import type { BareSockets } from "./bare-sockets.js";
-import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial.js";
 import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
+import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial-options.js";
 
 /** See `dial`. */
 export function dialBare(options: DialOptions, address: SocketAddress, sockets: BareSockets): Promise<BareChannel> {

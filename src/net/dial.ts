@@ -9,47 +9,19 @@ import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { codeOf, SpipedError } from "../errors.js";
 import { hasBytes, pathBytes } from "../paths.js";
-import type { SocketAddress, TcpAddress } from "./address.js";
-import type { BareSockets } from "./bare-sockets.js";
-import type { CancelSignal } from "./cancellation.js";
+import type { SocketAddress } from "./address.js";
 import { type Carrier, type Channel, SocketChannel } from "./channel.js";
-import type { DescriptorBudget } from "./descriptors.js";
 import { dialBare } from "./dial-bare.js";
 import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
+import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial-options.js";
 import { keepAlive, resetOnClose } from "./native-socket.js";
-import { type ReadBuffer, SocketReader } from "./socket-reader.js";
+import { SocketReader } from "./socket-reader.js";
 
 /** How long an address may stay silent before the next one is tried beside it. */
 const ATTEMPT_DELAY_MS = 250;
 
-/** How long to wait before a UNIX socket with a full backlog is tried again. */
-export const FULL_BACKLOG_DELAY_MS = 10;
-
 /** Opens a place in the file system and not what is there. Node.js has no name for it; all Linux it runs on has this. */
 const O_PATH = 0x20_0000;
-
-/** How to dial. */
-export interface DialOptions {
-  /** At least one, in order of preference. */
-  readonly addresses: readonly SocketAddress[];
-  /** The target as written, for messages. */
-  readonly name: string;
-  /** Local addresses to connect from; the first of the right family is taken. */
-  readonly bind: readonly TcpAddress[] | undefined;
-  readonly timeoutMs: number;
-  readonly keepAlive: boolean;
-  /** Whether the target sees a reset if this process dies, from the first moment on. */
-  readonly resetOnDeath?: boolean;
-  /** Memory to read into, and the bytes to be read exactly at first. */
-  readonly readBuffer: ReadBuffer;
-  readonly exactLength: number;
-  /** Where the sockets of further attempts are booked; one socket is the caller's business. */
-  readonly descriptors: DescriptorBudget;
-  /** Gives the attempt up. */
-  readonly signal: CancelSignal;
-  /** Where a lone address may be dialled without a socket of Node's. */
-  readonly bare?: BareSockets | undefined;
-}
 
 /**
  * Dials.

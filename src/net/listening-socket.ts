@@ -9,54 +9,17 @@
  * clients are refused instead of waiting.
  */
 
-import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { takeHandles } from "./accept.js";
+import type { AcceptHandlers } from "./accepted.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 import { BareListener } from "./bare-listener.js";
-import type { BareOptions, BareSockets } from "./bare-sockets.js";
-import type { SocketReader } from "./socket-reader.js";
 
 /** Clients that may wait in the backlog; the system lowers it to its own limit. */
 const BACKLOG = 1_024;
-
-/** A client whose socket the addon has. */
-export interface AcceptedBare {
-  readonly sockets: BareSockets;
-  readonly id: number;
-  /** Who it is, for people. */
-  readonly peer: string;
-}
-
-/** A client that has been accepted. */
-export interface Accepted {
-  readonly socket: Socket;
-  /** Takes the socket's `onread`, or is undefined where this version of Node offers no way to set it. */
-  readonly reader: SocketReader | undefined;
-  /** Who it is, for people. */
-  readonly peer: string;
-}
-
-/** What the owner of a listening socket gives. */
-export interface AcceptHandlers {
-  /** Makes the reader for the next client. */
-  createReader(): SocketReader;
-  accepted(client: Accepted): void;
-  failed(error: SpipedError): void;
-  /** How clients are accepted without a socket of Node's; left out where all are to have one. */
-  readonly bare?: BareHandlers;
-}
-
-/** Accepting without sockets of Node's. */
-export interface BareHandlers {
-  /** Asked when accepting begins; undefined: clients get sockets of Node's. */
-  how(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined;
-  /** How many may be accepted before others have a turn. */
-  clientsPerTurn(): number;
-  accepted(client: AcceptedBare): void;
-}
 
 /** See the head of this file. */
 export class ListeningSocket {
@@ -64,7 +27,8 @@ export class ListeningSocket {
   readonly #descriptor: number | undefined;
   /** Closes it; where a worker is terminated before, too. */
   readonly #guard: DescriptorGuard | undefined;
-  readonly #handlers: AcceptHandlers;
+  /** Undefined while nobody has it. */
+  #handlers: AcceptHandlers | undefined;
   /** Undefined where it is no UNIX socket. */
   readonly #file: SocketFile | undefined;
   #server: Server | undefined;
@@ -72,30 +36,50 @@ export class ListeningSocket {
   #address: SocketAddress;
   #closed = false;
 
-  private constructor(address: SocketAddress, made: Made, handlers: AcceptHandlers) {
+  private constructor(address: SocketAddress, made: Made) {
     this.#descriptor = made.descriptor;
     this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
     this.#file = made.file;
     this.#address = address;
-    this.#handlers = handlers;
   }
 
   /**
-   * Binds and listens; clients wait in the backlog until `accept`.
+   * Binds and listens; clients wait in the backlog until somebody has attached and accepts.
    *
    * A UNIX socket's file that nobody answers on is replaced. Differs from spiped: there a restart fails on it.
    *
    * @param mode - Permissions of a UNIX socket's file; undefined leaves them to the umask.
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  static listen(address: SocketAddress, mode: number | undefined, handlers: AcceptHandlers): ListeningSocket {
+  static listen(address: SocketAddress, mode: number | undefined): ListeningSocket {
     let made: Made;
     try {
       made = make(address, mode);
     } catch (cause) {
       throw cannotListen(address, cause);
     }
-    return new ListeningSocket(address, made, handlers);
+    return new ListeningSocket(address, made);
+  }
+
+  /**
+   * Takes the socket: its clients come to `handlers` from now on. One at a time.
+   *
+   * @param resetOnDeath - Has clients see a reset where this process dies, from the moment at which they are accepted:
+   *   accepted sockets inherit it from the listening one. What a client sees later is its channel's to say.
+   * @throws SpipedError `SPIPED_STEP` where somebody has it.
+   */
+  attach(handlers: AcceptHandlers, resetOnDeath: boolean): void {
+    if (this.#handlers !== undefined) throw new SpipedError("SPIPED_STEP", "this listening socket is taken already");
+    this.#handlers = handlers;
+    if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, resetOnDeath);
+  }
+
+  /** Gives the socket back: clients wait in the backlog until somebody else attaches and accepts. */
+  detach(): void {
+    this.pause();
+    this.#bare?.close();
+    this.#bare = undefined;
+    this.#handlers = undefined;
   }
 
   /** The address; with the port that the system chose, once `accept` has resolved. */
@@ -103,18 +87,11 @@ export class ListeningSocket {
     return this.#address;
   }
 
-  /**
-   * Has clients see a reset where this process dies, from the moment at which they are accepted: accepted sockets inherit
-   * it from the listening one. What a client sees later is its channel's to say.
-   */
-  resetOnDeath(): void {
-    if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, true);
-  }
-
   /** Begins to accept, or goes on after `pause`. Harmless while it accepts. */
   async accept(): Promise<void> {
-    if (this.#server !== undefined || this.#closed) return;
-    if (this.#acceptBare()) return;
+    const handlers = this.#handlers;
+    if (this.#server !== undefined || this.#closed || handlers === undefined) return;
+    if (this.#acceptBare(handlers)) return;
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
     try {
@@ -124,8 +101,8 @@ export class ListeningSocket {
       throw cannotListen(this.#address, cause);
     }
     if (this.#server !== server) return;
-    server.on("error", (cause) => this.#handlers.failed(cannotListen(this.#address, cause)));
-    takeHandles(server, this.#handlers);
+    server.on("error", (cause) => handlers.failed(cannotListen(this.#address, cause)));
+    takeHandles(server, handlers);
     const bound = server.address();
     if (bound !== null && typeof bound !== "string") {
       this.#address = {
@@ -138,16 +115,16 @@ export class ListeningSocket {
   }
 
   /** False where clients are to have sockets of Node's. */
-  #acceptBare(): boolean {
+  #acceptBare(handlers: AcceptHandlers): boolean {
     if (this.#bare === undefined) {
-      const { bare } = this.#handlers;
+      const { bare } = handlers;
       const how = this.#descriptor === undefined ? undefined : bare?.how();
       if (this.#descriptor === undefined || bare === undefined || how === undefined) return false;
       try {
         this.#bare = new BareListener(addon.duplicate(this.#descriptor), how, {
           clientsPerTurn: () => bare.clientsPerTurn(),
           accepted: (client) => bare.accepted(client),
-          failed: (error) => this.#handlers.failed(error),
+          failed: (error) => handlers.failed(error),
         });
         const bound = addon.localAddress(this.#descriptor);
         if (bound !== null && this.#address.kind === "tcp") this.#address = { ...this.#address, port: bound.port };
@@ -186,7 +163,7 @@ export class ListeningSocket {
       this.#file?.remove();
     } catch (cause) {
       const name = formatAddress(this.#address);
-      this.#handlers.failed(new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${messageOf(cause)}`, { cause }));
+      this.#handlers?.failed(new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${messageOf(cause)}`, { cause }));
     }
   }
 }

@@ -5,48 +5,40 @@
 import { type Clock, systemClock } from "../clock.js";
 import { type EndReason, isFaultOfOurs, type SpipedError, stackOf } from "../errors.js";
 import { formatAddress } from "../net/address.js";
-import type { ConnectionReport } from "../tunnel/connection.js";
-import type { TunnelEvents } from "../tunnel/listener.js";
-import type { TargetEvents } from "../tunnel/targets.js";
+import type { TunnelEmitter } from "../tunnel/events.js";
+import type { ConnectionReport } from "../tunnel/reports.js";
 import { type Failure, Failures } from "./failures.js";
 import type { Log } from "./log.js";
 
 /** A limit that is reached again and again is said once in this time. */
 const REPEAT_MS = 60_000;
 
-/** Makes the listener that writes log lines. */
-export function createTunnelLog(log: Log, clock: Clock = systemClock): TunnelEvents & TargetEvents {
+/** Writes log lines about a tunnel. */
+export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = systemClock): void {
   const seldom = seldomLog(log, clock);
   const failures = new Failures((line) => log.warning(line), clock);
-  return {
-    connectionEnded(report) {
+  events
+    .on("ended", (report) => {
       const failure = failureOf(report);
       if (failure !== undefined) failures.add(failure);
-    },
-    drained() {
-      failures.flush();
-    },
-    limitReached(maxConnections) {
+    })
+    .on("drained", () => failures.flush())
+    .on("limitReached", (maxConnections) => {
       // On Windows nobody can wait while the server does not listen.
       const fate = process.platform === "win32" ? "are refused" : "wait";
       seldom(`${counted(maxConnections)} open, as many as -n allows; further clients ${fate}`);
-    },
-    descriptorsUsedUp(connections) {
+    })
+    .on("descriptorsUsedUp", (connections) => {
       seldom(
         `${counted(connections)} open, and this process may open no more files; further clients wait ` +
           "(raise the limit, LimitNOFILE= of a unit or ulimit -n)",
       );
-    },
-    listenFailed(error) {
-      log.error(error);
-    },
-    lookUpFailed(error) {
-      log.warning(`${error.message}; the old addresses stay`);
-    },
-    addressesChanged(name, addresses) {
+    })
+    .on("listenFailed", (error) => log.error(error))
+    .on("lookUpFailed", (error) => log.warning(`${error.message}; the old addresses stay`))
+    .on("addressesChanged", (name, addresses) => {
       log.notice(`${name} is now ${addresses.map(formatAddress).join(", ")}`);
-    },
-  };
+    });
 }
 
 const WORDS: Readonly<Record<EndReason, string>> = {

@@ -13,14 +13,15 @@ import { Cancellation } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
+import type { NamedKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
-import type { SharedKey } from "../protocol/secret.js";
 import type { ConnectionTarget } from "./destination.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { PumpedFlow } from "./pumped-flow.js";
 import { relayedFlow } from "./relayed-flow.js";
+import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
 
 /** What a connection needs to know when it begins; later changes do not reach it. */
 export interface ConnectionOptions {
@@ -30,7 +31,7 @@ export interface ConnectionOptions {
   /** Where it goes. */
   readonly target: ConnectionTarget;
   /** Asked when the handshake begins, which may be long after the connection did. */
-  readonly key: () => SharedKey;
+  readonly key: () => NamedKey;
   readonly forwardSecrecy: ForwardSecrecy;
   /** Time for the handshake. */
   readonly timeoutMs: number;
@@ -44,38 +45,26 @@ export interface ConnectionOptions {
   readonly admit?: () => Promise<void> | undefined;
   /** Told once, when everything from the source, its end too, is with the system and will arrive. */
   readonly forwardEnded?: () => void;
+  /** Told once, when the handshake is over, the target is reached, and data can flow. */
+  readonly established?: () => void;
   /** Told once, when nothing of the connection is left. */
   readonly ended: (report: ConnectionReport) => void;
 }
 
-/** How a connection ended. */
-export interface ConnectionReport {
-  readonly reason: EndReason;
-  /** The error that ended it; none for `closed`. */
-  readonly error: SpipedError | undefined;
-  /** What the connection was doing when it ended. */
-  readonly phase: Phase["name"];
-  /** Who connected. */
-  readonly source: string;
-  /** Bytes of cleartext from the source to the target, and back. */
-  readonly bytesForward: number;
-  readonly bytesReverse: number;
-  readonly durationMs: number;
-}
-
-/** What a connection is doing. `client-known`: the server is sure of the client, and exchanges keys and dials. */
 type Phase =
-  | { readonly name: "dialling" }
-  | { readonly name: "handshaking" }
-  | { readonly name: "client-known" }
+  | { readonly name: Exclude<PhaseName, "piping" | "ended"> }
   | { readonly name: "piping"; readonly flow: Flow }
-  | { readonly name: "ended" };
+  /** The flow, where there was one, still knows what it has moved. */
+  | { readonly name: "ended"; readonly flow: Flow | undefined };
+
+let lastId = 0;
 
 /** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
 const ENDED = new SpipedError("SPIPED_CANCELLED", "the connection has ended");
 
 /** See the head of this file. */
-export class Connection {
+export class Connection implements ConnectionView {
+  readonly id: number;
   readonly #options: ConnectionOptions;
   readonly #startedAt = performance.now();
   readonly #over = new Cancellation();
@@ -83,15 +72,52 @@ export class Connection {
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
   #waitsForPlace = false;
+  #keyName: string | undefined;
+  #handshakeStartedAt = 0;
+  #handshakeMs: number | undefined;
 
   /** Begins at once. */
   constructor(options: ConnectionOptions) {
+    lastId += 1;
+    this.id = lastId;
     this.#options = options;
     this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
     if (options.role === "encrypt") options.source.resetOnDeath?.(true);
     options.source.onFailure((error) => this.#fail(onSide("source", options.source, error)));
     const run = options.role === "encrypt" ? this.#runAsClient() : this.#runAsServer();
     run.catch((error: unknown) => this.#fail(error));
+  }
+
+  get phase(): PhaseName {
+    return this.#phase.name;
+  }
+
+  get source(): string {
+    return this.#options.source.peer;
+  }
+
+  get keyName(): string | undefined {
+    return this.#keyName;
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  get handshakeMs(): number | undefined {
+    return this.#handshakeMs;
+  }
+
+  get bytesForward(): number {
+    return this.#flow?.bytesForward ?? 0;
+  }
+
+  get bytesReverse(): number {
+    return this.#flow?.bytesReverse ?? 0;
+  }
+
+  get #flow(): Flow | undefined {
+    return "flow" in this.#phase ? this.#phase.flow : undefined;
   }
 
   /** Ends the connection at once; both sides are reset. */
@@ -107,25 +133,30 @@ export class Connection {
   }
 
   async #runAsClient(): Promise<void> {
-    const { source, key, forwardSecrecy } = this.#options;
+    const { source, forwardSecrecy } = this.#options;
     const target = await this.#openTarget(HANDSHAKE_LENGTH);
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
-    this.#startHandshakeTimer();
+    this.#startHandshake();
     const signal = this.#over;
-    const keys = await handshakeAsClient({ channel: target, key: key(), forwardSecrecy, signal }, () => {
+    const { name, key } = this.#options.key();
+    this.#keyName = name;
+    const keys = await handshakeAsClient({ channel: target, key, forwardSecrecy, signal }, () => {
       // The server may know us from now on, and must not take our death for the end of all that we have to say.
       target.resetOnDeath?.(true);
     });
+    this.#handshakeEnded();
     this.#pipe(source, target, keys);
   }
 
   async #runAsServer(): Promise<void> {
-    const { source, key, forwardSecrecy } = this.#options;
+    const { source, forwardSecrecy } = this.#options;
     let target: Promise<Channel | undefined> | undefined;
-    this.#startHandshakeTimer();
+    this.#startHandshake();
     const signal = this.#over;
-    const keys = await handshakeAsServer({ channel: source, key: key(), forwardSecrecy, signal }, () => {
+    const { name, key } = this.#options.key();
+    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy, signal }, () => {
+      this.#keyName = name;
       this.#phase = { name: "client-known" };
       source.resetOnDeath?.(true);
       const dial = () => {
@@ -141,7 +172,7 @@ export class Connection {
         if (this.#phase.name !== "ended") dial();
       });
     });
-    clearTimeout(this.#handshakeTimer);
+    this.#handshakeEnded();
     let dialled: Channel | undefined;
     try {
       dialled = await target;
@@ -168,8 +199,14 @@ export class Connection {
     return target;
   }
 
-  #startHandshakeTimer(): void {
+  #handshakeEnded(): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#handshakeMs = performance.now() - this.#handshakeStartedAt;
+  }
+
+  #startHandshake(): void {
     const { timeoutMs } = this.#options;
+    this.#handshakeStartedAt = performance.now();
     this.#handshakeTimer = setTimeout(() => {
       const what = this.#waitsForPlace ? "no other connection ended within" : "the handshake took longer than";
       this.#fail(new SpipedError("SPIPED_TIMEOUT", `${what} ${timeoutMs / 1_000} s`));
@@ -177,7 +214,6 @@ export class Connection {
   }
 
   #pipe(source: Channel, target: Channel, keys: SessionKeys): void {
-    clearTimeout(this.#handshakeTimer);
     if (this.#phase.name === "ended") {
       keys.destroy();
       return;
@@ -195,13 +231,18 @@ export class Connection {
     const relayed = relayedFlow(options);
     if (relayed !== undefined) {
       this.#phase = { name: "piping", flow: relayed };
-      this.#options.target.opened?.();
+      this.#established();
       return;
     }
     const flow = new PumpedFlow(options);
     this.#phase = { name: "piping", flow };
-    this.#options.target.opened?.();
+    this.#established();
     flow.start();
+  }
+
+  #established(): void {
+    this.#options.target.opened?.();
+    this.#options.established?.();
   }
 
   #fail(thrown: unknown): void {
@@ -220,24 +261,23 @@ export class Connection {
   #end(reason: EndReason, error: SpipedError | undefined): void {
     const phase = this.#phase;
     if (phase.name === "ended") return;
-    this.#phase = { name: "ended" };
+    const flow = phase.name === "piping" ? phase.flow : undefined;
+    this.#phase = { name: "ended", flow };
     clearTimeout(this.#handshakeTimer);
     this.#over.abort(ENDED);
-    let [bytesForward, bytesReverse] = [0, 0];
-    if (phase.name === "piping") {
-      const { flow } = phase;
-      flow.stop();
-      ({ bytesForward, bytesReverse } = flow);
-    }
+    flow?.stop();
     this.#endChannels(reason, phase);
     const report: ConnectionReport = {
+      id: this.id,
       reason,
       error,
       phase: phase.name,
-      source: this.#options.source.peer,
-      bytesForward,
-      bytesReverse,
-      durationMs: performance.now() - this.#startedAt,
+      source: this.source,
+      keyName: this.#keyName,
+      handshakeMs: this.#handshakeMs,
+      bytesForward: this.bytesForward,
+      bytesReverse: this.bytesReverse,
+      durationMs: this.ageMs,
     };
     this.#options.target.ended?.(report);
     this.#options.ended(report);

@@ -5,9 +5,10 @@
 import type { TcpAddress } from "../net/address.js";
 import { type BareSockets, bareSockets } from "../net/bare-sockets.js";
 import type { Carrier, Channel } from "../net/channel.js";
-import { type DialOptions, dial } from "../net/dial.js";
-import type { ConnectionReport } from "./connection.js";
+import { dial } from "../net/dial.js";
+import type { DialOptions } from "../net/dial-options.js";
 import { relayRuns } from "./relayed-flow.js";
+import type { ConnectionReport } from "./reports.js";
 import type { Targets } from "./targets.js";
 
 /** What the connection has to say about the channel that it wants. */

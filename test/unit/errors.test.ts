@@ -45,6 +45,9 @@ for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode
     const error = new SpipedError(code, "the words");
     assert.equal(endReasonOf(error), reason);
     const line = describeEnd({
+      id: 1,
+      keyName: undefined,
+      handshakeMs: undefined,
       reason,
       error,
       phase: "piping",

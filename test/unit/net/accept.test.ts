@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { test } from "node:test";
 import type { SpipedError } from "#dist/errors.js";
 import { takeHandles } from "#dist/net/accept.js";
-import type { Accepted } from "#dist/net/listening-socket.js";
+import type { Accepted } from "#dist/net/accepted.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, limits, within } from "../../support/cleanup.js";

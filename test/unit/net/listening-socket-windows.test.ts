@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
+import type { Accepted } from "#dist/net/accepted.js";
+import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
@@ -24,14 +25,16 @@ function listen(t: TestContext, port: number): Listening {
   t.mock.method(addon, "duplicate", () => assert.fail("there is no such function on Windows"));
   const accepted: Accepted[] = [];
   const failures: SpipedError[] = [];
-  const socket = ListeningSocket.listen({ kind: "tcp", family: 4, address: "127.0.0.1", port }, undefined, {
+  const socket = ListeningSocket.listen({ kind: "tcp", family: 4, address: "127.0.0.1", port }, undefined);
+  const handlers = {
     createReader: () => new SocketReader(createReadBuffer(), 0),
-    accepted: (client) => {
+    accepted: (client: Accepted) => {
       afterwards(t, () => client.socket.destroy());
       accepted.push(client);
     },
-    failed: (error) => failures.push(error),
-  });
+    failed: (error: SpipedError) => failures.push(error),
+  };
+  socket.attach(handlers, false);
   afterwards(t, () => socket.close());
   return { socket, accepted, failures };
 }

@@ -8,8 +8,9 @@ import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
+import type { Accepted } from "#dist/net/accepted.js";
 import type { SocketAddress } from "#dist/net/address.js";
-import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
+import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
 import { kindsHere } from "../../support/machine.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
@@ -275,7 +276,7 @@ test("while its folder's owner changes the file, no other file gets a UNIX socke
   });
   for (let count = 0; count < 3_000; count += 1) {
     try {
-      ListeningSocket.listen({ kind: "unix", path }, 0o666, silent).close();
+      ListeningSocket.listen({ kind: "unix", path }, 0o666).close();
     } catch {
       // The link was there first.
       rmSync(path, { force: true });
@@ -304,7 +305,7 @@ test(
       // A socket that nobody listens on.
       try {
         closeSync(new addon.SocketFile(Buffer.from(join(own, "s"))).listen(1));
-        ListeningSocket.listen({ kind: "unix", path: join(way, "s") }, undefined, silent).close();
+        ListeningSocket.listen({ kind: "unix", path: join(way, "s") }, undefined).close();
       } catch {
         // The folder was changed.
       }
@@ -324,12 +325,6 @@ test("accepting that failed for want of a descriptor can be tried again", limits
   await TestSocket.connect(t, clients.address);
   await clients.next();
 });
-
-const silent = {
-  createReader: () => assert.fail("nobody connects"),
-  accepted: () => assert.fail("nobody connects"),
-  failed: () => undefined,
-};
 
 /** Runs `code` again and again on a thread of its own until the test ends. */
 async function against(t: TestContext, code: string, data: Readonly<Record<string, string>>): Promise<void> {
@@ -354,8 +349,7 @@ async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void
 
 for (const resets of [true, false]) {
   test(`a client sees ${resets ? "a reset" : "an end"} from the moment at which it is accepted`, async (t) => {
-    const clients = await Clients.listen(t, "tcp");
-    if (resets) clients.listening.resetOnDeath();
+    const clients = await Clients.listen(t, "tcp", 0, resets);
     await clients.listening.accept();
     const client = await TestSocket.connect(t, clients.address);
     // As the system does where the process dies before anything else was said of the socket.

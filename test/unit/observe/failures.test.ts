@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { type Failure, Failures } from "#dist/observe/failures.js";
-import { createTunnelLog } from "#dist/observe/tunnel-log.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
-import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { GivenClock } from "../support/given-clock.js";
+import { logged } from "../support/logged.js";
 
 function started(): { readonly clock: GivenClock; readonly lines: string[]; readonly failures: Failures } {
   const clock = new GivenClock();
@@ -90,6 +90,9 @@ test("without anything to sum nothing is said", () => {
 });
 
 const report: ConnectionReport = {
+  id: 1,
+  keyName: undefined,
+  handshakeMs: undefined,
   reason: "handshake-failed",
   error: new SpipedError("SPIPED_WRONG_MAC", "wrong MAC"),
   phase: "handshaking",
@@ -103,20 +106,20 @@ test("4,000 strangers are a few lines, which hide no friend's failure, and the l
   const warnings: string[] = [];
   const clock = new GivenClock();
   const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
-  const events = createTunnelLog(log, clock);
+  const events = logged(log, clock);
   for (let count = 0; count < 4_000; count += 1) {
-    events.connectionEnded({ ...report, source: `[2001:db8::${count % 12}]:${count}` });
-    events.connectionEnded({ ...report, reason: "reset", error: new SpipedError("SPIPED_RESET", "source: gone") });
+    events.emit("ended", { ...report, source: `[2001:db8::${count % 12}]:${count}` });
+    events.emit("ended", { ...report, reason: "reset", error: new SpipedError("SPIPED_RESET", "source: gone") });
   }
   assert.equal(warnings.length, 20);
-  events.connectionEnded({
+  events.emit("ended", {
     ...report,
     reason: "reset",
     phase: "piping",
     error: new SpipedError("SPIPED_RESET", "cut"),
   });
   assert.match(warnings[20] ?? "", /: reset: cut \(0 bytes forward/);
-  events.drained?.();
+  events.emit("drained");
   assert.equal(warnings.length, 23);
   assert.match(
     warnings[21] ?? "",
@@ -129,9 +132,9 @@ test("4,000 strangers are a few lines, which hide no friend's failure, and the l
 test("users of a UNIX socket are told apart by who they are, not by their processes", () => {
   const warnings: string[] = [];
   const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
-  const events = createTunnelLog(log, new GivenClock());
-  for (let count = 0; count < 20; count += 1) events.connectionEnded({ ...report, source: `uid 7 (pid ${count})` });
-  events.drained?.();
+  const events = logged(log, new GivenClock());
+  for (let count = 0; count < 20; count += 1) events.emit("ended", { ...report, source: `uid 7 (pid ${count})` });
+  events.emit("drained");
   assert.match(warnings[10] ?? "", /and 10 more from uid 7 in/);
 });
 
@@ -139,7 +142,7 @@ test("a mistake of ours is called one, with the stack of where it happened", () 
   const warnings: string[] = [];
   const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
   const mistake = new TypeError("x is not a function");
-  createTunnelLog(log).connectionEnded({ ...report, reason: "failed", error: asSpipedError(mistake) });
+  logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(mistake) });
   assert.match(warnings[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
   assert.match(warnings.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failures\.test\.js:\d+/);
   assert.match(warnings.at(-1) ?? "", /^ {2}hint: .*please report it$/);
@@ -149,6 +152,6 @@ test("a mistake of ours is called one, with the stack of where it happened", () 
 test("what is nobody's mistake has no stack", () => {
   const warnings: string[] = [];
   const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
-  createTunnelLog(log).connectionEnded(report);
+  logged(log).emit("ended", report);
   assert.equal(warnings.length, 1);
 });

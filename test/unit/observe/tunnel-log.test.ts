@@ -5,8 +5,9 @@ import { test } from "node:test";
 import type { Clock } from "#dist/clock.js";
 import { type EndReason, SpipedError } from "#dist/errors.js";
 import type { Log } from "#dist/observe/log.js";
-import { createTunnelLog, describeEnd } from "#dist/observe/tunnel-log.js";
-import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { describeEnd } from "#dist/observe/tunnel-log.js";
+import type { ConnectionReport } from "#dist/tunnel/reports.js";
+import { logged } from "../support/logged.js";
 import { onPlatform } from "../support/platform.js";
 
 /** A log that keeps what is written, by how bad it is. */
@@ -35,6 +36,9 @@ function clock(now: () => number): Clock {
 }
 
 const failed: ConnectionReport = {
+  id: 1,
+  keyName: undefined,
+  handshakeMs: undefined,
   reason: "handshake-failed",
   error: new SpipedError("SPIPED_WRONG_MAC", "wrong MAC"),
   phase: "handshaking",
@@ -46,10 +50,10 @@ const failed: ConnectionReport = {
 
 test("each connection that did not end in an orderly way is one line", () => {
   const { log, notices, warnings, errors } = keptLog();
-  const events = createTunnelLog(log);
-  events.connectionEnded(failed);
-  events.connectionEnded({ ...failed, reason: "closed", error: undefined });
-  events.connectionEnded(failed);
+  const events = logged(log);
+  events.emit("ended", failed);
+  events.emit("ended", { ...failed, reason: "closed", error: undefined });
+  events.emit("ended", failed);
   assert.deepEqual(warnings, [
     "connection from [10.0.0.1]:7: handshake failed: wrong MAC (0.003 s)",
     "connection from [10.0.0.1]:7: handshake failed: wrong MAC (0.003 s)",
@@ -60,11 +64,11 @@ test("each connection that did not end in an orderly way is one line", () => {
 test("the limit is said when it is reached, and again only after a minute", () => {
   const { log, notices, warnings, errors } = keptLog();
   let now = 0;
-  const events = createTunnelLog(
+  const events = logged(
     log,
     clock(() => now),
   );
-  for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.limitReached(100);
+  for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.emit("limitReached", 100);
   assert.equal(warnings.length, 3);
   assert.deepEqual([notices, errors], [[], []]);
   assert.match(warnings[0] ?? "", /^100 connections are open, as many as -n allows; further clients wait$/);
@@ -73,27 +77,27 @@ test("the limit is said when it is reached, and again only after a minute", () =
 test("a failure to listen is an error of the log", () => {
   const { log, notices, warnings, errors } = keptLog();
   const error = new SpipedError("SPIPED_LISTEN", "cannot accept");
-  createTunnelLog(log).listenFailed(error);
+  logged(log).emit("listenFailed", error);
   assert.deepEqual(errors, [error]);
   assert.deepEqual([notices, warnings], [[], []]);
 });
 
 test("a limit of one connection is said in the singular", () => {
   const { log, warnings } = keptLog();
-  createTunnelLog(log).limitReached(1);
+  logged(log).emit("limitReached", 1);
   assert.deepEqual(warnings, ["1 connection is open, as many as -n allows; further clients wait"]);
 });
 
 test("on Windows, clients above the limit are said to be refused", (t) => {
   onPlatform(t, "win32");
   const { log, warnings } = keptLog();
-  createTunnelLog(log).limitReached(2);
+  logged(log).emit("limitReached", 2);
   assert.deepEqual(warnings, ["2 connections are open, as many as -n allows; further clients are refused"]);
 });
 
 test("too few descriptors are a warning that says how to have more", () => {
   const { log, warnings } = keptLog();
-  createTunnelLog(log).descriptorsUsedUp(500);
+  logged(log).emit("descriptorsUsedUp", 500);
   assert.equal(warnings.length, 1);
   assert.match(
     warnings[0] ?? "",
@@ -105,32 +109,32 @@ test("of both limits, one line a minute is said, and each log counts for itself"
   const one = keptLog();
   const other = keptLog();
   let now = 0;
-  const events = createTunnelLog(
+  const events = logged(
     one.log,
     clock(() => now),
   );
-  events.limitReached(2);
-  events.descriptorsUsedUp(2);
-  createTunnelLog(
+  events.emit("limitReached", 2);
+  events.emit("descriptorsUsedUp", 2);
+  logged(
     other.log,
     clock(() => now),
-  ).descriptorsUsedUp(2);
+  ).emit("descriptorsUsedUp", 2);
   assert.deepEqual([one.warnings.length, other.warnings.length], [1, 1]);
   now = 60_000;
-  events.descriptorsUsedUp(2);
+  events.emit("descriptorsUsedUp", 2);
   assert.equal(one.warnings.length, 2);
 });
 
 test("a failed look-up is a warning that says what stays", () => {
   const { log, notices, warnings, errors } = keptLog();
-  createTunnelLog(log).lookUpFailed(new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
+  logged(log).emit("lookUpFailed", new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
   assert.deepEqual(warnings, ["cannot look up far.test:80: no answer; the old addresses stay"]);
   assert.deepEqual([notices, errors], [[], []]);
 });
 
 test("new addresses are a notice with all of them, in their order", () => {
   const { log, notices, warnings, errors } = keptLog();
-  createTunnelLog(log).addressesChanged("far.test:80", [
+  logged(log).emit("addressesChanged", "far.test:80", [
     { kind: "tcp", family: 6, address: "2001:db8::1", port: 80 },
     { kind: "tcp", family: 4, address: "192.0.2.1", port: 80 },
   ]);
@@ -139,6 +143,9 @@ test("new addresses are a notice with all of them, in their order", () => {
 });
 
 const report: ConnectionReport = {
+  id: 1,
+  keyName: undefined,
+  handshakeMs: undefined,
   reason: "reset",
   error: new SpipedError("SPIPED_RESET", "source [10.0.0.1]:7: connection reset"),
   phase: "piping",

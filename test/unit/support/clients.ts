@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { SpipedError } from "#dist/errors.js";
+import type { Accepted, AcceptHandlers } from "#dist/net/accepted.js";
 import type { SocketAddress } from "#dist/net/address.js";
-import { type Accepted, ListeningSocket } from "#dist/net/listening-socket.js";
+import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, temporaryFolder, within } from "../../support/cleanup.js";
@@ -21,8 +22,9 @@ export class Clients {
   #count = 0;
   #wake: Array<() => void> = [];
 
-  constructor(t: TestContext, address: SocketAddress, exactLength: number) {
-    this.listening = ListeningSocket.listen(address, undefined, {
+  constructor(t: TestContext, address: SocketAddress, exactLength: number, resetOnDeath = false) {
+    this.listening = ListeningSocket.listen(address, undefined);
+    const handlers: AcceptHandlers = {
       createReader: () => new SocketReader(createReadBuffer(), exactLength),
       accepted: (client) => {
         afterwards(t, () => client.socket.destroy());
@@ -32,12 +34,13 @@ export class Clients {
         for (const resolve of this.#wake.splice(0)) resolve();
       },
       failed: (error) => this.failures.push(error),
-    });
+    };
+    this.listening.attach(handlers, resetOnDeath);
     afterwards(t, () => this.listening.close());
   }
 
-  static async listen(t: TestContext, kind: Kind, exactLength = 0): Promise<Clients> {
-    return new Clients(t, await addressOf(t, kind), exactLength);
+  static async listen(t: TestContext, kind: Kind, exactLength = 0, resetOnDeath = false): Promise<Clients> {
+    return new Clients(t, await addressOf(t, kind), exactLength, resetOnDeath);
   }
 
   get count(): number {

@@ -11,9 +11,10 @@ import { type Channel, SocketChannel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
-import { Connection, type ConnectionOptions, type ConnectionReport } from "#dist/tunnel/connection.js";
+import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
+import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { type Address, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -114,7 +115,7 @@ export async function runConnection(
       keepAlive: true,
       descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     }),
-    key: () => key,
+    key: () => ({ name: undefined, key }),
     forwardSecrecy: "off",
     timeoutMs,
     endWithTarget: false,

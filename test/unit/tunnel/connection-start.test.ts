@@ -22,7 +22,7 @@ const kinds = ["tcp", "unix"] as const;
 test("encrypt: the key is the one at the time of the handshake, not of the connection", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   let key = sharedKeyOf(Buffer.from("the key before"));
-  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { key: () => key });
+  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { key: () => ({ name: undefined, key }) });
   key = sharedKeyOf(keyFile);
   await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
 });

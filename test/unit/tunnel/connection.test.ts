@@ -5,8 +5,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
-import { Connection, type ConnectionReport } from "#dist/tunnel/connection.js";
+import { Connection } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
+import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
@@ -289,7 +290,7 @@ test("encrypt: bytes that cannot be delivered any more are no orderly end", limi
         keepAlive: true,
         descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
       }),
-      key: () => key,
+      key: () => ({ name: undefined, key }),
       forwardSecrecy: "off",
       timeoutMs,
       endWithTarget: false,

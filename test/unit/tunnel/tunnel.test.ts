@@ -12,10 +12,13 @@ import { addon } from "#dist/native/native.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
 import { BareSockets } from "#dist/net/bare-sockets.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
-import type { ConnectionReport } from "#dist/tunnel/connection.js";
+import { ListeningSocket } from "#dist/net/listening-socket.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
 import { DialledDestination } from "#dist/tunnel/destination.js";
-import { Tunnel, type TunnelEvents, type TunnelParts } from "#dist/tunnel/listener.js";
+import { TunnelEmitter } from "#dist/tunnel/events.js";
+import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { Targets } from "#dist/tunnel/targets.js";
+import { Tunnel, type TunnelParts } from "#dist/tunnel/tunnel.js";
 import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -58,26 +61,21 @@ async function startTunnel(
   const shortages: number[] = [];
   const failures: SpipedError[] = [];
   let wake: Array<() => void> = [];
-  const events: TunnelEvents = {
-    connectionEnded: (report) => {
+  const parts = partsOf(await listenAddress(t, kind), socketAddressOf(target.address), config.sourceMode);
+  parts.events
+    .on("ended", (report) => {
       reports.push(report);
       for (const resolve of wake.splice(0)) resolve();
-    },
-    limitReached: (maxConnections) => limitsReached.push(maxConnections),
-    descriptorsUsedUp: (connections) => shortages.push(connections),
-    listenFailed: (error) => failures.push(error),
-  };
-  const parts = partsOf(await listenAddress(t, kind), socketAddressOf(target.address));
+    })
+    .on("limitReached", (maxConnections) => limitsReached.push(maxConnections))
+    .on("descriptorsUsedUp", (connections) => shortages.push(connections))
+    .on("listenFailed", (error) => failures.push(error));
   if (!bare) parts.destination.bare = () => undefined;
-  const tunnel = Tunnel.listen(
+  const tunnel = new Tunnel(
     { ...nearConfig(), role, ...config },
-    {
-      ...parts,
-      events,
-      ...(descriptors === undefined ? {} : { descriptors }),
-    },
+    { ...parts, ...(descriptors === undefined ? {} : { descriptors }) },
   );
-  await tunnel.accept();
+  await tunnel.start();
   afterwards(t, async () => {
     tunnel.cancel();
     await tunnel.drain();
@@ -125,8 +123,8 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     async (t) => {
       const far = await startTunnel(t, "decrypt", { kind });
       far.target.echo();
-      const near = Tunnel.listen(nearConfig(), partsOf(await listenAddress(t, kind), far.tunnel.address));
-      await near.accept();
+      const near = new Tunnel(nearConfig(), partsOf(await listenAddress(t, kind), far.tunnel.address));
+      await near.start();
       afterwards(t, () => near.drain());
       const app = await TestSocket.connect(t, addressOf(near));
       await app.write("there and back");
@@ -270,7 +268,7 @@ test("a UNIX socket's file is there while the tunnel listens, and gone when it d
 test("a source in use is an error of the start", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
   const unused = socketAddressOf(await freeAddress(t, "tcp"));
-  const start = () => Tunnel.listen(nearConfig(), partsOf(tunnel.address, unused));
+  const start = () => new Tunnel(nearConfig(), partsOf(tunnel.address, unused));
   throwsSpipedError(start, "SPIPED_LISTEN", /in use/i);
 });
 
@@ -422,7 +420,7 @@ test("a client without a socket of Node's of whom making the connection fails co
 
 test("before a tunnel accepts, clients wait", limits, async (t) => {
   const source = await listenAddress(t, "unix");
-  const tunnel = Tunnel.listen({ ...nearConfig(), role: "decrypt" }, partsOf(source, source));
+  const tunnel = new Tunnel({ ...nearConfig(), role: "decrypt" }, partsOf(source, source));
   afterwards(t, async () => {
     tunnel.cancel();
     await tunnel.drain();
@@ -430,7 +428,7 @@ test("before a tunnel accepts, clients wait", limits, async (t) => {
   const waiting = await TestSocket.connect(t, addressOf(tunnel));
   await turns();
   assert.deepEqual([tunnel.connections, waiting.waitingBytes], [0, 0]);
-  await tunnel.accept();
+  await tunnel.start();
   assert.equal((await waiting.read(32)).length, 32);
 });
 
@@ -443,13 +441,88 @@ test("another key is for handshakes that begin from then on, and leaves connecti
   await begun.sendNonce();
   await begun.readNonce();
   const another = Buffer.from("another key");
-  tunnel.useKey(sharedKeyOf(another));
+  tunnel.keys.replace([{ name: undefined, key: sharedKeyOf(another) }]);
   await ReferencePeer.client(await client(), { keyFile: another, x: 0n }).handshake();
   await before.send(Buffer.from("still there"));
   assert.equal(Buffer.from(await before.receive(11)).toString(), "still there");
   await begun.write(begun.macedPublicValue());
   await begun.link.read(288);
 });
+
+test("a tunnel tells each of its listeners of a connection's life, and of its own", limits, async (t) => {
+  const { tunnel, target, client, ended } = await startTunnel(t, "decrypt");
+  const told: string[] = [];
+  for (const listener of ["one", "other"]) {
+    tunnel.events
+      .on("accepted", ({ id, phase }) => told.push(`${listener}: accepted ${id - first} ${phase}`))
+      .on("established", ({ id, phase }) => told.push(`${listener}: established ${id - first} ${phase}`))
+      .on("ended", ({ id, reason }) => told.push(`${listener}: ended ${id - first} ${reason}`))
+      .on("draining", () => told.push(`${listener}: draining ${tunnel.state.name}`))
+      .on("drained", () => told.push(`${listener}: drained ${tunnel.state.name}`));
+  }
+  let first = 0;
+  tunnel.events.prependOnceListener("accepted", ({ id }) => {
+    first = id;
+  });
+  target.echo();
+  const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  await peer.handshake();
+  await peer.send(Buffer.from("12345"));
+  await peer.receive(5);
+  const [open] = tunnel.open;
+  assert.ok(open !== undefined);
+  assert.deepEqual([open.phase, open.bytesForward, open.bytesReverse], ["piping", 5, 5], "counted while data flows");
+  assert.ok((open.handshakeMs ?? 0) > 0 && open.ageMs >= (open.handshakeMs ?? 0));
+  assert.match(open.source, /^\[127\.0\.0\.1\]:\d+$/);
+  assert.equal(tunnel.isAccepting, true);
+  const drained = tunnel.drain();
+  assert.equal(tunnel.isAccepting, false);
+  peer.link.reset();
+  const report = await ended(1);
+  await drained;
+  assert.equal(report.handshakeMs, open.handshakeMs);
+  assert.deepEqual([open.phase, open.bytesForward, open.bytesReverse], ["ended", 5, 5]);
+  const life = [
+    "accepted 0 handshaking",
+    "established 0 piping",
+    "draining draining",
+    "ended 0 reset",
+    "drained ended",
+  ];
+  assert.deepEqual(
+    told,
+    life.flatMap((line) => [`one: ${line}`, `other: ${line}`]),
+  );
+});
+
+test(
+  "a listening socket that a tunnel releases serves the next one, and refuses nobody in between",
+  limits,
+  async (t) => {
+    const { tunnel, target, client, ended } = await startTunnel(t, "decrypt", { maxConnections: 2 });
+    target.echo();
+    const before = await friendOf({ client });
+    const socket = tunnel.release();
+    const between = ReferencePeer.client(await client(), { keyFile, x: 0n });
+    assert.equal(tunnel.state.name, "draining");
+    const { address } = target;
+    const next = new Tunnel({ ...nearConfig(), role: "decrypt" }, partsOf(socket, socketAddressOf(address)));
+    assert.throws(() => new Tunnel(nearConfig(), partsOf(socket, socketAddressOf(address))), { code: "SPIPED_STEP" });
+    await next.start();
+    afterwards(t, () => {
+      next.cancel();
+      return next.drain();
+    });
+    assert.deepEqual(next.address, tunnel.address);
+    await between.handshake();
+    await between.send(Buffer.from("ping"));
+    assert.equal(Buffer.from(await between.receive(4)).toString(), "ping");
+    assert.deepEqual([tunnel.connections, next.connections], [1, 1]);
+    before.reset();
+    await ended(1);
+    assert.equal(tunnel.state.name, "ended");
+  },
+);
 
 test("the file of a UNIX socket has the permissions that it was to have", limits, async (t) => {
   for (const sourceMode of [0o600, 0o604, 0o666]) {
@@ -462,6 +535,7 @@ test("the file of a UNIX socket has the permissions that it was to have", limits
 
 function nearConfig(): TunnelConfig {
   return {
+    name: undefined,
     role: "encrypt",
     source: parseAddress("[127.0.0.1]:0"),
     target: parseAddress("far.example:80"),
@@ -476,15 +550,15 @@ function nearConfig(): TunnelConfig {
 }
 
 /** What a tunnel is made of, where nobody listens to what it reports. */
-function partsOf(source: SocketAddress, target: SocketAddress): TunnelParts {
+function partsOf(source: SocketAddress | ListeningSocket, target: SocketAddress, sourceMode?: number): TunnelParts {
   const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
   const targets = new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
     lookUpFailed: () => undefined,
     addressesChanged: () => undefined,
   });
   return {
-    key: sharedKeyOf(keyFile),
-    source,
+    keys: KeyRing.of(sharedKeyOf(keyFile)),
+    socket: source instanceof ListeningSocket ? source : ListeningSocket.listen(source, sourceMode),
     destination: new DialledDestination(targets, {
       bind: undefined,
       timeoutMs: 60_000,
@@ -492,12 +566,7 @@ function partsOf(source: SocketAddress, target: SocketAddress): TunnelParts {
       resolveIntervalMs: Number.POSITIVE_INFINITY,
       descriptors,
     }),
-    events: {
-      connectionEnded: () => undefined,
-      limitReached: () => undefined,
-      descriptorsUsedUp: () => undefined,
-      listenFailed: () => undefined,
-    },
+    events: new TunnelEmitter(),
     descriptors,
   };
 }

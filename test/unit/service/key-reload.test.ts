@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { KeyReload } from "#dist/cli/key-reload.js";
 import { messageOf } from "#dist/errors.js";
 import { addon, type KeyFile } from "#dist/native/native.js";
 import { keyIdOf, sharedKeyOf } from "#dist/protocol/secret.js";
+import { KeyReload } from "#dist/service/key-reload.js";
 import { temporaryFolder, until } from "../../support/cleanup.js";
 import { randomData } from "../../support/random-data.js";
 

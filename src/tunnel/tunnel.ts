@@ -6,54 +6,59 @@
 
 import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { endReasonOf, type SpipedError } from "../errors.js";
+import { endReasonOf, SpipedError } from "../errors.js";
+import type { Accepted, AcceptedBare, AcceptHandlers } from "../net/accepted.js";
 import type { SocketAddress } from "../net/address.js";
 import { BareChannel } from "../net/bare-channel.js";
 import type { BareOptions, BareSockets } from "../net/bare-sockets.js";
 import { type Carrier, type Channel, SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
-import { type Accepted, type AcceptedBare, ListeningSocket } from "../net/listening-socket.js";
+import type { ListeningSocket } from "../net/listening-socket.js";
 import { keepAlive } from "../net/native-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
+import type { KeyRing } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
-import type { SharedKey } from "../protocol/secret.js";
-import { Connection, type ConnectionReport } from "./connection.js";
+import { Connection } from "./connection.js";
 import type { Destination } from "./destination.js";
+import type { TunnelEmitter } from "./events.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { Places } from "./places.js";
-
-/** What a tunnel reports. */
-export interface TunnelEvents {
-  connectionEnded(report: ConnectionReport): void;
-  /** As many connections as the limit allows are open; further clients wait. */
-  limitReached(maxConnections: number): void;
-  /** With that many connections open, too few descriptors are left for another; further clients wait. */
-  descriptorsUsedUp(connections: number): void;
-  /** Something is wrong with listening; the tunnel goes on. */
-  listenFailed(error: SpipedError): void;
-  /** The tunnel no longer listens, and all connections have ended: nothing more will be reported. */
-  drained?(): void;
-}
+import type { ConnectionView } from "./reports.js";
 
 /** What of a configuration a tunnel goes by; the addresses in it have been looked up by then. */
-export type TunnelSettings = Omit<TunnelConfig, "source" | "target" | "bind" | "resolveIntervalMs">;
+export type TunnelSettings = Omit<
+  TunnelConfig,
+  "name" | "source" | "target" | "bind" | "resolveIntervalMs" | "sourceMode"
+>;
 
 /** What a tunnel is made of, besides its settings. */
 export interface TunnelParts {
-  readonly key: SharedKey;
-  /** Where to listen: the source, looked up. */
-  readonly source: SocketAddress;
+  readonly keys: KeyRing;
+  /** Where clients come from. The tunnel's from now on, unless it is released. */
+  readonly socket: ListeningSocket;
   /** Where to dial. */
   readonly destination: Destination;
-  readonly events: TunnelEvents;
+  /** Who is told. */
+  readonly events: TunnelEmitter;
   readonly descriptors: DescriptorBudget;
 }
 
 /** What further clients can wait for. */
 type Scarce = "places" | "descriptors" | "strangers";
+
+/** How far a tunnel is. It goes down this list, and may leave out what is in the middle. */
+export type TunnelState =
+  /** Clients wait in the backlog. */
+  | { readonly name: "idle" }
+  | { readonly name: "starting" }
+  /** `waitsFor`: what further clients wait for; undefined while they are accepted. */
+  | { readonly name: "listening"; readonly waitsFor: Scarce | undefined }
+  /** No longer listens; open connections go on. */
+  | { readonly name: "draining"; readonly drained: Promise<void>; readonly lastEnded: () => void }
+  | { readonly name: "ended" };
 
 /** Key pairs that are made before the connections that will use them. */
 const KEY_PAIRS_AHEAD = 16;
@@ -70,23 +75,21 @@ export class Tunnel {
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
   readonly #places: Places<Connection>;
-  readonly #socket: ListeningSocket;
-  #key: SharedKey;
-  #accepting = true;
-  /** What further clients wait for; undefined while they are accepted. */
-  #waitsFor: Scarce | undefined;
+  #state: TunnelState = { name: "idle" };
   #retry: NodeJS.Timeout | undefined;
-  #drained: Promise<void> | undefined;
-  #lastEnded: (() => void) | undefined;
   #releaseKeyPairs: () => void = () => undefined;
 
-  private constructor(config: TunnelSettings, parts: TunnelParts) {
+  /**
+   * Takes the listening socket; clients wait in the backlog until `start`.
+   *
+   * @throws SpipedError `SPIPED_STEP` where another tunnel has the socket.
+   */
+  constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#key = parts.key;
     this.#places = new Places(config.maxConnections, () => performance.now());
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
-    this.#socket = ListeningSocket.listen(parts.source, config.sourceMode, {
+    const handlers: AcceptHandlers = {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
       bare: {
         how: () => this.#bare(),
@@ -95,32 +98,41 @@ export class Tunnel {
         accepted: (client) => this.#accepted(client),
       },
       accepted: (client) => this.#accepted(client),
-      failed: (error) => parts.events.listenFailed(error),
-    });
-    if (config.role === "encrypt") this.#socket.resetOnDeath();
+      failed: (error) => this.events.emit("listenFailed", error),
+    };
+    parts.socket.attach(handlers, config.role === "encrypt");
   }
 
   /**
-   * Binds and listens; clients wait in the backlog until `accept`.
+   * Begins to accept.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  static listen(config: TunnelSettings, parts: TunnelParts): Tunnel {
-    return new Tunnel(config, parts);
-  }
-
-  /** Begins to accept. */
-  async accept(): Promise<void> {
-    if (this.#accepting && this.#config.forwardSecrecy !== "off") {
+  async start(): Promise<void> {
+    if (this.#state.name !== "idle") return;
+    const starting: TunnelState = { name: "starting" };
+    this.#state = starting;
+    if (this.#config.forwardSecrecy !== "off") {
       this.#releaseKeyPairs = keyPairs.keep(KEY_PAIRS_AHEAD, systemClock);
     }
-    await this.#socket.accept();
+    await this.#parts.socket.accept();
+    // Told to end meanwhile, or as many clients as may be have come already.
+    if (this.#state.name === "starting") this.#state = { name: "listening", waitsFor: undefined };
     this.#parts.destination.start();
+  }
+
+  /** Who is told what happens. */
+  get events(): TunnelEmitter {
+    return this.#parts.events;
+  }
+
+  get state(): TunnelState {
+    return this.#state;
   }
 
   /** Where clients connect, with the port that the system chose. */
   get address(): SocketAddress {
-    return this.#socket.address;
+    return this.#parts.socket.address;
   }
 
   /** Connections that are open. */
@@ -128,34 +140,62 @@ export class Tunnel {
     return this.#connections.size;
   }
 
-  /**
-   * Takes another key for handshakes that begin from now on.
-   *
-   * @returns The key until now; the caller destroys it, unless others use it.
-   */
-  useKey(key: SharedKey): SharedKey {
-    const old = this.#key;
-    this.#key = key;
-    return old;
+  /** The connections that are open, oldest first. */
+  get open(): Iterable<ConnectionView> {
+    return this.#connections;
+  }
+
+  /** Most connections at once; `Infinity` for no limit. */
+  get maxConnections(): number {
+    return this.#config.maxConnections;
+  }
+
+  /** Whether a client that comes now is accepted, and need not wait. */
+  get isAccepting(): boolean {
+    return this.#state.name === "listening" && this.#state.waitsFor === undefined;
+  }
+
+  /** Its keys, which may be replaced. */
+  get keys(): KeyRing {
+    return this.#parts.keys;
   }
 
   /** Closes the listening socket; resolves when the last connection has ended, however often it is called. */
   drain(): Promise<void> {
-    this.#drained ??= new Promise((resolve) => {
-      this.#lastEnded = () => {
-        this.#lastEnded = undefined;
-        this.#parts.events.drained?.();
-        resolve();
-      };
-      this.#accepting = false;
-      clearTimeout(this.#retry);
-      // No new connections: whoever is in the middle of a handshake gets a pair all the same.
-      this.#releaseKeyPairs();
-      this.#socket.close();
-      this.#parts.destination.stop();
-      this.#settle();
-    });
-    return this.#drained;
+    return this.#drain(() => this.#parts.socket.close());
+  }
+
+  /**
+   * As `drain`, but the listening socket stays open for somebody else: clients wait in the backlog meanwhile.
+   *
+   * @returns The socket; the caller's.
+   */
+  release(): ListeningSocket {
+    void this.#drain(() => this.#parts.socket.detach());
+    return this.#parts.socket;
+  }
+
+  #drain(letGoOfSocket: () => void): Promise<void> {
+    switch (this.#state.name) {
+      case "ended":
+        return Promise.resolve();
+      case "draining":
+        return this.#state.drained;
+      case "idle":
+      case "starting":
+      case "listening":
+        break;
+    }
+    const { promise, resolve } = deferred();
+    this.#state = { name: "draining", drained: promise, lastEnded: resolve };
+    clearTimeout(this.#retry);
+    // No new connections: whoever is in the middle of a handshake gets a pair all the same.
+    this.#releaseKeyPairs();
+    letGoOfSocket();
+    this.#parts.destination.stop();
+    this.events.emit("draining");
+    this.#settle();
+    return promise;
   }
 
   /** Ends all connections at once. */
@@ -175,11 +215,14 @@ export class Tunnel {
       if ("sockets" in client) client.sockets.close(client.id, false);
       else client.socket.on("error", () => undefined).destroy();
       const error = asSpipedError(thrown);
-      this.#parts.events.connectionEnded({
+      this.events.emit("ended", {
+        id: 0,
         reason: endReasonOf(error),
         error,
         phase: this.#config.role === "encrypt" ? "dialling" : "handshaking",
         source: client.peer,
+        keyName: undefined,
+        handshakeMs: undefined,
         bytesForward: 0,
         bytesReverse: 0,
         durationMs: 0,
@@ -210,7 +253,7 @@ export class Tunnel {
 
   #begin(client: Accepted | AcceptedBare): void {
     const { role, forwardSecrecy, timeoutMs } = this.#config;
-    const { destination, descriptors } = this.#parts;
+    const { destination, descriptors, events, keys } = this.#parts;
     const places = this.#places;
     // Whoever cannot give way was asked before this client was accepted.
     if (places.areStrangersFull || !descriptors.hasRoom) places.oldestStranger?.client.crowdOut();
@@ -219,7 +262,7 @@ export class Tunnel {
       role,
       source: channel,
       target: destination.next(channel),
-      key: () => this.#key,
+      key: () => keys.keys[0] ?? noKey(),
       forwardSecrecy,
       timeoutMs,
       endWithTarget: false,
@@ -228,10 +271,11 @@ export class Tunnel {
         this.#acceptOrWait();
         return admitted;
       },
+      established: () => events.emit("established", connection),
       ended: (report) => {
         this.#connections.delete(connection);
         places.leave(connection);
-        this.#parts.events.connectionEnded(report);
+        events.emit("ended", report);
         descriptors.book(-DESCRIPTORS_PER_CONNECTION);
         this.#settle();
         this.#acceptOrWait();
@@ -242,30 +286,31 @@ export class Tunnel {
     // On the encrypting end, everybody who may connect is a friend.
     if (role === "encrypt") places.admit(connection);
     descriptors.book(DESCRIPTORS_PER_CONNECTION);
+    events.emit("accepted", connection);
     this.#acceptOrWait();
   }
 
   /** Accepts while there is room for another connection; otherwise lets further clients wait in the backlog. */
   #acceptOrWait(): void {
-    const { descriptors, events } = this.#parts;
+    const { descriptors, events, socket } = this.#parts;
     const { maxConnections } = this.#config;
     const places = this.#places;
-    if (!this.#accepting) return;
+    if (this.#state.name !== "starting" && this.#state.name !== "listening") return;
     clearTimeout(this.#retry);
     const giveWay = places.oldestStranger;
     if (places.areFull) {
-      this.#wait("places", () => events.limitReached(maxConnections));
+      this.#wait("places", () => events.emit("limitReached", maxConnections));
     } else if (!descriptors.hasRoom && giveWay === undefined) {
       descriptors.whenRoom(this.#acceptAgain);
-      this.#wait("descriptors", () => events.descriptorsUsedUp(this.#connections.size));
+      this.#wait("descriptors", () => events.emit("descriptorsUsedUp", this.#connections.size));
     } else if ((!descriptors.hasRoom || places.areStrangersFull) && giveWay !== undefined && giveWay.inMs > 0) {
       descriptors.whenRoom(this.#acceptAgain);
       this.#wait("strangers", () => undefined);
       this.#retry = setTimeout(this.#acceptAgain, giveWay.inMs);
     } else {
-      this.#waitsFor = undefined;
-      this.#socket.accept().catch((error: SpipedError) => {
-        events.listenFailed(error);
+      if (this.#waitsFor !== undefined) this.#state = { name: "listening", waitsFor: undefined };
+      socket.accept().catch((error: SpipedError) => {
+        events.emit("listenFailed", error);
         // One timer, however many connections end meanwhile and come by here.
         clearTimeout(this.#retry);
         this.#retry = setTimeout(this.#acceptAgain, RETRY_MS);
@@ -273,16 +318,36 @@ export class Tunnel {
     }
   }
 
+  get #waitsFor(): Scarce | undefined {
+    return this.#state.name === "listening" ? this.#state.waitsFor : undefined;
+  }
+
   #wait(what: Scarce, tell: () => void): void {
-    this.#socket.pause();
+    this.#parts.socket.pause();
     if (this.#waitsFor === what) return;
-    this.#waitsFor = what;
+    this.#state = { name: "listening", waitsFor: what };
     tell();
   }
 
   readonly #acceptAgain = () => this.#acceptOrWait();
 
   #settle(): void {
-    if (this.#connections.size === 0) this.#lastEnded?.();
+    if (this.#connections.size > 0 || this.#state.name !== "draining") return;
+    const { lastEnded } = this.#state;
+    this.#state = { name: "ended" };
+    this.events.emit("drained");
+    lastEnded();
   }
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+function noKey(): never {
+  throw new SpipedError("SPIPED_STEP", "this tunnel has no key");
 }

@@ -1,0 +1,155 @@
+/**
+ * One tunnel of a service, from its configuration to its end: its addresses, its key, what listens, and the key again
+ * while it runs. Who calls the steps, and what comes between them, is the service's.
+ */
+
+import { closeSync } from "node:fs";
+import { type ReadOptions, readKeyFile } from "../config/key-file.js";
+import type { TunnelConfig } from "../config/tunnel-config.js";
+import { messageOf, SpipedError } from "../errors.js";
+import { formatAddress } from "../net/address.js";
+import type { DescriptorBudget } from "../net/descriptors.js";
+import type { ListeningSocket } from "../net/listening-socket.js";
+import type { resolve } from "../net/resolver.js";
+import type { Log } from "../observe/log.js";
+import { logTunnel } from "../observe/tunnel-log.js";
+import { KeyRing } from "../protocol/key-ring.js";
+import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
+import type { Tunnel } from "../tunnel/tunnel.js";
+import { KeyReload } from "./key-reload.js";
+
+/** What a tunnel of a service is made from. */
+export interface TunnelSettings {
+  readonly config: TunnelConfig;
+  /** Path of the key file; `-` for standard input. */
+  readonly keyFile: string;
+}
+
+/** How far it is. What is undefined is still to come. */
+type State =
+  | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: KeyRing | undefined }
+  | { readonly name: "running"; readonly tunnel: Tunnel }
+  | { readonly name: "ended" };
+
+/** See the head of this file. */
+export class ServedTunnel {
+  readonly config: TunnelConfig;
+  readonly keyFile: string;
+  readonly #log: Log;
+  readonly #reload: KeyReload;
+  #state: State = { name: "starting", ends: undefined, keys: undefined };
+  #reloadWaits = false;
+
+  constructor({ config, keyFile }: TunnelSettings, log: Log) {
+    this.config = config;
+    this.keyFile = keyFile;
+    this.#log = log;
+    this.#reload = new KeyReload(keyFile, {
+      read: ({ key, warnings }) => {
+        for (const warning of warnings) log.warning(warning);
+        // Handshakes that have begun keep the old key until they end.
+        const old = this.tunnel?.keys.replace([{ name: undefined, key }]) ?? [{ key }];
+        for (const one of old) one.key.destroy();
+        log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
+      },
+      failed: (error) => log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`),
+    });
+  }
+
+  /** Undefined before it listens, and once it has been told to end before that. */
+  get tunnel(): Tunnel | undefined {
+    return this.#state.name === "running" ? this.#state.tunnel : undefined;
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.tunnel?.connections ?? 0;
+  }
+
+  /**
+   * Looks its addresses up.
+   *
+   * @throws SpipedError as `lookUp` does.
+   */
+  async lookUp(lookUp?: typeof resolve): Promise<void> {
+    const ends = await lookUpEnds(this.config, {}, lookUp);
+    if (ends.sources.length > 1) {
+      const name = formatAddress(this.config.source);
+      const first = formatAddress(ends.sources[0]);
+      this.#log.warning(`${name} has ${ends.sources.length} addresses; listening on ${first} only`);
+    }
+    if (this.#state.name === "starting") this.#state = { ...this.#state, ends };
+  }
+
+  /**
+   * Reads its key.
+   *
+   * @param options - A descriptor is closed when it is read.
+   * @throws SpipedError `SPIPED_KEY_FILE`.
+   */
+  async readKey(options: Pick<ReadOptions, "descriptor" | "instead"> = {}): Promise<void> {
+    const { key, warnings } = await readKeyFile(this.keyFile, options);
+    for (const warning of warnings) this.#log.warning(warning);
+    if (options.descriptor !== undefined) closeSync(options.descriptor);
+    if (this.#state.name === "starting") this.#state = { ...this.#state, keys: KeyRing.of(key) };
+    else key.destroy();
+  }
+
+  /**
+   * Listens; clients wait in the backlog until `start`. To be called when addresses and key are there.
+   *
+   * @param socket - What listens already, where there is something.
+   * @throws SpipedError `SPIPED_LISTEN`.
+   */
+  listen(descriptors: DescriptorBudget, socket?: ListeningSocket): void {
+    const state = this.#state;
+    if (state.name !== "starting" || state.ends === undefined || state.keys === undefined) {
+      throw new SpipedError("SPIPED_STEP", `a tunnel that is ${state.name} cannot listen`);
+    }
+    const { ends, keys } = state;
+    const tunnel = assemble(this.config, {
+      ends,
+      keys,
+      socket: socket ?? listen(ends, this.config.sourceMode),
+      descriptors,
+    });
+    logTunnel(this.#log, tunnel.events);
+    this.#state = { name: "running", tunnel };
+    if (this.#reloadWaits) this.#reload.request();
+  }
+
+  /**
+   * Begins to accept. To be called when it listens.
+   *
+   * @throws SpipedError `SPIPED_LISTEN`.
+   */
+  async start(): Promise<void> {
+    await this.tunnel?.start();
+  }
+
+  /** Says where clients connect. */
+  sayListening(): void {
+    const { role, target } = this.config;
+    if (this.tunnel === undefined) return;
+    const verb = role === "encrypt" ? "encrypting" : "decrypting";
+    this.#log.notice(`listening on ${formatAddress(this.tunnel.address)}, ${verb} to ${formatAddress(target)}`);
+  }
+
+  /** Has the key read again; where names are still waited for, once they are known. */
+  reload(): void {
+    if (this.#state.name === "starting") this.#reloadWaits = true;
+    else this.#reload.request();
+  }
+
+  /** Stops listening; resolves when the last connection has ended. A start is given up. */
+  async drain(): Promise<void> {
+    const { tunnel } = this;
+    if (tunnel === undefined) this.#state = { name: "ended" };
+    else await tunnel.drain();
+  }
+
+  /** Resets what is open. */
+  cancel(): void {
+    this.tunnel?.cancel();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * All tunnels of a service, and what they share: the descriptors of the process and its log. Steps are taken for all of
+ * them together, so that a mistake in one is known before any of them accepts.
+ */
+
+import { DescriptorBudget } from "../net/descriptors.js";
+import type { resolve } from "../net/resolver.js";
+import type { Log } from "../observe/log.js";
+import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
+
+/** See the head of this file. */
+export class Supervisor {
+  readonly #log: Log;
+  readonly #tunnels: ServedTunnel[];
+  #descriptors: DescriptorBudget | undefined;
+
+  constructor(tunnels: readonly TunnelSettings[], log: Log) {
+    this.#log = log;
+    this.#tunnels = tunnels.map((settings) => new ServedTunnel(settings, this.#log));
+  }
+
+  /** In the order in which they were named. */
+  get tunnels(): readonly ServedTunnel[] {
+    return this.#tunnels;
+  }
+
+  /** Connections that are open, of all tunnels. */
+  get connections(): number {
+    return this.#tunnels.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  /** Looks the addresses of all tunnels up. */
+  async lookUp(lookUp?: typeof resolve): Promise<void> {
+    await Promise.all(this.#tunnels.map((one) => one.lookUp(lookUp)));
+  }
+
+  /** Listens for all tunnels; clients wait in the backlog. */
+  listen(): void {
+    this.#descriptors ??= DescriptorBudget.measure();
+    for (const one of this.#tunnels) one.listen(this.#descriptors);
+  }
+
+  /** Begins to accept. */
+  async start(): Promise<void> {
+    await Promise.all(this.#tunnels.map((one) => one.start()));
+  }
+
+  /** Says where clients connect. */
+  sayListening(): void {
+    for (const one of this.#tunnels) one.sayListening();
+  }
+
+  /** Has keys read again. */
+  reload(): void {
+    for (const one of this.#tunnels) one.reload();
+  }
+
+  /** Stops listening; resolves when the last connection has ended. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#tunnels.map((one) => one.drain()));
+  }
+
+  /** Resets what is open. */
+  cancel(): void {
+    for (const one of this.#tunnels) one.cancel();
+  }
+}

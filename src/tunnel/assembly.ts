@@ -1,0 +1,75 @@
+/**
+ * The one way to a tunnel from its configuration, wherever the words came from: look its addresses up, listen, and put
+ * it together. What comes in between (keys, pid files, another user) is the caller's.
+ *
+ *     lookUpEnds ──▶ listen ──▶ assemble ──▶ Tunnel.start
+ */
+
+import type { TunnelConfig } from "../config/tunnel-config.js";
+import type { SocketAddress, TcpAddress } from "../net/address.js";
+import type { DescriptorBudget } from "../net/descriptors.js";
+import { ListeningSocket } from "../net/listening-socket.js";
+import { type LookUpLimits, resolve, resolveBind } from "../net/resolver.js";
+import type { KeyRing } from "../protocol/key-ring.js";
+import { DialledDestination } from "./destination.js";
+import { TunnelEmitter } from "./events.js";
+import { Targets } from "./targets.js";
+import { Tunnel } from "./tunnel.js";
+
+/** What the addresses of a configuration stand for. */
+export interface Ends {
+  /** At least one; the first is listened on. */
+  readonly sources: readonly [SocketAddress, ...SocketAddress[]];
+  readonly targets: readonly SocketAddress[];
+  readonly bind: readonly TcpAddress[] | undefined;
+}
+
+/** What a tunnel needs besides its configuration. */
+export interface AssemblyParts {
+  readonly ends: Omit<Ends, "sources">;
+  readonly keys: KeyRing;
+  /** The tunnel's from now on. */
+  readonly socket: ListeningSocket;
+  readonly descriptors: DescriptorBudget;
+}
+
+/**
+ * Looks all addresses of a configuration up at once.
+ *
+ * @param lookUp - How source and target are looked up.
+ * @throws SpipedError as `lookUp` does, of the first that fails.
+ */
+export async function lookUpEnds(
+  { source, target, bind }: Pick<TunnelConfig, "source" | "target" | "bind">,
+  limits: LookUpLimits = {},
+  lookUp: typeof resolve = resolve,
+): Promise<Ends> {
+  const [sources, targets, local] = await Promise.all([
+    lookUp(source, limits),
+    lookUp(target, limits),
+    resolveBind(bind, limits),
+  ]);
+  return { sources, targets, bind: local };
+}
+
+/**
+ * Listens on the first of a tunnel's sources; clients wait in the backlog.
+ *
+ * @throws SpipedError `SPIPED_LISTEN`.
+ */
+export function listen({ sources }: Pick<Ends, "sources">, mode: number | undefined): ListeningSocket {
+  return ListeningSocket.listen(sources[0], mode);
+}
+
+/** Puts a tunnel together; `start` begins to accept. */
+export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors }: AssemblyParts): Tunnel {
+  const events = new TunnelEmitter();
+  const { timeoutMs, keepAlive, resolveIntervalMs } = config;
+  const targets = new Targets(config.target, ends.targets, resolve, {
+    lookUpFailed: (error) => events.emit("lookUpFailed", error),
+    addressesChanged: (name, addresses) => events.emit("addressesChanged", name, addresses),
+  });
+  const dialling = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };
+  const destination = new DialledDestination(targets, dialling);
+  return new Tunnel(config, { keys, socket, destination, events, descriptors });
+}
