@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const FOLDER = "dist/commands";
 
 /** Parts of Node.js that a tunnel does without: loaded when something of theirs is first asked for. */
-const LATE = ["node:child_process", "node:crypto"];
+const LATE = ["node:child_process", "node:crypto", "node:http"];
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));

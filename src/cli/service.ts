@@ -13,6 +13,7 @@ import { resolve } from "../net/resolver.js";
 import { createLog, type Log } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { syslogSink } from "../observe/syslog.js";
+import { ServedStatus } from "../service/served-status.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { Supervisor } from "../service/supervisor.js";
 import { chooseFlows, type FlowChoices } from "../tunnel/flow-choices.js";
@@ -24,6 +25,7 @@ import { PidFile } from "./pid-file.js";
 import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
+import { version } from "./version.js";
 
 /** Time between look-ups at the start with `-D`. */
 const RETRY_LOOK_UP_MS = 1_000;
@@ -40,6 +42,8 @@ export interface ServiceSettings {
   /** The words of `-u`. */
   readonly user: string | undefined;
   readonly syslog: boolean;
+  /** Where the status is answered; undefined: nowhere. */
+  readonly status: Address | undefined;
   /** How packets are moved, as far as it was said. */
   readonly flows: Partial<FlowChoices>;
   /** Tells whoever waits for the daemon; undefined in the foreground. */
@@ -80,6 +84,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
 class Service {
   readonly #settings: ServiceSettings;
   readonly #supervisor: Supervisor;
+  readonly #status: ServedStatus | undefined;
   #log = createLog(standardErrorSink("spiped"));
   #isReady = false;
   #pidFile: PidFile | undefined;
@@ -88,10 +93,17 @@ class Service {
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
     // Lines go to another place once it is ready.
-    this.#supervisor = new Supervisor([settings.tunnel], {
+    const log: Log = {
       notice: (text) => this.#log.notice(text),
       warning: (text) => this.#log.warning(text),
       error: (error) => this.#log.error(error),
+    };
+    const build = { version, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
+    this.#status = settings.status && new ServedStatus(settings.status, build, log);
+    this.#supervisor = new Supervisor([settings.tunnel], {
+      log,
+      watcher: this.#status?.collector,
+      reservedDescriptors: this.#status?.descriptors ?? 0,
     });
   }
 
@@ -113,9 +125,10 @@ class Service {
   }
 
   async #startAfterLookUps(identity: Identity | undefined): Promise<void> {
-    await this.#unlessLeft(this.#supervisor.lookUp());
+    await this.#unlessLeft(Promise.all([this.#supervisor.lookUp(), this.#status?.lookUp()]));
     await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
+    this.#status?.listen();
     this.#supervisor.listen();
     this.#pidFile?.write();
     await this.#begin(identity);
@@ -123,9 +136,13 @@ class Service {
   }
 
   async #startBeforeLookUps(identity: Identity | undefined): Promise<void> {
+    await this.#unlessLeft(this.#status?.lookUp());
     await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
+    this.#status?.listen();
     this.#pidFile?.write();
+    // Nobody is answered as somebody whom -u is to leave.
+    if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
     await this.#unlessLeft(this.#supervisor.lookUp((address) => this.#resolveAgainAndAgain(address)));
     this.#supervisor.listen();
@@ -134,7 +151,7 @@ class Service {
   }
 
   /** Where a signal has ended the start meanwhile, what comes too late makes no file any more. */
-  async #unlessLeft<T>(step: Promise<T>): Promise<T> {
+  async #unlessLeft<T>(step: Promise<T> | undefined): Promise<T | undefined> {
     const result = await step;
     return this.#hasLeft ? new Promise(() => undefined) : result;
   }
@@ -173,6 +190,7 @@ class Service {
       for (const warning of changeIdentity(identity)) this.#log.warning(warning);
       protectMemoryAgain();
     }
+    await this.#status?.start();
     await this.#supervisor.start();
     settle({ movesBytes: process.platform === "win32" || this.#settings.flows.relay === false });
   }
@@ -185,6 +203,7 @@ class Service {
     }
     this.#isReady = true;
     if (isListening) this.#supervisor.sayListening();
+    this.#status?.sayListening();
     if (this.#settings.reportReady === undefined) return;
     letGoOfTerminals();
     this.#settings.reportReady();
@@ -206,6 +225,7 @@ class Service {
       supervisor.cancel();
     };
     const first = await signals.next();
+    this.#status?.stopping();
     const drained = supervisor.drain();
     this.#pidFile?.release();
     signals.whenever(cancel);
@@ -234,6 +254,7 @@ class Service {
   leave(): void {
     this.#hasLeft = true;
     void this.#supervisor.drain();
+    this.#status?.close();
     const pidFile = this.#pidFile;
     this.#pidFile = undefined;
     try {

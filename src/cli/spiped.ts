@@ -7,6 +7,7 @@ import { SpipedError } from "../errors.js";
 import type { FlagValues } from "../flags/flags.js";
 import { tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
+import { ADDRESS_PARSERS } from "../flags/values.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -75,6 +76,7 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     pidFile: undefined,
     user: flags.user,
     syslog: flags.syslog === true,
+    status: flags.status === undefined ? undefined : ADDRESS_PARSERS.status(flags.status),
     flows: {
       ...relayOf(takeGiven().variables),
       coalescing: flags.coalescing,

@@ -18,7 +18,7 @@ export const GROUPS = {
 } as const;
 
 /** What an address is for; each use takes other forms. */
-export type AddressUse = "source" | "target" | "bind";
+export type AddressUse = "source" | "target" | "bind" | "status";
 
 /** What may stand behind a flag, and what becomes of it. */
 export type FlagValue =
@@ -282,6 +282,15 @@ export const FLAGS = [
     argument: "count",
     group: "process",
     help: "threads that move packets (default: one for each core, at most 4)",
+    commands: SPIPED,
+    belongsTo: "process",
+  },
+  {
+    long: "status",
+    value: { kind: "address", use: "status" },
+    argument: "address",
+    group: "process",
+    help: "answer over HTTP there: a page, /status, /metrics, /healthz",
     commands: SPIPED,
     belongsTo: "process",
   },

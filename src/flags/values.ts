@@ -4,7 +4,7 @@
  */
 
 import { SpipedError } from "../errors.js";
-import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
+import { parseAddress, parseBindAddress, parseLocalAddress, parseTargetAddress } from "../net/address.js";
 import type { AddressUse, FlagValue } from "./flags.js";
 
 /** The longest time that a flag takes, in seconds: a week. */
@@ -41,6 +41,7 @@ export const ADDRESS_PARSERS = {
   source: parseAddress,
   target: parseTargetAddress,
   bind: parseBindAddress,
+  status: parseLocalAddress,
 } as const satisfies Readonly<Record<AddressUse, (text: string) => unknown>>;
 
 /** Parses permissions in octal digits. */

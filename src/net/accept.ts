@@ -20,7 +20,8 @@ interface ListeningHandle {
 /** Sends the server's clients to `handlers`. Called when the server listens, before its first client. */
 export function takeHandles(server: Server, handlers: AcceptHandlers): void {
   const handle = listeningHandle(server);
-  if (handle === undefined) {
+  const { createReader } = handlers;
+  if (handle === undefined || createReader === undefined) {
     server.on("connection", (socket) => {
       handlers.accepted({ socket, reader: undefined, peer: describePeer(socket) });
     });
@@ -33,7 +34,7 @@ export function takeHandles(server: Server, handlers: AcceptHandlers): void {
     }
     let accepted: Accepted;
     try {
-      accepted = socketOf(client, handlers.createReader());
+      accepted = socketOf(client, createReader.call(handlers));
     } catch (cause) {
       // Some systems refuse what Node asks of a socket that has been reset; that ends nothing but itself.
       const why = `cannot take a connection: ${messageOf(cause)}`;

@@ -26,8 +26,8 @@ export interface Accepted {
 
 /** What the owner of a listening socket gives. */
 export interface AcceptHandlers {
-  /** Makes the reader for the next client. */
-  createReader(): SocketReader;
+  /** Makes the reader for the next client; left out where clients are read as streams. */
+  createReader?(): SocketReader;
   accepted(client: Accepted): void;
   failed(error: SpipedError): void;
   /** How clients are accepted without a socket of Node's; left out where all are to have one. */

@@ -85,6 +85,16 @@ export function parseTargetAddress(text: string): Address {
 }
 
 /**
+ * Parses an address to listen on for this machine alone, unless another is given: as {@link parseAddress}, but a number is
+ * a port of 127.0.0.1.
+ *
+ * @throws SpipedError `SPIPED_ADDRESS`.
+ */
+export function parseLocalAddress(text: string): Address {
+  return parseAddress(/^\d+$/.test(text) ? `[127.0.0.1]:${text}` : text);
+}
+
+/**
  * Parses a local address for `-b`, where the port may be left out; port 0 then lets the system choose.
  *
  * @throws SpipedError `SPIPED_ADDRESS` where it is none of the forms, or a UNIX socket.

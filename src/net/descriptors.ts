@@ -25,9 +25,13 @@ export class DescriptorBudget {
     this.#free = Math.max(free, DESCRIPTORS_PER_CONNECTION);
   }
 
-  /** What this process may still open, measured now. */
-  static measure(): DescriptorBudget {
-    return new DescriptorBudget(descriptorLimit() - openDescriptors() - SPARE);
+  /**
+   * What this process may still open, measured now.
+   *
+   * @param reserved - Descriptors that are kept for something else.
+   */
+  static measure(reserved = 0): DescriptorBudget {
+    return new DescriptorBudget(descriptorLimit() - openDescriptors() - SPARE - reserved);
   }
 
   /** Whether another connection fits. */
@@ -53,7 +57,8 @@ export class DescriptorBudget {
   }
 }
 
-function descriptorLimit(): number {
+/** The most descriptors that this process may have open. */
+export function descriptorLimit(): number {
   return process.platform === "win32" ? Number.POSITIVE_INFINITY : addon.descriptorLimit();
 }
 

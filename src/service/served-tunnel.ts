@@ -17,6 +17,7 @@ import { KeyRing } from "../protocol/key-ring.js";
 import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 import { KeyReload } from "./key-reload.js";
+import type { TunnelWatcher } from "./watcher.js";
 
 /** What a tunnel of a service is made from. */
 export interface TunnelSettings {
@@ -36,14 +37,17 @@ export class ServedTunnel {
   readonly config: TunnelConfig;
   readonly keyFile: string;
   readonly #log: Log;
+  readonly #watcher: TunnelWatcher | undefined;
   readonly #reload: KeyReload;
   #state: State = { name: "starting", ends: undefined, keys: undefined };
   #reloadWaits = false;
 
-  constructor({ config, keyFile }: TunnelSettings, log: Log) {
+  constructor({ config, keyFile }: TunnelSettings, log: Log, watcher?: TunnelWatcher) {
     this.config = config;
     this.keyFile = keyFile;
     this.#log = log;
+    this.#watcher = watcher;
+    watcher?.add(config);
     this.#reload = new KeyReload(keyFile, {
       read: ({ key, warnings }) => {
         for (const warning of warnings) log.warning(warning);
@@ -51,8 +55,12 @@ export class ServedTunnel {
         const old = this.tunnel?.keys.replace([{ name: undefined, key }]) ?? [{ key }];
         for (const one of old) one.key.destroy();
         log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
+        watcher?.reloaded(config, true);
       },
-      failed: (error) => log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`),
+      failed: (error) => {
+        log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);
+        watcher?.reloaded(config, false);
+      },
     });
   }
 
@@ -114,6 +122,7 @@ export class ServedTunnel {
       descriptors,
     });
     logTunnel(this.#log, tunnel.events);
+    this.#watcher?.watch(this.config, tunnel);
     this.#state = { name: "running", tunnel };
     if (this.#reloadWaits) this.#reload.request();
   }

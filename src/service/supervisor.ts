@@ -7,16 +7,26 @@ import { DescriptorBudget } from "../net/descriptors.js";
 import type { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
+import type { TunnelWatcher } from "./watcher.js";
+
+/** What a supervisor is given besides its tunnels. */
+export interface SupervisorOptions {
+  readonly log: Log;
+  /** Undefined where nobody watches. */
+  readonly watcher?: TunnelWatcher | undefined;
+  /** Descriptors that are kept for something else than tunnels. */
+  readonly reservedDescriptors?: number;
+}
 
 /** See the head of this file. */
 export class Supervisor {
-  readonly #log: Log;
+  readonly #reservedDescriptors: number;
   readonly #tunnels: ServedTunnel[];
   #descriptors: DescriptorBudget | undefined;
 
-  constructor(tunnels: readonly TunnelSettings[], log: Log) {
-    this.#log = log;
-    this.#tunnels = tunnels.map((settings) => new ServedTunnel(settings, this.#log));
+  constructor(tunnels: readonly TunnelSettings[], { log, watcher, reservedDescriptors = 0 }: SupervisorOptions) {
+    this.#reservedDescriptors = reservedDescriptors;
+    this.#tunnels = tunnels.map((settings) => new ServedTunnel(settings, log, watcher));
   }
 
   /** In the order in which they were named. */
@@ -36,7 +46,7 @@ export class Supervisor {
 
   /** Listens for all tunnels; clients wait in the backlog. */
   listen(): void {
-    this.#descriptors ??= DescriptorBudget.measure();
+    this.#descriptors ??= DescriptorBudget.measure(this.#reservedDescriptors);
     for (const one of this.#tunnels) one.listen(this.#descriptors);
   }
 

@@ -54,6 +54,7 @@ const services: Readonly<Record<string, Service>> = {
   "docs/keys.md: Making": nothing,
   "docs/keys.md: Copying": nothing,
   "docs/keys.md: Changing": nothing,
+  "docs/status.md: Status": nothing,
   "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
 };
 
@@ -69,6 +70,8 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
     /^install .*\n(.*\n)*systemctl daemon-reload$/m,
     "takes a running systemd; deployment.test.ts has the unit checked by systemd-analyze",
   ],
+  [/^install .*prometheus/, "takes Prometheus; scripts/trials/prometheus.mjs runs it, with the same rules"],
+  [/^ssh -N -L /, "takes an sshd that forwards, and does so until it is stopped"],
   [/^docker build /, "takes docker and a network; deployment.test.ts runs the entry point"],
   [/^kubectl /, "takes a cluster; deployment.test.ts runs the flags and the probes"],
   [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD; freebsd.test.ts runs it with a stand-in for rc.subr"],

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { type TestContext, test } from "node:test";
+import { freeAddress, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { onLinux } from "../support/daemon.js";
@@ -70,6 +71,20 @@ for (const [end, start] of [
     });
   }
 }
+
+test("HTTP is loaded for --status alone", limits, async (t) => {
+  const says = `process.on("SIGWINCH", () => say(process.moduleLoadList.filter((part) => /http/.test(part)).length));`;
+  const env = await withScript(t, says);
+  for (const [flags, expected] of [
+    [[], /^0\n$/],
+    [["--status", textOf(await freeAddress(t, "tcp"))], /^[1-9]\d*\n$/],
+  ] as const) {
+    const { command } = (await startServerEnd(t, { kind: "tcp", flags: [...patience, ...flags], env })).spiped;
+    const output = command.takeStdout().setEncoding("utf8")[Symbol.asyncIterator]();
+    command.signal("SIGWINCH");
+    assert.match((await output.next()).value, expected);
+  }
+});
 
 /** Fails where a part of the command first asks what time it is. */
 const HAS_FAULT = `performance.now = () => { throw new Error("broken clock"); };`;

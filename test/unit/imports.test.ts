@@ -18,7 +18,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   tunnel: ["protocol", "net", "clock", "errors", "types of config"],
   flags: ["config", "net", "errors", "types of protocol"],
   observe: ["native", "net", "clock", "errors", "paths", "types of tunnel"],
-  service: ["observe", "tunnel", "config", "protocol", "net", "clock", "errors"],
+  status: ["net", "protocol", "clock", "errors", "paths", "types of config", "types of tunnel"],
+  service: ["status", "observe", "tunnel", "config", "protocol", "net", "clock", "errors"],
   library: ["tunnel", "config", "protocol", "net", "clock", "errors"],
   index: ["library", "errors", "types of protocol", "types of tunnel"],
   cli: [

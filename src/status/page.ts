@@ -1,0 +1,41 @@
+/**
+ * The page that shows the status live: one file with its script and its style, of which both are named by their hashes.
+ * Nothing else runs, and nothing is loaded from elsewhere.
+ */
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** See the head of this file. */
+export interface Page {
+  readonly html: string;
+  readonly contentSecurityPolicy: string;
+}
+
+/** Reads the page, which scripts/build-status-page.mjs has put together. */
+export function loadPage(): Page {
+  return pageOf(readFileSync(join(import.meta.dirname, "../commands/status-page.html"), "utf8"));
+}
+
+/** Allows what is in the page, and no more. */
+export function pageOf(html: string): Page {
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hashOf(html, "script")}`,
+    `style-src ${hashOf(html, "style")}`,
+    "img-src data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ];
+  return { html, contentSecurityPolicy: policy.join("; ") };
+}
+
+function hashOf(html: string, element: "script" | "style"): string {
+  const text = new RegExp(`<${element}>([\\s\\S]*?)</${element}>`).exec(html)?.[1];
+  if (text === undefined) return "'none'";
+  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+}

@@ -1,0 +1,199 @@
+// --status: what it says of a tunnel while connections come, carry data and end, and what it never says.
+
+import assert from "node:assert/strict";
+import { existsSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { type TestContext, test } from "node:test";
+import { type Address, freeAddress, textOf } from "../support/addresses.js";
+import { limits, until } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
+import { readExposition, valueIn } from "../support/exposition.js";
+import { Listener } from "../support/listener.js";
+import { isAlive, type OneEnd, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { descriptorsOf } from "../support/processes.js";
+import { ours, withCommands } from "../support/programs.js";
+import { get, until200 } from "../support/status.js";
+import { TestSocket } from "../support/test-socket.js";
+import { newKey, patience } from "../support/tunnel.js";
+
+/** One end with a status. */
+async function startWithStatus<End extends OneEnd>(
+  t: TestContext,
+  start: (t: TestContext, options: { kind: "tcp"; flags: readonly string[] }) => Promise<End>,
+  { flags = [] as readonly string[], kind = "tcp" as "tcp" | "unix" } = {},
+): Promise<{ readonly end: End; readonly status: Address; readonly tunnel: string }> {
+  const status = await freeAddress(t, kind);
+  const end = await start(t, { kind: "tcp", flags: [...patience, ...flags, "--status", textOf(status)] });
+  await end.spiped.command.line(/status on /);
+  return { end, status, tunnel: textOf(end.spiped.source) };
+}
+
+for (const start of [startServerEnd, startClientEnd]) {
+  const name = start === startServerEnd ? "spiped -d" : "spiped -e";
+
+  for (const relay of ["on", "off"]) {
+    test(`${name}, relay ${relay}: bytes are counted as they flow, and once`, limits, async (t) => {
+      const withRelay: typeof startServerEnd = (context, options) =>
+        (start as typeof startServerEnd)(context, { ...options, env: { SPIPED_RELAY: relay } });
+      const { end, status, tunnel } = await startWithStatus(t, withRelay);
+      const established = await end.establish();
+      const direction = { tunnel, direction: start === startServerEnd ? "forward" : "reverse" };
+      const moved = (text: string) => valueIn(text, "spiped_bytes_total", direction) ?? 0;
+      const first = await until200(status, "/metrics", () => true);
+      assert.deepEqual([moved(first), valueIn(first, "spiped_connections_open", { tunnel })], [0, 1]);
+      for (let sent = 1; sent <= 3; sent += 1) {
+        await established.peer.send(Buffer.alloc(1_000));
+        await established.plain.read(1_000);
+        await until200(status, "/metrics", (text) => moved(text) === sent * 1_000);
+      }
+      const ended = (text: string) =>
+        valueIn(text, "spiped_connections_ended_total", { tunnel, reason: "closed", key: "" });
+      established.peer.link.finish();
+      established.plain.finish();
+      const last = await until200(status, "/metrics", (text) => ended(text) === 1);
+      assert.equal(moved(last), 3_000);
+      assert.equal(valueIn(last, "spiped_connections_open", { tunnel }), 0);
+      assert.equal(valueIn(last, "spiped_connections_accepted_total", { tunnel }), 1);
+      assert.equal(valueIn(last, "spiped_handshake_seconds_count", { tunnel }), 1);
+      assert.equal(valueIn(last, "spiped_connection_seconds_count", { tunnel }), 1);
+      readExposition(last);
+    });
+  }
+}
+
+test("who is open and what failed is shown, and nothing that is secret", limits, async (t) => {
+  const { end, status } = await startWithStatus(t, startServerEnd);
+  await end.establish();
+  const stranger = await end.client({ keyFile: Buffer.from("another key") });
+  await stranger.handshake().catch(() => undefined);
+  const text = await until200(status, "/status", (body) => JSON.parse(body).tunnels[0].failures.length === 1);
+  const { tunnels } = JSON.parse(text);
+  assert.match(tunnels[0].busiest[0].peer, /^\[127\.0\.0\.1\]:\d+$/);
+  assert.deepEqual([tunnels[0].busiest.length, tunnels[0].busiest[0].phase], [1, "piping"]);
+  assert.equal(tunnels[0].failures[0].reason, "handshake-failed");
+  const { stdout } = await Command.run(t, [...ours.spiped, "key-id", end.key.path]);
+  assert.equal(tunnels[0].keys[0].id, stdout.split(" ")[0]);
+  const all = await Promise.all(["/", "/status", "/metrics", "/healthz"].map(async (path) => get(status, path)));
+  const said = all.map(({ body, headers }) => `${body}${JSON.stringify(headers)}`).join("");
+  for (const secret of [
+    end.key.path,
+    Buffer.from(end.key.bytes).toString("hex"),
+    Buffer.from(end.key.bytes).toString("base64"),
+  ]) {
+    assert.ok(!said.includes(secret));
+  }
+});
+
+test("health is ok, not accepting while the places are taken, and draining to the end", limits, async (t) => {
+  const { end, status, tunnel } = await startWithStatus(t, startClientEnd, { flags: ["-n", "1"] });
+  const health = async () => {
+    const { status: code, body } = await get(status, "/healthz");
+    return `${code} ${body.trim()}`;
+  };
+  assert.equal(await health(), "200 ok");
+  const established = await end.establish();
+  assert.equal(await health(), "503 not accepting");
+  assert.equal(valueIn((await get(status, "/metrics")).body, "spiped_accepting", { tunnel }), 0);
+  end.spiped.command.signal("SIGTERM");
+  await end.spiped.command.line(/no longer listening/);
+  assert.equal(await health(), "503 draining");
+  assert.ok(await isAlive(established));
+  established.peer.link.finish();
+  established.plain.finish();
+  assert.equal((await end.spiped.command.exit()).status, 0);
+  await assert.rejects(health());
+});
+
+test("a reload that finds a mistake is a failed one until the next", limits, async (t) => {
+  const { end, status } = await startWithStatus(t, startServerEnd);
+  const successful = (text: string) => valueIn(text, "spiped_last_reload_successful");
+  assert.equal(successful((await get(status, "/metrics")).body), 1);
+  await writeFile(end.key.path, "");
+  end.spiped.command.signal("SIGHUP");
+  await until200(status, "/metrics", (text) => successful(text) === 0);
+  await writeFile(end.key.path, "a new key, which is long enough for all");
+  end.spiped.command.signal("SIGHUP");
+  await until200(status, "/metrics", (text) => successful(text) === 1);
+});
+
+test(
+  "an address that is taken ends the start with one message, and a port alone is one of 127.0.0.1",
+  limits,
+  async (t) => {
+    const { end, status } = await startWithStatus(t, startServerEnd);
+    assert.ok(status.kind === "tcp");
+    const source = textOf(await freeAddress(t, "tcp"));
+    const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "[127.0.0.1]:1", "-k", end.key.path] as const;
+    const again = await Command.run(t, [...words, "--status", String(status.port)]);
+    assert.equal(again.status, 1);
+    const where = textOf(status).replace(/[[\]]/g, "\\$&");
+    assert.match(
+      again.stderr,
+      new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nhint: another program [^\n]*\n$`),
+    );
+  },
+);
+
+test(
+  "a UNIX socket is for the owner and the group, goes with the process, and replaces one that was left",
+  limits,
+  async (t) => {
+    const { end, status } = await startWithStatus(t, startServerEnd, { kind: "unix" });
+    assert.ok(status.kind === "unix");
+    assert.equal(statSync(status.path).mode & 0o777, 0o660);
+    assert.equal((await get(status, "/healthz", { headers: { host: "whatever" } })).status, 200);
+    end.spiped.command.signal("SIGKILL");
+    await end.spiped.command.exit();
+    assert.ok(existsSync(status.path));
+    const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
+    const next = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", status.path]);
+    await next.line(/status on /);
+    assert.equal((await get(status, "/healthz")).status, 200);
+    next.signal("SIGINT");
+    await next.exit();
+    assert.equal(existsSync(status.path), false);
+  },
+);
+
+test("an address that others reach is taken with a warning, and under any name", limits, async (t) => {
+  const key = await newKey(t);
+  const status = await freeAddress(t, "tcp");
+  assert.ok(status.kind === "tcp");
+  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", `[0.0.0.0]:${status.port}`]);
+  await command.line(/^spiped: everybody who reaches \[0\.0\.0\.0\]:\d+ can read the status/);
+  const ask = async (host: string) => (await get(status, "/healthz", { headers: { host } })).status;
+  assert.equal(await ask("web1.example:9100"), 200);
+});
+
+test("with -D it answers while names are still waited for", limits, async (t) => {
+  const key = await newKey(t);
+  const status = await freeAddress(t, "tcp");
+  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "no-such-host.invalid:1", "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, "-D", "-F", "-d", ...words, "--status", textOf(status)]);
+  await command.line(/status on /);
+  const { status: code, body } = await get(status, "/healthz");
+  assert.deepEqual([code, body], [503, "starting\n"]);
+});
+
+withCommands(["prlimit"], ([prlimit = ""]) => {
+  test("a crowd at the status takes no descriptor that a tunnel's connection needs", limits, async (t) => {
+    const key = await newKey(t);
+    const status = await freeAddress(t, "tcp");
+    const source = await freeAddress(t, "tcp");
+    const target = await Listener.listen(t, "tcp");
+    const flags = ["-s", textOf(source), "-t", textOf(target.address), "-k", key.path, "--status", textOf(status)];
+    const command = Command.start(t, [prlimit, "--nofile=120", ...ours.spiped, "-F", "-e", "-n", "0", ...flags]);
+    await command.line(/status on /);
+    const crowd = await Promise.all(Array.from({ length: 90 }, () => TestSocket.connect(t, status)));
+    const through = await Promise.all(Array.from({ length: 30 }, () => TestSocket.connect(t, source)));
+    // Each is dialled for, unless it waits for descriptors, which is said.
+    await command.line(/this process may open no more files; further clients wait/);
+    assert.doesNotMatch(command.stderr, /EMFILE|too many open files/i);
+    // What is kept back for keys and look-ups is still there.
+    const open = descriptorsOf(command.id);
+    assert.ok(open <= 120 - 20, `${open} descriptors are open`);
+    assert.equal((await until(async () => get(status, "/healthz").catch(() => undefined), "an answer")).status, 503);
+    assert.equal(crowd.length + through.length, 120);
+  });
+});

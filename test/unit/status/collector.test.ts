@@ -1,0 +1,180 @@
+// Tunnels that are watched: their counters, and what reloads do to them.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseAddress } from "#dist/net/address.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
+import { keyIdOf, sharedKeyOf } from "#dist/protocol/secret.js";
+import { Collector, type ShownConfig, type WatchedTunnel } from "#dist/status/collector.js";
+import { healthOf } from "#dist/status/health.js";
+import type { TunnelSnapshot } from "#dist/status/snapshot.js";
+import { TunnelEmitter } from "#dist/tunnel/events.js";
+import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
+import { GivenClock } from "../support/given-clock.js";
+
+const build = { version: "0.1.0", node: "24.1.0", platform: "linux-x64" };
+
+const redis: ShownConfig = {
+  name: "redis",
+  role: "decrypt",
+  source: parseAddress("[0.0.0.0]:6380"),
+  target: parseAddress("redis.example:6379"),
+  maxConnections: 100,
+};
+
+const ssh: ShownConfig = { ...redis, name: "ssh" };
+
+const open: ConnectionView = {
+  id: 1,
+  phase: "piping",
+  source: "[10.0.0.1]:7",
+  keyName: undefined,
+  ageMs: 5,
+  handshakeMs: 4,
+  bytesForward: 1,
+  bytesReverse: 2,
+};
+
+const report: ConnectionReport = { ...open, reason: "closed", error: undefined, durationMs: 5 };
+
+/** A tunnel in the test's hand. */
+class FakeTunnel implements WatchedTunnel {
+  readonly events = new TunnelEmitter();
+  readonly keys = KeyRing.of(sharedKeyOf(Buffer.from("the key")));
+  open: ConnectionView[] = [];
+  state: WatchedTunnel["state"] = { name: "listening", waitsFor: undefined };
+}
+
+function collect({ now = () => 0 }: { readonly now?: () => number } = {}): Collector {
+  return new Collector({ build, clock: new GivenClock(), timeOfDay: now });
+}
+
+function only(collector: Collector): TunnelSnapshot {
+  const { tunnels } = collector.snapshot(10);
+  assert.equal(tunnels.length, 1);
+  assert.ok(tunnels[0] !== undefined);
+  return tunnels[0];
+}
+
+test("what a tunnel tells is counted, and its open connections are looked at", () => {
+  const collector = collect();
+  const tunnel = new FakeTunnel();
+  collector.watch(redis, tunnel);
+  tunnel.events.emit("accepted", open);
+  tunnel.open = [open];
+  tunnel.events.emit("established", open);
+  const before = only(collector);
+  assert.deepEqual([before.open, before.accepted, before.bytesForward, before.busiest.length], [1, 1, 1, 1]);
+  tunnel.open = [];
+  tunnel.events.emit("ended", { ...report, bytesForward: 10 });
+  const after = only(collector);
+  assert.deepEqual([after.open, after.bytesForward, after.busiest.length], [0, 10, 0]);
+  assert.deepEqual(
+    after.ended.filter(({ count }) => count > 0),
+    [{ reason: "closed", key: "", count: 1 }],
+  );
+});
+
+test("a tunnel is shown as it was configured, with the ids of its keys", () => {
+  const collector = collect();
+  const tunnel = new FakeTunnel();
+  collector.watch({ ...redis, name: undefined }, tunnel);
+  const { name, role, source, target, keys, maxConnections } = only(collector);
+  assert.deepEqual(
+    [name, role, source, target, maxConnections],
+    ["[0.0.0.0]:6380", "decrypt", "[0.0.0.0]:6380", "redis.example:6379", 100],
+  );
+  const other = sharedKeyOf(Buffer.from("another key"));
+  assert.deepEqual(keys, [{ name: "", id: keyIdOf(sharedKeyOf(Buffer.from("the key"))) }]);
+  tunnel.keys.replace([{ name: "web1", key: other }]);
+  assert.deepEqual(only(collector).keys, [{ name: "web1", id: keyIdOf(other) }]);
+});
+
+test("a tunnel starts until it listens, and only friends can keep it from accepting", () => {
+  const collector = collect();
+  collector.add(redis);
+  assert.deepEqual([only(collector).state, only(collector).isAccepting], ["starting", false]);
+  const tunnel = new FakeTunnel();
+  collector.watch(redis, tunnel);
+  for (const [state, shown, isAccepting] of [
+    [{ name: "idle" }, "starting", false],
+    [{ name: "listening", waitsFor: undefined }, "listening", true],
+    [{ name: "listening", waitsFor: "strangers" }, "listening", true],
+    [{ name: "listening", waitsFor: "places" }, "listening", false],
+    [{ name: "listening", waitsFor: "descriptors" }, "listening", false],
+    [{ name: "ended" }, "draining", false],
+  ] as const) {
+    tunnel.state = state;
+    const { state: found, isAccepting: accepts } = only(collector);
+    assert.deepEqual([found, accepts], [shown, isAccepting], JSON.stringify(state));
+  }
+});
+
+test("a tunnel in the place of another goes on with its counters, and with its connections", () => {
+  const collector = collect();
+  const [first, second] = [new FakeTunnel(), new FakeTunnel()];
+  collector.watch(redis, first);
+  first.events.emit("accepted", open);
+  first.open = [open];
+  first.state = { name: "draining", drained: Promise.resolve(), lastEnded: () => undefined };
+  collector.watch({ ...redis, maxConnections: 5 }, second);
+  second.events.emit("accepted", open);
+  second.open = [{ ...open, id: 2 }];
+  const both = only(collector);
+  assert.deepEqual([both.open, both.accepted, both.bytesForward, both.maxConnections], [2, 2, 2, 5]);
+  assert.deepEqual([both.state, both.isAccepting], ["listening", true]);
+  first.open = [];
+  first.events.emit("ended", report);
+  first.events.emit("drained");
+  assert.deepEqual([only(collector).open, only(collector).bytesForward], [1, 2]);
+});
+
+test("a tunnel that is taken out stays until its last connection ends, and does no harm to the health of the rest", () => {
+  const collector = collect();
+  const [tunnel, other] = [new FakeTunnel(), new FakeTunnel()];
+  collector.watch(redis, tunnel);
+  collector.watch(ssh, other);
+  tunnel.open = [open];
+  collector.remove(redis);
+  const names = () => collector.snapshot(0).tunnels.map(({ name, state }) => `${name} ${state}`);
+  assert.deepEqual(names(), ["redis removed", "ssh listening"]);
+  assert.ok(healthOf(collector.snapshot(0)).isWell);
+  tunnel.open = [];
+  tunnel.events.emit("drained");
+  assert.deepEqual(names(), ["ssh listening"]);
+  collector.remove(ssh);
+  collector.add(ssh);
+  assert.deepEqual(names(), ["ssh listening"]);
+});
+
+test("a reload is well when all of it is, and remembers when it last was", () => {
+  let now = 1_000;
+  const collector = collect({ now: () => now });
+  const last = () => collector.snapshot(0).lastReload;
+  assert.deepEqual(last(), { successful: true, lastSuccessAtMs: 1_000 });
+  now = 2_000;
+  collector.reloaded(redis, false);
+  collector.reloaded(ssh, true);
+  assert.deepEqual(last(), { successful: false, lastSuccessAtMs: 1_000 });
+  now = 3_000;
+  collector.reloaded(redis, true);
+  assert.deepEqual(last(), { successful: true, lastSuccessAtMs: 3_000 });
+  collector.reloaded(undefined, false);
+  assert.equal(last().successful, false);
+});
+
+test("the start does not move when the clock is set", () => {
+  let now = 1e12;
+  const collector = collect({ now: () => now });
+  const { startedAtMs } = collector.snapshot(0);
+  now += 3_600_000;
+  assert.equal(collector.snapshot(0).startedAtMs, startedAtMs);
+});
+
+test("health while the process is to end is draining", () => {
+  const collector = collect();
+  collector.watch(redis, new FakeTunnel());
+  assert.equal(healthOf(collector.snapshot(0)).word, "ok");
+  collector.stopping();
+  assert.equal(healthOf(collector.snapshot(0)).word, "draining");
+});

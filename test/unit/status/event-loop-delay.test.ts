@@ -1,0 +1,19 @@
+// How late timers are.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EventLoopDelay } from "#dist/status/event-loop-delay.js";
+import { countOf } from "#dist/status/histogram.js";
+import { GivenClock } from "../support/given-clock.js";
+
+test("a timer's lateness is counted, twice a second, until it is stopped", () => {
+  const clock = new GivenClock();
+  const delay = new EventLoopDelay(clock);
+  delay.start();
+  clock.pass(500);
+  clock.pass(620);
+  assert.equal(countOf(delay.figures), 2);
+  assert.equal(delay.figures.sum, 0.12);
+  delay.stop();
+  assert.equal(clock.waiting, 0);
+});

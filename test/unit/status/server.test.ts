@@ -1,0 +1,197 @@
+// The status over real sockets: what clients get, and that those who want too much get no more than the rest.
+
+import assert from "node:assert/strict";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { isLoopback, MOST_CONNECTIONS, StatusServer } from "#dist/status/server.js";
+import type { Snapshot } from "#dist/status/snapshot.js";
+import type { Address } from "../../support/addresses.js";
+import { afterwards, limits, temporaryFolder, until } from "../../support/cleanup.js";
+import { kindsHere } from "../../support/machine.js";
+import { get } from "../../support/status.js";
+import { TestSocket } from "../../support/test-socket.js";
+import { throwsSpipedError } from "../support/errors.js";
+import { GivenClock } from "../support/given-clock.js";
+import { turns } from "../support/sink.js";
+import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
+
+interface Served {
+  readonly server: StatusServer;
+  readonly address: Address;
+  readonly clock: GivenClock;
+  readonly failures: readonly unknown[];
+}
+
+async function serve(
+  t: TestContext,
+  kind: "tcp" | "unix" = "tcp",
+  snapshot: () => Snapshot = () => snapshotOf([tunnelSnapshot()]),
+): Promise<Served> {
+  const clock = new GivenClock();
+  const failures: unknown[] = [];
+  const path = join(await temporaryFolder(t), "status.sock");
+  const server = StatusServer.listen({
+    address: kind === "unix" ? { kind, path } : { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
+    answering: { source: { snapshot }, page: { html: "<p>", contentSecurityPolicy: "default-src 'none'" } },
+    failed: (error) => failures.push(error),
+    clock,
+  });
+  afterwards(t, () => server.close());
+  await server.accept();
+  const { address } = server;
+  const to: Address = address.kind === "unix" ? address : { kind: "tcp", host: "127.0.0.1", port: address.port };
+  return { server, address: to, clock, failures };
+}
+
+/** Sends bytes as they are. @returns All that comes back. */
+async function raw(t: TestContext, address: Address, text: string): Promise<string> {
+  const socket = await TestSocket.connect(t, address);
+  await socket.write(text);
+  return Buffer.from((await socket.readToEnd()).bytes).toString();
+}
+
+for (const kind of kindsHere("tcp", "unix")) {
+  test(`${kind}: many ask at once, and each gets its answer`, limits, async (t) => {
+    const { address, failures } = await serve(t, kind === "unix" ? "unix" : "tcp");
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, at) => get(address, at % 2 === 0 ? "/metrics" : "/healthz")),
+    );
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    assert.match(answers[0]?.body ?? "", /^spiped_accepting\{tunnel="redis"\} 1$/m);
+    assert.deepEqual(failures, []);
+  });
+}
+
+test("HEAD has the headers alone, and a name of somebody else's is turned away", limits, async (t) => {
+  const { address } = await serve(t);
+  const { status, body } = await get(address, "/metrics", { method: "HEAD" });
+  assert.deepEqual([status, body], [200, ""]);
+  assert.equal((await get(address, "/metrics", { headers: { host: "attacker.example" } })).status, 421);
+  assert.equal((await get(address, "/metrics", { method: "POST" })).status, 405);
+});
+
+test("junk is refused, and the next one is answered", limits, async (t) => {
+  const { address, failures } = await serve(t);
+  const junk = [
+    "hello\r\n\r\n",
+    "\0\x01\x02\x03",
+    "GET / HTTP/9.9\r\n\r\n",
+    `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(100_000)}\r\n\r\n`,
+    `GET /${"x".repeat(100_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+  ];
+  for (const text of junk) {
+    const answer = await raw(t, address, text).catch(() => "");
+    assert.match(answer, /^(?:HTTP\/1\.1 4\d\d |$)/, text.slice(0, 40));
+  }
+  assert.equal((await get(address, "/healthz")).status, 200);
+  assert.deepEqual(failures, []);
+});
+
+test("of pipelined questions the first is answered, and the connection ends", limits, async (t) => {
+  let asked = 0;
+  const { address } = await serve(t, "tcp", () => {
+    asked += 1;
+    return snapshotOf([]);
+  });
+  const answers = await raw(t, address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100)).catch(() => "");
+  assert.ok(answers.split("HTTP/1.1 200").length <= 2, answers);
+  assert.equal(asked, 1);
+});
+
+test("whoever waits for a hundred-and-continue has one question too", limits, async (t) => {
+  const { address } = await serve(t);
+  const text = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n";
+  assert.match(await raw(t, address, text), /HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nok\n$/);
+});
+
+test("whoever sends headers slowly is cut off after ten seconds", limits, async (t) => {
+  const { address, clock } = await serve(t);
+  const slow = await TestSocket.connect(t, address);
+  await slow.write("GET / HTTP/1.1\r\nHost: localhost\r\n");
+  await until(() => (clock.waiting >= 2 ? true : undefined), "the connection to be accepted");
+  clock.pass(9_999);
+  await slow.write("X: 1\r\n");
+  await turns();
+  assert.equal(slow.socket.destroyed, false);
+  clock.pass(1);
+  assert.equal((await slow.readToEnd().catch(() => ({ bytes: [] }))).bytes.length, 0);
+});
+
+test("those who say nothing make way for newer ones, the oldest first", limits, async (t) => {
+  const { address } = await serve(t);
+  const silent: TestSocket[] = [];
+  for (let count = 0; count < MOST_CONNECTIONS; count += 1) silent.push(await TestSocket.connect(t, address));
+  assert.equal((await get(address, "/healthz")).status, 200);
+  assert.ok(silent[0] !== undefined);
+  await silent[0].readToEnd().catch(() => undefined);
+  assert.equal(silent.at(-1)?.socket.destroyed, false);
+  assert.equal((await get(address, "/healthz")).status, 200);
+});
+
+test("a flood waits for the next second, and then goes on", limits, async (t) => {
+  const { address, clock } = await serve(t);
+  let answered = 0;
+  const all = Array.from({ length: 130 }, () =>
+    get(address, "/healthz").then(
+      () => {
+        answered += 1;
+      },
+      // Pushed out by newer ones.
+      () => undefined,
+    ),
+  );
+  const done = Promise.all(all);
+  await until(() => (answered >= 60 ? true : undefined), "the first hundred");
+  await turns(20);
+  assert.ok(answered <= 100, `${answered} in one second`);
+  await until(() => {
+    clock.pass(1_000);
+    return answered >= 65 && answered > 100 ? true : undefined;
+  }, "the rest");
+  await done;
+});
+
+test("a mistake while answering ends one connection and is told", limits, async (t) => {
+  let isBroken = true;
+  const { address, failures } = await serve(t, "tcp", () => {
+    if (isBroken) throw new Error("broken");
+    return snapshotOf([]);
+  });
+  await assert.rejects(get(address, "/metrics"));
+  isBroken = false;
+  assert.equal((await get(address, "/metrics")).status, 200);
+  assert.equal(failures.length, 1);
+});
+
+test("an address that is taken is said", limits, async (t) => {
+  const { server } = await serve(t);
+  const again = () =>
+    StatusServer.listen({
+      address: server.address,
+      answering: { source: { snapshot: () => snapshotOf([]) }, page: { html: "", contentSecurityPolicy: "" } },
+      failed: assert.ifError,
+    });
+  throwsSpipedError(again, "SPIPED_LISTEN", /^cannot listen on \[127\.0\.0\.1\]:\d+: /, /another program/);
+});
+
+test("a UNIX socket is for the owner and the group, and its file goes with the server", {
+  ...limits,
+  skip: process.platform === "win32" && "no UNIX sockets",
+}, async (t) => {
+  const { server, address } = await serve(t, "unix");
+  assert.ok(address.kind === "unix");
+  assert.equal(statSync(address.path).mode & 0o777, 0o660);
+  server.close();
+  assert.equal(existsSync(address.path), false);
+});
+
+test("loopback addresses are told from others", () => {
+  const tcp = (address: string) => isLoopback({ kind: "tcp", family: 4, address, port: 1 });
+  for (const address of ["127.0.0.1", "127.8.8.8", "::1"]) assert.ok(tcp(address), address);
+  for (const address of ["0.0.0.0", "10.0.0.1", "::", "fe80::1"]) assert.ok(!tcp(address), address);
+  assert.ok(!isLoopback({ kind: "unix", path: "/run/status.sock" }));
+});
