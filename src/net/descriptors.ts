@@ -34,6 +34,11 @@ export class DescriptorBudget {
     return new DescriptorBudget(descriptorLimit() - openDescriptors() - SPARE - reserved);
   }
 
+  /** How many more connections fit. */
+  get connections(): number {
+    return Math.floor(this.#free / DESCRIPTORS_PER_CONNECTION);
+  }
+
   /** Whether another connection fits. */
   get hasRoom(): boolean {
     return this.#free >= DESCRIPTORS_PER_CONNECTION;

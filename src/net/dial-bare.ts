@@ -69,7 +69,7 @@ class Attempt {
   }
 
   failed(cause: unknown): void {
-    this.#fail(cannotConnect(this.#options, [failureOf(this.#address, cause)]));
+    this.#fail(cannotConnect(this.#options, [failureOf(this.#address, cause)], cause));
   }
 
   #fail(error: SpipedError): void {

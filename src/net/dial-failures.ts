@@ -13,12 +13,21 @@ interface Dialled {
 
 /** What became of one address. */
 export function failureOf(address: SocketAddress, cause: unknown): string {
-  return `${formatAddress(address)}: ${REASONS[codeOf(cause) ?? ""] ?? messageOf(cause)}`;
+  return `${formatAddress(address)}: ${reasonOf(cause)}`;
 }
 
-/** All addresses have failed. */
-export function cannotConnect({ name }: Dialled, failures: readonly string[]): SpipedError {
-  return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`);
+/** What the system's error means. */
+export function reasonOf(cause: unknown): string {
+  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+}
+
+/**
+ * All addresses have failed.
+ *
+ * @param cause - The last one's error.
+ */
+export function cannotConnect({ name }: Dialled, failures: readonly string[], cause: unknown): SpipedError {
+  return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`, { cause });
 }
 
 /** None of them has answered in time. */

@@ -47,6 +47,7 @@ class Race {
   readonly #waiting: SocketAddress[];
   readonly #running = new Set<Socket>();
   readonly #failures: string[] = [];
+  #lastCause: unknown;
   readonly #win: (channel: SocketChannel) => void;
   readonly #lose: (error: SpipedError) => void;
   readonly #deadline: NodeJS.Timeout;
@@ -72,7 +73,7 @@ class Race {
     }
     const address = this.#waiting.shift();
     if (address === undefined) {
-      if (this.#running.size === 0) this.#end(cannotConnect(this.#options, this.#failures));
+      if (this.#running.size === 0) this.#end(cannotConnect(this.#options, this.#failures, this.#lastCause));
       return;
     }
     if (this.#waiting.length > 0) this.#nextAttempt = setTimeout(() => this.startNext(), ATTEMPT_DELAY_MS);
@@ -150,6 +151,7 @@ class Race {
       return;
     }
     this.#failures.push(failureOf(address, cause));
+    this.#lastCause = cause;
     this.startNext();
   }
 

@@ -201,10 +201,12 @@ function make(address: SocketAddress, mode: number | undefined): Made {
 const HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: "another program listens there; stop it, or take another address",
   EADDRNOTAVAIL: "it must be an address of this machine; [0.0.0.0] and [::] stand for all of them",
+  ENOENT: "make the folder first; in a unit, RuntimeDirectory= does",
   EACCES: "ports below 1024 and foreign folders need more rights",
 };
 
-function cannotListen(address: SocketAddress, cause: unknown): SpipedError {
+/** Why an address cannot be listened on, for the operator. */
+export function cannotListen(address: SocketAddress, cause: unknown): SpipedError {
   const hint = HINTS[codeOf(cause) ?? ""];
   return new SpipedError(
     "SPIPED_LISTEN",

@@ -1,0 +1,99 @@
+/**
+ * Whether an address could be listened on, found out without a client noticing: nothing is left behind, and whoever
+ * listens there already is not disturbed.
+ */
+
+import { accessSync, constants, lstatSync, readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { dirname } from "node:path";
+import { codeOf, messageOf, type SpipedError } from "../errors.js";
+import { addon } from "../native/native.js";
+import { pathBytes } from "../paths.js";
+import type { SocketAddress } from "./address.js";
+import { cannotListen } from "./listening-socket.js";
+
+/** What would become of an attempt to listen. */
+export type BindTrial =
+  | { readonly kind: "free" }
+  /** The file of a UNIX socket on which nobody listens any more. */
+  | { readonly kind: "stale" }
+  | { readonly kind: "in-use" }
+  | { readonly kind: "refused"; readonly error: SpipedError };
+
+/** How long a UNIX socket may take to say whether somebody listens on it, where the system does not. */
+const CONNECT_MS = 1_000;
+
+/** The flag of a socket that listens, in Linux's list. */
+const ACCEPTS_CONNECTIONS = 0x1_0000;
+
+/** See the head of this file. */
+export async function tryToListen(address: SocketAddress): Promise<BindTrial> {
+  try {
+    return address.kind === "unix" ? await tryUnix(address.path) : await tryTcp(address.address, address.port);
+  } catch (cause) {
+    return codeOf(cause) === "EADDRINUSE"
+      ? { kind: "in-use" }
+      : { kind: "refused", error: cannotListen(address, cause) };
+  }
+}
+
+async function tryTcp(host: string, port: number): Promise<BindTrial> {
+  if (process.platform !== "win32") {
+    new addon.DescriptorGuard(addon.listenTcp(host, port, 0)).close();
+    return { kind: "free" };
+  }
+  await new Promise<void>((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+  return { kind: "free" };
+}
+
+async function tryUnix(path: string): Promise<BindTrial> {
+  const bytes = Buffer.from(pathBytes(path));
+  const status = lstatSync(bytes, { throwIfNoEntry: false });
+  if (status !== undefined && !status.isSocket()) throw Object.assign(new Error("a file is there"), { code: "EEXIST" });
+  if (status !== undefined && (await isListening(path, bytes))) return { kind: "in-use" };
+  mustBeWritable(dirname(path));
+  return { kind: status === undefined ? "free" : "stale" };
+}
+
+function mustBeWritable(folder: string): void {
+  try {
+    accessSync(Buffer.from(pathBytes(folder)), constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const code = codeOf(cause) ?? "";
+    throw Object.assign(new Error(FOLDERS[code] ?? messageOf(cause)), { code });
+  }
+}
+
+const FOLDERS: Readonly<Record<string, string>> = {
+  EACCES: "its folder may not be written to",
+  ENOENT: "there is no such folder",
+  EROFS: "the disk is read-only",
+};
+
+/** Linux has a list of those who listen; elsewhere nobody can tell without a connection. */
+async function isListening(path: string, bytes: Buffer): Promise<boolean> {
+  if (process.platform === "linux") {
+    return readFileSync("/proc/net/unix", "latin1")
+      .split("\n")
+      .some((line) => {
+        // Num RefCount Protocol Flags Type St Inode Path
+        const fields = line.split(" ");
+        return (
+          (Number.parseInt(fields[3] ?? "0", 16) & ACCEPTS_CONNECTIONS) !== 0 &&
+          line.endsWith(` ${bytes.toString("latin1")}`)
+        );
+      });
+  }
+  return new Promise((resolve) => {
+    const socket = connect({ path, timeout: CONNECT_MS });
+    const answer = (isThere: boolean) => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    socket.once("connect", () => answer(true)).once("timeout", () => answer(true));
+    socket.once("error", (cause) => answer(codeOf(cause) !== "ECONNREFUSED"));
+  });
+}

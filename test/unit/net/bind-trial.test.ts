@@ -1,0 +1,69 @@
+// Whether an address could be listened on, without leaving anything behind.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { lstat, readdir, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { SocketAddress } from "#dist/net/address.js";
+import { tryToListen } from "#dist/net/bind-trial.js";
+import { freePort } from "../../support/addresses.js";
+import { afterwards, temporaryFolder } from "../../support/cleanup.js";
+
+const hasUnixSockets = { skip: process.platform === "win32" };
+
+function tcp(port: number, address = "127.0.0.1"): SocketAddress {
+  return { kind: "tcp", family: 4, address, port };
+}
+
+async function listen(t: TestContext, where: number | string): Promise<Server> {
+  const server = createServer(() => assert.fail("a trial makes no connection"));
+  const options = typeof where === "number" ? { host: "127.0.0.1", port: where } : { path: where };
+  await new Promise<void>((resolve) => server.listen(options, resolve));
+  afterwards(t, () => server.close());
+  return server;
+}
+
+test("a free port is free, and stays so", async (t) => {
+  const port = await freePort("127.0.0.1");
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(await tryToListen(tcp(port)), { kind: "free" });
+  await listen(t, port);
+  assert.deepEqual(await tryToListen(tcp(port)), { kind: "in-use" });
+});
+
+test("an address of another machine is refused with what to do", async () => {
+  const trial = await tryToListen(tcp(8_022, "203.0.113.1"));
+  assert.equal(trial.kind, "refused");
+  assert.match(trial.kind === "refused" ? (trial.error.hint ?? "") : "", /an address of this machine/);
+});
+
+test("a UNIX socket is free, in use, or left behind, and no file comes or goes", hasUnixSockets, async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "socket");
+  assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "free" });
+  assert.deepEqual(await readdir(folder), []);
+  const server = await listen(t, path);
+  // Elsewhere than on Linux it takes a connection to know.
+  if (process.platform !== "linux") server.removeAllListeners("connection");
+  assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "in-use" });
+  // Node.js removes the file of a server that it closes; of one that was killed it stays.
+  const program = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
+  await new Promise((resolve) => server.close(resolve));
+  spawnSync(process.execPath, ["-e", program]);
+  assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "stale" });
+  assert.ok((await lstat(path)).isSocket());
+});
+
+test("what is no socket, and a folder that is missing, are refused", hasUnixSockets, async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "file");
+  await writeFile(path, "");
+  for (const [where, words] of [
+    [path, /a file is there/],
+    [join(folder, "none", "socket"), /there is no such folder/],
+  ] as const) {
+    const trial = await tryToListen({ kind: "unix", path: where });
+    assert.match(trial.kind === "refused" ? trial.error.message : "", words);
+  }
+});
