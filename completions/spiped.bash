@@ -32,7 +32,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --status --syslog -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --status --syslog --check -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
@@ -57,6 +57,7 @@ _spiped() {
       --threads) flags=${flags/ --threads / } ;;
       --status) flags=${flags/ --status / } ;;
       --syslog) flags=${flags/ --syslog / } ;;
+      --check) flags=${flags/ --check / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;
       -h|--help) flags=${flags/ -h --help / } ;;
     esac
@@ -82,7 +83,7 @@ _spipe() {
     -t|--target|-b|--bind|-o|--timeout)
       return ;;
   esac
-  local flags=" -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing --end-with-remote -v --version -h --help "
+  local flags=" -t --target -k --key -b --bind -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing --end-with-remote --probe -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -t|--target) flags=${flags/ -t --target / } ;;
@@ -94,6 +95,7 @@ _spipe() {
       -o|--timeout) flags=${flags/ -o --timeout / } ;;
       --no-coalescing) flags=${flags/ --no-coalescing / } ;;
       --end-with-remote) flags=${flags/ --end-with-remote / } ;;
+      --probe) flags=${flags/ --probe / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;
       -h|--help) flags=${flags/ -h --help / } ;;
     esac

@@ -7,6 +7,8 @@
  * the path is overwritten, behind a link too.
  */
 
+import { accessSync, constants, lstatSync } from "node:fs";
+import { dirname } from "node:path";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
@@ -45,6 +47,28 @@ export class PidFile {
       throw cannotWrite(path, Object.assign(new Error("not a pid file"), { code: "EEXIST" }));
     }
     return new PidFile(path, file);
+  }
+
+  /**
+   * Looks whether the file could be taken, and makes none.
+   *
+   * @returns What is in it where another daemon has it.
+   * @throws SpipedError `SPIPED_PID_FILE` where it is no file that may be written.
+   */
+  static holderOf(path: string): string | undefined {
+    try {
+      if (lstatSync(Buffer.from(pathBytes(path)), { throwIfNoEntry: false }) === undefined) {
+        accessSync(dirname(path), constants.W_OK | constants.X_OK);
+        return undefined;
+      }
+      const file = new addon.LockedFile(pathBytes(path));
+      if (!file.isHeld) return file.read();
+      file.release();
+    } catch (cause) {
+      throw cannotWrite(path, cause);
+    }
+    PidFile.take(path).release();
+    return undefined;
   }
 
   /** Writes this process's id, in decimal digits and without a line break, as the original does. */

@@ -8,7 +8,7 @@ import { readKeyFile } from "../config/key-file.js";
 import type { FlagValues } from "../flags/flags.js";
 import { forwardSecrecyOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
-import { formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
+import { type Address, formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { createLog } from "../observe/log.js";
@@ -21,6 +21,7 @@ import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
+import { probe } from "./probe.js";
 import { StdioChannel } from "./stdio-channel.js";
 
 const EXAMPLES = `
@@ -29,6 +30,8 @@ Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UN
 Examples:
   echo hello | spipe -t far.example:2562 -k keyfile
   ssh -o 'ProxyCommand spipe -t %h:8022 -k keyfile' far.example
+  spipe --probe -t far.example:2562 -k keyfile
+                                        where it does not work: what is wrong, step by step
 `;
 
 /** So long may the end of standard input take to come once a signal has. */
@@ -45,6 +48,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const target = parseTargetAddress(required(command, "target", flags.target));
   const keyFile = required(command, "key", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
+  if (flags.probe) return probeTarget(flags, target, keyFile);
   chooseFlows({ coalescing: flags.coalescing });
   endOnSignals();
   const targets = await resolve(target);
@@ -99,6 +103,17 @@ export async function main(words: readonly string[]): Promise<number> {
         resolveStatus(report.reason === "closed" ? 0 : 1);
       },
     });
+  });
+}
+
+function probeTarget(flags: FlagValues<"spipe">, target: Address, keyFile: string): Promise<number> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
+  return probe(keyFile, {
+    target,
+    bind: flags.bind === undefined ? undefined : parseBindAddress(flags.bind),
+    forwardSecrecy: forwardSecrecyOf(flags),
+    keepAlive: flags.keepAlive,
+    timeoutMs: flags.timeout,
   });
 }
 

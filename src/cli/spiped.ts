@@ -8,6 +8,7 @@ import type { FlagValues } from "../flags/flags.js";
 import { tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
 import { ADDRESS_PARSERS } from "../flags/values.js";
+import { check } from "./check.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -27,6 +28,7 @@ Examples:
                                         near: cleartext comes in, packets go out
   spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2562' -k keyfile
                                         far: packets come in, cleartext goes out
+  spiped --check ...                    with the flags of either: what would not work, and what to do
 `;
 
 type Flags = FlagValues<"spiped">;
@@ -42,13 +44,17 @@ export async function main(words: readonly string[]): Promise<number> {
   applyEnvironment(command, takeGiven().variables);
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
+  const { config, keyFile } = settings.tunnel;
+  const pidFile = flags.pidFile ?? `${flags.source}.pid`;
+  if (flags.check) {
+    return check({ config, keyFile, user: settings.user, pidFile: flags.foreground ? undefined : pidFile });
+  }
   if (flags.foreground) return runService(settings);
-  const { keyFile } = settings.tunnel;
   if (reportReady === undefined) return startDaemon(keyFile);
   return runService({
     ...settings,
     keyDescriptor: keyFile === "-" ? undefined : KEY_DESCRIPTOR,
-    pidFile: flags.pidFile ?? `${flags.source}.pid`,
+    pidFile,
     reportReady,
   });
 }

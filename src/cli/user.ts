@@ -47,6 +47,13 @@ export function lookUpIdentity(text: string): Identity {
   return { uid, group: named ?? (account === null ? { kind: "stay" } : { kind: "login", gid: account.gid }) };
 }
 
+/** Whether this process may become somebody, as far as that can be told without trying. */
+export function mayBecome({ uid, group }: Identity): boolean {
+  const isSame = (uid ?? process.geteuid?.()) === process.geteuid?.();
+  const needsGroup = group.kind === "named" && group.gid !== process.getegid?.();
+  return (isSame && !needsGroup) || process.geteuid?.() === 0 || addon.capabilities().length > 0;
+}
+
 /**
  * Becomes somebody else for good: supplementary groups dropped, then the group, then the user, with no capability left
  * in any thread. Who is that user already needs no rights for it.

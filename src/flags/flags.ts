@@ -14,6 +14,7 @@ export const GROUPS = {
   secrecy: "Forward secrecy:",
   connections: "Connections:",
   process: "Process:",
+  trouble: "Where it does not work:",
   about: "About:",
 } as const;
 
@@ -301,6 +302,22 @@ export const FLAGS = [
     help: "after the start, write to the system's log instead of standard error",
     commands: SPIPED,
     belongsTo: "process",
+  },
+  {
+    long: "check",
+    value: { kind: "switch" },
+    group: "trouble",
+    help: "start nothing; say step by step what would work with these flags, and what to do",
+    commands: SPIPED,
+    belongsTo: "command line",
+  },
+  {
+    long: "probe",
+    value: { kind: "switch" },
+    group: "trouble",
+    help: "carry nothing; say step by step what works on the way to the service, and what to do",
+    commands: SPIPE,
+    belongsTo: "command line",
   },
   {
     long: "version",

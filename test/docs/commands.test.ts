@@ -55,6 +55,7 @@ const services: Readonly<Record<string, Service>> = {
   "docs/keys.md: Copying": nothing,
   "docs/keys.md: Changing": nothing,
   "docs/status.md: Status": nothing,
+  "docs/troubleshooting.md: A probe": sshd,
   "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
 };
 

@@ -16,6 +16,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   protocol: ["native", "clock", "errors"],
   config: ["protocol", "native", "types of net", "errors", "paths"],
   tunnel: ["protocol", "net", "clock", "errors", "types of config"],
+  probe: ["tunnel", "protocol", "net", "errors"],
   flags: ["config", "net", "errors", "types of protocol"],
   observe: ["native", "net", "clock", "errors", "paths", "types of tunnel"],
   status: ["net", "protocol", "clock", "errors", "paths", "types of config", "types of tunnel"],
@@ -25,6 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "flags",
     "service",
+    "probe",
     "observe",
     "tunnel",
     "config",

@@ -105,7 +105,7 @@ for (const [name, command] of [
 test("the usage line has what is needed, switches in one bracket, the rest by letter, and then words", () => {
   assert.equal(
     usageOf("spipe"),
-    "-t TARGET -k KEYFILE [-j] [-b BIND] [-f | -g] [-o SECONDS] [--end-with-remote] [--no-coalescing]",
+    "-t TARGET -k KEYFILE [-j] [-b BIND] [-f | -g] [-o SECONDS] [--end-with-remote] [--no-coalescing] [--probe]",
   );
   assert.match(usageOf("spiped"), /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
 });

@@ -1,0 +1,144 @@
+/**
+ * `spiped --check`: would a tunnel with these flags start, and would it work? What lies on this machine first, then the
+ * way to the target. Nothing is started, and a tunnel that runs already is not disturbed.
+ */
+
+import type { TunnelConfig } from "../config/tunnel-config.js";
+import { formatAddress } from "../net/address.js";
+import { tryToListen } from "../net/bind-trial.js";
+import { DescriptorBudget } from "../net/descriptors.js";
+import { resolve } from "../net/resolver.js";
+import { probeFarEnd } from "../probe/far-end.js";
+import { probeReach } from "../probe/reach.js";
+import { probeService } from "../probe/service.js";
+import type { SharedKey } from "../protocol/secret.js";
+import { leaveSignal } from "./early-signals.js";
+import { PidFile } from "./pid-file.js";
+import { checkKey, Verdicts } from "./probe.js";
+import { lookUpIdentity, mayBecome } from "./user.js";
+
+/** What is checked. */
+export interface CheckSettings {
+  readonly config: TunnelConfig;
+  readonly keyFile: string;
+  /** Undefined in the foreground. */
+  readonly pidFile: string | undefined;
+  /** The words of `-u`. */
+  readonly user: string | undefined;
+}
+
+/**
+ * Checks a tunnel and writes its verdicts.
+ *
+ * @returns The exit status: 1 where something has failed.
+ */
+export async function check(settings: CheckSettings): Promise<number> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
+  const verdicts = new Verdicts();
+  await checkTunnel(verdicts, settings);
+  return verdicts.exitStatus;
+}
+
+async function checkTunnel(verdicts: Verdicts, settings: CheckSettings): Promise<void> {
+  const { config, keyFile, pidFile, user } = settings;
+  if (user !== undefined) checkUser(verdicts, user);
+  const key = await checkKey(verdicts, keyFile);
+  await checkSource(verdicts, config);
+  if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
+  checkLimit(verdicts, config);
+  await checkTarget(verdicts, config, key);
+  key?.destroy();
+}
+
+function checkUser(verdicts: Verdicts, user: string): void {
+  const step = "user";
+  try {
+    const identity = lookUpIdentity(user);
+    if (mayBecome(identity)) verdicts.write({ verdict: "ok", step, text: `-u ${user} is known` });
+    else {
+      verdicts.write({
+        verdict: "failed",
+        step,
+        text: `this user may not become ${user}`,
+        hint: "check, and start, as root; or leave -u out",
+      });
+    }
+  } catch (error) {
+    verdicts.writeError(step, error);
+  }
+}
+
+async function checkSource(verdicts: Verdicts, { source, timeoutMs }: TunnelConfig): Promise<void> {
+  const step = "source";
+  try {
+    const [address, ...others] = await resolve(source, { timeoutMs });
+    const name = formatAddress(address);
+    if (others.length > 0) {
+      const text = `${formatAddress(source)} has ${others.length + 1} addresses; only ${name} would be listened on`;
+      verdicts.write({ verdict: "warning", step, text });
+    }
+    const trial = await tryToListen(address);
+    switch (trial.kind) {
+      case "free":
+        verdicts.write({ verdict: "ok", step, text: `${name} can be listened on` });
+        break;
+      case "stale":
+        verdicts.write({ verdict: "ok", step, text: `${name} can be listened on; nobody answers on the socket there` });
+        break;
+      case "in-use":
+        verdicts.write({
+          verdict: "warning",
+          step,
+          text: `${name} is in use: is this tunnel running already?`,
+          hint: "if it is another program, take another address with -s",
+        });
+        break;
+      case "refused":
+        verdicts.writeError(step, trial.error);
+    }
+  } catch (error) {
+    verdicts.writeError(step, error);
+  }
+}
+
+function checkPidFile(verdicts: Verdicts, pidFile: string): void {
+  const step = "pid file";
+  try {
+    const holder = PidFile.holderOf(pidFile);
+    if (holder === undefined) verdicts.write({ verdict: "ok", step, text: `${pidFile} can be written` });
+    else {
+      const text = `${pidFile} belongs to pid ${holder || "(not yet written)"}: is this tunnel running already?`;
+      verdicts.write({ verdict: "warning", step, text });
+    }
+  } catch (error) {
+    verdicts.writeError(step, error);
+  }
+}
+
+function checkLimit(verdicts: Verdicts, { maxConnections }: TunnelConfig): void {
+  const step = "limit";
+  const { connections } = DescriptorBudget.measure();
+  const room = Number.isFinite(connections)
+    ? `open files for ${connections} connections at once`
+    : "no limit of open files";
+  if (maxConnections <= connections || !Number.isFinite(maxConnections)) {
+    verdicts.write({ verdict: "ok", step, text: room });
+    return;
+  }
+  verdicts.write({
+    verdict: "warning",
+    step,
+    text: `${room}, and -n allows ${maxConnections}; further clients would wait`,
+    hint: "raise ulimit -n, or LimitNOFILE= of a unit, to twice as many and 64",
+  });
+}
+
+async function checkTarget(verdicts: Verdicts, config: TunnelConfig, key: SharedKey | undefined): Promise<void> {
+  const { role, target } = config;
+  if (role === "decrypt") {
+    await verdicts.writeAll(probeService(config), { what: "service", target });
+  } else {
+    const findings = key === undefined ? probeReach(config) : probeFarEnd({ ...config, key });
+    await verdicts.writeAll(findings, { what: "far end", target });
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * What there is to see of a service without sending it anything.
+ */
+
+import type { Channel } from "../net/channel.js";
+import { NONCE_LENGTH } from "../protocol/constants.js";
+import { recognise } from "../protocol/recognise.js";
+import type { Finding, ServiceOutcome } from "./findings.js";
+import { Heard } from "./heard.js";
+import { type ReachOptions, reach } from "./reach.js";
+
+/** How long is waited for a service to speak first, or to hang up. */
+export const SERVICE_MS = 1_000;
+
+/** How long the other side may take to end a connection in order; then it is reset. */
+const LEAVE_MS = 1_000;
+
+/** Probes a service that is spoken to in cleartext. */
+export async function* probeService(options: ReachOptions): AsyncGenerator<Finding> {
+  const reached = yield* reach(options);
+  if (reached === undefined) return;
+  const heard = new Heard(reached.channel);
+  const startedAt = performance.now();
+  await heard.until(() => heard.bytes.length > 0, SERVICE_MS);
+  yield { step: "service", outcome: outcomeOf(heard.bytes, heard, startedAt) };
+  await leave(reached.channel, heard);
+}
+
+/** @param said - What the service has said. */
+export function outcomeOf(said: Uint8Array, { ending }: Heard, startedAt: number): ServiceOutcome {
+  const durationMs = performance.now() - startedAt;
+  if (said.length > 0) {
+    const recognised = recognise(said, { isAll: true });
+    if (recognised === undefined && said.length === NONCE_LENGTH) return { kind: "says-nonce" };
+    return { kind: "says", recognised, bytes: said.length };
+  }
+  return ending === undefined ? { kind: "silent", waitedMs: SERVICE_MS } : { kind: "closed", how: ending, durationMs };
+}
+
+/** Ends a connection in order, so that nothing of it stays on the other side. */
+export async function leave(channel: Channel, heard: Heard): Promise<void> {
+  if (heard.ending === undefined) {
+    channel.writable.end();
+    await heard.until(() => false, LEAVE_MS);
+  }
+  if (heard.ending === undefined) channel.reset();
+  else channel.close();
+}
