@@ -12,6 +12,7 @@ import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
 import { probeService } from "../probe/service.js";
 import type { SharedKey } from "../protocol/secret.js";
+import type { TunnelSettings } from "../service/served-tunnel.js";
 import { leaveSignal } from "./early-signals.js";
 import { PidFile } from "./pid-file.js";
 import { checkKey, Verdicts } from "./probe.js";
@@ -19,8 +20,7 @@ import { lookUpIdentity, mayBecome } from "./user.js";
 
 /** What is checked. */
 export interface CheckSettings {
-  readonly config: TunnelConfig;
-  readonly keyFile: string;
+  readonly tunnels: readonly Pick<TunnelSettings, "config" | "keyFile">[];
   /** Undefined in the foreground. */
   readonly pidFile: string | undefined;
   /** The words of `-u`. */
@@ -28,26 +28,25 @@ export interface CheckSettings {
 }
 
 /**
- * Checks a tunnel and writes its verdicts.
+ * Checks tunnels, and what they share, and writes verdicts.
  *
  * @returns The exit status: 1 where something has failed.
  */
 export async function check(settings: CheckSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
+  const { tunnels, pidFile, user } = settings;
   const verdicts = new Verdicts();
-  await checkTunnel(verdicts, settings);
-  return verdicts.exitStatus;
-}
-
-async function checkTunnel(verdicts: Verdicts, settings: CheckSettings): Promise<void> {
-  const { config, keyFile, pidFile, user } = settings;
   if (user !== undefined) checkUser(verdicts, user);
-  const key = await checkKey(verdicts, keyFile);
-  await checkSource(verdicts, config);
   if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
-  checkLimit(verdicts, config);
-  await checkTarget(verdicts, config, key);
-  key?.destroy();
+  checkLimit(verdicts, tunnels);
+  for (const { config, keyFile } of tunnels) {
+    const ofTunnel = verdicts.of(config.name);
+    const key = await checkKey(ofTunnel, keyFile);
+    await checkSource(ofTunnel, config);
+    await checkTarget(ofTunnel, config, key);
+    key?.destroy();
+  }
+  return verdicts.exitStatus;
 }
 
 function checkUser(verdicts: Verdicts, user: string): void {
@@ -115,8 +114,9 @@ function checkPidFile(verdicts: Verdicts, pidFile: string): void {
   }
 }
 
-function checkLimit(verdicts: Verdicts, { maxConnections }: TunnelConfig): void {
+function checkLimit(verdicts: Verdicts, tunnels: CheckSettings["tunnels"]): void {
   const step = "limit";
+  const maxConnections = tunnels.reduce((sum, { config }) => sum + config.maxConnections, 0);
   const { connections } = DescriptorBudget.measure();
   const room = Number.isFinite(connections)
     ? `open files for ${connections} connections at once`

@@ -13,16 +13,30 @@ import { type Judged, judge, type Probed } from "./probe-words.js";
 
 /** Writes judged steps, and remembers whether one has failed. */
 export class Verdicts {
-  #hasFailed = false;
+  readonly #prefix: string;
+  readonly #all: { hasFailed: boolean };
+
+  constructor(prefix = "", all = { hasFailed: false }) {
+    this.#prefix = prefix;
+    this.#all = all;
+  }
 
   /** 0 where nothing has failed. */
   get exitStatus(): number {
-    return this.#hasFailed ? 1 : 0;
+    return this.#all.hasFailed ? 1 : 0;
+  }
+
+  /** The same, with the tunnel's name in each line where it has one. */
+  of(tunnel: string | undefined): Verdicts {
+    return tunnel === undefined ? this : new Verdicts(`${tunnel}: `, this.#all);
   }
 
   write({ verdict, step, text, hint }: Judged): void {
-    if (verdict === "failed") this.#hasFailed = true;
-    const lines = [`${verdict.padEnd(8)} ${step}: ${text}`, ...(hint === undefined ? [] : [`         hint: ${hint}`])];
+    if (verdict === "failed") this.#all.hasFailed = true;
+    const lines = [
+      `${verdict.padEnd(8)} ${this.#prefix}${step}: ${text}`,
+      ...(hint === undefined ? [] : [`         hint: ${hint}`]),
+    ];
     writeOutput(lines.map((line) => `${printable(line)}\n`).join(""));
   }
 

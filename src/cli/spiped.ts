@@ -44,10 +44,11 @@ export async function main(words: readonly string[]): Promise<number> {
   applyEnvironment(command, takeGiven().variables);
   const flags = command.opts<Flags>();
   const settings = settingsOf(command, flags);
-  const { config, keyFile } = settings.tunnel;
+  const { keyFile } = settings.tunnel;
   const pidFile = flags.pidFile ?? `${flags.source}.pid`;
   if (flags.check) {
-    return check({ config, keyFile, user: settings.user, pidFile: flags.foreground ? undefined : pidFile });
+    const { tunnel, user } = settings;
+    return check({ tunnels: [tunnel], user, pidFile: flags.foreground ? undefined : pidFile });
   }
   if (flags.foreground) return runService(settings);
   if (reportReady === undefined) return startDaemon(keyFile);

@@ -48,6 +48,7 @@ const switches = [
   "SPIPED_DAEMONIZE_FIRST",
   "SPIPED_SYSLOG",
   "SPIPED_NO_COALESCING",
+  "SPIPED_CHECK",
 ] as const;
 
 /** Variables of flags with a value: a wrong one, and what is said of it. */
@@ -59,6 +60,7 @@ const values = [
   ["SPIPED_TIMEOUT", "soon", /bad number of seconds for -o: "soon" \(from SPIPED_TIMEOUT\)/],
   ["SPIPED_MAX_CONNECTIONS", "-1", /bad number for -n: "-1" \(from SPIPED_MAX_CONNECTIONS\)/],
   ["SPIPED_RESOLVE_INTERVAL", "", /bad number of seconds for -r: "" \(from SPIPED_RESOLVE_INTERVAL\)/],
+  ["SPIPED_STATUS", "here", /bad address "here"/],
   ["SPIPED_USER", "no-such-user", /no user "no-such-user"/],
   ["SPIPED_SOURCE_MODE", "rw", /bad permissions for --source-mode: "rw" \(from SPIPED_SOURCE_MODE\)/],
   ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],

@@ -159,7 +159,7 @@ test("--check of what does not run makes no file, and connections that are open 
   assert.equal(status, 0);
   assert.deepEqual(
     lines.map((line) => line.replace(/:.*/, "")),
-    ["key file", "source", "pid file", "limit", "name", "connection", "service"].map((step) => `ok       ${step}`),
+    ["pid file", "limit", "key file", "source", "name", "connection", "service"].map((step) => `ok       ${step}`),
   );
   assert.deepEqual(readdirSync(dirname(key.path)), ["key"]);
   assert.ok(await isAlive(open));
@@ -179,6 +179,6 @@ test("--check goes on where the key is missing, and exits 1", limits, async (t) 
   const flags = ["-e", "-F", "-s", textOf(await freeAddress(t, "tcp")), "-t", textOf(source), "-k", "/nowhere/key"];
   const { status, lines } = await runCheck(t, flags);
   assert.equal(status, 1);
-  assert.match(lines[0] ?? "", /^failed {3}key file: /);
+  assert.match(lines[1] ?? "", /^failed {3}key file: /);
   assert.match(lines.at(-1) ?? "", /^ok {7}connection: /);
 });
