@@ -17,7 +17,7 @@ _spiped() {
     -u|--user)
       COMPREPLY=($(compgen -u -- "$word"))
       return ;;
-    -s|--source|-t|--target|-b|--bind|--source-mode|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--threads|--status)
+    -s|--source|-t|--target|-b|--bind|--source-mode|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--drain-timeout|--threads|--status)
       return ;;
   esac
   case ${COMP_WORDS[1]} in
@@ -32,7 +32,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --threads --status --syslog --check -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --check -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
@@ -54,6 +54,7 @@ _spiped() {
       -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
       -p|--pid-file) flags=${flags/ -p --pid-file / } ;;
       -u|--user) flags=${flags/ -u --user / } ;;
+      --drain-timeout) flags=${flags/ --drain-timeout / } ;;
       --threads) flags=${flags/ --threads / } ;;
       --status) flags=${flags/ --status / } ;;
       --syslog) flags=${flags/ --syslog / } ;;

@@ -24,6 +24,7 @@ complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt -s D daemonize-first' -s D -l daemonize-first -d 'become a daemon at once, then retry failed look-ups each second'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -s p -l pid-file -r -F -d 'pid file of the daemon (default: SOURCE.pid)'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -s u -l user -x -a '(__fish_complete_users)' -d 'USER[:GROUP] or :GROUP to become after the start'
+complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l drain-timeout -x -d 'after SIGTERM, time until what is still open is reset'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l threads -x -d 'threads that move packets (default: one for each core, at most 4)'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l status -x -d 'answer over HTTP there: a page, /status, /metrics, /healthz'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt syslog' -l syslog -d 'after the start, write to the system\'s log instead of standard error'

@@ -21,6 +21,7 @@ import { isLimit, messageOf, SpipedError } from "../errors.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
+import { forDaemon, takeFromServiceManager } from "./service-variables.js";
 
 /** What helps where a pipe or a descriptor gives no key. */
 export const KEY_INSTEAD = "-k - reads the key from standard input";
@@ -31,6 +32,9 @@ const REPORT_DESCRIPTOR = 3;
 
 /** Where the second process finds its key file open, unless the key comes from standard input by `-k -`. */
 export const KEY_DESCRIPTOR = 4;
+
+/** Where the second process finds the sockets of a service manager, from here on. */
+const FIRST_HANDED_DESCRIPTOR = 5;
 const READY = "ready";
 
 /** So long may a daemon take to end that is told to before it is ready. */
@@ -99,16 +103,18 @@ export async function startDaemon(keyFile: string): Promise<number> {
   told.catch(() => undefined);
   const key = keyFile === "-" ? undefined : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), told]);
   const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
+  const handed = forDaemon(takeFromServiceManager(), FIRST_HANDED_DESCRIPTOR);
   const second = spawn(program, [...process.execArgv, script, ...words], {
     argv0: process.argv0,
     detached: true,
-    env: { ...process.env, ...variablesForDaemon(), [REPORT_VARIABLE]: String(process.pid) },
+    env: { ...process.env, ...variablesForDaemon(), ...handed.variables, [REPORT_VARIABLE]: String(process.pid) },
     stdio: [
       key === undefined ? "inherit" : "ignore",
       "inherit",
       "inherit",
       "pipe",
-      ...(key === undefined ? [] : [key]),
+      key ?? "ignore",
+      ...handed.descriptors,
     ],
   });
   daemon = second;

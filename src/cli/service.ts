@@ -9,8 +9,10 @@ import { closeSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { messageOf } from "../errors.js";
 import type { Address } from "../net/address.js";
+import { InheritedSockets, readHanded } from "../net/inherited-sockets.js";
 import { resolve } from "../net/resolver.js";
 import { createLog, type Log } from "../observe/log.js";
+import { ServiceManager } from "../observe/service-manager.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { syslogSink } from "../observe/syslog.js";
 import { ServedStatus } from "../service/served-status.js";
@@ -22,6 +24,7 @@ import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
+import { takeFromServiceManager } from "./service-variables.js";
 import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
@@ -41,6 +44,8 @@ export interface ServiceSettings {
   readonly pidFile: string | undefined;
   /** The words of `-u`. */
   readonly user: string | undefined;
+  /** How long open connections may go on after SIGTERM; `Infinity` for no limit. */
+  readonly drainTimeoutMs: number;
   readonly syslog: boolean;
   /** Where the status is answered; undefined: nowhere. */
   readonly status: Address | undefined;
@@ -64,7 +69,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
   const losesTerminal = settings.reportReady === undefined && isatty(0) && !isHangUpIgnored();
   const hangUp = process.platform === "win32" || losesTerminal;
   const signals = new StopSignals({ hangUp });
-  if (!hangUp) takeSignal("SIGHUP", () => service.reload());
+  if (!hangUp) takeSignal("SIGHUP", () => void service.reload());
   for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => service.sayState(signal));
   // An end that nobody planned: connections must not look as if they had ended in order. After any other it does nothing.
   process.prependListener("exit", () => service.abandon());
@@ -73,6 +78,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
     return started === undefined ? 0 : await service.runUntil(signals);
   } catch (error) {
     // After the start nobody reads standard error any more; the log does.
+    service.failed(error);
     if (!service.isReady) throw error;
     service.log.error(error);
     return 1;
@@ -89,9 +95,15 @@ class Service {
   #isReady = false;
   #pidFile: PidFile | undefined;
   #hasLeft = false;
+  readonly #manager: ServiceManager;
+  #reloads = 0;
 
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
+    const { notifySocket, handed } = takeFromServiceManager();
+    // First: the numbers of what is opened later must not be taken for theirs.
+    const inherited = new InheritedSockets(readHanded(handed));
+    this.#manager = ServiceManager.at(notifySocket, (text) => this.#log.warning(text));
     // Lines go to another place once it is ready.
     const log: Log = {
       notice: (text) => this.#log.notice(text),
@@ -102,6 +114,7 @@ class Service {
     this.#status = settings.status && new ServedStatus(settings.status, build, log);
     this.#supervisor = new Supervisor([settings.tunnel], {
       log,
+      inherited,
       watcher: this.#status?.collector,
       reservedDescriptors: this.#status?.descriptors ?? 0,
     });
@@ -148,6 +161,7 @@ class Service {
     this.#supervisor.listen();
     await this.#begin(identity);
     this.#supervisor.sayListening();
+    this.#manager.status(this.#supervisor.status);
   }
 
   /** Where a signal has ended the start meanwhile, what comes too late makes no file any more. */
@@ -204,9 +218,12 @@ class Service {
     this.#isReady = true;
     if (isListening) this.#supervisor.sayListening();
     this.#status?.sayListening();
-    if (this.#settings.reportReady === undefined) return;
+    // A daemon is not the process that the manager has started, and that one is about to end.
+    const { reportReady } = this.#settings;
+    this.#manager.ready(this.#supervisor.status, reportReady === undefined ? undefined : process.pid);
+    if (reportReady === undefined) return;
     letGoOfTerminals();
-    this.#settings.reportReady();
+    reportReady();
   }
 
   /** SIGUSR1 and SIGUSR2. */
@@ -219,13 +236,17 @@ class Service {
   /** SIGTERM lets connections finish; a second one, or another signal, does not. */
   async runUntil(signals: StopSignals): Promise<number> {
     const supervisor = this.#supervisor;
+    const { drainTimeoutMs } = this.#settings;
     let cut = 0;
+    let limit: NodeJS.Timeout | undefined;
+    let why = "";
     const cancel = () => {
       cut += supervisor.connections;
       supervisor.cancel();
     };
     const first = await signals.next();
     this.#status?.stopping();
+    this.#manager.stopping(`no longer listening; open connections: ${supervisor.connections}`);
     const drained = supervisor.drain();
     this.#pidFile?.release();
     signals.whenever(cancel);
@@ -233,15 +254,32 @@ class Service {
     else if (supervisor.connections > 0) {
       const { connections } = supervisor;
       this.#log.notice(`${first}: no longer listening; open connections go on until they end (${connections})`);
+      if (Number.isFinite(drainTimeoutMs)) {
+        limit = setTimeout(() => {
+          why = ` after ${drainTimeoutMs / 1_000} s, as --drain-timeout says`;
+          cancel();
+        }, drainTimeoutMs);
+      }
     }
     await drained;
-    this.#log.notice(cut === 0 ? "stopped: all connections have ended" : `stopped: open connections were cut (${cut})`);
+    clearTimeout(limit);
+    const words = cut === 0 ? "all connections have ended" : `open connections were cut${why} (${cut})`;
+    this.#log.notice(`stopped: ${words}`);
     return cut === 0 ? 0 : 1;
   }
 
   /** SIGHUP: reads keys again. */
-  reload(): void {
-    this.#supervisor.reload();
+  async reload(): Promise<void> {
+    if (this.#isReady) this.#manager.reloading();
+    this.#reloads += 1;
+    await this.#supervisor.reload();
+    this.#reloads -= 1;
+    if (this.#isReady && this.#reloads === 0) this.#manager.ready(this.#supervisor.status);
+  }
+
+  /** Tells the service manager why it ends. */
+  failed(error: unknown): void {
+    this.#manager.status(messageOf(error));
   }
 
   /** Resets what is open, and leaves no files behind. */

@@ -76,12 +76,16 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     source: required(command, "source", flags.source),
     target: required(command, "target", flags.target),
   });
+  if (config.source.kind === "systemd" && flags.sourceMode !== undefined) {
+    throw usageError(command, "--source-mode is for sockets made here; a .socket unit has SocketMode=");
+  }
   return {
     tunnel: { config, keyFile: required(command, "key", flags.key) },
     keyDescriptor: undefined,
     waitsForLookUps: flags.daemonizeFirst === true,
     pidFile: undefined,
     user: flags.user,
+    drainTimeoutMs: flags.drainTimeout,
     syslog: flags.syslog === true,
     status: flags.status === undefined ? undefined : ADDRESS_PARSERS.status(flags.status),
     flows: {

@@ -2,7 +2,7 @@
  * One frozen value that describes a tunnel, wherever its words came from.
  */
 
-import type { Address, HostAddress } from "../net/address.js";
+import type { Address, HostAddress, SourceAddress } from "../net/address.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 
 /** How one tunnel works. */
@@ -12,7 +12,7 @@ export interface TunnelConfig {
   /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
   readonly role: "encrypt" | "decrypt";
   /** Where to listen. */
-  readonly source: Address;
+  readonly source: SourceAddress;
   /** Where to connect. */
   readonly target: Address;
   /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */

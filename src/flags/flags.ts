@@ -278,6 +278,15 @@ export const FLAGS = [
     belongsTo: "process",
   },
   {
+    long: "drain-timeout",
+    value: { kind: "seconds", defaultMs: Number.POSITIVE_INFINITY },
+    argument: "seconds",
+    group: "process",
+    help: "after SIGTERM, time until what is still open is reset",
+    commands: SPIPED,
+    belongsTo: "process",
+  },
+  {
     long: "threads",
     value: { kind: "count", most: MAX_THREADS },
     argument: "count",

@@ -4,7 +4,7 @@
  */
 
 import { SpipedError } from "../errors.js";
-import { parseAddress, parseBindAddress, parseLocalAddress, parseTargetAddress } from "../net/address.js";
+import { parseBindAddress, parseLocalAddress, parseSourceAddress, parseTargetAddress } from "../net/address.js";
 import type { AddressUse, FlagValue } from "./flags.js";
 
 /** The longest time that a flag takes, in seconds: a week. */
@@ -38,7 +38,7 @@ export function parserOf(value: FlagValue, label: string): ((text: string) => un
 
 /** What is taken for an address, by its use. */
 export const ADDRESS_PARSERS = {
-  source: parseAddress,
+  source: parseSourceAddress,
   target: parseTargetAddress,
   bind: parseBindAddress,
   status: parseLocalAddress,

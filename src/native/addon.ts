@@ -126,6 +126,17 @@ export declare class LogWriter {
   flush(timeoutMs: number): boolean
 }
 
+/** Sends to the socket of a service manager and never waits for it. */
+export declare class NotifySocket {
+  /** `path` is that of a UNIX socket; one that begins with a zero byte is the name of an abstract one. */
+  constructor(path: Uint8Array)
+  /**
+   * Sends `message`, whole or not at all. Throws where nobody is there, and `EAGAIN` or `ENOBUFS` where the manager
+   * does not keep up.
+   */
+  send(message: Uint8Array): void
+}
+
 /** Gets one direction's data back out of its packets. */
 export declare class Opener {
   /** An opener of given keys, 32 bytes each, and first packet number: for known-answer tests. */
@@ -247,8 +258,11 @@ export declare class SocketFile {
 export declare class Sockets {
   /** `ready` is called when `poll` has something to tell. Throws where the event loop cannot watch. */
   constructor(keepAlive: KeepAliveTimes, ready: () => void)
-  /** Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. */
-  listen(descriptor: number, keepAlive: boolean, resetsOnClose: boolean): number
+  /**
+   * Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. Of one that is
+   * `shared` with others who accept nothing is changed.
+   */
+  listen(descriptor: number, shared: boolean, keepAlive: boolean, resetsOnClose: boolean): number
   /** Accepts a client, null where none waits; the next one is an event then. */
   accept(listener: number): AcceptedSocket | null
   /** Makes another event of the clients that wait. */
@@ -356,6 +370,19 @@ export type ForwardSecrecy = 'off' | 'allow' | 'require'
 
 /** Whether a terminal is among standard input, output and error, be it one that has gone. */
 export declare function hasTerminal(): boolean
+
+/** What `descriptor` is. From now on no program that this one starts gets it; of the socket nothing is changed. */
+export declare function inheritedSocket(descriptor: number): InheritedSocket
+
+/** What an inherited descriptor is. */
+export interface InheritedSocket {
+  /** `listening`, or why it is no use: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`. */
+  state: string
+  /** Where a TCP socket listens. */
+  tcp?: ResolvedAddress
+  /** Where a UNIX socket listens; an abstract name begins with a zero byte. */
+  path?: Uint8Array
+}
 
 /**
  * Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not

@@ -15,6 +15,16 @@ const MAX_UNIX_PATH_BYTES = 107;
 /** An address as written: a UNIX socket, or a host with a port. */
 export type Address = UnixAddress | HostAddress;
 
+/** Where a tunnel listens, as written. */
+export type SourceAddress = Address | ManagedAddress;
+
+/** A socket that a service manager has opened and hands to this process. */
+export interface ManagedAddress {
+  readonly kind: "systemd";
+  /** As the manager calls it; empty for the only one. */
+  readonly name: string;
+}
+
 /** A UNIX socket. */
 export interface UnixAddress {
   readonly kind: "unix";
@@ -46,6 +56,8 @@ export interface TcpAddress {
   readonly port: number;
 }
 
+const MANAGED = "systemd:";
+
 const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
 
 /**
@@ -71,6 +83,20 @@ export function parseAddress(text: string): Address {
   if (host.includes(":") && isIP(host) === 0)
     throw malformed(text, `${JSON.stringify(host)} is no IPv6 address; the port is missing, or brackets`);
   return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(text, service) });
+}
+
+/**
+ * Parses an address to listen on: as {@link parseAddress}, and `systemd:NAME` for a socket of the service manager's.
+ *
+ * @throws SpipedError `SPIPED_ADDRESS`.
+ */
+export function parseSourceAddress(text: string): SourceAddress {
+  if (!text.startsWith(MANAGED)) return parseAddress(text);
+  if (process.platform === "win32") throw malformed(text, "there is no systemd on Windows");
+  const name = text.slice(MANAGED.length);
+  // What systemd takes for a name, FileDescriptorName=.
+  if (!/^[\x20-\x39\x3b-\x7e]{0,255}$/.test(name)) throw malformed(text, "that is no name of a socket");
+  return Object.freeze({ kind: "systemd", name });
 }
 
 /**
@@ -111,8 +137,10 @@ export function parseBindAddress(text: string): HostAddress {
 }
 
 /** Formats an address the way that {@link parseAddress} reads it. */
-export function formatAddress(address: Address | SocketAddress): string {
+export function formatAddress(address: SourceAddress | SocketAddress): string {
   switch (address.kind) {
+    case "systemd":
+      return `${MANAGED}${address.name}`;
     case "unix":
       return address.path;
     case "host":

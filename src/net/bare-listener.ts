@@ -25,20 +25,31 @@ export class BareListener {
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
 
-  /** @param descriptor - One that listens; it belongs to this from now on. */
+  /**
+   * @param descriptor - One that listens; it belongs to this from now on.
+   * @param shared - Whether others accept from the same socket: then nothing is set on it.
+   */
   constructor(
     descriptor: number,
-    { sockets, options }: { readonly sockets: BareSockets; readonly options: BareOptions },
+    {
+      sockets,
+      options,
+      shared,
+    }: { readonly sockets: BareSockets; readonly options: BareOptions; readonly shared: boolean },
     handlers: Handlers,
   ) {
     this.#sockets = sockets;
     this.#handlers = handlers;
-    this.#id = sockets.listen(descriptor, options, {
-      // One try each second, however many clients come meanwhile.
-      acceptable: () => {
-        if (this.#retry === undefined) this.#acceptable();
+    this.#id = sockets.listen(
+      descriptor,
+      { ...options, shared },
+      {
+        // One try each second, however many clients come meanwhile.
+        acceptable: () => {
+          if (this.#retry === undefined) this.#acceptable();
+        },
       },
-    });
+    );
   }
 
   /** Begins to accept, or goes on after `pause`; never at once. */

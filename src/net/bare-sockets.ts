@@ -71,8 +71,9 @@ export class BareSockets {
   }
 
   /** Takes over a descriptor that listens. */
-  listen(descriptor: number, options: BareOptions, events: SocketEvents): number {
-    const id = this.#native.listen(descriptor, options.keepAlive, options.resetOnDeath);
+  listen(descriptor: number, options: BareOptions & { readonly shared: boolean }, events: SocketEvents): number {
+    const { shared, keepAlive, resetOnDeath } = options;
+    const id = this.#native.listen(descriptor, shared, keepAlive, resetOnDeath);
     this.#events.set(id, events);
     return id;
   }

@@ -5,6 +5,9 @@
  * and the server works on a duplicate of it. Closing the server leaves the clients that have not been accepted where
  * they are, and the next server goes on with them.
  *
+ * One that a service manager has handed over stays the manager's: nothing is set on it, and closing it here leaves it, its
+ * backlog and its file where they are.
+ *
  * On Windows, which has no such descriptors, the server listens itself, from `accept` on: while accepting is paused,
  * clients are refused instead of waiting.
  */
@@ -17,6 +20,8 @@ import { takeHandles } from "./accept.js";
 import type { AcceptHandlers } from "./accepted.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 import { BareListener } from "./bare-listener.js";
+import type { InheritedSocket } from "./inherited-sockets.js";
+import { resetOnClose } from "./native-socket.js";
 
 /** Clients that may wait in the backlog; the system lowers it to its own limit. */
 const BACKLOG = 1_024;
@@ -31,6 +36,8 @@ export class ListeningSocket {
   #handlers: AcceptHandlers | undefined;
   /** Undefined where it is no UNIX socket. */
   readonly #file: SocketFile | undefined;
+  /** Undefined where nobody else has the socket. */
+  readonly #inherited: InheritedSocket | undefined;
   #server: Server | undefined;
   #bare: BareListener | undefined;
   #address: SocketAddress;
@@ -40,6 +47,7 @@ export class ListeningSocket {
     this.#descriptor = made.descriptor;
     this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
     this.#file = made.file;
+    this.#inherited = made.inherited;
     this.#address = address;
   }
 
@@ -61,6 +69,12 @@ export class ListeningSocket {
     return new ListeningSocket(address, made);
   }
 
+  /** Takes over what listens already, the first clients in its backlog included. */
+  static inherit(inherited: InheritedSocket): ListeningSocket {
+    const { descriptor, address } = inherited;
+    return new ListeningSocket(address, { descriptor, file: undefined, inherited });
+  }
+
   /**
    * Takes the socket: its clients come to `handlers` from now on. One at a time.
    *
@@ -70,6 +84,15 @@ export class ListeningSocket {
    */
   attach(handlers: AcceptHandlers, resetOnDeath: boolean): void {
     if (this.#handlers !== undefined) throw new SpipedError("SPIPED_STEP", "this listening socket is taken already");
+    if (this.#inherited !== undefined) {
+      // Whatever others have set on the socket: nobody inherits it from there.
+      const accepted: AcceptHandlers["accepted"] = (client) => {
+        resetOnClose(client.socket, resetOnDeath);
+        handlers.accepted(client);
+      };
+      this.#handlers = { ...handlers, accepted };
+      return;
+    }
     this.#handlers = handlers;
     if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, resetOnDeath);
   }
@@ -121,11 +144,15 @@ export class ListeningSocket {
       const how = this.#descriptor === undefined ? undefined : bare?.how();
       if (this.#descriptor === undefined || bare === undefined || how === undefined) return false;
       try {
-        this.#bare = new BareListener(addon.duplicate(this.#descriptor), how, {
-          clientsPerTurn: () => bare.clientsPerTurn(),
-          accepted: (client) => bare.accepted(client),
-          failed: (error) => handlers.failed(error),
-        });
+        this.#bare = new BareListener(
+          addon.duplicate(this.#descriptor),
+          { ...how, shared: this.#inherited !== undefined },
+          {
+            clientsPerTurn: () => bare.clientsPerTurn(),
+            accepted: (client) => bare.accepted(client),
+            failed: (error) => handlers.failed(error),
+          },
+        );
         const bound = addon.localAddress(this.#descriptor);
         if (bound !== null && this.#address.kind === "tcp") this.#address = { ...this.#address, port: bound.port };
       } catch (cause) {
@@ -152,13 +179,14 @@ export class ListeningSocket {
     return server !== undefined;
   }
 
-  /** Closes the socket; clients in the backlog are refused. A UNIX socket's file is removed if it is still ours. */
+  /** Closes the socket; clients in the backlog are refused, unless others have it too. A UNIX socket's file is removed if it is still ours. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.pause();
     this.#bare?.close();
     this.#guard?.close();
+    this.#inherited?.release();
     try {
       this.#file?.remove();
     } catch (cause) {
@@ -187,15 +215,16 @@ type SocketFile = InstanceType<typeof addon.SocketFile>;
 interface Made {
   readonly descriptor: number | undefined;
   readonly file: SocketFile | undefined;
+  readonly inherited: InheritedSocket | undefined;
 }
 
 function make(address: SocketAddress, mode: number | undefined): Made {
   if (address.kind === "unix") {
     const file = new addon.SocketFile(pathBytes(address.path));
-    return { descriptor: file.listen(BACKLOG, mode), file };
+    return { descriptor: file.listen(BACKLOG, mode), file, inherited: undefined };
   }
   const descriptor = process.platform === "win32" ? undefined : addon.listenTcp(address.address, address.port, BACKLOG);
-  return { descriptor, file: undefined };
+  return { descriptor, file: undefined, inherited: undefined };
 }
 
 const HINTS: Readonly<Record<string, string>> = {

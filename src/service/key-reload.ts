@@ -16,6 +16,7 @@ export interface KeyReloadEvents {
 export class KeyReload {
   readonly #reader: KeyFileReader;
   readonly #events: KeyReloadEvents;
+  #reading: Promise<void> = Promise.resolve();
   #state: "idle" | "reading" | "reading, and then once more" = "idle";
 
   constructor(path: string, events: KeyReloadEvents) {
@@ -23,15 +24,16 @@ export class KeyReload {
     this.#events = events;
   }
 
-  /** Has the key read as it is from now on. */
-  request(): void {
+  /** Has the key read as it is from now on; resolves when that has come to an end, whatever it is. */
+  request(): Promise<void> {
     switch (this.#state) {
       case "idle":
-        void this.#run();
-        return;
+        this.#reading = this.#run();
+        return this.#reading;
       case "reading":
       case "reading, and then once more":
         this.#state = "reading, and then once more";
+        return this.#reading;
     }
   }
 

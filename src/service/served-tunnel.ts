@@ -9,6 +9,7 @@ import type { TunnelConfig } from "../config/tunnel-config.js";
 import { messageOf, SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import type { DescriptorBudget } from "../net/descriptors.js";
+import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
@@ -106,10 +107,11 @@ export class ServedTunnel {
   /**
    * Listens; clients wait in the backlog until `start`. To be called when addresses and key are there.
    *
+   * @param inherited - What a service manager has handed over.
    * @param socket - What listens already, where there is something.
    * @throws SpipedError `SPIPED_LISTEN`.
    */
-  listen(descriptors: DescriptorBudget, socket?: ListeningSocket): void {
+  listen(descriptors: DescriptorBudget, inherited: InheritedSockets, socket?: ListeningSocket): void {
     const state = this.#state;
     if (state.name !== "starting" || state.ends === undefined || state.keys === undefined) {
       throw new SpipedError("SPIPED_STEP", `a tunnel that is ${state.name} cannot listen`);
@@ -118,13 +120,13 @@ export class ServedTunnel {
     const tunnel = assemble(this.config, {
       ends,
       keys,
-      socket: socket ?? listen(ends, this.config.sourceMode),
+      socket: socket ?? listen(ends, this.config.sourceMode, inherited),
       descriptors,
     });
     logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
     this.#state = { name: "running", tunnel };
-    if (this.#reloadWaits) this.#reload.request();
+    if (this.#reloadWaits) void this.#reload.request();
   }
 
   /**
@@ -138,16 +140,22 @@ export class ServedTunnel {
 
   /** Says where clients connect. */
   sayListening(): void {
-    const { role, target } = this.config;
-    if (this.tunnel === undefined) return;
+    if (this.tunnel !== undefined) this.#log.notice(this.status);
+  }
+
+  /** What it does, for people. */
+  get status(): string {
+    const { role, source, target } = this.config;
+    if (this.tunnel === undefined) return `not listening on ${formatAddress(source)} yet`;
     const verb = role === "encrypt" ? "encrypting" : "decrypting";
-    this.#log.notice(`listening on ${formatAddress(this.tunnel.address)}, ${verb} to ${formatAddress(target)}`);
+    const name = source.kind === "systemd" ? ` (${formatAddress(source)})` : "";
+    return `listening on ${formatAddress(this.tunnel.address)}${name}, ${verb} to ${formatAddress(target)}`;
   }
 
   /** Has the key read again; where names are still waited for, once they are known. */
-  reload(): void {
+  async reload(): Promise<void> {
     if (this.#state.name === "starting") this.#reloadWaits = true;
-    else this.#reload.request();
+    else await this.#reload.request();
   }
 
   /** Stops listening; resolves when the last connection has ended. A start is given up. */

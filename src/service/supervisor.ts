@@ -4,6 +4,7 @@
  */
 
 import { DescriptorBudget } from "../net/descriptors.js";
+import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
@@ -12,6 +13,8 @@ import type { TunnelWatcher } from "./watcher.js";
 /** What a supervisor is given besides its tunnels. */
 export interface SupervisorOptions {
   readonly log: Log;
+  /** What a service manager has handed over; the supervisor closes it. */
+  readonly inherited: InheritedSockets;
   /** Undefined where nobody watches. */
   readonly watcher?: TunnelWatcher | undefined;
   /** Descriptors that are kept for something else than tunnels. */
@@ -20,11 +23,16 @@ export interface SupervisorOptions {
 
 /** See the head of this file. */
 export class Supervisor {
+  readonly #inherited: InheritedSockets;
   readonly #reservedDescriptors: number;
   readonly #tunnels: ServedTunnel[];
   #descriptors: DescriptorBudget | undefined;
 
-  constructor(tunnels: readonly TunnelSettings[], { log, watcher, reservedDescriptors = 0 }: SupervisorOptions) {
+  constructor(
+    tunnels: readonly TunnelSettings[],
+    { log, inherited, watcher, reservedDescriptors = 0 }: SupervisorOptions,
+  ) {
+    this.#inherited = inherited;
     this.#reservedDescriptors = reservedDescriptors;
     this.#tunnels = tunnels.map((settings) => new ServedTunnel(settings, log, watcher));
   }
@@ -47,7 +55,7 @@ export class Supervisor {
   /** Listens for all tunnels; clients wait in the backlog. */
   listen(): void {
     this.#descriptors ??= DescriptorBudget.measure(this.#reservedDescriptors);
-    for (const one of this.#tunnels) one.listen(this.#descriptors);
+    for (const one of this.#tunnels) one.listen(this.#descriptors, this.#inherited);
   }
 
   /** Begins to accept. */
@@ -55,18 +63,25 @@ export class Supervisor {
     await Promise.all(this.#tunnels.map((one) => one.start()));
   }
 
+  /** What it does, in a line for people. */
+  get status(): string {
+    const [first, ...others] = this.#tunnels;
+    return first !== undefined && others.length === 0 ? first.status : `tunnels: ${this.#tunnels.length}`;
+  }
+
   /** Says where clients connect. */
   sayListening(): void {
     for (const one of this.#tunnels) one.sayListening();
   }
 
-  /** Has keys read again. */
-  reload(): void {
-    for (const one of this.#tunnels) one.reload();
+  /** Has keys read again; resolves when that has come to an end, whatever it is. */
+  async reload(): Promise<void> {
+    await Promise.all(this.#tunnels.map((one) => one.reload()));
   }
 
   /** Stops listening; resolves when the last connection has ended. */
   async drain(): Promise<void> {
+    this.#inherited.close();
     await Promise.all(this.#tunnels.map((one) => one.drain()));
   }
 

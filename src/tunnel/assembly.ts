@@ -6,8 +6,10 @@
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import type { SocketAddress, TcpAddress } from "../net/address.js";
+import { SpipedError } from "../errors.js";
+import type { ManagedAddress, SocketAddress, TcpAddress } from "../net/address.js";
 import type { DescriptorBudget } from "../net/descriptors.js";
+import type { InheritedSockets } from "../net/inherited-sockets.js";
 import { ListeningSocket } from "../net/listening-socket.js";
 import { type LookUpLimits, resolve, resolveBind } from "../net/resolver.js";
 import type { KeyRing } from "../protocol/key-ring.js";
@@ -19,7 +21,7 @@ import { Tunnel } from "./tunnel.js";
 /** What the addresses of a configuration stand for. */
 export interface Ends {
   /** At least one; the first is listened on. */
-  readonly sources: readonly [SocketAddress, ...SocketAddress[]];
+  readonly sources: readonly [SocketAddress, ...SocketAddress[]] | readonly [ManagedAddress];
   readonly targets: readonly SocketAddress[];
   readonly bind: readonly TcpAddress[] | undefined;
 }
@@ -45,7 +47,7 @@ export async function lookUpEnds(
   lookUp: typeof resolve = resolve,
 ): Promise<Ends> {
   const [sources, targets, local] = await Promise.all([
-    lookUp(source, limits),
+    source.kind === "systemd" ? ([source] as const) : lookUp(source, limits),
     lookUp(target, limits),
     resolveBind(bind, limits),
   ]);
@@ -55,10 +57,18 @@ export async function lookUpEnds(
 /**
  * Listens on the first of a tunnel's sources; clients wait in the backlog.
  *
+ * @param mode - Permissions of a UNIX socket's file, where this makes one.
+ * @param inherited - What a service manager has handed to this process.
  * @throws SpipedError `SPIPED_LISTEN`.
  */
-export function listen({ sources }: Pick<Ends, "sources">, mode: number | undefined): ListeningSocket {
-  return ListeningSocket.listen(sources[0], mode);
+export function listen(
+  { sources: [source] }: Pick<Ends, "sources">,
+  mode: number | undefined,
+  inherited?: InheritedSockets,
+): ListeningSocket {
+  if (source.kind !== "systemd") return ListeningSocket.listen(source, mode);
+  if (inherited === undefined) throw new SpipedError("SPIPED_STEP", "this program takes no sockets of others");
+  return ListeningSocket.inherit(inherited.take(source));
 }
 
 /** Puts a tunnel together; `start` begins to accept. */

@@ -68,11 +68,15 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^ssh .* ipmitool /, "takes a terminal; the way there is that of the section on ssh"],
   [/^secret-store /, "a secret store is everybody's own; -k - is run by test/integration/command-line"],
   [
-    /^install .*\n(.*\n)*systemctl daemon-reload$/m,
+    /^install -d .*\n(.*\n)*systemctl daemon-reload$/m,
     "takes a running systemd; deployment.test.ts has the unit checked by systemd-analyze",
   ],
   [/^install .*prometheus/, "takes Prometheus; scripts/trials/prometheus.mjs runs it, with the same rules"],
   [/^ssh -N -L /, "takes an sshd that forwards, and does so until it is stopped"],
+  [
+    /^install .*\nsed -i .*\nsystemctl daemon-reload$/m,
+    "takes a running systemd; deployment.test.ts restarts it under load, scripts/trials/systemd.mjs with a booted systemd",
+  ],
   [/^docker build /, "takes docker and a network; deployment.test.ts runs the entry point"],
   [/^kubectl /, "takes a cluster; deployment.test.ts runs the flags and the probes"],
   [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD; freebsd.test.ts runs it with a stand-in for rc.subr"],

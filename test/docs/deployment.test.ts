@@ -2,15 +2,17 @@
 
 import assert from "node:assert/strict";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { variableOf } from "#dist/cli/environment.js";
 import { spipedCommand } from "#dist/cli/spiped.js";
-import { freeAddress } from "../support/addresses.js";
+import { freeAddress, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { echo, handing, managed } from "../support/handed-sockets.js";
+import { Listener } from "../support/listener.js";
 import { commandOnPath, ours, root, withCommands } from "../support/programs.js";
-import { newKey, startSpiped } from "../support/tunnel.js";
+import { newKey, patience, startSpiped } from "../support/tunnel.js";
 
 const contrib = join(root, "contrib");
 
@@ -50,6 +52,87 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
     const { status, stdout, stderr } = await Command.run(t, words);
     assert.equal(status, 0, `${stdout.slice(-200)}${stderr}`);
   });
+});
+
+withCommands(["systemd-analyze"], ([analyze = ""]) => {
+  test("systemd-analyze verify finds nothing wrong in the socket beside the unit", limits, async (t) => {
+    const path = join(dirname(await unit(t)), "spiped@ssh.socket");
+    await copyFile(join(contrib, "systemd/spiped@ssh.socket.example"), path);
+    const { stdout, stderr } = await Command.run(t, [analyze, "verify", "--man=no", path]);
+    assert.deepEqual(
+      `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped")),
+      [],
+    );
+  });
+});
+
+test("docs/deployment.md: a restart of the unit with its socket under load refuses nobody", limits, async (t) => {
+  if (process.platform === "win32") return t.skip("needs descriptors");
+  const service = await readFile(join(contrib, "systemd/spiped@.service"), "utf8");
+  const socket = await readFile(join(contrib, "systemd/spiped@ssh.socket.example"), "utf8");
+  const page = await readFile(join(root, "docs/deployment.md"), "utf8");
+  assert.match(socket, /^ListenStream=0\.0\.0\.0:8022$/m);
+  const [, flags = ""] = /^ExecStart=\S+ (.*)$/m.exec(service) ?? [];
+  const [, variable = "", value = ""] =
+    /^sed -i 's\/\^(\w+)=\.\*\/\1=(.*)\/' \/etc\/spiped\/ssh\.env$/m.exec(page) ?? [];
+  const [, ...drain] = /^Environment=(\w+)=(\d+)$/m.exec(service) ?? [];
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "tcp");
+  target.echo();
+  const far = await managed(t, "tcp");
+  // As the unit has it: in the place of the credential, the key's path.
+  const words = flags.split(" ").map((word) => word.replace(/^\$\{CREDENTIALS_DIRECTORY\}\/key$/, key.path));
+  const env = {
+    SPIPED_DECRYPT: "yes",
+    SPIPED_TARGET: textOf(target.address),
+    SPIPED_TIMEOUT: "60",
+    [variable]: value,
+    [drain[0] ?? ""]: drain[1] ?? "",
+  };
+  const start = async () => {
+    const command = Command.start(t, handing([...ours.spiped, ...words], {}), {
+      stdin: "ignore",
+      more: [far.descriptor],
+      env,
+    });
+    await command.line(/listening on .* \(systemd:\), decrypting/);
+    return command;
+  };
+  const near = await startSpiped(t, { end: "-e", source: "tcp", target: far.address, key, flags: patience });
+  let going = true;
+  const answers: Array<string | undefined> = [];
+  const load = async () => {
+    while (going) answers.push(await echo(near.source));
+  };
+  let command = await start();
+  const clients = [load(), load()];
+  for (let count = 0; count < 3; count += 1) {
+    command.signal("SIGTERM");
+    assert.equal((await command.exit()).status, 0, command.stderr);
+    command = await start();
+  }
+  going = false;
+  await Promise.all(clients);
+  assert.deepEqual([answers.length > 2, answers.filter((one) => one !== undefined)], [true, []]);
+});
+
+test("what is shipped gives open connections less time than the supervisor gives it", async () => {
+  const read = (file: string) => readFile(join(contrib, file), "utf8");
+  const seconds = (text: string, pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? assert.fail(String(pattern)));
+  const unitText = await read("systemd/spiped@.service");
+  const limitOf: ReadonlyArray<readonly [drain: number, supervisor: number]> = [
+    [seconds(unitText, /^Environment=SPIPED_DRAIN_TIMEOUT=(\d+)$/m), seconds(unitText, /^TimeoutStopSec=(\d+)$/m)],
+    // docker stop's own.
+    [seconds(await read("docker/Dockerfile"), /^ENV SPIPED_DRAIN_TIMEOUT=(\d+)$/m), 10],
+    ...(await Promise.all(
+      ["daemon-set", "side-car"].map(async (name) => {
+        const text = await read(`kubernetes/${name}.yaml`);
+        const drain = seconds(text, /"--drain-timeout", "(\d+)"\]/);
+        return [drain, seconds(text, /^ +terminationGracePeriodSeconds: (\d+)$/m)] as const;
+      }),
+    )),
+  ];
+  for (const [drain, supervisor] of limitOf) assert.ok(drain > 0 && drain < supervisor, `${drain} < ${supervisor}`);
 });
 
 test("the unit does not forbid memory that is written and run", async () => {

@@ -63,6 +63,7 @@ const values = [
   ["SPIPED_STATUS", "here", /bad address "here"/],
   ["SPIPED_USER", "no-such-user", /no user "no-such-user"/],
   ["SPIPED_SOURCE_MODE", "rw", /bad permissions for --source-mode: "rw" \(from SPIPED_SOURCE_MODE\)/],
+  ["SPIPED_DRAIN_TIMEOUT", "never", /bad number of seconds for --drain-timeout: "never" \(from SPIPED_DRAIN_TIMEOUT\)/],
   ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],
 ] as const;
 

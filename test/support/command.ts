@@ -18,6 +18,8 @@ export interface CommandOptions {
   readonly stdout?: "pipe" | number;
   /** What standard error is. */
   readonly stderr?: "pipe" | number;
+  /** Open files that it gets as descriptors 3 and up. */
+  readonly more?: readonly number[];
   readonly cwd?: string;
   /** Variables that are set besides the test's own. */
   readonly env?: Readonly<Record<string, string>>;
@@ -46,7 +48,7 @@ export class Command {
     const [file, ...args] = words;
     const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", options.stderr ?? "pipe"] as const;
     this.child = spawn(file, args, {
-      stdio: [...stdio],
+      stdio: [...stdio, ...(options.more ?? [])],
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });

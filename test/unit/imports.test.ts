@@ -150,6 +150,7 @@ test("of src/cli and src/observe, a few files use the addon", () => {
     "cli/own-process.ts",
     "cli/pid-file.ts",
     "cli/user.ts",
+    "observe/service-manager.ts",
     "observe/standard-error.ts",
     "observe/syslog.ts",
   ]);

@@ -13,7 +13,7 @@ use std::{
 use napi::bindgen_prelude::{Env, Function, Uint8ArraySlice};
 use napi_derive::napi;
 use socket2::SockAddr;
-use spiped_sockets::{EVENTS, Event, KeepAlive, MOST_EXPECTED, Options};
+use spiped_sockets::{EVENTS, Event, KeepAlive, MOST_EXPECTED, Options, Owner};
 
 use crate::{
     errors::{Code, Result},
@@ -70,12 +70,14 @@ impl Sockets {
         Ok(Self { sockets, watch, keep_alive })
     }
 
-    /// Watches a socket that listens; the descriptor belongs to this from now on. Gives its number.
+    /// Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. Of one that is
+    /// `shared` with others who accept nothing is changed.
     #[napi]
-    pub fn listen(&mut self, descriptor: i32, keep_alive: bool, resets_on_close: bool) -> Result<u32> {
+    pub fn listen(&mut self, descriptor: i32, shared: bool, keep_alive: bool, resets_on_close: bool) -> Result<u32> {
+        let owner = if shared { Owner::ServiceManager } else { Owner::Us };
         let id = self
             .sockets
-            .listen(owned(descriptor)?, options(self.keep_alive, keep_alive, resets_on_close))
+            .listen(owned(descriptor)?, owner, options(self.keep_alive, keep_alive, resets_on_close))
             .map_err(|error| system_error("listen", error))?;
         self.changed();
         Ok(id)

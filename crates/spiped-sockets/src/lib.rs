@@ -60,17 +60,28 @@ pub enum Event<'a> {
 }
 
 enum Entry {
-    Listening {
-        socket: Socket,
-        options: Options,
-        /// Whether what is accepted has the options already.
-        hands_on: bool,
-    },
-    Connecting {
-        socket: Socket,
-        resets_on_close: bool,
-    },
+    Listening { socket: Socket, options: Options, hands_on: HandsOn },
+    Connecting { socket: Socket, resets_on_close: bool },
     Open(Open),
+}
+
+/// Whether what is accepted has the options of the socket that listens.
+#[derive(Clone, Copy, PartialEq)]
+enum HandsOn {
+    /// It may have anything: others accept from the same socket, so that nothing is set there.
+    Never,
+    /// Some may still be waiting who came before the options were set.
+    NotYet,
+    Now,
+}
+
+/// Whose a socket that listens is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Owner {
+    /// Nobody else accepts from it.
+    Us,
+    /// A service manager keeps it, for whoever comes after us or beside us: it stays as it is.
+    ServiceManager,
 }
 
 struct Open {
@@ -115,15 +126,19 @@ impl Sockets {
     ///
     /// # Errors
     /// Where it cannot be watched.
-    pub fn listen(&mut self, descriptor: OwnedFd, options: Options) -> io::Result<Id> {
+    pub fn listen(&mut self, descriptor: OwnedFd, owner: Owner, options: Options) -> io::Result<Id> {
         let socket = Socket::from(descriptor);
         socket.set_nonblocking(true)?;
-        if INHERITS && is_tcp(&socket) {
+        if INHERITS && owner == Owner::Us && is_tcp(&socket) {
             set(&socket, options)?;
         }
         let id = self.free_id();
         self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token(id), Interest::READABLE)?;
-        self.entries.insert(id, Entry::Listening { socket, options, hands_on: false });
+        let hands_on = match owner {
+            Owner::Us if INHERITS => HandsOn::NotYet,
+            Owner::Us | Owner::ServiceManager => HandsOn::Never,
+        };
+        self.entries.insert(id, Entry::Listening { socket, options, hands_on });
         Ok(id)
     }
 
@@ -141,7 +156,9 @@ impl Sockets {
                 Ok(accepted) => break accepted,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     // Nobody is left who came before the options were set.
-                    *hands_on = INHERITS;
+                    if *hands_on == HandsOn::NotYet {
+                        *hands_on = HandsOn::Now;
+                    }
                     return Ok(None);
                 }
                 Err(error) if has_gone(&error) => {}
@@ -150,9 +167,12 @@ impl Sockets {
         };
         let (options, hands_on) = (*options, *hands_on);
         client.set_nonblocking(true)?;
-        if !hands_on && !address.is_unix() {
+        if hands_on != HandsOn::Now && !address.is_unix() {
             // One that was reset meanwhile takes no option, and whoever reads from it learns of that.
             let _ = set(&client, options);
+        }
+        if hands_on == HandsOn::Never && !address.is_unix() && !options.resets_on_close {
+            let _ = client.set_linger(None);
         }
         let id = self.free_id();
         self.entries.insert(id, Entry::Open(Open::new(client, false, options.resets_on_close && !address.is_unix())));

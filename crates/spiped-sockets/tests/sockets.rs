@@ -9,7 +9,7 @@ use std::{
 };
 
 use socket2::{SockAddr, SockRef, Socket};
-use spiped_sockets::{Event, Id, KeepAlive, Options, Sockets};
+use spiped_sockets::{Event, Id, KeepAlive, Options, Owner, Sockets};
 
 const PLAIN: Options = Options { keep_alive: None, resets_on_close: false };
 const CAREFUL: Options = Options {
@@ -62,7 +62,7 @@ fn listening(options: Options) -> (Sockets, Id, SocketAddr) {
     let mut sockets = Sockets::new().expect("something to wait with");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     let address = listener.local_addr().expect("an address");
-    let id = sockets.listen(listener.into(), options).expect("is watched");
+    let id = sockets.listen(listener.into(), Owner::Us, options).expect("is watched");
     (sockets, id, address)
 }
 
@@ -249,7 +249,7 @@ fn clients_that_came_before_the_socket_was_watched_have_its_options_too() {
     let address = listener.local_addr().expect("an address");
     let _early = TcpStream::connect(address).expect("a client");
     let mut sockets = Sockets::new().expect("sockets");
-    let listening = sockets.listen(listener.into(), CAREFUL).expect("it is watched");
+    let listening = sockets.listen(listener.into(), Owner::Us, CAREFUL).expect("it is watched");
     let mut accepted = || {
         let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
         let client = Socket::from(sockets.take(id).expect("a socket"));

@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
-import { type Address, formatAddress, parseAddress, parseBindAddress, parseTargetAddress } from "#dist/net/address.js";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  parseBindAddress,
+  parseSourceAddress,
+  parseTargetAddress,
+} from "#dist/net/address.js";
+import { onPlatform } from "../support/platform.js";
 
 const unix = (path: string): Address => ({ kind: "unix", path });
 const literal = (host: string, service: string): Address => ({ kind: "host", host, literal: true, service });
@@ -215,3 +223,19 @@ function isClear(why: RegExp) {
 function shortened(text: string): string {
   return text.length > 40 ? `${text.slice(0, 8)}… (${text.length})` : text;
 }
+
+test("a source may be a socket of the service manager's, by its name or as the only one", (t) => {
+  onPlatform(t, "linux");
+  for (const name of ["", "redis", "spiped@ssh.socket", "a b", "8022"]) {
+    const source = { kind: "systemd", name } as const;
+    assert.deepEqual(parseSourceAddress(`systemd:${name}`), source);
+    assert.equal(formatAddress(source), `systemd:${name}`);
+  }
+  assert.deepEqual(parseSourceAddress("[::1]:1"), parseAddress("[::1]:1"));
+  // Elsewhere it is a host.
+  assert.deepEqual(parseTargetAddress("systemd:80"), { kind: "host", host: "systemd", literal: false, service: "80" });
+  for (const text of ["systemd:a:b", "systemd:\n", "systemd:ü", `systemd:${"x".repeat(256)}`])
+    assert.throws(() => parseSourceAddress(text), isClear(/that is no name of a socket/));
+  onPlatform(t, "win32");
+  assert.throws(() => parseSourceAddress("systemd:x"), /there is no systemd on Windows$/);
+});

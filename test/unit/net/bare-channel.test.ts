@@ -26,7 +26,7 @@ async function listening(
   const clients: BareClient[] = [];
   const listener = new BareListener(
     addon.listenTcp("127.0.0.1", port, 16),
-    { sockets: sockets as BareSockets, options: { keepAlive: true, resetOnDeath: false } },
+    { sockets: sockets as BareSockets, options: { keepAlive: true, resetOnDeath: false }, shared: false },
     { clientsPerTurn: () => 4, accepted: (client) => clients.push(client), failed: (error) => assert.fail(error) },
   );
   afterwards(t, () => listener.close());

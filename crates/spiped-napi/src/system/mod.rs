@@ -13,6 +13,8 @@ mod place;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
+mod service_manager;
+#[cfg(unix)]
 mod socket_file;
 #[cfg(unix)]
 pub(crate) mod sockets;

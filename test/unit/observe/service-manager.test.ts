@@ -1,0 +1,89 @@
+// What a service manager is told, and that a bad one costs nothing.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ServiceManager } from "#dist/observe/service-manager.js";
+import { until } from "../../support/cleanup.js";
+
+/** A manager whose answers the test gives. */
+function manager(answer: () => string | undefined = () => undefined) {
+  const messages: string[] = [];
+  const warnings: string[] = [];
+  const channel = {
+    send(message: Uint8Array) {
+      const code = answer();
+      if (code !== undefined) throw Object.assign(new Error(code), { code });
+      messages.push(Buffer.from(message).toString());
+    },
+  };
+  return { messages, warnings, told: new ServiceManager(channel, (text) => warnings.push(text)) };
+}
+
+test("says what happens in the words of sd_notify", () => {
+  const { messages, told } = manager();
+  told.ready("listening");
+  told.ready("listening", 42);
+  told.status("one\ntwo\u001b");
+  const before = process.hrtime.bigint() / 1_000n;
+  told.reloading();
+  const after = process.hrtime.bigint() / 1_000n;
+  told.stopping("2 left");
+  const time = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(messages[3] ?? "")?.[1] ?? assert.fail(messages[3]);
+  assert.ok(BigInt(time) >= before && BigInt(time) <= after);
+  assert.deepEqual(messages.toSpliced(3, 1), [
+    "READY=1\nSTATUS=listening",
+    "MAINPID=42\nREADY=1\nSTATUS=listening",
+    "STATUS=one?two?",
+    "STOPPING=1\nSTATUS=2 left",
+  ]);
+});
+
+test("is not ready again once it stops", () => {
+  const { messages, told } = manager();
+  told.stopping("over");
+  told.ready("listening");
+  told.reloading();
+  assert.deepEqual(messages, ["STOPPING=1\nSTATUS=over"]);
+});
+
+test("a full manager gets everything later, in order, and the newest where there is too much", async () => {
+  let full = true;
+  const { messages, warnings, told } = manager(() => (full ? "EAGAIN" : undefined));
+  for (let count = 0; count < 40; count += 1) told.status(String(count));
+  assert.deepEqual(messages, []);
+  full = false;
+  // Nothing else keeps the process alive.
+  const alive = setInterval(() => undefined, 1_000);
+  await until(() => (messages.length === 16 ? true : undefined), "all that has waited");
+  clearInterval(alive);
+  assert.deepEqual([messages[0], messages[15], warnings], ["STATUS=24", "STATUS=39", []]);
+});
+
+test("a manager that is gone costs one warning", () => {
+  const { messages, warnings, told } = manager(() => "ENOENT");
+  told.ready("listening");
+  told.stopping("over");
+  assert.deepEqual([messages, warnings], [[], ["cannot tell the service manager: ENOENT"]]);
+});
+
+test("without a socket nothing is said, and no name of one does any harm", () => {
+  const silent = ServiceManager.at(undefined, () => assert.fail("nobody is there to be told"));
+  silent.ready("listening");
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.string({ minLength: 100 }).map((one) => `/${one}`),
+        fc.constant("@"),
+      ),
+      (name) => {
+        const warnings: string[] = [];
+        const told = ServiceManager.at(name, (text) => warnings.push(text));
+        told.ready("listening");
+        told.stopping("over");
+        assert.ok(warnings.length <= 1 && warnings.every((text) => !text.includes("\n")), warnings.join());
+      },
+    ),
+  );
+});
