@@ -10,7 +10,7 @@ _spiped() {
   fi
   COMPREPLY=()
   case $before in
-    -k|--key|-p|--pid-file)
+    -k|--key|--config|-p|--pid-file)
       local IFS=$'\n'
       COMPREPLY=($(compgen -f -- "$word"))
       return ;;
@@ -32,24 +32,25 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --check -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --config --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --check -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
-      -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / } ;;
-      -d|--decrypt) flags=${flags/ -d --decrypt / }; flags=${flags/ -e --encrypt / } ;;
-      -s|--source) flags=${flags/ -s --source / } ;;
-      -t|--target) flags=${flags/ -t --target / } ;;
-      -k|--key) flags=${flags/ -k --key / } ;;
-      -b|--bind) flags=${flags/ -b --bind / } ;;
-      --source-mode) flags=${flags/ --source-mode / } ;;
-      -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / } ;;
-      -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -f --without-forward-secrecy / } ;;
-      -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / } ;;
-      -o|--timeout) flags=${flags/ -o --timeout / } ;;
+      -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ --config / } ;;
+      -d|--decrypt) flags=${flags/ -d --decrypt / }; flags=${flags/ -e --encrypt / }; flags=${flags/ --config / } ;;
+      -s|--source) flags=${flags/ -s --source / }; flags=${flags/ --config / } ;;
+      -t|--target) flags=${flags/ -t --target / }; flags=${flags/ --config / } ;;
+      -k|--key) flags=${flags/ -k --key / }; flags=${flags/ --config / } ;;
+      -b|--bind) flags=${flags/ -b --bind / }; flags=${flags/ --config / } ;;
+      --config) flags=${flags/ --config / }; flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ -s --source / }; flags=${flags/ -t --target / }; flags=${flags/ -k --key / }; flags=${flags/ -b --bind / }; flags=${flags/ --source-mode / }; flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -j --no-keep-alive / }; flags=${flags/ -o --timeout / }; flags=${flags/ -n --max-connections / }; flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
+      --source-mode) flags=${flags/ --source-mode / }; flags=${flags/ --config / } ;;
+      -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ --config / }; flags=${flags/ -g --require-forward-secrecy / } ;;
+      -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ --config / }; flags=${flags/ -f --without-forward-secrecy / } ;;
+      -j|--no-keep-alive) flags=${flags/ -j --no-keep-alive / }; flags=${flags/ --config / } ;;
+      -o|--timeout) flags=${flags/ -o --timeout / }; flags=${flags/ --config / } ;;
       --no-coalescing) flags=${flags/ --no-coalescing / } ;;
-      -n|--max-connections) flags=${flags/ -n --max-connections / } ;;
-      -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
-      -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ -r --resolve-interval / } ;;
+      -n|--max-connections) flags=${flags/ -n --max-connections / }; flags=${flags/ --config / } ;;
+      -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ --config / }; flags=${flags/ -R --resolve-once / } ;;
+      -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ --config / }; flags=${flags/ -r --resolve-interval / } ;;
       -F|--foreground) flags=${flags/ -F --foreground / } ;;
       -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
       -p|--pid-file) flags=${flags/ -p --pid-file / } ;;

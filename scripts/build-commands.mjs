@@ -1,8 +1,8 @@
-// Makes the commands of what src/cli has: dist/commands/, two files instead of seventy, since a start pays for each file
+// Makes the commands of what src/cli has: dist/commands/, three files instead of eighty, since a start pays for each file
 // that it looks for, opens and compiles. bin/ loads them, in a checkout and as published.
 //
-// early-signals.cjs is a file of its own, so that signals are heard before anything else is loaded. CommonJS, because
-// Node.js starts it sooner than ES modules. Names and lines stay, for whoever reads a stack.
+// early-signals.cjs is a file of its own, so that signals are heard before anything else is loaded; toml.cjs, because most
+// starts have no --config. CommonJS, because Node.js starts it sooner than ES modules. Names and lines stay, for whoever reads a stack.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -17,7 +17,10 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 
 const { metafile } = await build({
-  entryPoints: ["src/cli/early-signals.ts", "src/cli/commands.ts"],
+  entryPoints: ["cli/early-signals", "cli/commands", "flags/toml"].map((path) => ({
+    in: `src/${path}.ts`,
+    out: path.replace(/.*\//, ""),
+  })),
   outdir: FOLDER,
   outExtension: { ".js": ".cjs" },
   bundle: true,
@@ -25,7 +28,7 @@ const { metafile } = await build({
   target: manifest.engines.node.replace(">=", "node"),
   format: "cjs",
   define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
-  plugins: [oneEarlySignals(), late()],
+  plugins: [ownFiles(), late()],
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
@@ -33,12 +36,15 @@ const { metafile } = await build({
 });
 writeFileSync(`${FOLDER}/LICENSE.third-party.txt`, licences(metafile.inputs));
 
-/** What is heard early is kept in the module that hears it: there is one of it. */
-function oneEarlySignals() {
+/** What is in a file of its own is loaded from there. What is heard early is kept in the module that hears it. */
+function ownFiles() {
   return {
-    name: "one-early-signals",
+    name: "own-files",
     setup({ onResolve }) {
-      onResolve({ filter: /\/early-signals\.js$/ }, () => ({ path: "./early-signals.cjs", external: true }));
+      onResolve({ filter: /^\.[^"]*\/(early-signals|toml)\.js$/ }, ({ path }) => ({
+        path: `./${path.replace(/.*\//, "").replace(/\.js$/, ".cjs")}`,
+        external: true,
+      }));
     },
   };
 }

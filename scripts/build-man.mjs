@@ -37,8 +37,14 @@ function withFlags(markdown, command) {
 }
 
 function usage(command) {
+  return usageParts(command)
+    .map((parts) => broken(command, parts))
+    .join("\n");
+}
+
+function broken(command, parts) {
   const lines = [command];
-  for (const part of usageParts(command)) {
+  for (const part of parts) {
     const longer = `${lines.at(-1)} ${part}`;
     if (longer.length <= USAGE_COLUMNS) lines.splice(-1, 1, longer);
     else lines.push(`${" ".repeat(command.length)} ${part}`);

@@ -60,9 +60,13 @@ function stageMain(folder, manifest, platforms) {
   published.optionalDependencies = Object.fromEntries(
     platforms.map(({ platformArchABI }) => [`${manifest.name}-${platformArchABI}`, manifest.version]),
   );
-  // The commands have it in them, as it was installed here: who audits an installation is to see just that version.
-  const { version: commander } = JSON.parse(readFileSync("node_modules/commander/package.json", "utf8"));
-  published.dependencies = { ...published.dependencies, commander };
+  // The commands have them in them, as they were installed here: who audits an installation is to see just these versions.
+  published.dependencies = Object.fromEntries(
+    Object.keys(published.dependencies).map((name) => {
+      const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
+      return [name, version];
+    }),
+  );
   writeManifest(folder, published);
   for (const file of ["README.md", "LICENSE"]) cpSync(file, join(folder, file));
   // npm takes of these what `files` says.

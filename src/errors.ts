@@ -8,6 +8,7 @@
 const ERROR_CODES = [
   // The operator's: wrong words, files or addresses; in a program, wrong options. Said in one line, exit status 1.
   "SPIPED_USAGE",
+  "SPIPED_CONFIG",
   "SPIPED_OPTION",
   "SPIPED_ADDRESS",
   "SPIPED_KEY_FILE",
@@ -116,6 +117,7 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_CROWDED_OUT":
       return "crowded-out";
     case "SPIPED_USAGE":
+    case "SPIPED_CONFIG":
     case "SPIPED_OPTION":
     case "SPIPED_ADDRESS":
     case "SPIPED_KEY_FILE":

@@ -78,11 +78,11 @@ function nobodyWaits(cause?: unknown): SpipedError {
 /**
  * Starts the second process and waits for its report.
  *
- * @param keyFile - For the second process to read; `-` for standard input.
+ * @param keyFile - For the second process to read; `-` for standard input; undefined where it finds its keys itself.
  * @returns The first process's exit status.
  * @throws SpipedError `SPIPED_KEY_FILE` where the key file cannot be opened, `SPIPED_DAEMON` for anything else.
  */
-export async function startDaemon(keyFile: string): Promise<number> {
+export async function startDaemon(keyFile: string | undefined): Promise<number> {
   requireDaemonMachine();
   let daemon: ChildProcess | undefined;
   let toldBy: string | undefined;
@@ -101,7 +101,10 @@ export async function startDaemon(keyFile: string): Promise<number> {
     }
   });
   told.catch(() => undefined);
-  const key = keyFile === "-" ? undefined : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), told]);
+  const key =
+    keyFile === undefined || keyFile === "-"
+      ? undefined
+      : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), told]);
   const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
   const handed = forDaemon(takeFromServiceManager(), FIRST_HANDED_DESCRIPTOR);
   const second = spawn(program, [...process.execArgv, script, ...words], {
@@ -109,7 +112,7 @@ export async function startDaemon(keyFile: string): Promise<number> {
     detached: true,
     env: { ...process.env, ...variablesForDaemon(), ...handed.variables, [REPORT_VARIABLE]: String(process.pid) },
     stdio: [
-      key === undefined ? "inherit" : "ignore",
+      keyFile === "-" ? "inherit" : "ignore",
       "inherit",
       "inherit",
       "pipe",

@@ -6,6 +6,7 @@ import { isatty } from "node:tty";
 import { Command, CommanderError, Option } from "commander";
 import { SpipedError } from "../errors.js";
 import {
+  attributeOf,
   type CommandName,
   contradictionIn,
   defaultOf,
@@ -14,6 +15,7 @@ import {
   type FlagName,
   flagsOf,
   GROUPS,
+  isTunnelWord,
   labelOf,
   placeholderOf,
 } from "../flags/flags.js";
@@ -88,7 +90,7 @@ export function parseWords(command: Command, words: readonly string[]): { readon
 export function usageError(command: Command, message: string): SpipedError {
   const lower = message.charAt(0).toLowerCase() + message.slice(1);
   return new SpipedError("SPIPED_USAGE", lower, {
-    hint: `usage: ${command.name()} ${command.usage()}; ${command.name()} --help explains`,
+    hint: `usage: ${command.name()} ${command.usage().split("\n", 1)}; ${command.name()} --help explains`,
   });
 }
 
@@ -121,6 +123,19 @@ export function required(command: Command, name: FlagName, value: string | undef
 
 /** Refuses flags that exclude each other, and a command line without one of those of which one must be there. */
 export function refuseContradictions(command: Command, name: CommandName): void {
+  if (command.getOptionValue("config") !== undefined) refuseTunnelWords(command, name);
   const message = contradictionIn(name, command.opts());
   if (message !== undefined) throw usageError(command, message);
+}
+
+/** What is said of a tunnel beside a file with tunnels would count for none of them, or for all. */
+function refuseTunnelWords(command: Command, name: CommandName): void {
+  const given = flagsOf(name)
+    .filter(isTunnelWord)
+    .filter((flag) => !["default", undefined].includes(command.getOptionValueSource(attributeOf(flag))));
+  if (given.length === 0) return;
+  throw usageError(
+    command,
+    `--config takes tunnels from a file; write there what ${given.map(labelOf).join(", ")} says`,
+  );
 }

@@ -1,5 +1,5 @@
 /**
- * A tunnel as a program: the order of its start, what signals do to it, and what it leaves behind.
+ * Tunnels as a program: the order of its start, what signals do to it, and what it leaves behind.
  *
  *     look up → read the key → hold the pid file → bind and listen → write it → -u → accept → ready
  *     with -D: read the key → pid file → ready → look up, again and again → bind and listen → -u → accept
@@ -19,6 +19,7 @@ import { ServedStatus } from "../service/served-status.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { Supervisor } from "../service/supervisor.js";
 import { chooseFlows, type FlowChoices } from "../tunnel/flow-choices.js";
+import { type ConfigInUse, ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
@@ -35,7 +36,10 @@ const RETRY_LOOK_UP_MS = 1_000;
 
 /** What `spiped` was told. */
 export interface ServiceSettings {
-  readonly tunnel: TunnelSettings;
+  /** One of the command line, or those of a file. */
+  readonly tunnels: readonly TunnelSettings[];
+  /** Undefined where there is no `--config`. */
+  readonly file: ConfigInUse | undefined;
   /** The key file, open already, where the first process has opened it. It is closed when it is read. */
   readonly keyDescriptor: number | undefined;
   /** `-D`: failed look-ups are retried, after everything that can be checked without them. */
@@ -56,7 +60,7 @@ export interface ServiceSettings {
 }
 
 /**
- * Runs a tunnel until a signal ends it.
+ * Runs tunnels until a signal ends them.
  *
  * @returns The exit status: 0 where all connections could end, 1 where some were cut.
  * @throws SpipedError of whatever failed at the start.
@@ -97,6 +101,7 @@ class Service {
   #hasLeft = false;
   readonly #manager: ServiceManager;
   #reloads = 0;
+  readonly #reload: ConfigReload | undefined;
 
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
@@ -112,12 +117,14 @@ class Service {
     };
     const build = { version, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
     this.#status = settings.status && new ServedStatus(settings.status, build, log);
-    this.#supervisor = new Supervisor([settings.tunnel], {
+    this.#supervisor = new Supervisor(settings.tunnels, {
       log,
       inherited,
       watcher: this.#status?.collector,
       reservedDescriptors: this.#status?.descriptors ?? 0,
     });
+    const reloaded = (successful: boolean) => this.#status?.collector.reloaded(undefined, successful);
+    this.#reload = settings.file && new ConfigReload(settings.file, { supervisor: this.#supervisor, log, reloaded });
   }
 
   get log(): Log {
@@ -183,13 +190,11 @@ class Service {
 
   async #readKey(): Promise<void> {
     const { keyDescriptor, reportReady } = this.#settings;
-    for (const tunnel of this.#supervisor.tunnels) {
-      await tunnel.readKey({ descriptor: keyDescriptor, instead: KEY_INSTEAD });
-      if (tunnel.keyFile === "-" && reportReady !== undefined) {
-        // A daemon holds nobody's pipe open; the lowest free number is taken again at once.
-        closeSync(0);
-        openSync("/dev/null", "r");
-      }
+    await this.#supervisor.readKeys({ descriptor: keyDescriptor, instead: KEY_INSTEAD });
+    if (reportReady !== undefined && this.#supervisor.tunnels.some(({ keyFile }) => keyFile === "-")) {
+      // A daemon holds nobody's pipe open; the lowest free number is taken again at once.
+      closeSync(0);
+      openSync("/dev/null", "r");
     }
   }
 
@@ -206,6 +211,7 @@ class Service {
     }
     await this.#status?.start();
     await this.#supervisor.start();
+    this.#reload?.start();
     settle({ movesBytes: process.platform === "win32" || this.#settings.flows.relay === false });
   }
 
@@ -268,11 +274,11 @@ class Service {
     return cut === 0 ? 0 : 1;
   }
 
-  /** SIGHUP: reads keys again. */
+  /** SIGHUP: reads keys again; where there is a file, what has changed in it before. */
   async reload(): Promise<void> {
     if (this.#isReady) this.#manager.reloading();
     this.#reloads += 1;
-    await this.#supervisor.reload();
+    await (this.#reload === undefined ? this.#supervisor.reload() : this.#reload.request());
     this.#reloads -= 1;
     if (this.#isReady && this.#reloads === 0) this.#manager.ready(this.#supervisor.status);
   }

@@ -127,7 +127,7 @@ function endOnSignals(): void {
 
 /** The command's flags. */
 export function spipeCommand(): Command {
-  const command = createCommand("spipe", usageOf("spipe")).description(
+  const command = createCommand("spipe", usageOf("spipe").join("\n       spipe ")).description(
     "Standard input and output through an encrypted, authenticated connection to a spiped -d.",
   );
   return addFlags(command, "spipe").addHelpText("after", EXAMPLES);

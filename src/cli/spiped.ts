@@ -1,14 +1,17 @@
 /**
- * The command `spiped`: words → settings → a tunnel in the foreground, or a daemon.
+ * The command `spiped`: words and files → settings → tunnels in the foreground, or a daemon.
  */
 
 import type { Command } from "commander";
 import { SpipedError } from "../errors.js";
 import type { FlagValues } from "../flags/flags.js";
+import { asError } from "../flags/mistakes.js";
 import { tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
 import { ADDRESS_PARSERS } from "../flags/values.js";
+import type { TunnelSettings } from "../service/served-tunnel.js";
 import { check } from "./check.js";
+import type { ConfigInUse } from "./config-reload.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
@@ -42,45 +45,57 @@ export async function main(words: readonly string[]): Promise<number> {
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
   applyEnvironment(command, takeGiven().variables);
+  refuseContradictions(command, "spiped");
+  const file = await readConfig(command);
   const flags = command.opts<Flags>();
-  const settings = settingsOf(command, flags);
-  const { keyFile } = settings.tunnel;
-  const pidFile = flags.pidFile ?? `${flags.source}.pid`;
-  if (flags.check) {
-    const { tunnel, user } = settings;
-    return check({ tunnels: [tunnel], user, pidFile: flags.foreground ? undefined : pidFile });
-  }
+  if (process.platform === "win32") refuseOnWindows(command, flags);
+  const settings = settingsOf(command, flags, file);
+  const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
+  if (flags.check) return check({ ...settings, pidFile: flags.foreground ? undefined : pidFile });
   if (flags.foreground) return runService(settings);
+  // The keys of a file are files, which mean the same to both processes.
+  const keyFile = file === undefined ? settings.tunnels[0]?.keyFile : undefined;
   if (reportReady === undefined) return startDaemon(keyFile);
   return runService({
     ...settings,
-    keyDescriptor: keyFile === "-" ? undefined : KEY_DESCRIPTOR,
+    keyDescriptor: keyFile === undefined || keyFile === "-" ? undefined : KEY_DESCRIPTOR,
     pidFile,
     reportReady,
   });
 }
 
+/**
+ * Reads the file of `--config`. What it says of the process counts where neither the command line nor a variable says
+ * anything.
+ *
+ * @throws SpipedError `SPIPED_CONFIG` with everything that is wrong.
+ */
+async function readConfig(command: Command): Promise<ConfigInUse | undefined> {
+  const { config: path } = command.opts<Flags>();
+  if (path === undefined) return undefined;
+  const { checkConfig } = await import("../flags/config-file.js");
+  const check = () => checkConfig(path);
+  const checked = await check();
+  if (checked.kind === "wrong") throw asError(checked.mistakes);
+  for (const [name, value] of Object.entries(checked.config.process)) {
+    const isSaid = !["default", undefined].includes(command.getOptionValueSource(name));
+    if (!isSaid && value !== undefined) command.setOptionValueWithSource(name, value, "config");
+  }
+  return { path, config: checked.config, check };
+}
+
 /** The command's flags. */
 export function spipedCommand(): Command {
-  const command = createCommand("spiped", usageOf("spiped")).description(
+  const command = createCommand("spiped", usageOf("spiped").join("\n       spiped ")).description(
     "An encrypted, authenticated pipe between two socket addresses.",
   );
   return addFlags(command, "spiped").addHelpText("after", EXAMPLES);
 }
 
-function settingsOf(command: Command, flags: Flags): ServiceSettings {
-  refuseContradictions(command, "spiped");
-  if (process.platform === "win32") refuseOnWindows(command, flags);
-  const config = tunnelConfigOf(flags.encrypt ? "encrypt" : "decrypt", {
-    ...flags,
-    source: required(command, "source", flags.source),
-    target: required(command, "target", flags.target),
-  });
-  if (config.source.kind === "systemd" && flags.sourceMode !== undefined) {
-    throw usageError(command, "--source-mode is for sockets made here; a .socket unit has SocketMode=");
-  }
+function settingsOf(command: Command, flags: Flags, file: ConfigInUse | undefined): ServiceSettings {
   return {
-    tunnel: { config, keyFile: required(command, "key", flags.key) },
+    tunnels: file?.config.tunnels ?? [tunnelOf(command, flags)],
+    file,
     keyDescriptor: undefined,
     waitsForLookUps: flags.daemonizeFirst === true,
     pidFile: undefined,
@@ -95,6 +110,19 @@ function settingsOf(command: Command, flags: Flags): ServiceSettings {
     },
     reportReady: undefined,
   };
+}
+
+/** The tunnel of the command line. */
+function tunnelOf(command: Command, flags: Flags): TunnelSettings {
+  const config = tunnelConfigOf(
+    { name: undefined, role: flags.encrypt ? "encrypt" : "decrypt" },
+    {
+      ...flags,
+      source: required(command, "source", flags.source),
+      target: required(command, "target", flags.target),
+    },
+  );
+  return { config, keyFile: required(command, "key", flags.key) };
 }
 
 /** For whoever suspects the threads, and for tests of what does without. */

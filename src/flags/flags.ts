@@ -145,6 +145,15 @@ export const FLAGS = [
     belongsTo: "tunnel",
   },
   {
+    long: "config",
+    value: { kind: "file" },
+    argument: "file",
+    group: "ends",
+    help: "tunnels from a TOML file, or a folder of them, instead of the flags above",
+    commands: SPIPED,
+    belongsTo: "command line",
+  },
+  {
     long: "source-mode",
     value: { kind: "mode" },
     argument: "mode",
@@ -427,6 +436,11 @@ export function attributeOf({ long, value }: Flag): string {
   return words.replaceAll(/-(.)/g, (_all, letter: string) => letter.toUpperCase());
 }
 
+/** The flag's key in a file: what is there by default is true or false there. */
+export function keyOf({ long, value }: Flag): string {
+  return value.kind === "negation" ? long.replace(/^no-/, "") : long;
+}
+
 /** What a flag's value is where nobody says anything. */
 export function defaultOf({ value }: Flag): boolean | number | undefined {
   switch (value.kind) {
@@ -463,7 +477,7 @@ export function contradictionIn(command: CommandName, values: Readonly<Record<st
     const own = flags.filter(({ long }) => names.some((name) => name === long));
     const given = own.filter((flag) => isGiven(flag, values));
     if (given.length > 1) return message;
-    if (given.length === 0 && own.length > 0 && missing !== undefined) return missing;
+    if (given.length === 0 && own.length > 0 && missing !== undefined && values["config"] === undefined) return missing;
   }
   return undefined;
 }
@@ -483,8 +497,15 @@ export function placeholderOf({ placeholder, argument }: Flag): string | undefin
   return placeholder ?? argument?.toUpperCase();
 }
 
+/** Whether a flag says what a tunnel is, which a configuration file says otherwise. */
+export function isTunnelWord({ long, belongsTo }: Flag): boolean {
+  return belongsTo === "tunnel" || long === "encrypt" || long === "decrypt";
+}
+
 /** The flags that cannot be given beside this one. */
 export function rivalsOf(long: string): readonly string[] {
+  const words = FLAGS.filter(isTunnelWord).map((flag) => flag.long);
+  if (long === "config") return words;
   const flags: readonly string[] = CONTRADICTIONS.find((one) => one.flags.some((name) => name === long))?.flags ?? [];
-  return flags.filter((name) => name !== long);
+  return [...flags.filter((name) => name !== long), ...(words.some((word) => word === long) ? ["config"] : [])];
 }

@@ -3,6 +3,7 @@
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
+import { SpipedError } from "../errors.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
 import type { FlagValues } from "./flags.js";
 import { ADDRESS_PARSERS } from "./values.js";
@@ -10,16 +11,23 @@ import { ADDRESS_PARSERS } from "./values.js";
 /** The values of a tunnel's flags, of which none contradicts another, and the two that it cannot do without. */
 export type TunnelValues = FlagValues<"spiped"> & { readonly source: string; readonly target: string };
 
+/** What a tunnel is besides the values of its flags. */
+export type TunnelHead = Pick<TunnelConfig, "name" | "role">;
+
 /**
  * Makes the configuration of a tunnel.
  *
- * @throws SpipedError `SPIPED_ADDRESS`.
+ * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_USAGE`.
  */
-export function tunnelConfigOf(role: TunnelConfig["role"], values: TunnelValues): TunnelConfig {
+export function tunnelConfigOf({ name, role }: TunnelHead, values: TunnelValues): TunnelConfig {
+  const source = ADDRESS_PARSERS.source(values.source);
+  if (source.kind === "systemd" && values.sourceMode !== undefined) {
+    throw new SpipedError("SPIPED_USAGE", "--source-mode is for sockets made here; a .socket unit has SocketMode=");
+  }
   return Object.freeze({
-    name: undefined,
+    name,
     role,
-    source: ADDRESS_PARSERS.source(values.source),
+    source,
     target: ADDRESS_PARSERS.target(values.target),
     sourceMode: values.sourceMode,
     resolveIntervalMs: values.resolveOnce ? Number.POSITIVE_INFINITY : values.resolveInterval,

@@ -1,18 +1,25 @@
 /**
- * The usage line of a command, made of the table of flags: what it needs, switches in one bracket, the rest by letter.
+ * The usage lines of a command, made of the table of flags: what it needs, switches in one bracket, the rest by letter.
  */
 
-import { CONTRADICTIONS, type CommandName, type Flag, flagsOf, labelOf, placeholderOf } from "./flags.js";
+import { CONTRADICTIONS, type CommandName, type Flag, flagsOf, isTunnelWord, labelOf, placeholderOf } from "./flags.js";
 
-/** The flags of a command in one line. */
-export function usageOf(command: CommandName): string {
-  const parts = usageParts(command);
-  return parts.join(" ");
+/** The ways to use a command, a line each. */
+export function usageOf(command: CommandName): readonly string[] {
+  return usageParts(command).map((parts) => parts.join(" "));
 }
 
 /** The same in pieces between which a line may break. */
-export function usageParts(command: CommandName): readonly string[] {
+export function usageParts(command: CommandName): readonly (readonly string[])[] {
   const flags = flagsOf(command).filter(({ group }) => group !== "about");
+  const config = flags.find(({ long }) => long === "config");
+  const onWords = partsOf(flags.filter((flag) => flag !== config));
+  if (config === undefined) return [onWords];
+  const others = flags.filter((flag) => flag !== config && !isTunnelWord(flag));
+  return [onWords, [spelt(config), ...partsOf(others)]];
+}
+
+function partsOf(flags: readonly Flag[]): readonly string[] {
   const groups = CONTRADICTIONS.map(({ flags: names, missing }) => ({
     flags: flags.filter(({ long }) => names.some((name) => name === long)),
     isRequired: missing !== undefined,

@@ -75,6 +75,12 @@ export class ServedTunnel {
     return this.tunnel?.connections ?? 0;
   }
 
+  /** What people call it, where it has a name. */
+  get label(): string | undefined {
+    const { role, name } = this.config;
+    return name === undefined ? undefined : `${role}.${name}`;
+  }
+
   /**
    * Looks its addresses up.
    *
@@ -158,11 +164,21 @@ export class ServedTunnel {
     else await this.#reload.request();
   }
 
+  /** As `drain`, but the listening socket goes to somebody else; undefined where it does not listen. */
+  release(): ListeningSocket | undefined {
+    return this.tunnel?.release();
+  }
+
   /** Stops listening; resolves when the last connection has ended. A start is given up. */
   async drain(): Promise<void> {
     const { tunnel } = this;
-    if (tunnel === undefined) this.#state = { name: "ended" };
-    else await tunnel.drain();
+    if (tunnel !== undefined) {
+      await tunnel.drain();
+      for (const { key } of tunnel.keys.replace([])) key.destroy();
+    } else {
+      if (this.#state.name === "starting") for (const { key } of this.#state.keys?.keys ?? []) key.destroy();
+      this.#state = { name: "ended" };
+    }
   }
 
   /** Resets what is open. */

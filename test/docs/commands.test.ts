@@ -51,6 +51,7 @@ const services: Readonly<Record<string, Service>> = {
   "docs/recipes.md: With socat at both ends": ipmi,
   "docs/recipes.md: What the controller offers over TCP": redfish,
   "docs/recipes.md: Remoting with one long connection each way": nodes,
+  "docs/config.md: The recipe": collector([/^servers.web1.load 0.42 \d+$/m, /load 0.43 \d+$/m], []),
   "docs/keys.md: Making": nothing,
   "docs/keys.md: Copying": nothing,
   "docs/keys.md: Changing": nothing,
@@ -119,7 +120,7 @@ test("README.md: Install: packages that were made in a checkout give the command
   const prefix = await temporaryFolder(t);
   // What the packages depend on comes from the checkout, so that this takes no network.
   const registry = await Registry.start(t);
-  await registry.holdFolder(t, join(root, "node_modules/commander"));
+  for (const name of ["commander", "smol-toml"]) await registry.holdFolder(t, join(root, "node_modules", name));
   const { status, stderr } = await Command.run(t, ["bash", "-euo", "pipefail", "-c", lines.slice(2).join("\n")], {
     stdin: "ignore",
     cwd: root,

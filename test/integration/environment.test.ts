@@ -64,6 +64,7 @@ const values = [
   ["SPIPED_USER", "no-such-user", /no user "no-such-user"/],
   ["SPIPED_SOURCE_MODE", "rw", /bad permissions for --source-mode: "rw" \(from SPIPED_SOURCE_MODE\)/],
   ["SPIPED_DRAIN_TIMEOUT", "never", /bad number of seconds for --drain-timeout: "never" \(from SPIPED_DRAIN_TIMEOUT\)/],
+  ["SPIPED_CONFIG", "/nowhere", /--config takes tunnels from a file; write there what -d, -s, -t, -k says/],
   ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],
 ] as const;
 

@@ -70,10 +70,10 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.ok(statSync(tarballs.platform).size < MAX_PLATFORM_BYTES);
   });
 
-  await t.test("run no scripts, and depend on commander and the platforms' packages alone", () => {
+  await t.test("run no scripts, and depend on what the commands contain and the platforms' packages alone", () => {
     const own = manifestOf(folder, `spiped-${platform}`);
     assert.deepEqual([main.scripts, own.scripts, own.dependencies], [undefined, undefined, undefined]);
-    assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander"]);
+    assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander", "smol-toml"]);
     assert.equal(main.optionalDependencies?.[`spiped-${platform}`], own.version);
     assert.ok(Object.values(main.optionalDependencies ?? {}).every((version) => version === main.version));
   });
@@ -91,23 +91,26 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.deepEqual(other, []);
   });
 
-  await t.test("hold the commands in two files, with the licence and the version of what is in them", () => {
+  await t.test("hold the commands in three files, with the licence and the version of what is in them", () => {
     const dist = join(folder, "node_modules", "spiped", "dist");
     assert.deepEqual(readdirSync(join(dist, "commands")).sort(), [
       "LICENSE.third-party.txt",
       "commands.cjs",
       "early-signals.cjs",
+      "toml.cjs",
     ]);
-    assert.ok(!readdirSync(dist).includes("cli"));
-    const commander = main.dependencies?.["commander"];
-    assert.match(
-      readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8"),
-      new RegExp(`^commander ${commander}\n\n[^]*Permission is hereby granted`, "m"),
-    );
+    for (const part of ["cli", "flags"]) assert.ok(!readdirSync(dist).includes(part));
+    const licences = readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8");
+    for (const [name, text] of [
+      ["commander", "Permission is hereby granted"],
+      ["smol-toml", "Redistribution and use in source and binary forms"],
+    ] as const) {
+      assert.match(licences, new RegExp(`^${name} ${main.dependencies?.[name]}\n\n[^]*${text}`, "m"));
+    }
   });
 
   await t.test("run the commands from these files alone", async (st) => {
-    rmSync(join(folder, "node_modules", "commander"), { recursive: true });
+    for (const name of ["commander", "smol-toml"]) rmSync(join(folder, "node_modules", name), { recursive: true });
     for (const name of ["spiped", "spipe"] as const) {
       const words = [...commandIn(folder, name), "--version"] as const;
       const { stdout, stderr } = await Command.run(st, words, { stdin: "ignore", env });
@@ -219,9 +222,10 @@ async function pack(folder: string): Promise<Tarballs> {
       "--pack-destination",
       folder,
       "./node_modules/commander",
+      "./node_modules/smol-toml",
     ),
   );
-  return { ...tarballsIn(folder), dependencies: [tarballIn(folder, /^commander-/)] };
+  return { ...tarballsIn(folder), dependencies: [/^commander-/, /^smol-toml-/].map((name) => tarballIn(folder, name)) };
 }
 
 async function succeed([file, ...words]: readonly [string, ...string[]]): Promise<void> {

@@ -11,6 +11,7 @@ import { root } from "./support/paths.js";
 /** What each code must end a connection with, as DESIGN.md has it. */
 const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_USAGE: "failed",
+  SPIPED_CONFIG: "failed",
   SPIPED_OPTION: "failed",
   SPIPED_ADDRESS: "failed",
   SPIPED_KEY_FILE: "failed",

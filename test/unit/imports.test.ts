@@ -17,10 +17,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   config: ["protocol", "native", "types of net", "errors", "paths"],
   tunnel: ["protocol", "net", "clock", "errors", "types of config"],
   probe: ["tunnel", "protocol", "net", "errors"],
-  flags: ["config", "net", "errors", "types of protocol"],
+  flags: ["config", "net", "errors", "paths", "types of protocol", "smol-toml"],
   observe: ["native", "net", "clock", "errors", "paths", "types of tunnel"],
   status: ["net", "protocol", "clock", "errors", "paths", "types of config", "types of tunnel"],
-  service: ["status", "observe", "tunnel", "config", "protocol", "net", "clock", "errors"],
+  service: ["types of flags", "status", "observe", "tunnel", "config", "protocol", "net", "clock", "errors"],
   library: ["tunnel", "config", "protocol", "net", "clock", "errors"],
   index: ["library", "errors", "types of protocol", "types of tunnel"],
   cli: [
@@ -163,7 +163,7 @@ test("the table in DESIGN.md says the same", () => {
     part,
     [...words.matchAll(/(types of )?`(\w+)`/g)].map(([, types = "", name]) => `${types}${name}`).sort(),
   ]);
-  const everywhere = ["clock", "errors", "paths", "commander"];
+  const everywhere = ["clock", "errors", "paths", "commander", "smol-toml"];
   const expected = Object.entries(arrows)
     .filter(([part]) => !everywhere.includes(part))
     .map(([part, allowed]) => [part, allowed.filter((one) => !everywhere.includes(one)).sort()]);
@@ -225,9 +225,19 @@ test("src/protocol opens no sockets and sets no timers", () => {
   );
 });
 
-test("no other package is used than commander", () => {
-  const packages = imports.map(({ specifier }) => specifier).filter((specifier) => !/^(\.|node:)/.test(specifier));
-  assert.deepEqual([...new Set(packages)], ["commander"]);
+test("no other packages are used than commander and, in one file, smol-toml", () => {
+  const others = imports.filter(({ specifier }) => !/^(\.|node:)/.test(specifier));
+  assert.deepEqual([...new Set(others.map(({ specifier }) => specifier))].sort(), ["commander", "smol-toml"]);
+  const parsing = others.filter(({ specifier }) => specifier === "smol-toml");
+  assert.deepEqual(
+    parsing.map(({ from }) => from.path),
+    ["flags/toml.ts"],
+  );
+});
+
+test("src/flags/toml.ts, which the commands have in a file of its own, imports nothing of ours", () => {
+  const own = imports.filter(({ from, specifier }) => from.path === "flags/toml.ts" && specifier.startsWith("."));
+  assert.deepEqual(own, []);
 });
 
 test("spiped-core knows neither Node.js nor sockets nor the clock nor files", () => {

@@ -289,7 +289,10 @@ impl Sockets {
     pub fn close(&mut self, id: Id, resets: bool) {
         // A socket that was reset takes no option.
         let _ = self.reset_on_close(id, resets);
-        self.entries.remove(&id);
+        if let Some(Entry::Listening { socket, .. }) = self.entries.remove(&id) {
+            // Where somebody else has it open too, the system would go on watching it.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+        }
     }
 
     /// Tells what has happened, without waiting for it.
@@ -360,9 +363,13 @@ const INHERITS: bool = cfg!(target_os = "linux");
 
 fn set(socket: &Socket, options: Options) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    if let Some(KeepAlive { idle, interval, probes }) = options.keep_alive {
-        let timing = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
-        socket.set_tcp_keepalive(&timing)?;
+    match options.keep_alive {
+        Some(KeepAlive { idle, interval, probes }) => {
+            let timing = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
+            socket.set_tcp_keepalive(&timing)?;
+        }
+        // A listening socket may come from somebody who wanted it otherwise.
+        None => socket.set_keepalive(false)?,
     }
     if options.resets_on_close {
         socket.set_linger(Some(Duration::ZERO))?;

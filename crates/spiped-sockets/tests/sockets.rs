@@ -264,3 +264,19 @@ fn clients_that_came_before_the_socket_was_watched_have_its_options_too() {
     let _late = TcpStream::connect(address).expect("a client");
     assert_eq!(accepted(), expected);
 }
+
+#[test]
+fn a_listening_socket_is_watched_anew_after_others_and_has_their_options_no_more() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listening socket");
+    let address = listener.local_addr().expect("an address");
+    let mut sockets = Sockets::new().expect("sockets");
+    // The copies are likely to have the same number, one after the other.
+    let copy = || listener.try_clone().expect("a copy");
+    let before = sockets.listen(copy().into(), CAREFUL).expect("it is watched");
+    sockets.close(before, false);
+    let listening = sockets.listen(copy().into(), PLAIN).expect("it is watched again");
+    let _client = TcpStream::connect(address).expect("a client");
+    let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
+    let client = Socket::from(sockets.take(id).expect("a socket"));
+    assert!(!client.keepalive().expect("keep-alive"));
+}

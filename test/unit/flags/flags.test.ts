@@ -93,7 +93,7 @@ for (const [name, command] of [
   });
 
   test(`the usage line of ${name} has every flag but the last two`, () => {
-    const usage = usageOf(name);
+    const usage = usageOf(name).join(" ");
     for (const { long, short, group } of flagsOf(name)) {
       if (group === "about") continue;
       const word = short === undefined ? `--${long}` : `-(?:\\w*${short}\\w*\\b)`;
@@ -103,11 +103,12 @@ for (const [name, command] of [
 }
 
 test("the usage line has what is needed, switches in one bracket, the rest by letter, and then words", () => {
-  assert.equal(
-    usageOf("spipe"),
+  assert.deepEqual(usageOf("spipe"), [
     "-t TARGET -k KEYFILE [-j] [-b BIND] [-f | -g] [-o SECONDS] [--end-with-remote] [--no-coalescing] [--probe]",
-  );
-  assert.match(usageOf("spiped"), /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
+  ]);
+  const [words = "", config = ""] = usageOf("spiped");
+  assert.match(config, /^--config FILE \[-DF\] /);
+  assert.match(words, /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
 });
 
 test("a flag's variable and the name of its value come from its long name", () => {
@@ -123,8 +124,10 @@ test("the contradictions are of flags that are there, and each flag is in one at
   const names = CONTRADICTIONS.flatMap((one) => one.flags);
   assert.equal(new Set(names).size, names.length);
   for (const name of names) assert.ok(flags.some(({ long }) => long === name));
-  assert.deepEqual(rivalsOf("encrypt"), ["decrypt"]);
-  assert.deepEqual(rivalsOf("timeout"), []);
+  assert.deepEqual(rivalsOf("encrypt"), ["decrypt", "config"]);
+  assert.deepEqual(rivalsOf("timeout"), ["config"]);
+  assert.deepEqual(rivalsOf("syslog"), []);
+  assert.ok(["encrypt", "source", "no-keep-alive"].every((name) => rivalsOf("config").includes(name)));
 });
 
 test("values contradict each other only where each says something", () => {

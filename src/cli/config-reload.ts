@@ -1,0 +1,117 @@
+/**
+ * SIGHUP with `--config`: the file is read again, and what has changed in it is done. One reading at a time; what is
+ * asked for meanwhile is one more after it, which sees what the one before may have missed.
+ */
+
+import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-changes.js";
+import type { CheckedConfig, FileConfig } from "../flags/config-file.js";
+import { textOf } from "../flags/mistakes.js";
+import type { Log } from "../observe/log.js";
+import type { Supervisor } from "../service/supervisor.js";
+
+/** A file, and what it came to at the start. */
+export interface ConfigInUse {
+  readonly path: string;
+  readonly config: FileConfig;
+  /** Reads it as it is now. What can do that is loaded only where there is a file. */
+  readonly check: () => Promise<CheckedConfig>;
+}
+
+/** What a reload is about. */
+export interface ReloadParts {
+  readonly supervisor: Supervisor;
+  readonly log: Log;
+  /** Told how each has gone. */
+  readonly reloaded: (successful: boolean) => void;
+}
+
+/** See the head of this file. */
+export class ConfigReload {
+  readonly #file: ConfigInUse;
+  readonly #parts: ReloadParts;
+  #reading: Promise<void> = Promise.resolve();
+  #state: "not started" | "not started, and then once" | "idle" | "reading" | "reading, and then once more" =
+    "not started";
+
+  constructor(file: ConfigInUse, parts: ReloadParts) {
+    this.#file = file;
+    this.#parts = parts;
+  }
+
+  /**
+   * Has the file read as it is from now on; where the service has not started yet, as it is then. Resolves when that has
+   * come to an end, whatever it is.
+   */
+  async request(): Promise<void> {
+    switch (this.#state) {
+      case "idle":
+        this.#reading = this.#run();
+        break;
+      case "reading":
+      case "reading, and then once more":
+        this.#state = "reading, and then once more";
+        break;
+      case "not started":
+      case "not started, and then once":
+        this.#state = "not started, and then once";
+    }
+    await this.#reading;
+  }
+
+  /** To be called when the service has started. */
+  start(): void {
+    const isAsked = this.#state === "not started, and then once";
+    this.#state = "idle";
+    if (isAsked) void this.request();
+  }
+
+  async #run(): Promise<void> {
+    do {
+      this.#state = "reading";
+      try {
+        this.#parts.reloaded(await this.#reload());
+      } catch (error) {
+        this.#parts.log.error(error);
+        this.#parts.reloaded(false);
+      }
+    } while (this.#isAskedAgain());
+    this.#state = "idle";
+  }
+
+  #isAskedAgain(): boolean {
+    return this.#state === "reading, and then once more";
+  }
+
+  /** @returns Whether everything is as the file says. */
+  async #reload(): Promise<boolean> {
+    const { path, config, check } = this.#file;
+    const { supervisor, log } = this.#parts;
+    const checked = await check();
+    if (checked.kind === "wrong") {
+      for (const mistake of checked.mistakes) log.warning(textOf(mistake));
+      const { length } = checked.mistakes;
+      log.warning(`SIGHUP: ${path} has ${length === 1 ? "a mistake" : `${length} mistakes`}; nothing was changed`);
+      return false;
+    }
+    // What could not be started last time is not there yet.
+    const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
+    const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
+    for (const key of changes.needRestart) log.warning(`SIGHUP: ${key} has changed, which takes a restart`);
+    const failed = await supervisor.change(changes);
+    await supervisor.reload(changes.unchanged);
+    log.notice(`SIGHUP: read ${path} again; ${countsOf(changes)}`);
+    if (failed > 0) log.warning(`SIGHUP: tunnels that could not start, and are tried again next time: ${failed}`);
+    return failed === 0;
+  }
+}
+
+function countsOf({ unchanged, ending, starting }: ConfigChanges): string {
+  const changed = starting.filter(({ tunnel }) => ending.includes(nameOf(tunnel))).length;
+  const counts = [
+    [unchanged.length, "unchanged"],
+    [changed, "changed"],
+    [starting.length - changed, "new"],
+    [ending.length - changed, "gone"],
+  ] as const;
+  return `tunnels: ${counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(", ")}`;
+}
