@@ -202,7 +202,7 @@ function matchesGlob(pattern: string, file: string): boolean {
 
 interface Probe {
   readonly exec?: { readonly command: readonly [string, ...string[]] };
-  readonly tcpSocket?: { readonly port: string };
+  readonly httpGet?: { readonly host?: string; readonly port: number; readonly path: string };
 }
 
 interface ContainerSpec {
@@ -262,18 +262,13 @@ for (const manifest of ["side-car", "daemon-set"]) {
     assert.equal(spipedOf(pod).securityContext?.readOnlyRootFilesystem, true);
   });
 
-  testPod(manifest, "spiped takes the flags, and listens where the probes connect", async (t, pod) => {
-    const { args = [], ports = [], startupProbe, readinessProbe, livenessProbe } = spipedOf(pod);
-    const [source = ""] = args.slice(args.indexOf("-s") + 1);
-    const listens = source.split(":").at(-1);
-    for (const { exec, tcpSocket } of [startupProbe, readinessProbe, livenessProbe].filter(
-      (probe) => probe !== undefined,
-    )) {
-      if (tcpSocket !== undefined) {
-        assert.equal(String(ports.find(({ name }) => name === tcpSocket.port)?.containerPort), listens);
-      }
-      if (exec !== undefined) assert.match(exec.command.join(" "), new RegExp(`\\(${listens}, "127\\.0\\.0\\.1"\\)`));
-    }
+  testPod(manifest, "spiped takes the flags, and answers where the probes ask", async (t, pod) => {
+    const { args = [], startupProbe, readinessProbe, livenessProbe } = spipedOf(pod);
+    const [where = ""] = args.slice(args.indexOf("--status") + 1);
+    const asked = [startupProbe, readinessProbe, livenessProbe].filter((probe) => probe !== undefined).map(urlOf);
+    const at = `http://${where.replace(/[[\]]/g, "")}`;
+    // Where all places are taken, a restart helps nobody.
+    assert.deepEqual(asked, [`${at}/healthz`, `${at}/metrics`]);
     // The key is read when nothing is wrong with the flags.
     const here = args.map((word) => word.replace(/^[a-z.]+\.example:/, "[127.0.0.1]:"));
     const words = [...ours.spiped, "-k", "/nowhere/key", "-F", ...here] as const;
@@ -283,21 +278,26 @@ for (const manifest of ["side-car", "daemon-set"]) {
   });
 }
 
+/** What a probe asks for. */
+function urlOf({ exec, httpGet }: Probe): string {
+  if (httpGet !== undefined) return `http://${httpGet.host}:${httpGet.port}${httpGet.path}`;
+  return /fetch\("([^"]*)"\)/.exec(exec?.command.join(" ") ?? "")?.[1] ?? assert.fail("it asks for nothing");
+}
+
 testPod("side-car", "the probes tell whether spiped accepts, whatever the other end does", async (t, pod) => {
   const { startupProbe, livenessProbe } = spipedOf(pod);
-  assert.deepEqual(startupProbe?.exec, livenessProbe?.exec);
-  const [node, ...words] = startupProbe?.exec?.command ?? assert.fail("there is no command");
-  assert.equal(node, "node");
-  const probe = async ({ port }: { readonly port: number }) => {
-    const here = words.map((word) => word.replace("6379", String(port)));
+  const probe = async ({ exec }: Probe, { port }: { readonly port: number }) => {
+    const [node, ...words] = exec?.command ?? assert.fail("there is no command");
+    assert.equal(node, "node");
+    const here = words.map((word) => word.replace(":9100", `:${port}`));
     return (await Command.run(t, [process.execPath, ...here], { stdin: "ignore" })).status;
   };
-  const nobody = await freeAddress(t, "tcp");
-  assert.ok(nobody.kind === "tcp");
-  assert.equal(await probe(nobody), 1);
-  // A target that refuses: the probe's connection is reset, sometimes before the probe knows that it has one.
+  const [nobody, status] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];
+  assert.ok(
+    nobody.kind === "tcp" && status.kind === "tcp" && startupProbe !== undefined && livenessProbe !== undefined,
+  );
+  assert.equal(await probe(startupProbe, nobody), 1);
   const key = await newKey(t);
-  const { source } = await startSpiped(t, { end: "-e", source: "tcp", target: nobody, key });
-  assert.ok(source.kind === "tcp");
-  for (let times = 0; times < 5; times += 1) assert.equal(await probe(source), 0);
+  await startSpiped(t, { end: "-e", source: "tcp", target: nobody, key, flags: ["--status", textOf(status)] });
+  assert.deepEqual([await probe(startupProbe, status), await probe(livenessProbe, status)], [0, 0]);
 });
