@@ -125,11 +125,6 @@ function answerWords(outcome: AnswerOutcome): Words {
   switch (outcome.kind) {
     case "nonce":
       return ok(`32 bytes, as spiped sends them (${ms(outcome.durationMs)})`);
-    case "hung-up":
-      return failed(
-        `32 bytes, as spiped sends them, and ${HUNG_UP[outcome.how]} before it was told anything (${ms(outcome.durationMs)})`,
-        "is the service behind the far end up? spiped in C hangs up in this way where its -t cannot be reached",
-      );
     case "foreign":
       return failed(`it speaks ${languageOf(outcome.recognised)}, not spiped`, NOT_SPIPED);
     case "echo":
@@ -159,6 +154,12 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
     case "done":
       return ok(`both ends have the same key (${ms(outcome.durationMs)})`);
     case "closed":
+      if (outcome.bytes > 0) {
+        return failed(
+          `${HUNG_UP[outcome.how]} after ${outcome.bytes} of 288 bytes`,
+          "it takes this end's key; something on the way cuts connections, or it was ended. Read the log there",
+        );
+      }
       return failed(
         `${HUNG_UP[outcome.how]} as soon as it could tell which key this end has: it has another one`,
         `compare the keys: spiped key-id KEYFILE, here and there${
@@ -196,6 +197,8 @@ function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
   }
 }
 
+const UNASKED: Readonly<Record<Ending, string>> = { ended: "hangs up", reset: "resets the connection" };
+
 const RESETS = "the far end takes this end's key, and then resets the connection";
 
 function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
@@ -224,6 +227,11 @@ function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
         : failed(`${HUNG_UP[outcome.how]} (${ms(outcome.durationMs)})`, check);
     case "reset-early":
       return failed(RESETS, check);
+    case "hung-up-unasked":
+      return failed(
+        `the far end ${UNASKED[outcome.how]} before it was told anything`,
+        `${check}. spiped in C hangs up in this way where its -t cannot be reached`,
+      );
     case "wrong-packet":
       return failed(outcome.error.message, "something on the way changes what is sent");
   }

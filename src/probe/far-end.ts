@@ -15,9 +15,9 @@ import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js
 import { recognise } from "../protocol/recognise.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { handshakeAsClient } from "../tunnel/handshake.js";
-import type { AnswerOutcome, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";
+import type { AnswerOutcome, Ending, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";
 import { Heard } from "./heard.js";
-import { type ReachOptions, reach } from "./reach.js";
+import { type Reached, type ReachOptions, reach } from "./reach.js";
 import { leave, outcomeOf, SERVICE_MS } from "./service.js";
 
 /** How long the far end may say nothing before it is spoken to. */
@@ -25,6 +25,12 @@ const LISTEN_MS = 1_000;
 
 /** How long it may take to hang up after its first words. */
 const SETTLE_MS = 250;
+
+/**
+ * How long it is listened to once more, where it could have another key: as long as a call may take that is refused, and
+ * less than it waits for its client.
+ */
+const LISTEN_AGAIN_MS = 900;
 
 /** What a probe of the far end needs. */
 export interface FarEndOptions extends ReachOptions {
@@ -41,20 +47,13 @@ export async function* probeFarEnd(options: FarEndOptions): AsyncGenerator<Findi
     const answer = await talk.answer();
     yield { step: "answer", outcome: answer };
     if (answer.kind !== "nonce") return;
-    const { outcome, keys } = await talk.shakeHands();
-    if (outcome.kind === "closed" && options.forwardSecrecy === "off") {
-      const isTaken = await worksWithForwardSecrecy(await reached.again(), options);
-      if (isTaken) {
-        yield { step: "forward-secrecy", outcome: { kind: "required-there" } };
-        return;
-      }
-    }
-    if (outcome.kind === "closed" && outcome.how === "reset") {
-      // Whoever has another key is just disconnected.
-      yield { step: "service", outcome: { kind: "reset-early" } };
+    if (talk.ending !== undefined) {
+      yield { step: "service", outcome: { kind: "hung-up-unasked", how: talk.ending } };
       return;
     }
-    yield { step: "handshake", outcome };
+    const { outcome, keys } = await talk.shakeHands();
+    const why = outcome.kind === "closed" ? await whyClosed(outcome.how, reached, options) : undefined;
+    yield why ?? { step: "handshake", outcome };
     if (outcome.kind !== "done") return;
     yield { step: "forward-secrecy", outcome: talk.forwardSecrecy() };
     if (keys !== undefined) yield await talk.service(keys);
@@ -63,12 +62,36 @@ export async function* probeFarEnd(options: FarEndOptions): AsyncGenerator<Findi
   }
 }
 
-async function worksWithForwardSecrecy(channel: Channel, options: FarEndOptions): Promise<boolean> {
-  const talk = new Talk(channel, { ...options, forwardSecrecy: "allow" });
+/** Why the far end let go when it knew whose key it talks to, if that was not the key. */
+async function whyClosed(how: Ending, reached: Reached, options: FarEndOptions): Promise<Finding | undefined> {
+  if (options.forwardSecrecy === "off") {
+    const shaken = await onceMore(reached, { ...options, forwardSecrecy: "allow" }, (talk) => talk.shakeHands());
+    shaken?.keys?.destroy();
+    if (shaken?.outcome.kind === "done") return { step: "forward-secrecy", outcome: { kind: "required-there" } };
+  }
+  // Whoever has another key is just disconnected.
+  if (how === "reset") return { step: "service", outcome: { kind: "reset-early" } };
+  // It may have taken its time to find that nobody is behind it; then it does so again.
+  const unasked = await onceMore(reached, options, (talk) => talk.listenAgain());
+  return unasked === undefined ? undefined : { step: "service", outcome: { kind: "hung-up-unasked", how: unasked } };
+}
+
+/** On another connection; undefined where there is none to be had. */
+async function onceMore<T>(
+  reached: Reached,
+  options: FarEndOptions,
+  act: (talk: Talk) => Promise<T>,
+): Promise<T | undefined> {
+  let channel: Channel;
   try {
-    const { outcome, keys } = await talk.shakeHands();
-    keys?.destroy();
-    return outcome.kind === "done";
+    channel = await reached.again();
+  } catch (error) {
+    if (error instanceof SpipedError && ["SPIPED_CONNECT", "SPIPED_TIMEOUT"].includes(error.code)) return undefined;
+    throw error;
+  }
+  const talk = new Talk(channel, options);
+  try {
+    return await act(talk);
   } finally {
     await talk.leave();
   }
@@ -120,7 +143,18 @@ class Talk {
     if (this.#nonce?.every((byte, index) => byte === nonce[index])) return { kind: "echo" };
     if (this.#shaking !== undefined) return { kind: "nonce", durationMs };
     if (bytes.length > NONCE_LENGTH) return { kind: "talkative", bytes: bytes.length };
-    return ending === undefined ? { kind: "nonce", durationMs } : { kind: "hung-up", how: ending, durationMs };
+    return { kind: "nonce", durationMs };
+  }
+
+  /** How the far end let go. */
+  get ending(): Ending | undefined {
+    return this.#heard.ending;
+  }
+
+  /** Says nothing. @returns How the far end lets go meanwhile. */
+  async listenAgain(): Promise<Ending | undefined> {
+    await this.#heard.until(() => false, LISTEN_AGAIN_MS);
+    return this.#heard.ending;
   }
 
   /** Exchanges keys. */

@@ -53,8 +53,6 @@ export type Ending = "ended" | "reset";
 export type AnswerOutcome =
   /** As many random bytes as spiped sends. */
   | { readonly kind: "nonce"; readonly durationMs: number }
-  /** Those, and it hung up before it was told anything. */
-  | { readonly kind: "hung-up"; readonly how: Ending; readonly durationMs: number }
   | { readonly kind: "foreign"; readonly recognised: Recognised }
   /** It sends back what it is sent. */
   | { readonly kind: "echo" }
@@ -89,6 +87,8 @@ export type ServiceOutcome =
   | { readonly kind: "says-nonce" }
   | { readonly kind: "silent"; readonly waitedMs: number }
   | { readonly kind: "closed"; readonly how: Ending; readonly durationMs: number }
+  /** The far end let go before it was told anything. */
+  | { readonly kind: "hung-up-unasked"; readonly how: Ending }
   /** The far end, which knew this side's key by then, reset the connection before keys were exchanged. */
   | { readonly kind: "reset-early" }
   | { readonly kind: "wrong-packet"; readonly error: SpipedError };

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { type Address, freeAddress, freePort, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { deafAddress } from "../support/deaf-listener.js";
@@ -202,27 +202,30 @@ test(`${page}: each cause of its tables is made by a test, and no other`, () => 
   assert.deepEqual([...told.keys()].sort(), made.flatMap((group) => Object.keys(group)).sort());
 });
 
-for (const [name, program] of [
-  ["the far end is spiped", ours],
-  ["the far end is spiped in C", cOriginal],
-] as const) {
-  const causes = { ...anyFarEnd, ...(program === ours ? onlyOurs : onlyC) };
-  const skip = program === undefined ? "missing: the C original" : false;
-  testAll(`what --probe says where ${name}`, causes, program ?? ours, skip);
-}
+// Side by side: they wait more than they work.
+describe("the tables", { concurrency: 3 }, () => {
+  for (const [name, program] of [
+    ["the far end is spiped", ours],
+    ["the far end is spiped in C", cOriginal],
+  ] as const) {
+    const causes = { ...anyFarEnd, ...(program === ours ? onlyOurs : onlyC) };
+    const skip = program === undefined ? "missing: the C original" : false;
+    testAll(`what --probe says where ${name}`, causes, program ?? ours, skip);
+  }
 
-testAll("what --probe says of everything else", noFarEnd, ours, needs(withoutRights[0]));
-testAll("what --check says", checks, ours, false);
-withNames(() => testAll("what --probe says of names", named, ours, false));
+  testAll("what --probe says of everything else", noFarEnd, ours, needs(withoutRights[0]));
+  testAll("what --check says", checks, ours, false);
+  withNames(() => testAll("what --probe says of names", named, ours, false));
 
-withSilentNameServer((start) => {
-  test("what --probe says where the name server is silent", limits, async (t) => {
-    const key = await newKey(t);
-    const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
-    const command = await start(t, words, { stdin: "ignore" });
-    const { status } = await command.exit();
-    const lines = command.stdout.toString().split("\n");
-    compare(silentNameServer, { status, lines, stderr: command.stderr }, { "far.test:8022": "far.example:8022" });
+  withSilentNameServer((start) => {
+    test("what --probe says where the name server is silent", limits, async (t) => {
+      const key = await newKey(t);
+      const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
+      const command = await start(t, words, { stdin: "ignore" });
+      const { status } = await command.exit();
+      const lines = command.stdout.toString().split("\n");
+      compare(silentNameServer, { status, lines, stderr: command.stderr }, { "far.test:8022": "far.example:8022" });
+    });
   });
 });
 
@@ -230,7 +233,6 @@ function needs(command: string | undefined): string | false {
   return command === undefined || commandOnPath(command) !== undefined ? false : `missing: ${command}`;
 }
 
-/** Side by side: they wait more than they work. */
 function testAll(what: string, causes: Readonly<Record<string, Make>>, far: Program, skip: string | false): void {
   if (skip !== false) process.stderr.write(`SKIPPED: ${what}: ${skip}\n`);
   test(what, { ...limits, skip, concurrency: 6 }, async (t) => {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
@@ -20,39 +20,8 @@ import { newKey, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 const soon = ["-o", "1.5"];
 const patient = ["-o", "20"];
 
-for (const kind of kindsHere("tcp", "tcp6", "unix")) {
-  test(
-    `a probe over ${kind} sends the service nothing, and leaves nothing open and no line in the log`,
-    limits,
-    async (t) => {
-      const { spiped, target, key } = await startServerEnd(t, { kind });
-      const probing = runProbe(t, key, ["-t", textOf(spiped.source), "-g", ...patient]);
-      const service = await target.next();
-      await service.write("SSH-2.0-test\r\n");
-      assert.equal(await service.end(), "fin");
-      assert.equal(service.waitingBytes, 0);
-      service.finish();
-      const { status, lines, stderr } = await probing;
-      assert.deepEqual([status, stderr], [0, ""]);
-      assert.deepEqual(
-        lines.map((line) => line.replace(/:.*/, "")),
-        ["key file", "name", "connection", "answer", "handshake", "forward secrecy", "service"].map(
-          (step) => `ok       ${step}`,
-        ),
-      );
-      assert.match(lines.at(-1) ?? "", /it speaks SSH \("SSH-2\.0-test"\)$/);
-      assert.deepEqual(await stopAndGetLines(spiped), []);
-    },
-  );
-}
-
-test("a service that does not end is let go of all the same", limits, async (t) => {
-  const { spiped, target, key } = await startServerEnd(t, { kind: "tcp" });
-  const { status } = await runProbe(t, key, ["-t", textOf(spiped.source), ...patient]);
-  assert.equal(status, 0);
-  assert.equal(await (await target.next()).end(), "fin");
-  assert.equal((await stopAndGetLines(spiped)).length, 1);
-});
+/** No text, whatever chance says. */
+const nonce = randomBytes(32).fill(0x80, 0, 1);
 
 const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp]>> = {
   "hangs up": [(client) => client.finish(), /^failed {3}answer: it hung up after 0 of 32 bytes/],
@@ -75,12 +44,29 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp]>>
     /^failed {3}answer: it sends back what it is sent/,
   ],
   "sends 32 bytes and nothing more": [
-    says(randomBytes(32).fill(0x80, 0, 1)),
+    says(nonce),
     /^failed {3}handshake: it takes this end's key, and nothing came within/,
+  ],
+  "hangs up a moment after its 32 bytes": [
+    async (client) => {
+      await client.write(nonce);
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      client.finish();
+    },
+    /^failed {3}service: the far end hangs up before it was told anything$/,
+  ],
+  "hangs up in the middle of its answer": [
+    async (client) => {
+      await client.write(nonce);
+      await client.read(320);
+      await client.write(randomBytes(100));
+      client.finish();
+    },
+    /^failed {3}handshake: it hung up after 100 of 288 bytes$/,
   ],
   "sends 320 bytes of rubbish": [
     async (client) => {
-      await client.write(randomBytes(32).fill(0x80, 0, 1));
+      await client.write(nonce);
       await client.read(1);
       await client.write(randomBytes(288));
     },
@@ -92,93 +78,159 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp]>>
   ],
 };
 
-test("a probe of hostile servers comes to its end", { ...limits, concurrency: 4 }, async (t) => {
-  const key = await newKey(t);
-  await Promise.all(
-    Object.entries(hostile).map(([what, [server, line]]) =>
-      t.test(`one that ${what}`, async (t) => {
-        const { address } = await serve(t, server);
-        const { status, lines, stderr } = await runProbe(t, key, ["-t", textOf(address), ...soon]);
-        assert.deepEqual([status, stderr], [1, ""]);
-        assert.ok(
-          lines.some((one) => line.test(one)),
-          lines.join("\n"),
+// Side by side: they wait more than they work.
+describe("spipe --probe and spiped --check", { concurrency: 6 }, () => {
+  for (const kind of kindsHere("tcp", "tcp6", "unix")) {
+    test(
+      `a probe over ${kind} sends the service nothing, and leaves nothing open and no line in the log`,
+      limits,
+      async (t) => {
+        const { spiped, target, key } = await startServerEnd(t, { kind });
+        const probing = runProbe(t, key, ["-t", textOf(spiped.source), "-g", ...patient]);
+        const service = await target.next();
+        await service.write("SSH-2.0-test\r\n");
+        assert.equal(await service.end(), "fin");
+        assert.equal(service.waitingBytes, 0);
+        service.finish();
+        const { status, lines, stderr } = await probing;
+        assert.deepEqual([status, stderr], [0, ""]);
+        assert.deepEqual(
+          lines.map((line) => line.replace(/:.*/, "")),
+          ["key file", "name", "connection", "answer", "handshake", "forward secrecy", "service"].map(
+            (step) => `ok       ${step}`,
+          ),
         );
-        for (const one of lines) assert.match(one, /^[\x20-\x7e]*$/);
-      }),
-    ),
-  );
-});
-
-test("SIGINT ends a probe at once", limits, async (t) => {
-  const listener = await Listener.listen(t, "tcp");
-  const key = await newKey(t);
-  const words = [...ours.spipe, "--probe", "-k", key.path, "-t", textOf(listener.address), "-o", "600"] as const;
-  const probing = Command.start(t, words, { stdin: "ignore" });
-  await listener.next();
-  probing.signal("SIGINT");
-  assert.deepEqual(await probing.exit(), { status: null, signal: "SIGINT" });
-});
-
-test("wrong words are told on standard error, as ever", limits, async (t) => {
-  const { status, lines, stderr } = await runProbe(t, await newKey(t), []);
-  assert.deepEqual([status, lines], [1, []]);
-  assert.match(stderr, /^spipe: -t TARGET is missing\n/);
-});
-
-test("--check of a daemon that runs leaves it in peace, and its files", limits, async (t) => {
-  const { spiped, key, target } = await startServerEnd(t, { kind: "tcp" });
-  const daemon = await startDaemon(t, { end: "-e", source: "unix", target: spiped.source, key });
-  const source = textOf(daemon.source);
-  const folder = dirname(source);
-  const before = readdirSync(folder);
-  const flags = ["-e", "-s", source, "-t", textOf(spiped.source), "-k", key.path, ...patient];
-  const { status, lines } = await runCheck(t, flags);
-  assert.equal(status, 0, lines.join("\n"));
-  for (const line of [
-    `warning  source: ${source} is in use: is this tunnel running already?`,
-    `warning  pid file: ${daemon.pidFile} belongs to pid ${daemon.id}: is this tunnel running already?`,
-  ]) {
-    assert.ok(lines.includes(line), lines.join("\n"));
+        assert.match(lines.at(-1) ?? "", /it speaks SSH \("SSH-2\.0-test"\)$/);
+        assert.deepEqual(await stopAndGetLines(spiped), []);
+      },
+    );
   }
-  assert.ok(lines.some((line) => /^ok {7}handshake: /.test(line)));
-  assert.deepEqual(readdirSync(folder), before);
-  // One connection: that of the probe, and none through the daemon.
-  assert.equal(target.acceptedCount, 1);
-  await stopDaemon(daemon);
-  assert.deepEqual(readdirSync(folder), []);
-});
 
-test("--check of what does not run makes no file, and connections that are open notice nothing", limits, async (t) => {
-  const { spiped, key, establish } = await startServerEnd(t, { kind: "tcp" });
-  const open = await establish();
-  const pidFile = join(dirname(key.path), "pid");
-  const { address } = await serve(t, waits);
-  const flags = ["-d", "-s", textOf(await freeAddress(t, "tcp")), "-t", textOf(address), "-k", key.path, "-p", pidFile];
-  const { status, lines } = await runCheck(t, flags);
-  assert.equal(status, 0);
-  assert.deepEqual(
-    lines.map((line) => line.replace(/:.*/, "")),
-    ["pid file", "limit", "key file", "source", "name", "connection", "service"].map((step) => `ok       ${step}`),
-  );
-  assert.deepEqual(readdirSync(dirname(key.path)), ["key"]);
-  assert.ok(await isAlive(open));
-  assert.deepEqual(
-    (await runCheck(t, ["-d", "-F", "-s", textOf(spiped.source), "-t", textOf(address), "-k", key.path])).status,
-    0,
-  );
-});
-
-test("--check goes on where the key is missing, and exits 1", limits, async (t) => {
-  const { source } = await startSpiped(t, {
-    end: "-d",
-    source: "tcp",
-    target: (await serve(t, waits)).address,
-    key: await newKey(t),
+  test("a service that does not end is let go of all the same", limits, async (t) => {
+    const { spiped, target, key } = await startServerEnd(t, { kind: "tcp" });
+    const { status } = await runProbe(t, key, ["-t", textOf(spiped.source), ...patient]);
+    assert.equal(status, 0);
+    assert.equal(await (await target.next()).end(), "fin");
+    assert.equal((await stopAndGetLines(spiped)).length, 1);
   });
-  const flags = ["-e", "-F", "-s", textOf(await freeAddress(t, "tcp")), "-t", textOf(source), "-k", "/nowhere/key"];
-  const { status, lines } = await runCheck(t, flags);
-  assert.equal(status, 1);
-  assert.match(lines[1] ?? "", /^failed {3}key file: /);
-  assert.match(lines.at(-1) ?? "", /^ok {7}connection: /);
+
+  test("a probe of hostile servers comes to its end", { ...limits, concurrency: 4 }, async (t) => {
+    const key = await newKey(t);
+    await Promise.all(
+      Object.entries(hostile).map(([what, [server, line]]) =>
+        t.test(`one that ${what}`, async (t) => {
+          const { address } = await serve(t, server);
+          const { status, lines, stderr } = await runProbe(t, key, ["-t", textOf(address), ...soon]);
+          assert.deepEqual([status, stderr], [1, ""]);
+          assert.ok(
+            lines.some((one) => line.test(one)),
+            lines.join("\n"),
+          );
+          for (const one of lines) assert.match(one, /^[\x20-\x7e]*$/);
+        }),
+      ),
+    );
+  });
+
+  test("a probe whose second connection is refused judges by the first", limits, async (t) => {
+    const listener = await serve(t, async (client) => {
+      listener.close();
+      await client.write(nonce);
+      await client.read(320);
+      client.finish();
+    });
+    const { status, lines } = await runProbe(t, await newKey(t), ["-f", "-t", textOf(listener.address), ...patient]);
+    assert.equal(status, 1);
+    assert.match(
+      lines.at(-2) ?? "",
+      /^failed {3}handshake: it hung up as soon as it could tell which key this end has/,
+    );
+  });
+
+  test("SIGINT ends a probe at once", limits, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const key = await newKey(t);
+    const words = [...ours.spipe, "--probe", "-k", key.path, "-t", textOf(listener.address), "-o", "600"] as const;
+    const probing = Command.start(t, words, { stdin: "ignore" });
+    await listener.next();
+    probing.signal("SIGINT");
+    assert.deepEqual(await probing.exit(), { status: null, signal: "SIGINT" });
+  });
+
+  test("wrong words are told on standard error, as ever", limits, async (t) => {
+    const { status, lines, stderr } = await runProbe(t, await newKey(t), []);
+    assert.deepEqual([status, lines], [1, []]);
+    assert.match(stderr, /^spipe: -t TARGET is missing\n/);
+  });
+
+  test("--check of a daemon that runs leaves it in peace, and its files", limits, async (t) => {
+    const { spiped, key, target } = await startServerEnd(t, { kind: "tcp" });
+    const daemon = await startDaemon(t, { end: "-e", source: "unix", target: spiped.source, key });
+    const source = textOf(daemon.source);
+    const folder = dirname(source);
+    const before = readdirSync(folder);
+    const flags = ["-e", "-s", source, "-t", textOf(spiped.source), "-k", key.path, ...patient];
+    const { status, lines } = await runCheck(t, flags);
+    assert.equal(status, 0, lines.join("\n"));
+    for (const line of [
+      `warning  source: ${source} is in use: is this tunnel running already?`,
+      `warning  pid file: ${daemon.pidFile} belongs to pid ${daemon.id}: is this tunnel running already?`,
+    ]) {
+      assert.ok(lines.includes(line), lines.join("\n"));
+    }
+    assert.ok(lines.some((line) => /^ok {7}handshake: /.test(line)));
+    assert.deepEqual(readdirSync(folder), before);
+    // One connection: that of the probe, and none through the daemon.
+    assert.equal(target.acceptedCount, 1);
+    await stopDaemon(daemon);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  test(
+    "--check of what does not run makes no file, and connections that are open notice nothing",
+    limits,
+    async (t) => {
+      const { spiped, key, establish } = await startServerEnd(t, { kind: "tcp" });
+      const open = await establish();
+      const pidFile = join(dirname(key.path), "pid");
+      const { address } = await serve(t, waits);
+      const flags = [
+        "-d",
+        "-s",
+        textOf(await freeAddress(t, "tcp")),
+        "-t",
+        textOf(address),
+        "-k",
+        key.path,
+        "-p",
+        pidFile,
+      ];
+      const { status, lines } = await runCheck(t, flags);
+      assert.equal(status, 0);
+      assert.deepEqual(
+        lines.map((line) => line.replace(/:.*/, "")),
+        ["pid file", "limit", "key file", "source", "name", "connection", "service"].map((step) => `ok       ${step}`),
+      );
+      assert.deepEqual(readdirSync(dirname(key.path)), ["key"]);
+      assert.ok(await isAlive(open));
+      assert.deepEqual(
+        (await runCheck(t, ["-d", "-F", "-s", textOf(spiped.source), "-t", textOf(address), "-k", key.path])).status,
+        0,
+      );
+    },
+  );
+
+  test("--check goes on where the key is missing, and exits 1", limits, async (t) => {
+    const { source } = await startSpiped(t, {
+      end: "-d",
+      source: "tcp",
+      target: (await serve(t, waits)).address,
+      key: await newKey(t),
+    });
+    const flags = ["-e", "-F", "-s", textOf(await freeAddress(t, "tcp")), "-t", textOf(source), "-k", "/nowhere/key"];
+    const { status, lines } = await runCheck(t, flags);
+    assert.equal(status, 1);
+    assert.match(lines[1] ?? "", /^failed {3}key file: /);
+    assert.match(lines.at(-1) ?? "", /^ok {7}connection: /);
+  });
 });
