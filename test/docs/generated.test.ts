@@ -76,6 +76,7 @@ const completed: ReadonlyArray<readonly [words: string, line: string]> = [
   ["spiped -e k", "spiped -e k"],
   ["spiped -k READ", "spiped -k README.md "],
   ["spiped --key READ", "spiped --key README.md "],
+  ["spiped --config READ", "spiped --config README.md "],
   ["spiped --key=READ", "spiped --key=README.md "],
   ["spiped -d -p READ", "spiped -d -p README.md "],
   ["spiped -u roo", "spiped -u root "],

@@ -84,22 +84,24 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
       .map(({ name }) => name);
     const other = files.filter(
       (name) =>
-        !/\.c?js$|\.js\.map$|\.d\.ts$|^(README\.md|LICENSE(\.third-party\.txt)?|package\.json|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(
+        !/\.c?js$|\.js\.map$|\.d\.ts$|^(README\.md|LICENSE(\.third-party\.txt)?|package\.json|status-page\.html|spipe\.1|spiped\.(1|bash|fish)|_spiped)$/.test(
           name,
         ),
     );
     assert.deepEqual(other, []);
   });
 
-  await t.test("hold the commands in three files, with the licence and the version of what is in them", () => {
+  await t.test("hold the commands in a few files, with the licence and the version of what is in them", () => {
     const dist = join(folder, "node_modules", "spiped", "dist");
     assert.deepEqual(readdirSync(join(dist, "commands")).sort(), [
       "LICENSE.third-party.txt",
       "commands.cjs",
       "early-signals.cjs",
+      "status-page.html",
       "toml.cjs",
     ]);
-    for (const part of ["cli", "flags"]) assert.ok(!readdirSync(dist).includes(part));
+    for (const part of ["cli", "flags", "observe", "probe", "service", "status"])
+      assert.ok(!readdirSync(dist).includes(part));
     const licences = readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8");
     for (const [name, text] of [
       ["commander", "Permission is hereby granted"],
