@@ -27,6 +27,7 @@ const ERROR_CODES = [
   "SPIPED_TRUNCATED",
   // The peer's: another key or nonsense. The peer is never told which.
   "SPIPED_WRONG_MAC",
+  "SPIPED_SAME_ROLE",
   "SPIPED_DH_OUT_OF_RANGE",
   "SPIPED_FORWARD_SECRECY_REQUIRED",
   "SPIPED_PACKET_MAC",
@@ -58,7 +59,11 @@ export class SpipedError extends Error {
   /** What to do about it, for people; absent where the message says it all. */
   readonly hint: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { readonly cause?: unknown; readonly hint?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly hint?: string | undefined } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
@@ -102,6 +107,7 @@ export function endReasonOf(error: SpipedError): EndReason {
     case "SPIPED_TIMEOUT":
       return "timed-out";
     case "SPIPED_WRONG_MAC":
+    case "SPIPED_SAME_ROLE":
     case "SPIPED_DH_OUT_OF_RANGE":
     case "SPIPED_FORWARD_SECRECY_REQUIRED":
       return "handshake-failed";

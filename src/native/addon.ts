@@ -275,6 +275,10 @@ export declare class Sockets {
   send(id: number, bytes: Uint8Array): void
   /** Expects this many bytes; that they have come, or will not, is an event. Nothing behind them is read. */
   expect(id: number, length: number): void
+  /** What has come of the bytes that are expected, or were when the stream ended or the socket failed. */
+  arrived(id: number): Uint8Array
+  /** What waits to be read, at most `length` bytes of it, and stays there. */
+  peek(id: number, length: number): Uint8Array
   /** Says what the other side sees when the socket is closed, by whomever: a reset or an end. */
   resetOnClose(id: number, resets: boolean): void
   /** Gives the descriptor of a socket away. */

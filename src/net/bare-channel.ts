@@ -46,7 +46,8 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   readonly leavesBytesToSystem = true;
   #holder: Holder = { name: "addon" };
   #resets: boolean;
-  #arrivedBytes = 0;
+  /** What has come for exact reads, as long as somebody may ask. */
+  #arrived: readonly Uint8Array[] = [];
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
   #failure: SpipedError | undefined;
   #listener: ((error: SpipedError) => void) | undefined;
@@ -92,6 +93,15 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     });
   }
 
+  arrivedSoFar(): Uint8Array {
+    const { sockets, id } = this.#options;
+    return Buffer.concat(this.#holder.name === "addon" ? [...this.#arrived, sockets.arrived(id)] : this.#arrived);
+  }
+
+  peek(length: number): Uint8Array {
+    return this.#holder.name === "addon" ? this.#options.sockets.peek(this.#options.id, length) : new Uint8Array();
+  }
+
   flowInto(sink: ByteSink): void {
     this.#asNodes().reader.flowInto(sink);
   }
@@ -122,6 +132,7 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   handOver(end: (resets: boolean) => void): void {
     if (this.#holder.name === "node") this.#holder.channel.handOver(end);
     else this.#holder = { name: "relay", end };
+    this.#arrived = [];
   }
 
   close(): void {
@@ -141,14 +152,15 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   }
 
   arrived(bytes: Uint8Array): void {
-    this.#arrivedBytes += bytes.length;
+    this.#arrived = [...this.#arrived, bytes];
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve(bytes);
   }
 
   ended(arrivedBytes: number): void {
-    const error = handshakeEndError("orderly", this.#arrivedBytes + arrivedBytes, this.#options.exactLength);
+    const before = this.#arrived.reduce((sum, { length }) => sum + length, 0);
+    const error = handshakeEndError("orderly", before + arrivedBytes, this.#options.exactLength);
     this.#waiting?.reject(error);
     this.#waiting = undefined;
   }
@@ -200,6 +212,7 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     channel.resetOnDeath(this.#resets);
     if (this.#listener !== undefined) channel.onFailure(this.#listener);
     this.#holder = { name: "node", channel };
+    this.#arrived = [];
     return channel;
   }
 }

@@ -122,6 +122,16 @@ export class BareSockets {
     this.#native.expect(id, length);
   }
 
+  /** What has come of the bytes that are expected, or were when the stream ended or the socket failed. */
+  arrived(id: number): Uint8Array {
+    return this.#native.arrived(id);
+  }
+
+  /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. */
+  peek(id: number, length: number): Uint8Array {
+    return this.#native.peek(id, length);
+  }
+
   /** A socket that was reset refuses it, and does no more harm. */
   resetOnClose(id: number, resets: boolean): void {
     try {

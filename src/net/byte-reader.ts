@@ -33,6 +33,8 @@ export interface ByteReader {
    * @throws SpipedError `SPIPED_TRUNCATED` at the end of the stream, `SPIPED_RESET` where the socket was closed.
    */
   readExactly(length: number): Promise<Uint8Array>;
+  /** What has come for exact reads so far, whole or not; for whoever wants to know what came instead. */
+  arrivedSoFar?(): Uint8Array;
   /** Lets all further bytes flow into `sink`. Called once, when no exact read is under way. */
   flowInto(sink: ByteSink): void;
   /** Reads on after `take` returned false. */

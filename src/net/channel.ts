@@ -21,6 +21,8 @@ export interface Channel {
   sendNow?(bytes: Uint8Array): void;
   /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
   onFailure(listener: (error: SpipedError) => void): void;
+  /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. Absent where nobody can look. */
+  peek?(length: number): Uint8Array;
   /**
    * Says what the other side sees if this process dies: a reset, or the end that the system makes of it. Absent where
    * there is no choice. A new channel makes an end; `close` makes one whatever was said before.

@@ -24,6 +24,11 @@ export class ExactReads {
     return this.#bytes.length - this.#arrived;
   }
 
+  /** The bytes that have come. */
+  get arrivedSoFar(): Uint8Array {
+    return this.#bytes.subarray(0, this.#arrived);
+  }
+
   /** Where the next bytes go: `missing` bytes of memory. */
   get space(): Uint8Array {
     return this.#bytes.subarray(this.#arrived);

@@ -84,6 +84,10 @@ export class SocketReader implements ByteReader {
     return this.#exact.read(length);
   }
 
+  arrivedSoFar(): Uint8Array {
+    return this.#exact.arrivedSoFar;
+  }
+
   flowInto(sink: ByteSink): void {
     this.#sink = sink;
     const held = this.#held;

@@ -35,6 +35,10 @@ export class StreamReader implements ByteReader {
     return this.#exact.read(length);
   }
 
+  arrivedSoFar(): Uint8Array {
+    return this.#exact.arrivedSoFar;
+  }
+
   flowInto(sink: ByteSink): void {
     this.#sink = sink;
     if (this.#ended) sink.end();

@@ -76,7 +76,7 @@ export interface ClientAwaitingPublic {
   /**
    * Checks y_S ‖ h_S, 288 bytes.
    *
-   * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
+   * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_SAME_ROLE` where they are another client's, `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
    */
   verify(macedPublic: Uint8Array): PublicExchanged;
   destroy(): void;

@@ -7,6 +7,7 @@ import { codeOf, type ErrorCode, isErrorCode, isFaultOfOurs, messageOf, SpipedEr
 /** What each code of the addon means in words for the operator. */
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_WRONG_MAC: "wrong MAC; the peer has another key file, or does not speak spiped",
+  SPIPED_SAME_ROLE: "the peer is a client too, with the same key, or this end itself",
   SPIPED_DH_OUT_OF_RANGE: "the peer's public value is out of range",
   SPIPED_FORWARD_SECRECY_REQUIRED: "the peer gives no forward secrecy, and this side requires it",
   SPIPED_PACKET_MAC: "a packet's MAC is wrong; it was changed on the way",

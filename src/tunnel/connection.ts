@@ -20,6 +20,7 @@ import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { PumpedFlow } from "./pumped-flow.js";
+import { type Recognition, recognise, TELLING_LENGTH } from "./recognition.js";
 import { relayedFlow } from "./relayed-flow.js";
 import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
 
@@ -75,6 +76,7 @@ export class Connection implements ConnectionView {
   #keyName: string | undefined;
   #handshakeStartedAt = 0;
   #handshakeMs: number | undefined;
+  #recognised: Recognition | undefined;
 
   /** Begins at once. */
   constructor(options: ConnectionOptions) {
@@ -83,7 +85,7 @@ export class Connection implements ConnectionView {
     this.#options = options;
     this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
     if (options.role === "encrypt") options.source.resetOnDeath?.(true);
-    options.source.onFailure((error) => this.#fail(onSide("source", options.source, error)));
+    options.source.onFailure((error) => this.#fail(onSide("source", options.source, error), "source"));
     const run = options.role === "encrypt" ? this.#runAsClient() : this.#runAsServer();
     run.catch((error: unknown) => this.#fail(error));
   }
@@ -195,7 +197,7 @@ export class Connection implements ConnectionView {
       return undefined;
     }
     this.#target = target;
-    target.onFailure((error) => this.#fail(onSide("target", target, error)));
+    target.onFailure((error) => this.#fail(onSide("target", target, error), "target"));
     return target;
   }
 
@@ -245,17 +247,31 @@ export class Connection implements ConnectionView {
     this.#options.established?.();
   }
 
-  #fail(thrown: unknown): void {
-    const error = asSpipedError(thrown);
+  /** @param side - Where it was a socket that failed: which. */
+  #fail(thrown: unknown, side?: "source" | "target"): void {
+    const error = this.#recognise(asSpipedError(thrown), side);
     // An end in the middle of the handshake is one more way to fail it.
     if (this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED") {
       const { role } = this.#options;
       // A server that does not know us says nothing; this is all that a client sees of it.
-      const why = role === "encrypt" ? `${error.message}; it may have another key` : error.message;
+      const isUnknown = this.#recognised === undefined;
+      const why = role === "encrypt" && isUnknown ? `${error.message}; it may have another key` : error.message;
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
     } else {
       this.#end(endReasonOf(error), error);
     }
+  }
+
+  /** Says of a handshake that failed what the peer seems to be. */
+  #recognise(error: SpipedError, side: "source" | "target" | undefined): SpipedError {
+    const { role, source } = this.#options;
+    const encrypted = role === "encrypt" ? "target" : "source";
+    if (this.#phase.name !== "handshaking" || (side !== undefined && side !== encrypted)) return error;
+    const seen = (role === "encrypt" ? this.#target : source)?.reader.arrivedSoFar?.();
+    const waiting = role === "encrypt" ? source.peek?.(TELLING_LENGTH) : undefined;
+    const known = recognise({ role, error, seen, waiting });
+    this.#recognised = known.recognised;
+    return known.error;
   }
 
   #end(reason: EndReason, error: SpipedError | undefined): void {
@@ -272,6 +288,7 @@ export class Connection implements ConnectionView {
       reason,
       error,
       phase: phase.name,
+      recognised: this.#recognised,
       source: this.source,
       keyName: this.#keyName,
       handshakeMs: this.#handshakeMs,

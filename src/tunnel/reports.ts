@@ -3,6 +3,7 @@
  */
 
 import type { EndReason, SpipedError } from "../errors.js";
+import type { Recognition } from "./recognition.js";
 
 /** What a connection is doing. `client-known`: the server is sure of the client, and exchanges keys and dials. */
 export type PhaseName = "dialling" | "handshaking" | "client-known" | "piping" | "ended";
@@ -32,5 +33,7 @@ export interface ConnectionReport extends Omit<ConnectionView, "ageMs"> {
   readonly error: SpipedError | undefined;
   /** What the connection was doing when it ended. */
   readonly phase: PhaseName;
+  /** What the peer of a handshake that failed seems to be; undefined where nothing can be said. */
+  readonly recognised?: Recognition | undefined;
   readonly durationMs: number;
 }

@@ -4,11 +4,13 @@ use std::fmt;
 
 /// Why a step failed.
 ///
-/// The peer is never told which of the first five it was.
+/// The peer is never told which of the first six it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The peer's `h` is wrong: it has another key, or does not speak this protocol.
     WrongMac,
+    /// The peer's `h` is that of a client, which this side is too: two clients talk to each other, or one to itself.
+    SameRole,
     /// The peer's `y` is not below the group's modulus.
     DhOutOfRange,
     /// The peer's `y` is 0, 1 or p − 1, and this side requires forward secrecy.
@@ -33,6 +35,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WrongMac => "the peer's public value has a wrong MAC: it has another key, or is not spiped",
+            Self::SameRole => "the peer is a client, as this side is",
             Self::DhOutOfRange => "the peer's public value is out of range",
             Self::ForwardSecrecyRequired => "the peer's public value gives no forward secrecy, which is required",
             Self::PacketMac => "a packet has a wrong MAC",

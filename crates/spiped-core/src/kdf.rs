@@ -17,6 +17,13 @@ impl Nonces {
         both[NONCE_BYTES..].copy_from_slice(nonce_s);
         Self(both)
     }
+
+    /// `nonce_S ‖ nonce_C`.
+    pub(crate) fn swapped(&self) -> Self {
+        let mut swapped = self.0;
+        swapped.rotate_left(NONCE_BYTES);
+        Self(swapped)
+    }
 }
 
 /// `dhmac_C` and `dhmac_S`, the keys that MAC the public values.

@@ -99,6 +99,25 @@ fn each_side_macs_with_a_key_of_its_own() {
 }
 
 #[test]
+fn a_client_tells_another_client_and_itself_from_a_wrong_key() {
+    let (mac_key_of_other, _) = dh_mac_keys(KEY_FILE, &NONCE_S, &NONCE_C);
+    let error = |received| public_sent(ForwardSecrecy::Require).verify(&received).err();
+    for y in [ONE, p(), p_minus_1()] {
+        assert_eq!(error(maced(&mac_key_of_other, &y)), Some(Error::SameRole));
+    }
+    let mut damaged = maced(&mac_key_of_other, &ONE);
+    damaged[287] ^= 1;
+    assert_eq!(error(damaged), Some(Error::WrongMac));
+    let (mac_key_of_stranger, _) = dh_mac_keys(b"correct horse\n", &NONCE_S, &NONCE_C);
+    assert_eq!(error(maced(&mac_key_of_stranger, &ONE)), Some(Error::WrongMac));
+
+    // All that it says comes back, the nonce too.
+    let keyed = client::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Off, NONCE_C).receive_nonce(&NONCE_C);
+    let (public_sent, own) = keyed.send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+    assert_eq!(public_sent.verify(&own).err(), Some(Error::SameRole));
+}
+
+#[test]
 fn another_key_file_is_a_wrong_mac() {
     let (mac_key_c, _) = dh_mac_keys(b"correct horse\n", &NONCE_C, &NONCE_S);
     assert_eq!(awaiting_public(ForwardSecrecy::Off).verify(&maced(&mac_key_c, &ONE)).err(), Some(Error::WrongMac));

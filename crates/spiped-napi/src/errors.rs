@@ -6,6 +6,7 @@ use spiped_core::Error;
 /// The `code` of an error, out of a closed list but for the names of the system's own errors.
 pub enum Code {
     WrongMac,
+    SameRole,
     DhOutOfRange,
     ForwardSecrecyRequired,
     PacketMac,
@@ -30,6 +31,7 @@ impl AsRef<str> for Code {
     fn as_ref(&self) -> &str {
         match self {
             Self::WrongMac => "SPIPED_WRONG_MAC",
+            Self::SameRole => "SPIPED_SAME_ROLE",
             Self::DhOutOfRange => "SPIPED_DH_OUT_OF_RANGE",
             Self::ForwardSecrecyRequired => "SPIPED_FORWARD_SECRECY_REQUIRED",
             Self::PacketMac => "SPIPED_PACKET_MAC",
@@ -53,6 +55,7 @@ pub type Result<T> = napi::Result<T, Code>;
 pub(crate) fn core_error(error: Error) -> napi::Error<Code> {
     let code = match error {
         Error::WrongMac => Code::WrongMac,
+        Error::SameRole => Code::SameRole,
         Error::DhOutOfRange => Code::DhOutOfRange,
         Error::ForwardSecrecyRequired => Code::ForwardSecrecyRequired,
         Error::PacketMac => Code::PacketMac,

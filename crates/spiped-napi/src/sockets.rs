@@ -12,10 +12,12 @@ use std::{
 
 use napi::bindgen_prelude::{Env, Function, Uint8ArraySlice};
 use napi_derive::napi;
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockAddr;
 use spiped_sockets::{EVENTS, Event, KeepAlive, MOST_EXPECTED, Options, Owner};
 
 use crate::{
+    buffers::copied,
     errors::{Code, Result},
     loop_watch::LoopWatch,
     relay::owned,
@@ -135,6 +137,22 @@ impl Sockets {
     #[napi]
     pub fn expect(&mut self, id: u32, length: u32) -> Result<()> {
         self.sockets.expect(id, length as usize).map_err(|error| system_error("read", error))
+    }
+
+    /// What has come of the bytes that are expected, or were when the stream ended or the socket failed.
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn arrived<'env>(&self, env: &'env Env, id: u32) -> Result<Uint8ArraySlice<'env>> {
+        copied(env, self.sockets.arrived(id))
+    }
+
+    /// What waits to be read, at most `length` bytes of it, and stays there.
+    #[napi(ts_return_type = "Uint8Array")]
+    pub fn peek<'env>(&self, env: &'env Env, id: u32, length: u32) -> Result<Uint8ArraySlice<'env>> {
+        let mut waiting = vec![0; MOST_EXPECTED.min(length as usize)];
+        let descriptor = self.sockets.descriptor(id).unwrap_or(-1);
+        // One that is broken, or gone, has nothing to tell.
+        let found = recv(descriptor, &mut waiting, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).unwrap_or(0);
+        copied(env, &waiting[..found])
     }
 
     /// Says what the other side sees when the socket is closed, by whomever: a reset or an end.

@@ -243,6 +243,15 @@ impl Sockets {
         }
     }
 
+    /// What has come of the bytes that are expected, or were when the stream ended or the socket failed.
+    #[must_use]
+    pub fn arrived(&self, id: Id) -> &[u8] {
+        match self.entries.get(&id) {
+            Some(Entry::Open(open)) => &open.arrived,
+            _ => &[],
+        }
+    }
+
     /// Says what the other side sees when the socket is closed, by whomever.
     ///
     /// # Errors
@@ -409,7 +418,8 @@ fn receive(open: &mut Open, told: impl FnOnce(Event<'_>)) {
         }
         if open.arrived.len() == open.expected {
             open.expected = 0;
-            return told(Event::Arrived(&open.arrived));
+            told(Event::Arrived(&open.arrived));
+            return open.arrived.clear();
         }
     }
 }

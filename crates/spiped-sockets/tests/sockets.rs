@@ -163,9 +163,11 @@ fn expected_bytes_come_whole_and_nothing_behind_them_is_read() {
     sockets.expect(id, 5).expect("is watched");
     peer.write_all(b"abc").expect("writes");
     assert_eq!(poll(&mut sockets), [], "too few are not told of");
+    assert_eq!(sockets.arrived(id), b"abc", "but to whoever asks");
     peer.write_all(b"defgrest").expect("writes");
     assert_eq!(next(&mut sockets), (id, Told::Arrived(b"abcde".to_vec())));
     assert_eq!(poll(&mut sockets), [], "nobody expects more");
+    assert_eq!(sockets.arrived(id), b"", "they were handed over");
     // What has come already is told of as well.
     sockets.expect(id, 2).expect("is watched");
     assert_eq!(next(&mut sockets), (id, Told::Arrived(b"fg".to_vec())));
@@ -190,13 +192,19 @@ fn an_end_and_a_reset_are_told_apart_and_once() {
     peer.shutdown(Shutdown::Write).expect("ends");
     assert_eq!(next(&mut sockets), (id, Told::Ended(3)));
     assert_eq!(poll(&mut sockets), []);
+    assert_eq!(sockets.arrived(id), b"abc");
 
     let (mut sockets, id, peer) = accepted(PLAIN);
     sockets.expect(id, 5).expect("is watched");
+    (&peer).write_all(b"ab").expect("writes");
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("resets");
     drop(peer);
     assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionReset)));
     assert_eq!(poll(&mut sockets), []);
+    #[cfg(target_os = "linux")]
+    assert_eq!(sockets.arrived(id), b"ab");
+    sockets.close(id, false);
+    assert_eq!(sockets.arrived(id), b"");
 }
 
 #[test]

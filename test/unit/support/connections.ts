@@ -55,6 +55,10 @@ export class RecordingChannel implements Channel {
     this.#inner.onFailure(listener);
   }
 
+  peek(length: number): Uint8Array {
+    return this.#inner.peek?.(length) ?? new Uint8Array();
+  }
+
   resetOnDeath(resets: boolean): void {
     this.deaths.push(resets ? "reset" : "end");
     this.#inner.resetOnDeath?.(resets);

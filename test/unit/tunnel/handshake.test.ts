@@ -155,7 +155,7 @@ for (const role of roles) {
     channel.input.write(nonce);
     if (role === "client") channel.input.write(await channel.read(288));
     else channel.input.write(new Uint8Array(288));
-    await rejectsSpipedError(keys, "SPIPED_WRONG_MAC", /wrong MAC/);
+    await rejectsSpipedError(keys, role === "client" ? "SPIPED_SAME_ROLE" : "SPIPED_WRONG_MAC", /./);
   });
 
   test(`a ${role} fails wherever the handshake is cut`, async () => {
@@ -175,6 +175,16 @@ for (const role of roles) {
     await channel.read(32);
     channel.input.destroy();
     await rejectsSpipedError(keys, "SPIPED_RESET", /was closed after/);
+  });
+}
+
+for (const mode of ["off", "require"] as const) {
+  test(`two clients with "${mode}" that were joined find out what the other is`, async () => {
+    const [one, other] = [start("client", mode), start("client", mode)];
+    join(one.channel, other.channel, "byte by byte");
+    join(other.channel, one.channel, "whole");
+    await rejectsSpipedError(one.keys, "SPIPED_SAME_ROLE", /a client too/);
+    await rejectsSpipedError(other.keys, "SPIPED_SAME_ROLE", /a client too/);
   });
 }
 

@@ -59,7 +59,13 @@ fuzz_target!(|input: Input| {
     let (client, from_client) = client.send_public(key_pair(&input)).expect("goes with the wish");
     assert_eq!(from_client[256..], *hmac::sign(&own, &from_client[..256]).as_ref());
     let outcome = client.verify(&received).map(|client| drop(client.derive_keys()));
-    assert_eq!(outcome, expected(&input, &peer, &received));
+    // A wrong MAC is looked at once more.
+    let of_client = expected(&input, &swapped_client_key(&input), &received) != Err(Error::WrongMac);
+    let expected_of_client = match expected(&input, &peer, &received) {
+        Err(Error::WrongMac) if of_client => Err(Error::SameRole),
+        other => other,
+    };
+    assert_eq!(outcome, expected_of_client);
 
     // The server's own key is the client's peer's.
     let (own, peer) = (peer, own);
@@ -145,10 +151,18 @@ fn key_pair(input: &Input) -> KeyPair {
 
 /// (`dhmac_C`, `dhmac_S`)
 fn dh_mac_keys(input: &Input) -> (hmac::Key, hmac::Key) {
+    dh_mac_keys_of(input, &[input.nonce_c, input.nonce_s].concat())
+}
+
+/// `dhmac_C` of a peer that takes the client for its server.
+fn swapped_client_key(input: &Input) -> hmac::Key {
+    dh_mac_keys_of(input, &[input.nonce_s, input.nonce_c].concat()).0
+}
+
+fn dh_mac_keys_of(input: &Input, nonces: &[u8]) -> (hmac::Key, hmac::Key) {
     let k = digest::digest(&digest::SHA256, &input.key_file);
     let mut dk_1 = [0; 64];
-    let nonces = [input.nonce_c, input.nonce_s].concat();
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, &nonces, k.as_ref(), &mut dk_1);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, nonces, k.as_ref(), &mut dk_1);
     let (client, server) = dk_1.split_at(32);
     (hmac::Key::new(hmac::HMAC_SHA256, client), hmac::Key::new(hmac::HMAC_SHA256, server))
 }

@@ -59,6 +59,15 @@ impl Keyed {
         let maced = leaving_nothing(|| mac_public(&self.mac_keys.client, &key_pair));
         Ok((PublicSent { keyed: self, key_pair }, maced))
     }
+
+    /// Whether the peer, which has sent what a server would have, is a client with the same key: one that took this
+    /// side's nonce for the server's.
+    fn is_from_client(&self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> bool {
+        leaving_nothing(|| {
+            let mac_keys = DhMacKeys::derive(&self.key, &self.nonces.swapped());
+            !matches!(verify_public(&mac_keys.client, maced_public, ForwardSecrecy::Off), Err(Error::WrongMac))
+        })
+    }
 }
 
 /// `y_C ‖ h_C` has been sent.
@@ -73,10 +82,14 @@ impl PublicSent {
     ///
     /// # Errors
     /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this
-    /// order.
+    /// order; [`Error::SameRole`] for a wrong MAC that would be right if this side were the server.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
-        let peer = leaving_nothing(|| verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy))?;
+        let peer = leaving_nothing(|| verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy))
+            .map_err(|error| match error {
+                Error::WrongMac if keyed.is_from_client(maced_public) => Error::SameRole,
+                other => other,
+            })?;
         Ok(Verified { key: keyed.key, nonces: keyed.nonces, key_pair, peer })
     }
 }

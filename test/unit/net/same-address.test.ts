@@ -1,0 +1,30 @@
+// Which addresses lead back to a socket that listens.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SocketAddress } from "#dist/net/address.js";
+import { leadsTo } from "#dist/net/same-address.js";
+
+function addressOf(text: string): SocketAddress {
+  if (text.startsWith("/")) return { kind: "unix", path: text };
+  const [, address = "", port] = /^\[(.*)\]:(\d+)$/.exec(text) ?? [];
+  return { kind: "tcp", family: address.includes(":") ? 6 : 4, address, port: Number(port) };
+}
+
+for (const [target, source, leads] of [
+  ["[127.0.0.1]:80", "[127.0.0.1]:80", true],
+  ["[127.0.0.1]:80", "[127.0.0.1]:81", false],
+  ["[127.0.0.1]:80", "[127.0.0.2]:80", false],
+  ["[127.0.0.9]:80", "[0.0.0.0]:80", true],
+  ["[0.0.0.0]:80", "[0.0.0.0]:80", true],
+  ["[127.0.0.1]:80", "[::]:80", true],
+  ["[::1]:80", "[::]:80", true],
+  ["[192.0.2.1]:80", "[0.0.0.0]:80", false],
+  ["/run/a", "/run/a", true],
+  ["/run/a", "/run/b", false],
+  ["/run/a", "[127.0.0.1]:80", false],
+] as const) {
+  test(`${target} ${leads ? "leads" : "does not lead"} to what listens on ${source}`, () => {
+    assert.equal(leadsTo(addressOf(target), addressOf(source)), leads);
+  });
+}
