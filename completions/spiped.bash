@@ -17,6 +17,12 @@ _spiped() {
     -u|--user)
       COMPREPLY=($(compgen -u -- "$word"))
       return ;;
+    --log-level)
+      COMPREPLY=($(compgen -W "error warning info debug" -- "$word"))
+      return ;;
+    --log-format)
+      COMPREPLY=($(compgen -W "text json" -- "$word"))
+      return ;;
     -s|--source|-t|--target|-b|--bind|--source-mode|-o|--timeout|-n|--max-connections|-r|--resolve-interval|--drain-timeout|--threads|--status)
       return ;;
   esac
@@ -32,7 +38,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --config --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --check -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --config --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --log-level --log-format --check -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ --config / } ;;
@@ -59,6 +65,8 @@ _spiped() {
       --threads) flags=${flags/ --threads / } ;;
       --status) flags=${flags/ --status / } ;;
       --syslog) flags=${flags/ --syslog / } ;;
+      --log-level) flags=${flags/ --log-level / } ;;
+      --log-format) flags=${flags/ --log-format / } ;;
       --check) flags=${flags/ --check / } ;;
       -v|--version) flags=${flags/ -v --version / } ;;
       -h|--help) flags=${flags/ -h --help / } ;;

@@ -29,6 +29,8 @@ complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l drain-t
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l threads -x -d 'threads that move packets (default: one for each core, at most 4)'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l status -x -d 'answer over HTTP there: a page, /status, /metrics, /healthz'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt syslog' -l syslog -d 'after the start, write to the system\'s log instead of standard error'
+complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l log-level -x -a 'error warning info debug' -d 'least of what is written: error, warning, info (the default) or debug'
+complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id' -l log-format -x -a 'text json' -d 'text (the default), or json: an object for each event'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt check' -l check -d 'start nothing; say step by step what would work with these flags, and what to do'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt -s v version' -s v -l version -d 'show the version'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt -s h help' -s h -l help -d 'show this help'

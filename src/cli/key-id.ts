@@ -4,7 +4,8 @@
 
 import { readKeyFile } from "../config/key-file.js";
 import { messageOf } from "../errors.js";
-import { createLog, printable } from "../observe/log.js";
+import { printable } from "../observe/format.js";
+import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyIdOf } from "../protocol/secret.js";
 import { leaveSignal } from "./early-signals.js";

@@ -4,7 +4,7 @@
 
 import { type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { SpipedError } from "../errors.js";
-import { printable } from "../observe/log.js";
+import { printable } from "../observe/format.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import type { Finding } from "../probe/findings.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";

@@ -9,6 +9,7 @@ import { createLog, directSink } from "../observe/log.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
 import { tellFaultsTo, watchFaults } from "./faults.js";
 import { takeGiven } from "./given.js";
+import { guessLog } from "./log-flags.js";
 
 /** A command's module. */
 export interface Command {
@@ -27,14 +28,15 @@ export async function run(program: string, load: () => Promise<Command>): Promis
   watchFaults(log);
   let status: number;
   try {
-    const { words } = takeGiven();
+    const given = takeGiven();
+    guessLog(program, given, process.env);
     const command = await load();
     const { prepareProcess } = await import("./own-process.js");
     log = prepareProcess(program);
     tellFaultsTo(log);
     await closeDebugger();
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => log.notice(`${signal}: goes on`));
-    status = await command.main(words);
+    status = await command.main(given.words);
   } catch (error) {
     log.error(nameLimit(error));
     status = 1;

@@ -7,13 +7,16 @@
 
 import { closeSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
+import { systemClock } from "../clock.js";
 import { messageOf } from "../errors.js";
 import type { Address } from "../net/address.js";
 import { InheritedSockets, readHanded } from "../net/inherited-sockets.js";
 import { resolve } from "../net/resolver.js";
 import { createLog, type Log } from "../observe/log.js";
+import { drainingEntry, stoppedEntry } from "../observe/service-entries.js";
 import { ServiceManager } from "../observe/service-manager.js";
 import { standardErrorSink } from "../observe/standard-error.js";
+import { stateEntries } from "../observe/state-entries.js";
 import { syslogSink } from "../observe/syslog.js";
 import { ServedStatus } from "../service/served-status.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
@@ -95,7 +98,9 @@ class Service {
   readonly #settings: ServiceSettings;
   readonly #supervisor: Supervisor;
   readonly #status: ServedStatus | undefined;
-  #log = createLog(standardErrorSink("spiped"));
+  #sink = standardErrorSink("spiped");
+  /** Lines go to another place once it is ready. */
+  readonly #log = createLog({ write: (entry) => this.#sink.write(entry) });
   #isReady = false;
   #pidFile: PidFile | undefined;
   #hasLeft = false;
@@ -109,12 +114,7 @@ class Service {
     // First: the numbers of what is opened later must not be taken for theirs.
     const inherited = new InheritedSockets(readHanded(handed));
     this.#manager = ServiceManager.at(notifySocket, (text) => this.#log.warning(text));
-    // Lines go to another place once it is ready.
-    const log: Log = {
-      notice: (text) => this.#log.notice(text),
-      warning: (text) => this.#log.warning(text),
-      error: (error) => this.#log.error(error),
-    };
+    const log = this.#log;
     const build = { version, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
     this.#status = settings.status && new ServedStatus(settings.status, build, log);
     this.#supervisor = new Supervisor(settings.tunnels, {
@@ -218,7 +218,7 @@ class Service {
   /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */
   #ready({ isListening }: { readonly isListening: boolean }): void {
     if (this.#settings.syslog) {
-      this.#log = createLog(syslogSink("spiped"));
+      this.#sink = syslogSink("spiped");
       tellFaultsTo(this.#log);
     }
     this.#isReady = true;
@@ -234,9 +234,9 @@ class Service {
 
   /** SIGUSR1 and SIGUSR2. */
   sayState(signal: string): void {
-    const listening = this.#supervisor.tunnels.some(({ tunnel }) => tunnel !== undefined);
-    const { connections } = this.#supervisor;
-    this.#log.notice(listening ? `${signal}: open connections: ${connections}` : `${signal}: not listening yet`);
+    const uptimeMs = process.uptime() * 1_000;
+    const state = { signal, version, uptimeMs, tunnels: this.#supervisor.describe() };
+    for (const entry of stateEntries(state, systemClock.now())) this.#log.write(entry);
   }
 
   /** SIGTERM lets connections finish; a second one, or another signal, does not. */
@@ -258,8 +258,7 @@ class Service {
     signals.whenever(cancel);
     if (first !== "SIGTERM") cancel();
     else if (supervisor.connections > 0) {
-      const { connections } = supervisor;
-      this.#log.notice(`${first}: no longer listening; open connections go on until they end (${connections})`);
+      this.#log.write(drainingEntry(first, supervisor.connections));
       if (Number.isFinite(drainTimeoutMs)) {
         limit = setTimeout(() => {
           why = ` after ${drainTimeoutMs / 1_000} s, as --drain-timeout says`;
@@ -269,8 +268,7 @@ class Service {
     }
     await drained;
     clearTimeout(limit);
-    const words = cut === 0 ? "all connections have ended" : `open connections were cut${why} (${cut})`;
-    this.#log.notice(`stopped: ${words}`);
+    this.#log.write(stoppedEntry(cut, why));
     return cut === 0 ? 0 : 1;
   }
 

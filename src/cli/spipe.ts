@@ -11,6 +11,7 @@ import { usageOf } from "../flags/usage.js";
 import { type Address, formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
+import { endedEntry } from "../observe/connection-entries.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
@@ -99,7 +100,7 @@ export async function main(words: readonly string[]): Promise<number> {
         leave?.();
       },
       ended: (report) => {
-        if (report.reason !== "closed") log.warning(failureOf(report));
+        if (report.reason !== "closed") log.write({ ...endedEntry(report), message: failureOf(report) });
         resolveStatus(report.reason === "closed" ? 0 : 1);
       },
     });

@@ -17,6 +17,7 @@ import { applyEnvironment } from "./environment.js";
 import { takeGiven } from "./given.js";
 import { keyId } from "./key-id.js";
 import { keygen } from "./keygen.js";
+import { chooseLogBy } from "./log-flags.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
 import { runService, type ServiceSettings } from "./service.js";
 
@@ -48,6 +49,7 @@ export async function main(words: readonly string[]): Promise<number> {
   refuseContradictions(command, "spiped");
   const file = await readConfig(command);
   const flags = command.opts<Flags>();
+  chooseLogBy(flags);
   if (process.platform === "win32") refuseOnWindows(command, flags);
   const settings = settingsOf(command, flags, file);
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;

@@ -115,8 +115,13 @@ export declare class LockedFile {
 
 /** Writes lines to standard error without ever making the caller wait. */
 export declare class LogWriter {
-  /** A writer of lines for `program`, which holds up to `max_waiting_bytes` of lines that nobody has taken yet. */
-  constructor(program: string, maxWaitingBytes: number)
+  /** A writer of lines, which holds up to `max_waiting_bytes` of lines that nobody has taken yet. */
+  constructor(maxWaitingBytes: number)
+  /**
+   * What the line looks like that says how many were lost, with its line break: `{lost}` in it stands for their number,
+   * and `{time}` for the time, ISO 8601 in UTC.
+   */
+  setLostLine(line: string): void
   /**
    * Takes one line, with its line break, to be written as soon as can be. A line for which there is no room is lost;
    * the next one that is written says how many were.

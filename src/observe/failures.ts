@@ -1,14 +1,15 @@
 /**
- * Failures of connections in few lines, however many there are: of each kind the first ten in a minute are written out,
- * and what comes behind them is summed in one line when the minute is over, or the program.
+ * Failures of connections in few entries, however many there are: of each kind the first ten in a minute are written out,
+ * and what comes behind them is summed in one entry when the minute is over, or the program.
  *
  * Kinds are counted each for itself, so that a crowd of strangers hides no friend's failure. What is kept of a minute is
  * bounded: there are a few dozen kinds, and each remembers a few hundred addresses.
  */
 
 import type { Clock } from "../clock.js";
+import type { SomeFacts } from "./entry.js";
 
-/** Lines of one kind in one minute. */
+/** Entries of one kind in one minute. */
 const WRITTEN_OUT = 10;
 const MINUTE_MS = 60_000;
 /** Addresses that are told apart; more of them are "more than" so many. */
@@ -16,42 +17,55 @@ const MOST_ADDRESSES = 256;
 
 /** One failure. */
 export interface Failure {
-  /** What it has in common with those that it is summed with; out of a closed list, whatever peers do. */
-  readonly kind: string;
-  /** How the sum calls these failures. */
-  readonly name: string;
+  /** What it has in common with those that it is summed with; out of closed lists, whatever peers do. */
+  readonly facts: SomeFacts;
   /** What of this one to say as an example, in the sum. */
   readonly example: string | undefined;
   /** Where it came from, without a port. */
   readonly from: string;
-  /** What to write where it is written out. */
-  readonly lines: readonly string[];
+  /** Writes it out. */
+  readonly write: () => void;
+}
+
+/** Failures of one kind that were not written out. */
+export interface Sum {
+  /** The last of them. */
+  readonly of: Pick<Failure, "facts" | "example">;
+  readonly count: number;
+  /** From how many addresses they came; with `moreAddresses`, from more than that. */
+  readonly addresses: number;
+  readonly moreAddresses: boolean;
+  readonly mostFrom: string;
+  /** How many came from there; too small where addresses were forgotten. */
+  readonly mostCount: number;
+  readonly spanMs: number;
 }
 
 /** See the head of this file. */
 export class Failures {
-  readonly #write: (line: string) => void;
+  readonly #writeSum: (sum: Sum) => void;
   readonly #clock: Clock;
   readonly #kinds = new Map<string, Kind>();
   #startedAt = 0;
 
-  /** @param write - Writes one line. */
-  constructor(write: (line: string) => void, clock: Clock) {
-    this.#write = write;
+  /** @param writeSum - Writes a sum. */
+  constructor(writeSum: (sum: Sum) => void, clock: Clock) {
+    this.#writeSum = writeSum;
     this.#clock = clock;
   }
 
   /** Writes a failure out, or keeps it for the sum. */
   add(failure: Failure): void {
     if (this.#kinds.size === 0) this.#startMinute();
-    let kind = this.#kinds.get(failure.kind);
+    const name = Object.values(failure.facts).join(" ");
+    let kind = this.#kinds.get(name);
     if (kind === undefined) {
       kind = new Kind();
-      this.#kinds.set(failure.kind, kind);
+      this.#kinds.set(name, kind);
     }
     if (kind.writtenOut < WRITTEN_OUT) {
       kind.writtenOut += 1;
-      for (const line of failure.lines) this.#write(line);
+      failure.write();
     } else {
       kind.sum(failure);
     }
@@ -59,10 +73,10 @@ export class Failures {
 
   /** Writes the sums of what has not been written out. */
   flush(): void {
-    const seconds = Math.max(1, Math.round((this.#clock.now() - this.#startedAt) / 1_000));
+    const spanMs = this.#clock.now() - this.#startedAt;
     for (const kind of this.#kinds.values()) {
-      const line = kind.describe(seconds === 60 ? "minute" : `${seconds} s`);
-      if (line !== undefined) this.#write(line);
+      const sum = kind.total(spanMs);
+      if (sum !== undefined) this.#writeSum(sum);
     }
     this.#kinds.clear();
   }
@@ -79,7 +93,7 @@ export class Failures {
 
 class Kind {
   writtenOut = 0;
-  #summed = 0;
+  #count = 0;
   #last: Failure | undefined;
   /** How often each address came, less what {@link #forgetRare} took from all of them. */
   readonly #counts = new Map<string, number>();
@@ -87,7 +101,7 @@ class Kind {
   #hasForgotten = false;
 
   sum(failure: Failure): void {
-    this.#summed += 1;
+    this.#count += 1;
     this.#last = failure;
     const count = this.#counts.get(failure.from);
     if (count !== undefined) this.#counts.set(failure.from, count + 1);
@@ -97,24 +111,22 @@ class Kind {
     } else this.#forgetRare();
   }
 
-  /** @param span - What the sum covers: "minute". */
-  describe(span: string): string | undefined {
+  total(spanMs: number): Sum | undefined {
     const last = this.#last;
     if (last === undefined) return undefined;
-    const example = last.example === undefined ? "" : `; the last: ${last.example}`;
-    const [from, most] = this.#addresses();
-    return `${last.name}: and ${grouped(this.#summed)} more from ${from} in the last ${span}${most}${example}`;
-  }
-
-  /** How many there are, and who is the most frequent. */
-  #addresses(): readonly [from: string, most: string] {
-    const [most = "", count = 0] = [...this.#counts].reduce<[string?, number?]>(
+    const [mostFrom = last.from, mostCount = 0] = [...this.#counts].reduce<[string?, number?]>(
       (best, [from, times]) => (times > (best[1] ?? 0) ? [from, times] : best),
       [],
     );
-    if (this.#hasForgotten) return [`more than ${MOST_ADDRESSES} addresses`, count > 1 ? `, most from ${most}` : ""];
-    if (this.#distinct === 1) return [most, ""];
-    return [`${this.#distinct} addresses`, `, most from ${most} (${grouped(count)})`];
+    return {
+      of: last,
+      count: this.#count,
+      addresses: this.#hasForgotten ? MOST_ADDRESSES : this.#distinct,
+      moreAddresses: this.#hasForgotten,
+      mostFrom,
+      mostCount,
+      spanMs,
+    };
   }
 
   /** Takes one from each, so that an address that comes more often than all rare ones together always stays. */
@@ -125,8 +137,4 @@ class Kind {
       else this.#counts.delete(from);
     }
   }
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString("en-US");
 }

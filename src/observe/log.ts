@@ -1,40 +1,58 @@
 /**
- * Log lines for people. A line that cannot be written is dropped: a log that is full, closed or not read never holds
- * up or ends the program.
+ * The log. An entry that cannot be written is dropped: a log that is full, closed or not read never holds up or ends the
+ * program.
  */
 
 import { writeSync } from "node:fs";
-import { SpipedError, stackOf } from "../errors.js";
-import { printableBytes } from "../paths.js";
+import { isFaultOfOurs, SpipedError, stackOf } from "../errors.js";
+import type { EventName, Level, LogEntry } from "./entry.js";
+import { isLogged } from "./log-choices.js";
+import { standardErrorText } from "./standard-error-lines.js";
 
-/** How bad it is, as syslog numbers it. */
-export type Severity = "error" | "warning" | "notice";
-
-/** Where lines go. */
+/** Where entries go. */
 export interface LogSink {
-  /** Writes one line, without a line break at its end. */
-  write(severity: Severity, line: string): void;
+  write(entry: LogEntry): void;
 }
 
-/** Writes lines. Whatever a peer or a name server put into a text, it stays one line without control characters. */
+/** Takes what happens. */
 export interface Log {
-  /** What an operator expects: start, stop, a key read again. */
+  /** Whether entries of this level are written, so that nobody makes one that is not. */
+  writes(level: Level): boolean;
+  write(entry: LogEntry): void;
+  /** What an operator expects, in words. */
   notice(text: string): void;
-  /** What an operator may have to look at: a connection that failed. */
+  /** What an operator may have to look at, in words. */
   warning(text: string): void;
-  /** An error: its message and, where it has one, a hint on a line of its own. */
+  /** An error: its message and, where it has one, a hint. */
   error(error: unknown): void;
 }
 
 /** Makes a log. */
 export function createLog(sink: LogSink): Log {
-  return {
-    notice: (text) => sink.write("notice", printable(text)),
-    warning: (text) => sink.write("warning", printable(text)),
-    error: (error) => {
-      for (const line of errorLines(error)) sink.write("error", line);
-    },
+  const write = (entry: LogEntry) => {
+    if (entry.isAnswer || isLogged(entry.level)) sink.write(entry);
   };
+  return {
+    writes: isLogged,
+    write,
+    notice: (text) => write({ event: "note", level: "info", message: text }),
+    warning: (text) => write({ event: "note", level: "warning", message: text }),
+    error: (error) => write(errorEntry(error)),
+  };
+}
+
+/** The same log, whose entries are about one of several tunnels. */
+export function logOfTunnel(log: Log, tunnel: string): Log {
+  return createLog({ write: (entry) => log.write({ tunnel, ...entry }) });
+}
+
+/** An error as an entry. */
+export function errorEntry(error: unknown, event: EventName = "error"): LogEntry {
+  if (!(error instanceof SpipedError)) {
+    return { event, level: "error", code: "SPIPED_INTERNAL", message: `internal error: ${stackOf(error).join(" ")}` };
+  }
+  const { code, message, hint } = error;
+  return { event, level: "error", code, message, hint, stack: isFaultOfOurs(error) ? stackOf(error) : undefined };
 }
 
 /**
@@ -45,30 +63,12 @@ export function createLog(sink: LogSink): Log {
  */
 export function directSink(program: string): LogSink {
   return {
-    write(_severity, line) {
+    write(entry) {
       try {
-        writeSync(2, programLine(program, line));
+        writeSync(2, standardErrorText(entry, program));
       } catch {
         // There is nowhere else to tell it.
       }
     },
   };
-}
-
-/** A line as it stands on standard error, with its line break. What belongs to the line before is without the name. */
-export function programLine(program: string, line: string): string {
-  return line.startsWith("hint: ") || line.startsWith("  ") ? `${line}\n` : `${program}: ${line}\n`;
-}
-
-/** The lines that tell an error to people. */
-export function errorLines(error: unknown): readonly string[] {
-  if (!(error instanceof SpipedError)) return [`internal error: ${printable(stackOf(error).join(" "))}`];
-  const message = error.message.split("\n").map(printable);
-  return error.hint === undefined ? message : [...message, `hint: ${printable(error.hint)}`];
-}
-
-/** The text as it may reach a terminal. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
-  return printableBytes(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -9,7 +9,7 @@
 import { codeOf, messageOf } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
-import { printable } from "./log.js";
+import { printable } from "./format.js";
 
 /** What the socket answers when it has no room. */
 const FULL = ["EAGAIN", "ENOBUFS"];

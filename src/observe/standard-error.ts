@@ -5,7 +5,10 @@
 
 import { Writable } from "node:stream";
 import { addon } from "../native/native.js";
-import { type Log, type LogSink, programLine } from "./log.js";
+import { lostLine } from "./format.js";
+import type { Log, LogSink } from "./log.js";
+import { logChoices } from "./log-choices.js";
+import { lineStart, standardErrorText } from "./standard-error-lines.js";
 
 /** Bytes of lines that may wait for a slow reader. */
 const MAX_WAITING_BYTES = 1_024 * 1_024;
@@ -20,9 +23,19 @@ let writer: Writer | undefined;
  * @param program - First word of each line.
  */
 export function standardErrorSink(program: string): LogSink {
-  writer ??= new addon.LogWriter(program, MAX_WAITING_BYTES);
+  writer ??= new addon.LogWriter(MAX_WAITING_BYTES);
   const own = writer;
-  return { write: (_severity, line) => own.write(programLine(program, line)) };
+  let chosen: unknown;
+  return {
+    write(entry) {
+      const choices = logChoices();
+      if (chosen !== choices) {
+        chosen = choices;
+        own.setLostLine(lostLine(choices.format, lineStart(program)));
+      }
+      own.write(standardErrorText(entry, program));
+    },
+  };
 }
 
 /**

@@ -8,7 +8,10 @@
 
 import { codeOf } from "../errors.js";
 import { addon } from "../native/native.js";
-import type { LogSink, Severity } from "./log.js";
+import type { Level } from "./entry.js";
+import { jsonOf, textLines } from "./format.js";
+import type { LogSink } from "./log.js";
+import { logChoices } from "./log-choices.js";
 
 /** Where loggers listen: Linux and most others, macOS, FreeBSD. */
 const SOCKETS = ["/dev/log", "/var/run/syslog", "/var/run/log"];
@@ -17,7 +20,8 @@ const SOCKETS = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 const NOT_TAKEN = ["EAGAIN", "ENOBUFS", "EMSGSIZE"];
 
 const FACILITY_DAEMON = 3 << 3;
-const SEVERITIES: Readonly<Record<Severity, number>> = { error: 3, warning: 4, notice: 5 };
+/** As syslog(3) has them; what an operator is told at the start and the end is a notice there. */
+const SEVERITIES: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 5, debug: 7 };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /**
@@ -29,10 +33,14 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 export function syslogSink(program: string, now: () => Date = () => new Date()): LogSink {
   const socket = new addon.SyslogSocket();
   return {
-    write(severity, line) {
-      const priority = FACILITY_DAEMON | SEVERITIES[severity];
-      const text = Buffer.from(`<${priority}>${timestamp(now())} ${program}[${process.pid}]: ${line}`);
-      SOCKETS.some((path) => isThere(() => socket.send(path, text)));
+    write(entry) {
+      const priority = FACILITY_DAEMON | SEVERITIES[entry.level];
+      const time = now();
+      const isJson = logChoices().format === "json";
+      for (const line of isJson ? [jsonOf(entry, { toJournal: false, time }).trimEnd()] : textLines(entry)) {
+        const text = Buffer.from(`<${priority}>${timestamp(time)} ${program}[${process.pid}]: ${line}`);
+        SOCKETS.some((path) => isThere(() => socket.send(path, text)));
+      }
     },
   };
 }

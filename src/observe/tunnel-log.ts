@@ -1,87 +1,79 @@
 /**
- * Tells in log lines what a tunnel reports.
+ * Writes into the log what a tunnel reports.
  */
 
 import { type Clock, systemClock } from "../clock.js";
-import { type EndReason, isFaultOfOurs, type SpipedError, stackOf } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import type { TunnelEmitter } from "../tunnel/events.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
-import { type Failure, Failures } from "./failures.js";
-import type { Log } from "./log.js";
+import { acceptedEntry, endedEntry, establishedEntry, levelOfEnd, summedEntry } from "./connection-entries.js";
+import type { LogEntry } from "./entry.js";
+import { Failures } from "./failures.js";
+import { errorEntry, type Log } from "./log.js";
 
 /** A limit that is reached again and again is said once in this time. */
 const REPEAT_MS = 60_000;
 
-/** Writes log lines about a tunnel. */
-export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = systemClock): void {
+/** Failures that are kept for whoever asks. */
+const MOST_RECENT = 10;
+
+/** A connection that failed a while ago. */
+export interface RecentFailure {
+  /** By the clock. */
+  readonly at: number;
+  readonly report: ConnectionReport;
+}
+
+/**
+ * Writes entries about a tunnel.
+ *
+ * @returns The last failures, oldest first; it goes on changing.
+ */
+export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = systemClock): readonly RecentFailure[] {
+  const recent: RecentFailure[] = [];
   const seldom = seldomLog(log, clock);
-  const failures = new Failures((line) => log.warning(line), clock);
+  const failures = new Failures((sum) => log.write(summedEntry(sum)), clock);
+  // A good connection costs nothing where nobody wants to read of it.
+  if (log.writes("debug")) {
+    events
+      .on("accepted", (connection) => log.write(acceptedEntry(connection)))
+      .on("established", (connection) => log.write(establishedEntry(connection)));
+  }
   events
     .on("ended", (report) => {
-      const failure = failureOf(report);
-      if (failure !== undefined) failures.add(failure);
+      const isWritten = log.writes(levelOfEnd(report));
+      if (report.reason === "closed") {
+        if (isWritten) log.write(endedEntry(report));
+        return;
+      }
+      recent.push({ at: clock.now(), report });
+      if (recent.length > MOST_RECENT) recent.shift();
+      if (isWritten) failures.add(failureOf(report, log));
     })
     .on("drained", () => failures.flush())
-    .on("limitReached", (maxConnections) => {
-      // On Windows nobody can wait while the server does not listen.
-      const fate = process.platform === "win32" ? "are refused" : "wait";
-      seldom(`${counted(maxConnections)} open, as many as -n allows; further clients ${fate}`);
+    .on("limitReached", (limit) => seldom(limitEntry(limit)))
+    .on("descriptorsUsedUp", (connections) => seldom(descriptorsEntry(connections)))
+    .on("listenFailed", (error) => log.write(errorEntry(error, "listen-failed")))
+    .on("lookUpFailed", ({ code, message }) => {
+      log.write({ event: "look-up-failed", level: "warning", message: `${message}; the old addresses stay`, code });
     })
-    .on("descriptorsUsedUp", (connections) => {
-      seldom(
-        `${counted(connections)} open, and this process may open no more files; further clients wait ` +
-          "(raise the limit, LimitNOFILE= of a unit or ulimit -n)",
-      );
-    })
-    .on("listenFailed", (error) => log.error(error))
-    .on("lookUpFailed", (error) => log.warning(`${error.message}; the old addresses stay`))
-    .on("addressesChanged", (name, addresses) => {
-      log.notice(`${name} is now ${addresses.map(formatAddress).join(", ")}`);
+    .on("addressesChanged", (target, addresses) => {
+      const targetAddresses = addresses.map(formatAddress);
+      const message = `${target} is now ${targetAddresses.join(", ")}`;
+      log.write({ event: "addresses-changed", level: "info", message, target, targetAddresses });
     });
+  return recent;
 }
 
-const WORDS: Readonly<Record<EndReason, string>> = {
-  closed: "closed",
-  "connect-failed": "connect failed",
-  "handshake-failed": "handshake failed",
-  "timed-out": "timed out",
-  "packet-rejected": "packet rejected",
-  truncated: "truncated",
-  reset: "reset",
-  cancelled: "cancelled",
-  "crowded-out": "crowded out",
-  failed: "failed",
-};
-
-/** The line about a connection that did not end in an orderly way; undefined where there is nothing to say. */
-export function describeEnd(report: ConnectionReport): string | undefined {
-  if (report.reason === "closed") return undefined;
-  const { source, reason, error, bytesForward, bytesReverse, durationMs } = report;
-  const why = error === undefined ? "" : `: ${error.message}`;
-  const carried = report.phase === "piping" ? `${bytesForward} bytes forward, ${bytesReverse} back, ` : "";
-  return `connection from ${source}: ${WORDS[reason]}${why} (${carried}${(durationMs / 1_000).toFixed(3)} s)`;
-}
-
-function failureOf(report: ConnectionReport): Failure | undefined {
-  const text = describeEnd(report);
-  if (text === undefined) return undefined;
-  const { reason, error, phase, source } = report;
-  const isOurs = error !== undefined && isFaultOfOurs(error);
+function failureOf(report: ConnectionReport, log: Log) {
+  const { phase, reason, error, recognised, source } = report;
   return {
     // The phase tells strangers from friends.
-    kind: `${phase} ${reason} ${error?.code ?? ""}`,
-    name: WORDS[reason],
+    facts: { phase, reason, code: error?.code, recognised: recognised?.kind },
     example: error?.message,
     from: withoutPort(source),
-    lines: isOurs ? [text, ...faultLines(error)] : [text],
+    write: () => log.write(endedEntry(report)),
   };
-}
-
-/** Lines that begin with a blank belong to the one before. */
-function faultLines(error: SpipedError): readonly string[] {
-  const hint = error.hint === undefined ? [] : [`  hint: ${error.hint}`];
-  return [...stackOf(error).map((line) => `  ${line}`), ...hint];
 }
 
 /** What several connections of one client have in common: the address, or the user of a UNIX socket. */
@@ -89,16 +81,30 @@ function withoutPort(source: string): string {
   return /^(?:\[[^\]]*\](?=:)|uid \d+)/.exec(source)?.[0] ?? source;
 }
 
+function limitEntry(limit: number): LogEntry {
+  // On Windows nobody can wait while the server does not listen.
+  const fate = process.platform === "win32" ? "are refused" : "wait";
+  const message = `${counted(limit)} open, as many as -n allows; further clients ${fate}`;
+  return { event: "limit-reached", level: "warning", message, count: limit, limit };
+}
+
+function descriptorsEntry(count: number): LogEntry {
+  const message =
+    `${counted(count)} open, and this process may open no more files; further clients wait ` +
+    "(raise the limit, LimitNOFILE= of a unit or ulimit -n)";
+  return { event: "descriptors-used-up", level: "warning", message, count };
+}
+
 function counted(connections: number): string {
   return connections === 1 ? "1 connection is" : `${connections} connections are`;
 }
 
-function seldomLog(log: Log, clock: Clock): (text: string) => void {
+function seldomLog(log: Log, clock: Clock): (entry: LogEntry) => void {
   let saidAt = Number.NEGATIVE_INFINITY;
-  return (text) => {
+  return (entry) => {
     const now = clock.now();
     if (now - saidAt < REPEAT_MS) return;
     saidAt = now;
-    log.warning(text);
+    log.write(entry);
   };
 }

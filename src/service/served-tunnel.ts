@@ -12,8 +12,11 @@ import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
-import type { Log } from "../observe/log.js";
-import { logTunnel } from "../observe/tunnel-log.js";
+import { leadsTo } from "../net/same-address.js";
+import { type Log, logOfTunnel } from "../observe/log.js";
+import { keyKeptEntry, keyReadEntry, listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
+import type { TunnelState } from "../observe/state-entries.js";
+import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
 import { KeyRing } from "../protocol/key-ring.js";
 import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
@@ -30,7 +33,7 @@ export interface TunnelSettings {
 /** How far it is. What is undefined is still to come. */
 type State =
   | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: KeyRing | undefined }
-  | { readonly name: "running"; readonly tunnel: Tunnel }
+  | { readonly name: "running"; readonly tunnel: Tunnel; readonly failures: readonly RecentFailure[] }
   | { readonly name: "ended" };
 
 /** See the head of this file. */
@@ -43,7 +46,8 @@ export class ServedTunnel {
   #state: State = { name: "starting", ends: undefined, keys: undefined };
   #reloadWaits = false;
 
-  constructor({ config, keyFile }: TunnelSettings, log: Log, watcher?: TunnelWatcher) {
+  constructor({ config, keyFile }: TunnelSettings, logOfAll: Log, watcher?: TunnelWatcher) {
+    const log = config.name === undefined ? logOfAll : logOfTunnel(logOfAll, config.name);
     this.config = config;
     this.keyFile = keyFile;
     this.#log = log;
@@ -55,11 +59,11 @@ export class ServedTunnel {
         // Handshakes that have begun keep the old key until they end.
         const old = this.tunnel?.keys.replace([{ name: undefined, key }]) ?? [{ key }];
         for (const one of old) one.key.destroy();
-        log.notice(`SIGHUP: read ${keyFile} again; new connections use it`);
+        log.write(keyReadEntry(keyFile));
         watcher?.reloaded(config, true);
       },
       failed: (error) => {
-        log.warning(`SIGHUP: ${messageOf(error)}; the old key stays`);
+        log.write(keyKeptEntry(keyFile, messageOf(error)));
         watcher?.reloaded(config, false);
       },
     });
@@ -129,9 +133,12 @@ export class ServedTunnel {
       socket: socket ?? listen(ends, this.config.sourceMode, inherited),
       descriptors,
     });
-    logTunnel(this.#log, tunnel.events);
+    if (ends.targets.some((target) => leadsTo(target, tunnel.address))) {
+      this.#log.write(talksToItselfEntry(formatAddress(tunnel.address), formatAddress(this.config.target)));
+    }
+    const failures = logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
-    this.#state = { name: "running", tunnel };
+    this.#state = { name: "running", tunnel, failures };
     if (this.#reloadWaits) void this.#reload.request();
   }
 
@@ -146,7 +153,10 @@ export class ServedTunnel {
 
   /** Says where clients connect. */
   sayListening(): void {
-    if (this.tunnel !== undefined) this.#log.notice(this.status);
+    const { role, target } = this.config;
+    if (this.tunnel === undefined) return;
+    const addresses = { source: formatAddress(this.tunnel.address), target: formatAddress(target) };
+    this.#log.write(listeningEntry(this.status, { role, ...addresses }));
   }
 
   /** What it does, for people. */
@@ -156,6 +166,23 @@ export class ServedTunnel {
     const verb = role === "encrypt" ? "encrypting" : "decrypting";
     const name = source.kind === "systemd" ? ` (${formatAddress(source)})` : "";
     return `listening on ${formatAddress(this.tunnel.address)}${name}, ${verb} to ${formatAddress(target)}`;
+  }
+
+  /** What it is doing at this moment, for whoever asks. */
+  describe(): TunnelState {
+    const { name, role, source, target, maxConnections } = this.config;
+    const { tunnel } = this;
+    return {
+      name,
+      state: tunnel?.state.name ?? this.#state.name,
+      role,
+      source: formatAddress(tunnel?.address ?? source),
+      target: formatAddress(target),
+      connections: this.connections,
+      limit: maxConnections,
+      open: tunnel?.open ?? [],
+      failures: this.#state.name === "running" ? this.#state.failures : [],
+    };
   }
 
   /** Has the key read again; where names are still waited for, once they are known. */

@@ -10,6 +10,7 @@ import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
+import type { TunnelState } from "../observe/state-entries.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
 import type { TunnelWatcher } from "./watcher.js";
 
@@ -94,6 +95,11 @@ export class Supervisor {
   get status(): string {
     const [first, ...others] = this.#tunnels;
     return first !== undefined && others.length === 0 ? first.status : `tunnels: ${this.#tunnels.length}`;
+  }
+
+  /** What each does at this moment, those too that only wait for their last connection. */
+  describe(): readonly TunnelState[] {
+    return this.#all.map((one) => one.describe());
   }
 
   /** Says where clients connect. */

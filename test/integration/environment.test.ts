@@ -65,6 +65,8 @@ const values = [
   ["SPIPED_SOURCE_MODE", "rw", /bad permissions for --source-mode: "rw" \(from SPIPED_SOURCE_MODE\)/],
   ["SPIPED_DRAIN_TIMEOUT", "never", /bad number of seconds for --drain-timeout: "never" \(from SPIPED_DRAIN_TIMEOUT\)/],
   ["SPIPED_CONFIG", "/nowhere", /--config takes tunnels from a file; write there what -d, -s, -t, -k says/],
+  ["SPIPED_LOG_LEVEL", "loud", /bad word for --log-level: "loud" \(from SPIPED_LOG_LEVEL\)/],
+  ["SPIPED_LOG_FORMAT", "xml", /bad word for --log-format: "xml" \(from SPIPED_LOG_FORMAT\)/],
   ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],
 ] as const;
 

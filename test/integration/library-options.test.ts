@@ -214,8 +214,8 @@ test("no message that a program can see names a flag of the command line", () =>
   const found: string[] = [];
   for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    // These speak to whoever has typed the flags.
-    if (!path.endsWith(".ts") || /\/src\/(cli|observe)\//.test(path)) continue;
+    // The others speak to whoever has typed the flags, or to whoever reads the log.
+    if (!/\/src\/(?:(?:config|library|native|net|protocol|tunnel)\/.*|[^/]*)\.ts$/.test(path)) continue;
     const code = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
     for (const [text] of code.matchAll(/(["`])(?:(?!\1)[^\\\n]|\\.)*\1/g)) {
       // npm's own, of which the hint about a missing addon speaks.

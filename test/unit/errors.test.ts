@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedError } from "#dist/errors.js";
-import { describeEnd } from "#dist/observe/tunnel-log.js";
+import { endedEntry } from "#dist/observe/connection-entries.js";
 import { root } from "./support/paths.js";
 
 /** What each code must end a connection with, as DESIGN.md has it. */
@@ -28,6 +28,7 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_RESET: "reset",
   SPIPED_TRUNCATED: "truncated",
   SPIPED_WRONG_MAC: "handshake-failed",
+  SPIPED_SAME_ROLE: "handshake-failed",
   SPIPED_DH_OUT_OF_RANGE: "handshake-failed",
   SPIPED_FORWARD_SECRECY_REQUIRED: "handshake-failed",
   SPIPED_PACKET_MAC: "packet-rejected",
@@ -45,7 +46,7 @@ for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode
   test(`${code} ends a connection as "${reason}", and a line says so`, () => {
     const error = new SpipedError(code, "the words");
     assert.equal(endReasonOf(error), reason);
-    const line = describeEnd({
+    const { message } = endedEntry({
       id: 1,
       keyName: undefined,
       handshakeMs: undefined,
@@ -57,7 +58,7 @@ for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode
       bytesReverse: 0,
       durationMs: 0,
     });
-    assert.match(line ?? "", /^connection from somebody: [a-z -]+: the words \(/);
+    assert.match(message, /^connection from somebody: [a-z -]+: the words \(/);
   });
 }
 

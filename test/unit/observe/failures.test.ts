@@ -3,46 +3,59 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
+import { summedEntry } from "#dist/observe/connection-entries.js";
 import { type Failure, Failures } from "#dist/observe/failures.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { GivenClock } from "../support/given-clock.js";
+import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
 
-function started(): { readonly clock: GivenClock; readonly lines: string[]; readonly failures: Failures } {
-  const clock = new GivenClock();
-  const lines: string[] = [];
-  return { clock, lines, failures: new Failures((line) => lines.push(line), clock) };
+/** Kinds of failures, in the words that a sum has for them. */
+type Kind = "reset" | "truncated";
+
+interface Started {
+  readonly clock: GivenClock;
+  readonly lines: string[];
+  readonly failures: Failures;
+  add(from: string, kind?: Kind): void;
 }
 
-function failure(from: string, kind = "kind"): Failure {
-  return { kind, name: `name of ${kind}`, example: `example of ${from}`, from, lines: [`${kind} from ${from}`] };
+function started(): Started {
+  const clock = new GivenClock();
+  const lines: string[] = [];
+  const failures = new Failures((sum) => lines.push(summedEntry(sum).message), clock);
+  const add = (from: string, reason: Kind = "reset") => {
+    const write = () => void lines.push(`${reason} from ${from}`);
+    const failure: Failure = { facts: { reason }, example: `example of ${from}`, from, write };
+    failures.add(failure);
+  };
+  return { clock, lines, failures, add };
 }
 
 test("ten failures of a kind in a minute are ten lines, and nothing is summed", () => {
-  const { clock, lines, failures } = started();
-  for (let count = 0; count < 10; count += 1) failures.add(failure("a"));
+  const { clock, lines, add } = started();
+  for (let count = 0; count < 10; count += 1) add("a");
   clock.pass(60_000);
-  assert.deepEqual(lines, Array(10).fill("kind from a"));
+  assert.deepEqual(lines, Array(10).fill("reset from a"));
 });
 
 test("what comes behind the tenth is one line at the end of the minute, and the next minute is a new one", () => {
-  const { clock, lines, failures } = started();
-  for (let count = 0; count < 11; count += 1) failures.add(failure("a"));
+  const { clock, lines, add } = started();
+  for (let count = 0; count < 11; count += 1) add("a");
   clock.pass(59_999);
   assert.equal(lines.length, 10);
   clock.pass(1);
-  assert.deepEqual(lines.slice(10), ["name of kind: and 1 more from a in the last minute; the last: example of a"]);
+  assert.deepEqual(lines.slice(10), ["reset: and 1 more from a in the last minute; the last: example of a"]);
   clock.pass(60_000);
   assert.equal(lines.length, 11);
-  failures.add(failure("b"));
-  assert.equal(lines[11], "kind from b");
+  add("b");
+  assert.equal(lines[11], "reset from b");
 });
 
 test("a sum says from how many addresses, and from which most", () => {
-  const { clock, lines, failures } = started();
-  for (let count = 0; count < 4_000; count += 1)
-    failures.add(failure(count % 4 === 0 ? `rare ${count % 44}` : "often"));
+  const { clock, lines, add } = started();
+  for (let count = 0; count < 4_000; count += 1) add(count % 4 === 0 ? `rare ${count % 44}` : "often");
   clock.pass(60_000);
   assert.match(
     lines[10] ?? "",
@@ -52,32 +65,32 @@ test("a sum says from how many addresses, and from which most", () => {
 });
 
 test("each kind is counted for itself", () => {
-  const { lines, failures } = started();
-  for (let count = 0; count < 1_000; count += 1) failures.add(failure("a", "strangers"));
-  failures.add(failure("b", "friends"));
-  assert.equal(lines[10], "friends from b");
+  const { lines, failures, add } = started();
+  for (let count = 0; count < 1_000; count += 1) add("a", "reset");
+  add("b", "truncated");
+  assert.equal(lines[10], "truncated from b");
   failures.flush();
-  assert.match(lines[11] ?? "", /^name of strangers: and 990 more from a /);
+  assert.match(lines[11] ?? "", /^reset: and 990 more from a /);
   assert.equal(lines.length, 12);
 });
 
 test("a sum before the end of the minute says what it covers, and is not said again", () => {
-  const { clock, lines, failures } = started();
-  for (let count = 0; count < 12; count += 1) failures.add(failure("a"));
+  const { clock, lines, failures, add } = started();
+  for (let count = 0; count < 12; count += 1) add("a");
   clock.pass(7_000);
   failures.flush();
   assert.match(lines[10] ?? "", /and 2 more from a in the last 7 s/);
-  failures.add(failure("b"));
+  add("b");
   clock.pass(53_000);
   assert.equal(lines.length, 12, "the new minute is not over");
-  for (let count = 0; count < 10; count += 1) failures.add(failure("b"));
+  for (let count = 0; count < 10; count += 1) add("b");
   clock.pass(7_000);
   assert.match(lines.at(-1) ?? "", /and 1 more from b in the last minute/);
 });
 
 test("however many addresses there are, few are kept, and the one that most come from is found", () => {
-  const { lines, failures } = started();
-  for (let count = 0; count < 100_000; count += 1) failures.add(failure(count % 2 === 0 ? `[${count}]` : "[often]"));
+  const { lines, failures, add } = started();
+  for (let count = 0; count < 100_000; count += 1) add(count % 2 === 0 ? `[${count}]` : "[often]");
   failures.flush();
   assert.match(lines[10] ?? "", /and 99,990 more from more than 256 addresses in the last 1 s, most from \[often\]/);
 });
@@ -103,9 +116,8 @@ const report: ConnectionReport = {
 };
 
 test("4,000 strangers are a few lines, which hide no friend's failure, and the last one comes when the tunnel has drained", () => {
-  const warnings: string[] = [];
   const clock = new GivenClock();
-  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const { log, warnings } = keptLog();
   const events = logged(log, clock);
   for (let count = 0; count < 4_000; count += 1) {
     events.emit("ended", { ...report, source: `[2001:db8::${count % 12}]:${count}` });
@@ -130,8 +142,7 @@ test("4,000 strangers are a few lines, which hide no friend's failure, and the l
 });
 
 test("users of a UNIX socket are told apart by who they are, not by their processes", () => {
-  const warnings: string[] = [];
-  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const { log, warnings } = keptLog();
   const events = logged(log, new GivenClock());
   for (let count = 0; count < 20; count += 1) events.emit("ended", { ...report, source: `uid 7 (pid ${count})` });
   events.emit("drained");
@@ -139,19 +150,17 @@ test("users of a UNIX socket are told apart by who they are, not by their proces
 });
 
 test("a mistake of ours is called one, with the stack of where it happened", () => {
-  const warnings: string[] = [];
-  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const { log, errors } = keptLog();
   const mistake = new TypeError("x is not a function");
   logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(mistake) });
-  assert.match(warnings[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
-  assert.match(warnings.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failures\.test\.js:\d+/);
-  assert.match(warnings.at(-1) ?? "", /^ {2}hint: .*please report it$/);
-  for (const line of warnings.slice(1)) assert.match(line, /^ {2}\S/);
+  assert.match(errors[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
+  assert.match(errors.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failures\.test\.js:\d+/);
+  assert.match(errors.at(-1) ?? "", /^ {2}hint: .*please report it$/);
+  for (const line of errors.slice(1)) assert.match(line, /^ {2}\S/);
 });
 
 test("what is nobody's mistake has no stack", () => {
-  const warnings: string[] = [];
-  const log = { notice: () => undefined, warning: (text: string) => void warnings.push(text), error: () => undefined };
+  const { log, warnings } = keptLog();
   logged(log).emit("ended", report);
   assert.equal(warnings.length, 1);
 });

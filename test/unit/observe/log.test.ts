@@ -4,11 +4,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
-import { createLog, errorLines, programLine, type Severity } from "#dist/observe/log.js";
+import type { Level } from "#dist/observe/entry.js";
+import { textLines, textOf } from "#dist/observe/format.js";
+import { createLog, errorEntry } from "#dist/observe/log.js";
 
 function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   let text = "";
-  write(createLog({ write: (_severity, line) => (text += programLine("spiped", line)) }));
+  const start = { program: "spiped", toJournal: false, time: undefined };
+  write(
+    createLog({
+      write(entry) {
+        text += textOf(entry, start);
+      },
+    }),
+  );
   return text;
 }
 
@@ -63,7 +72,7 @@ test("an error is its message, and its hint on a line of its own without the pro
     logged((log) => log.error(error)),
     "spiped: cannot listen\nhint: take another -s\n",
   );
-  assert.deepEqual(errorLines(new SpipedError("SPIPED_LISTEN", "cannot listen")), ["cannot listen"]);
+  assert.deepEqual(textLines(errorEntry(new SpipedError("SPIPED_LISTEN", "cannot listen"))), ["cannot listen"]);
 });
 
 test("a message of several lines keeps them", () => {
@@ -84,20 +93,18 @@ test("an error that is no SpipedError is one line that says it is ours", () => {
   );
 });
 
-test("a sink is told how bad each line is, and gets an error's lines one by one", () => {
-  const written: Array<readonly [Severity, string]> = [];
-  const log = createLog({ write: (severity, line) => written.push([severity, line]) });
+test("a sink is told how bad each entry is, and gets what nobody has cleaned", () => {
+  const written: Array<readonly [Level, readonly string[]]> = [];
+  const log = createLog({ write: (entry) => written.push([entry.level, textLines(entry)]) });
   log.notice("one\n");
   log.warning("two\u001b");
   log.error(new SpipedError("SPIPED_ADDON", "three\n  four", { hint: "five\n" }));
   log.error("six");
   assert.deepEqual(written, [
-    ["notice", "one?"],
-    ["warning", "two?"],
-    ["error", "three"],
-    ["error", "  four"],
-    ["error", "hint: five?"],
-    ["error", "internal error: six"],
+    ["info", ["one?"]],
+    ["warning", ["two?"]],
+    ["error", ["three", "  four", "hint: five?"]],
+    ["error", ["internal error: six"]],
   ]);
 });
 

@@ -19,7 +19,7 @@ const start = `
   const { standardErrorSink, flushStandardError, replaceStandardError } = await import(dist("observe/standard-error.js"));
   const { writeSync } = await import("node:fs");
   const sink = standardErrorSink("prog");
-  const write = (line) => sink.write("notice", line);
+  const write = (message) => sink.write({ event: "note", level: "info", message });
 `;
 
 test("lines come out in order, each with the program's name", options, () => {

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import { createLog, type Severity } from "#dist/observe/log.js";
+import type { Level, LogEntry } from "#dist/observe/entry.js";
+import { createLog } from "#dist/observe/log.js";
+import { chooseLog } from "#dist/observe/log-choices.js";
 import { syslogSink } from "#dist/observe/syslog.js";
 
 interface Datagram {
@@ -26,16 +28,21 @@ function listening(
   return { sent, tried };
 }
 
+function note(message: string, level: Level = "info"): LogEntry {
+  return { event: "note", level, message };
+}
+
 const noon = new Date(2026, 0, 31, 12, 0, 0);
 
-for (const [severity, priority] of [
+for (const [level, priority] of [
   ["error", 27],
   ["warning", 28],
-  ["notice", 29],
-] as const satisfies ReadonlyArray<readonly [Severity, number]>) {
-  test(`a line that is ${severity} has the priority ${priority}, and this process's id`, (t) => {
+  ["info", 29],
+  ["debug", 31],
+] as const satisfies ReadonlyArray<readonly [Level, number]>) {
+  test(`a line that is ${level} has the priority ${priority}, and this process's id`, (t) => {
     const { sent } = listening(t, "/dev/log");
-    syslogSink("prog", () => noon).write(severity, "the text");
+    syslogSink("prog", () => noon).write(note("the text", level));
     assert.deepEqual(sent, [{ path: "/dev/log", text: `<${priority}>Jan 31 12:00:00 prog[${process.pid}]: the text` }]);
   });
 }
@@ -56,7 +63,7 @@ for (const [time, expected] of [
 ] as const) {
   test(`the local time is written as ${JSON.stringify(expected)}`, (t) => {
     const { sent } = listening(t, "/dev/log");
-    syslogSink("prog", () => time).write("notice", "x");
+    syslogSink("prog", () => time).write(note("x"));
     assert.equal(sent[0]?.text, `<29>${expected} prog[${process.pid}]: x`);
   });
 }
@@ -65,8 +72,8 @@ test("each line has the time at which it is written", (t) => {
   const { sent } = listening(t, "/dev/log");
   const times = [new Date(2026, 5, 1, 1, 1, 1), new Date(2026, 5, 1, 1, 1, 2)];
   const sink = syslogSink("prog", () => times.shift() ?? noon);
-  sink.write("notice", "x");
-  sink.write("notice", "x");
+  sink.write(note("x"));
+  sink.write(note("x"));
   assert.deepEqual(
     sent.map(({ text }) => text.slice(4, 19)),
     ["Jun  1 01:01:01", "Jun  1 01:01:02"],
@@ -75,7 +82,7 @@ test("each line has the time at which it is written", (t) => {
 
 test("a line goes to the first place where somebody listens, and to no other", (t) => {
   const { sent, tried } = listening(t, "/var/run/syslog", "/var/run/log");
-  syslogSink("prog").write("notice", "x");
+  syslogSink("prog").write(note("x"));
   assert.deepEqual(tried, ["/dev/log", "/var/run/syslog"]);
   assert.equal(sent.length, 1);
 });
@@ -87,7 +94,7 @@ for (const code of ["EAGAIN", "ENOBUFS", "EMSGSIZE"]) {
       tried.push(path);
       throw Object.assign(new Error("not now"), { code });
     });
-    syslogSink("prog").write("notice", "x");
+    syslogSink("prog").write(note("x"));
     assert.deepEqual(tried, ["/dev/log"]);
   });
 }
@@ -95,8 +102,8 @@ for (const code of ["EAGAIN", "ENOBUFS", "EMSGSIZE"]) {
 test("a line is lost where nobody listens, and each further line looks again", (t) => {
   const { sent, tried } = listening(t);
   const sink = syslogSink("prog");
-  sink.write("error", "one");
-  sink.write("error", "two");
+  sink.write(note("one"));
+  sink.write(note("two"));
   assert.deepEqual(sent, []);
   const everywhere = ["/dev/log", "/var/run/syslog", "/var/run/log"];
   assert.deepEqual(tried, [...everywhere, ...everywhere]);
@@ -109,4 +116,16 @@ test("a text with a line break in it is one datagram, in UTF-8", (t) => {
     sent.map(({ text }) => text),
     [`<28>Jan 31 12:00:00 prog[${process.pid}]: münchen?<0>forged`],
   );
+});
+
+test("with JSON, the text is one object, however long what is said would be", (t) => {
+  chooseLog({ format: "json" });
+  t.after(() => chooseLog({ format: "text" }));
+  const { sent } = listening(t, "/dev/log");
+  syslogSink("prog", () => noon).write({ ...note("a\nb", "error"), stack: ["c", "d"], hint: "e" });
+  assert.equal(sent.length, 1);
+  const [, before, json = ""] = /^(<27>Jan 31 12:00:00 prog\[\d+\]: )(.*)$/.exec(sent[0]?.text ?? "") ?? [];
+  assert.ok(before !== undefined, sent[0]?.text);
+  const expected = { level: "error", event: "note", message: "a\nb", hint: "e", stack: ["c", "d"] };
+  assert.deepEqual(JSON.parse(json), { time: noon.toISOString(), ...expected });
 });

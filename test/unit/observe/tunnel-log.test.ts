@@ -4,31 +4,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "#dist/clock.js";
 import { type EndReason, SpipedError } from "#dist/errors.js";
-import type { Log } from "#dist/observe/log.js";
-import { describeEnd } from "#dist/observe/tunnel-log.js";
+import { endedEntry } from "#dist/observe/connection-entries.js";
+import { chooseLog } from "#dist/observe/log-choices.js";
+import { logTunnel } from "#dist/observe/tunnel-log.js";
+import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
+import { GivenClock } from "../support/given-clock.js";
+import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
 import { onPlatform } from "../support/platform.js";
-
-/** A log that keeps what is written, by how bad it is. */
-interface KeptLog {
-  readonly log: Log;
-  readonly notices: readonly string[];
-  readonly warnings: readonly string[];
-  readonly errors: readonly unknown[];
-}
-
-function keptLog(): KeptLog {
-  const notices: string[] = [];
-  const warnings: string[] = [];
-  const errors: unknown[] = [];
-  const log: Log = {
-    notice: (text) => notices.push(text),
-    warning: (text) => warnings.push(text),
-    error: (error) => errors.push(error),
-  };
-  return { log, notices, warnings, errors };
-}
 
 /** A clock that nobody calls back. */
 function clock(now: () => number): Clock {
@@ -78,7 +62,7 @@ test("a failure to listen is an error of the log", () => {
   const { log, notices, warnings, errors } = keptLog();
   const error = new SpipedError("SPIPED_LISTEN", "cannot accept");
   logged(log).emit("listenFailed", error);
-  assert.deepEqual(errors, [error]);
+  assert.deepEqual(errors, ["cannot accept"]);
   assert.deepEqual([notices, warnings], [[], []]);
 });
 
@@ -155,21 +139,87 @@ const report: ConnectionReport = {
   durationMs: 1_234.5678,
 };
 
-test("an orderly end has no line", () => {
-  assert.equal(describeEnd({ ...report, reason: "closed", error: undefined }), undefined);
+test("an orderly end is for whoever wants to read everything", () => {
+  const closed = { ...report, reason: "closed", error: undefined, keyName: "laptop", handshakeMs: 12 } as const;
+  const { level, message } = endedEntry(closed);
+  assert.equal(level, "debug");
+  assert.equal(
+    message,
+    "connection from [10.0.0.1]:7: closed (key laptop, 12 bytes forward, 0 back, 1.235 s, handshake 0.012 s)",
+  );
+});
+
+test("with debug, each connection has a line when it comes, when data can flow, and when it ends", (t) => {
+  chooseLog({ level: "debug" });
+  t.after(() => chooseLog({ level: "info" }));
+  const { log, debugs, warnings } = keptLog();
+  const events = logged(log);
+  const view = { ...report, ageMs: 3, handshakeMs: undefined };
+  events.emit("accepted", { ...view, phase: "dialling" });
+  events.emit("established", { ...view, keyName: "laptop", handshakeMs: 12 });
+  events.emit("ended", { ...report, reason: "closed", error: undefined });
+  assert.deepEqual(debugs, [
+    "connection from [10.0.0.1]:7: accepted",
+    "connection from [10.0.0.1]:7: established (key laptop, handshake 0.012 s)",
+    "connection from [10.0.0.1]:7: closed (12 bytes forward, 0 back, 1.235 s)",
+  ]);
+  assert.deepEqual(warnings, []);
+});
+
+test("without debug, nobody is told of a connection that is well", () => {
+  const { log, entries } = keptLog();
+  const events = logged(log);
+  assert.deepEqual([events.listenerCount("accepted"), events.listenerCount("established")], [0, 0]);
+  events.emit("ended", { ...report, reason: "closed", error: undefined });
+  assert.deepEqual(entries, []);
+});
+
+test("with error, failures are not written, and are kept all the same", (t) => {
+  chooseLog({ level: "error" });
+  t.after(() => chooseLog({ level: "info" }));
+  const { log, entries } = keptLog();
+  const events = new TunnelEmitter();
+  const recent = logTunnel(log, events, new GivenClock());
+  for (let count = 0; count < 30; count += 1) events.emit("ended", { ...failed, durationMs: count });
+  events.emit("drained");
+  assert.deepEqual(entries, []);
+  assert.deepEqual(
+    recent.map(({ report: { durationMs } }) => durationMs),
+    [20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
+  );
+});
+
+test("the facts of an end are in its entry, each under its name", () => {
+  const { message, stack, ...facts } = endedEntry({ ...report, keyName: "laptop", handshakeMs: 12 });
+  assert.deepEqual(facts, {
+    event: "connection-ended",
+    level: "warning",
+    hint: undefined,
+    connection: 1,
+    peer: "[10.0.0.1]:7",
+    key: "laptop",
+    phase: "piping",
+    reason: "reset",
+    code: "SPIPED_RESET",
+    recognised: undefined,
+    bytesForward: 12,
+    bytesReverse: 0,
+    durationMs: 1_234.5678,
+    handshakeMs: 12,
+  });
 });
 
 test("any other end is a line with who, how, why, how much and how long", () => {
   assert.equal(
-    describeEnd(report),
+    endedEntry(report).message,
     "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset (12 bytes forward, 0 back, 1.235 s)",
   );
 });
 
 test("an end before any data could flow says nothing of amounts", () => {
   for (const phase of ["dialling", "handshaking", "client-known"] as const) {
-    const line = describeEnd({ ...report, phase, reason: "timed-out", error: undefined });
-    assert.equal(line, "connection from [10.0.0.1]:7: timed out (1.235 s)");
+    const { message } = endedEntry({ ...report, phase, reason: "timed-out", error: undefined });
+    assert.equal(message, "connection from [10.0.0.1]:7: timed out (1.235 s)");
   }
 });
 
@@ -186,6 +236,6 @@ test("each reason has words of its own", () => {
     failed: "failed",
   };
   for (const [reason, words] of Object.entries(reasons) as ReadonlyArray<[EndReason, string]>) {
-    assert.match(describeEnd({ ...report, reason }) ?? "", new RegExp(`^connection from [^ ]+ ${words}: `));
+    assert.match(endedEntry({ ...report, reason }).message, new RegExp(`^connection from [^ ]+ ${words}: `));
   }
 });

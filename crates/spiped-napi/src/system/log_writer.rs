@@ -10,7 +10,7 @@ use std::{
     io::{self, stderr},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use napi_derive::napi;
@@ -28,7 +28,6 @@ const STACK_BYTES: usize = 128 * 1_024;
 #[napi]
 pub struct LogWriter {
     shared: Arc<Shared>,
-    program: String,
     max_waiting_bytes: usize,
 }
 
@@ -41,6 +40,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// What a line about lost ones looks like.
+    lost_line: String,
     waiting: VecDeque<Line>,
     waiting_bytes: usize,
     /// Lines lost since the last one in `waiting`.
@@ -57,10 +58,17 @@ struct Line {
 
 #[napi]
 impl LogWriter {
-    /// A writer of lines for `program`, which holds up to `max_waiting_bytes` of lines that nobody has taken yet.
+    /// A writer of lines, which holds up to `max_waiting_bytes` of lines that nobody has taken yet.
     #[napi(constructor)]
-    pub fn new(program: String, max_waiting_bytes: u32) -> Self {
-        Self { shared: Arc::default(), program, max_waiting_bytes: max_waiting_bytes as usize }
+    pub fn new(max_waiting_bytes: u32) -> Self {
+        Self { shared: Arc::default(), max_waiting_bytes: max_waiting_bytes as usize }
+    }
+
+    /// What the line looks like that says how many were lost, with its line break: `{lost}` in it stands for their number,
+    /// and `{time}` for the time, ISO 8601 in UTC.
+    #[napi]
+    pub fn set_lost_line(&self, line: String) {
+        self.shared.lock().lost_line = line;
     }
 
     /// Takes one line, with its line break, to be written as soon as can be. A line for which there is no room is lost;
@@ -94,9 +102,8 @@ impl LogWriter {
 
     fn start_thread(&self) -> bool {
         let shared = Arc::clone(&self.shared);
-        let program = self.program.clone();
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
-        thread.spawn(move || shared.write_lines(&program)).is_ok()
+        thread.spawn(move || shared.write_lines()).is_ok()
     }
 }
 
@@ -105,13 +112,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_lines(&self, program: &str) {
+    fn write_lines(&self) {
         let mut is_mid_line = false;
         loop {
             let line = self.next_line();
             let text = match line.lost_before {
                 0 => line.text,
-                lost => format!("{program}: {lost} of these lines could not be written\n{}", line.text),
+                lost => format!("{}{}", self.describe_lost(lost), line.text),
             };
             let broken_line = if is_mid_line { "\n" } else { "" };
             let written = write_whole(format!("{broken_line}{text}").as_bytes());
@@ -132,6 +139,10 @@ impl Shared {
         }
     }
 
+    fn describe_lost(&self, lost: u64) -> String {
+        self.lock().lost_line.replace("{lost}", &lost.to_string()).replace("{time}", &iso_time(SystemTime::now()))
+    }
+
     fn next_line(&self) -> Line {
         let mut state = self.lock();
         loop {
@@ -143,6 +154,24 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// `2026-01-31T12:00:00.000Z`
+fn iso_time(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    // Years that begin in March, so that a leap day is the last of one; 719,468 days lie between the first of them and
+    // 1970. An era is 400 of them, always as long.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
 /// Nobody takes the rest.
@@ -191,4 +220,24 @@ fn wait_for_room() {
         }
     }
     thread::sleep(Duration::from_millis(10));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_the_calendar_has_them() {
+        for (milliseconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_767_225_599_007, "2025-12-31T23:59:59.007Z"),
+            (1_767_225_600_000, "2026-01-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(iso_time(UNIX_EPOCH + Duration::from_millis(milliseconds)), expected);
+        }
+    }
 }

@@ -1,0 +1,48 @@
+/**
+ * The life of a service as entries of the log.
+ */
+
+import type { LogEntry } from "./entry.js";
+
+/** Clients can connect. */
+export function listeningEntry(
+  message: string,
+  { role, source, target }: { readonly role: "encrypt" | "decrypt"; readonly source: string; readonly target: string },
+): LogEntry {
+  return { event: "listening", level: "info", message, role, source, target };
+}
+
+/** The target is the source. */
+export function talksToItselfEntry(source: string, target: string): LogEntry {
+  const message = `TARGET ${target} leads to SOURCE ${source}: this tunnel connects to itself`;
+  const hint = "TARGET of an -e is the SOURCE of a spiped -d, and TARGET of a -d is the service";
+  return { event: "talks-to-itself", level: "warning", message, hint, source, target };
+}
+
+/** Told to end, with connections open. */
+export function drainingEntry(signal: string, count: number): LogEntry {
+  const message = `${signal}: no longer listening; open connections go on until they end (${count})`;
+  return { event: "draining", level: "info", message, signal, count };
+}
+
+/**
+ * The end.
+ *
+ * @param cut - Connections that were not left to end.
+ * @param why - What cut them, where nobody asked for it at that moment.
+ */
+export function stoppedEntry(cut: number, why: string): LogEntry {
+  const words = cut === 0 ? "all connections have ended" : `open connections were cut${why} (${cut})`;
+  return { event: "stopped", level: "info", message: `stopped: ${words}`, count: cut };
+}
+
+/** The key is read again. */
+export function keyReadEntry(keyFile: string): LogEntry {
+  const message = `SIGHUP: read ${keyFile} again; new connections use it`;
+  return { event: "key-read", level: "info", message, keyFile };
+}
+
+/** The key cannot be read again. */
+export function keyKeptEntry(keyFile: string, why: string): LogEntry {
+  return { event: "key-kept", level: "warning", message: `SIGHUP: ${why}; the old key stays`, keyFile };
+}

@@ -1,0 +1,118 @@
+// Entries as text and as JSON: each is whole, whatever peers and name servers have put into it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { KEYS, LEVELS, type LogEntry } from "#dist/observe/entry.js";
+import { jsonOf, lostLine, textOf } from "#dist/observe/format.js";
+
+const time = new Date("2026-01-31T12:00:00.007Z");
+const bare = { program: "prog", toJournal: false, time: undefined };
+
+const entry: LogEntry = { event: "note", level: "warning", message: "the words" };
+
+test("the journal finds the priority of each line at its start, in text and before JSON", () => {
+  const long = { ...entry, stack: ["one", "two"], hint: "do this" };
+  const priorities = { error: 3, warning: 4, info: 6, debug: 7 };
+  for (const level of LEVELS) {
+    const start = `<${priorities[level]}>`;
+    const text = textOf({ ...long, level }, { ...bare, toJournal: true });
+    assert.equal(text, `${start}prog: the words\n${start}  one\n${start}  two\n${start}  hint: do this\n`);
+    const json = jsonOf({ ...long, level }, { toJournal: true, time });
+    assert.ok(json.startsWith(`${start}{`));
+    assert.equal(JSON.parse(json.slice(3)).level, level);
+  }
+});
+
+test("in a file, each line has the time, in UTC and with milliseconds", () => {
+  const text = textOf({ ...entry, stack: ["one"] }, { ...bare, time });
+  assert.equal(text, "2026-01-31T12:00:00.007Z prog: the words\n2026-01-31T12:00:00.007Z   one\n");
+});
+
+test("what is said of one event is one line, with the tunnel before it and the hint behind it", () => {
+  assert.equal(textOf({ ...entry, tunnel: "redis", hint: "do this" }, bare), "prog: redis: the words; hint: do this\n");
+});
+
+test("JSON has the facts under the documented keys, times in seconds, and nothing that is undefined", () => {
+  const json = jsonOf(
+    {
+      ...entry,
+      event: "connection-ended",
+      tunnel: "redis",
+      peer: "[10.0.0.1]:7",
+      key: undefined,
+      bytesForward: 12,
+      durationMs: 1_234.5678,
+      handshakeMs: 0.4,
+      targetAddresses: ["a", "b"],
+      moreAddresses: true,
+      hint: "do this",
+    },
+    { toJournal: false, time },
+  );
+  assert.deepEqual(JSON.parse(json), {
+    time: "2026-01-31T12:00:00.007Z",
+    level: "warning",
+    event: "connection-ended",
+    message: "the words",
+    hint: "do this",
+    tunnel: "redis",
+    peer: "[10.0.0.1]:7",
+    bytes_forward: 12,
+    duration_s: 1.235,
+    handshake_s: 0,
+    more_addresses: true,
+    target_addresses: ["a", "b"],
+  });
+  assert.deepEqual(Object.keys(JSON.parse(json)).slice(0, 4), ["time", "level", "event", "message"]);
+});
+
+test("whatever is in a text, JSON is one line that any reader takes, and a terminal too", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+      const json = jsonOf(
+        { ...entry, message: text, peer: text, hint: text, stack: [text] },
+        { toJournal: false, time },
+      );
+      assert.match(json, /^[^\p{Cc}\u2028\u2029\p{Surrogate}]*\n$/u);
+      const { message, peer, hint, stack } = JSON.parse(json);
+      assert.equal(message, text);
+      assert.deepEqual([peer, hint, stack], [message, message, [message]]);
+    }),
+  );
+});
+
+test("bytes that are not UTF-8, and halves of characters, are shown in JSON and not written", () => {
+  const json = jsonOf({ ...entry, keyFile: "/k\udce9y", message: "\ud800x" }, { toJournal: false, time });
+  assert.doesNotMatch(json, /\\ud/i);
+  const { key_file: keyFile, message } = JSON.parse(json);
+  assert.deepEqual([keyFile, message], ["/k\\xe9y", "\ufffdx"]);
+});
+
+test("64 KiB of rubbish stay one line, in both formats", () => {
+  const rubbish = Buffer.from(Array.from({ length: 65_536 }, (_, index) => (index * 7) % 256)).toString("latin1");
+  assert.equal(textOf({ ...entry, message: rubbish }, bare).split("\n").length, 2);
+  const json = jsonOf({ ...entry, message: rubbish }, { toJournal: false, time });
+  assert.equal(json.split("\n").length, 2);
+  assert.equal(JSON.parse(json).message, rubbish);
+});
+
+test("the line about lost lines is JSON among JSON, once the number and the time are in it", () => {
+  const filled = (line: string) => line.replaceAll("{lost}", "17").replace("{time}", time.toISOString());
+  assert.equal(filled(lostLine("text", bare)), "prog: 17 of these lines could not be written\n");
+  assert.match(filled(lostLine("text", { ...bare, time })), /^2026-01-31T12:00:00.007Z prog: 17 of/);
+  const json = filled(lostLine("json", { ...bare, toJournal: true }));
+  assert.ok(json.startsWith("<4>{") && json.endsWith("}\n"));
+  assert.deepEqual(JSON.parse(json.slice(3)), {
+    time: time.toISOString(),
+    level: "warning",
+    event: "lines-lost",
+    count: 17,
+    message: "17 of these lines could not be written",
+  });
+});
+
+test("no two facts have one key, and none the key of something else", () => {
+  const keys = [...Object.values(KEYS), "time", "level", "event", "message", "hint", "stack"];
+  assert.equal(new Set(keys).size, keys.length);
+});
