@@ -25,6 +25,9 @@ export interface SupervisorOptions {
   readonly reservedDescriptors?: number;
 }
 
+/** A socket that listens, a copy that is accepted from, and the folder of a UNIX socket. */
+const DESCRIPTORS_PER_TUNNEL = 3;
+
 /** See the head of this file. */
 export class Supervisor {
   readonly #log: Log;
@@ -84,6 +87,8 @@ export class Supervisor {
     } catch (error) {
       throw named(one, error);
     }
+    // What was measured is from before the first of them.
+    if (one.config.name !== undefined) this.#descriptors.book(DESCRIPTORS_PER_TUNNEL);
   }
 
   /** Begins to accept. */
@@ -197,6 +202,7 @@ export class Supervisor {
     this.#leaving.add(one);
     if (this.#named(one.config.name) === undefined) this.#watcher?.remove(one.config);
     void one.drain().then(() => this.#leaving.delete(one));
+    this.#descriptors?.book(-DESCRIPTORS_PER_TUNNEL);
   }
 
   /** Stops listening; resolves when the last connection has ended. */

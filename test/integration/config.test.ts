@@ -12,7 +12,7 @@ import { markOf, onLinux, readPidFile, startDetached } from "../support/daemon.j
 import { expectBytes } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
 import { descriptorsOf, untilEnded } from "../support/processes.js";
-import { ours } from "../support/programs.js";
+import { ours, withCommands } from "../support/programs.js";
 import { TestSocket } from "../support/test-socket.js";
 
 type Ends = Awaited<ReturnType<Awaited<ReturnType<ConfigFile["pair"]>>["connectThrough"]>>;
@@ -423,4 +423,26 @@ test("tunnels become -u's user when all of them listen", {
   // What only the superuser may bind, or read, takes a restart.
   await file.reload(command);
   await command.line(/encrypt\.low: .*(EACCES|[Pp]ermission denied)/);
+});
+
+withCommands(["prlimit"], ([prlimit = ""]) => {
+  test("the sockets of many tunnels count among the descriptors: clients wait, and none is lost", {
+    ...limits,
+    skip: onLinux,
+  }, async (t) => {
+    const file = await ConfigFile.make(t);
+    const service = await Listener.listen(t, "unix");
+    const sources = await Promise.all(Array.from({ length: 20 }, () => freeAddress(t, "unix")));
+    const target = textOf(service.address);
+    await file.write(...sources.map((source, at) => table(`encrypt.t${at}`, { source: textOf(source), target })));
+    const words = [prlimit, "--nofile=150", ...ours.spiped, "-F", "--config", file.path] as const;
+    const command = Command.start(t, words, { stdin: "ignore" });
+    await command.line(/listening on /, 20);
+    const [first] = sources;
+    assert.ok(first !== undefined);
+    for (let count = 0; count < 60; count += 1) await TestSocket.connect(t, first);
+    await command.line(/further clients wait/);
+    assert.ok(descriptorsOf(command.id) <= 150);
+    assert.doesNotMatch(command.stderr, /EMFILE|[Tt]oo many open files|cannot accept/);
+  });
 });
