@@ -139,12 +139,14 @@ export class Supervisor {
       return 0;
     }
     const replaced = starting.map(({ tunnel }) => tunnel.config.name);
+    const comingBack = new Set(ready.map(({ served }) => served.config.name));
+    const leave = (name: string) => this.#leave(this.#named(name), { comesBack: comingBack.has(name) });
     const sockets = new Map<string, ListeningSocket | undefined>();
     for (const { socket } of ready) {
       if (socket.kind === "handed on") sockets.set(socket.from, this.#named(socket.from)?.release());
-      if (socket.kind === "made anew") this.#leave(this.#named(socket.from));
+      if (socket.kind === "made anew") leave(socket.from);
     }
-    for (const name of ending) if (!replaced.includes(name) || sockets.has(name)) this.#leave(this.#named(name));
+    for (const name of ending) if (!replaced.includes(name) || sockets.has(name)) leave(name);
     const started = ready.map(({ served, socket }) =>
       this.#begin(served, socket.kind === "handed on" ? sockets.get(socket.from) : undefined),
     );
@@ -195,12 +197,16 @@ export class Supervisor {
     return this.#tunnels.find(({ config }) => config.name === name);
   }
 
-  /** Has a tunnel go; it stays known until its last connection has ended. */
-  #leave(one: ServedTunnel | undefined): void {
+  /**
+   * Has a tunnel go; it stays known until its last connection has ended.
+   *
+   * @param comesBack - Whether another one by its name is about to begin, which then goes on with its counters.
+   */
+  #leave(one: ServedTunnel | undefined, { comesBack = false }: { readonly comesBack?: boolean } = {}): void {
     if (one === undefined) return;
     this.#tunnels = this.#tunnels.filter((other) => other !== one);
     this.#leaving.add(one);
-    if (this.#named(one.config.name) === undefined) this.#watcher?.remove(one.config);
+    if (!comesBack && this.#named(one.config.name) === undefined) this.#watcher?.remove(one.config);
     void one.drain().then(() => this.#leaving.delete(one));
     this.#descriptors?.book(-DESCRIPTORS_PER_TUNNEL);
   }

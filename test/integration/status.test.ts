@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { type Address, freeAddress, textOf } from "../support/addresses.js";
 import { limits, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { ConfigFile } from "../support/config-file.js";
 import { readExposition, valueIn } from "../support/exposition.js";
 import { Listener } from "../support/listener.js";
 import { isAlive, type OneEnd, startClientEnd, startServerEnd } from "../support/one-end.js";
@@ -175,6 +176,51 @@ test("with -D it answers while names are still waited for", limits, async (t) =>
   const { status: code, body } = await get(status, "/healthz");
   assert.deepEqual([code, body], [503, "starting\n"]);
 });
+
+test(
+  "counters stay with a tunnel's name over reloads, and go with it; a mistake in the file is a failed reload",
+  limits,
+  async (t) => {
+    const file = await ConfigFile.make(t);
+    const [a, b] = [await file.pair("a"), await file.pair("b")];
+    const status = await freeAddress(t, "tcp");
+    const above = `status = "${textOf(status)}"\n`;
+    await file.write(above, a.text(), b.text());
+    const command = await file.start();
+    await command.line(/status on /);
+    const read = async () => (await get(status, "/metrics")).body;
+    const accepted = (text: string, tunnel: string) => valueIn(text, "spiped_connections_accepted_total", { tunnel });
+    const { app, service } = await a.connectThrough();
+    app.finish();
+    service.finish();
+    const closed = { tunnel: "a", reason: "closed", key: "" };
+    await until200(status, "/metrics", (text) => valueIn(text, "spiped_connections_ended_total", closed) === 1);
+    // Once with the same listening socket, and once with another.
+    for (const [limit, role] of [
+      [1, "encrypt"],
+      [2, "decrypt"],
+    ] as const) {
+      const changed = a
+        .text({ "max-connections": limit, target: textOf(a.service.address) })
+        .replace("encrypt.a", `${role}.a`);
+      await file.write(above, changed, b.text());
+      await file.reload(command);
+      const text = await read();
+      assert.deepEqual([accepted(text, "a"), valueIn(text, "spiped_connections_limit", { tunnel: "a" })], [1, limit]);
+    }
+    await file.write(above, b.text());
+    await file.reload(command);
+    const without = await read();
+    assert.deepEqual([accepted(without, "a"), accepted(without, "b")], [undefined, 0]);
+    assert.equal((await get(status, "/healthz")).body, "ok\n");
+    await file.write(above, b.text({ sorce: "x" }));
+    await file.reload(command);
+    assert.equal(valueIn(await read(), "spiped_last_reload_successful"), 0);
+    await file.write(above, b.text());
+    await file.reload(command);
+    assert.equal(valueIn(await read(), "spiped_last_reload_successful"), 1);
+  },
+);
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
   test("a crowd at the status takes no descriptor that a tunnel's connection needs", limits, async (t) => {
