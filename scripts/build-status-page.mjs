@@ -8,7 +8,7 @@ import { transform } from "esbuild";
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
 const [style, script] = await Promise.all(
-  ["css", "js"].map(async (loader) => {
+  ["css", "ts"].map(async (loader) => {
     const text = readFileSync(`src/status/page/page.${loader}`, "utf8");
     const { code } = await transform(text, { loader, minify: true, target: "es2022" });
     if (/<\/(script|style)/i.test(code)) throw new Error(`page.${loader} would end its element early`);

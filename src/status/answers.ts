@@ -6,6 +6,7 @@ import type { OutgoingHttpHeaders } from "node:http";
 import { EXPOSITION_TYPE } from "./exposition.js";
 import { healthOf } from "./health.js";
 import { isExpectedHost } from "./hosts.js";
+import type { KeptTexts } from "./kept-texts.js";
 import { metricsOf } from "./metrics.js";
 import type { Page } from "./page.js";
 import type { StatusSource } from "./snapshot.js";
@@ -32,6 +33,7 @@ export interface Answer {
 export interface Answering {
   readonly source: StatusSource;
   readonly page: Page;
+  readonly texts: KeptTexts;
   /** Whether browsers could be led here under a name of somebody else's. */
   readonly checksHost: boolean;
 }
@@ -50,19 +52,27 @@ const COMMON: OutgoingHttpHeaders = {
 const NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'";
 
 /** See the head of this file. */
-export function answerTo({ method, url = "", host }: Question, { source, page, checksHost }: Answering): Answer {
+export function answerTo({ method, url = "", host }: Question, { source, page, texts, checksHost }: Answering): Answer {
   if (checksHost && !isExpectedHost(host)) return plain(421, "ask by address, or as localhost\n");
   if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD\n", { Allow: "GET, HEAD" });
   const [path] = url.split("?", 1);
   switch (path) {
     case "/metrics":
-      return answer(200, metricsOf(source.snapshot(0)), { "Content-Type": EXPOSITION_TYPE });
+      return answer(
+        200,
+        texts.text(path, () => metricsOf(source.snapshot(0))),
+        { "Content-Type": EXPOSITION_TYPE },
+      );
     case "/healthz": {
-      const { isWell, word } = healthOf(source.snapshot(0));
+      const { isWell, word } = healthOf(source.states());
       return plain(isWell ? 200 : 503, `${word}\n`);
     }
     case "/status":
-      return answer(200, statusJsonOf(source.snapshot(CONNECTIONS_LISTED)), { "Content-Type": "application/json" });
+      return answer(
+        200,
+        texts.text(path, () => statusJsonOf(source.snapshot(CONNECTIONS_LISTED))),
+        { "Content-Type": "application/json" },
+      );
     case "/":
       return answer(200, page.html, {
         "Content-Type": "text/html; charset=utf-8",

@@ -14,7 +14,7 @@ import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 import { EventLoopDelay } from "./event-loop-delay.js";
 import { processFigures } from "./process-figures.js";
-import type { Build, KeySnapshot, Snapshot, StatusSource, TunnelSnapshot, TunnelState } from "./snapshot.js";
+import type { Build, KeySnapshot, Snapshot, States, StatusSource, TunnelSnapshot, TunnelState } from "./snapshot.js";
 import { figuresOf, TunnelStatistics } from "./tunnel-statistics.js";
 
 /** What of a configuration is shown. */
@@ -144,6 +144,14 @@ export class Collector implements StatusSource {
     };
   }
 
+  states(): States {
+    const tunnels = [...this.#entries.values()].map((entry) => ({
+      state: stateOf(entry),
+      isAccepting: isAccepting(entry),
+    }));
+    return { isStopping: this.#isStopping, tunnels };
+  }
+
   #tunnelSnapshot(name: string, entry: Entry, mostConnections: number): TunnelSnapshot {
     const { config, statistics, current, tunnels } = entry;
     const { role, source, target, maxConnections } = config;
@@ -154,7 +162,7 @@ export class Collector implements StatusSource {
       source: printableBytes(formatAddress(source)),
       target: printableBytes(formatAddress(target)),
       state: stateOf(entry),
-      isAccepting: !entry.isRemoved && current !== undefined && accepts(current),
+      isAccepting: isAccepting(entry),
       maxConnections,
       open: open.open,
       strangers: open.strangers,
@@ -189,9 +197,9 @@ function* openOf(
 }
 
 /** Places and descriptors are lacking for as long as friends have them; strangers make way in a moment. */
-function accepts({ state }: WatchedTunnel): boolean {
-  if (state.name !== "listening") return false;
-  switch (state.waitsFor) {
+function isAccepting({ current, isRemoved }: Entry): boolean {
+  if (isRemoved || current?.state.name !== "listening") return false;
+  switch (current.state.waitsFor) {
     case undefined:
     case "strangers":
       return true;

@@ -1,8 +1,8 @@
 /**
- * One word about a snapshot, for load balancers and service managers.
+ * One word about all tunnels, for load balancers and service managers.
  */
 
-import type { Snapshot } from "./snapshot.js";
+import type { States } from "./snapshot.js";
 
 /** Whether all is well, and the word. */
 export interface Health {
@@ -11,7 +11,7 @@ export interface Health {
 }
 
 /** The answer to `/healthz`. A tunnel that a reload has taken out is missed by nobody. */
-export function healthOf({ isStopping, tunnels }: Snapshot): Health {
+export function healthOf({ isStopping, tunnels }: States): Health {
   if (isStopping) return { isWell: false, word: "draining" };
   const wanted = tunnels.filter(({ state }) => state !== "removed");
   if (wanted.some(({ state }) => state === "starting")) return { isWell: false, word: "starting" };

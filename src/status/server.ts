@@ -10,6 +10,7 @@ import { type Clock, systemClock } from "../clock.js";
 import type { SocketAddress } from "../net/address.js";
 import { ListeningSocket } from "../net/listening-socket.js";
 import { type Answering, answerTo } from "./answers.js";
+import { KeptTexts } from "./kept-texts.js";
 
 /** Connections at once; with one more, the oldest is closed. */
 export const MOST_CONNECTIONS = 32;
@@ -34,7 +35,7 @@ const RETRY_MS = 1_000;
 /** What a server is made of. */
 export interface StatusServerOptions {
   readonly address: SocketAddress;
-  readonly answering: Omit<Answering, "checksHost">;
+  readonly answering: Pick<Answering, "source" | "page">;
   /** Something is wrong; the server goes on. */
   readonly failed: (error: unknown) => void;
   readonly clock?: Clock;
@@ -54,7 +55,7 @@ export class StatusServer {
   #isClosed = false;
 
   private constructor({ address, answering, failed, clock = systemClock }: StatusServerOptions) {
-    this.#answering = { ...answering, checksHost: isLoopback(address) };
+    this.#answering = { ...answering, texts: new KeptTexts(() => clock.now()), checksHost: isLoopback(address) };
     this.#failed = failed;
     this.#clock = clock;
     this.#http = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {

@@ -115,7 +115,16 @@ export interface FailureSnapshot {
   readonly message: string;
 }
 
-/** Gives snapshots, with at most so many connections of each tunnel. */
+/** What health goes by. */
+export interface States {
+  readonly isStopping: boolean;
+  readonly tunnels: ReadonlyArray<Pick<TunnelSnapshot, "state" | "isAccepting">>;
+}
+
+/** Looks at everything there is. */
 export interface StatusSource {
+  /** @param mostConnections - How many connections of each tunnel to list at most. */
   snapshot(mostConnections: number): Snapshot;
+  /** Of a snapshot what takes no look at connections. */
+  states(): States;
 }

@@ -1,17 +1,23 @@
 /**
- * A snapshot as JSON, for programs and for the page. What is in it is described in docs/status.md, and stays; there may
- * be more some day.
+ * A snapshot as JSON, for programs and for the page.
  */
 
 import { countOf, type HistogramFigures, quantileOf } from "./histogram.js";
 import type { ConnectionSnapshot, FailureSnapshot, Snapshot, TunnelSnapshot } from "./snapshot.js";
+import type {
+  ConnectionDocument,
+  DurationDocument,
+  FailureDocument,
+  StatusDocument,
+  TunnelDocument,
+} from "./status-document.js";
 
 /** The answer to `/status`. */
 export function statusJsonOf(snapshot: Snapshot): string {
   return `${JSON.stringify(documentOf(snapshot))}\n`;
 }
 
-function documentOf(snapshot: Snapshot): object {
+function documentOf(snapshot: Snapshot): StatusDocument {
   const { build, nowMs, startedAtMs, isStopping, lastReload, process: figures, eventLoopDelay, tunnels } = snapshot;
   return {
     version: build.version,
@@ -33,7 +39,7 @@ function documentOf(snapshot: Snapshot): object {
   };
 }
 
-function tunnelDocument(tunnel: TunnelSnapshot): object {
+function tunnelDocument(tunnel: TunnelSnapshot): TunnelDocument {
   const { name, role, source, target, state, isAccepting, busiest } = tunnel;
   return {
     name,
@@ -59,7 +65,7 @@ function tunnelDocument(tunnel: TunnelSnapshot): object {
   };
 }
 
-function connectionDocument(connection: ConnectionSnapshot): object {
+function connectionDocument(connection: ConnectionSnapshot): ConnectionDocument {
   const { id, peer, key, phase, ageMs, bytesForward, bytesReverse, handshakeMs } = connection;
   return {
     id,
@@ -73,7 +79,7 @@ function connectionDocument(connection: ConnectionSnapshot): object {
   };
 }
 
-function failureDocument({ atMs, peer, key, reason, message }: FailureSnapshot): object {
+function failureDocument({ atMs, peer, key, reason, message }: FailureSnapshot): FailureDocument {
   return { at: time(atMs), peer, key, reason, message };
 }
 
@@ -82,7 +88,7 @@ function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-function quantiles(figures: HistogramFigures): object {
+function quantiles(figures: HistogramFigures): DurationDocument {
   return {
     count: countOf(figures),
     sum: figures.sum,

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { type Answer, answerTo, CONNECTIONS_LISTED } from "#dist/status/answers.js";
 import { isExpectedHost } from "#dist/status/hosts.js";
+import { KeptTexts } from "#dist/status/kept-texts.js";
 import { loadPage, pageOf } from "#dist/status/page.js";
 import type { Snapshot } from "#dist/status/snapshot.js";
 import { readExposition } from "../../support/exposition.js";
@@ -19,12 +20,13 @@ function ask(
 ): Answer & { readonly asked: readonly number[] } {
   const asked: number[] = [];
   const source = {
+    states: () => snapshot,
     snapshot: (mostConnections: number): Snapshot => {
       asked.push(mostConnections);
       return snapshot;
     },
   };
-  return { ...answerTo({ method, url, host }, { source, page, checksHost }), asked };
+  return { ...answerTo({ method, url, host }, { source, page, texts: new KeptTexts(() => 0), checksHost }), asked };
 }
 
 test("each path has its answer and its type, with and without a query", () => {
@@ -46,7 +48,7 @@ test("each path has its answer and its type, with and without a query", () => {
 
 test("only the list of connections is asked for its connections, and for few of them", () => {
   assert.deepEqual(ask("/metrics").asked, [0]);
-  assert.deepEqual(ask("/healthz").asked, [0]);
+  assert.deepEqual(ask("/healthz").asked, []);
   assert.deepEqual(ask("/status").asked, [CONNECTIONS_LISTED]);
   assert.deepEqual(ask("/").asked, []);
 });

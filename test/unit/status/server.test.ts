@@ -33,7 +33,10 @@ async function serve(
   const path = join(await temporaryFolder(t), "status.sock");
   const server = StatusServer.listen({
     address: kind === "unix" ? { kind, path } : { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
-    answering: { source: { snapshot }, page: { html: "<p>", contentSecurityPolicy: "default-src 'none'" } },
+    answering: {
+      source: { snapshot, states: snapshot },
+      page: { html: "<p>", contentSecurityPolicy: "default-src 'none'" },
+    },
     failed: (error) => failures.push(error),
     clock,
   });
@@ -172,7 +175,10 @@ test("an address that is taken is said", limits, async (t) => {
   const again = () =>
     StatusServer.listen({
       address: server.address,
-      answering: { source: { snapshot: () => snapshotOf([]) }, page: { html: "", contentSecurityPolicy: "" } },
+      answering: {
+        source: { snapshot: () => snapshotOf([]), states: () => snapshotOf([]) },
+        page: { html: "", contentSecurityPolicy: "" },
+      },
       failed: assert.ifError,
     });
   throwsSpipedError(again, "SPIPED_LISTEN", /^cannot listen on \[127\.0\.0\.1\]:\d+: /, /another program/);

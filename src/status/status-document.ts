@@ -1,0 +1,81 @@
+/**
+ * What `/status` says, as JSON has it. It is a promise: it is described in docs/status.md, and what is here stays.
+ */
+
+import type { EndReason } from "../errors.js";
+
+/** All of it. Times are ISO 8601; `null` is what has no limit, or is not known. */
+export interface StatusDocument {
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly now: string;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly stopping: boolean;
+  readonly lastReload: { readonly successful: boolean; readonly lastSuccessAt: string };
+  readonly process: ProcessDocument;
+  readonly tunnels: readonly TunnelDocument[];
+}
+
+/** What the process takes of the machine. */
+export interface ProcessDocument {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  readonly openDescriptors: number | null;
+  readonly maxDescriptors: number | null;
+  readonly eventLoopDelaySeconds: DurationDocument;
+}
+
+/** Durations of one kind, in seconds; the median and what 95 of 100 stay below are estimates. */
+export interface DurationDocument {
+  readonly count: number;
+  readonly sum: number;
+  readonly median: number | null;
+  readonly p95: number | null;
+}
+
+/** One tunnel. */
+export interface TunnelDocument {
+  readonly name: string;
+  readonly role: "encrypt" | "decrypt";
+  readonly source: string;
+  readonly target: string;
+  readonly state: "starting" | "listening" | "draining" | "removed";
+  readonly accepting: boolean;
+  readonly connections: {
+    readonly open: number;
+    readonly strangers: number;
+    readonly limit: number | null;
+    readonly accepted: number;
+    readonly ended: ReadonlyArray<{ readonly reason: EndReason; readonly key: string; readonly count: number }>;
+  };
+  readonly bytes: { readonly forward: number; readonly reverse: number };
+  readonly handshakeSeconds: DurationDocument;
+  readonly connectionSeconds: DurationDocument;
+  readonly lookUpFailures: number;
+  readonly keys: ReadonlyArray<{ readonly name: string; readonly id: string }>;
+  readonly busiest: readonly ConnectionDocument[];
+  readonly failures: readonly FailureDocument[];
+}
+
+/** One open connection. */
+export interface ConnectionDocument {
+  readonly id: number;
+  readonly peer: string;
+  readonly key: string;
+  readonly phase: string;
+  readonly ageSeconds: number;
+  readonly bytesForward: number;
+  readonly bytesReverse: number;
+  readonly handshakeSeconds: number | null;
+}
+
+/** One connection that did not end in an orderly way. */
+export interface FailureDocument {
+  readonly at: string;
+  readonly peer: string;
+  readonly key: string;
+  readonly reason: EndReason;
+  readonly message: string;
+}

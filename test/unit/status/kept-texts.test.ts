@@ -1,0 +1,34 @@
+// Texts that are dear to make.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KeptTexts } from "#dist/status/kept-texts.js";
+
+test("a text is made anew when making it has taken a twentieth of the time at most", () => {
+  let now = 0;
+  let made = 0;
+  const texts = new KeptTexts(() => now);
+  const ask = (name = "a") =>
+    texts.text(name, () => {
+      made += 1;
+      now += 10;
+      return `${name} ${made}`;
+    });
+  assert.equal(ask(), "a 1");
+  now += 199;
+  assert.equal(ask(), "a 1");
+  assert.equal(ask("b"), "b 2");
+  now += 1;
+  assert.equal(ask(), "a 3");
+});
+
+test("what takes no time is made each time", () => {
+  let made = 0;
+  const texts = new KeptTexts(() => 0);
+  const ask = () =>
+    texts.text("a", () => {
+      made += 1;
+      return String(made);
+    });
+  assert.deepEqual([ask(), ask()], ["1", "2"]);
+});
