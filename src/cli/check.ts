@@ -4,7 +4,7 @@
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { formatAddress } from "../net/address.js";
+import { type Address, formatAddress } from "../net/address.js";
 import { tryToListen } from "../net/bind-trial.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
@@ -15,8 +15,15 @@ import type { SharedKey } from "../protocol/secret.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { leaveSignal } from "./early-signals.js";
 import { PidFile } from "./pid-file.js";
-import { checkKey, Verdicts } from "./probe.js";
+import { checkKey } from "./probe.js";
 import { lookUpIdentity, mayBecome } from "./user.js";
+import { Verdicts } from "./verdicts.js";
+
+/** Tunnels that are checked at a time. */
+const AT_ONCE = 8;
+
+/** How long the name in --status may take to be looked up. */
+const STATUS_LOOK_UP_MS = 5_000;
 
 /** What is checked. */
 export interface CheckSettings {
@@ -25,6 +32,8 @@ export interface CheckSettings {
   readonly pidFile: string | undefined;
   /** The words of `-u`. */
   readonly user: string | undefined;
+  /** Where the status is to be answered. */
+  readonly status: Address | undefined;
 }
 
 /**
@@ -34,19 +43,32 @@ export interface CheckSettings {
  */
 export async function check(settings: CheckSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
-  const { tunnels, pidFile, user } = settings;
+  const { tunnels, pidFile, user, status } = settings;
   const verdicts = new Verdicts();
   if (user !== undefined) checkUser(verdicts, user);
   if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
   checkLimit(verdicts, tunnels);
-  for (const { config, keyFile } of tunnels) {
-    const ofTunnel = verdicts.of(config.name);
-    const key = await checkKey(ofTunnel, keyFile);
-    await checkSource(ofTunnel, config);
-    await checkTarget(ofTunnel, config, key);
-    key?.destroy();
+  if (status !== undefined) await checkListening(verdicts, "status", status, STATUS_LOOK_UP_MS);
+  const checked: Promise<void>[] = [];
+  for (const [index, tunnel] of tunnels.entries()) {
+    await checked[index - AT_ONCE];
+    const { name } = tunnel.config;
+    const before = checked[index - 1] ?? Promise.resolve();
+    checked.push(
+      name === undefined
+        ? checkTunnel(verdicts, tunnel)
+        : verdicts.ofTunnel(name, (ofTunnel) => checkTunnel(ofTunnel, tunnel), before),
+    );
   }
+  await Promise.all(checked);
   return verdicts.exitStatus;
+}
+
+async function checkTunnel(verdicts: Verdicts, { config, keyFile }: CheckSettings["tunnels"][number]): Promise<void> {
+  const key = await checkKey(verdicts, keyFile);
+  await checkSource(verdicts, config);
+  await checkTarget(verdicts, config, key);
+  key?.destroy();
 }
 
 function checkUser(verdicts: Verdicts, user: string): void {
@@ -75,11 +97,20 @@ async function checkSource(verdicts: Verdicts, { source, timeoutMs }: TunnelConf
     verdicts.write({ verdict: "ok", step, text });
     return;
   }
+  await checkListening(verdicts, step, source, timeoutMs);
+}
+
+async function checkListening(
+  verdicts: Verdicts,
+  step: "source" | "status",
+  where: Address,
+  timeoutMs: number,
+): Promise<void> {
   try {
-    const [address, ...others] = await resolve(source, { timeoutMs });
+    const [address, ...others] = await resolve(where, { timeoutMs });
     const name = formatAddress(address);
     if (others.length > 0) {
-      const text = `${formatAddress(source)} has ${others.length + 1} addresses; only ${name} would be listened on`;
+      const text = `${formatAddress(where)} has ${others.length + 1} addresses; only ${name} would be listened on`;
       verdicts.write({ verdict: "warning", step, text });
     }
     const trial = await tryToListen(address);
@@ -95,7 +126,7 @@ async function checkSource(verdicts: Verdicts, { source, timeoutMs }: TunnelConf
           verdict: "warning",
           step,
           text: `${name} is in use: is this tunnel running already?`,
-          hint: "if it is another program, take another address with -s",
+          hint: `if it is another program, take another address with ${step === "source" ? "-s" : "--status"}`,
         });
         break;
       case "refused":

@@ -20,7 +20,7 @@ import { readPage } from "./pages.js";
 
 const page = "docs/troubleshooting.md";
 /** Long enough for every answer, and short enough to wait for none. */
-const soon = ["-o", "1.5"];
+const soon = ["-o", "3"];
 /** Long enough for every answer. */
 const patient = ["-o", "20"];
 
@@ -235,7 +235,7 @@ function needs(command: string | undefined): string | false {
 
 function testAll(what: string, causes: Readonly<Record<string, Make>>, far: Program, skip: string | false): void {
   if (skip !== false) process.stderr.write(`SKIPPED: ${what}: ${skip}\n`);
-  test(what, { ...limits, skip, concurrency: 6 }, async (t) => {
+  test(what, { ...limits, skip, concurrency: 3 }, async (t) => {
     await Promise.all(
       Object.entries(causes).map(([cause, make]) =>
         t.test(cause, async (t) => {
