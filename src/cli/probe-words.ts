@@ -3,6 +3,7 @@
  */
 
 import { type Address, formatAddress } from "../net/address.js";
+import { recognitionHint } from "../observe/recognition-words.js";
 import type {
   AnswerOutcome,
   ConnectionAttempt,
@@ -118,15 +119,17 @@ const HANGS_UP =
   "is the service behind the far end up? spiped in C, and a spiped -e, hang up in this way where their -t cannot be " +
   "reached; so does what lets in some addresses only. Read the log there";
 
-const NOT_SPIPED =
-  "-t must be the -s of a spiped -d; this is the service itself, or a spiped -e (both ends are -e), which hands on to one";
+const NOT_SPIPED = recognitionHint({ kind: "text", role: "encrypt" });
 
 function answerWords(outcome: AnswerOutcome): Words {
   switch (outcome.kind) {
     case "nonce":
       return ok(`32 bytes, as spiped sends them (${ms(outcome.durationMs)})`);
     case "foreign":
-      return failed(`it speaks ${languageOf(outcome.recognised)}, not spiped`, NOT_SPIPED);
+      return failed(
+        `it speaks ${languageOf(outcome.recognised)}, not spiped`,
+        recognitionHint({ kind: outcome.recognised.kind, role: "encrypt" }),
+      );
     case "echo":
       return failed("it sends back what it is sent, and is not spiped", NOT_SPIPED);
     case "talkative":
@@ -137,11 +140,7 @@ function answerWords(outcome: AnswerOutcome): Words {
             `${outcome.bytes} of the 32 bytes that spiped sends at once, within ${ms(outcome.waitedMs)}`,
             NOT_SPIPED,
           )
-        : failed(
-            `nothing within ${ms(outcome.waitedMs)}`,
-            "is that a spiped -d? It speaks first, but while it has as many connections as its -n allows. A spiped -e " +
-              "waits to be spoken to (both ends are -e), and so do most services",
-          );
+        : failed(`nothing within ${ms(outcome.waitedMs)}`, recognitionHint({ kind: "silent", role: "encrypt" }));
     case "closed":
       return failed(`${HUNG_UP[outcome.how]} after ${outcome.bytes} of 32 bytes (${ms(outcome.durationMs)})`, HANGS_UP);
   }
@@ -171,6 +170,8 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
         `it takes this end's key, and nothing came within ${ms(outcome.waitedMs)}`,
         "it may have as many connections as its -n allows: raise -n there, or end some; its log says so",
       );
+    case "same-role":
+      return failed(outcome.error.message, recognitionHint({ kind: "same-role", role: "encrypt" }));
     case "wrong-answer":
       return failed(outcome.error.message, "something on the way changes what is sent, or it is not spiped");
   }

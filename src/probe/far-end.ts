@@ -268,6 +268,8 @@ class Talk {
         // The MAC is right: the far end has the key.
         this.#lacksSecrecy = true;
         return { kind: "done", durationMs: performance.now() - startedAt };
+      case "SPIPED_SAME_ROLE":
+        return { kind: "same-role", error };
       case "SPIPED_WRONG_MAC":
       case "SPIPED_DH_OUT_OF_RANGE":
         return { kind: "wrong-answer", error };

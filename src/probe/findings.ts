@@ -68,6 +68,8 @@ export type HandshakeOutcome =
   /** It ended, or was reset, once the peer could tell whether this side has the key. */
   | { readonly kind: "closed"; readonly how: Ending; readonly bytes: number }
   | { readonly kind: "silent"; readonly bytes: number; readonly waitedMs: number }
+  /** It is a client as well, or this end itself. */
+  | { readonly kind: "same-role"; readonly error: SpipedError }
   /** The peer has the length of an answer right, and not the answer. */
   | { readonly kind: "wrong-answer"; readonly error: SpipedError };
 

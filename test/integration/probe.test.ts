@@ -16,6 +16,7 @@ import { kindsHere } from "../support/machine.js";
 import { isAlive, startServerEnd } from "../support/one-end.js";
 import { answers, runCheck, runProbe, type Server, says, serve, waits } from "../support/probing.js";
 import { ours } from "../support/programs.js";
+import type { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 
 const soon = ["-o", "3"];
@@ -152,6 +153,27 @@ describe("spipe --probe and spiped --check", { concurrency: 3 }, () => {
       lines.at(-2) ?? "",
       /^failed {3}handshake: it hung up as soon as it could tell which key this end has/,
     );
+  });
+
+  test("a probe that is joined to another client says so", limits, async (t) => {
+    const first: TestSocket[] = [];
+    const { address } = await serve(t, async (client) => {
+      const other = first.pop();
+      if (other === undefined) {
+        first.push(client);
+        return;
+      }
+      // Each one's nonce, and then its answer to the other's.
+      await Promise.all([other.write(await client.read(32)), client.write(await other.read(32))]);
+      await Promise.all([other.write(await client.read(288)), client.write(await other.read(288))]);
+    });
+    const key = await newKey(t);
+    const probes = [1, 2].map(() => runProbe(t, key, ["-t", textOf(address), ...patient]));
+    for (const { status, lines } of await Promise.all(probes)) {
+      assert.equal(status, 1);
+      assert.match(lines.at(-2) ?? "", /^failed {3}handshake: the peer is a client too, with the same key/);
+      assert.match(lines.at(-1) ?? "", /hint: both ends are -e/);
+    }
   });
 
   test("SIGINT ends a probe at once", limits, async (t) => {
