@@ -7,6 +7,12 @@ import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-chan
 import type { CheckedConfig, FileConfig } from "../flags/config-file.js";
 import { textOf } from "../flags/mistakes.js";
 import type { Log } from "../observe/log.js";
+import {
+  configKeptEntry,
+  configMistakeEntry,
+  configReadEntry,
+  restartNeededEntry,
+} from "../observe/service-entries.js";
 import type { Supervisor } from "../service/supervisor.js";
 
 /** A file, and what it came to at the start. */
@@ -88,18 +94,19 @@ export class ConfigReload {
     const { supervisor, log } = this.#parts;
     const checked = await check();
     if (checked.kind === "wrong") {
-      for (const mistake of checked.mistakes) log.warning(textOf(mistake));
-      const { length } = checked.mistakes;
-      log.warning(`SIGHUP: ${path} has ${length === 1 ? "a mistake" : `${length} mistakes`}; nothing was changed`);
+      for (const mistake of checked.mistakes) {
+        log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
+      }
+      log.write(configKeptEntry(path, checked.mistakes.length));
       return false;
     }
     // What could not be started last time is not there yet.
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
-    for (const key of changes.needRestart) log.warning(`SIGHUP: ${key} has changed, which takes a restart`);
+    for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
     const failed = await supervisor.change(changes);
     await supervisor.reload(changes.unchanged);
-    log.notice(`SIGHUP: read ${path} again; ${countsOf(changes)}`);
+    log.write(configReadEntry(path, countsOf(changes), checked.config.tunnels.length));
     if (failed > 0) log.warning(`SIGHUP: tunnels that could not start, and are tried again next time: ${failed}`);
     return failed === 0;
   }
@@ -113,5 +120,5 @@ function countsOf({ unchanged, ending, starting }: ConfigChanges): string {
     [starting.length - changed, "new"],
     [ending.length - changed, "gone"],
   ] as const;
-  return `tunnels: ${counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(", ")}`;
+  return counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(", ");
 }

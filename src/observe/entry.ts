@@ -22,6 +22,10 @@ export const EVENTS = [
   "stopped",
   "key-read",
   "key-kept",
+  "config-read",
+  "config-mistake",
+  "config-kept",
+  "restart-needed",
   "connection-accepted",
   "connection-established",
   "connection-ended",
@@ -75,6 +79,9 @@ export interface Facts {
   readonly target: string;
   readonly targetAddresses: readonly string[];
   readonly keyFile: string;
+  readonly configFile: string;
+  /** Of a file, from 1 on. */
+  readonly line: number;
   readonly version: string;
   readonly uptimeMs: number;
   readonly tunnels: number;
@@ -126,6 +133,8 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   target: "target",
   targetAddresses: "target_addresses",
   keyFile: "key_file",
+  configFile: "config_file",
+  line: "line",
   version: "version",
   uptimeMs: "uptime_s",
   tunnels: "tunnels",

@@ -46,3 +46,31 @@ export function keyReadEntry(keyFile: string): LogEntry {
 export function keyKeptEntry(keyFile: string, why: string): LogEntry {
   return { event: "key-kept", level: "warning", message: `SIGHUP: ${why}; the old key stays`, keyFile };
 }
+
+/**
+ * The configuration is read again, and done.
+ *
+ * @param what - How many tunnels are what.
+ */
+export function configReadEntry(configFile: string, what: string, tunnels: number): LogEntry {
+  const message = `SIGHUP: read ${configFile} again; tunnels: ${what}`;
+  return { event: "config-read", level: "info", message, configFile, tunnels };
+}
+
+/** Something is wrong in it. */
+export function configMistakeEntry(message: string, configFile: string, line: number | undefined): LogEntry {
+  return { event: "config-mistake", level: "warning", message, configFile, line };
+}
+
+/** It has mistakes, and so nothing was done. */
+export function configKeptEntry(configFile: string, count: number): LogEntry {
+  const mistakes = count === 1 ? "a mistake" : `${count} mistakes`;
+  const message = `SIGHUP: ${configFile} has ${mistakes}; nothing was changed`;
+  return { event: "config-kept", level: "warning", message, configFile, count };
+}
+
+/** It says something else of the process than at the start. */
+export function restartNeededEntry(configFile: string, key: string): LogEntry {
+  const message = `SIGHUP: ${key} has changed, which takes a restart`;
+  return { event: "restart-needed", level: "warning", message, configFile };
+}

@@ -127,7 +127,7 @@ test("what is shipped gives open connections less time than the supervisor gives
     ...(await Promise.all(
       ["daemon-set", "side-car"].map(async (name) => {
         const text = await read(`kubernetes/${name}.yaml`);
-        const drain = seconds(text, /"--drain-timeout", "(\d+)"\]/);
+        const drain = seconds(text, /"--drain-timeout",\s*"(\d+)",?\s*\]/);
         return [drain, seconds(text, /^ +terminationGracePeriodSeconds: (\d+)$/m)] as const;
       }),
     )),

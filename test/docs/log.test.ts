@@ -32,7 +32,7 @@ test("all that is recognised is listed", () => {
 });
 
 test("the example is an object with documented keys", () => {
-  const [, line = ""] = /^```json\n(.*)\n```$/m.exec(page) ?? [];
+  const [, line = ""] = /^```jsonl\n(.*)\n```$/m.exec(page) ?? [];
   const keys = rowsBelow("Keys");
   for (const key of Object.keys(JSON.parse(line))) assert.ok(keys.includes(key), key);
 });
