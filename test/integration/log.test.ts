@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fstatSync, openSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { KEYS } from "#dist/observe/entry.js";
@@ -200,5 +201,43 @@ test(
     assert.equal((JSON.parse(line.slice(3)) as Entry)["event"], "listening");
     const other = await startWithFile(t, [], (file) => ({ JOURNAL_STREAM: `1${streamOf(file)}` }));
     assert.match(other.text(), /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z spiped: .*\n)+$/);
+  },
+);
+
+test(
+  "with several tunnels, each line and object says of which it is, and the file chooses the format",
+  limits,
+  async (t) => {
+    for (const format of ["text", "json"] as const) {
+      const key = await newKey(t);
+      const path = join(await temporaryFolder(t), "spiped.toml");
+      const table = (name: string) =>
+        `[decrypt.${name}]\nsource = "[127.0.0.1]:0"\ntarget = "[127.0.0.1]:1"\nkey = "${key.path}"\n`;
+      await writeFile(path, `log-format = "${format}"\n${table("redis")}${table("mail")}`, { mode: 0o600 });
+      const command = Command.start(t, [...ours.spiped, "-F", "--config", path], { stdin: "ignore" });
+      await command.line(/listening/, 2);
+      command.signal("SIGUSR1");
+      await command.line(/connections open/, 2);
+      if (format === "text") {
+        await command.line(/^spiped: mail: listening on \[127\.0\.0\.1\]:\d+, decrypting to/);
+        await command.line(/^spiped: SIGUSR1: open connections: 0; spiped \d+\.\d+\.\d+, 2 tunnels, up \d+ s$/);
+        await command.line(
+          /^spiped: redis: \[127\.0\.0\.1\]:\d+, decrypting to \[127\.0\.0\.1\]:1: listening, 0 of 100/,
+        );
+      } else {
+        assert.deepEqual(
+          entriesOf(command).map(({ event, tunnel }) => [event, tunnel]),
+          [
+            ["listening", "redis"],
+            ["listening", "mail"],
+            ["state", undefined],
+            ["state-tunnel", "redis"],
+            ["state-tunnel", "mail"],
+          ],
+        );
+      }
+      command.signal("SIGTERM");
+      await command.exit();
+    }
   },
 );

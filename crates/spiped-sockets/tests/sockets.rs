@@ -280,9 +280,9 @@ fn a_listening_socket_is_watched_anew_after_others_and_has_their_options_no_more
     let mut sockets = Sockets::new().expect("sockets");
     // The copies are likely to have the same number, one after the other.
     let copy = || listener.try_clone().expect("a copy");
-    let before = sockets.listen(copy().into(), CAREFUL).expect("it is watched");
+    let before = sockets.listen(copy().into(), Owner::Us, CAREFUL).expect("it is watched");
     sockets.close(before, false);
-    let listening = sockets.listen(copy().into(), PLAIN).expect("it is watched again");
+    let listening = sockets.listen(copy().into(), Owner::Us, PLAIN).expect("it is watched again");
     let _client = TcpStream::connect(address).expect("a client");
     let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
     let client = Socket::from(sockets.take(id).expect("a socket"));
