@@ -228,6 +228,8 @@ export declare class ServerHandshake {
 
 /** The packets' keys, as a sealer and an opener that are taken once each. */
 export declare class SessionKeys {
+  /** Seals the first data of this side, as `Sealer.seal` does. Whoever takes the sealer goes on behind it. */
+  sealFirst(plaintext: Uint8Array, out: Uint8Array): number
   /** The sealer of what this side sends. */
   takeSealer(): Sealer
   /** The opener of what this side receives. */
@@ -286,6 +288,8 @@ export declare class Sockets {
   peek(id: number, length: number): Uint8Array
   /** Says what the other side sees when the socket is closed, by whomever: a reset or an end. */
   resetOnClose(id: number, resets: boolean): void
+  /** Where a socket is bound, null where it is no TCP socket. Throws where the system no longer knows. */
+  localAddress(id: number): ResolvedAddress | null
   /** Gives the descriptor of a socket away. */
   take(id: number): number
   /** Closes or resets a socket; closes one that listens. */
@@ -441,7 +445,7 @@ export declare function letGoOfTerminals(): void
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
 
-/** Where a TCP socket is bound, null where it is of another kind. */
+/** Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows. */
 export declare function localAddress(descriptor: number): ResolvedAddress | null
 
 /** What a look-up has come to. */

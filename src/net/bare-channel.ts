@@ -13,11 +13,15 @@ import {
   type Carrier,
   type Channel,
   type DescriptorCopy,
+  endsOf,
   type RemoteAddress,
+  remoteOfPeer,
   SocketChannel,
+  sendAhead,
   socketFailure,
 } from "./channel.js";
 import { handshakeEndError } from "./exact-reads.js";
+import type { SocketEnds } from "./proxy-header.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 
 /** What a channel is made of. */
@@ -63,22 +67,29 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   }
 
   get remote(): RemoteAddress | undefined {
-    const [, address, port] = this.peer.match(/^\[(.*)\]:(\d+)$/) ?? [];
-    if (address === undefined) return undefined;
-    return { address, port: Number(port), family: address.includes(":") ? "IPv6" : "IPv4" };
+    return remoteOfPeer(this.peer);
   }
 
   get writable(): Writable {
     return this.#asNodes().writable;
   }
 
-  sendNow(bytes: Uint8Array): void {
-    if (this.#holder.name !== "addon") return;
+  sendNow(bytes: Uint8Array): boolean {
+    if (this.#holder.name === "node") return sendAhead(this.#holder.channel, bytes);
+    if (this.#holder.name !== "addon") return false;
     try {
       this.#options.sockets.send(this.#options.id, bytes);
+      return true;
     } catch (cause) {
       this.failed(cause);
+      return false;
     }
+  }
+
+  ends(): SocketEnds | undefined {
+    if (this.#holder.name === "node") return this.#holder.channel.ends();
+    if (this.#holder.name !== "addon") return undefined;
+    return endsOf(this.remote, this.#options.sockets.localEnd(this.#options.id));
   }
 
   readExactly(length: number): Promise<Uint8Array> {

@@ -11,6 +11,7 @@ import { addon, type Sockets } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import type { SocketAddress } from "./address.js";
 import { KEEP_ALIVE } from "./native-socket.js";
+import type { TcpEnd } from "./proxy-header.js";
 
 /** What happens to a socket. */
 export interface SocketEvents {
@@ -138,6 +139,16 @@ export class BareSockets {
       this.#native.resetOnClose(id, resets);
     } catch {
       // Whoever reads from it learns of that.
+    }
+  }
+
+  /** Where a socket was accepted; undefined where the system no longer knows. */
+  localEnd(id: number): TcpEnd | "unix" | undefined {
+    try {
+      return this.#native.localAddress(id) ?? "unix";
+    } catch {
+      // It has been reset, which whoever uses it learns of.
+      return undefined;
     }
   }
 

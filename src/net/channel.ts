@@ -6,7 +6,8 @@ import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
-import { duplicate, resetOnClose } from "./native-socket.js";
+import { duplicate, localEnd, resetOnClose } from "./native-socket.js";
+import type { SocketEnds, TcpEnd } from "./proxy-header.js";
 import { SocketReader } from "./socket-reader.js";
 
 /** One side of a connection: a socket, or the standard streams of `spipe`. */
@@ -17,8 +18,14 @@ export interface Channel {
   readonly writable: Writable;
   /** Who is on the other side, for people. */
   readonly peer: string;
-  /** Sends a few bytes at once, where it can without `writable`, which may cost more. */
-  sendNow?(bytes: Uint8Array): void;
+  /**
+   * Sends a few bytes at once, where it can without `writable`, which may cost more.
+   *
+   * @returns False where this side has failed, which `onFailure` tells.
+   */
+  sendNow?(bytes: Uint8Array): boolean;
+  /** The addresses of an accepted socket; undefined where the system no longer knows. Absent where there is no socket. */
+  ends?(): SocketEnds | undefined;
   /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
   onFailure(listener: (error: SpipedError) => void): void;
   /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. Absent where nobody can look. */
@@ -91,6 +98,11 @@ export class SocketChannel implements Channel, Carrier {
     return this.#socket;
   }
 
+  ends(): SocketEnds | undefined {
+    // Somebody whose connection was reset at once is known by name only.
+    return this.#over ? undefined : endsOf(this.remote ?? remoteOfPeer(this.peer), localEnd(this.#socket));
+  }
+
   onFailure(listener: (error: SpipedError) => void): void {
     this.#listener = listener;
     const failure = this.#failure;
@@ -159,6 +171,30 @@ export class SocketChannel implements Channel, Carrier {
     this.#failure = new SpipedError("SPIPED_RESET", words, { cause });
     this.#listener?.(this.#failure);
   }
+}
+
+/**
+ * Sends a few bytes ahead of all that `writable` is given later.
+ *
+ * @returns False where that side is known to have failed, which its `onFailure` tells.
+ */
+export function sendAhead(channel: Channel, bytes: Uint8Array): boolean {
+  if (channel.sendNow !== undefined) return channel.sendNow(bytes);
+  channel.writable.write(bytes);
+  return true;
+}
+
+/** The other side that a channel's name for people tells of; undefined where it is no TCP socket's. */
+export function remoteOfPeer(peer: string): RemoteAddress | undefined {
+  const [, address, port] = peer.match(/^\[(.*)\]:(\d+)$/) ?? [];
+  if (address === undefined) return undefined;
+  return { address, port: Number(port), family: address.includes(":") ? "IPv6" : "IPv4" };
+}
+
+/** Puts the ends of an accepted socket together; undefined where one of them is not known. */
+export function endsOf(remote: TcpEnd | undefined, local: TcpEnd | "unix" | undefined): SocketEnds | undefined {
+  if (local === "unix") return { kind: "unix" };
+  return remote === undefined || local === undefined ? undefined : { kind: "tcp", remote, local };
 }
 
 /** What a socket's error means, in words for the operator. */

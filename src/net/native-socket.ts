@@ -10,6 +10,7 @@
 import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { addon } from "../native/native.js";
+import type { TcpEnd } from "./proxy-header.js";
 
 /** Silence after which the other side is asked whether it is still there, and how it is asked. */
 export const KEEP_ALIVE = { idleSeconds: 60, intervalSeconds: 10, probes: 6 } as const;
@@ -57,6 +58,14 @@ export function describePeer(socket: Socket): string {
   const unix = ask(socket, (descriptor) => addon.unixPeer(descriptor))?.answer;
   if (!unix) return "unknown";
   return unix.pid === undefined ? `uid ${unix.uid}` : `uid ${unix.uid} (pid ${unix.pid})`;
+}
+
+/** Where a socket was accepted; undefined where the system no longer knows. */
+export function localEnd(socket: Socket): TcpEnd | "unix" | undefined {
+  const { localAddress, localPort } = socket;
+  if (localAddress !== undefined && localPort !== undefined) return { address: localAddress, port: localPort };
+  const asked = ask(socket, (descriptor) => addon.localAddress(descriptor));
+  return asked && (asked.answer ?? "unix");
 }
 
 /** Undefined where the descriptor is not known, or the system refuses. */

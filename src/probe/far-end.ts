@@ -9,7 +9,7 @@
 
 import { SpipedError } from "../errors.js";
 import { Cancellation } from "../net/cancellation.js";
-import type { Channel } from "../net/channel.js";
+import { type Channel, sendAhead } from "../net/channel.js";
 import { HANDSHAKE_LENGTH, MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import { recognise } from "../protocol/recognise.js";
@@ -249,8 +249,7 @@ class Talk {
       peer: channel.peer,
       sendNow: (bytes) => {
         this.#nonce ??= Uint8Array.from(bytes);
-        if (channel.sendNow !== undefined) channel.sendNow(bytes);
-        else channel.writable.write(bytes);
+        return sendAhead(channel, bytes);
       },
       onFailure: () => undefined,
       close: () => channel.close(),

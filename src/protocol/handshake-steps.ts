@@ -16,6 +16,7 @@ import {
   type SessionKeys as NativeSessionKeys,
   type ServerHandshake,
 } from "../native/native.js";
+import { PACKET_LENGTH } from "./constants.js";
 import { keyPairs } from "./key-pairs.js";
 import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
@@ -33,6 +34,18 @@ export class SessionKeys {
 
   constructor(native: NativeSessionKeys) {
     this.native = native;
+  }
+
+  /**
+   * Seals the first data that this side sends, 1 to 1,024 bytes. Whatever seals later, here or in the relay, goes on
+   * behind it.
+   *
+   * @returns The packet.
+   */
+  sealFirst(plaintext: Uint8Array): Uint8Array {
+    const packet = new Uint8Array(PACKET_LENGTH);
+    translating(() => this.native.sealFirst(plaintext, packet));
+    return packet;
   }
 
   /** Seals what this side sends. */

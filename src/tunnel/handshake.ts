@@ -6,7 +6,7 @@
  */
 
 import type { CancelSignal } from "../net/cancellation.js";
-import type { Channel } from "../net/channel.js";
+import { type Channel, sendAhead } from "../net/channel.js";
 import { MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
 import {
   type ForwardSecrecy,
@@ -44,14 +44,14 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
     const awaitingNonce = startClientHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
     // At once, and not after the server's: there are servers that wait for it.
-    say(channel, awaitingNonce.nonce);
+    sendAhead(channel, awaitingNonce.nonce);
     const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
     phase = keyed;
     const { macedPublic, next } = await keyed.makePublic();
     phase = next;
     signal.throwIfAborted();
     onShown?.();
-    say(channel, macedPublic);
+    sendAhead(channel, macedPublic);
     const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
     phase = exchanged;
     return await exchanged.deriveKeys();
@@ -84,7 +84,7 @@ export async function handshakeAsServer(
   try {
     const awaitingNonce = startServerHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
-    say(channel, awaitingNonce.nonce);
+    sendAhead(channel, awaitingNonce.nonce);
     const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
     phase = awaitingPublic;
     const verified = awaitingPublic.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
@@ -97,7 +97,7 @@ export async function handshakeAsServer(
     const { macedPublic, next } = await verified.makePublic();
     phase = next;
     signal.throwIfAborted();
-    say(channel, macedPublic);
+    sendAhead(channel, macedPublic);
     return await next.deriveKeys();
   } catch (error) {
     // A step that finds its secrets wiped is not what went wrong.
@@ -107,9 +107,4 @@ export async function handshakeAsServer(
     signal.removeEventListener("abort", wipe);
     wipe();
   }
-}
-
-function say(channel: Channel, bytes: Uint8Array): void {
-  if (channel.sendNow !== undefined) channel.sendNow(bytes);
-  else channel.writable.write(bytes);
 }

@@ -5,7 +5,7 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use crate::{
-    buffers::exactly,
+    buffers::{exactly, separate},
     errors::{Code, Result, core_error, rejection, step_error},
     packets::{Opener, Sealer},
 };
@@ -147,21 +147,45 @@ impl Task for MakeKeyPair {
 /// The packets' keys, as a sealer and an opener that are taken once each.
 #[napi]
 pub struct SessionKeys {
-    seal: Option<spiped_core::DirectionKeys>,
+    seal: Option<Sealing>,
     open: Option<spiped_core::DirectionKeys>,
+}
+
+/// What seals: keys that have sealed nothing, or the one sealer that was made of them, which counts its packets.
+enum Sealing {
+    NotBegun(spiped_core::DirectionKeys),
+    Begun(spiped_core::Sealer),
+}
+
+impl Sealing {
+    fn sealer(self) -> spiped_core::Sealer {
+        match self {
+            Self::NotBegun(keys) => spiped_core::Sealer::new(&keys),
+            Self::Begun(sealer) => sealer,
+        }
+    }
 }
 
 #[napi]
 impl SessionKeys {
     pub(crate) fn new(keys: spiped_core::SessionKeys) -> Self {
-        Self { seal: Some(keys.seal), open: Some(keys.open) }
+        Self { seal: Some(Sealing::NotBegun(keys.seal)), open: Some(keys.open) }
+    }
+
+    /// Seals the first data of this side, as `Sealer.seal` does. Whoever takes the sealer goes on behind it.
+    #[napi]
+    pub fn seal_first(&mut self, plaintext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
+        let mut sealer = self.seal.take().ok_or_else(step_error)?.sealer();
+        let sealed =
+            separate(&plaintext, &mut out).and_then(|(plaintext, out)| sealer.seal(plaintext, out).map_err(core_error));
+        self.seal = Some(Sealing::Begun(sealer));
+        sealed.map(|written| written as i64)
     }
 
     /// The sealer of what this side sends.
     #[napi]
     pub fn take_sealer(&mut self) -> Result<Sealer> {
-        let keys = self.seal.take().ok_or_else(step_error)?;
-        Ok(Sealer::new(spiped_core::Sealer::new(&keys)))
+        Ok(Sealer::new(self.seal.take().ok_or_else(step_error)?.sealer()))
     }
 
     /// The opener of what this side receives.
@@ -174,7 +198,7 @@ impl SessionKeys {
     /// Both at once.
     pub(crate) fn take(&mut self) -> Option<(spiped_core::Sealer, spiped_core::Opener)> {
         let (seal, open) = (self.seal.take()?, self.open.take()?);
-        Some((spiped_core::Sealer::new(&seal), spiped_core::Opener::new(&open)))
+        Some((seal.sealer(), spiped_core::Opener::new(&open)))
     }
 
     /// Wipes what has not been taken.

@@ -24,7 +24,7 @@ use crate::{
     system::{
         descriptors::{borrowed, system_error},
         lookup::{NUMERIC, ResolvedAddress, look_up, resolve_error},
-        sockets::credentials,
+        sockets::{credentials, local_address},
     },
 };
 
@@ -161,6 +161,12 @@ impl Sockets {
         self.sockets.reset_on_close(id, resets).map_err(|error| system_error("set SO_LINGER", error))
     }
 
+    /// Where a socket is bound, null where it is no TCP socket. Throws where the system no longer knows.
+    #[napi]
+    pub fn local_address(&self, id: u32) -> Result<Option<ResolvedAddress>> {
+        local_address(self.sockets.descriptor(id).unwrap_or(CLOSED))
+    }
+
     /// Gives the descriptor of a socket away.
     #[napi]
     pub fn take(&mut self, id: u32) -> Result<i32> {
@@ -232,6 +238,9 @@ impl Sockets {
         })
     }
 }
+
+/// The number of no descriptor.
+const CLOSED: i32 = -1;
 
 /// The most bytes that `Sockets.poll` writes.
 #[napi]

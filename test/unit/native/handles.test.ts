@@ -135,6 +135,30 @@ test("session keys give each direction once", async () => {
   throwsCode(() => client.takeOpener(), "SPIPED_STEP");
 });
 
+test("session keys that have sealed the first data give a sealer that goes on behind it", async () => {
+  const { client, server } = await sessionKeys();
+  const [first, second, third] = [new Uint8Array(1_060), new Uint8Array(1_060), new Uint8Array(1_060)] as const;
+  throwsCode(() => client.sealFirst(new Uint8Array(0), first), "SPIPED_BUFFER");
+  throwsCode(() => client.sealFirst(Uint8Array.of(1), new Uint8Array(1_059)), "SPIPED_BUFFER");
+  throwsCode(() => client.sealFirst(first.subarray(0, 1), first), "SPIPED_BUFFER");
+  assert.equal(client.sealFirst(Uint8Array.of(1), first), 1_060);
+  assert.equal(client.sealFirst(Uint8Array.of(2), second), 1_060);
+  assert.equal(client.takeSealer().seal(Uint8Array.of(3), third), 1_060);
+  throwsCode(() => client.sealFirst(Uint8Array.of(4), new Uint8Array(1_060)), "SPIPED_STEP");
+  const opener = server.takeOpener();
+  const room = new Uint8Array(3 * 1_024);
+  assert.equal(opener.open(Buffer.concat([first, second, third]), room), 3);
+  assert.deepEqual([...room.subarray(0, 3)], [1, 2, 3]);
+});
+
+test("session keys that are destroyed seal nothing", async () => {
+  const { client } = await sessionKeys();
+  client.sealFirst(Uint8Array.of(1), new Uint8Array(1_060));
+  client.destroy();
+  throwsCode(() => client.sealFirst(Uint8Array.of(1), new Uint8Array(1_060)), "SPIPED_STEP");
+  throwsCode(() => client.takeSealer(), "SPIPED_STEP");
+});
+
 test("session keys that are destroyed give nothing, and what was taken works on", async () => {
   const { client, server } = await sessionKeys();
   const sealer = client.takeSealer();

@@ -69,10 +69,48 @@ test("reads exactly what it is asked for, however it comes, and no byte more", {
 
 test("what it sends arrives, and its peer has a name", { ...limits, skip }, async (t) => {
   const { channel, peer } = await accepted(t, 8);
-  channel.sendNow(Buffer.from("hello"));
+  assert.equal(channel.sendNow(Buffer.from("hello")), true);
   assert.equal(Buffer.from(await peer.read(5)).toString(), "hello");
   assert.equal(channel.peer, `[127.0.0.1]:${peer.socket.localPort}`);
   assert.deepEqual(channel.remote, { address: "127.0.0.1", port: peer.socket.localPort, family: "IPv4" });
+});
+
+test("its addresses are those of the socket, before and after it is a socket of Node's", {
+  ...limits,
+  skip,
+}, async (t) => {
+  const { channel, peer } = await accepted(t, 0);
+  const { localPort: port, remotePort } = peer.socket;
+  const remote = { address: "127.0.0.1", port, family: "IPv4" };
+  const local = { address: "127.0.0.1", port: remotePort };
+  for (const _ of ["the addon has it", "Node has it"]) {
+    const ends = channel.ends();
+    assert.ok(ends?.kind === "tcp");
+    assert.deepEqual(ends.remote, remote);
+    assert.deepEqual({ address: ends.local.address, port: ends.local.port }, local);
+    assert.equal(channel.sendNow(Buffer.from("x")), true);
+    channel.writable.write("y");
+    assert.equal(Buffer.from(await peer.read(2)).toString(), "xy");
+  }
+  channel.close();
+  assert.equal(channel.ends(), undefined);
+});
+
+test("a send that the system refuses is known at once, and told", { ...limits, skip }, async (t) => {
+  const { channel, peer, failures } = await accepted(t, 0);
+  peer.reset();
+  const refused = () => {
+    if (channel.sendNow(Buffer.from("to nobody"))) return undefined;
+    assert.deepEqual(failures, [], "whoever sends goes on first");
+    return true;
+  };
+  await until(refused, "a refusal");
+  await turns();
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ["SPIPED_RESET"],
+  );
+  channel.close();
 });
 
 test("an end before all bytes have come says how many did", { ...limits, skip }, async (t) => {

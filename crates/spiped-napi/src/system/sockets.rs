@@ -55,11 +55,13 @@ pub fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
     address.as_socket().as_ref().map(ResolvedAddress::from)
 }
 
-/// Where a TCP socket is bound, null where it is of another kind.
+/// Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows.
 #[napi]
-pub fn local_address(descriptor: i32) -> Option<ResolvedAddress> {
-    let descriptor = borrowed(descriptor).ok()?;
-    SockRef::from(&descriptor).local_addr().ok()?.as_socket().as_ref().map(ResolvedAddress::from)
+pub fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> {
+    let address = borrowed(descriptor)
+        .and_then(|descriptor| SockRef::from(&descriptor).local_addr())
+        .map_err(|error| system_error("ask for the address of a socket", error))?;
+    Ok(address.as_socket().as_ref().map(ResolvedAddress::from))
 }
 
 #[cfg(target_os = "linux")]
