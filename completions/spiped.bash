@@ -38,7 +38,7 @@ _spiped() {
     COMPREPLY=($(compgen -W "keygen key-id" -- "$word"))
     [ -z "${COMPREPLY[*]}" ] || [ -z "$word" ] || return
   fi
-  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --config --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --log-level --log-format --check -v --version -h --help "
+  local flags=" -e --encrypt -d --decrypt -s --source -t --target -k --key -b --bind --config --source-mode -f --without-forward-secrecy -g --require-forward-secrecy -j --no-keep-alive -o --timeout --no-coalescing -n --max-connections -r --resolve-interval -R --resolve-once --proxy-protocol -F --foreground -D --daemonize-first -p --pid-file -u --user --drain-timeout --threads --status --syslog --log-level --log-format --check -v --version -h --help "
   for given in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $given in
       -e|--encrypt) flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ --config / } ;;
@@ -47,7 +47,7 @@ _spiped() {
       -t|--target) flags=${flags/ -t --target / }; flags=${flags/ --config / } ;;
       -k|--key) flags=${flags/ -k --key / }; flags=${flags/ --config / } ;;
       -b|--bind) flags=${flags/ -b --bind / }; flags=${flags/ --config / } ;;
-      --config) flags=${flags/ --config / }; flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ -s --source / }; flags=${flags/ -t --target / }; flags=${flags/ -k --key / }; flags=${flags/ -b --bind / }; flags=${flags/ --source-mode / }; flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -j --no-keep-alive / }; flags=${flags/ -o --timeout / }; flags=${flags/ -n --max-connections / }; flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / } ;;
+      --config) flags=${flags/ --config / }; flags=${flags/ -e --encrypt / }; flags=${flags/ -d --decrypt / }; flags=${flags/ -s --source / }; flags=${flags/ -t --target / }; flags=${flags/ -k --key / }; flags=${flags/ -b --bind / }; flags=${flags/ --source-mode / }; flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ -j --no-keep-alive / }; flags=${flags/ -o --timeout / }; flags=${flags/ -n --max-connections / }; flags=${flags/ -r --resolve-interval / }; flags=${flags/ -R --resolve-once / }; flags=${flags/ --proxy-protocol / } ;;
       --source-mode) flags=${flags/ --source-mode / }; flags=${flags/ --config / } ;;
       -f|--without-forward-secrecy) flags=${flags/ -f --without-forward-secrecy / }; flags=${flags/ --config / }; flags=${flags/ -g --require-forward-secrecy / } ;;
       -g|--require-forward-secrecy) flags=${flags/ -g --require-forward-secrecy / }; flags=${flags/ --config / }; flags=${flags/ -f --without-forward-secrecy / } ;;
@@ -57,6 +57,7 @@ _spiped() {
       -n|--max-connections) flags=${flags/ -n --max-connections / }; flags=${flags/ --config / } ;;
       -r|--resolve-interval) flags=${flags/ -r --resolve-interval / }; flags=${flags/ --config / }; flags=${flags/ -R --resolve-once / } ;;
       -R|--resolve-once) flags=${flags/ -R --resolve-once / }; flags=${flags/ --config / }; flags=${flags/ -r --resolve-interval / } ;;
+      --proxy-protocol) flags=${flags/ --proxy-protocol / }; flags=${flags/ --config / } ;;
       -F|--foreground) flags=${flags/ -F --foreground / } ;;
       -D|--daemonize-first) flags=${flags/ -D --daemonize-first / } ;;
       -p|--pid-file) flags=${flags/ -p --pid-file / } ;;

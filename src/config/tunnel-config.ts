@@ -23,6 +23,8 @@ export interface TunnelConfig {
   readonly bind: HostAddress | undefined;
   readonly forwardSecrecy: ForwardSecrecy;
   readonly keepAlive: boolean;
+  /** Whether the target is told who has connected, by a PROXY header ahead of all cleartext. */
+  readonly proxyProtocol: boolean;
   /** Most connections at once; `Infinity` for no limit. */
   readonly maxConnections: number;
   /** Time for the connection to the target, and apart from it for the handshake. */

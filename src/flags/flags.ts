@@ -239,6 +239,14 @@ export const FLAGS = [
     belongsTo: "tunnel",
   },
   {
+    long: "proxy-protocol",
+    value: { kind: "switch" },
+    group: "connections",
+    help: "tell the service who has connected, by a PROXY header",
+    commands: SPIPED,
+    belongsTo: "tunnel",
+  },
+  {
     long: "end-with-remote",
     value: { kind: "switch" },
     group: "connections",

@@ -34,6 +34,7 @@ export function tunnelConfigOf({ name, role }: TunnelHead, values: TunnelValues)
     bind: values.bind === undefined ? undefined : ADDRESS_PARSERS.bind(values.bind),
     forwardSecrecy: forwardSecrecyOf(values),
     keepAlive: values.keepAlive,
+    proxyProtocol: values.proxyProtocol === true,
     maxConnections: values.maxConnections,
     timeoutMs: values.timeout,
   });

@@ -73,6 +73,7 @@ export const tunnelOptions = {
   bind: connectOptions.bind,
   resolveIntervalMs: optional(interval, DEFAULTS.resolveIntervalMs),
   sourceMode: optional(permissions, undefined),
+  proxyProtocol: optional(flag, false),
 };
 
 /** Options that have been read, with every default filled in. */

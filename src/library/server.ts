@@ -130,7 +130,14 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     const { maxConnections, forwardSecrecy, keepAlive, timeoutMs } = this.#options;
     const [first] = await resolve(address, { signal: over, timeoutMs });
     over.throwIfAborted();
-    const config = { role: "decrypt", forwardSecrecy, keepAlive, timeoutMs, maxConnections } as const;
+    const config = {
+      role: "decrypt",
+      forwardSecrecy,
+      keepAlive,
+      timeoutMs,
+      maxConnections,
+      proxyProtocol: false,
+    } as const;
     const events = new TunnelEmitter();
     events
       .on("ended", (report) => this.#tell("ended", report))

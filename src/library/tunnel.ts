@@ -32,6 +32,8 @@ export interface TunnelOptions extends CommonOptions {
   readonly resolveIntervalMs?: number;
   /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */
   readonly sourceMode?: number;
+  /** True to tell the target who has connected, by a PROXY header ahead of all cleartext; false where it is left out. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** The events of a {@link SpipedTunnel}. */

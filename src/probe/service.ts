@@ -1,8 +1,9 @@
 /**
- * What there is to see of a service without sending it anything.
+ * What there is to see of a service without sending it anything, but for a PROXY header where it expects one.
  */
 
-import type { Channel } from "../net/channel.js";
+import { type Channel, sendAhead } from "../net/channel.js";
+import { ownProxyHeader } from "../net/proxy-header.js";
 import { NONCE_LENGTH } from "../protocol/constants.js";
 import { recognise } from "../protocol/recognise.js";
 import type { Finding, ServiceOutcome } from "./findings.js";
@@ -15,11 +16,18 @@ export const SERVICE_MS = 1_000;
 /** How long the other side may take to end a connection in order; then it is reset. */
 const LEAVE_MS = 1_000;
 
+/** What a tunnel says of the service behind it. */
+export interface ServiceOptions extends ReachOptions {
+  /** Whether the service expects a PROXY header before it says anything. */
+  readonly proxyProtocol: boolean;
+}
+
 /** Probes a service that is spoken to in cleartext. */
-export async function* probeService(options: ReachOptions): AsyncGenerator<Finding> {
+export async function* probeService(options: ServiceOptions): AsyncGenerator<Finding> {
   const reached = yield* reach(options);
   if (reached === undefined) return;
   const heard = new Heard(reached.channel);
+  if (options.proxyProtocol) sendAhead(reached.channel, ownProxyHeader());
   const startedAt = performance.now();
   await heard.until(() => heard.bytes.length > 0, SERVICE_MS);
   yield { step: "service", outcome: outcomeOf(heard.bytes, heard, startedAt) };

@@ -15,6 +15,7 @@ import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import type { NamedKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
+import { type Announcement, announce } from "./announcement.js";
 import type { ConnectionTarget } from "./destination.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
@@ -38,6 +39,8 @@ export interface ConnectionOptions {
   readonly timeoutMs: number;
   /** True to end when everything from the target has been handed on, whatever the source still has to say. */
   readonly endWithTarget: boolean;
+  /** True to announce the source ahead of all cleartext; see announcement.ts. */
+  readonly proxyProtocol?: boolean;
   /**
    * Asked by a server when its client has shown that it has the key.
    *
@@ -220,8 +223,11 @@ export class Connection implements ConnectionView {
       keys.destroy();
       return;
     }
+    const { role, proxyProtocol } = this.#options;
+    const encrypts = role === "encrypt";
+    if (proxyProtocol && !this.#announce({ encrypts, source, target, keys, keyName: this.#keyName })) return;
     const options: FlowOptions = {
-      encrypts: this.#options.role === "encrypt",
+      encrypts,
       source,
       target,
       keys,
@@ -245,6 +251,18 @@ export class Connection implements ConnectionView {
   #established(): void {
     this.#options.target.opened?.();
     this.#options.established?.();
+  }
+
+  /** False where that is the connection's end. */
+  #announce(announcement: Announcement): boolean {
+    let announced = false;
+    try {
+      announced = announce(announcement);
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (!announced) announcement.keys.destroy();
+    return announced;
   }
 
   /** @param side - Where it was a socket that failed: which. */

@@ -252,7 +252,7 @@ export class Tunnel {
   }
 
   #begin(client: Accepted | AcceptedBare): void {
-    const { role, forwardSecrecy, timeoutMs } = this.#config;
+    const { role, forwardSecrecy, timeoutMs, proxyProtocol } = this.#config;
     const { destination, descriptors, events, keys } = this.#parts;
     const places = this.#places;
     // Whoever cannot give way was asked before this client was accepted.
@@ -266,6 +266,7 @@ export class Tunnel {
       forwardSecrecy,
       timeoutMs,
       endWithTarget: false,
+      proxyProtocol,
       admit: () => {
         const admitted = places.admit(connection);
         this.#acceptOrWait();

@@ -23,9 +23,11 @@ import { Registry } from "../support/registry.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
   collector,
+  haproxy,
   httpApi,
   ipmi,
   lacking,
+  nginx,
   nodes,
   nothing,
   type Place,
@@ -45,6 +47,8 @@ const services: Readonly<Record<string, Service>> = {
   "README.md: The daemon": nothing,
   "docs/recipes.md: Graphite metrics": collector([/^servers.web1.load 0.42 \d+$/m, /load 0.43 \d+$/m], ["socat"]),
   "docs/recipes.md: An HTTP API between clouds": httpApi,
+  "docs/recipes.md: nginx": nginx,
+  "docs/recipes.md: HAProxy": haproxy,
   "docs/recipes.md: Redis": redis,
   "docs/recipes.md: PostgreSQL": postgres,
   "docs/recipes.md: ssh": sshd,

@@ -16,6 +16,8 @@ import { rowsOf } from "../support/listening.js";
 import { type Right, refused } from "../support/machine.js";
 import { commandOnPath } from "../support/programs.js";
 import { withOwnFolders } from "../support/sshd.js";
+import { startHaproxy, startNginx } from "../support/web-servers.js";
+import { readPage } from "./pages.js";
 
 /** Where a service is needed. */
 export interface Place {
@@ -251,5 +253,27 @@ export const nodes: Service = {
     return {};
   },
 };
+
+/** A web server whose configuration is on the page of recipes, on the far machine. */
+function fromPage(program: string, language: string, start: typeof startNginx): Service {
+  return {
+    needs: [program, "curl"],
+    async start(t, { far }) {
+      const config = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(
+        readPage("docs/recipes.md"),
+      )?.[1];
+      assert.ok(config !== undefined, `docs/recipes.md has a block of ${language}`);
+      const command = await start(t, pathOf(program), config.replaceAll("127.0.0.1", far));
+      await until(async () => {
+        assert.ok(!command.isGone, command.stderr);
+        return (await answers(far, 8080)) ? true : undefined;
+      }, `an answer of ${command.words}`);
+      return {};
+    },
+  };
+}
+
+export const nginx = fromPage("nginx", "nginx", startNginx);
+export const haproxy = fromPage("haproxy", "haproxy", startHaproxy);
 
 export const nothing: Service = { needs: [], start: async () => ({}) };

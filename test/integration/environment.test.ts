@@ -49,6 +49,7 @@ const switches = [
   "SPIPED_SYSLOG",
   "SPIPED_NO_COALESCING",
   "SPIPED_CHECK",
+  "SPIPED_PROXY_PROTOCOL",
 ] as const;
 
 /** Variables of flags with a value: a wrong one, and what is said of it. */

@@ -48,6 +48,7 @@ test("a tunnel has its name, its role, what its keys say, and the defaults of th
         bind: undefined,
         forwardSecrecy: "allow",
         keepAlive: true,
+        proxyProtocol: false,
         maxConnections: 100,
         timeoutMs: 5_000,
       },
@@ -63,6 +64,7 @@ test("every key of a tunnel is understood", () => {
     require-forward-secrecy = true
     without-forward-secrecy = false
     keep-alive = false
+    proxy-protocol = true
     timeout = 0.5
     max-connections = 7
     resolve-once = true
@@ -77,6 +79,7 @@ test("every key of a tunnel is understood", () => {
     bind: { kind: "host", host: "127.0.0.2", literal: true, service: "0" },
     forwardSecrecy: "require",
     keepAlive: false,
+    proxyProtocol: true,
     maxConnections: 7,
     timeoutMs: 500,
   });

@@ -9,6 +9,7 @@ import type { SocketAddress } from "#dist/net/address.js";
 import type { ByteReader } from "#dist/net/byte-reader.js";
 import { type Channel, SocketChannel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
+import type { SocketEnds } from "#dist/net/proxy-header.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
 import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
@@ -48,6 +49,10 @@ export class RecordingChannel implements Channel {
 
   get peer(): string {
     return this.#inner.peer;
+  }
+
+  ends(): SocketEnds | undefined {
+    return this.#inner.ends?.();
   }
 
   onFailure(listener: (error: SpipedError) => void): void {

@@ -544,6 +544,7 @@ function nearConfig(): TunnelConfig {
     bind: undefined,
     forwardSecrecy: "off",
     keepAlive: true,
+    proxyProtocol: false,
     maxConnections: 100,
     timeoutMs: 60_000,
   };

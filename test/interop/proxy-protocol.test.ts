@@ -1,0 +1,133 @@
+// --proxy-protocol with those that take the header, nginx and HAProxy, and with the C original at the other end.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { type TestContext, test } from "node:test";
+import { type Address, freeAddress, textOf } from "../support/addresses.js";
+import { limits, until } from "../support/cleanup.js";
+import type { Command } from "../support/command.js";
+import { untilListening } from "../support/listening.js";
+import { kindsHere } from "../support/machine.js";
+import { ours, pairOf, withCOriginal, withCommands } from "../support/programs.js";
+import type { TestSocket } from "../support/test-socket.js";
+import { startTunnel, type Tunnel } from "../support/tunnel.js";
+import { startHaproxy, startNginx } from "../support/web-servers.js";
+
+/** A web server that expects a header, and answers with what it says: `address port address port`. */
+interface Behind {
+  readonly name: "nginx" | "HAProxy";
+  readonly program: string;
+  start(t: TestContext, program: string, listens: Address): Promise<Command>;
+}
+
+const servers: readonly Behind[] = [
+  {
+    name: "nginx",
+    program: "nginx",
+    start: (t, program, listens) =>
+      startNginx(
+        t,
+        program,
+        `server {
+          listen ${listens.kind === "unix" ? `unix:${listens.path}` : `${listens.host}:${listens.port}`} proxy_protocol;
+          return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";
+        }`,
+      ),
+  },
+  {
+    name: "HAProxy",
+    program: "haproxy",
+    start: (t, program, listens) =>
+      startHaproxy(
+        t,
+        program,
+        `frontend service
+          mode http
+          timeout client 1m
+          bind ${listens.kind === "unix" ? `unix@${listens.path}` : `${listens.host}:${listens.port}`} accept-proxy
+          http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst] %[dst_port]"`,
+      ),
+  },
+];
+
+async function started(t: TestContext, { start }: Behind, program: string, kind: "tcp" | "unix"): Promise<Address> {
+  const address = await freeAddress(t, kind);
+  const command = await start(t, program, address);
+  if (await listens(command, address)) return address;
+  throw new Error(`${command.words} does not listen on ${textOf(address)}: ${command.stderr}`);
+}
+
+async function listens(command: Command, address: Address): Promise<boolean> {
+  if (address.kind === "tcp") return untilListening(command, address);
+  // HAProxy listens on a UNIX socket by another name, and gives it this one then.
+  await until(() => command.isGone || existsSync(address.path) || undefined, `${command.words} to listen`);
+  return !command.isGone;
+}
+
+/** What the server behind answers. */
+async function ask({ connect }: Tunnel): Promise<{ app: TestSocket; status: string; seen: readonly string[] }> {
+  const app = await connect();
+  await app.write("GET / HTTP/1.0\r\n\r\n");
+  const answer = Buffer.from((await app.readToEnd()).bytes).toString();
+  const [head = "", body = ""] = answer.split("\r\n\r\n");
+  return { app, status: head.split(" ")[1] ?? "", seen: body.split(" ") };
+}
+
+function declare(behind: Behind, program: string): void {
+  withCOriginal((c) => {
+    for (const kind of kindsHere("tcp", "tcp6", "unix")) {
+      const to = kind === "unix" ? "unix" : "tcp";
+      test(
+        `${behind.name} on ${to} learns from -d on ${kind} which machine the C original called from`,
+        limits,
+        async (t) => {
+          const targetAddress = await started(t, behind, program, to);
+          const tunnel = await startTunnel(t, {
+            pair: pairOf(c, ours),
+            kind,
+            targetAddress,
+            serverFlags: ["--proxy-protocol"],
+          });
+          const { status, seen } = await ask(tunnel);
+          assert.equal(status, "200");
+          const { source } = tunnel.server;
+          if (source.kind === "unix") return;
+          const [address, port, at, atPort] = seen;
+          assert.deepEqual([address, at, atPort], [source.host, source.host, String(source.port)]);
+          assert.match(port ?? "", /^[1-9]\d+$/);
+        },
+      );
+
+      test(
+        `${behind.name} on ${to} learns from -e on ${kind}, through the C original, which program called`,
+        limits,
+        async (t) => {
+          const targetAddress = await started(t, behind, program, to);
+          const tunnel = await startTunnel(t, {
+            pair: pairOf(ours, c),
+            kind,
+            targetAddress,
+            clientFlags: ["--proxy-protocol"],
+          });
+          const { app, status, seen } = await ask(tunnel);
+          assert.equal(status, "200");
+          const { localAddress, localPort, remoteAddress, remotePort } = app.socket;
+          if (kind !== "unix") {
+            assert.deepEqual(seen, [localAddress, String(localPort), remoteAddress, String(remotePort)]);
+          }
+        },
+      );
+    }
+  });
+
+  test(`${behind.name} takes one header, and the second for a bad request`, limits, async (t) => {
+    const flags = ["--proxy-protocol"];
+    const targetAddress = await started(t, behind, program, "tcp");
+    const { status } = await ask(await startTunnel(t, { targetAddress, clientFlags: flags, serverFlags: flags }));
+    assert.equal(status, "400");
+  });
+}
+
+for (const behind of servers) {
+  withCommands([behind.program], ([program = ""]) => declare(behind, program));
+}

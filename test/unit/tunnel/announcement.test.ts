@@ -1,0 +1,82 @@
+// A connection that announces its source where that cannot be done: it ends as a failure, and nothing is passed on.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BareChannel } from "#dist/net/bare-channel.js";
+import { bareSockets } from "#dist/net/bare-sockets.js";
+import type { Channel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
+import { dial } from "#dist/net/dial.js";
+import type { ConnectionTarget } from "#dist/tunnel/destination.js";
+import { limits, until } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { ReferencePeer } from "../../support/reference-peer.js";
+import { runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
+import { peerOptions } from "../support/established.js";
+
+/** A target that is reached, and reset before the connection hears of it. */
+function resetTarget(listener: Listener, isBare: boolean): ConnectionTarget {
+  return {
+    open: async (request) => {
+      const channel: Channel = await dial({
+        ...request,
+        addresses: [socketAddressOf(listener.address)],
+        name: "target.example:80",
+        bare: isBare ? bareSockets() : undefined,
+        bind: undefined,
+        timeoutMs,
+        keepAlive: true,
+        descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+      });
+      assert.equal(channel instanceof BareChannel, isBare);
+      const service = await listener.next();
+      service.reset();
+      await until(() => service.socket.destroyed || undefined, "the reset");
+      return channel;
+    },
+  };
+}
+
+for (const [what, isBare] of [
+  ["a socket of the addon's", true],
+  ["a socket of Node's", false],
+] as const) {
+  const skip = isBare && bareSockets() === undefined ? "needs an event loop that watches descriptors" : false;
+  test(`a target that was reset meanwhile ends the connection as reset: ${what}`, { ...limits, skip }, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const target = resetTarget(listener, isBare);
+    const running = await runConnection(t, "decrypt", [], { target, proxyProtocol: true });
+    // The source's own addresses are known.
+    const peer = ReferencePeer.client(running.dialler, peerOptions());
+    await peer.handshake();
+    const report = await running.report();
+    assert.deepEqual([report.reason, report.error?.code], ["reset", "SPIPED_RESET"]);
+    assert.match(report.error?.message ?? "", /^target target\.example:80: (connection reset|it no longer reads)$/);
+    assert.equal(await running.dialler.end(), "reset");
+    assert.equal(running.reports.length, 1);
+  });
+}
+
+for (const role of ["encrypt", "decrypt"] as const) {
+  test(
+    `a source whose address nobody knows any more ends the connection of ${role}: nothing is announced`,
+    limits,
+    async (t) => {
+      const listener = await Listener.listen(t, "tcp");
+      const running = await runConnection(t, role, [socketAddressOf(listener.address)], { proxyProtocol: true });
+      running.source.ends = () => undefined;
+      const service = role === "encrypt" ? await listener.next() : undefined;
+      const link = service ?? running.dialler;
+      const peer =
+        role === "encrypt" ? ReferencePeer.server(link, peerOptions()) : ReferencePeer.client(link, peerOptions());
+      await peer.handshake();
+      const report = await running.report();
+      assert.deepEqual(
+        [report.reason, report.error?.message],
+        ["reset", "source somebody: its address is not known any more"],
+      );
+      const target = service ?? (await listener.next());
+      assert.equal((await target.readToEnd()).bytes.length, 0);
+    },
+  );
+}
