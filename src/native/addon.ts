@@ -87,6 +87,14 @@ export declare class KeyPair {
   destroy(): void
 }
 
+/** The keys of a server, one of which a client must have; those used most recently are tried first. */
+export declare class KeySet {
+  /** The keys may be destroyed afterwards; the set keeps what it needs. */
+  constructor(keys: Array<SharedKey>)
+  /** Lets go of all keys; each is wiped when no handshake needs it any more. */
+  destroy(): void
+}
+
 /** A small file that one process holds for as long as it lives. */
 export declare class LockedFile {
   /**
@@ -203,14 +211,19 @@ export declare class Sealer {
  * `deriveKeys`.
  */
 export declare class ServerHandshake {
-  /** Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests. */
-  constructor(key: SharedKey, forwardSecrecy: ForwardSecrecy, nonceS?: Uint8Array | undefined | null)
+  /** Begins a handshake with one key or several, and a fresh random nonce, or a given one: for known-answer tests. */
+  constructor(keys: SharedKey | KeySet, forwardSecrecy: ForwardSecrecy, nonceS?: Uint8Array | undefined | null)
   /** `nonce_S`, 32 bytes, to be sent at once. */
   get nonce(): Uint8Array
   /** Takes `nonce_C`, 32 bytes. */
   receiveNonce(nonceC: Uint8Array): void
   /** Checks the client's `y_C ‖ h_C`, 288 bytes. */
   verify(macedPublic: Uint8Array): void
+  /**
+   * Which of the set's keys the client has, as soon as its MAC was found right, whatever was wrong with its `y_C`; null
+   * before.
+   */
+  get keyIndex(): number | null
   /** `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
   macedPublic(keyPair: KeyPair): Uint8Array
   /** The same with x = 0, y = 1: with forward secrecy "off". */
@@ -242,7 +255,9 @@ export declare class SessionKeys {
 export declare class SharedKey {
   /** 8 bytes that tell keys apart, and that may be shown. */
   id(): Uint8Array
-  /** Lets go of K; it is wiped when no handshake needs it any more. */
+  /** Whether both are made of the same key file. */
+  isSame(other: SharedKey): boolean
+  /** Lets go of K; it is wiped when no handshake, and no set of keys, needs it any more. */
   destroy(): void
 }
 
@@ -434,6 +449,19 @@ export interface KeyFileRequest {
 /** How far a key file was read. */
 export type KeyFileState = 'failed' | 'refused' | 'opened' | 'too-long' | 'read'
 
+/** What has come of listing a folder. */
+export interface KeyFolder {
+  /** The names in it, in no order; none where it failed. On Windows in UTF-8. */
+  names: Array<Uint8Array>
+  /** Whether there are more names than were asked for, of which these are some. */
+  hasMore: boolean
+  /** Whether the path leads to a descriptor of this process, as `/dev/fd/63` does. */
+  namesDescriptor: boolean
+  /** The name of the `errno`, such as `ENOENT`, and what it means. */
+  failure?: string
+  failureText?: string
+}
+
 /** Puts `/dev/null` in the place of each terminal among standard input, output and error. */
 export declare function letGoOfTerminals(): void
 
@@ -444,6 +472,9 @@ export declare function letGoOfTerminals(): void
  * `IPV6_V6ONLY` is left as the system has it, as spiped does.
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
+
+/** Lists a folder, up to `mostNames` of them, and calls back with what has come of it, an error too. */
+export declare function listKeyFolder(path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void): void
 
 /** Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows. */
 export declare function localAddress(descriptor: number): ResolvedAddress | null
@@ -472,8 +503,8 @@ export declare function maxOpenedLength(ciphertextLength: number): number
 export declare function nameProcess(name: string): void
 
 /**
- * Opens a key file as `readKeyFile` does, and leaves the reading to whom its descriptor is given. A descriptor that the
- * path leads to is not handed down to other processes from then on.
+ * Opens a key file as `readKeyFile` does, or a folder, and leaves the reading to whom its descriptor is given. A
+ * descriptor that the path leads to is not handed down to other processes from then on.
  */
 export declare function openKeyFile(path: string | Uint8Array, done: (keyFile: KeyFile) => void): void
 

@@ -20,7 +20,7 @@ import { PACKET_LENGTH } from "./constants.js";
 import { keyPairs } from "./key-pairs.js";
 import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
-import type { SharedKey } from "./secret.js";
+import type { KeySet, SharedKey } from "./secret.js";
 
 /** Forward secrecy: given up by this side, used if the peer does, or demanded from the peer. */
 export type ForwardSecrecy = "off" | "allow" | "require";
@@ -98,7 +98,11 @@ export interface ClientAwaitingPublic {
 /** Server: both nonces are known; the client's public value is awaited. */
 export interface ServerAwaitingPublic {
   /**
-   * Checks y_C ‖ h_C, 288 bytes. From here on the client is known to have the key.
+   * Which of several keys the client has, as soon as {@link verify} has found its MAC right, even where it then throws.
+   */
+  readonly keyIndex: number | undefined;
+  /**
+   * Checks y_C ‖ h_C, 288 bytes. From here on the client is known to have one of the keys.
    *
    * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
    */
@@ -141,12 +145,12 @@ export function startClientHandshake(key: SharedKey, forwardSecrecy: ForwardSecr
   return awaitingNonce(native, keyed);
 }
 
-/** Begins a server's handshake. */
+/** Begins a server's handshake. @param keys - The key that its clients have, or one of these. */
 export function startServerHandshake(
-  key: SharedKey,
+  keys: SharedKey | KeySet,
   forwardSecrecy: ForwardSecrecy,
 ): AwaitingNonce<ServerAwaitingPublic> {
-  const native = translating(() => new addon.ServerHandshake(key, forwardSecrecy));
+  const native = translating(() => new addon.ServerHandshake(keys, forwardSecrecy));
   const destroy = () => native.destroy();
   const verified: ServerVerified = {
     async makePublic() {
@@ -156,6 +160,9 @@ export function startServerHandshake(
     destroy,
   };
   const awaitingPublic: ServerAwaitingPublic = {
+    get keyIndex() {
+      return native.keyIndex ?? undefined;
+    },
     verify(macedPublic) {
       translating(() => native.verify(macedPublic));
       return verified;

@@ -7,7 +7,7 @@
 import { addon, type SharedKey } from "../native/native.js";
 import { asSpipedError } from "./native-errors.js";
 
-export type { SharedKey } from "../native/native.js";
+export type { KeySet, SharedKey } from "../native/native.js";
 
 /**
  * The key of a key file with these contents. The caller wipes them.

@@ -3,7 +3,7 @@
 mod support;
 
 use spiped_core::{
-    KeyHasher, KeyPair, SessionKeys,
+    Error, KeyHasher, KeyPair, KeySet, SessionKeys,
     handshake::{ForwardSecrecy, client, server},
 };
 use support::best_ns;
@@ -14,6 +14,16 @@ fn main() {
         let both_ends_ns = best_ns(100, || connect(forward_secrecy));
         println!("both ends, forward secrecy {forward_secrecy:?}: {:7.1} µs", both_ends_ns / 1000.0);
     }
+    for count in [1, 10, 100] {
+        let keys = KeySet::new((0..count).map(|_| KeyHasher::new().finish()).collect());
+        println!("a stranger to {count:3} keys: {:7.1} µs", best_ns(100, || strangers_attempt(&keys)) / 1000.0);
+    }
+}
+
+/// Somebody who has none of so many keys, as far as the server.
+fn strangers_attempt(keys: &KeySet) -> Option<Error> {
+    let server = server::NonceSent::new(keys.clone(), ForwardSecrecy::Allow, [2; 32]).receive_nonce(&[1; 32]);
+    server.verify(&[0; 288]).err()
 }
 
 /// A whole handshake, both ends of it.

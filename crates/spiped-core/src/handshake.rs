@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! client::NonceSent ─receive_nonce→ Keyed ─send_public→ PublicSent ─verify→ Verified ─derive_keys→ keys
-//! server::NonceSent ─receive_nonce→ AwaitingPublic ─verify→ Verified ─send_public→ PublicSent ─derive_keys→ keys
+//! server::NonceSent ─receive_nonce→ AwaitingPublic ─identify→ Identified ─verify→ Verified ─send_public→ PublicSent
+//!                   ─derive_keys→ keys
 //! ```
 //!
 //! ```compile_fail,E0382
@@ -51,15 +52,20 @@ fn mac_public(key: &SecretBytes<KEY_BYTES>, key_pair: &KeyPair) -> [u8; MACED_PU
     maced
 }
 
-/// Checks the peer's `y ‖ h`, in this order: h in constant time, y < p, and then whether y gives the
-/// forward secrecy that is required.
-fn verify_public(
-    key: &SecretBytes<KEY_BYTES>,
-    maced: &[u8; MACED_PUBLIC_BYTES],
-    forward_secrecy: ForwardSecrecy,
-) -> Result<PeerPublic, Error> {
-    let Some((y, h)) = maced.split_first_chunk::<PUBLIC_BYTES>() else { unreachable!("288 bytes begin with 256") };
-    public_mac(key, y).verify_slice(h).map_err(|_| Error::WrongMac)?;
+/// The y of `y ‖ h`.
+fn public_of(maced: &[u8; MACED_PUBLIC_BYTES]) -> &[u8; PUBLIC_BYTES] {
+    let Some((y, _)) = maced.split_first_chunk() else { unreachable!("288 bytes begin with 256") };
+    y
+}
+
+/// Whether the h of the peer's `y ‖ h` is right, in constant time.
+fn has_mac(key: &SecretBytes<KEY_BYTES>, maced: &[u8; MACED_PUBLIC_BYTES]) -> bool {
+    let (y, h) = maced.split_at(PUBLIC_BYTES);
+    public_mac(key, y).verify_slice(h).is_ok()
+}
+
+/// Checks a y whose MAC is right: y < p, and then whether y gives the forward secrecy that is required.
+fn check_public(y: &[u8; PUBLIC_BYTES], forward_secrecy: ForwardSecrecy) -> Result<PeerPublic, Error> {
     let peer = PeerPublic::parse(y)?;
     if forward_secrecy == ForwardSecrecy::Require && !peer.gives_forward_secrecy() {
         return Err(Error::ForwardSecrecyRequired);

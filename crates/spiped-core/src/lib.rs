@@ -4,9 +4,10 @@
 //! which a connection meets them:
 //!
 //! 1. [`KeyHasher`] makes the [`SharedKey`] K from a key file.
-//! 2. [`handshake`] turns K and what the two sides send each other into [`SessionKeys`]; every phase is
+//! 2. [`KeySet`] holds the keys of a server, which may have another for each client.
+//! 3. [`handshake`] turns K and what the two sides send each other into [`SessionKeys`]; every phase is
 //!    a type, and a step consumes its phase.
-//! 3. [`Sealer`] and [`Opener`] turn one direction's data into packets and back.
+//! 4. [`Sealer`] and [`Opener`] turn one direction's data into packets and back.
 //!
 //! Randomness comes from [`random_nonce`] and [`KeyPair::generate`] alone; everything else is a
 //! function of its arguments.
@@ -44,6 +45,7 @@ mod dh;
 mod error;
 pub mod handshake;
 mod kdf;
+mod key_set;
 mod mac;
 mod packet;
 mod random;
@@ -55,6 +57,7 @@ pub use constants::*;
 pub use dh::KeyPair;
 pub use error::Error;
 pub use kdf::{DirectionKeys, SessionKeys};
+pub use key_set::KeySet;
 pub use mac::use_portable_mac_only;
 pub use random::random_nonce;
 pub use secret::{KeyHasher, SharedKey};

@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use crate::{KEY_BYTES, KEY_ID_BYTES, wipe::leaving_nothing};
@@ -95,6 +96,12 @@ pub struct SharedKey(Arc<SecretBytes<KEY_BYTES>>);
 impl SharedKey {
     pub(crate) fn expose(&self) -> &[u8; KEY_BYTES] {
         self.0.expose()
+    }
+
+    /// Whether both are made of the same key file; in constant time.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        leaving_nothing(|| self.expose().ct_eq(other.expose()).into())
     }
 
     /// What tells keys apart and may be shown: the first 64 bits of HMAC-SHA256(K, "spiped key id").

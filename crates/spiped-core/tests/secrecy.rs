@@ -5,7 +5,7 @@ mod support;
 use std::fmt::Debug;
 
 use spiped_core::{
-    DirectionKeys, KeyHasher, KeyPair, Opener, Sealer,
+    DirectionKeys, KeyHasher, KeyPair, KeySet, Opener, Sealer,
     handshake::{ForwardSecrecy, client, server},
 };
 use support::{dh_mac_keys, pbkdf2_once, shared_key};
@@ -29,7 +29,9 @@ fn no_key_prints_its_bytes() {
     let mut hasher = KeyHasher::new();
     hasher.update(KEY_FILE);
     prints_nothing_of(KEY_FILE, &hasher);
-    prints_nothing_of(k.as_ref(), &hasher.finish());
+    let key = hasher.finish();
+    prints_nothing_of(k.as_ref(), &key);
+    prints_nothing_of(k.as_ref(), &KeySet::new(vec![key.clone(), key]));
 
     let keys = DirectionKeys::from_bytes(&secret(0x51), &secret(0xa3));
     for key in [secret(0x51), secret(0xa3)] {
@@ -63,7 +65,9 @@ fn no_phase_of_a_handshake_prints_a_secret() {
     prints_none(&server);
     let server = server.receive_nonce(&NONCE_C);
     prints_none(&server);
-    let server = server.verify(&from_client).expect("is right");
+    let server = server.identify(&from_client).expect("is right");
+    prints_none(&server);
+    let server = server.verify().expect("is right");
     prints_none(&server);
     let (server, from_server) = server.send_public(KeyPair::without_forward_secrecy()).expect("fits");
     prints_none(&server);

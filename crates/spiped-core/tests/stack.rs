@@ -5,7 +5,7 @@
 use std::{fs::File, hint::black_box, os::unix::fs::FileExt, thread};
 
 use spiped_core::{
-    DirectionKeys, KeyHasher, KeyPair, Opener, Sealer, SessionKeys, SharedKey,
+    DirectionKeys, KeyHasher, KeyPair, KeySet, Opener, Sealer, SessionKeys, SharedKey,
     handshake::{ForwardSecrecy, client, server},
     max_opened_length, sealed_length,
 };
@@ -40,10 +40,11 @@ fn a_secret_that_is_not_wiped_is_found() {
 
 #[test]
 fn no_operation_uses_more_stack_than_is_wiped() {
-    let operations: [(&str, fn()); 5] = [
+    let operations: [(&str, fn()); 6] = [
         ("the key", || drop(shared_key())),
         ("a random key pair", || drop(KeyPair::generate())),
         ("a key pair", || drop(KeyPair::from_exponent(&SECRET))),
+        ("a stranger to a hundred keys", stranger),
         ("a handshake", || drop(handshake(ForwardSecrecy::Require))),
         ("a handshake without forward secrecy", || drop(handshake(ForwardSecrecy::Off))),
     ];
@@ -107,6 +108,12 @@ fn handshake(forward_secrecy: ForwardSecrecy) -> [SessionKeys; 2] {
     let server = server.verify(&from_client).expect("is right");
     let (server, from_server) = server.send_public(key_pair()).expect("fits");
     [client.verify(&from_server).expect("is right").derive_keys(), server.derive_keys()]
+}
+
+fn stranger() {
+    let keys = KeySet::new(std::iter::repeat_with(shared_key).take(100).collect());
+    let server = server::NonceSent::new(keys, ForwardSecrecy::Off, [2; 32]).receive_nonce(&[1; 32]);
+    assert!(server.identify(&[0; 288]).is_err());
 }
 
 /// Runs an operation on a stack that is painted, and gives what is below it afterwards, the deepest byte first.

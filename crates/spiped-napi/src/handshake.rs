@@ -5,14 +5,14 @@
 
 use std::mem;
 
-use napi::bindgen_prelude::{Env, PromiseRaw, Task, Uint8ArraySlice};
+use napi::bindgen_prelude::{ClassInstance, Either, Env, PromiseRaw, Task, Uint8ArraySlice};
 use napi_derive::napi;
 use spiped_core::{MACED_PUBLIC_BYTES, NONCE_BYTES, handshake, random_nonce};
 
 use crate::{
     buffers::{copied, exactly},
     errors::{Result, core_error, node_error, step_error},
-    keys::{KeyPair, SessionKeys, SharedKey},
+    keys::{KeyPair, KeySet, SessionKeys, SharedKey},
 };
 
 /// What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
@@ -158,6 +158,7 @@ impl ClientHandshake {
 #[napi]
 pub struct ServerHandshake {
     nonce_s: [u8; NONCE_BYTES],
+    key_index: Option<u32>,
     phase: ServerPhase,
 }
 
@@ -171,12 +172,20 @@ enum ServerPhase {
 
 #[napi]
 impl ServerHandshake {
-    /// Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests.
+    /// Begins a handshake with one key or several, and a fresh random nonce, or a given one: for known-answer tests.
     #[napi(constructor)]
-    pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_s: Option<Uint8ArraySlice>) -> Result<Self> {
+    pub fn new(
+        keys: Either<ClassInstance<SharedKey>, ClassInstance<KeySet>>,
+        forward_secrecy: ForwardSecrecy,
+        nonce_s: Option<Uint8ArraySlice>,
+    ) -> Result<Self> {
+        let keys = match keys {
+            Either::A(key) => key.get()?.into(),
+            Either::B(keys) => keys.get()?,
+        };
         let nonce_s = own_nonce(nonce_s)?;
-        let phase = handshake::server::NonceSent::new(key.get()?, forward_secrecy.into(), nonce_s);
-        Ok(Self { nonce_s, phase: ServerPhase::NonceSent(phase) })
+        let phase = handshake::server::NonceSent::new(keys, forward_secrecy.into(), nonce_s);
+        Ok(Self { nonce_s, key_index: None, phase: ServerPhase::NonceSent(phase) })
     }
 
     /// `nonce_S`, 32 bytes, to be sent at once.
@@ -204,11 +213,20 @@ impl ServerHandshake {
         let maced_public = exactly::<MACED_PUBLIC_BYTES>("a public value with its MAC", &maced_public)?;
         match mem::replace(&mut self.phase, ServerPhase::Over) {
             ServerPhase::AwaitingPublic(phase) => {
-                self.phase = ServerPhase::Verified(phase.verify(maced_public).map_err(core_error)?);
+                let phase = phase.identify(maced_public).map_err(core_error)?;
+                self.key_index = phase.key_index().try_into().ok();
+                self.phase = ServerPhase::Verified(phase.verify().map_err(core_error)?);
                 Ok(())
             }
             other => self.out_of_order(other),
         }
+    }
+
+    /// Which of the set's keys the client has, as soon as its MAC was found right, whatever was wrong with its `y_C`; null
+    /// before.
+    #[napi(getter)]
+    pub fn key_index(&self) -> Option<u32> {
+        self.key_index
     }
 
     /// `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds.

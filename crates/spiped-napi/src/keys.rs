@@ -1,6 +1,6 @@
 //! The shared key, and one connection's key pair and keys.
 
-use napi::bindgen_prelude::{AsyncTask, Env, Task, Uint8Array, Uint8ArraySlice};
+use napi::bindgen_prelude::{AsyncTask, ClassInstance, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
@@ -77,7 +77,37 @@ impl SharedKey {
         Ok(self.get()?.id().to_vec().into())
     }
 
-    /// Lets go of K; it is wiped when no handshake needs it any more.
+    /// Whether both are made of the same key file.
+    #[napi]
+    pub fn is_same(&self, other: &SharedKey) -> Result<bool> {
+        Ok(self.get()?.is_same(&other.get()?))
+    }
+
+    /// Lets go of K; it is wiped when no handshake, and no set of keys, needs it any more.
+    #[napi]
+    pub fn destroy(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// The keys of a server, one of which a client must have; those used most recently are tried first.
+#[napi]
+pub struct KeySet(Option<spiped_core::KeySet>);
+
+#[napi]
+impl KeySet {
+    /// The keys may be destroyed afterwards; the set keeps what it needs.
+    #[napi(constructor)]
+    pub fn new(keys: Vec<ClassInstance<SharedKey>>) -> Result<Self> {
+        let keys = keys.iter().map(|key| key.get()).collect::<Result<_>>()?;
+        Ok(Self(Some(spiped_core::KeySet::new(keys))))
+    }
+
+    pub(crate) fn get(&self) -> Result<spiped_core::KeySet> {
+        self.0.clone().ok_or_else(step_error)
+    }
+
+    /// Lets go of all keys; each is wiped when no handshake needs it any more.
     #[napi]
     pub fn destroy(&mut self) {
         self.0 = None;

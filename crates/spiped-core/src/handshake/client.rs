@@ -1,6 +1,6 @@
 //! The client's side, which sends its public value first.
 
-use super::{ForwardSecrecy, mac_public, verify_public};
+use super::{ForwardSecrecy, check_public, has_mac, mac_public, public_of};
 use crate::{
     Error, KeyPair, MACED_PUBLIC_BYTES, NONCE_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
@@ -65,7 +65,7 @@ impl Keyed {
     fn is_from_client(&self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> bool {
         leaving_nothing(|| {
             let mac_keys = DhMacKeys::derive(&self.key, &self.nonces.swapped());
-            !matches!(verify_public(&mac_keys.client, maced_public, ForwardSecrecy::Off), Err(Error::WrongMac))
+            has_mac(&mac_keys.client, maced_public)
         })
     }
 }
@@ -85,11 +85,10 @@ impl PublicSent {
     /// order; [`Error::SameRole`] for a wrong MAC that would be right if this side were the server.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
-        let peer = leaving_nothing(|| verify_public(&keyed.mac_keys.server, maced_public, keyed.forward_secrecy))
-            .map_err(|error| match error {
-                Error::WrongMac if keyed.is_from_client(maced_public) => Error::SameRole,
-                other => other,
-            })?;
+        if !leaving_nothing(|| has_mac(&keyed.mac_keys.server, maced_public)) {
+            return Err(if keyed.is_from_client(maced_public) { Error::SameRole } else { Error::WrongMac });
+        }
+        let peer = check_public(public_of(maced_public), keyed.forward_secrecy)?;
         Ok(Verified { key: keyed.key, nonces: keyed.nonces, key_pair, peer })
     }
 }

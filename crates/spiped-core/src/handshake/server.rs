@@ -1,8 +1,8 @@
-//! The server's side, which makes its public value only for a client that has K.
+//! The server's side, which makes its public value only for a client that has one of its keys.
 
-use super::{ForwardSecrecy, mac_public, verify_public};
+use super::{ForwardSecrecy, check_public, has_mac, mac_public, public_of};
 use crate::{
-    Error, KeyPair, MACED_PUBLIC_BYTES, NONCE_BYTES, SessionKeys, SharedKey,
+    Error, KeyPair, KeySet, MACED_PUBLIC_BYTES, NONCE_BYTES, PUBLIC_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
     kdf::{DhMacKeys, Nonces, derive_packet_keys},
     wipe::leaving_nothing,
@@ -11,7 +11,7 @@ use crate::{
 /// `nonce_S` goes to the client at once; its nonce has not arrived yet.
 #[derive(Debug)]
 pub struct NonceSent {
-    key: SharedKey,
+    keys: KeySet,
     forward_secrecy: ForwardSecrecy,
     nonce_s: [u8; NONCE_BYTES],
 }
@@ -21,8 +21,8 @@ impl NonceSent {
     ///
     /// [`random_nonce`]: crate::random_nonce
     #[must_use]
-    pub fn new(key: SharedKey, forward_secrecy: ForwardSecrecy, nonce_s: [u8; NONCE_BYTES]) -> Self {
-        Self { key, forward_secrecy, nonce_s }
+    pub fn new(keys: impl Into<KeySet>, forward_secrecy: ForwardSecrecy, nonce_s: [u8; NONCE_BYTES]) -> Self {
+        Self { keys: keys.into(), forward_secrecy, nonce_s }
     }
 
     /// `nonce_S`, to be sent.
@@ -31,53 +31,108 @@ impl NonceSent {
         &self.nonce_s
     }
 
-    /// Takes `nonce_C` and derives the keys that MAC the public values.
+    /// Takes `nonce_C`. Nothing is derived yet: a client that says no more costs no more.
     #[must_use]
     pub fn receive_nonce(self, nonce_c: &[u8; NONCE_BYTES]) -> AwaitingPublic {
         let nonces = Nonces::new(nonce_c, &self.nonce_s);
-        let mac_keys = leaving_nothing(|| DhMacKeys::derive(&self.key, &nonces));
-        AwaitingPublic { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
+        AwaitingPublic { keys: self.keys, forward_secrecy: self.forward_secrecy, nonces }
     }
 }
 
 /// Both nonces are known; the client's public value has not arrived yet.
 #[derive(Debug)]
 pub struct AwaitingPublic {
-    key: SharedKey,
+    keys: KeySet,
     forward_secrecy: ForwardSecrecy,
     nonces: Nonces,
-    mac_keys: DhMacKeys,
 }
 
 impl AwaitingPublic {
-    /// Checks the client's `y_C ‖ h_C`.
+    /// Finds the key under which the client's `h_C` is right, those used most recently first. Costs a PBKDF2 and an HMAC
+    /// for each key that is tried; each MAC is compared in constant time.
+    ///
+    /// # Errors
+    /// [`Error::WrongMac`] when it is right under none.
+    pub fn identify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Identified, Error> {
+        let Self { keys, forward_secrecy, nonces } = self;
+        let (key_index, key, mac_keys) = leaving_nothing(|| {
+            keys.find(|key| {
+                let mac_keys = DhMacKeys::derive(key, &nonces);
+                has_mac(&mac_keys.client, maced_public).then_some(mac_keys)
+            })
+        })
+        .ok_or(Error::WrongMac)?;
+        let known = Known { key, key_index, forward_secrecy, nonces, mac_keys };
+        Ok(Identified { known, y: *public_of(maced_public) })
+    }
+
+    /// [`Self::identify`] and [`Identified::verify`] in one.
     ///
     /// # Errors
     /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this
     /// order.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
-        let peer = leaving_nothing(|| verify_public(&self.mac_keys.client, maced_public, self.forward_secrecy))?;
-        Ok(Verified { awaiting: self, peer })
+        self.identify(maced_public)?.verify()
     }
 }
 
-/// The client has K, and its public value is good.
+/// Of a client whose key was found.
+#[derive(Debug)]
+struct Known {
+    key: SharedKey,
+    key_index: usize,
+    forward_secrecy: ForwardSecrecy,
+    nonces: Nonces,
+    mac_keys: DhMacKeys,
+}
+
+/// The client has one of the keys; its public value has not been looked at.
+#[derive(Debug)]
+pub struct Identified {
+    known: Known,
+    y: [u8; PUBLIC_BYTES],
+}
+
+impl Identified {
+    /// Which of the set's keys the client has.
+    #[must_use]
+    pub fn key_index(&self) -> usize {
+        self.known.key_index
+    }
+
+    /// Checks the client's `y_C`.
+    ///
+    /// # Errors
+    /// [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this order.
+    pub fn verify(self) -> Result<Verified, Error> {
+        let peer = check_public(&self.y, self.known.forward_secrecy)?;
+        Ok(Verified { known: self.known, peer })
+    }
+}
+
+/// The client has one of the keys, and its public value is good.
 #[derive(Debug)]
 pub struct Verified {
-    awaiting: AwaitingPublic,
+    known: Known,
     peer: PeerPublic,
 }
 
 impl Verified {
+    /// Which of the set's keys the client has.
+    #[must_use]
+    pub fn key_index(&self) -> usize {
+        self.known.key_index
+    }
+
     /// Takes this side's key pair and gives `y_S ‖ h_S`, to be sent.
     ///
     /// # Errors
     /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
     pub fn send_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
-        let Self { awaiting, peer } = self;
-        awaiting.forward_secrecy.check_key_pair(&key_pair)?;
-        let maced = leaving_nothing(|| mac_public(&awaiting.mac_keys.server, &key_pair));
-        Ok((PublicSent { key: awaiting.key, nonces: awaiting.nonces, key_pair, peer }, maced))
+        let Self { known, peer } = self;
+        known.forward_secrecy.check_key_pair(&key_pair)?;
+        let maced = leaving_nothing(|| mac_public(&known.mac_keys.server, &key_pair));
+        Ok((PublicSent { key: known.key, nonces: known.nonces, key_pair, peer }, maced))
     }
 }
 

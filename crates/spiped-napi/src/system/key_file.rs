@@ -20,13 +20,17 @@ use napi_derive::napi;
 use zeroize::Zeroizing;
 
 #[cfg(unix)]
+pub(super) use self::unix::describe;
+#[cfg(unix)]
 use self::unix::{
-    describe, given, is_standard_input, keep_from_children, kind_of, open_to_read, path_of_bytes, require_given,
-    version_of, wait_for_more,
+    given, is_standard_input, keep_from_children, kind_of, open_to_read, path_of_bytes, require_given, version_of,
+    wait_for_more,
 };
 #[cfg(windows)]
+pub(super) use self::windows::describe;
+#[cfg(windows)]
 use self::windows::{
-    describe, given, is_standard_input, kind_of, open_to_read, path_of_bytes, require_given, version_of, wait_for_more,
+    given, is_standard_input, kind_of, open_to_read, path_of_bytes, require_given, version_of, wait_for_more,
 };
 use super::descriptor_paths::own_descriptor;
 use crate::{
@@ -205,8 +209,8 @@ pub fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRequest, 
     on_own_thread(done, move |key_file| key_file.read(&path, &request))
 }
 
-/// Opens a key file as `readKeyFile` does, and leaves the reading to whom its descriptor is given. A descriptor that the
-/// path leads to is not handed down to other processes from then on.
+/// Opens a key file as `readKeyFile` does, or a folder, and leaves the reading to whom its descriptor is given. A
+/// descriptor that the path leads to is not handed down to other processes from then on.
 #[cfg(unix)]
 #[napi(ts_args_type = "path: string | Uint8Array, done: (keyFile: KeyFile) => void")]
 pub fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()> {
@@ -221,7 +225,7 @@ pub fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()>
 }
 
 /// A path's bytes need not be a text.
-fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
+pub(super) fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
     match path {
         Either::A(text) => text.into(),
         Either::B(bytes) => path_of_bytes(&bytes),
@@ -262,6 +266,9 @@ impl KeyFile {
     fn read(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<()> {
         if let Some(file) = self.open(path, request)? {
             let before = file.metadata()?;
+            if before.is_dir() {
+                return Err(ErrorKind::IsADirectory.into());
+            }
             self.hash(&file, request.limit_bytes)?;
             let is_file = kind_of(&before) == KeyFileKind::File;
             self.has_changed = is_file && version_of(&before) != version_of(&file.metadata()?);
@@ -294,9 +301,6 @@ impl KeyFile {
         if !is_wanted {
             self.state = KeyFileState::Refused;
             return Ok(None);
-        }
-        if self.metadata.as_ref().is_some_and(Metadata::is_dir) {
-            return Err(ErrorKind::IsADirectory.into());
         }
         Ok(Some(file))
     }

@@ -4,6 +4,7 @@ mod descriptor_paths;
 #[cfg(unix)]
 pub(crate) mod descriptors;
 mod key_file;
+mod key_folder;
 #[cfg(unix)]
 mod locked_file;
 mod log_writer;

@@ -115,7 +115,7 @@ pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
 }
 
 /// The name of the `errno` and what it means.
-pub(super) fn describe(error: &io::Error) -> (String, String) {
+pub(in crate::system) fn describe(error: &io::Error) -> (String, String) {
     let errno = match error.kind() {
         io::ErrorKind::IsADirectory => Errno::EISDIR,
         _ => Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),

@@ -53,7 +53,7 @@ pub(super) fn wait_for_more(_file: &File) -> io::Result<()> {
 }
 
 /// The name that other systems have for it, and Windows' own words.
-pub(super) fn describe(error: &io::Error) -> (String, String) {
+pub(in crate::system) fn describe(error: &io::Error) -> (String, String) {
     let name = match error.kind() {
         io::ErrorKind::NotFound => "ENOENT",
         io::ErrorKind::PermissionDenied => "EACCES",

@@ -1,0 +1,82 @@
+//! The names in a folder of keys, listed on a thread of its own, for the reason that key files have: a mount that does
+//! not answer holds nothing up but that thread.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use napi::{
+    Either, Status,
+    bindgen_prelude::Uint8Array,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue},
+};
+use napi_derive::napi;
+
+use super::{
+    descriptor_paths::own_descriptor,
+    key_file::{describe, path_of},
+};
+use crate::errors::{Code, Result};
+
+/// What has come of listing a folder.
+#[napi(object)]
+pub struct KeyFolder {
+    /// The names in it, in no order; none where it failed. On Windows in UTF-8.
+    pub names: Vec<Uint8Array>,
+    /// Whether there are more names than were asked for, of which these are some.
+    pub has_more: bool,
+    /// Whether the path leads to a descriptor of this process, as `/dev/fd/63` does.
+    pub names_descriptor: bool,
+    /// The name of the `errno`, such as `ENOENT`, and what it means.
+    pub failure: Option<String>,
+    pub failure_text: Option<String>,
+}
+
+/// Takes a `KeyFolder` when the thread is through. It does not keep the event loop alive, since that may be never.
+type Done = ThreadsafeFunction<KeyFolder, UnknownReturnValue, KeyFolder, Status, false, true>;
+
+/// Lists a folder, up to `mostNames` of them, and calls back with what has come of it, an error too.
+#[napi(ts_args_type = "path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void")]
+pub fn list_key_folder(path: Either<String, Uint8Array>, most_names: u32, done: Done) -> Result<()> {
+    let path: PathBuf = path_of(path);
+    let run = move || {
+        done.call(list(&path, most_names as usize), ThreadsafeFunctionCallMode::NonBlocking);
+    };
+    match thread::Builder::new().name("key folder".to_owned()).spawn(run) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for keys: {error}"))),
+    }
+}
+
+fn list(path: &Path, most_names: usize) -> KeyFolder {
+    let (names, error) = match names_in(path, most_names) {
+        Ok(names) => (names, None),
+        Err(error) => (Vec::new(), Some(describe(&error))),
+    };
+    let (failure, failure_text) = error.unzip();
+    KeyFolder {
+        has_more: names.len() > most_names,
+        names: names.into_iter().take(most_names).map(|name| bytes_of(name).into()).collect(),
+        names_descriptor: own_descriptor(path).is_some(),
+        failure,
+        failure_text,
+    }
+}
+
+/// One more than the most, where there are more.
+fn names_in(path: &Path, most_names: usize) -> io::Result<Vec<OsString>> {
+    fs::read_dir(path)?.take(most_names + 1).map(|entry| Ok(entry?.file_name())).collect()
+}
+
+#[cfg(unix)]
+fn bytes_of(name: OsString) -> Vec<u8> {
+    std::os::unix::ffi::OsStringExt::into_vec(name)
+}
+
+#[cfg(not(unix))]
+fn bytes_of(name: OsString) -> Vec<u8> {
+    name.to_string_lossy().into_owned().into_bytes()
+}
