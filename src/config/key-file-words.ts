@@ -85,6 +85,12 @@ export function notReadAgain(path: string, file: KeyFile | undefined): SpipedErr
   return unreadable(path, `it is ${KINDS[file.kind ?? "device"]}, and only a file is read again`);
 }
 
+/** Something in a folder of keys that is no file. */
+export function notInFolder(path: string, file: KeyFile): SpipedError {
+  const what = file.namesDescriptor ? "a descriptor of spiped's own" : KINDS[file.kind ?? "device"];
+  return unreadable(path, `it is ${what}, and only files are keys in a folder`);
+}
+
 /** The data itself. */
 export function standardInput(path: string): SpipedError {
   return new SpipedError("SPIPED_KEY_FILE", `key file ${path} is standard input, which has the data; name a file`);
@@ -140,7 +146,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
       if (process.geteuid === undefined) return "let the user that runs spiped read it";
       return `${ownerOf(file)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
     case "EISDIR":
-      return "name the file in it; of a mounted file that is missing outside, Docker makes a folder";
+      return "name the file in it, since only spiped -d takes a folder; of a mounted file that is missing outside, Docker makes a folder";
     default:
       return MAKE_ONE;
   }

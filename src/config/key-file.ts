@@ -28,11 +28,11 @@ const STANDARD_INPUT = 0;
 /** The most bytes that are taken for a key. */
 const MAX_KEY_BYTES = 64 * 1_024 * 1_024;
 
-/** How long a file may take at the start. */
-const START_LIMIT_MS = 30_000;
+/** How long a file, or a folder of them, may take at the start. */
+export const START_LIMIT_MS = 30_000;
 
-/** How long a file may take while connections are open. */
-const RELOAD_LIMIT_MS = 10_000;
+/** How long a file, or a folder of them, may take while connections are open. */
+export const RELOAD_LIMIT_MS = 10_000;
 
 /** A file that is being written is looked at so often, with so much time in between. */
 const ATTEMPTS = 5;
@@ -69,6 +69,11 @@ export interface ReadOptions {
  * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, is no key, or takes longer than 30 s.
  */
 export async function readKeyFile(path: string, options: ReadOptions = {}): Promise<ReadKey> {
+  return keyOf(path, await readWhole(path, options), options.instead);
+}
+
+/** What has come of reading at the start; {@link keyOf} makes a key of it. */
+export async function readWhole(path: string, options: ReadOptions = {}): Promise<KeyFile> {
   const { exceptStandardInput = false } = options;
   const descriptor = path === "-" ? STANDARD_INPUT : options.descriptor;
   const request = { ...ANY_FILE, exceptStandardInput, ...(descriptor === undefined ? {} : { descriptor }) };
@@ -80,7 +85,7 @@ export async function readKeyFile(path: string, options: ReadOptions = {}): Prom
       options.instead,
     );
     if (file.state === "refused") throw standardInput(path);
-    if (!file.hasChanged || attempt === ATTEMPTS) return keyOf(path, file, options.instead);
+    if (!file.hasChanged || attempt === ATTEMPTS) return file;
     await again(file);
   }
 }
@@ -99,8 +104,8 @@ export async function openKeyFile(path: string, { instead }: Pick<ReadOptions, "
   return descriptor;
 }
 
-/** Reads a key file again while a program runs. Only a file will do, whatever the first key came from. */
-export class KeyFileReader {
+/** Reads one file at a path, as often as it is asked to. Only a file will do. */
+export class FileReading {
   readonly #path: string;
   #isReading = false;
 
@@ -111,19 +116,16 @@ export class KeyFileReader {
   /**
    * Reads the file as it is now. To be called when the call before has settled.
    *
-   * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read again, is no key, or takes longer than 10 s.
+   * @throws SpipedError `SPIPED_KEY_FILE` where that takes longer than `limitMs`, or the thread of an earlier call hangs.
    */
-  async read(): Promise<ReadKey> {
-    const path = this.#path;
-    if (path === "-") throw notReadAgain(path, undefined);
+  async read(limitMs: number): Promise<KeyFile> {
     for (let attempt = 1; ; attempt += 1) {
       // A thread that hangs is enough.
-      if (this.#isReading) throw stillReading(path);
-      const file = await onOwnThread(path, RELOAD_LIMIT_MS, (done) => this.#start(done));
-      if (file.state === "refused") throw notReadAgain(path, file);
+      if (this.#isReading) throw stillReading(this.#path);
+      const file = await onOwnThread(this.#path, limitMs, (done) => this.#start(done));
       // The shell empties a file before it writes to it.
       const isBeingWritten = file.hasChanged || (file.state === "read" && file.lengthBytes === 0);
-      if (!isBeingWritten || attempt === ATTEMPTS) return keyOf(path, file);
+      if (!isBeingWritten || attempt === ATTEMPTS) return file;
       await again(file);
     }
   }
@@ -134,6 +136,30 @@ export class KeyFileReader {
       done(file);
     });
     this.#isReading = true;
+  }
+}
+
+/** Reads a key file again while a program runs, whatever the first key came from. */
+export class KeyFileReader {
+  readonly #path: string;
+  readonly #reading: FileReading;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#reading = new FileReading(path);
+  }
+
+  /**
+   * Reads the file as it is now. To be called when the call before has settled.
+   *
+   * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read again, is no key, or takes longer than 10 s.
+   */
+  async read(): Promise<ReadKey> {
+    const path = this.#path;
+    if (path === "-") throw notReadAgain(path, undefined);
+    const file = await this.#reading.read(RELOAD_LIMIT_MS);
+    if (file.state === "refused") throw notReadAgain(path, file);
+    return keyOf(path, file);
   }
 }
 
@@ -173,8 +199,12 @@ async function again(file: KeyFile): Promise<void> {
   await new Promise((wake) => setTimeout(wake, AGAIN_MS));
 }
 
-/** The key of a file that was read as it was asked for. */
-function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
+/**
+ * The key of a file that was read as it was asked for.
+ *
+ * @throws SpipedError `SPIPED_KEY_FILE` where there is none.
+ */
+export function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
   switch (file.state) {
     case "failed":
       throw failed(path, file, instead);

@@ -1,0 +1,86 @@
+/**
+ * What people are told about folders of keys.
+ */
+
+import { messageOf, SpipedError } from "../errors.js";
+import type { KeyFolder } from "../native/native.js";
+
+const EACH_CLIENT = "each file in it is the key of one client; make one with spiped keygen FOLDER/NAME.key";
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such folder",
+  EACCES: "permission denied",
+  ENOTDIR: "it is no folder",
+};
+
+/** What the system refused. */
+export function unreadable(path: string, { failure = "", failureText }: KeyFolder): SpipedError {
+  return problem(path, REASONS[failure] ?? failureText ?? failure);
+}
+
+/** A folder without a key. */
+export function noKeys(path: string): SpipedError {
+  const hint = `${EACH_CLIENT}; where a mounted file is missing outside, Docker makes a folder`;
+  return problem(path, "there is no key in it", hint);
+}
+
+/** What means another folder later, or in another process. */
+export function descriptor(path: string): SpipedError {
+  return problem(path, "it is a descriptor, which cannot be read again", "name the folder itself");
+}
+
+/** Not a folder of keys at all. */
+export function tooManyNames(path: string, limit: number): SpipedError {
+  return problem(path, `there are more than ${limit} names in it`, EACH_CLIENT);
+}
+
+/** More keys than are tried. */
+export function tooMany(path: string, count: number, limit: number): SpipedError {
+  return problem(path, `there are ${count} keys in it, and at most ${limit} are taken`);
+}
+
+/** `a` and `a.key`. */
+export function sameName(path: string, other: string, name: string): SpipedError {
+  return new SpipedError("SPIPED_KEY_FILE", `key files ${path} and ${other} both name a client ${name}; rename one`);
+}
+
+/** A name that could not stand in a log. */
+export function unfitName(path: string): SpipedError {
+  const message = `the name of key file ${path} has control characters, or is not UTF-8, and would name a client`;
+  return new SpipedError("SPIPED_KEY_FILE", message, { hint: "rename it" });
+}
+
+/** The same key in two files. */
+export function sameKey(path: string, other: string, name: string): string {
+  return `key files ${path} and ${other} are the same key; whoever has it is ${name}`;
+}
+
+/** What an editor has left. */
+export function backup(path: string): string {
+  return `key file ${path} looks like the backup of an editor, and is left out`;
+}
+
+/** A folder where a key could be. */
+export function folderWithin(path: string): string {
+  return `${path} is a folder, and is left out`;
+}
+
+/** A link without a file. */
+export function nothingThere(path: string): string {
+  return `key file ${path} leads nowhere, and is left out`;
+}
+
+/** What becomes of a file that cannot be read, and was no key before. */
+export function leftOut(error: SpipedError): string {
+  return `${messageOf(error)}; it is left out`;
+}
+
+/** What becomes of a file that cannot be read, and was a key before. */
+export function oldKeyStays(error: SpipedError): string {
+  return `${messageOf(error)}; its old key stays`;
+}
+
+function problem(path: string, reason: string, hint?: string): SpipedError {
+  const message = `cannot read key folder ${path}: ${reason}`;
+  return new SpipedError("SPIPED_KEY_FILE", message, hint === undefined ? {} : { hint });
+}
