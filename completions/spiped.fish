@@ -9,7 +9,7 @@ complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt -s d decrypt -s e encrypt config' -s d -l decrypt -d 'take packets at SOURCE, send cleartext to TARGET'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -s s -l source -x -d 'where to listen'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -s t -l target -x -d 'where to connect'
-complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -s k -l key -r -F -d 'key file'
+complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -s k -l key -r -F -d 'key file, or with -d a folder with one for each client'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -s b -l bind -x -d 'local address of connections to TARGET, with or without a port'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt -s e encrypt -s d decrypt -s s source -s t target -s k key -s b bind source-mode -s f without-forward-secrecy -s g require-forward-secrecy -s j no-keep-alive -s o timeout -s n max-connections -s r resolve-interval -s R resolve-once proxy-protocol' -l config -r -F -d 'tunnels from a TOML file, or a folder of them, instead of the flags above'
 complete -c spiped -n 'not __fish_seen_subcommand_from keygen key-id; and not __fish_contains_opt config' -l source-mode -x -d 'permissions of the file where SOURCE is a UNIX socket, 0660 say'

@@ -15,7 +15,7 @@ import type { SharedKey } from "../protocol/secret.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { leaveSignal } from "./early-signals.js";
 import { PidFile } from "./pid-file.js";
-import { checkKey } from "./probe.js";
+import { checkKey, checkKeys } from "./probe.js";
 import { lookUpIdentity, mayBecome } from "./user.js";
 import { Verdicts } from "./verdicts.js";
 
@@ -65,7 +65,7 @@ export async function check(settings: CheckSettings): Promise<number> {
 }
 
 async function checkTunnel(verdicts: Verdicts, { config, keyFile }: CheckSettings["tunnels"][number]): Promise<void> {
-  const key = await checkKey(verdicts, keyFile);
+  const key = await (config.role === "decrypt" ? checkKeys : checkKey)(verdicts, keyFile);
   await checkSource(verdicts, config);
   await checkTarget(verdicts, config, key);
   key?.destroy();

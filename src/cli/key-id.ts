@@ -1,41 +1,63 @@
 /**
- * The command `spiped key-id FILE...`.
+ * The command `spiped key-id FILE...`; a folder stands for the keys in it.
  */
 
-import { readKeyFile } from "../config/key-file.js";
+import { join } from "node:path";
+import { readKeyOrFolder } from "../config/key-folder.js";
+import { noKeys } from "../config/key-folder-words.js";
 import { messageOf } from "../errors.js";
 import { printable } from "../observe/format.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
-import { keyIdOf } from "../protocol/secret.js";
+import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import { leaveSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseWords } from "./options.js";
 import { writeOutput } from "./output.js";
 import { StopSignals } from "./stop-signals.js";
 
-/** Writes a line for each file; one that is no key does not keep the others from being told. */
+/** Writes a line for each file, and for each in a folder; one that is no key does not keep the others from being told. */
 export async function keyId(words: readonly string[]): Promise<number> {
   const command = addFlags(createCommand("spiped key-id", "FILE..."), "spiped key-id")
     .description("Tells keys apart: the same id, the same key. An id may be shown to anybody; a key's SHA-256 may not.")
-    .argument("<file...>", "key files; - is standard input");
+    .argument("<file...>", "key files, or folders of them; - is standard input");
   const parsed = parseWords(command, words);
   if (parsed !== undefined) return parsed.exitStatus;
   const log = createLog(standardErrorSink("spiped"));
   leaveSignal("SIGHUP");
   const { early } = new StopSignals({ hangUp: false });
   let status = 0;
-  for (const file of command.args) {
-    try {
-      const read = await Promise.race([readKeyFile(file), early]);
-      if (read === undefined) return 1;
-      const { key, warnings } = read;
+  for (const path of command.args) {
+    const keys = await Promise.race([readKeys(path), early]);
+    if (keys === undefined) return 1;
+    for (const { file, key } of keys.good) {
       writeOutput(`${keyIdOf(key)}  ${printable(file)}\n`);
       key.destroy();
-      for (const warning of warnings) log.warning(warning);
-    } catch (error) {
-      log.warning(messageOf(error));
-      status = 1;
     }
+    for (const warning of keys.warnings) log.warning(warning);
+    for (const message of new Set(keys.errors.map(messageOf))) log.warning(message);
+    if (keys.errors.length > 0) status = 1;
   }
   return status;
+}
+
+interface Keys {
+  readonly good: readonly { readonly file: string; readonly key: SharedKey }[];
+  readonly warnings: readonly string[];
+  readonly errors: readonly unknown[];
+}
+
+async function readKeys(path: string): Promise<Keys> {
+  try {
+    const read = await readKeyOrFolder(path);
+    if ("key" in read) return { good: [{ file: path, key: read.key }], warnings: read.warnings, errors: [] };
+    const { good, bad, warnings } = await read.look();
+    if (good.length + bad.length === 0) throw noKeys(path);
+    return {
+      good: good.map(({ file, key }) => ({ file: join(path, file), key })),
+      warnings: [...warnings, ...good.flatMap((key) => key.warnings)],
+      errors: bad.map(({ error }) => error),
+    };
+  } catch (error) {
+    return { good: [], warnings: [], errors: [error] };
+  }
 }

@@ -2,7 +2,9 @@
  * `spipe --probe`: goes through what a connection goes through, step by step, and judges each step in a line.
  */
 
-import { type ReadOptions, readKeyFile } from "../config/key-file.js";
+import { type ReadKey, type ReadOptions, readKeyFile } from "../config/key-file.js";
+import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
+import { noKeys } from "../config/key-folder-words.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import { Verdicts } from "./verdicts.js";
@@ -18,20 +20,44 @@ export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">
   return verdicts.exitStatus;
 }
 
+/** Reads a key file, or a folder with the keys of clients, and judges each. @returns The key, if it is one for all. */
+export async function checkKeys(verdicts: Verdicts, path: string): Promise<SharedKey | undefined> {
+  const step = "key file";
+  try {
+    const read = await readKeyOrFolder(path);
+    if (!(read instanceof KeyFolder)) return judged(verdicts, path, read);
+    const { good, bad, warnings } = await read.look();
+    if (good.length + bad.length === 0) throw noKeys(path);
+    for (const { name, file, key, warnings } of good) {
+      verdicts.write({ verdict: "ok", step, text: `${file} is the key of ${name}, with the id ${keyIdOf(key)}` });
+      for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
+      key.destroy();
+    }
+    for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
+    for (const { error } of bad) verdicts.writeError(step, error);
+  } catch (error) {
+    verdicts.writeError(step, error);
+  }
+  return undefined;
+}
+
 /** Reads a key file, and judges it. */
 export async function checkKey(
   verdicts: Verdicts,
   keyFile: string,
   options: ReadOptions = {},
 ): Promise<SharedKey | undefined> {
-  const step = "key file";
   try {
-    const { key, warnings } = await readKeyFile(keyFile, options);
-    verdicts.write({ verdict: "ok", step, text: `${keyFile} has the id ${keyIdOf(key)}` });
-    for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
-    return key;
+    return judged(verdicts, keyFile, await readKeyFile(keyFile, options));
   } catch (error) {
-    verdicts.writeError(step, error);
+    verdicts.writeError("key file", error);
     return undefined;
   }
+}
+
+function judged(verdicts: Verdicts, keyFile: string, { key, warnings }: ReadKey): SharedKey {
+  const step = "key file";
+  verdicts.write({ verdict: "ok", step, text: `${keyFile} has the id ${keyIdOf(key)}` });
+  for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
+  return key;
 }

@@ -15,6 +15,7 @@ import { endedEntry } from "../observe/connection-entries.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
+import { KeyRing } from "../protocol/key-ring.js";
 import { Connection } from "../tunnel/connection.js";
 import { dialled } from "../tunnel/destination.js";
 import { chooseFlows } from "../tunnel/flow-choices.js";
@@ -91,7 +92,7 @@ export async function main(words: readonly string[]): Promise<number> {
           releaseKeyPairs();
         },
       },
-      key: () => ({ name: undefined, key }),
+      keys: () => KeyRing.of(key).offer,
       forwardSecrecy,
       timeoutMs: flags.timeout,
       endWithTarget: flags.endWithRemote === true,

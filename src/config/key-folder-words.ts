@@ -80,6 +80,11 @@ export function oldKeyStays(error: SpipedError): string {
   return `${messageOf(error)}; its old key stays`;
 }
 
+/** Files whose problems are not written out. */
+export function moreProblems(path: string, count: number): string {
+  return `cannot read ${count} more key files in ${path}; what was a key before stays one`;
+}
+
 function problem(path: string, reason: string, hint?: string): SpipedError {
   const message = `cannot read key folder ${path}: ${reason}`;
   return new SpipedError("SPIPED_KEY_FILE", message, hint === undefined ? {} : { hint });

@@ -30,6 +30,9 @@ export const MOST_KEYS = 100;
 /** More names than that are no folder of keys, whatever they are. */
 const MOST_NAMES = 10_000;
 
+/** Files whose problems are written out in one reading. */
+const MOST_PROBLEMS = 10;
+
 /** Files that are read at once. */
 const AT_ONCE = 8;
 
@@ -50,6 +53,8 @@ export interface FolderKey {
 export interface FolderKeys {
   /** By name. */
   readonly keys: readonly FolderKey[];
+  /** One line each, for people, about files that give no key and are left as they were. */
+  readonly problems: readonly string[];
   /** One line each, for people, that has not been said before. */
   readonly warnings: readonly string[];
 }
@@ -104,16 +109,17 @@ export class KeyFolder {
     const heldNames = new Map(held.map((key) => [key.name, key]));
     const look = await this.look(RELOAD_LIMIT_MS, heldNames);
     const kept: FolderKey[] = [];
-    const problems: string[] = [];
+    const problems = new Set<string>();
     for (const { name, error } of look.bad) {
       const old = heldNames.get(name);
       if (old !== undefined) kept.push(old);
-      problems.push(old === undefined ? words.leftOut(error) : words.oldKeyStays(error));
+      problems.add(old === undefined ? words.leftOut(error) : words.oldKeyStays(error));
     }
     const all = [...look.good, ...kept].sort((one, other) => compare(one.name, other.name));
     const found = this.#withoutTwins(all, look);
-    // What is wrong is said each time; what should be mended once.
-    return { keys: found.keys, warnings: [...problems, ...found.warnings] };
+    const said = [...problems].slice(0, MOST_PROBLEMS);
+    if (problems.size > said.length) said.push(words.moreProblems(this.path, problems.size - said.length));
+    return { ...found, problems: said };
   }
 
   /** Reads what is there. @param preferred - Whose keys are read before others, if there are too many. */
@@ -231,7 +237,7 @@ export class KeyFolder {
     }
     const unsaid = warnings.filter((warning) => !this.#said.has(warning));
     this.#said = new Set(warnings);
-    return { keys, warnings: unsaid };
+    return { keys, problems: [], warnings: unsaid };
   }
 }
 

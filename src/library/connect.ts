@@ -6,6 +6,7 @@ import { SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import { dial } from "../net/dial.js";
 import { resolve, resolveBind } from "../net/resolver.js";
+import { KeyRing } from "../protocol/key-ring.js";
 import { Connection } from "../tunnel/connection.js";
 import { descriptors } from "./descriptors.js";
 import { type CommonOptions, connectOptions, keyInUse, readOptions } from "./options.js";
@@ -64,7 +65,7 @@ export function connect(options: ConnectOptions): TunnelStream {
         stream.opened();
       },
     },
-    key: () => ({ name: undefined, key: keyInUse(key) }),
+    keys: () => KeyRing.of(keyInUse(key)).offer,
     forwardSecrecy,
     timeoutMs,
     endWithTarget: false,

@@ -79,6 +79,10 @@ export interface Facts {
   readonly target: string;
   readonly targetAddresses: readonly string[];
   readonly keyFile: string;
+  readonly keys: number;
+  readonly keysAdded: readonly string[];
+  readonly keysRemoved: readonly string[];
+  readonly keysRenamed: readonly string[];
   readonly configFile: string;
   /** Of a file, from 1 on. */
   readonly line: number;
@@ -133,6 +137,10 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   target: "target",
   targetAddresses: "target_addresses",
   keyFile: "key_file",
+  keys: "keys",
+  keysAdded: "keys_added",
+  keysRemoved: "keys_removed",
+  keysRenamed: "keys_renamed",
   configFile: "config_file",
   line: "line",
   version: "version",

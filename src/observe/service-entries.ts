@@ -36,17 +36,6 @@ export function stoppedEntry(cut: number, why: string): LogEntry {
   return { event: "stopped", level: "info", message: `stopped: ${words}`, count: cut };
 }
 
-/** The key is read again. */
-export function keyReadEntry(keyFile: string): LogEntry {
-  const message = `SIGHUP: read ${keyFile} again; new connections use it`;
-  return { event: "key-read", level: "info", message, keyFile };
-}
-
-/** The key cannot be read again. */
-export function keyKeptEntry(keyFile: string, why: string): LogEntry {
-  return { event: "key-kept", level: "warning", message: `SIGHUP: ${why}; the old key stays`, keyFile };
-}
-
 /**
  * The configuration is read again, and done.
  *

@@ -4,9 +4,9 @@
  */
 
 import { closeSync } from "node:fs";
-import { type ReadOptions, readKeyFile } from "../config/key-file.js";
+import type { ReadOptions } from "../config/key-file.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
@@ -14,26 +14,30 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
-import { keyKeptEntry, keyReadEntry, listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
+import { listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
 import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
-import { KeyRing } from "../protocol/key-ring.js";
 import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
-import { KeyReload } from "./key-reload.js";
+import { TunnelKeys } from "./tunnel-keys.js";
 import type { TunnelWatcher } from "./watcher.js";
 
 /** What a tunnel of a service is made from. */
 export interface TunnelSettings {
   readonly config: TunnelConfig;
-  /** Path of the key file; `-` for standard input. */
+  /** Path of the key file, or of a folder of them; `-` for standard input. */
   readonly keyFile: string;
 }
 
 /** How far it is. What is undefined is still to come. */
 type State =
-  | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: KeyRing | undefined }
-  | { readonly name: "running"; readonly tunnel: Tunnel; readonly failures: readonly RecentFailure[] }
+  | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: TunnelKeys | undefined }
+  | {
+      readonly name: "running";
+      readonly tunnel: Tunnel;
+      readonly keys: TunnelKeys;
+      readonly failures: readonly RecentFailure[];
+    }
   | { readonly name: "ended" };
 
 /** See the head of this file. */
@@ -42,7 +46,6 @@ export class ServedTunnel {
   readonly keyFile: string;
   readonly #log: Log;
   readonly #watcher: TunnelWatcher | undefined;
-  readonly #reload: KeyReload;
   #state: State = { name: "starting", ends: undefined, keys: undefined };
   #reloadWaits = false;
 
@@ -53,20 +56,6 @@ export class ServedTunnel {
     this.#log = log;
     this.#watcher = watcher;
     watcher?.add(config);
-    this.#reload = new KeyReload(keyFile, {
-      read: ({ key, warnings }) => {
-        for (const warning of warnings) log.warning(warning);
-        // Handshakes that have begun keep the old key until they end.
-        const old = this.tunnel?.keys.replace([{ name: undefined, key }]) ?? [{ key }];
-        for (const one of old) one.key.destroy();
-        log.write(keyReadEntry(keyFile));
-        watcher?.reloaded(config, true);
-      },
-      failed: (error) => {
-        log.write(keyKeptEntry(keyFile, messageOf(error)));
-        watcher?.reloaded(config, false);
-      },
-    });
   }
 
   /** Undefined before it listens, and once it has been told to end before that. */
@@ -101,17 +90,16 @@ export class ServedTunnel {
   }
 
   /**
-   * Reads its key.
+   * Reads its key, or its keys.
    *
    * @param options - A descriptor is closed when it is read.
    * @throws SpipedError `SPIPED_KEY_FILE`.
    */
   async readKey(options: Pick<ReadOptions, "descriptor" | "instead"> = {}): Promise<void> {
-    const { key, warnings } = await readKeyFile(this.keyFile, options);
-    for (const warning of warnings) this.#log.warning(warning);
+    const keys = await TunnelKeys.read(this.keyFile, this.config.role, this.#log, options);
     if (options.descriptor !== undefined) closeSync(options.descriptor);
-    if (this.#state.name === "starting") this.#state = { ...this.#state, keys: KeyRing.of(key) };
-    else key.destroy();
+    if (this.#state.name === "starting") this.#state = { ...this.#state, keys };
+    else keys.destroy();
   }
 
   /**
@@ -129,7 +117,7 @@ export class ServedTunnel {
     const { ends, keys } = state;
     const tunnel = assemble(this.config, {
       ends,
-      keys,
+      keys: keys.ring,
       socket: socket ?? listen(ends, this.config.sourceMode, inherited),
       descriptors,
     });
@@ -138,8 +126,8 @@ export class ServedTunnel {
     }
     const failures = logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
-    this.#state = { name: "running", tunnel, failures };
-    if (this.#reloadWaits) void this.#reload.request();
+    this.#state = { name: "running", tunnel, keys, failures };
+    if (this.#reloadWaits) void this.reload();
   }
 
   /**
@@ -185,10 +173,15 @@ export class ServedTunnel {
     };
   }
 
-  /** Has the key read again; where names are still waited for, once they are known. */
+  /** Has its keys read again; where names are still waited for, once they are known. */
   async reload(): Promise<void> {
     if (this.#state.name === "starting") this.#reloadWaits = true;
-    else await this.#reload.request();
+    if (this.#state.name !== "running") return;
+    const { tunnel, keys } = this.#state;
+    await keys.reload({
+      endRemoved: () => tunnel.endRemoved(),
+      reloaded: (successful) => this.#watcher?.reloaded(this.config, successful),
+    });
   }
 
   /** As `drain`, but the listening socket goes to somebody else; undefined where it does not listen. */
@@ -198,12 +191,12 @@ export class ServedTunnel {
 
   /** Stops listening; resolves when the last connection has ended. A start is given up. */
   async drain(): Promise<void> {
-    const { tunnel } = this;
-    if (tunnel !== undefined) {
-      await tunnel.drain();
-      for (const { key } of tunnel.keys.replace([])) key.destroy();
+    const state = this.#state;
+    if (state.name === "running") {
+      await state.tunnel.drain();
+      state.keys.destroy();
     } else {
-      if (this.#state.name === "starting") for (const { key } of this.#state.keys?.keys ?? []) key.destroy();
+      if (state.name === "starting") state.keys?.destroy();
       this.#state = { name: "ended" };
     }
   }

@@ -13,7 +13,7 @@ import { Cancellation } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
 import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
-import type { NamedKey } from "../protocol/key-ring.js";
+import type { KeyOffer, RingKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import { type Announcement, announce } from "./announcement.js";
 import type { ConnectionTarget } from "./destination.js";
@@ -32,8 +32,8 @@ export interface ConnectionOptions {
   readonly source: Channel;
   /** Where it goes. */
   readonly target: ConnectionTarget;
-  /** Asked when the handshake begins, which may be long after the connection did. */
-  readonly key: () => NamedKey;
+  /** Asked when the handshake begins, which may be long after the connection did. A client takes the first. */
+  readonly keys: () => KeyOffer;
   readonly forwardSecrecy: ForwardSecrecy;
   /** Time for the handshake. */
   readonly timeoutMs: number;
@@ -76,7 +76,8 @@ export class Connection implements ConnectionView {
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
   #waitsForPlace = false;
-  #keyName: string | undefined;
+  /** The key of the client, once it is known. */
+  #key: RingKey | undefined;
   #handshakeStartedAt = 0;
   #handshakeMs: number | undefined;
   #recognised: Recognition | undefined;
@@ -102,7 +103,7 @@ export class Connection implements ConnectionView {
   }
 
   get keyName(): string | undefined {
-    return this.#keyName;
+    return this.#key?.name;
   }
 
   get ageMs(): number {
@@ -130,6 +131,13 @@ export class Connection implements ConnectionView {
     this.#fail(new SpipedError("SPIPED_CANCELLED", "told to end"));
   }
 
+  /** Ends the connection at once where the client's key was taken away. @returns Whether it was. */
+  endIfKeyRemoved(): boolean {
+    if (!this.#key?.isRemoved) return false;
+    this.#fail(new SpipedError("SPIPED_CANCELLED", `the key ${this.#key.name ?? ""} was removed`));
+    return true;
+  }
+
   /** Ends the connection of a client that has not shown that it has the key, since others need its place. */
   crowdOut(): void {
     this.#fail(
@@ -144,9 +152,10 @@ export class Connection implements ConnectionView {
     this.#phase = { name: "handshaking" };
     this.#startHandshake();
     const signal = this.#over;
-    const { name, key } = this.#options.key();
-    this.#keyName = name;
-    const keys = await handshakeAsClient({ channel: target, key, forwardSecrecy, signal }, () => {
+    const [own] = this.#options.keys().entries;
+    if (own === undefined) throw new SpipedError("SPIPED_STEP", "this connection has no key");
+    this.#key = own;
+    const keys = await handshakeAsClient({ channel: target, key: own.key, forwardSecrecy, signal }, () => {
       // The server may know us from now on, and must not take our death for the end of all that we have to say.
       target.resetOnDeath?.(true);
     });
@@ -159,9 +168,12 @@ export class Connection implements ConnectionView {
     let target: Promise<Channel | undefined> | undefined;
     this.#startHandshake();
     const signal = this.#over;
-    const { name, key } = this.#options.key();
-    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy, signal }, () => {
-      this.#keyName = name;
+    const { keys: key, entries } = this.#options.keys();
+    const onIdentified = (index: number) => {
+      this.#key = entries[index];
+      this.endIfKeyRemoved();
+    };
+    const keys = await handshakeAsServer({ channel: source, key, forwardSecrecy, signal, onIdentified }, () => {
       this.#phase = { name: "client-known" };
       source.resetOnDeath?.(true);
       const dial = () => {
@@ -225,7 +237,7 @@ export class Connection implements ConnectionView {
     }
     const { role, proxyProtocol } = this.#options;
     const encrypts = role === "encrypt";
-    if (proxyProtocol && !this.#announce({ encrypts, source, target, keys, keyName: this.#keyName })) return;
+    if (proxyProtocol && !this.#announce({ encrypts, source, target, keys, keyName: this.keyName })) return;
     const options: FlowOptions = {
       encrypts,
       source,
@@ -308,7 +320,7 @@ export class Connection implements ConnectionView {
       phase: phase.name,
       recognised: this.#recognised,
       source: this.source,
-      keyName: this.#keyName,
+      keyName: this.keyName,
       handshakeMs: this.#handshakeMs,
       bytesForward: this.bytesForward,
       bytesReverse: this.bytesReverse,

@@ -10,11 +10,13 @@ import { type Channel, sendAhead } from "../net/channel.js";
 import { MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
 import {
   type ForwardSecrecy,
+  type ServerAwaitingPublic,
+  type ServerVerified,
   type SessionKeys,
   startClientHandshake,
   startServerHandshake,
 } from "../protocol/handshake-steps.js";
-import type { SharedKey } from "../protocol/secret.js";
+import type { KeySet, SharedKey } from "../protocol/secret.js";
 
 /** What both roles need. */
 export interface HandshakeOptions {
@@ -65,6 +67,14 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
   }
 }
 
+/** What a server needs. */
+export interface ServerHandshakeOptions extends Omit<HandshakeOptions, "key"> {
+  /** The key of its clients, or one of several for each. */
+  readonly key: SharedKey | KeySet;
+  /** Called as soon as it is known which of several keys the client has, even where the client is then refused. */
+  readonly onIdentified?: (keyIndex: number) => void;
+}
+
 /**
  * Speaks the server's part.
  *
@@ -73,7 +83,7 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
  * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
  */
 export async function handshakeAsServer(
-  { channel, key, forwardSecrecy, signal }: HandshakeOptions,
+  { channel, key, forwardSecrecy, signal, onIdentified }: ServerHandshakeOptions,
   onClientKnown: () => Promise<void> | undefined,
 ): Promise<SessionKeys> {
   const { reader } = channel;
@@ -87,8 +97,10 @@ export async function handshakeAsServer(
     sendAhead(channel, awaitingNonce.nonce);
     const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
     phase = awaitingPublic;
-    const verified = awaitingPublic.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
+    const verified = verifyClient(awaitingPublic, await reader.readExactly(MACED_PUBLIC_LENGTH), onIdentified);
     phase = verified;
+    // Whoever was told which key it is may have ended the connection for that.
+    signal.throwIfAborted();
     const admitted = onClientKnown();
     if (admitted !== undefined) {
       await admitted;
@@ -106,5 +118,18 @@ export async function handshakeAsServer(
   } finally {
     signal.removeEventListener("abort", wipe);
     wipe();
+  }
+}
+
+function verifyClient(
+  awaitingPublic: ServerAwaitingPublic,
+  macedPublic: Uint8Array,
+  onIdentified: ((keyIndex: number) => void) | undefined,
+): ServerVerified {
+  try {
+    return awaitingPublic.verify(macedPublic);
+  } finally {
+    const { keyIndex } = awaitingPublic;
+    if (keyIndex !== undefined) onIdentified?.(keyIndex);
   }
 }

@@ -6,7 +6,7 @@
 
 import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { endReasonOf, SpipedError } from "../errors.js";
+import { endReasonOf, type SpipedError } from "../errors.js";
 import type { Accepted, AcceptedBare, AcceptHandlers } from "../net/accepted.js";
 import type { SocketAddress } from "../net/address.js";
 import { BareChannel } from "../net/bare-channel.js";
@@ -203,6 +203,11 @@ export class Tunnel {
     for (const connection of [...this.#connections]) connection.cancel();
   }
 
+  /** Ends the connections whose keys were taken away. @returns How many. */
+  endRemoved(): number {
+    return [...this.#connections].filter((connection) => connection.endIfKeyRemoved()).length;
+  }
+
   get #exactLength(): number {
     return this.#config.role === "encrypt" ? 0 : HANDSHAKE_LENGTH;
   }
@@ -262,7 +267,7 @@ export class Tunnel {
       role,
       source: channel,
       target: destination.next(channel),
-      key: () => keys.keys[0] ?? noKey(),
+      keys: () => keys.offer,
       forwardSecrecy,
       timeoutMs,
       endWithTarget: false,
@@ -347,8 +352,4 @@ function deferred(): { readonly promise: Promise<void>; readonly resolve: () => 
     resolve = done;
   });
   return { promise, resolve };
-}
-
-function noKey(): never {
-  throw new SpipedError("SPIPED_STEP", "this tunnel has no key");
 }

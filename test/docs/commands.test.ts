@@ -6,7 +6,7 @@
 //     NAME.example, 192.0.2.N           the far one; near.example the near one
 //     /etc/spiped, /run                 folders of the test's own, as is the working directory of each machine
 //     spiped, spipe                     those of this checkout
-//     scp                               a copy from the one folder to the other
+//     scp                               a copy from the one folder to the other, from either end
 //
 // A block that begins with ```sh alone cannot be run here; `notRun` says why.
 
@@ -30,6 +30,7 @@ import {
   nginx,
   nodes,
   nothing,
+  oneOfTwo,
   type Place,
   placeIn,
   postgres,
@@ -37,6 +38,7 @@ import {
   redis,
   type Service,
   sshd,
+  unbroken,
 } from "./services.js";
 
 /** The service behind the tunnel of a section. */
@@ -59,6 +61,9 @@ const services: Readonly<Record<string, Service>> = {
   "docs/keys.md: Making": nothing,
   "docs/keys.md: Copying": nothing,
   "docs/keys.md: Changing": nothing,
+  "docs/keys.md: A key for each client": collector([], []),
+  "docs/keys.md: Rotating keys without an outage": unbroken,
+  "docs/keys.md: Shutting one client out": oneOfTwo,
   "docs/status.md: Status": nothing,
   "docs/troubleshooting.md: A probe": sshd,
   "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
@@ -152,7 +157,7 @@ for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) 
 
 async function runSection(t: TestContext, section: Section, service: Service): Promise<void> {
   const place = await makePlace(t, section);
-  const { check } = await service.start(t, place);
+  const { settled, check } = await service.start(t, place);
   if (section.name === "README.md: More examples") {
     await run(t, place, "far", "spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2003' -k keyfile");
   }
@@ -160,6 +165,7 @@ async function runSection(t: TestContext, section: Section, service: Service): P
     if (machine === undefined) continue;
     const output = await run(t, place, machine, commands);
     if (prints !== undefined) assert.equal(output, prints, commands);
+    await settled?.();
   }
   await check?.();
 }
@@ -175,7 +181,10 @@ async function makePlace(t: TestContext, section: Section): Promise<Place> {
   ] as const) {
     await writeFile(join(folder, "bin", name), `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
   }
-  const copy = `#!/bin/sh\n[ "$1" = -p ] && shift\nexec cp -p "$1" "${folder}/far/\${2#*:}"\n`;
+  const copy = `#!/bin/sh\n[ "$1" = -p ] && shift\ncase $1 in
+    *:*) exec cp -p "${folder}/far/\${1#*:}" "$2" ;;
+    *) exec cp -p "$1" "${folder}/far/\${2#*:}" ;;
+  esac\n`;
   await writeFile(join(folder, "bin", "scp"), copy, { mode: 0o755 });
   const makesKey = section.blocks.some(({ commands }) => /keygen keyfile$/m.test(commands));
   const copiesKey = makesKey && section.blocks.some(({ commands }) => /^scp -p keyfile /m.test(commands));

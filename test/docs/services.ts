@@ -5,7 +5,7 @@ import { randomInt } from "node:crypto";
 import { chown, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { makeCertificate } from "../support/certificate.js";
@@ -30,7 +30,7 @@ export interface Place {
   readonly mark: Readonly<Record<string, string>>;
 }
 
-/** A service; `check` runs after the commands. */
+/** A service; `settled` runs after each block of commands, `check` after all. */
 export interface Service {
   /** Commands of the section, or of the service, that not every system has. */
   readonly needs: readonly string[];
@@ -38,7 +38,7 @@ export interface Service {
   readonly asRoot?: true;
   /** What the superuser of a container may lack. */
   readonly rights?: readonly Right[];
-  start(t: TestContext, place: Place): Promise<{ check?(): Promise<void> }>;
+  start(t: TestContext, place: Place): Promise<{ settled?(): Promise<void>; check?(): Promise<void> }>;
 }
 
 /** Two loopback addresses that no other test has. */
@@ -128,6 +128,96 @@ export function collector(wanted: readonly RegExp[], needs: readonly string[]): 
       };
     },
   };
+}
+
+/** Talks through a near end for as long as a test runs: whoever could connect once can always, and is answered. */
+export const unbroken: Service = {
+  needs: [],
+  async start(t, place) {
+    await echo(t, place);
+    let answered = 0;
+    let failure: unknown;
+    let isOver = false;
+    const load = async () => {
+      while (!isOver) {
+        await says(place.near, 2003).then(
+          () => (answered += 1),
+          (error: unknown) => {
+            if (answered > 0) failure ??= error;
+          },
+        );
+        if (answered === 0) await new Promise((wake) => setTimeout(wake, 20));
+      }
+    };
+    const running = load();
+    afterwards(t, async () => {
+      isOver = true;
+      await running;
+    });
+    /** Those that had begun before have ended then. */
+    const more = async () => {
+      if (answered === 0 && !(await says(place.near, 2003).catch(() => false))) return;
+      const before = answered;
+      await until(() => (answered >= before + 3 || failure !== undefined ? true : undefined), "further answers");
+      assert.equal(failure, undefined);
+    };
+    return { settled: more, check: more };
+  },
+};
+
+/** Two clients that are connected: the second is shut out in the end. */
+export const oneOfTwo: Service = {
+  needs: [],
+  async start(t, place) {
+    await echo(t, place);
+    let open: { readonly first: Socket; readonly second: Socket } | undefined;
+    return {
+      async settled() {
+        if (open !== undefined || !(await says(place.near, 2004).catch(() => false))) return;
+        const [first, second] = [connect(2003, place.near), connect(2004, place.near)];
+        open = { first, second };
+        for (const socket of [first, second]) {
+          afterwards(t, () => {
+            socket.destroy();
+          });
+          await isAnswered(socket);
+        }
+      },
+      async check() {
+        assert.ok(open !== undefined, "both were connected");
+        const { first, second } = open;
+        if (!second.destroyed) await new Promise((closed) => second.on("error", () => undefined).once("close", closed));
+        await isAnswered(first);
+        await says(place.near, 2003);
+        await assert.rejects(says(place.near, 2004));
+      },
+    };
+  },
+};
+
+async function echo(t: TestContext, { far }: Place): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.pipe(socket);
+  });
+  await listen(t, server, far, 2003);
+}
+
+/** Connects, says something, and ends when it has the answer. */
+async function says(host: string, port: number): Promise<true> {
+  const socket = connect(port, host);
+  await isAnswered(socket);
+  socket.end();
+  return true;
+}
+
+async function isAnswered(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("closed without an answer")));
+    socket.once("data", () => resolve());
+    socket.write("are you there?");
+  });
 }
 
 export const httpApi: Service = {

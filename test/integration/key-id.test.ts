@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { openSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { limits, temporaryFolder } from "../support/cleanup.js";
@@ -51,16 +51,37 @@ test("key-id says in one line what is no key, goes on with the others, and exits
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "empty"), "");
   await writeFile(join(folder, "key"), randomData("key", 32), { mode: 0o600 });
-  const { status, stdout, stderr } = await run(t, ["empty", "none", ".", "-", "key", "/dev/zero"], folder);
+  const { status, stdout, stderr } = await run(t, ["empty", "none", "-", "key", "/dev/zero"], folder);
   assert.equal(status, 1);
   assert.equal(stdout, `${idOf(randomData("key", 32))}  key\n`);
   assert.deepEqual(stderr.trimEnd().split("\n"), [
     "spiped: cannot read key file empty: it is empty, so everybody knows this key",
     "spiped: cannot read key file none: there is no such file",
-    "spiped: cannot read key file .: it is a folder",
     "spiped: cannot read key file standard input: it is empty, so everybody knows this key",
     "spiped: cannot read key file /dev/zero: it is longer than 64 MiB",
   ]);
+});
+
+test("key-id writes a line for each key in a folder, and says what in it is none", limits, async (t) => {
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, "keys"));
+  const [alice, bob] = [randomData("alice", 32), randomData("bob", 32)];
+  await writeFile(join(folder, "keys", "bob.key"), bob, { mode: 0o600 });
+  await writeFile(join(folder, "keys", "alice"), alice, { mode: 0o600 });
+  await writeFile(join(folder, "keys", ".hidden"), "x", { mode: 0o600 });
+  const right = await run(t, ["keys/"], folder);
+  assert.equal(right.stdout, `${idOf(alice)}  keys/alice\n${idOf(bob)}  keys/bob.key\n`);
+  assert.equal(right.stderr, "");
+  assert.equal(right.status, 0);
+  await writeFile(join(folder, "keys", "carol"), "", { mode: 0o600 });
+  const wrong = await run(t, ["keys"], folder);
+  assert.equal(wrong.stdout, right.stdout);
+  assert.equal(wrong.stderr, "spiped: cannot read key file keys/carol: it is empty, so everybody knows this key\n");
+  assert.equal(wrong.status, 1);
+  await mkdir(join(folder, "none"));
+  const none = await run(t, ["none"], folder);
+  assert.equal(none.stderr, "spiped: cannot read key folder none: there is no key in it\n");
+  assert.equal(none.status, 1);
 });
 
 test("key-id warns of a key that can be guessed, since its id lets others try", limits, async (t) => {

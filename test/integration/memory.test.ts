@@ -63,6 +63,8 @@ test("the search finds each secret in a process that holds eight bytes of it, in
 for (const { mac, env } of macs) {
   for (const start of [startServerEnd, startClientEnd]) {
     const name = `${start === startServerEnd ? "spiped -d" : "spiped -e"} with ${mac}`;
+    // A server makes these when the client has shown itself, and a client before.
+    const macKeys = start === startServerEnd ? [] : ["dhmac_C", "dhmac_S"];
 
     test(`${name} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
       const end = await start(t, { kind: "tcp", env });
@@ -105,7 +107,7 @@ for (const { mac, env } of macs) {
       command.signal("SIGHUP");
       await command.line(/SIGHUP: read/);
       const ofHandshake = ofDhMacs(peer);
-      await comesToHold(command, [...key, ...ofHandshake], ["K", "dhmac_C", "dhmac_S"]);
+      await comesToHold(command, [...key, ...ofHandshake], ["K", ...macKeys]);
       holds(command, ofKey(another), ["K"]);
       peer.link.reset();
       await comesToHold(command, [...key, ...ofHandshake], []);
@@ -128,7 +130,7 @@ for (const { mac, env } of macs) {
         await peer.sendNonce();
         await peer.readNonce();
         const ofHandshake = ofDhMacs(peer);
-        if (failure !== tooSlow) await comesToHold(command, ofHandshake, ["dhmac_C", "dhmac_S"]);
+        if (failure !== tooSlow) await comesToHold(command, ofHandshake, macKeys);
         await fail(peer);
         await command.line(/^spiped: connection from /);
         await comesToHold(command, ofHandshake, []);

@@ -123,7 +123,7 @@ for (const [what, name] of [
     await refuses(new KeyFolder(folder).read(), /^the name of key file .* has control characters, or is not UTF-8/);
     const found = await reader.readAgain(held);
     assert.deepEqual(names(found), ["bob"]);
-    assert.match(found.warnings.join(), /; it is left out$/);
+    assert.match(found.problems.join(), /; it is left out$/);
   });
 }
 
@@ -159,7 +159,7 @@ test("a and a.key cannot both be there", async (t) => {
   await refuses(new KeyFolder(folder).read(), /^key files .*alice and .*alice\.key both name a client alice; rename/);
   const found = await reader.readAgain(held);
   assert.ok(is(keyOf(found, "alice"), keys.alice), "the old key stays");
-  assert.match(found.warnings.join(), /both name a client alice; rename one; its old key stays$/);
+  assert.match(found.problems.join(), /both name a client alice; rename one; its old key stays$/);
 });
 
 test("weak keys get the warnings that single files get", async (t) => {
@@ -215,12 +215,12 @@ for (const [what, make, reason] of broken) {
     const found = await reader.readAgain(held);
     assert.deepEqual(names(found), ["broken", "carol"]);
     assert.equal(keyOf(found, "broken"), held[1]?.key);
-    assert.equal(found.warnings.length, 1, found.warnings.join());
-    assert.match(found.warnings[0] ?? "", new RegExp(`${reason.source}.*; its old key stays$`));
+    assert.equal(found.problems.length, 1, found.problems.join());
+    assert.match(found.problems[0] ?? "", new RegExp(`${reason.source}.*; its old key stays$`));
     // One that was none before is none now.
     const other = await new KeyFolder(folder).readAgain([]);
     assert.deepEqual(names(other), ["carol"]);
-    assert.match(other.warnings.join(), /; it is left out$/);
+    assert.match(other.problems.join(), /; it is left out$/);
   });
 }
 
@@ -236,7 +236,7 @@ test("a file that may not be read is an error at the start, and keeps its key la
     await refuses(new KeyFolder(folder).read(), /cannot read key file .*bob: permission denied/);
     const found = await reader.readAgain(held);
     assert.deepEqual(names(found), ["alice", "bob"]);
-    assert.match(found.warnings.join(), /bob: permission denied; its old key stays$/);
+    assert.match(found.problems.join(), /bob: permission denied; its old key stays$/);
   });
 });
 
@@ -279,7 +279,20 @@ test("100 keys are taken, and one more is an error; later those that were there 
   await refuses(new KeyFolder(folder).read(), /: there are 101 keys in it, and at most 100 are taken$/);
   const found = await reader.readAgain(held);
   assert.deepEqual(names(found), all);
-  assert.match(found.warnings.join(), /there are 101 keys in it, and at most 100 are taken; it is left out$/);
+  assert.match(found.problems.join(), /there are 101 keys in it, and at most 100 are taken; it is left out$/);
+  assert.equal(found.problems.length, 1);
+  for (const file of all.map((name) => path(`${name}.key`))) {
+    rmSync(file);
+    symlinkSync(file, file);
+  }
+  const stayed = await reader.readAgain(held);
+  assert.deepEqual(names(stayed), all);
+  assert.equal(stayed.problems.length, 11, "ten of them, and a sum");
+  assert.match(stayed.problems.join("\n"), /cannot read 91 more key files in .*keys; what was a key before stays one/);
+  for (const name of all) {
+    rmSync(path(`${name}.key`));
+    write(`${name}.key`);
+  }
   rmSync(path("client-050.key"));
   const next = await reader.readAgain(held);
   assert.deepEqual(names(next), ["another", ...all.filter((name) => name !== "client-050")]);

@@ -12,6 +12,7 @@ import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { SocketEnds } from "#dist/net/proxy-header.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
@@ -124,7 +125,7 @@ export async function runConnection(
       keepAlive: true,
       descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     }),
-    key: () => ({ name: undefined, key }),
+    keys: () => KeyRing.of(key).offer,
     forwardSecrecy: "off",
     timeoutMs,
     endWithTarget: false,

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
 import { freeAddress } from "../../support/addresses.js";
 import { limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -22,7 +23,7 @@ const kinds = ["tcp", "unix"] as const;
 test("encrypt: the key is the one at the time of the handshake, not of the connection", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   let key = sharedKeyOf(Buffer.from("the key before"));
-  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { key: () => ({ name: undefined, key }) });
+  await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { keys: () => KeyRing.of(key).offer });
   key = sharedKeyOf(keyFile);
   await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
 });

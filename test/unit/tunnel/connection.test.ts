@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
@@ -290,7 +291,7 @@ test("encrypt: bytes that cannot be delivered any more are no orderly end", limi
         keepAlive: true,
         descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
       }),
-      key: () => ({ name: undefined, key }),
+      keys: () => KeyRing.of(key).offer,
       forwardSecrecy: "off",
       timeoutMs,
       endWithTarget: false,

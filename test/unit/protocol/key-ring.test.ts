@@ -1,0 +1,128 @@
+// The keys of a tunnel: what handshakes begin with, and what becomes of a key that has another name, or is gone.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { addon } from "#dist/native/native.js";
+import { startServerHandshake } from "#dist/protocol/handshake-steps.js";
+import { type KeyOffer, KeyRing, type NamedKey } from "#dist/protocol/key-ring.js";
+import { dhMacKeysOf, macPublicValue, secretOf } from "../../support/reference-protocol.js";
+import { throwsCode, throwsSpipedError } from "../support/errors.js";
+import { sharedKeyOf } from "../support/handshakes.js";
+
+function named(name: string, keyFile = name): NamedKey {
+  return { name, key: sharedKeyOf(Buffer.from(keyFile)) };
+}
+
+function ringOf(...names: readonly string[]): KeyRing {
+  return new KeyRing(names.map((name) => named(name)));
+}
+
+/** Whose key a client with this key file has, by an offer. */
+function whoIs({ keys, entries }: KeyOffer, keyFile: string) {
+  const nonceC = new Uint8Array(32).fill(7);
+  const started = startServerHandshake(keys, "off");
+  const macKeys = dhMacKeysOf(secretOf(Buffer.from(keyFile)), nonceC, started.nonce);
+  const awaiting = started.receiveNonce(nonceC);
+  awaiting.verify(macPublicValue(macKeys.client, 1n));
+  return entries[awaiting.keyIndex ?? -1];
+}
+
+test("a ring knows its clients by their keys, however many there are", () => {
+  for (const names of [["alice"], ["alice", "bob"], ["alice", "bob", "carol"]]) {
+    const ring = ringOf(...names);
+    for (const name of names) assert.equal(whoIs(ring.offer, name)?.name, name);
+    throwsSpipedError(() => whoIs(ring.offer, "mallory"), "SPIPED_WRONG_MAC", /wrong MAC/);
+  }
+});
+
+test("one key for everybody has no name", () => {
+  const { key } = named("all");
+  const entry = whoIs(KeyRing.of(key).offer, "all");
+  assert.equal(entry?.name, undefined);
+  assert.equal(entry?.key, key);
+});
+
+test("one offer serves all handshakes until the keys change", () => {
+  const ring = ringOf("alice", "bob");
+  const { offer } = ring;
+  assert.equal(ring.offer, offer);
+  ring.update([named("alice"), named("carol")]);
+  assert.notEqual(ring.offer, offer);
+});
+
+test("a key that is gone is removed, and whoever holds it sees that; the others stay the same", () => {
+  const ring = ringOf("alice", "bob");
+  const [alice, bob] = ring.keys;
+  assert.deepEqual(ring.update([named("bob"), named("carol")]), { added: ["carol"], removed: ["alice"], renamed: [] });
+  assert.ok(alice?.isRemoved && !bob?.isRemoved);
+  assert.deepEqual(
+    ring.keys.map(({ name }) => name),
+    ["bob", "carol"],
+  );
+  assert.equal(ring.keys[0], bob);
+  throwsSpipedError(() => whoIs(ring.offer, "alice"), "SPIPED_WRONG_MAC", /wrong MAC/);
+  throwsCode(() => alice?.key.id(), "SPIPED_STEP");
+  assert.equal(whoIs(ring.offer, "bob"), bob);
+});
+
+test("a key of other contents is another key, though its name is the same", () => {
+  const ring = ringOf("alice", "bob");
+  const [alice] = ring.keys;
+  assert.deepEqual(ring.update([named("alice", "new"), named("bob")]), {
+    added: ["alice"],
+    removed: ["alice"],
+    renamed: [],
+  });
+  assert.ok(alice?.isRemoved);
+  assert.equal(whoIs(ring.offer, "new")?.isRemoved, false);
+});
+
+test("a key under another name is renamed, and so are two that change places", () => {
+  const ring = ringOf("alice", "bob");
+  const [alice, bob] = ring.keys;
+  const changes = ring.update([named("alice", "bob"), named("zoe", "alice")]);
+  assert.deepEqual(changes, {
+    added: [],
+    removed: [],
+    renamed: [
+      ["bob", "alice"],
+      ["alice", "zoe"],
+    ],
+  });
+  assert.deepEqual([alice?.name, bob?.name], ["zoe", "alice"]);
+  assert.equal(whoIs(ring.offer, "alice"), alice);
+});
+
+test("a key that is handed back as it is stays usable", () => {
+  const ring = ringOf("alice", "bob");
+  assert.deepEqual(ring.update(ring.keys), { added: [], removed: [], renamed: [] });
+  assert.equal(whoIs(ring.offer, "bob")?.name, "bob");
+});
+
+test("when all keys are gone nobody is known", () => {
+  const ring = ringOf("alice", "bob");
+  assert.deepEqual(ring.update([]).removed, ["alice", "bob"]);
+  throwsSpipedError(() => whoIs(ring.offer, "alice"), "SPIPED_WRONG_MAC", /wrong MAC/);
+});
+
+test("a handshake that has begun goes on with the keys that it began with", () => {
+  const ring = ringOf("alice", "bob");
+  const { keys, entries } = ring.offer;
+  const started = startServerHandshake(keys, "off");
+  ring.update([named("bob")]);
+  const nonceC = new Uint8Array(32).fill(7);
+  const awaiting = started.receiveNonce(nonceC);
+  awaiting.verify(macPublicValue(dhMacKeysOf(secretOf(Buffer.from("alice")), nonceC, started.nonce).client, 1n));
+  // It is known to have been taken away.
+  assert.equal(entries[awaiting.keyIndex ?? -1]?.isRemoved, true);
+});
+
+test("keys that are replaced are the caller's, and their set is destroyed", () => {
+  const ring = ringOf("alice", "bob");
+  const { keys } = ring.offer;
+  const old = ring.replace([{ name: undefined, key: named("all").key }]);
+  assert.equal(old.length, 2);
+  assert.ok(keys instanceof addon.KeySet);
+  throwsCode(() => new addon.ServerHandshake(keys, "off"), "SPIPED_STEP");
+  for (const { key } of old) assert.equal(key.id().length, 8);
+});

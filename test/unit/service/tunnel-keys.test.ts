@@ -1,0 +1,147 @@
+// SIGHUP upon SIGHUP: one reading at a time, and one more for all that came meanwhile. And what is said of folders.
+
+import assert from "node:assert/strict";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { addon, type KeyFile } from "#dist/native/native.js";
+import { createLog } from "#dist/observe/log.js";
+import { keyIdOf, sharedKeyOf } from "#dist/protocol/secret.js";
+import { TunnelKeys } from "#dist/service/tunnel-keys.js";
+import { temporaryFolder, until } from "../../support/cleanup.js";
+import { randomData } from "../../support/random-data.js";
+
+/** Keys, what they say, and connections that end when their keys are gone. */
+async function keysAt(path: string, role: "encrypt" | "decrypt" = "decrypt") {
+  const said: string[] = [];
+  const log = createLog({
+    write: ({ level, message }) => void said.push(level === "info" ? message : `${level}: ${message}`),
+  });
+  const keys = await TunnelKeys.read(path, role, log, {});
+  const user = { connections: 0, endRemoved: () => user.connections };
+  const saying = (count: number) => until(() => (said.length >= count ? said : undefined), `${count} lines`);
+  return { keys, said, saying, user, reload: () => keys.reload(user) };
+}
+
+/** Has readings end when the test lets them. */
+function heldUp(t: TestContext): Array<() => void> {
+  const { readKeyFile: original } = addon;
+  const ends: Array<() => void> = [];
+  t.mock.method(addon, "readKeyFile", (path: string, request: never, done: (file: KeyFile) => void) =>
+    original(path, request, (file) => ends.push(() => done(file))),
+  );
+  return ends;
+}
+
+function write(path: string, contents: Uint8Array | string): void {
+  writeFileSync(path, contents, { mode: 0o600 });
+}
+
+test("requests during a reading are one more reading after it, which sees the latest file", async (t) => {
+  const path = join(await temporaryFolder(t), "key");
+  const [first, second, third] = ["first", "second", "third"].map((name) => randomData(name, 32)) as Uint8Array[];
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  write(path, first);
+  const { keys, saying, reload } = await keysAt(path);
+  const ids = () => keys.ring.keys.map(({ key }) => keyIdOf(key));
+  const ends = heldUp(t);
+  reload();
+  await until(() => (ends.length === 1 ? true : undefined), "a reading");
+  write(path, second);
+  for (let times = 0; times < 5; times += 1) reload();
+  ends[0]?.();
+  await until(() => (ends.length === 2 ? true : undefined), "another reading");
+  assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(first))]);
+  ends[1]?.();
+  assert.match((await saying(2)).join("\n"), /^SIGHUP: read .*key again; new connections use it\nSIGHUP: read/);
+  assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(second))]);
+  write(path, third);
+  reload();
+  await until(() => (ends.length === 3 ? true : undefined), "a third reading");
+  ends[2]?.();
+  await saying(3);
+  assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(third))]);
+});
+
+test("a reading that fails is told, and the next request is a reading again", async (t) => {
+  const path = join(await temporaryFolder(t), "key");
+  write(path, randomData("old", 32));
+  const { keys, saying, reload } = await keysAt(path);
+  rmSync(path);
+  reload();
+  reload();
+  for (const line of await saying(2))
+    assert.match(line, /^warning: SIGHUP: .*there is no such file; the old key stays$/);
+  write(path, randomData("key", 32));
+  reload();
+  await saying(3);
+  assert.deepEqual(
+    keys.ring.keys.map(({ key }) => keyIdOf(key)),
+    [keyIdOf(sharedKeyOf(randomData("key", 32)))],
+  );
+});
+
+test("of a folder it says whose keys are there, and what has become of them", async (t) => {
+  const folder = join(await temporaryFolder(t), "keys");
+  const path = (name: string) => join(folder, name);
+  mkdirSync(folder);
+  for (const name of ["alice.key", "bob.key", "carol.key"]) write(path(name), randomData(name, 32));
+  const { keys, said, saying, user, reload } = await keysAt(folder);
+  const names = () => keys.ring.keys.map(({ name }) => name);
+  assert.deepEqual(said.splice(0), [`read ${folder}: 3 keys: alice, bob, carol`]);
+
+  reload();
+  assert.deepEqual((await saying(1)).splice(0), [`SIGHUP: read ${folder} again: 3 keys, as before`]);
+
+  rmSync(path("bob.key"));
+  renameSync(path("carol.key"), path("zoe.key"));
+  write(path("dave.key"), randomData("dave", 32));
+  user.connections = 2;
+  reload();
+  assert.deepEqual((await saying(1)).splice(0), [
+    `SIGHUP: read ${folder} again: 3 keys; added dave; removed bob; renamed carol to zoe; 2 connections were reset`,
+  ]);
+  assert.deepEqual(names(), ["alice", "dave", "zoe"]);
+
+  write(path("alice.key"), "");
+  rmSync(path("zoe.key"));
+  user.connections = 1;
+  reload();
+  assert.deepEqual((await saying(2)).splice(0), [
+    `warning: SIGHUP: cannot read key file ${path("alice.key")}: it is empty, so everybody knows this key; its old key stays`,
+    `SIGHUP: read ${folder} again: 2 keys; removed zoe; 1 connection was reset`,
+  ]);
+  // The key that stayed is there for the next time, too.
+  user.connections = 0;
+  reload();
+  assert.match((await saying(2)).splice(0)[1] ?? "", /2 keys, as before$/);
+  assert.deepEqual(names(), ["alice", "dave"]);
+  assert.equal(keyIdOf(keys.ring.keys[0]?.key ?? assert.fail()), keyIdOf(sharedKeyOf(randomData("alice.key", 32))));
+
+  for (const name of ["alice.key", "dave.key"]) rmSync(path(name));
+  reload();
+  assert.deepEqual((await saying(2)).splice(0), [
+    `SIGHUP: read ${folder} again: 0 keys; removed alice, dave`,
+    "warning: SIGHUP: no key is left, so nobody can connect",
+  ]);
+
+  rmSync(folder, { recursive: true });
+  reload();
+  assert.match(
+    (await saying(1)).join(),
+    /^warning: SIGHUP: .*there is no such folder; the old keys stay, all of them$/,
+  );
+});
+
+test("a client takes no folder", async (t) => {
+  const folder = await temporaryFolder(t);
+  write(join(folder, "alice"), randomData("alice", 32));
+  await assert.rejects(keysAt(folder, "encrypt"), /cannot read key file .*: it is a folder$/);
+});
+
+test("a folder of very many clients has a line that people can read", async (t) => {
+  const folder = await temporaryFolder(t);
+  for (let count = 10; count < 30; count += 1) write(join(folder, `c${count}`), randomData(`${count}`, 32));
+  const { said } = await keysAt(folder);
+  assert.match(said.join(), /: 20 keys: c10, c11, c12, c13, c14, c15, c16, c17, c18, c19 and 10 more$/);
+});
