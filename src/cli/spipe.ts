@@ -23,7 +23,6 @@ import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
-import { probe } from "./probe.js";
 import { StdioChannel } from "./stdio-channel.js";
 
 const EXAMPLES = `
@@ -108,7 +107,8 @@ export async function main(words: readonly string[]): Promise<number> {
   });
 }
 
-function probeTarget(flags: FlagValues<"spipe">, target: Address, keyFile: string): Promise<number> {
+async function probeTarget(flags: FlagValues<"spipe">, target: Address, keyFile: string): Promise<number> {
+  const { probe } = await import("./probe.js");
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
   return probe(keyFile, {
     target,

@@ -10,7 +10,6 @@ import { tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
 import { ADDRESS_PARSERS } from "../flags/values.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
-import { check } from "./check.js";
 import type { ConfigInUse } from "./config-reload.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
@@ -53,7 +52,10 @@ export async function main(words: readonly string[]): Promise<number> {
   if (process.platform === "win32") refuseOnWindows(command, flags);
   const settings = settingsOf(command, flags, file);
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
-  if (flags.check) return check({ ...settings, pidFile: flags.foreground ? undefined : pidFile });
+  if (flags.check) {
+    const { check } = await import("./check.js");
+    return check({ ...settings, pidFile: flags.foreground ? undefined : pidFile });
+  }
   if (flags.foreground) return runService(settings);
   // The keys of a file are files, which mean the same to both processes.
   const keyFile = file === undefined ? settings.tunnels[0]?.keyFile : undefined;

@@ -1,16 +1,18 @@
 // --config: many tunnels of one file, and what SIGHUP does when the file has changed.
 
 import assert from "node:assert/strict";
+import { closeSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
-import { limits, until } from "../support/cleanup.js";
+import { afterwards, limits, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { ConfigFile, table } from "../support/config-file.js";
 import { markOf, onLinux, readPidFile, startDetached } from "../support/daemon.js";
 import { expectBytes } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
+import { namedPipe, openForReader } from "../support/pipes.js";
 import { descriptorsOf, untilEnded } from "../support/processes.js";
 import { ours, withCommands } from "../support/programs.js";
 import { TestSocket } from "../support/test-socket.js";
@@ -347,6 +349,30 @@ test("many SIGHUPs at once end with the file as it is last", limits, async (t) =
   await carries(await b.connectThrough());
   const count = command.lines.filter((line) => /read .*toml again/.test(line)).length;
   assert.ok(count < 51, `${count} readings`);
+});
+
+test("a reload that waits for a key holds nothing up: neither connections nor the end", {
+  ...limits,
+  skip: onLinux,
+}, async (t) => {
+  const file = await ConfigFile.make(t);
+  const [a, b] = [await file.pair("a"), await file.pair("b")];
+  await file.write(a.text());
+  const command = await file.start();
+  const pipe = await namedPipe(t);
+  await file.write(a.text(), b.text({ key: pipe }));
+  command.signal("SIGHUP");
+  const writer = await until(() => openForReader(pipe), "spiped to open the key");
+  afterwards(t, () => closeSync(writer));
+  const one = await a.connectThrough();
+  await carries(one);
+  for (const socket of [one.app, one.service]) socket.finish();
+  await Promise.all([one.app.end(), one.service.end()]);
+  // Another one has to wait until this one is over.
+  command.signal("SIGHUP");
+  command.signal("SIGTERM");
+  const { status } = await command.exit();
+  assert.deepEqual([status, command.lines.some((line) => /again; tunnels/.test(line))], [0, false], command.stderr);
 });
 
 test("what only a restart can change is told by its key", limits, async (t) => {
