@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { summedEntry } from "#dist/observe/connection-entries.js";
 import { type Failure, Failures } from "#dist/observe/failures.js";
+import { logOfTunnel } from "#dist/observe/log.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { GivenClock } from "../support/given-clock.js";
@@ -163,4 +164,34 @@ test("what is nobody's mistake has no stack", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("ended", report);
   assert.equal(warnings.length, 1);
+});
+
+test("a sum has its facts too, and that of a tunnel its name; other tunnels count for themselves", () => {
+  const { log, entries } = keptLog();
+  const clock = new GivenClock();
+  const [redis, mail] = [logged(logOfTunnel(log, "redis"), clock), logged(logOfTunnel(log, "mail"), clock)];
+  for (let count = 0; count < 14; count += 1)
+    redis.emit("ended", { ...report, source: `[10.0.0.${count % 2}]:${count}` });
+  mail.emit("ended", report);
+  clock.pass(60_000);
+  assert.deepEqual(
+    entries.map(({ event, tunnel }) => `${tunnel} ${event}`),
+    [...Array(10).fill("redis connection-ended"), "mail connection-ended", "redis connections-summed"],
+  );
+  const { message, hint, stack, ...facts } = entries.at(-1) ?? {};
+  assert.deepEqual(facts, {
+    event: "connections-summed",
+    level: "warning",
+    tunnel: "redis",
+    phase: "handshaking",
+    reason: "handshake-failed",
+    code: "SPIPED_WRONG_MAC",
+    recognised: undefined,
+    count: 4,
+    addresses: 2,
+    moreAddresses: undefined,
+    mostFrom: "[10.0.0.0]",
+    mostCount: 2,
+    spanMs: 60_000,
+  });
 });

@@ -1,0 +1,83 @@
+// The state of a service, however much there is of it, in few entries.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SpipedError } from "#dist/errors.js";
+import type { LogEntry } from "#dist/observe/entry.js";
+import { textLines } from "#dist/observe/format.js";
+import { stateEntries, type TunnelState } from "#dist/observe/state-entries.js";
+import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
+
+const view: ConnectionView = {
+  id: 1,
+  phase: "piping",
+  source: "[10.0.0.1]:7",
+  keyName: "laptop",
+  ageMs: 61_000,
+  handshakeMs: 12,
+  bytesForward: 3,
+  bytesReverse: 4,
+};
+
+const failed: ConnectionReport = {
+  ...view,
+  phase: "handshaking",
+  reason: "handshake-failed",
+  error: new SpipedError("SPIPED_WRONG_MAC", "wrong MAC"),
+  durationMs: 3,
+};
+
+const quiet: TunnelState = {
+  name: undefined,
+  state: "listening",
+  role: "decrypt",
+  source: "[0.0.0.0]:2562",
+  target: "[127.0.0.1]:80",
+  connections: 0,
+  limit: 100,
+  open: [],
+  failures: [],
+};
+
+function linesOf(tunnels: readonly TunnelState[], now = 0): readonly string[] {
+  const state = { signal: "SIGUSR1", version: "1.2.3", uptimeMs: 93_784_000, tunnels };
+  return [...stateEntries(state, now)].flatMap(textLines);
+}
+
+test("a quiet tunnel is two lines", () => {
+  assert.deepEqual(linesOf([quiet]), [
+    "SIGUSR1: open connections: 0; spiped 1.2.3, 1 tunnel, up 1 d 2 h",
+    "[0.0.0.0]:2562, decrypting to [127.0.0.1]:80: listening, 0 of 100 connections open",
+  ]);
+});
+
+test("each tunnel is named in all that is said of it: connections with key, age and bytes, and past failures", () => {
+  const busy = { ...quiet, name: "redis", connections: 1, limit: Number.POSITIVE_INFINITY, open: [view] };
+  const failures = [{ at: 1_000, report: failed }];
+  assert.deepEqual(linesOf([{ ...busy, failures }, quiet], 244_500).slice(0, -1), [
+    "SIGUSR1: open connections: 1; spiped 1.2.3, 2 tunnels, up 1 d 2 h",
+    "redis: [0.0.0.0]:2562, decrypting to [127.0.0.1]:80: listening, 1 connections open",
+    "redis: connection from [10.0.0.1]:7: open (key laptop, 3 bytes forward, 4 back, 61.000 s, handshake 0.012 s)",
+    "redis: 4 min 3 s ago: connection from [10.0.0.1]:7: handshake failed: wrong MAC (key laptop, 0.003 s, handshake 0.012 s)",
+  ]);
+});
+
+test("of 10,000 connections the oldest are written out, and the rest is one sum", () => {
+  const open = Array.from({ length: 10_000 }, (_, index) => ({ ...view, id: index + 1 }));
+  const tunnels = [{ ...quiet, connections: open.length, open }];
+  const entries: LogEntry[] = [...stateEntries({ signal: "SIGUSR2", version: "1", uptimeMs: 0, tunnels }, 0)];
+  assert.equal(entries.length, 2 + 20 + 1);
+  assert.deepEqual(
+    entries.slice(2, 22).map(({ connection }) => connection),
+    Array.from({ length: 20 }, (_, index) => index + 1),
+  );
+  const { event, count, bytesForward, bytesReverse } = entries[22] ?? {};
+  assert.deepEqual([event, count, bytesForward, bytesReverse], ["state-connections", 9_980, 29_940, 39_920]);
+});
+
+test("whoever asks is answered at every level", () => {
+  const tunnels = [{ ...quiet, connections: 21, open: Array(21).fill(view), failures: [{ at: 0, report: failed }] }];
+  for (const entry of stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, tunnels }, 0)) {
+    assert.deepEqual([entry.level, entry.isAnswer], ["info", true], entry.event);
+  }
+});
