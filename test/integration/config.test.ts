@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { freeAddress, textOf } from "../support/addresses.js";
@@ -15,6 +15,7 @@ import { Listener } from "../support/listener.js";
 import { namedPipe, openForReader } from "../support/pipes.js";
 import { descriptorsOf, untilEnded } from "../support/processes.js";
 import { ours, withCommands } from "../support/programs.js";
+import { randomData } from "../support/random-data.js";
 import { TestSocket } from "../support/test-socket.js";
 
 type Ends = Awaited<ReturnType<Awaited<ReturnType<ConfigFile["pair"]>>["connectThrough"]>>;
@@ -202,6 +203,24 @@ test("a file with mistakes changes nothing, is told whole, and the next one coun
   line(/2 unchanged, 2 new/)(await file.reload(command));
   await carries(old);
   await carries(await b.connectThrough());
+});
+
+test("a key that is taken away ends its connections, those of a tunnel that has changed too", limits, async (t) => {
+  const file = await ConfigFile.make(t);
+  const a = await file.pair("a");
+  const folder = join(file.folder, "keys");
+  await mkdir(folder, { mode: 0o700 });
+  await copyFile(file.keyFile, join(folder, "alice.key"));
+  await writeFile(join(folder, "bob.key"), randomData("another client's key", 32), { mode: 0o600 });
+  await file.write(a.text({}, { key: folder }));
+  const command = await file.start();
+  const ends = await a.connectThrough();
+  await carries(ends);
+  await rm(join(folder, "alice.key"));
+  await file.write(a.text({}, { key: folder, "max-connections": 7 }));
+  await file.reload(command);
+  assert.equal(await ends.service.end(), "reset");
+  assert.equal(await ends.app.end(), "reset");
 });
 
 test("a new tunnel that cannot start is told, the others go on, and it is tried again", limits, async (t) => {
