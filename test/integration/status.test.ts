@@ -1,7 +1,7 @@
 // --status: what it says of a tunnel while connections come, carry data and end, and what it never says.
 
 import assert from "node:assert/strict";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { type Address, freeAddress, textOf } from "../support/addresses.js";
@@ -220,6 +220,15 @@ test(
     await untilIt("spiped_last_reload_successful", {}, 1);
   },
 );
+
+test("with -u it answers as the user that it has become", {
+  ...limits,
+  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "takes Linux and the superuser" : false,
+}, async (t) => {
+  const { end, status } = await startWithStatus(t, startServerEnd, { flags: ["-u", "nobody"] });
+  assert.equal((await get(status, "/healthz")).status, 200);
+  assert.match(readFileSync(`/proc/${end.spiped.command.id}/status`, "utf8"), /^Uid:\t65534\t65534\t65534\t65534$/m);
+});
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
   test("a crowd at the status takes no descriptor that a tunnel's connection needs", limits, async (t) => {
