@@ -142,6 +142,10 @@ function answerWords(outcome: AnswerOutcome): Words {
           )
         : failed(`nothing within ${ms(outcome.waitedMs)}`, recognitionHint({ kind: "silent", role: "encrypt" }));
     case "closed":
+      if (outcome.whenSpokenTo) {
+        const text = `it said nothing, and ${HUNG_UP[outcome.how]} when it was spoken to (${ms(outcome.durationMs)})`;
+        return failed(text, `TLS servers do that. ${NOT_SPIPED}`);
+      }
       return failed(`${HUNG_UP[outcome.how]} after ${outcome.bytes} of 32 bytes (${ms(outcome.durationMs)})`, HANGS_UP);
   }
 }

@@ -18,19 +18,18 @@ import { handshakeAsClient } from "../tunnel/handshake.js";
 import type { AnswerOutcome, Ending, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";
 import { Heard } from "./heard.js";
 import { type Reached, type ReachOptions, reach } from "./reach.js";
-import { leave, outcomeOf, SERVICE_MS } from "./service.js";
+import { leave, listeningMs, outcomeOf } from "./service.js";
 
-/** How long the far end may say nothing before it is spoken to. */
-const LISTEN_MS = 1_000;
-
-/** How long it may take to hang up after its first words. */
-const SETTLE_MS = 250;
+/** Which part of the time limit the far end may take to hang up after its first words: a quarter of a second of 5. */
+const SETTLE_PART = 20;
 
 /**
  * How long it is listened to once more, where it could have another key: as long as a call may take that is refused, and
- * less than it waits for its client.
+ * less than it waits for its client, with a limit of its own of 5 s or as ours.
  */
-const LISTEN_AGAIN_MS = 900;
+function listenAgainMs(timeoutMs: number): number {
+  return Math.min(0.9 * listeningMs(timeoutMs), 4_000);
+}
 
 /** What a probe of the far end needs. */
 export interface FarEndOptions extends ReachOptions {
@@ -126,18 +125,19 @@ class Talk {
     const { timeoutMs } = this.#options;
     const startedAt = performance.now();
     const isClear = () => heard.bytes.length >= NONCE_LENGTH || recognise(heard.bytes) !== undefined;
-    await heard.until(isClear, Math.min(LISTEN_MS, timeoutMs));
+    await heard.until(isClear, listeningMs(timeoutMs));
     if (heard.bytes.length === 0 && heard.ending === undefined) this.#start();
     await heard.until(isClear, startedAt + timeoutMs - performance.now());
     const durationMs = performance.now() - startedAt;
-    if (this.#shaking === undefined) await heard.until(() => heard.bytes.length > NONCE_LENGTH, SETTLE_MS);
+    if (this.#shaking === undefined)
+      await heard.until(() => heard.bytes.length > NONCE_LENGTH, timeoutMs / SETTLE_PART);
     const { bytes, ending } = heard;
     const recognised = recognise(bytes, { isAll: bytes.length < NONCE_LENGTH });
     if (recognised !== undefined) return { kind: "foreign", recognised };
     if (bytes.length < NONCE_LENGTH) {
       return ending === undefined
         ? { kind: "silent", bytes: bytes.length, waitedMs: timeoutMs }
-        : { kind: "closed", how: ending, bytes: bytes.length, durationMs };
+        : { kind: "closed", how: ending, whenSpokenTo: this.#shaking !== undefined, bytes: bytes.length, durationMs };
     }
     const nonce = bytes.subarray(0, NONCE_LENGTH);
     if (this.#nonce?.every((byte, index) => byte === nonce[index])) return { kind: "echo" };
@@ -153,7 +153,7 @@ class Talk {
 
   /** Says nothing. @returns How the far end lets go meanwhile. */
   async listenAgain(): Promise<Ending | undefined> {
-    await this.#heard.until(() => false, LISTEN_AGAIN_MS);
+    await this.#heard.until(() => false, listenAgainMs(this.#options.timeoutMs));
     return this.#heard.ending;
   }
 
@@ -207,7 +207,7 @@ class Talk {
       }
       return said.length > 0 || failure !== undefined;
     };
-    await heard.until(isSaid, SERVICE_MS);
+    await heard.until(isSaid, listeningMs(this.#options.timeoutMs));
     keys.destroy();
     if (failure === undefined) return { step: "service", outcome: outcomeOf(said, heard, startedAt) };
     if (!(failure instanceof SpipedError)) throw failure;

@@ -60,7 +60,14 @@ export type AnswerOutcome =
   | { readonly kind: "talkative"; readonly bytes: number }
   /** Fewer bytes than spiped sends, and then nothing for so long. */
   | { readonly kind: "silent"; readonly bytes: number; readonly waitedMs: number }
-  | { readonly kind: "closed"; readonly how: Ending; readonly bytes: number; readonly durationMs: number };
+  | {
+      readonly kind: "closed";
+      readonly how: Ending;
+      /** Whether that was after this side had spoken, which it only does where the other says nothing. */
+      readonly whenSpokenTo: boolean;
+      readonly bytes: number;
+      readonly durationMs: number;
+    };
 
 /** How the exchange of keys went. */
 export type HandshakeOutcome =

@@ -10,8 +10,10 @@ import type { Finding, ServiceOutcome } from "./findings.js";
 import { Heard } from "./heard.js";
 import { type ReachOptions, reach } from "./reach.js";
 
-/** How long is waited for a service to speak first, or to hang up. */
-export const SERVICE_MS = 1_000;
+/** How long is waited for somebody to speak first, or to hang up: who allows more for a slow link allows more for that. */
+export function listeningMs(timeoutMs: number): number {
+  return timeoutMs / 5;
+}
 
 /** How long the other side may take to end a connection in order; then it is reset. */
 const LEAVE_MS = 1_000;
@@ -29,7 +31,7 @@ export async function* probeService(options: ServiceOptions): AsyncGenerator<Fin
   const heard = new Heard(reached.channel);
   if (options.proxyProtocol) sendAhead(reached.channel, ownProxyHeader());
   const startedAt = performance.now();
-  await heard.until(() => heard.bytes.length > 0, SERVICE_MS);
+  await heard.until(() => heard.bytes.length > 0, listeningMs(options.timeoutMs));
   yield { step: "service", outcome: outcomeOf(heard.bytes, heard, startedAt) };
   await leave(reached.channel, heard);
 }
@@ -42,7 +44,7 @@ export function outcomeOf(said: Uint8Array, { ending }: Heard, startedAt: number
     if (recognised === undefined && said.length === NONCE_LENGTH) return { kind: "says-nonce" };
     return { kind: "says", recognised, bytes: said.length };
   }
-  return ending === undefined ? { kind: "silent", waitedMs: SERVICE_MS } : { kind: "closed", how: ending, durationMs };
+  return ending === undefined ? { kind: "silent", waitedMs: durationMs } : { kind: "closed", how: ending, durationMs };
 }
 
 /** Ends a connection in order, so that nothing of it stays on the other side. */

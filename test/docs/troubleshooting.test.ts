@@ -3,10 +3,12 @@
 
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
+import { createServer } from "node:tls";
 import { type Address, freeAddress, freePort, textOf } from "../support/addresses.js";
-import { limits, temporaryFolder } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder } from "../support/cleanup.js";
 import { deafAddress } from "../support/deaf-listener.js";
 import { Listener } from "../support/listener.js";
 import { Names, withNames } from "../support/names.js";
@@ -22,7 +24,7 @@ const page = "docs/troubleshooting.md";
 /** Long enough for every answer, and short enough to wait for none. */
 const soon = ["-o", "3"];
 /** Long enough for every answer. */
-const patient = ["-o", "20"];
+const patient = ["-o", "15"];
 
 /** The lines of the tables, by their causes. */
 const told: ReadonlyMap<string, string> = new Map(
@@ -61,7 +63,7 @@ async function farEnd(
 ): Promise<Situation & { readonly key: Key; readonly source: Address }> {
   const key = await newKey(t);
   const { end = "-d", target, flags = [], probeFlags = patient } = options;
-  const { source } = await startSpiped(t, { program, end, source: "tcp", target, key, flags });
+  const { source } = await startSpiped(t, { program, end, source: "tcp", target, key, flags: ["-o", "60", ...flags] });
   return { ...to(source, probeFlags), key, source };
 }
 
@@ -133,7 +135,13 @@ const noFarEnd: Readonly<Record<string, Make>> = {
   "an HTTP server is there": async (t) => to(await service(t, answers("HTTP/1.1 400 Bad Request\r\n\r\n"))),
   "an SSH server is there": async (t) => to(await service(t, ssh)),
   "a TLS server is there": async (t) => to(await service(t, answers(Buffer.from("15030300020246", "hex")))),
-  "another server is there": async (t) => to(await service(t, says("220 mail.example ESMTP\r\n")), soon),
+  "a TLS server is there that hangs up in silence": async (t) => {
+    const server = createServer().on("tlsClientError", () => undefined);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    afterwards(t, () => server.close());
+    return to({ kind: "tcp", host: "127.0.0.1", port: (server.address() as AddressInfo).port });
+  },
+  "another server is there": async (t) => to(await service(t, says("220 mail.example ESMTP Postfix (Debian)\r\n"))),
 };
 
 const named: Readonly<Record<string, Make>> = {
@@ -202,30 +210,27 @@ test(`${page}: each cause of its tables is made by a test, and no other`, () => 
   assert.deepEqual([...told.keys()].sort(), made.flatMap((group) => Object.keys(group)).sort());
 });
 
-// Side by side: they wait more than they work.
-describe("the tables", { concurrency: 3 }, () => {
-  for (const [name, program] of [
-    ["the far end is spiped", ours],
-    ["the far end is spiped in C", cOriginal],
-  ] as const) {
-    const causes = { ...anyFarEnd, ...(program === ours ? onlyOurs : onlyC) };
-    const skip = program === undefined ? "missing: the C original" : false;
-    testAll(`what --probe says where ${name}`, causes, program ?? ours, skip);
-  }
+for (const [name, program] of [
+  ["the far end is spiped", ours],
+  ["the far end is spiped in C", cOriginal],
+] as const) {
+  const causes = { ...anyFarEnd, ...(program === ours ? onlyOurs : onlyC) };
+  const skip = program === undefined ? "missing: the C original" : false;
+  testAll(`what --probe says where ${name}`, causes, program ?? ours, skip);
+}
 
-  testAll("what --probe says of everything else", noFarEnd, ours, needs(withoutRights[0]));
-  testAll("what --check says", checks, ours, false);
-  withNames(() => testAll("what --probe says of names", named, ours, false));
+testAll("what --probe says of everything else", noFarEnd, ours, needs(withoutRights[0]));
+testAll("what --check says", checks, ours, false);
+withNames(() => testAll("what --probe says of names", named, ours, false));
 
-  withSilentNameServer((start) => {
-    test("what --probe says where the name server is silent", limits, async (t) => {
-      const key = await newKey(t);
-      const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
-      const command = await start(t, words, { stdin: "ignore" });
-      const { status } = await command.exit();
-      const lines = command.stdout.toString().split("\n");
-      compare(silentNameServer, { status, lines, stderr: command.stderr }, { "far.test:8022": "far.example:8022" });
-    });
+withSilentNameServer((start) => {
+  test("what --probe says where the name server is silent", limits, async (t) => {
+    const key = await newKey(t);
+    const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
+    const command = await start(t, words, { stdin: "ignore" });
+    const { status } = await command.exit();
+    const lines = command.stdout.toString().split("\n");
+    compare(silentNameServer, { status, lines, stderr: command.stderr }, { "far.test:8022": "far.example:8022" });
   });
 });
 
@@ -233,9 +238,10 @@ function needs(command: string | undefined): string | false {
   return command === undefined || commandOnPath(command) !== undefined ? false : `missing: ${command}`;
 }
 
+/** Side by side: they wait more than they work. */
 function testAll(what: string, causes: Readonly<Record<string, Make>>, far: Program, skip: string | false): void {
   if (skip !== false) process.stderr.write(`SKIPPED: ${what}: ${skip}\n`);
-  test(what, { ...limits, skip, concurrency: 3 }, async (t) => {
+  test(what, { ...limits, skip, concurrency: 4 }, async (t) => {
     await Promise.all(
       Object.entries(causes).map(([cause, make]) =>
         t.test(cause, async (t) => {

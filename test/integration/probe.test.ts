@@ -19,8 +19,8 @@ import { ours } from "../support/programs.js";
 import type { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 
-const soon = ["-o", "3"];
-const patient = ["-o", "20"];
+const soon = ["-o", "5"];
+const patient = ["-o", "15"];
 
 /** No text, whatever chance says. */
 const nonce = randomBytes(32).fill(0x80, 0, 1);
@@ -87,7 +87,7 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
 };
 
 // Side by side: they wait more than they work.
-describe("spipe --probe and spiped --check", { concurrency: 3 }, () => {
+describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
   for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     test(
       `a probe over ${kind} sends the service nothing, and leaves nothing open and no line in the log`,
@@ -122,7 +122,7 @@ describe("spipe --probe and spiped --check", { concurrency: 3 }, () => {
     assert.equal((await stopAndGetLines(spiped)).length, 1);
   });
 
-  test("a probe of hostile servers comes to its end", { ...limits, concurrency: 3 }, async (t) => {
+  test("a probe of hostile servers comes to its end", { ...limits, concurrency: 4 }, async (t) => {
     const key = await newKey(t);
     await Promise.all(
       Object.entries(hostile).map(([what, [server, line, limit = patient]]) =>
