@@ -283,10 +283,13 @@ try {
   run(
     "systemctl reset-failed spiped@ssh; sed -i s/^SPIPED_DRAIN_TIMEOUT=.*/SPIPED_DRAIN_TIMEOUT=3/ /etc/spiped/ssh.env",
   );
+  // Without NonBlocking=, each start makes the socket block for the other one; the program must not mind.
   for (const name of ["a", "b"]) {
     run(`cp /etc/spiped/ssh.env /etc/spiped/${name}.env; cp -p /etc/spiped/ssh.key /etc/spiped/${name}.key`);
     run(`mkdir -p /etc/systemd/system/spiped@${name}.service.d`);
-    run(`printf '[Service]\\nSockets=spiped@ssh.socket\\n' > /etc/systemd/system/spiped@${name}.service.d/socket.conf`);
+    run(
+      `printf '[Service]\\nSockets=spiped@ssh.socket\\nNonBlocking=no\\n' > /etc/systemd/system/spiped@${name}.service.d/socket.conf`,
+    );
   }
   run("systemctl daemon-reload; systemctl start spiped@ssh.socket spiped@a spiped@b");
   const holds = start(["node", "-e", HOLD]);
@@ -301,18 +304,21 @@ try {
 
   run(`cat > /etc/systemd/system/daemon.service <<'END'
 [Service]
-Type=notify
-NotifyAccess=all
+Type=forking
+PIDFile=/run/daemon.pid
 ExecStart=/usr/local/bin/spiped -d -s [127.0.0.1]:7022 -t [127.0.0.1]:2222 -k /etc/spiped/ssh.key -p /run/daemon.pid
 END
 systemctl daemon-reload; systemctl start daemon`);
-  assert.equal(run("systemctl show -P MainPID daemon"), run("cat /run/daemon.pid"));
+  assert.equal(run("systemctl show -P MainPID daemon").trim(), run("cat /run/daemon.pid").trim());
   run("systemctl stop daemon");
   assert.equal(run("systemctl show -P Result daemon").trim(), "success");
-  say("a daemon is the main process once it is ready, and stops in order");
+  say("a daemon (Type=forking) is the main process once it is ready, and stops in order");
 
   const warnings = run("journalctl -p warning -u 'spiped@*' -o cat --no-pager || true");
   console.log(`lines of priority warning or worse:\n${warnings.trim() || "none"}`);
+} catch (error) {
+  if (firstInside() !== undefined) console.error(run("journalctl -n 40 --no-pager", { fails: true }));
+  throw error;
 } finally {
   end();
 }

@@ -214,6 +214,8 @@ export class Supervisor {
   /** Stops listening; resolves when the last connection has ended. */
   async drain(): Promise<void> {
     this.#isEnding = true;
+    // Whoever manages them may have closed its own: then nobody is to wait for a process that only drains.
+    this.#inherited.close();
     await Promise.all(this.#all.map((one) => one.drain()));
   }
 

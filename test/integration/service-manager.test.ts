@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, readFileSync, statSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { addon } from "#dist/native/native.js";
 import { type Address, freeAddress, textOf } from "../support/addresses.js";
 import { limits, temporaryFolder } from "../support/cleanup.js";
 import { Command, type CommandOptions } from "../support/command.js";
@@ -13,6 +15,7 @@ import { echo, handing, managed } from "../support/handed-sockets.js";
 import { Listener } from "../support/listener.js";
 import { isRunning, untilEnded } from "../support/processes.js";
 import { commandOnPath, declareIf, ours, root, withCommands } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
 
@@ -123,6 +126,27 @@ test("a socket that was handed over is listened on, and its file stays as it is"
     await TestSocket.connect(t, address);
     if (address.kind === "unix") assert.equal(statSync(address.path).mode & 0o777, 0o640);
   }
+});
+
+test("a process that drains holds no socket that its manager has closed", options, async (t) => {
+  const key = await newKey(t);
+  const far = await Listener.listen(t, "tcp");
+  const address: Address = { kind: "unix", path: join(await temporaryFolder(t), "socket") };
+  const descriptor = new addon.SocketFile(Buffer.from(address.path)).listen(16);
+  const spiped = await start(t, { end: "-e", descriptor, target: far.address, key });
+  closeSync(descriptor);
+  const app = await TestSocket.connect(t, address);
+  const peer = ReferencePeer.server(await far.next(), { keyFile: key.bytes });
+  await peer.handshake();
+  spiped.signal("SIGTERM");
+  await spiped.line(/no longer listening/);
+  await assert.rejects(
+    new Promise((resolve, reject) => connect(address.path).once("connect", resolve).once("error", reject)),
+    { code: "ECONNREFUSED" },
+  );
+  app.finish();
+  peer.link.finish();
+  assert.equal((await spiped.exit()).status, 0);
 });
 
 test("a daemon gets the sockets too, behind descriptors of its own", options, async (t) => {

@@ -60,7 +60,7 @@ pub enum Event<'a> {
 }
 
 enum Entry {
-    Listening { socket: Socket, options: Options, hands_on: HandsOn },
+    Listening { socket: Socket, owner: Owner, options: Options, hands_on: HandsOn },
     Connecting { socket: Socket, resets_on_close: bool },
     Open(Open),
 }
@@ -138,7 +138,7 @@ impl Sockets {
             Owner::Us if INHERITS => HandsOn::NotYet,
             Owner::Us | Owner::ServiceManager => HandsOn::Never,
         };
-        self.entries.insert(id, Entry::Listening { socket, options, hands_on });
+        self.entries.insert(id, Entry::Listening { socket, owner, options, hands_on });
         Ok(id)
     }
 
@@ -148,10 +148,14 @@ impl Sockets {
     /// # Errors
     /// The system's; a client that has gone again is none.
     pub fn accept(&mut self, listener: Id) -> io::Result<Option<(Id, SockAddr)>> {
-        let Some(Entry::Listening { socket, options, hands_on }) = self.entries.get_mut(&listener) else {
+        let Some(Entry::Listening { socket, owner, options, hands_on }) = self.entries.get_mut(&listener) else {
             return Err(unknown());
         };
         let (client, address) = loop {
+            if *owner == Owner::ServiceManager {
+                // The flag is everybody's who has the socket, and systemd takes it away when it starts another program.
+                socket.set_nonblocking(true)?;
+            }
             match socket.accept() {
                 Ok(accepted) => break accepted,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

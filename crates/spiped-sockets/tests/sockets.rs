@@ -288,3 +288,41 @@ fn a_listening_socket_is_watched_anew_after_others_and_has_their_options_no_more
     let client = Socket::from(sockets.take(id).expect("a socket"));
     assert!(!client.keepalive().expect("keep-alive"));
 }
+
+#[test]
+fn a_shared_socket_that_others_make_blocking_holds_nobody_up() {
+    let mut sockets = Sockets::new().expect("something to wait with");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+    let others = listener.try_clone().expect("a second descriptor");
+    let id = sockets.listen(listener.into(), Owner::ServiceManager, CAREFUL).expect("is watched");
+    others.set_nonblocking(false).expect("takes the flag");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(sockets.accept(id).map(|client| client.is_some())));
+    let somebody = told.recv_timeout(Duration::from_secs(10)).expect("accept does not wait");
+    assert!(!somebody.expect("accepts"));
+}
+
+#[test]
+fn of_a_shared_socket_nothing_is_changed_and_what_it_gives_has_the_options() {
+    for (options, lingers) in [(CAREFUL, Some(Duration::ZERO)), (PLAIN, None)] {
+        let mut sockets = Sockets::new().expect("something to wait with");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let others = Socket::from(listener.try_clone().expect("a second descriptor"));
+        // What somebody else has left there, and every client inherits.
+        let left = if lingers.is_none() { Some(Duration::ZERO) } else { None };
+        others.set_linger(left).expect("is set");
+        let id = sockets.listen(listener.into(), Owner::ServiceManager, options).expect("is watched");
+        assert!(sockets.accept(id).expect("nobody yet").is_none());
+        let _peer = TcpStream::connect(address).expect("connects");
+        assert_eq!(next(&mut sockets), (id, Told::Acceptable));
+        let (client, _) = sockets.accept(id).expect("accepts").expect("a client");
+        let stream = stream_of(&mut sockets, client);
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.linger().expect("is asked"), lingers);
+        assert_eq!(socket.keepalive().expect("is asked"), options.keep_alive.is_some());
+        assert!(socket.tcp_nodelay().expect("is asked"));
+        assert_eq!(others.linger().expect("is asked"), left);
+        assert!(!others.keepalive().expect("is asked") && !others.tcp_nodelay().expect("is asked"));
+    }
+}
