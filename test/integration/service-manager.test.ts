@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { closeSync, existsSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -127,6 +127,42 @@ test("a socket that was handed over is listened on, and its file stays as it is"
     if (address.kind === "unix") assert.equal(statSync(address.path).mode & 0o777, 0o640);
   }
 });
+
+test(
+  "tunnels of a file take a socket each, and find it again when they are changed, gone and back",
+  options,
+  async (t) => {
+    const sockets = [await managed(t, "tcp"), await managed(t, "unix")];
+    const [key, target] = [await newKey(t), await freeAddress(t, "unix")];
+    const file = join(await temporaryFolder(t), "spiped.toml");
+    const table = (name: string, most: number) =>
+      `[decrypt.${name}]\nsource = "systemd:${name}"\ntarget = "${textOf(target)}"\nkey = "${key.path}"\nmax-connections = ${most}\n`;
+    writeFileSync(file, table("a", 10) + table("b", 10));
+    const command = handing([...ours.spiped, "-F", "--config", file], { count: 2, names: "a:b" });
+    const spiped = Command.start(t, command, { stdin: "ignore", more: sockets.map(({ descriptor }) => descriptor) });
+    await spiped.line(/listening on/, 2);
+    const allAnswer = async () => {
+      for (const { address } of sockets) {
+        const stranger = await TestSocket.connect(t, address);
+        await stranger.read(32);
+        stranger.close();
+      }
+    };
+    await allAnswer();
+    for (const [tables, change] of [
+      [table("a", 11) + table("b", 10), /tunnels: 1 unchanged, 1 changed$/],
+      [table("a", 11), /tunnels: 1 unchanged, 1 gone$/],
+      [table("a", 11) + table("b", 12), /tunnels: 1 unchanged, 1 new$/],
+    ] as const) {
+      writeFileSync(file, tables);
+      spiped.signal("SIGHUP");
+      await spiped.line(change);
+      if (tables.includes("[decrypt.b]")) await allAnswer();
+    }
+    spiped.signal("SIGTERM");
+    assert.equal((await spiped.exit()).status, 0);
+  },
+);
 
 test("a process that drains holds no socket that its manager has closed", options, async (t) => {
   const key = await newKey(t);
