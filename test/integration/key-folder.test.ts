@@ -9,12 +9,21 @@ import { limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { establishThrough, onLinux, startDaemon, startDetached } from "../support/daemon.js";
 import { deafListener } from "../support/deaf-listener.js";
+import { valueIn } from "../support/exposition.js";
 import { ClientKeys, startForMany } from "../support/key-folder.js";
 import { Listener } from "../support/listener.js";
 import { isAlive } from "../support/one-end.js";
 import { ours } from "../support/programs.js";
+import { readProxyHeader } from "../support/proxy-header.js";
+import { keyIdOf, secretOf } from "../support/reference-protocol.js";
 import { asRoot } from "../support/root.js";
+import { get, until200 } from "../support/status.js";
 import { failuresTold, patience, stopAndGetLines } from "../support/tunnel.js";
+
+function idOf(contents: Uint8Array): string {
+  const digits = Buffer.from(keyIdOf(secretOf(contents))).toString("hex");
+  return [0, 4, 8, 12].map((at) => digits.slice(at, at + 4)).join("-");
+}
 
 for (const kind of ["tcp", "unix"] as const) {
   test(`shutting one client out resets its connections on ${kind}, and no other notices`, limits, async (t) => {
@@ -36,6 +45,35 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.ok(await isAlive(await end.establish(alice)));
   });
 }
+
+test("the client's name is in the log, in the metrics and in the PROXY header", limits, async (t) => {
+  const keys = await ClientKeys.make(t, []);
+  const clients = ["alice", "bob", "carol with blanks"].map((name) => ({ name, key: keys.add(name) }));
+  const status = await freeAddress(t, "unix");
+  const flags = ["-g", "--log-level", "debug", "--status", textOf(status), "--proxy-protocol"];
+  const end = await startForMany(t, keys, { flags });
+  const { command } = end.spiped;
+  const tunnel = textOf(end.spiped.source);
+  for (const { name, key } of clients) {
+    const one = await end.establish(key);
+    const { fields } = await readProxyHeader((length) => one.plain.read(length));
+    assert.equal(fields.get(0xe0)?.toString(), name);
+    await command.line(new RegExp(`: established \\(key ${name}, handshake `));
+    const { body } = await get(status, "/metrics");
+    assert.equal(valueIn(body, "spiped_key_info", { tunnel, key: name, id: idOf(key.bytes) }), 1);
+    one.peer.link.finish();
+    one.plain.finish();
+    await until200(
+      status,
+      "/metrics",
+      (text) => valueIn(text, "spiped_connections_ended_total", { tunnel, reason: "closed", key: name }) === 1,
+    );
+  }
+  // Who is refused for another reason than the key is named, too.
+  const weak = await end.client(clients[1]?.key ?? assert.fail(), { x: 0n });
+  await assert.rejects(weak.handshake());
+  await command.line(/connection from .*: handshake failed: .*forward secrecy.* \(key bob, /);
+});
 
 test("keys change without an outage: new and old work side by side, under load all the time", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);

@@ -15,7 +15,7 @@ withCOriginal((c) => {
   test("the C original's clients are told apart by their keys, and shut out one by one", limits, async (t) => {
     const keys = await ClientKeys.make(t, ["dave"]);
     const names = ["alice", "bob", "carol"];
-    const end = await startForMany(t, keys);
+    const end = await startForMany(t, keys, { flags: ["--log-level", "debug"] });
     const clients = names.map((name) => ({ name, key: keys.add(name) }));
     assert.match(await end.reload(), /: 4 keys; added alice, bob, carol$/);
 
@@ -36,7 +36,10 @@ withCOriginal((c) => {
     };
     type Open = Awaited<ReturnType<typeof connect>> & { readonly name: string };
     const open: Open[] = [];
-    for (const { name, key } of clients) open.push({ name, ...(await connect(key)) });
+    for (const { name, key } of clients) {
+      open.push({ name, ...(await connect(key)) });
+      await end.spiped.command.line(new RegExp(`: established \\(key ${name}, `));
+    }
     const works = async ({ name, app, service }: Open) => {
       await app.write(`I am ${name}`);
       assert.equal(Buffer.from(await service.read(`I am ${name}`.length)).toString(), `I am ${name}`);
@@ -49,7 +52,8 @@ withCOriginal((c) => {
       assert.ok(first !== undefined);
       keys.remove(first.name);
       assert.match(await end.reload(), new RegExp(`; removed ${first.name}; 1 connection was reset$`));
-      assert.match(connectionLines(end.spiped.command).at(-1) ?? "", new RegExp(`the key ${first.name} was removed`));
+      const told = connectionLines(end.spiped.command).filter((line) => line.includes("was removed"));
+      assert.match(told.at(-1) ?? "", new RegExp(`: the key ${first.name} was removed \\(key ${first.name}, `));
       assert.equal(await first.service.endWhileOpen(), "reset");
       await first.app.untilWritesFail();
       for (const other of others) await works(other);

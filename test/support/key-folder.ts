@@ -8,7 +8,7 @@ import type { Address, AddressKind } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
 import { Listener } from "./listener.js";
 import type { Established } from "./one-end.js";
-import { ReferencePeer } from "./reference-peer.js";
+import { type PeerOptions, ReferencePeer } from "./reference-peer.js";
 import { TestSocket } from "./test-socket.js";
 import { type Key, patience, type Spiped, startSpiped } from "./tunnel.js";
 
@@ -52,7 +52,7 @@ export interface ManyClients {
   readonly target: Listener;
   readonly keys: ClientKeys;
   /** A client before its handshake. */
-  client(key: Pick<Key, "bytes">): Promise<ReferencePeer>;
+  client(key: Pick<Key, "bytes">, options?: Partial<PeerOptions>): Promise<ReferencePeer>;
   establish(key: Pick<Key, "bytes">): Promise<Established>;
   /** Sends SIGHUP, and waits until it has said what has become of it. @returns That line. */
   reload(): Promise<string>;
@@ -80,8 +80,8 @@ export async function startForMany(
     key,
     flags: [...patience, ...flags],
   });
-  const client = async ({ bytes }: Pick<Key, "bytes">) =>
-    ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: bytes });
+  const client = async ({ bytes }: Pick<Key, "bytes">, options: Partial<PeerOptions> = {}) =>
+    ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: bytes, ...options });
   const establish = async (its: Pick<Key, "bytes">) => {
     const peer = await client(its);
     await peer.handshake();
