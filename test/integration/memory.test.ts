@@ -7,6 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { limits, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { ClientKeys, startForMany } from "../support/key-folder.js";
 import { Listener } from "../support/listener.js";
 import { type Established, isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
 import { exponentsIn, type Finding, findSecrets, namesOf, whyUnreadable } from "../support/process-memory.js";
@@ -137,6 +138,21 @@ for (const { mac, env } of macs) {
       });
     }
   }
+
+  test(`spiped -d with ${mac} forgets a key that is removed from its folder`, limits, async (t) => {
+    const keys = await ClientKeys.make(t, []);
+    const [alice, bob] = [keys.add("alice"), keys.add("bob")];
+    const end = await startForMany(t, keys, { env });
+    const { command } = end.spiped;
+    if (isSkipped(t, command)) return;
+    const his = await end.establish(bob);
+    holds(command, ofKey(bob.bytes), ["K"]);
+    keys.remove("bob");
+    await end.reload();
+    await his.plain.untilWritesFail();
+    await comesToHold(command, ofKey(bob.bytes), []);
+    holds(command, ofKey(alice.bytes), ["K"]);
+  });
 
   test(`spipe with ${mac} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
     const key = await newKey(t);

@@ -61,6 +61,8 @@ export interface ManyClients {
 export interface ManyClientsOptions {
   readonly kind?: AddressKind;
   readonly flags?: readonly string[];
+  /** Variables that are set besides the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Where it connects to, when that is not a listener of the test's. */
   readonly targetAddress?: Address;
 }
@@ -68,7 +70,7 @@ export interface ManyClientsOptions {
 export async function startForMany(
   t: TestContext,
   keys: ClientKeys,
-  { kind = "tcp", flags = [], targetAddress }: ManyClientsOptions = {},
+  { kind = "tcp", flags = [], env = {}, targetAddress }: ManyClientsOptions = {},
 ): Promise<ManyClients> {
   const target = await Listener.listen(t, kind);
   const key = { path: keys.path, bytes: new Uint8Array(0) };
@@ -79,6 +81,7 @@ export async function startForMany(
     target: targetAddress ?? target.address,
     key,
     flags: [...patience, ...flags],
+    env,
   });
   const client = async ({ bytes }: Pick<Key, "bytes">, options: Partial<PeerOptions> = {}) =>
     ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: bytes, ...options });
