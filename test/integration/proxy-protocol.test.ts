@@ -13,7 +13,7 @@ import { Listener } from "../support/listener.js";
 import { kindsHere } from "../support/machine.js";
 import { startClientEnd, startServerEnd } from "../support/one-end.js";
 import { ours } from "../support/programs.js";
-import { type ProxyHeader, readProxyHeader } from "../support/proxy-header.js";
+import { type ProxyHeader, parseProxyHeader, readProxyHeader } from "../support/proxy-header.js";
 import { ReferencePeer } from "../support/reference-peer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience, startTunnel } from "../support/tunnel.js";
@@ -93,6 +93,18 @@ for (const { way, env } of both) {
     const rest = await peer.receiveToEnd();
     expectBytes(rest.bytes, "all that there is");
     assert.equal(rest.end, "fin");
+  });
+
+  test(`-e with ${way} announces an application that was reset before, and passes the reset on`, limits, async (t) => {
+    const end = await startClientEnd(t, { kind: "tcp", flags, env });
+    const { app, peer } = await end.server();
+    const expected = announced(app);
+    app.reset();
+    await peer.handshake();
+    const { bytes, end: how } = await peer.receiveToEnd();
+    assert.equal(how, "reset");
+    // A reset may take with it what was sent.
+    if (bytes.length > 0) assert.deepEqual(parseProxyHeader(bytes), expected);
   });
 
   test(`with ${way}, an IPv4 client of a socket that listens on [::] is announced as one`, limits, async (t) => {
