@@ -8,6 +8,7 @@ import { freeAddress, freePort, textOf } from "../support/addresses.js";
 import { afterwards, limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { expectBytes } from "../support/expect.js";
+import { ClientKeys, startForMany } from "../support/key-folder.js";
 import { free, key } from "../support/library.js";
 import { Listener } from "../support/listener.js";
 import { kindsHere } from "../support/machine.js";
@@ -131,6 +132,20 @@ test("each of 64 connections at once is announced as itself", limits, async (t) 
     seen.set(source, Buffer.from(await service.read(2)).toString());
   }
   for (const [number, app] of apps.entries()) assert.equal(seen.get(announced(app).source), digits(number));
+});
+
+test("-d with a folder of keys announces the name of the client's key too", limits, async (t) => {
+  const keys = await ClientKeys.make(t, []);
+  // The longest name that a file can have, with `.key` behind it.
+  const names = ["alice", "bücher", "n".repeat(251)];
+  const added = names.map((name) => ({ name, key: keys.add(name) }));
+  const end = await startForMany(t, keys, { flags: announcing });
+  for (const { name, key: its } of added) {
+    const { peer, plain } = await end.establish(its);
+    const { fields: sent, ...rest } = await ofService(plain);
+    assert.deepEqual({ ...rest, fields }, announced(peer.link));
+    assert.deepEqual([...sent], [[0xe0, Buffer.from(name)]]);
+  }
 });
 
 test("with the flag on both ends, -d's header comes first and -e's is data to it", limits, async (t) => {

@@ -1,11 +1,13 @@
 // --proxy-protocol with those that take the header, nginx and HAProxy, and with the C original at the other end.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { type Address, freeAddress, textOf } from "../support/addresses.js";
 import { limits, until } from "../support/cleanup.js";
 import type { Command } from "../support/command.js";
+import { ClientKeys } from "../support/key-folder.js";
 import { untilListening } from "../support/listening.js";
 import { kindsHere } from "../support/machine.js";
 import { ours, pairOf, withCOriginal, withCommands } from "../support/programs.js";
@@ -17,27 +19,32 @@ import { startHaproxy, startNginx } from "../support/web-servers.js";
 interface Behind {
   readonly name: "nginx" | "HAProxy";
   readonly program: string;
-  start(t: TestContext, program: string, listens: Address): Promise<Command>;
+  /** The first version that can tell the name of a key, and how it is asked for it. */
+  readonly names: { readonly from: readonly [major: number, minor: number, patch: number]; readonly variable: string };
+  /** Starts it; with `also` behind its answer. */
+  start(t: TestContext, program: string, listens: Address, also: string): Promise<Command>;
 }
 
 const servers: readonly Behind[] = [
   {
     name: "nginx",
     program: "nginx",
-    start: (t, program, listens) =>
+    names: { from: [1, 23, 2], variable: "$proxy_protocol_tlv_0xe0" },
+    start: (t, program, listens, also) =>
       startNginx(
         t,
         program,
         `server {
           listen ${listens.kind === "unix" ? `unix:${listens.path}` : `${listens.host}:${listens.port}`} proxy_protocol;
-          return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port";
+          return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port${also}";
         }`,
       ),
   },
   {
     name: "HAProxy",
     program: "haproxy",
-    start: (t, program, listens) =>
+    names: { from: [2, 9, 0], variable: "%[fc_pp_tlv(0xE0)]" },
+    start: (t, program, listens, also) =>
       startHaproxy(
         t,
         program,
@@ -45,14 +52,20 @@ const servers: readonly Behind[] = [
           mode http
           timeout client 1m
           bind ${listens.kind === "unix" ? `unix@${listens.path}` : `${listens.host}:${listens.port}`} accept-proxy
-          http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst] %[dst_port]"`,
+          http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst] %[dst_port]${also}"`,
       ),
   },
 ];
 
-async function started(t: TestContext, { start }: Behind, program: string, kind: "tcp" | "unix"): Promise<Address> {
+async function started(
+  t: TestContext,
+  { start }: Behind,
+  program: string,
+  kind: "tcp" | "unix",
+  also = "",
+): Promise<Address> {
   const address = await freeAddress(t, kind);
-  const command = await start(t, program, address);
+  const command = await start(t, program, address, also);
   if (await listens(command, address)) return address;
   throw new Error(`${command.words} does not listen on ${textOf(address)}: ${command.stderr}`);
 }
@@ -120,12 +133,33 @@ function declare(behind: Behind, program: string): void {
     }
   });
 
+  const { from, variable } = behind.names;
+  const skip = isFrom(from, program) ? false : `needs ${behind.name} ${from.join(".")} or newer`;
+  test(`${behind.name} knows the client by the name of its key`, { ...limits, skip }, async (t) => {
+    const keys = await ClientKeys.make(t, ["somebody"]);
+    const clientKey = keys.add("bücher");
+    const targetAddress = await started(t, behind, program, "tcp", ` ${variable}`);
+    const serverKey = { path: keys.path, bytes: new Uint8Array(0) };
+    const tunnel = await startTunnel(t, { targetAddress, serverKey, clientKey, serverFlags: ["--proxy-protocol"] });
+    const { seen } = await ask(tunnel);
+    assert.equal(seen.at(-1), "bücher");
+  });
+
   test(`${behind.name} takes one header, and the second for a bad request`, limits, async (t) => {
     const flags = ["--proxy-protocol"];
     const targetAddress = await started(t, behind, program, "tcp");
     const { status } = await ask(await startTunnel(t, { targetAddress, clientFlags: flags, serverFlags: flags }));
     assert.equal(status, "400");
   });
+}
+
+/** Both say their version on a line like `nginx version: nginx/1.22.1`, and -v is how they are asked. */
+function isFrom([major, minor, patch]: Behind["names"]["from"], program: string): boolean {
+  const { stdout, stderr } = spawnSync(program, ["-v"], { encoding: "utf8" });
+  const [, ...version] = /(\d+)\.(\d+)\.(\d+)/.exec(stdout + stderr) ?? [];
+  const [itsMajor = 0, itsMinor = 0, itsPatch = 0] = version.map(Number);
+  if (itsMajor !== major) return itsMajor > major;
+  return itsMinor === minor ? itsPatch >= patch : itsMinor > minor;
 }
 
 for (const behind of servers) {
