@@ -146,7 +146,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
       if (process.geteuid === undefined) return "let the user that runs spiped read it";
       return `${ownerOf(file)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
     case "EISDIR":
-      return "name the file in it, since only spiped -d takes a folder; of a mounted file that is missing outside, Docker makes a folder";
+      return "name the file in it, since only a decrypting end takes a folder; of a mounted file that is missing outside, Docker makes a folder";
     default:
       return MAKE_ONE;
   }

@@ -154,7 +154,7 @@ test("a key file that is not there is an error that says so and how to make one"
 test("a folder is no key file", async (t) => {
   const path = await temporaryFolder(t);
   const hint =
-    /^name the file in it, since only spiped -d takes a folder; of a mounted file that is missing outside, Docker makes a folder$/;
+    /^name the file in it, since only a decrypting end takes a folder; of a mounted file that is missing outside, Docker makes a folder$/;
   await refuses(readKeyFile(path), /it is a folder$/, hint);
   // Whoever is given its descriptor says so.
   const descriptor = await openKeyFile(path);
