@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), "spiped-trial-"));
 const children = [];
 process.once("exit", () => {
   for (const child of children) child.kill("SIGKILL");
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 });
 
 if (spawnSync("chromium", ["--version"]).status !== 0) {
@@ -142,6 +142,11 @@ const foreign = requests.filter((url) => !url.startsWith(`${origin}/`) && !/^(?:
 assert.deepEqual(foreign, []);
 assert.ok(requests.length > 10);
 console.log(`no error, no breach of the policy; ${requests.length} requests, none of them to anybody else`);
+// The browser's helpers write into its folder until they are gone, too.
+const gone = children.map((child) => once(child, "exit"));
+void browser.send("Browser.close");
+for (const child of children.slice(0, -1)) child.kill("SIGKILL");
+await Promise.all(gone);
 process.exit(0);
 
 function count(selector) {
@@ -187,14 +192,21 @@ async function answer({ requestId }) {
 
 /** One process with three tunnels, the other ends, clients that talk, and some that fail. @returns The status's port. */
 async function startTunnels() {
-  const [statusPort, ...ports] = await Promise.all(Array.from({ length: 9 }, freePort));
-  const [redis, graphite, ssh, redisNear, graphiteFar, sshNear, wrongNear, nobody] = ports;
+  const [statusPort, ...ports] = await Promise.all(Array.from({ length: 10 }, freePort));
+  const [redis, graphite, ssh, redisNear, graphiteFar, sshNear, wrongNear, nobody, otherNear] = ports;
   const keyOf = (name) => {
     const path = join(folder, `${name}.key`);
     writeFileSync(path, randomBytes(32), { mode: 0o600 });
     return path;
   };
-  const keys = { redis: keyOf("redis"), graphite: keyOf("graphite"), ssh: keyOf("ssh"), wrong: keyOf("wrong") };
+  mkdirSync(join(folder, "redis"));
+  const keys = {
+    web1: keyOf("redis/web1"),
+    web2: keyOf("redis/web2"),
+    graphite: keyOf("graphite"),
+    ssh: keyOf("ssh"),
+    wrong: keyOf("wrong"),
+  };
   const echo = createServer((socket) => {
     socket.on("error", () => undefined).on("end", () => socket.end());
     // Half of what came, in waves of its own.
@@ -214,7 +226,7 @@ async function startTunnels() {
 [decrypt.redis]
 source = ${at(redis)}
 target = ${at(service)}
-key = "${keys.redis}"
+key = "${join(folder, "redis")}"
 [encrypt.graphite]
 source = ${at(graphite)}
 target = ${at(graphiteFar)}
@@ -227,12 +239,14 @@ max-connections = 20
 `,
   );
   spiped("--config", join(folder, "etc/spiped.toml"));
-  spiped("-e", ...ends(redisNear, redis), "-k", keys.redis);
+  spiped("-e", ...ends(redisNear, redis), "-k", keys.web1);
+  spiped("-e", ...ends(otherNear, redis), "-k", keys.web2);
   spiped("-d", ...ends(graphiteFar, service), "-k", keys.graphite);
   spiped("-e", ...ends(sshNear, ssh), "-k", keys.ssh);
   spiped("-e", ...ends(wrongNear, redis), "-k", keys.wrong);
   await eventually("the status", async () => (await fetch(`http://127.0.0.1:${statusPort}/healthz`)).ok);
-  for (let each = 0; each < 3; each += 1) talk(redisNear, 50 + each * 20, 2_000 + each * 4_000);
+  for (let each = 0; each < 3; each += 1)
+    talk(each === 1 ? otherNear : redisNear, 50 + each * 20, 2_000 + each * 4_000);
   for (let each = 0; each < 2; each += 1) talk(graphite, 200, 500 + each * 100);
   setInterval(() => talk(redisNear, 50, 1_000, 3_000), 2_500);
   for (let each = 0; each < 2; each += 1) fail(wrongNear);
