@@ -27,7 +27,7 @@ asRoot(["python3"], () => {
         const sockets = stdout
           .trim()
           .split("\n")
-          .map((line) => JSON.parse(line) as Readonly<Record<string, boolean>>);
+          .map((line) => JSON.parse(line) as Readonly<Record<string, boolean | readonly number[]>>);
         const [listening, connected] = [
           sockets.filter((one) => one["listens"]),
           sockets.filter((one) => !one["listens"]),
@@ -35,6 +35,8 @@ asRoot(["python3"], () => {
         assert.ok(listening.length > 0 && listening.every((one) => one["reuseAddress"]), stdout);
         assert.equal(connected.length, 2, stdout);
         for (const one of connected) assert.deepEqual([one["noDelay"], one["keepAlive"]], [true, flags.length === 0]);
+        // Seconds of silence before the first probe, seconds between two, and how many.
+        if (flags.length === 0) for (const one of connected) assert.deepEqual(one["probes"], [60, 10, 6]);
       });
     }
   }

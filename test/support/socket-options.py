@@ -28,6 +28,10 @@ for name in os.listdir(f"/proc/{sys.argv[1]}/fd"):
                     "listens": option(socket.SOL_SOCKET, socket.SO_ACCEPTCONN),
                     "noDelay": option(socket.IPPROTO_TCP, socket.TCP_NODELAY),
                     "keepAlive": option(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    "probes": [
+                        one.getsockopt(socket.IPPROTO_TCP, number)
+                        for number in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                    ],
                     "reuseAddress": option(socket.SOL_SOCKET, socket.SO_REUSEADDR),
                 }
             )
