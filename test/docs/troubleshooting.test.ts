@@ -22,9 +22,9 @@ import { readPage } from "./pages.js";
 
 const page = "docs/troubleshooting.md";
 /** Long enough for every answer, and short enough to wait for none. */
-const soon = ["-o", "3"];
+const soon = ["-o", "2"];
 /** Long enough for every answer. */
-const patient = ["-o", "15"];
+const patient = ["-o", "10"];
 
 /** The lines of the tables, by their causes. */
 const told: ReadonlyMap<string, string> = new Map(

@@ -19,8 +19,8 @@ import { ours } from "../support/programs.js";
 import type { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 
-const soon = ["-o", "5"];
-const patient = ["-o", "15"];
+const soon = ["-o", "4"];
+const patient = ["-o", "10"];
 
 /** No text, whatever chance says. */
 const nonce = randomBytes(32).fill(0x80, 0, 1);
