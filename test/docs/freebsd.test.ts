@@ -199,7 +199,7 @@ asRoot(["ps", "install"], () => {
     const { status, stdout, stderr } = await run("start");
     assert.deepEqual([status, stdout], [1, "Starting spiped: keyless\nStarting spiped: good\n"]);
     assert.match(stderr, /WARNING: spiped_pipe_odd_mode must be client or server$/m);
-    assert.match(stderr, /^spiped: cannot read key file \/nowhere\/key: there is no such file$/m);
+    assert.match(stderr, /^\S+Z spiped: cannot read key file \/nowhere\/key: there is no such file$/m);
     assert.match(stderr, /WARNING: could not start keyless$/m);
     await idOf("good");
     assert.ok(await isAlive(await good.establish()));
