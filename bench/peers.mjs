@@ -2,7 +2,18 @@
 // make its two ends, near (-e) and far (-d).
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+} from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,6 +35,7 @@ export function kindsHere(folder, original) {
     ours(keyFile),
     theOriginal(keyFile, original),
     uncoalesced(keyFile),
+    operated(folder, keyFile),
     stunnel(folder),
     haproxy(folder, certificates),
     ghostunnel(certificates),
@@ -52,6 +64,33 @@ function uncoalesced(keyFile) {
     name: "ours, --no-coalescing",
     version,
     commands: (ports, flags) => commands(ports, [...flags, "--no-coalescing"]),
+  };
+}
+
+/** Ours with what operators turn on: a status endpoint, a log in JSON, ten named keys of which the client has the last. */
+function operated(folder, keyFile) {
+  const { version } = ours(keyFile);
+  const keys = join(folder, "keys");
+  mkdirSync(keys, { mode: 0o700 });
+  for (let count = 1; count <= 9; count += 1) {
+    writeFileSync(join(keys, `client-${count}.key`), randomBytes(32), { mode: 0o600 });
+  }
+  copyFileSync(keyFile, join(keys, "the-client.key"));
+  let count = 0;
+  const status = () => {
+    count += 1;
+    return ["--status", join(folder, `status-${count}`), "--log-format", "json"];
+  };
+  const near = spiped([process.execPath, OURS], keyFile);
+  const far = spiped([process.execPath, OURS], keys);
+  return {
+    id: "operated",
+    name: "ours, with status, JSON log, named keys",
+    version,
+    commands: (ports, flags) => ({
+      near: near(ports, [...flags, ...status()]).near,
+      far: far(ports, [...flags, ...status()]).far,
+    }),
   };
 }
 

@@ -32,6 +32,9 @@ const GOALS = [
     of: ([eight, one]) => quotient(eight.kinds.ours, one.kinds.ours),
     atMost: 1.1,
   },
+  operated("bulk-1-forward.megabytesPerSecond", "bulk throughput", { atLeast: 0.97 }),
+  operated("ping-pong-64.medianMicros", "64-byte ping-pong: median", { atMost: 1.03 }),
+  operated("connections-32.connectionsPerSecond", "new connections: rate", { atLeast: 0.97 }),
   value("bulk-8-forward.sharingFar", "cores that the -d end's threads can use, 8 connections", "cores", {
     atLeast: 1.5,
   }),
@@ -55,6 +58,12 @@ function stalledGoals(count) {
     }),
     value(`stalled-readers.largerMegabytes${count}`, `${count} stalled readers: all, larger end`, "MB", { atMost: 50 }),
   ];
+}
+
+/** What status, a log in JSON and named keys cost. */
+function operated(id, title, limit) {
+  const of = ([figure]) => quotient(figure.kinds.operated, figure.kinds.ours);
+  return { ids: [id], title: `${title}, with status, JSON log and ten named keys`, unit: "× without", of, ...limit };
 }
 
 function framing(id, title) {
@@ -101,6 +110,7 @@ export function figuresOf(scenarios, samples) {
 
 /** One to the other, round by round: what is the matter with the machine in one round then concerns both. */
 function quotient(one, other) {
+  if (one === undefined || other === undefined) return undefined;
   const both = one.values.flatMap((value, round) => {
     const divisor = other.values[round] ?? null;
     return value === null || divisor === null || divisor === 0 ? [] : [value / divisor];

@@ -141,7 +141,7 @@ function idsOf(scenarios) {
 
 /** Neither ours nor the original. */
 function isOther({ id }) {
-  return !["ours", "uncoalesced", "c"].includes(id);
+  return !["ours", "uncoalesced", "operated", "c"].includes(id);
 }
 
 function isTimeForAnother(rounds, begun) {
