@@ -206,6 +206,8 @@ class Service {
 
   async #begin(identity: Identity | undefined): Promise<void> {
     if (identity !== undefined) {
+      const { uid, group } = identity;
+      this.#status?.give(uid, group.kind === "stay" ? undefined : group.gid);
       for (const warning of changeIdentity(identity)) this.#log.warning(warning);
       protectMemoryAgain();
     }

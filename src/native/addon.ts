@@ -272,6 +272,13 @@ export declare class SocketFile {
    * permissions of the new file, from its first moment; without it the umask decides.
    */
   listen(backlog: number, mode?: number | undefined | null): number
+  /**
+   * Gives the file that `listen` has made to a user and a group; without one of them, that stays as it is.
+   *
+   * @returns False where the system has no way to do that to this very file: by its name it can be another one, which
+   * somebody who may write to the folder has put there.
+   */
+  give(user?: number | undefined | null, group?: number | undefined | null): boolean
   /** Removes the file, unless something else has taken its place. */
   remove(): void
 }

@@ -69,6 +69,16 @@ export class ListeningSocket {
     return new ListeningSocket(address, made);
   }
 
+  /**
+   * Gives the file of a UNIX socket to a user and a group; undefined leaves either as it is.
+   *
+   * @returns False where the system has no way to do that to this file and to no other.
+   * @throws Error as the system does, where this process may not.
+   */
+  give(user: number | undefined, group: number | undefined): boolean {
+    return this.#file?.give(user, group) ?? true;
+  }
+
   /** Takes over what listens already, the first clients in its backlog included. */
   static inherit(inherited: InheritedSocket): ListeningSocket {
     const { descriptor, address } = inherited;

@@ -50,6 +50,17 @@ export class ServedStatus {
     this.#server = StatusServer.listen({ address: this.#lookedUp, answering, failed });
   }
 
+  /** Gives a UNIX socket's file to whom the process is about to become; undefined stays as it is. */
+  give(user: number | undefined, group: number | undefined): void {
+    let why = "this system cannot do that without the risk of giving away another file";
+    try {
+      if (this.#server?.give(user, group) !== false) return;
+    } catch (error) {
+      why = messageOf(error);
+    }
+    this.#log.warning(`status: the socket stays with the user and group that made it: ${why}`);
+  }
+
   /**
    * Begins to answer.
    *

@@ -75,6 +75,11 @@ export class StatusServer {
     return new StatusServer(options);
   }
 
+  /** As `ListeningSocket` does. */
+  give(user: number | undefined, group: number | undefined): boolean {
+    return this.#socket.give(user, group);
+  }
+
   /** Begins to answer. */
   async accept(): Promise<void> {
     await this.#socket.accept();

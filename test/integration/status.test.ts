@@ -13,6 +13,7 @@ import { Listener } from "../support/listener.js";
 import { isAlive, type OneEnd, startClientEnd, startServerEnd } from "../support/one-end.js";
 import { descriptorsOf } from "../support/processes.js";
 import { ours, withCommands } from "../support/programs.js";
+import { asRoot } from "../support/root.js";
 import { get, until200 } from "../support/status.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience } from "../support/tunnel.js";
@@ -228,6 +229,32 @@ test("with -u it answers as the user that it has become", {
   const { end, status } = await startWithStatus(t, startServerEnd, { flags: ["-u", "nobody"] });
   assert.equal((await get(status, "/healthz")).status, 200);
   assert.match(readFileSync(`/proc/${end.spiped.command.id}/status`, "utf8"), /^Uid:\t65534\t65534\t65534\t65534$/m);
+});
+
+asRoot([], () => {
+  test("with -u a UNIX socket belongs to the user and the group that it becomes", limits, async (t) => {
+    for (const [flags, owner] of [
+      [
+        ["-u", "65534:12"],
+        [65_534, 12],
+      ],
+      [
+        ["-u", ":12"],
+        [0, 12],
+      ],
+      [
+        ["-u", "65534:12", "-D"],
+        [65_534, 12],
+      ],
+    ] as const) {
+      const { end, status } = await startWithStatus(t, startServerEnd, { flags, kind: "unix" });
+      assert.ok(status.kind === "unix");
+      await end.establish();
+      const { uid, gid, mode } = statSync(status.path);
+      assert.deepEqual([uid, gid, mode & 0o777], [...owner, 0o660]);
+      assert.doesNotMatch(end.spiped.command.stderr, /stays with/);
+    }
+  });
 });
 
 withCommands(["prlimit"], ([prlimit = ""]) => {

@@ -2,7 +2,18 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -283,6 +294,36 @@ test("while its folder's owner changes the file, no other file gets a UNIX socke
     }
   }
   assert.equal(statSync(precious).mode & 0o777, 0o600);
+});
+
+test("a UNIX socket's file is given away, and nothing that has taken its place", {
+  ...limits,
+  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "takes Linux and the superuser" : false,
+}, async (t) => {
+  const folder = await temporaryFolder(t);
+  const [path, other] = [join(folder, "s"), join(folder, "other")];
+  const listen = (where: string) => {
+    const listening = ListeningSocket.listen({ kind: "unix", path: where }, 0o660);
+    afterwards(t, () => listening.close());
+    return listening;
+  };
+  const ownerOf = (file: string) => [statSync(file).uid, statSync(file).gid];
+  const socket = listen(path);
+  assert.equal(socket.give(undefined, 12), true);
+  assert.deepEqual(ownerOf(path), [0, 12]);
+  assert.equal(socket.give(65_534, undefined), true);
+  assert.deepEqual(ownerOf(path), [65_534, 12]);
+  listen(other);
+  for (const take of [() => linkSync(other, path), () => symlinkSync(other, path), () => renameSync(other, path)]) {
+    rmSync(path);
+    assert.throws(() => socket.give(65_534, 12), /no such file/i);
+    take();
+    assert.throws(() => socket.give(65_534, 12), /no such file/i);
+    assert.deepEqual(ownerOf(path), [0, 0]);
+  }
+  const linked = listen(join(folder, "linked"));
+  linkSync(join(folder, "linked"), join(folder, "second"));
+  assert.throws(() => linked.give(65_534, 12), /no such file/i);
 });
 
 test(

@@ -91,6 +91,7 @@ pub(super) fn kind_of(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
 }
 
-fn is_same(one: &FileStat, other: &FileStat) -> bool {
+/// Whether both are the same file.
+pub(super) fn is_same(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }

@@ -14,8 +14,16 @@ use nix::{
     errno::Errno,
     sys::stat::{FileStat, Mode, SFlag, umask},
 };
+#[cfg(target_os = "linux")]
+use nix::{
+    fcntl::{AtFlags, OFlag},
+    sys::stat::fstat,
+    unistd::{Gid, Uid, fchownat},
+};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+#[cfg(target_os = "linux")]
+use super::place::is_same;
 use super::{
     descriptors::system_error,
     place::{Place, kind_of},
@@ -53,6 +61,33 @@ impl SocketFile {
             Ok(socket.into_raw_fd())
         });
         listening.map_err(|error| system_error("listen", error))
+    }
+
+    /// Gives the file that `listen` has made to a user and a group; without one of them, that stays as it is.
+    ///
+    /// @returns False where the system has no way to do that to this very file: by its name it can be another one, which
+    /// somebody who may write to the folder has put there.
+    #[napi]
+    pub fn give(&self, user: Option<u32>, group: Option<u32>) -> Result<bool> {
+        self.give_to(user, group).map_err(|errno| system_error("chown", errno.into()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn give_to(&self, user: Option<u32>, group: Option<u32>) -> nix::Result<bool> {
+        let made = self.made.as_ref().ok_or(Errno::ENOENT)?;
+        let file = self.place.open(OFlag::O_PATH, Mode::empty())?;
+        let status = fstat(&file)?;
+        // One that has a second name may have been somebody else's before it was linked to this place.
+        if !is_same(&status, made) || kind_of(&status) != SFlag::S_IFSOCK || status.st_nlink != 1 {
+            return Err(Errno::ENOENT);
+        }
+        fchownat(&file, "", user.map(Uid::from_raw), group.map(Gid::from_raw), AtFlags::AT_EMPTY_PATH)?;
+        Ok(true)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn give_to(&self, _user: Option<u32>, _group: Option<u32>) -> nix::Result<bool> {
+        Ok(false)
     }
 
     /// Removes the file, unless something else has taken its place.
