@@ -114,9 +114,10 @@ export function parseTargetAddress(text: string): Address {
  * Parses an address to listen on for this machine alone, unless another is given: as {@link parseAddress}, but a number is
  * a port of 127.0.0.1.
  *
- * @throws SpipedError `SPIPED_ADDRESS`.
+ * @throws SpipedError `SPIPED_ADDRESS`; also for `systemd:NAME`, which who has just written one for SOURCE may try here.
  */
 export function parseLocalAddress(text: string): Address {
+  if (text.startsWith(MANAGED)) throw malformed(text, "the service manager hands sockets over for SOURCE only");
   return parseAddress(/^\d+$/.test(text) ? `[127.0.0.1]:${text}` : text);
 }
 

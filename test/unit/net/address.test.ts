@@ -9,6 +9,7 @@ import {
   formatAddress,
   parseAddress,
   parseBindAddress,
+  parseLocalAddress,
   parseSourceAddress,
   parseTargetAddress,
 } from "#dist/net/address.js";
@@ -234,6 +235,10 @@ test("a source may be a socket of the service manager's, by its name or as the o
   assert.deepEqual(parseSourceAddress("[::1]:1"), parseAddress("[::1]:1"));
   // Elsewhere it is a host.
   assert.deepEqual(parseTargetAddress("systemd:80"), { kind: "host", host: "systemd", literal: false, service: "80" });
+  assert.throws(
+    () => parseLocalAddress("systemd:x"),
+    isClear(/"systemd:x": the service manager hands sockets over for SOURCE only$/),
+  );
   for (const text of ["systemd:a:b", "systemd:\n", "systemd:ü", `systemd:${"x".repeat(256)}`])
     assert.throws(() => parseSourceAddress(text), isClear(/that is no name of a socket/));
   onPlatform(t, "win32");
