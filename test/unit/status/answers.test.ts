@@ -76,7 +76,7 @@ test("no answer is kept, guessed at, framed, or given a second question", () => 
   }
 });
 
-test("health is 503 with a word while a tunnel starts, drains or has no room, and 200 otherwise", () => {
+test("health is 503 with a word while a tunnel starts, drains or has no room, or there is none, and 200 otherwise", () => {
   const health = (...[tunnels, changes]: Parameters<typeof snapshotOf>) => {
     const { status, body } = ask("/healthz", { snapshot: snapshotOf(tunnels, changes) });
     return `${status} ${body}`;
@@ -84,7 +84,8 @@ test("health is 503 with a word while a tunnel starts, drains or has no room, an
   const well = tunnelSnapshot();
   const full = tunnelSnapshot({ isAccepting: false });
   assert.equal(health([well]), "200 ok\n");
-  assert.equal(health([]), "200 ok\n");
+  assert.equal(health([]), "503 not accepting\n");
+  assert.equal(health([tunnelSnapshot({ state: "removed", isAccepting: false })]), "503 not accepting\n");
   assert.equal(health([well, full]), "503 not accepting\n");
   assert.equal(health([well, tunnelSnapshot({ state: "starting", isAccepting: false })]), "503 starting\n");
   assert.equal(health([tunnelSnapshot({ state: "draining", isAccepting: false }), well]), "503 draining\n");
