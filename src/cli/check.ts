@@ -4,16 +4,18 @@
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
-import { type Address, formatAddress } from "../net/address.js";
+import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 import { tryToListen } from "../net/bind-trial.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
+import { excludeEachOther } from "../net/same-address.js";
 import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
 import { probeService } from "../probe/service.js";
 import type { SharedKey } from "../protocol/secret.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { leaveSignal } from "./early-signals.js";
+import { checkOutput } from "./output.js";
 import { PidFile } from "./pid-file.js";
 import { checkKey, checkKeys } from "./probe.js";
 import { lookUpIdentity, mayBecome } from "./user.js";
@@ -44,11 +46,12 @@ export interface CheckSettings {
 export async function check(settings: CheckSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
   const { tunnels, pidFile, user, status } = settings;
+  checkOutput();
   const verdicts = new Verdicts();
   if (user !== undefined) checkUser(verdicts, user);
   if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
   checkLimit(verdicts, tunnels);
-  if (status !== undefined) await checkListening(verdicts, "status", status, STATUS_LOOK_UP_MS);
+  const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOK_UP_MS }));
   const checked: Promise<void>[] = [];
   for (const [index, tunnel] of tunnels.entries()) {
     await checked[index - AT_ONCE];
@@ -56,17 +59,22 @@ export async function check(settings: CheckSettings): Promise<number> {
     const before = checked[index - 1] ?? Promise.resolve();
     checked.push(
       name === undefined
-        ? checkTunnel(verdicts, tunnel)
-        : verdicts.ofTunnel(name, (ofTunnel) => checkTunnel(ofTunnel, tunnel), before),
+        ? checkTunnel(verdicts, tunnel, statusAt)
+        : verdicts.ofTunnel(name, (ofTunnel) => checkTunnel(ofTunnel, tunnel, statusAt), before),
     );
   }
   await Promise.all(checked);
   return verdicts.exitStatus;
 }
 
-async function checkTunnel(verdicts: Verdicts, { config, keyFile }: CheckSettings["tunnels"][number]): Promise<void> {
+/** @param statusAt - Where the status is to be answered. */
+async function checkTunnel(
+  verdicts: Verdicts,
+  { config, keyFile }: CheckSettings["tunnels"][number],
+  statusAt: SocketAddress | undefined,
+): Promise<void> {
   const key = await (config.role === "decrypt" ? checkKeys : checkKey)(verdicts, keyFile);
-  await checkSource(verdicts, config);
+  await checkSource(verdicts, config, statusAt);
   await checkTarget(verdicts, config, key);
   key?.destroy();
 }
@@ -89,7 +97,11 @@ function checkUser(verdicts: Verdicts, user: string): void {
   }
 }
 
-async function checkSource(verdicts: Verdicts, { source, timeoutMs }: TunnelConfig): Promise<void> {
+async function checkSource(
+  verdicts: Verdicts,
+  { source, timeoutMs }: TunnelConfig,
+  statusAt: SocketAddress | undefined,
+): Promise<void> {
   const step = "source";
   if (source.kind === "systemd") {
     // Handed over at a start by the manager, and so never to this command.
@@ -97,21 +109,31 @@ async function checkSource(verdicts: Verdicts, { source, timeoutMs }: TunnelConf
     verdicts.write({ verdict: "ok", step, text });
     return;
   }
-  await checkListening(verdicts, step, source, timeoutMs);
+  await checkListening(verdicts, step, source, { timeoutMs, statusAt });
 }
 
+/** @returns The address, where there is one. */
 async function checkListening(
   verdicts: Verdicts,
   step: "source" | "status",
   where: Address,
-  timeoutMs: number,
-): Promise<void> {
+  { timeoutMs, statusAt }: { readonly timeoutMs: number; readonly statusAt?: SocketAddress | undefined },
+): Promise<SocketAddress | undefined> {
   try {
     const [address, ...others] = await resolve(where, { timeoutMs });
     const name = formatAddress(address);
     if (others.length > 0) {
       const text = `${formatAddress(where)} has ${others.length + 1} addresses; only ${name} would be listened on`;
       verdicts.write({ verdict: "warning", step, text });
+    }
+    if (statusAt !== undefined && excludeEachOther(address, statusAt)) {
+      verdicts.write({
+        verdict: "failed",
+        step,
+        text: `${name} is taken by the status, which is to be on ${formatAddress(statusAt)}`,
+        hint: "take another address with -s or --status",
+      });
+      return address;
     }
     const trial = await tryToListen(address);
     switch (trial.kind) {
@@ -132,8 +154,10 @@ async function checkListening(
       case "refused":
         verdicts.writeError(step, trial.error);
     }
+    return address;
   } catch (error) {
     verdicts.writeError(step, error);
+    return undefined;
   }
 }
 

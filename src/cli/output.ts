@@ -5,11 +5,23 @@
 
 import { writeSync } from "node:fs";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
-
-const OUTPUT = 1;
+import { ERROR, hasDescriptors, isClosed, OUTPUT } from "../net/standard-descriptors.js";
 
 /** Time between attempts where somebody else has made it non-blocking and it takes nothing. */
 const RETRY_MS = 10;
+
+/**
+ * Refuses to begin what is of no use unread. Where standard error is as closed there is nobody to be told, and the exit
+ * status is what is wanted: programs that ignore both open `/dev/null` for reading and writing twice, which looks so.
+ *
+ * @throws SpipedError `SPIPED_OUTPUT` where standard output is closed, as far as that can be told.
+ */
+export function checkOutput(): void {
+  if (!hasDescriptors() || !isClosed(OUTPUT) || isClosed(ERROR)) return;
+  throw new SpipedError("SPIPED_OUTPUT", "cannot write to standard output: it is closed", {
+    hint: '"> /dev/null" drops what is said; a /dev/null that is open for both reading and writing can look closed',
+  });
+}
 
 /**
  * Writes a text. A reader that has gone has read enough, as `head` has.

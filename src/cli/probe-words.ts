@@ -160,7 +160,8 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
       if (outcome.bytes > 0) {
         return failed(
           `${HUNG_UP[outcome.how]} after ${outcome.bytes} of 288 bytes`,
-          "it takes this end's key; something on the way cuts connections, or it was ended. Read the log there",
+          "if it is spiped, it takes this end's key, and something on the way cuts connections, or it was ended. Read " +
+            "the log there",
         );
       }
       return failed(
@@ -171,8 +172,9 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
       );
     case "silent":
       return failed(
-        `it takes this end's key, and nothing came within ${ms(outcome.waitedMs)}`,
-        "it may have as many connections as its -n allows: raise -n there, or end some; its log says so",
+        `${outcome.bytes} of the 288 bytes of an answer within ${ms(outcome.waitedMs)}`,
+        "a spiped -d with another key hangs up; with this one it is silent while it has as many connections as its -n " +
+          "allows: its log says so, and then raise -n there. Or it is not spiped",
       );
     case "same-role":
       return failed(outcome.error.message, recognitionHint({ kind: "same-role", role: "encrypt" }));
@@ -204,7 +206,8 @@ function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
 
 const UNASKED: Readonly<Record<Ending, string>> = { ended: "hangs up", reset: "resets the connection" };
 
-const RESETS = "the far end takes this end's key, and then resets the connection";
+/** Before the exchange of keys, which a reset may overtake, this is no proof of the key: others can do it, too. */
+const RESETS = "the far end resets the connection once it can tell which key this end has";
 
 function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
   const service = what === "far end" ? "the service behind the far end" : "the service";
@@ -231,7 +234,7 @@ function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
         ? failed(RESETS, check)
         : failed(`${HUNG_UP[outcome.how]} (${ms(outcome.durationMs)})`, check);
     case "reset-early":
-      return failed(RESETS, check);
+      return failed(RESETS, `another key it would answer by hanging up, if it is spiped; ${check}`);
     case "hung-up-unasked":
       return failed(
         `the far end ${UNASKED[outcome.how]} before it was told anything`,

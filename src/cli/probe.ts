@@ -7,10 +7,12 @@ import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { noKeys } from "../config/key-folder-words.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
+import { checkOutput } from "./output.js";
 import { Verdicts } from "./verdicts.js";
 
 /** Probes the far end of `target`. */
 export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">): Promise<number> {
+  checkOutput();
   const verdicts = new Verdicts();
   const key = await checkKey(verdicts, keyFile, { exceptStandardInput: true });
   if (key !== undefined) {

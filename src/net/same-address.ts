@@ -1,9 +1,12 @@
 /**
- * Whether dialling an address leads to a socket that listens: then whoever does both talks to itself.
+ * How addresses of this machine stand to each other: whether dialling one leads to a socket that listens on another, and
+ * then whoever does both talks to itself; and whether there is room for a socket on each.
  */
 
 import { isIP } from "node:net";
 import type { SocketAddress } from "./address.js";
+
+type TcpAddress = Extract<SocketAddress, { readonly kind: "tcp" }>;
 
 /** Every address of this machine. */
 const ALL = ["0.0.0.0", "::"];
@@ -18,6 +21,21 @@ export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
   }
   if (target.port !== source.port) return false;
   return target.address === source.address || (ALL.includes(source.address) && isLoopback(target.address));
+}
+
+/** Whether only one of two sockets can listen, as far as that can be told without asking the system. */
+export function excludeEachOther(one: SocketAddress, other: SocketAddress): boolean {
+  if (one.kind === "unix" || other.kind === "unix") {
+    return one.kind === "unix" && other.kind === "unix" && one.path === other.path;
+  }
+  if (one.port !== other.port || one.port === 0) return false;
+  return one.address === other.address || takesAll(one, other) || takesAll(other, one);
+}
+
+function takesAll(one: TcpAddress, other: TcpAddress): boolean {
+  // Elsewhere, and with another setting, one for all of IPv6 leaves IPv4 alone.
+  const isForBoth = one.family === 6 && process.platform === "linux";
+  return ALL.includes(one.address) && (one.family === other.family || isForBoth);
 }
 
 function isLoopback(address: string): boolean {

@@ -10,7 +10,8 @@ import { addon } from "../native/native.js";
 
 export const INPUT = 0;
 export const OUTPUT = 1;
-const STANDARD = [INPUT, OUTPUT, 2] as const;
+export const ERROR = 2;
+const STANDARD = [INPUT, OUTPUT, ERROR] as const;
 
 export type StandardDescriptor = typeof INPUT | typeof OUTPUT;
 
@@ -33,7 +34,7 @@ export function hasDescriptors(): boolean {
 export function checkDescriptor(descriptor: StandardDescriptor): void {
   const name = STREAM_NAMES[descriptor];
   const { readable, writable } = addon.accessMode(descriptor);
-  if (readable && writable && wasClosed(descriptor)) {
+  if (isClosed(descriptor)) {
     const [sign, does] = descriptor === INPUT ? ["<", "sends nothing"] : [">", "drops what comes"];
     throw new SpipedError("SPIPED_USAGE", `${name} is closed`, {
       hint: `"${sign} /dev/null" ${does}; a /dev/null that is open for both reading and writing can look closed`,
@@ -50,6 +51,12 @@ export function checkDescriptor(descriptor: StandardDescriptor): void {
   }
 }
 
+/** Whether nobody gave this process the descriptor, as far as that can be told. */
+export function isClosed(descriptor: (typeof STANDARD)[number]): boolean {
+  const { readable, writable } = addon.accessMode(descriptor);
+  return readable && writable && wasClosed(descriptor);
+}
+
 /**
  * Whether nobody gave this process the descriptor. Node.js opens /dev/null for reading and writing in the place of a
  * closed one before any code of ours runs, and nothing tells that file from one that was opened so on purpose: except
@@ -61,7 +68,7 @@ export function checkDescriptor(descriptor: StandardDescriptor): void {
  *
  * Source: DESIGN.md, "Standard streams".
  */
-function wasClosed(descriptor: StandardDescriptor): boolean {
+function wasClosed(descriptor: (typeof STANDARD)[number]): boolean {
   const { pid, ppid } = process;
   // The parent of a container's first process is out of sight, and hands out a /dev/null for both directions.
   if (process.platform !== "linux" || ppid === 0 || !isDevNull(fstatSync(descriptor))) return false;

@@ -51,7 +51,7 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
   ],
   "sends 32 bytes and nothing more": [
     says(nonce),
-    /^failed {3}handshake: it takes this end's key, and nothing came within/,
+    /^failed {3}handshake: 0 of the 288 bytes of an answer within 4 s$/,
     soon,
   ],
   "hangs up whatever it is told, later and sooner": [
@@ -186,6 +186,25 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.deepEqual(await probing.exit(), { status: null, signal: "SIGINT" });
   });
 
+  for (const [words, program] of [
+    [[...ours.spipe, "--probe"], "spipe"],
+    [[...ours.spiped, "-d", "--check", "-F", "-s", "[127.0.0.1]:1"], "spiped"],
+  ] as const) {
+    test(`${words.slice(-1)}: ${program} refuses a standard output that is closed, and not one that nobody wants`, {
+      ...limits,
+      skip: process.platform !== "linux" ? "only Linux shows that it was closed" : false,
+    }, async (t) => {
+      const key = await newKey(t);
+      const all = [...words, "-k", key.path, "-t", textOf(await freeAddress(t, "tcp"))];
+      const inShell = async (script: string) => Command.run(t, ["sh", "-c", script, "sh", ...all]);
+      const { status, stderr } = await inShell('exec "$@" >&-');
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^${program}: cannot write to standard output: it is closed\nhint: [^\n]*\n$`));
+      // Nobody listens on the target, which is what the status says.
+      assert.deepEqual((({ status, stderr }) => [status, stderr])(await inShell('exec "$@" > /dev/null')), [1, ""]);
+    });
+  }
+
   test("wrong words are told on standard error, as ever", limits, async (t) => {
     const { status, lines, stderr } = await runProbe(t, await newKey(t), []);
     assert.deepEqual([status, lines], [1, []]);
@@ -248,6 +267,20 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
       );
     },
   );
+
+  test("--check finds that the status and a source want the same address", limits, async (t) => {
+    const key = await newKey(t);
+    const { address } = await serve(t, waits);
+    const where = await freeAddress(t, "tcp");
+    assert.ok(where.kind === "tcp");
+    const flags = ["-d", "-F", "-t", textOf(address), "-k", key.path, "-s", textOf(where), "--status"];
+    for (const status of [textOf(where), `[0.0.0.0]:${where.port}`]) {
+      const { status: exit, lines } = await runCheck(t, [...flags, status]);
+      const line = `failed   source: ${textOf(where)} is taken by the status, which is to be on ${status}`;
+      assert.ok(lines.includes(line), lines.join("\n"));
+      assert.equal(exit, 1);
+    }
+  });
 
   test("--check of a file judges its tunnels in their order, and what they share once", limits, async (t) => {
     const { address } = await serve(t, says("SSH-2.0-test\r\n"));

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SocketAddress } from "#dist/net/address.js";
-import { leadsTo } from "#dist/net/same-address.js";
+import { excludeEachOther, leadsTo } from "#dist/net/same-address.js";
 
 function addressOf(text: string): SocketAddress {
   if (text.startsWith("/")) return { kind: "unix", path: text };
@@ -26,5 +26,24 @@ for (const [target, source, leads] of [
 ] as const) {
   test(`${target} ${leads ? "leads" : "does not lead"} to what listens on ${source}`, () => {
     assert.equal(leadsTo(addressOf(target), addressOf(source)), leads);
+  });
+}
+
+for (const [one, other, excludes] of [
+  ["[127.0.0.1]:80", "[127.0.0.1]:80", true],
+  ["[127.0.0.1]:80", "[127.0.0.1]:81", false],
+  ["[127.0.0.1]:80", "[127.0.0.2]:80", false],
+  ["[0.0.0.0]:80", "[192.0.2.1]:80", true],
+  ["[0.0.0.0]:80", "[::1]:80", false],
+  ["[::]:80", "[2001:db8::1]:80", true],
+  ["[::]:80", "[127.0.0.1]:80", process.platform === "linux"],
+  ["[127.0.0.1]:0", "[127.0.0.1]:0", false],
+  ["/run/a", "/run/a", true],
+  ["/run/a", "/run/b", false],
+  ["/run/a", "[127.0.0.1]:80", false],
+] as const) {
+  test(`${one} and ${other} ${excludes ? "cannot both" : "can both"} be listened on`, () => {
+    assert.equal(excludeEachOther(addressOf(one), addressOf(other)), excludes);
+    assert.equal(excludeEachOther(addressOf(other), addressOf(one)), excludes);
   });
 }
