@@ -79,19 +79,32 @@ export function parseWords(command: Command, words: readonly string[]): { readon
     if (error.exitCode === 0) return { exitStatus: 0 };
     if (error.code === "commander.excessArguments") {
       const leftover = command.args[command.registeredArguments.length] ?? "";
-      throw usageError(command, `too many arguments, from ${JSON.stringify(leftover)} on`);
+      throw usageError(command, `too many arguments, from ${JSON.stringify(leftover)} on`, words);
     }
     const [message = ""] = error.message.replace(/^error: /, "").split("\n", 1);
-    throw usageError(command, message.replace(/\.$/, ""));
+    throw usageError(command, message.replace(/\.$/, ""), words);
   }
 }
 
-/** An error in the command line. */
-export function usageError(command: Command, message: string): SpipedError {
+/**
+ * An error in the command line.
+ *
+ * @param words - Those of it, where they have not all become values.
+ */
+export function usageError(command: Command, message: string, words: readonly string[] = []): SpipedError {
   const lower = message.charAt(0).toLowerCase() + message.slice(1);
+  const name = command.name();
   return new SpipedError("SPIPED_USAGE", lower, {
-    hint: `usage: ${command.name()} ${command.usage().split("\n", 1)}; ${command.name()} --help explains`,
+    hint: `usage: ${name} ${usageFor(command, words)}; ${name} --help explains`,
   });
+}
+
+/** The way to use it that was meant: the second one is that of `--config`. */
+function usageFor(command: Command, words: readonly string[]): string {
+  const [onWords = "", ...others] = command.usage().split(`\n       ${command.name()} `);
+  const isOnFile =
+    command.getOptionValue("config") !== undefined || words.some((word) => /^--config(?:=|$)/.test(word));
+  return (isOnFile ? others[0] : undefined) ?? onWords;
 }
 
 /** Commander takes the last of repeated flags without a word; here it is a mistake, as in the original. */

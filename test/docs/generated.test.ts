@@ -55,6 +55,12 @@ test("README.md's table has every flag, short and long", () => {
   }
 });
 
+test("README.md has every usage of the commands", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  for (const usage of usageOf("spiped")) assert.ok(readme.includes(`\n\`spiped ${usage}\`\n`), usage);
+  for (const usage of usageOf("spipe")) assert.ok(readme.includes(`\n\`spipe ${usage}\`\n`), usage);
+});
+
 for (const [shell, file] of [
   ["bash", "spiped.bash"],
   ["zsh", "_spiped"],

@@ -84,6 +84,22 @@ for (const [words, message] of [
   });
 }
 
+test("where the words were those of --config, so is the usage in the hint", () => {
+  for (const [words, usage] of [
+    [["--config", "file", "-x"], "--config FILE"],
+    [["-x", "--config=file"], "--config FILE"],
+    [["--config"], "--config FILE"],
+    [["-x", "--configure"], "-t TARGET"],
+  ] as const) {
+    const it = createCommand("prog", "-t TARGET\n       prog --config FILE").option("--config <file>", "a file");
+    assert.throws(
+      () => parseWords(it, words),
+      (error) => error instanceof SpipedError && error.hint === `usage: prog ${usage}; prog --help explains`,
+      words.join(" "),
+    );
+  }
+});
+
 test("help and version are written to standard output and end with status 0", () => {
   for (const word of ["-h", "--help", "-v", "--version"]) {
     const it = command();
