@@ -4,12 +4,13 @@
  */
 
 import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-changes.js";
-import type { CheckedConfig, FileConfig } from "../flags/config-file.js";
+import type { CheckedConfig, FileConfig, FileTunnel } from "../flags/config-file.js";
 import { textOf } from "../flags/mistakes.js";
 import type { Log } from "../observe/log.js";
 import {
   configKeptEntry,
   configMistakeEntry,
+  configNotStartedEntry,
   configReadEntry,
   restartNeededEntry,
 } from "../observe/service-entries.js";
@@ -56,6 +57,8 @@ export class ConfigReload {
       case "reading":
       case "reading, and then once more":
         this.#state = "reading, and then once more";
+        // Whatever the reading waits for, keys do not.
+        void this.#parts.supervisor.reload();
         break;
       case "not started":
       case "not started, and then once":
@@ -98,22 +101,40 @@ export class ConfigReload {
         log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
       }
       log.write(configKeptEntry(path, checked.mistakes.length));
+      // Shutting a client out must not wait until somebody has found a typing mistake.
+      await supervisor.reload();
       return false;
     }
     // What could not be started last time is not there yet.
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
-    const failed = await supervisor.change(changes);
-    await supervisor.reload(changes.unchanged);
+    // At once, and whatever becomes of the rest: a key that was taken away must not wait for somebody's name server.
+    const keys = supervisor.reload(namesOfSameKeys(running, checked.config));
+    const outcome = await supervisor.change(changes);
+    await keys;
+    if (outcome.kind === "nothing changed") {
+      if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
+      return false;
+    }
     log.write(configReadEntry(path, countsOf(changes), checked.config.tunnels.length));
-    if (failed > 0) log.warning(`SIGHUP: tunnels that could not start, and are tried again next time: ${failed}`);
-    return failed === 0;
+    if (outcome.failed > 0)
+      log.warning(`SIGHUP: tunnels that do not run, and are tried again next time: ${outcome.failed}`);
+    if (supervisor.tunnels.length === 0)
+      log.warning("no tunnel is left; this process waits for SIGHUP, or for its end");
+    return outcome.failed === 0;
   }
 }
 
+/** Tunnels whose keys are where they were, changed or not. */
+function namesOfSameKeys(running: readonly FileTunnel[], { tunnels }: FileConfig): readonly string[] {
+  const isSame = (one: FileTunnel) => (other: FileTunnel) =>
+    nameOf(one) === nameOf(other) && one.keyFile === other.keyFile;
+  return running.filter((one) => tunnels.some(isSame(one))).map(nameOf);
+}
+
 function countsOf({ unchanged, ending, starting }: ConfigChanges): string {
-  const changed = starting.filter(({ tunnel }) => ending.includes(nameOf(tunnel))).length;
+  const changed = starting.filter((tunnel) => ending.includes(nameOf(tunnel))).length;
   const counts = [
     [unchanged.length, "unchanged"],
     [changed, "changed"],

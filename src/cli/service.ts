@@ -7,7 +7,7 @@
 
 import { closeSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
-import { systemClock } from "../clock.js";
+import { LONGEST_MS, systemClock } from "../clock.js";
 import { messageOf } from "../errors.js";
 import type { Address } from "../net/address.js";
 import { InheritedSockets, readHanded } from "../net/inherited-sockets.js";
@@ -80,6 +80,8 @@ export async function runService(settings: ServiceSettings): Promise<number> {
   for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => service.sayState(signal));
   // An end that nobody planned: connections must not look as if they had ended in order. After any other it does nothing.
   process.prependListener("exit", () => service.abandon());
+  // Only a signal ends it: not even the end of its last tunnel.
+  const hold = setInterval(() => undefined, LONGEST_MS);
   try {
     const started = await Promise.race([service.start(), signals.early]);
     return started === undefined ? 0 : await service.runUntil(signals);
@@ -90,6 +92,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
     service.log.error(error);
     return 1;
   } finally {
+    clearInterval(hold);
     service.leave();
   }
 }
@@ -121,6 +124,7 @@ class Service {
       log,
       inherited,
       watcher: this.#status?.collector,
+      drainTimeoutMs: settings.drainTimeoutMs,
       reservedDescriptors: this.#status?.descriptors ?? 0,
     });
     const reloaded = (successful: boolean) => this.#status?.collector.reloaded(undefined, successful);

@@ -56,6 +56,8 @@ export interface ReadOptions {
   readonly descriptor?: number | undefined;
   /** Refuses what would take bytes off standard input. */
   readonly exceptStandardInput?: boolean;
+  /** How long it may take; as long as at the start where it is left out. */
+  readonly limitMs?: number;
   /** What people can do where a pipe or a descriptor gives no key. */
   readonly instead?: string;
 }
@@ -80,7 +82,7 @@ export async function readWhole(path: string, options: ReadOptions = {}): Promis
   for (let attempt = 1; ; attempt += 1) {
     const file = await onOwnThread(
       path,
-      startLimitMs(path),
+      options.limitMs ?? startLimitMs(path),
       (done) => addon.readKeyFile(pathBytes(path), request, done),
       options.instead,
     );

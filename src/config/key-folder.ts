@@ -87,8 +87,8 @@ export class KeyFolder {
    * @throws SpipedError `SPIPED_KEY_FILE` where the folder or a file in it cannot be read, is no key, or all take longer
    *   than 30 s; nothing of the others is kept then.
    */
-  async read(): Promise<FolderKeys> {
-    const look = await this.look();
+  async read(limitMs = START_LIMIT_MS): Promise<FolderKeys> {
+    const look = await this.look(limitMs);
     const [first] = look.bad;
     if (first === undefined && look.good.length === 0) throw words.noKeys(this.path);
     if (first !== undefined) {

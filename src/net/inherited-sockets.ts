@@ -115,6 +115,16 @@ export class InheritedSockets {
     };
   }
 
+  /** Whether two names stand for one socket. */
+  areSame(one: ManagedAddress, other: ManagedAddress): boolean {
+    if (one.name === other.name) return true;
+    try {
+      return this.#find(one) === this.#find(other);
+    } catch {
+      return false;
+    }
+  }
+
   /** Leaves them to the service manager. */
   close(): void {
     if (this.#closed) return;

@@ -29,21 +29,26 @@ const BACKLOG = 1_024;
 /** See the head of this file. */
 export class ListeningSocket {
   /** Undefined where the server listens itself. */
-  readonly #descriptor: number | undefined;
+  #descriptor: number | undefined;
   /** Closes it; where a worker is terminated before, too. */
-  readonly #guard: DescriptorGuard | undefined;
+  #guard: DescriptorGuard | undefined;
   /** Undefined while nobody has it. */
   #handlers: AcceptHandlers | undefined;
   /** Undefined where it is no UNIX socket. */
-  readonly #file: SocketFile | undefined;
+  #file: SocketFile | undefined;
+  /** Permissions of that file. */
+  readonly #mode: number | undefined;
   /** Undefined where nobody else has the socket. */
   readonly #inherited: InheritedSocket | undefined;
   #server: Server | undefined;
   #bare: BareListener | undefined;
   #address: SocketAddress;
+  #resetOnDeath = false;
+  #isLetGo = false;
   #closed = false;
 
-  private constructor(address: SocketAddress, made: Made) {
+  private constructor(address: SocketAddress, mode: number | undefined, made: Made) {
+    this.#mode = mode;
     this.#descriptor = made.descriptor;
     this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
     this.#file = made.file;
@@ -66,7 +71,7 @@ export class ListeningSocket {
     } catch (cause) {
       throw cannotListen(address, cause);
     }
-    return new ListeningSocket(address, made);
+    return new ListeningSocket(address, mode, made);
   }
 
   /**
@@ -82,7 +87,7 @@ export class ListeningSocket {
   /** Takes over what listens already, the first clients in its backlog included. */
   static inherit(inherited: InheritedSocket): ListeningSocket {
     const { descriptor, address } = inherited;
-    return new ListeningSocket(address, { descriptor, file: undefined, inherited });
+    return new ListeningSocket(address, undefined, { descriptor, file: undefined, inherited });
   }
 
   /**
@@ -104,6 +109,7 @@ export class ListeningSocket {
       return;
     }
     this.#handlers = handlers;
+    this.#resetOnDeath = resetOnDeath;
     if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, resetOnDeath);
   }
 
@@ -124,6 +130,7 @@ export class ListeningSocket {
   async accept(): Promise<void> {
     const handlers = this.#handlers;
     if (this.#server !== undefined || this.#closed || handlers === undefined) return;
+    this.listenAgain();
     if (this.#acceptBare(handlers)) return;
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
@@ -189,6 +196,41 @@ export class ListeningSocket {
     return server !== undefined;
   }
 
+  /**
+   * Makes room for another socket where this one is in its way. Whoever has it keeps it, and clients are refused until
+   * `listenAgain`. Not for one of a service manager.
+   */
+  letGo(): void {
+    if (this.#closed || this.#isLetGo) return;
+    this.#isLetGo = true;
+    this.pause();
+    this.#bare?.close();
+    this.#bare = undefined;
+    this.#guard?.close();
+    this.#descriptor = undefined;
+    this.#removeFile();
+  }
+
+  /**
+   * Listens again where it was let go; `accept` does the same.
+   *
+   * @throws SpipedError `SPIPED_LISTEN`.
+   */
+  listenAgain(): void {
+    if (!this.#isLetGo || this.#closed) return;
+    let made: Made;
+    try {
+      made = make(this.#address, this.#mode);
+    } catch (cause) {
+      throw cannotListen(this.#address, cause);
+    }
+    this.#isLetGo = false;
+    this.#descriptor = made.descriptor;
+    this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
+    this.#file = made.file;
+    if (made.descriptor !== undefined) addon.setResetOnClose(made.descriptor, this.#resetOnDeath);
+  }
+
   /** Closes the socket; clients in the backlog are refused, unless others have it too. A UNIX socket's file is removed if it is still ours. */
   close(): void {
     if (this.#closed) return;
@@ -197,8 +239,14 @@ export class ListeningSocket {
     this.#bare?.close();
     this.#guard?.close();
     this.#inherited?.release();
+    this.#removeFile();
+  }
+
+  #removeFile(): void {
+    const file = this.#file;
+    this.#file = undefined;
     try {
-      this.#file?.remove();
+      file?.remove();
     } catch (cause) {
       const name = formatAddress(this.#address);
       this.#handlers?.failed(new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${messageOf(cause)}`, { cause }));

@@ -3,7 +3,10 @@
  * then whoever does both talks to itself; and whether there is room for a socket on each.
  */
 
+import { realpathSync } from "node:fs";
 import { isIP } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { pathBytes, textOfBytes } from "../paths.js";
 import type { SocketAddress } from "./address.js";
 
 type TcpAddress = Extract<SocketAddress, { readonly kind: "tcp" }>;
@@ -40,4 +43,14 @@ function takesAll(one: TcpAddress, other: TcpAddress): boolean {
 
 function isLoopback(address: string): boolean {
   return ALL.includes(address) || address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
+}
+
+/** A UNIX socket's path without links and detours: its folder's own, since it is made in there, and its name. */
+export function realPath(path: string): string {
+  try {
+    const folder = textOfBytes(realpathSync(pathBytes(dirname(path)), { encoding: "buffer" }));
+    return join(folder, basename(path));
+  } catch {
+    return path;
+  }
 }

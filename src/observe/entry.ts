@@ -25,6 +25,7 @@ export const EVENTS = [
   "config-read",
   "config-mistake",
   "config-kept",
+  "old-connections-cut",
   "restart-needed",
   "connection-accepted",
   "connection-established",

@@ -58,6 +58,19 @@ export function configKeptEntry(configFile: string, count: number): LogEntry {
   return { event: "config-kept", level: "warning", message, configFile, count };
 }
 
+/** It has none, and tunnels of it cannot be started, and so nothing was done. */
+export function configNotStartedEntry(configFile: string, count: number): LogEntry {
+  const why = count === 1 ? "a failure" : `${count} failures`;
+  const message = `SIGHUP: ${configFile} cannot be used: ${why}; nothing was changed`;
+  return { event: "config-kept", level: "warning", message, configFile, count };
+}
+
+/** Connections of a tunnel that a reload has ended have had their time. */
+export function oldConnectionsCutEntry(tunnel: string, count: number, limitMs: number): LogEntry {
+  const message = `${tunnel}: connections from before SIGHUP were cut after ${limitMs / 1_000} s, as --drain-timeout says (${count})`;
+  return { event: "old-connections-cut", level: "info", message, count };
+}
+
 /** It says something else of the process than at the start. */
 export function restartNeededEntry(configFile: string, key: string): LogEntry {
   const message = `SIGHUP: ${key} has changed, which takes a restart`;

@@ -7,11 +7,11 @@ import { closeSync } from "node:fs";
 import type { ReadOptions } from "../config/key-file.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import { formatAddress } from "../net/address.js";
+import { formatAddress, type ManagedAddress, type SocketAddress } from "../net/address.js";
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
-import type { resolve } from "../net/resolver.js";
+import type { LookUpLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
 import { listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
@@ -34,6 +34,8 @@ type State =
   | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: TunnelKeys | undefined }
   | {
       readonly name: "running";
+      /** What was listened on; port 0 where the system chose. */
+      readonly source: SocketAddress | ManagedAddress;
       readonly tunnel: Tunnel;
       readonly keys: TunnelKeys;
       readonly failures: readonly RecentFailure[];
@@ -55,7 +57,6 @@ export class ServedTunnel {
     this.keyFile = keyFile;
     this.#log = log;
     this.#watcher = watcher;
-    watcher?.add(config);
   }
 
   /** Undefined before it listens, and once it has been told to end before that. */
@@ -74,13 +75,21 @@ export class ServedTunnel {
     return name === undefined ? undefined : `${role}.${name}`;
   }
 
+  /** Where it may listen, or does: as it was looked up, and with the port that the system chose. */
+  get sources(): readonly (SocketAddress | ManagedAddress)[] {
+    const state = this.#state;
+    if (state.name === "starting") return state.ends?.sources ?? [];
+    if (state.name === "ended") return [];
+    return state.source.kind === "systemd" ? [state.source] : [state.source, state.tunnel.address];
+  }
+
   /**
    * Looks its addresses up.
    *
    * @throws SpipedError as `lookUp` does.
    */
-  async lookUp(lookUp?: typeof resolve): Promise<void> {
-    const ends = await lookUpEnds(this.config, {}, lookUp);
+  async lookUp(lookUp?: typeof resolve, limits: LookUpLimits = {}): Promise<void> {
+    const ends = await lookUpEnds(this.config, limits, lookUp);
     if (ends.sources.length > 1) {
       const name = formatAddress(this.config.source);
       const first = formatAddress(ends.sources[0]);
@@ -95,11 +104,24 @@ export class ServedTunnel {
    * @param options - A descriptor is closed when it is read.
    * @throws SpipedError `SPIPED_KEY_FILE`.
    */
-  async readKey(options: Pick<ReadOptions, "descriptor" | "instead"> = {}): Promise<void> {
+  async readKey(options: Pick<ReadOptions, "descriptor" | "instead" | "limitMs"> = {}): Promise<void> {
     const keys = await TunnelKeys.read(this.keyFile, this.config.role, this.#log, options);
     if (options.descriptor !== undefined) closeSync(options.descriptor);
     if (this.#state.name === "starting") this.#state = { ...this.#state, keys };
     else keys.destroy();
+  }
+
+  /**
+   * The socket for `listen`, before that. To be called when addresses are there.
+   *
+   * @throws SpipedError `SPIPED_LISTEN`.
+   */
+  openSocket(inherited: InheritedSockets): ListeningSocket {
+    const state = this.#state;
+    if (state.name !== "starting" || state.ends === undefined) {
+      throw new SpipedError("SPIPED_STEP", `a tunnel that is ${state.name} opens no socket`);
+    }
+    return listen(state.ends, this.config.sourceMode, inherited);
   }
 
   /**
@@ -118,7 +140,7 @@ export class ServedTunnel {
     const tunnel = assemble(this.config, {
       ends,
       keys: keys.ring,
-      socket: socket ?? listen(ends, this.config.sourceMode, inherited),
+      socket: socket ?? this.openSocket(inherited),
       descriptors,
     });
     if (ends.targets.some((target) => leadsTo(target, tunnel.address))) {
@@ -126,7 +148,7 @@ export class ServedTunnel {
     }
     const failures = logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
-    this.#state = { name: "running", tunnel, keys, failures };
+    this.#state = { name: "running", source: ends.sources[0], tunnel, keys, failures };
     if (this.#reloadWaits) void this.reload();
   }
 
@@ -180,7 +202,10 @@ export class ServedTunnel {
     const { tunnel, keys } = this.#state;
     await keys.reload({
       endRemoved: () => tunnel.endRemoved(),
-      reloaded: (successful) => this.#watcher?.reloaded(this.config, successful),
+      // Of one that ends, another one by its name may say the same.
+      reloaded: (successful) => {
+        if (!isOver(tunnel)) this.#watcher?.reloaded(this.config, successful);
+      },
     });
   }
 
@@ -205,4 +230,8 @@ export class ServedTunnel {
   cancel(): void {
     this.tunnel?.cancel();
   }
+}
+
+function isOver({ state }: Tunnel): boolean {
+  return state.name === "draining" || state.name === "ended";
 }

@@ -3,15 +3,18 @@
  * them together, so that a mistake in one is known before any of them accepts.
  */
 
+import { RELOAD_LIMIT_MS } from "../config/key-file.js";
 import { SpipedError } from "../errors.js";
-import type { ConfigChanges, SocketOrigin, StartingTunnel } from "../flags/config-changes.js";
+import type { ConfigChanges } from "../flags/config-changes.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
+import { oldConnectionsCutEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
+import { SocketChange } from "./socket-change.js";
 import type { TunnelWatcher } from "./watcher.js";
 
 /** What a supervisor is given besides its tunnels. */
@@ -23,7 +26,16 @@ export interface SupervisorOptions {
   readonly watcher?: TunnelWatcher | undefined;
   /** Descriptors that are kept for something else than tunnels. */
   readonly reservedDescriptors?: number;
+  /** How long connections may go on of tunnels that a change has ended; `Infinity` for no limit. */
+  readonly drainTimeoutMs?: number;
 }
+
+/** What a change has come to. */
+export type ChangeOutcome =
+  /** `failed`: how many listen and cannot accept, which is an end. */
+  | { readonly kind: "changed"; readonly failed: number }
+  /** `failures`: how many have been told; none where the end has come before. */
+  | { readonly kind: "nothing changed"; readonly failures: number };
 
 /** A socket that listens, a copy that is accepted from, and the folder of a UNIX socket. */
 const DESCRIPTORS_PER_TUNNEL = 3;
@@ -34,6 +46,7 @@ export class Supervisor {
   readonly #inherited: InheritedSockets;
   readonly #watcher: TunnelWatcher | undefined;
   readonly #reservedDescriptors: number;
+  readonly #drainTimeoutMs: number;
   #tunnels: readonly ServedTunnel[];
   /** Those that a change has ended, until their last connection has. */
   readonly #leaving = new Set<ServedTunnel>();
@@ -42,13 +55,15 @@ export class Supervisor {
 
   constructor(
     tunnels: readonly TunnelSettings[],
-    { log, inherited, watcher, reservedDescriptors = 0 }: SupervisorOptions,
+    { log, inherited, watcher, reservedDescriptors = 0, drainTimeoutMs = Infinity }: SupervisorOptions,
   ) {
     this.#log = log;
     this.#inherited = inherited;
     this.#watcher = watcher;
     this.#reservedDescriptors = reservedDescriptors;
+    this.#drainTimeoutMs = drainTimeoutMs;
     this.#tunnels = tunnels.map((settings) => new ServedTunnel(settings, log, watcher));
+    for (const { config } of this.#tunnels) watcher?.add(config);
   }
 
   /** In the order in which they were named. */
@@ -125,90 +140,76 @@ export class Supervisor {
   }
 
   /**
-   * Ends tunnels and starts others, while the rest go on. One that cannot start is told, and keeps nobody else from it;
-   * where it was to replace another, that one goes on.
-   *
-   * @returns How many could not start.
+   * Ends tunnels and starts others, while the rest go on: all of it or nothing. Look-ups and keys come first, then every
+   * new socket; only when all listen is anything changed.
    */
-  async change({ ending, starting }: Pick<ConfigChanges, "ending" | "starting">): Promise<number> {
-    const prepared = await Promise.all(starting.map((one) => this.#prepare(one)));
-    const ready = prepared.filter((one) => one !== undefined);
-    // Told to end meanwhile.
-    if (this.#isEnding) {
-      await Promise.all(ready.map(({ served }) => served.drain()));
-      return 0;
+  async change({ ending, starting }: Pick<ConfigChanges, "ending" | "starting">): Promise<ChangeOutcome> {
+    const served = starting.map((tunnel) => new ServedTunnel(tunnel, this.#log, this.#watcher));
+    const failures = (await Promise.all(served.map((one) => this.#prepare(one)))).flat();
+    if (failures.length > 0 || this.#isEnding) return this.#giveUp(served, failures);
+    const isEnding = ({ config }: ServedTunnel) => ending.includes(config.name ?? "");
+    const leaving = this.#tunnels.filter(isEnding);
+    const staying = this.#tunnels.filter((one) => !isEnding(one));
+    const sockets = new SocketChange({ starting: served, ending: leaving, staying, inherited: this.#inherited });
+    const notListening = sockets.listen();
+    if (notListening.length > 0) {
+      return this.#giveUp(
+        served,
+        notListening.map(({ tunnel, error }) => named(tunnel, error)),
+      );
     }
-    const replaced = starting.map(({ tunnel }) => tunnel.config.name);
-    const comingBack = new Set(ready.map(({ served }) => served.config.name));
-    const leave = (name: string) => this.#leave(this.#named(name), { comesBack: comingBack.has(name) });
-    const sockets = new Map<string, ListeningSocket | undefined>();
-    for (const { socket } of ready) {
-      if (socket.kind === "handed on") sockets.set(socket.from, this.#named(socket.from)?.release());
-      if (socket.kind === "made anew") leave(socket.from);
-    }
-    for (const name of ending) if (!replaced.includes(name) || sockets.has(name)) leave(name);
-    const started = ready.map(({ served, socket }) =>
-      this.#begin(served, socket.kind === "handed on" ? sockets.get(socket.from) : undefined),
-    );
-    return starting.length - (await Promise.all(started)).filter((isStarted) => isStarted).length;
+    for (const one of served) this.#listen(one, sockets.take(one));
+    this.#tunnels = [...this.#tunnels, ...served];
+    for (const one of leaving) this.#leave(one);
+    const started = await Promise.all(served.map((one) => this.#begin(one)));
+    return { kind: "changed", failed: started.filter((isStarted) => !isStarted).length };
   }
 
-  /** Everything that can fail without touching what runs. */
-  async #prepare({ tunnel, socket }: StartingTunnel): Promise<Prepared | undefined> {
-    const served = new ServedTunnel(tunnel, this.#log, this.#watcher);
-    try {
-      await ofTunnel(served, served.lookUp());
-      await ofTunnel(served, served.readKey());
-      return { served, socket };
-    } catch (error) {
-      await this.#giveUp(served, error);
-      return undefined;
-    }
+  /** Everything that can fail without touching what runs. @returns What has failed. */
+  async #prepare(one: ServedTunnel): Promise<readonly unknown[]> {
+    const limitMs = RELOAD_LIMIT_MS;
+    const steps = [one.lookUp(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })];
+    const results = await Promise.allSettled(steps.map((step) => ofTunnel(one, step)));
+    return results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   }
 
-  /** Listens, at once, and then accepts. What ran by this name before is drained. */
-  async #begin(served: ServedTunnel, handed: ListeningSocket | undefined): Promise<boolean> {
+  async #giveUp(served: readonly ServedTunnel[], failures: readonly unknown[]): Promise<ChangeOutcome> {
+    for (const error of failures) this.#log.error(error);
+    await Promise.all(served.map((one) => one.drain()));
+    return { kind: "nothing changed", failures: failures.length };
+  }
+
+  /** Accepts. @returns Whether it does: once it listens, only descriptors can be lacking. */
+  async #begin(served: ServedTunnel): Promise<boolean> {
     try {
-      this.#listen(served, handed);
-      const old = this.#named(served.config.name);
-      this.#tunnels = [...this.#tunnels, served];
-      this.#leave(old);
       await ofTunnel(served, served.start());
       served.sayListening();
       return true;
     } catch (error) {
-      if (this.#tunnels.includes(served)) this.#leave(served);
-      await this.#giveUp(served, error);
-      handed?.close();
+      this.#log.error(error);
+      this.#leave(served);
       return false;
     }
   }
 
-  /** Says why a tunnel does not start; what ran by its name goes on. */
-  async #giveUp(served: ServedTunnel, error: unknown): Promise<void> {
-    this.#log.error(error);
-    const old = this.#named(served.config.name);
-    if (old === undefined) this.#watcher?.remove(served.config);
-    else this.#watcher?.add(old.config);
-    await served.drain();
-  }
-
-  #named(name: string | undefined): ServedTunnel | undefined {
-    return this.#tunnels.find(({ config }) => config.name === name);
-  }
-
-  /**
-   * Has a tunnel go; it stays known until its last connection has ended.
-   *
-   * @param comesBack - Whether another one by its name is about to begin, which then goes on with its counters.
-   */
-  #leave(one: ServedTunnel | undefined, { comesBack = false }: { readonly comesBack?: boolean } = {}): void {
-    if (one === undefined) return;
+  /** Has a tunnel go; it stays known until its last connection has ended, or until it has had its time for that. */
+  #leave(one: ServedTunnel): void {
     this.#tunnels = this.#tunnels.filter((other) => other !== one);
     this.#leaving.add(one);
-    if (!comesBack && this.#named(one.config.name) === undefined) this.#watcher?.remove(one.config);
-    void one.drain().then(() => this.#leaving.delete(one));
+    if (this.#tunnels.every(({ config }) => config.name !== one.config.name)) this.#watcher?.remove(one.config);
+    const limit = Number.isFinite(this.#drainTimeoutMs)
+      ? setTimeout(() => this.#cut(one), this.#drainTimeoutMs)
+      : undefined;
+    void one.drain().then(() => {
+      clearTimeout(limit);
+      this.#leaving.delete(one);
+    });
     this.#descriptors?.book(-DESCRIPTORS_PER_TUNNEL);
+  }
+
+  #cut(one: ServedTunnel): void {
+    this.#log.write(oldConnectionsCutEntry(one.label ?? "", one.connections, this.#drainTimeoutMs));
+    one.cancel();
   }
 
   /** Stops listening; resolves when the last connection has ended. */
@@ -223,11 +224,6 @@ export class Supervisor {
   cancel(): void {
     for (const one of this.#all) one.cancel();
   }
-}
-
-interface Prepared {
-  readonly served: ServedTunnel;
-  readonly socket: SocketOrigin;
 }
 
 /** A step of a tunnel; where it fails, its error says whose it was. */

@@ -63,7 +63,7 @@ export class TunnelKeys {
       for (const warning of read.warnings) log.warning(warning);
       return new TunnelKeys(path, log, KeyRing.of(read.key), { kind: "file", reader: new KeyFileReader(path) });
     }
-    const { keys, warnings } = await read.read();
+    const { keys, warnings } = await read.read(options.limitMs);
     for (const warning of warnings) log.warning(warning);
     log.write(
       keysReadEntry(

@@ -84,6 +84,7 @@ export class Collector implements StatusSource {
     if (entry === undefined) return;
     const { statistics, tunnels } = entry;
     entry.current = tunnel;
+    this.#mistaken.delete(nameOf(config));
     tunnels.add(tunnel);
     tunnel.events.on("accepted", () => statistics.addAccepted());
     tunnel.events.on("established", ({ handshakeMs }) => statistics.addHandshake(handshakeMs ?? 0));

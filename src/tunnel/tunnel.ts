@@ -175,6 +175,21 @@ export class Tunnel {
     return this.#parts.socket;
   }
 
+  /** Frees its address for a moment: clients are refused until `listenAgain`. */
+  letGo(): void {
+    this.#parts.socket.letGo();
+  }
+
+  /** Listens where it did before; where that fails, tries each second. */
+  listenAgain(): void {
+    try {
+      this.#parts.socket.listenAgain();
+    } catch (error) {
+      this.events.emit("listenFailed", error as SpipedError);
+    }
+    this.#acceptOrWait();
+  }
+
   #drain(letGoOfSocket: () => void): Promise<void> {
     switch (this.#state.name) {
       case "ended":

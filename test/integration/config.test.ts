@@ -223,31 +223,35 @@ test("a key that is taken away ends its connections, those of a tunnel that has 
   assert.equal(await ends.app.end(), "reset");
 });
 
-test("a new tunnel that cannot start is told, the others go on, and it is tried again", limits, async (t) => {
-  const file = await ConfigFile.make(t);
-  const [a, b] = [await file.pair("a"), await file.pair("b")];
-  await file.write(a.text());
-  const command = await file.start();
-  const old = await a.connectThrough();
-  const taken = await Listener.listenAt(t, b.near);
-  await file.write(a.text({}, { timeout: 7 }), b.text());
-  const lines = (await file.reload(command)).join("\n");
-  assert.match(lines, /encrypt\.b: cannot listen on .*: .*in use/i);
-  await command.line(/could not start, and are tried again next time: 1/);
-  await carries(old);
-  await carries(await a.connectThrough());
-  taken.close();
-  await until(
-    () =>
-      TestSocket.connect(t, b.near).then(
-        () => undefined,
-        () => true,
-      ),
-    "the port to be free",
-  );
-  assert.match((await file.reload(command)).join("\n"), /3 unchanged, 1 new/);
-  await carries(await b.connectThrough());
-});
+test(
+  "a new tunnel that cannot start is told, nothing is changed, and the next SIGHUP tries again",
+  limits,
+  async (t) => {
+    const file = await ConfigFile.make(t);
+    const [a, b] = [await file.pair("a"), await file.pair("b")];
+    await file.write(a.text());
+    const command = await file.start();
+    const old = await a.connectThrough();
+    const taken = await Listener.listenAt(t, b.near);
+    await file.write(a.text({}, { timeout: 7 }), b.text());
+    const lines = (await file.reload(command)).join("\n");
+    assert.match(lines, /encrypt\.b: cannot listen on .*: .*in use/i);
+    assert.match(lines, /cannot be used: a failure; nothing was changed/);
+    await carries(old);
+    await carries(await a.connectThrough());
+    taken.close();
+    await until(
+      () =>
+        TestSocket.connect(t, b.near).then(
+          () => undefined,
+          () => true,
+        ),
+      "the port to be free",
+    );
+    assert.match((await file.reload(command)).join("\n"), /1 unchanged, 1 changed, 2 new/);
+    await carries(await b.connectThrough());
+  },
+);
 
 test("a changed tunnel that cannot start leaves the old one where it is", limits, async (t) => {
   const file = await ConfigFile.make(t);
@@ -258,8 +262,7 @@ test("a changed tunnel that cannot start leaves the old one where it is", limits
   const taken = await Listener.listen(t, "tcp");
   for (const keys of [{ key: "/nowhere/key" }, { source: textOf(taken.address) }]) {
     await file.write(a.text(keys));
-    await file.reload(command);
-    await command.line(/could not start/);
+    assert.match((await file.reload(command)).join("\n"), /a failure; nothing was changed/);
     await carries(old);
     await carries(await a.connectThrough());
   }
