@@ -22,6 +22,6 @@ const longest = files.findIndex((file) => file.endsWith("/integration/memory.tes
 if (longest > 0) files.unshift(...files.splice(longest, 1));
 if (files.length === 0) throw new Error("there are no test files; run npm run build first");
 const shard = values.shard === undefined ? [] : [`--test-shard=${values.shard}`];
-const words = ["--test", "--test-concurrency=2", ...shard, ...files];
+const words = ["--test", "--test-concurrency=3", ...shard, ...files];
 const { status } = spawnSync(process.execPath, words, { stdio: "inherit" });
 process.exit(status ?? 1);
