@@ -18,7 +18,7 @@ import { leaveSignal } from "./early-signals.js";
 import { checkOutput } from "./output.js";
 import { PidFile } from "./pid-file.js";
 import { checkKey, checkKeys } from "./probe.js";
-import { lookUpIdentity, mayBecome } from "./user.js";
+import { type Identity, lookUpIdentity, mayBecome } from "./user.js";
 import { Verdicts } from "./verdicts.js";
 
 /** Tunnels that are checked at a time. */
@@ -48,7 +48,7 @@ export async function check(settings: CheckSettings): Promise<number> {
   const { tunnels, pidFile, user, status } = settings;
   checkOutput();
   const verdicts = new Verdicts();
-  if (user !== undefined) checkUser(verdicts, user);
+  const identity = user === undefined ? undefined : checkUser(verdicts, user);
   if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
   checkLimit(verdicts, tunnels);
   const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOK_UP_MS }));
@@ -59,27 +59,33 @@ export async function check(settings: CheckSettings): Promise<number> {
     const before = checked[index - 1] ?? Promise.resolve();
     checked.push(
       name === undefined
-        ? checkTunnel(verdicts, tunnel, statusAt)
-        : verdicts.ofTunnel(name, (ofTunnel) => checkTunnel(ofTunnel, tunnel, statusAt), before),
+        ? checkTunnel(verdicts, tunnel, { statusAt, identity })
+        : verdicts.ofTunnel(name, (ofTunnel) => checkTunnel(ofTunnel, tunnel, { statusAt, identity }), before),
     );
   }
   await Promise.all(checked);
   return verdicts.exitStatus;
 }
 
-/** @param statusAt - Where the status is to be answered. */
+/** What tunnels share: where the status is to be answered, and whom `-u` names. */
+interface Shared {
+  readonly statusAt: SocketAddress | undefined;
+  readonly identity: Identity | undefined;
+}
+
 async function checkTunnel(
   verdicts: Verdicts,
   { config, keyFile }: CheckSettings["tunnels"][number],
-  statusAt: SocketAddress | undefined,
+  { statusAt, identity }: Shared,
 ): Promise<void> {
-  const key = await (config.role === "decrypt" ? checkKeys : checkKey)(verdicts, keyFile);
+  const key = await (config.role === "decrypt" ? checkKeys(verdicts, keyFile, identity) : checkKey(verdicts, keyFile));
   await checkSource(verdicts, config, statusAt);
   await checkTarget(verdicts, config, key);
   key?.destroy();
 }
 
-function checkUser(verdicts: Verdicts, user: string): void {
+/** @returns Whom `-u` names, if it is somebody. */
+function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
   const step = "user";
   try {
     const identity = lookUpIdentity(user);
@@ -92,8 +98,10 @@ function checkUser(verdicts: Verdicts, user: string): void {
         hint: "check, and start, as root; or leave -u out",
       });
     }
+    return identity;
   } catch (error) {
     verdicts.writeError(step, error);
+    return undefined;
   }
 }
 

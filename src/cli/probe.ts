@@ -7,7 +7,9 @@ import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { noKeys } from "../config/key-folder-words.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
+import { unreadableFor } from "./key-access.js";
 import { checkOutput } from "./output.js";
+import type { Identity } from "./user.js";
 import { Verdicts } from "./verdicts.js";
 
 /** Probes the far end of `target`. */
@@ -22,8 +24,17 @@ export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">
   return verdicts.exitStatus;
 }
 
-/** Reads a key file, or a folder with the keys of clients, and judges each. @returns The key, if it is one for all. */
-export async function checkKeys(verdicts: Verdicts, path: string): Promise<SharedKey | undefined> {
+/**
+ * Reads a key file, or a folder with the keys of clients, and judges each.
+ *
+ * @param identity - Whom `-u` names, who is to read a folder again.
+ * @returns The key, if it is one for all.
+ */
+export async function checkKeys(
+  verdicts: Verdicts,
+  path: string,
+  identity: Identity | undefined,
+): Promise<SharedKey | undefined> {
   const step = "key file";
   try {
     const read = await readKeyOrFolder(path);
@@ -37,6 +48,8 @@ export async function checkKeys(verdicts: Verdicts, path: string): Promise<Share
     }
     for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
     for (const { error } of bad) verdicts.writeError(step, error);
+    const unreadable = identity && (await unreadableFor(identity, path));
+    if (unreadable !== undefined) verdicts.write({ verdict: "warning", step, text: unreadable });
   } catch (error) {
     verdicts.writeError(step, error);
   }

@@ -26,6 +26,7 @@ import { type ConfigInUse, ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
+import { unreadableNow } from "./key-access.js";
 import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import { takeFromServiceManager } from "./service-variables.js";
@@ -214,11 +215,20 @@ class Service {
       this.#status?.give(uid, group.kind === "stay" ? undefined : group.gid);
       for (const warning of changeIdentity(identity)) this.#log.warning(warning);
       protectMemoryAgain();
+      await this.#warnOfKeys();
     }
     await this.#status?.start();
     await this.#supervisor.start();
     this.#reload?.start();
     settle({ movesBytes: process.platform === "win32" || this.#settings.flows.relay === false });
+  }
+
+  async #warnOfKeys(): Promise<void> {
+    const folders = new Set(this.#supervisor.tunnels.flatMap(({ keyFolder }) => keyFolder ?? []));
+    for (const folder of folders) {
+      const warning = await unreadableNow(folder);
+      if (warning !== undefined) this.#log.warning(warning);
+    }
   }
 
   /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */

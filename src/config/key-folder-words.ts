@@ -55,19 +55,53 @@ export function sameKey(path: string, other: string, name: string): string {
   return `key files ${path} and ${other} are the same key; whoever has it is ${name}`;
 }
 
-/** What an editor has left. */
+/** What somebody or something has left. */
 export function backup(path: string): string {
-  return `key file ${path} looks like the backup of an editor, and is left out`;
+  return `key file ${path} looks like a backup, or like a key that was taken away, and is left out`;
 }
 
 /** A folder where a key could be. */
 export function folderWithin(path: string): string {
-  return `${path} is a folder, and is left out`;
+  return `${path} is a folder`;
 }
 
 /** A link without a file. */
 export function nothingThere(path: string): string {
-  return `key file ${path} leads nowhere, and is left out`;
+  return `key file ${path} leads nowhere`;
+}
+
+/** What becomes of those two, where there was no key before. */
+export function noFileLeftOut(what: string): string {
+  return `${what}, and is left out`;
+}
+
+/** One of those two, where there was a key before. */
+export function noFile(what: string): SpipedError {
+  return new SpipedError("SPIPED_KEY_FILE", what);
+}
+
+/** A folder that lets others add keys; that it is sticky keeps nobody from it. */
+export function warningsOfFolder(path: string, mode: number): readonly string[] {
+  if ((mode & 0o022) === 0) return [];
+  const who = (mode & 0o002) === 0 ? "its group" : "everybody on this machine";
+  return [`key folder ${path} can be changed by ${who}, who can let himself in; chmod go-w it`];
+}
+
+/** Nobody can tell which key was taken away; nothing was changed. */
+export class UnclearKeys extends SpipedError {}
+
+/** A file that is shut, and may be one that is gone. */
+export function unclear(error: SpipedError, vanished: string): UnclearKeys {
+  const help = "let the user that spiped runs as read it (chgrp, chmod 640) and send SIGHUP again, or restart spiped";
+  return new UnclearKeys(
+    "SPIPED_KEY_FILE",
+    `${error.message}, and ${vanished} is gone, which may have been moved there; ${help}`,
+  );
+}
+
+/** A file that cannot be read, and is one that was read before under another name. */
+export function sameFile(error: SpipedError, before: string): string {
+  return `${messageOf(error)}; it is the file that was ${before}, and has its key`;
 }
 
 /** What becomes of a file that cannot be read, and was no key before. */

@@ -2,16 +2,17 @@
  * A folder of keys for `-d`: each file in it is the key of one client, and its name, without `.key`, the client's.
  *
  * At the start every key must be good. Later, when connections depend on it, each key is judged for itself: a file that is
- * gone is a key that was taken away, whatever is wrong with others; and where a file cannot be read, its key stays.
+ * gone is a key that was taken away, whatever is wrong with others; and where a file cannot be read, its key stays, unless
+ * it may be another that was moved to this name: see `key-folder-change.ts`.
  *
  * Source: DESIGN.md, "Several keys".
  */
 
 import { join } from "node:path";
 import { SpipedError } from "../errors.js";
-import { addon, type KeyFolder as Listing } from "../native/native.js";
+import { addon, type KeyFile, type KeyFolder as Listing } from "../native/native.js";
 import { pathBytes, textOfBytes } from "../paths.js";
-import { keyIdOf, type SharedKey } from "../protocol/secret.js";
+import { keyIdOf } from "../protocol/secret.js";
 import {
   FileReading,
   keyOf,
@@ -22,7 +23,10 @@ import {
   START_LIMIT_MS,
 } from "./key-file.js";
 import { noThread, notInFolder, stillReading, tooSlow } from "./key-file-words.js";
+import { type BadFile, changeOf, type FolderKey, type Look } from "./key-folder-change.js";
 import * as words from "./key-folder-words.js";
+
+export type { FolderKey };
 
 /** The most keys of a folder: each costs strangers' attempts CPU time. */
 export const MOST_KEYS = 100;
@@ -36,18 +40,11 @@ const MOST_PROBLEMS = 10;
 /** Files that are read at once. */
 const AT_ONCE = 8;
 
-/** What editors leave beside a file, and may hold a key that was taken away. Those of vi begin with a dot. */
-const BACKUP = /~$|^#.*#$/;
+/** What editors, package managers and people leave beside a file, and may hold a key that was taken away. */
+const BACKUP = /~$|^#.*#$|\.key\..|\.(bak|orig|swp|old|tmp|dpkg-(old|new|dist)|rpm(save|new|orig))$/;
 
 /** Control characters, those that are not seen or turn the line around, and bytes that are not UTF-8. */
 const UNFIT_FOR_NAMES = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-
-/** A client's key, and where it is from. */
-export interface FolderKey {
-  readonly name: string;
-  readonly file: string;
-  readonly key: SharedKey;
-}
 
 /** What a folder holds, and what its owner should know. */
 export interface FolderKeys {
@@ -56,13 +53,6 @@ export interface FolderKeys {
   /** One line each, for people, about files that give no key and are left as they were. */
   readonly problems: readonly string[];
   /** One line each, for people, that has not been said before. */
-  readonly warnings: readonly string[];
-}
-
-/** One look at a folder, whatever is right or wrong with what is in it. */
-export interface Look {
-  readonly good: readonly (FolderKey & { readonly warnings: readonly string[] })[];
-  readonly bad: readonly { readonly name: string; readonly error: SpipedError }[];
   readonly warnings: readonly string[];
 }
 
@@ -103,52 +93,57 @@ export class KeyFolder {
    *
    * @param held - The keys until now; they stay the caller's.
    * @returns What is there now; where a file is there and gives no key, the one that is held by its name.
-   * @throws SpipedError `SPIPED_KEY_FILE` where nobody can tell what is in the folder.
+   * @throws SpipedError `SPIPED_KEY_FILE` where nobody can tell what is in the folder; `UnclearKeys` where nobody can tell
+   *   which key was taken away.
    */
   async readAgain(held: readonly FolderKey[]): Promise<FolderKeys> {
-    const heldNames = new Map(held.map((key) => [key.name, key]));
-    const look = await this.look(RELOAD_LIMIT_MS, heldNames);
-    const kept: FolderKey[] = [];
-    const problems = new Set<string>();
-    for (const { name, error } of look.bad) {
-      const old = heldNames.get(name);
-      if (old !== undefined) kept.push(old);
-      problems.add(old === undefined ? words.leftOut(error) : words.oldKeyStays(error));
+    const look = await this.look(RELOAD_LIMIT_MS, new Map(held.map((key) => [key.name, key])));
+    const change = changeOf(look, held);
+    const [gone] = change.unclear;
+    if (gone !== undefined) {
+      for (const { key } of look.good) key.destroy();
+      throw words.unclear(gone.error, join(this.path, gone.vanished));
     }
-    const all = [...look.good, ...kept].sort((one, other) => compare(one.name, other.name));
-    const found = this.#withoutTwins(all, look);
-    const said = [...problems].slice(0, MOST_PROBLEMS);
-    if (problems.size > said.length) said.push(words.moreProblems(this.path, problems.size - said.length));
-    return { ...found, problems: said };
+    const found = this.#withoutTwins(
+      [...look.good, ...change.kept].sort((one, other) => compare(one.name, other.name)),
+      look,
+    );
+    const said = change.problems.slice(0, MOST_PROBLEMS);
+    const more = change.problems.length - said.length;
+    return { ...found, problems: more === 0 ? said : [...said, words.moreProblems(this.path, more)] };
   }
 
   /** Reads what is there. @param preferred - Whose keys are read before others, if there are too many. */
   async look(limitMs = START_LIMIT_MS, preferred: ReadonlyMap<string, unknown> = new Map()): Promise<Look> {
     const deadline = performance.now() + limitMs;
     const warnings: string[] = [];
-    const names = await this.#list(limitMs);
+    const names = await this.#list(limitMs, warnings);
     const found = this.#clientsOf(names, warnings);
     const order = [...found].sort(([one], [other]) => Number(preferred.has(other)) - Number(preferred.has(one)));
-    const results = new Map<string, Good | SpipedError>();
-    for (const [name] of order.slice(MOST_KEYS)) results.set(name, words.tooMany(this.path, found.length, MOST_KEYS));
+    const results = new Map<string, Good | BadFile>();
+    for (const [name, [file = ""]] of order.slice(MOST_KEYS)) {
+      results.set(name, { name, file, error: words.tooMany(this.path, found.length, MOST_KEYS) });
+    }
     const waiting = order.slice(0, MOST_KEYS);
     const readers = Array.from({ length: AT_ONCE }, async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        const result = await this.#readOne(next, deadline, limitMs, warnings);
-        if (result !== undefined) results.set(next[0], result);
+        const [name, [file = ""]] = next;
+        const result = await this.#readOne(next, deadline, limitMs);
+        // A link that leads nowhere, or a file that has gone meanwhile, as Kubernetes has it for a moment; and folders.
+        if (typeof result !== "string") results.set(name, result);
+        else if (preferred.has(name)) results.set(name, { name, file, error: words.noFile(result) });
+        else warnings.push(words.noFileLeftOut(result));
       }
     });
     await Promise.all(readers);
     const files = new Set(names);
     for (const file of this.#readings.keys()) if (!files.has(file)) this.#readings.delete(file);
-    const inOrder = found.flatMap(([name]) => {
-      const result = results.get(name);
-      return result === undefined ? [] : [{ name, result }];
-    });
+    const inOrder = found.flatMap(([name]) => results.get(name) ?? []);
     return {
-      good: inOrder.flatMap(({ result }) => (result instanceof SpipedError ? [] : [result])),
-      bad: inOrder.flatMap(({ name, result }) => (result instanceof SpipedError ? [{ name, error: result }] : [])),
+      good: inOrder.filter((result) => "key" in result),
+      bad: inOrder.filter((result) => "error" in result),
       warnings,
+      files,
     };
   }
 
@@ -158,7 +153,7 @@ export class KeyFolder {
     for (const file of [...names].sort(compare)) {
       // Kubernetes keeps what its links lead to in folders that begin with a dot; so do editors.
       if (file.startsWith(".")) continue;
-      if (BACKUP.test(file)) {
+      if (isLeftOut(file)) {
         warnings.push(words.backup(join(this.path, file)));
         continue;
       }
@@ -168,35 +163,36 @@ export class KeyFolder {
     return [...clients].sort(([one], [other]) => compare(one, other));
   }
 
-  /** @returns Undefined where there is nothing that could be a key. */
+  /** @returns Where there is nothing that could be a key, what there is, in words. */
   async #readOne(
     [name, [file = "", other]]: Found,
     deadline: number,
     limitMs: number,
-    warnings: string[],
-  ): Promise<Good | SpipedError | undefined> {
+  ): Promise<Good | BadFile | string> {
     const path = join(this.path, file);
-    if (other !== undefined) return words.sameName(path, join(this.path, other), name);
-    if (name.search(UNFIT_FOR_NAMES) >= 0) return words.unfitName(path.replaceAll(UNFIT_FOR_NAMES, "?"));
+    const bad = (error: SpipedError, more: Partial<BadFile> = {}) => ({ name, file, error, ...more });
+    if (other !== undefined) return bad(words.sameName(path, join(this.path, other), name), { isShut: true });
+    if (name.search(UNFIT_FOR_NAMES) >= 0) return bad(words.unfitName(path.replaceAll(UNFIT_FOR_NAMES, "?")));
     const reading = this.#readings.get(file) ?? new FileReading(path);
     this.#readings.set(file, reading);
+    let read: KeyFile | undefined;
     try {
       const left = deadline - performance.now();
-      if (left <= 0) return tooSlow(path, limitMs);
-      const read = await reading.read(left);
-      if (read.state === "refused") return notInFolder(path, read);
-      // A link that leads nowhere, or a file that has gone meanwhile: as Kubernetes has it for a moment.
-      if (read.failure === "ENOENT") warnings.push(words.nothingThere(path));
-      else if (read.failure === "EISDIR") warnings.push(words.folderWithin(path));
-      else return { name, file, ...keyOf(path, read) };
-      return undefined;
+      if (left <= 0) throw tooSlow(path, limitMs);
+      read = await reading.read(left);
+      if (read.state === "refused") return bad(notInFolder(path, read));
+      if (read.failure === "ENOENT") return words.nothingThere(path);
+      if (read.failure === "EISDIR") return words.folderWithin(path);
+      const identity = read.identity ?? undefined;
+      return { name, file, identity, ...keyOf(path, read) };
     } catch (error) {
-      if (error instanceof SpipedError) return error;
-      throw error;
+      if (!(error instanceof SpipedError)) throw error;
+      const isShut = read === undefined || (read.state === "failed" && read.failure !== "ELOOP");
+      return bad(error, { isShut, identity: read?.state === "failed" ? (read.identity ?? undefined) : undefined });
     }
   }
 
-  async #list(limitMs: number): Promise<readonly string[]> {
+  async #list(limitMs: number, warnings: string[]): Promise<readonly string[]> {
     if (this.#isListing) throw stillReading(this.path);
     const listing = await new Promise<Listing>((resolve, reject) => {
       const timer = setTimeout(() => reject(tooSlow(this.path, limitMs)), limitMs);
@@ -215,6 +211,7 @@ export class KeyFolder {
     if (listing.failure !== undefined) throw words.unreadable(this.path, listing);
     if (listing.namesDescriptor) throw words.descriptor(this.path);
     if (listing.hasMore) throw words.tooManyNames(this.path, MOST_NAMES);
+    warnings.push(...words.warningsOfFolder(this.path, listing.mode ?? 0));
     return listing.names.map(textOfBytes);
   }
 
@@ -223,14 +220,14 @@ export class KeyFolder {
     const keys: FolderKey[] = [];
     const byId = new Map<string, FolderKey>();
     const warnings = [...look.warnings];
-    for (const { name, file, key, warnings: ofKey = [] } of all) {
+    for (const { name, file, identity, key, warnings: ofKey = [] } of all) {
       warnings.push(...ofKey);
       const twin = byId.get(keyIdOf(key));
       if (twin?.key.isSame(key)) {
         warnings.push(words.sameKey(join(this.path, twin.file), join(this.path, file), twin.name));
         if (look.good.some((good) => good.key === key)) key.destroy();
       } else {
-        const found = { name, file, key };
+        const found = { name, file, identity, key };
         byId.set(keyIdOf(key), found);
         keys.push(found);
       }
@@ -253,6 +250,11 @@ export async function readKeyOrFolder(path: string, options: ReadOptions = {}): 
 }
 
 type Good = Look["good"][number];
+
+/** Whether a file in a folder of keys is none that lets a client in, by its name. */
+export function isLeftOut(file: string): boolean {
+  return file.startsWith(".") || BACKUP.test(file);
+}
 
 function compare(one: string, other: string): number {
   return one < other ? -1 : Number(one > other);

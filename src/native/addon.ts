@@ -47,6 +47,11 @@ export declare class KeyFile {
   get mode(): number | null
   /** Its owner; null on Windows. */
   get uid(): number | null
+  /**
+   * Which file it is, and how it was when it was written to last: the same under another name, and for who may not
+   * read it. Null where that cannot be told, as on Windows.
+   */
+  get identity(): string | null
   /** Whether the path leads to a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do. */
   get namesDescriptor(): boolean
   /** How many bytes were read. */
@@ -464,6 +469,8 @@ export interface KeyFolder {
   hasMore: boolean
   /** Whether the path leads to a descriptor of this process, as `/dev/fd/63` does. */
   namesDescriptor: boolean
+  /** Its permissions; none where they cannot be told, as on Windows. */
+  mode?: number
   /** The name of the `errno`, such as `ENOENT`, and what it means. */
   failure?: string
   failureText?: string

@@ -20,10 +20,11 @@ export function keyReadEntry(keyFile: string): LogEntry {
   return { event: "key-read", level: "info", message, keyFile };
 }
 
-/** The key, or a folder of them, cannot be read again. */
-export function keyKeptEntry(keyFile: string, why: string, kind: "file" | "folder"): LogEntry {
+/** The key, or a folder of them, cannot be read again. @param isUnclear - Whether somebody may have been meant to go. */
+export function keyKeptEntry(keyFile: string, why: string, kind: "file" | "folder", isUnclear = false): LogEntry {
   const kept = kind === "file" ? "the old key stays" : "the old keys stay, all of them";
-  return { event: "key-kept", level: "warning", message: `SIGHUP: ${why}; ${kept}`, keyFile };
+  const level = isUnclear ? "error" : "warning";
+  return { event: "key-kept", level, message: `SIGHUP: ${why}; ${kept}`, keyFile };
 }
 
 /** A file of a folder gives no key; others are read. */

@@ -69,6 +69,11 @@ export class ServedTunnel {
     return this.tunnel?.connections ?? 0;
   }
 
+  /** The folder of its keys, where it has one. */
+  get keyFolder(): string | undefined {
+    return this.#state.name === "ended" ? undefined : this.#state.keys?.folder;
+  }
+
   /** What people call it, where it has a name. */
   get label(): string | undefined {
     const { role, name } = this.config;

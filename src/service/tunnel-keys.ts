@@ -7,6 +7,7 @@
 
 import { KeyFileReader, type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { type FolderKey, KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
+import { UnclearKeys } from "../config/key-folder-words.js";
 import { messageOf } from "../errors.js";
 import {
   keyKeptEntry,
@@ -74,6 +75,11 @@ export class TunnelKeys {
     return new TunnelKeys(path, log, new KeyRing(keys), { kind: "folder", folder: read, held: keys });
   }
 
+  /** The path of the folder, where there is one. */
+  get folder(): string | undefined {
+    return this.#source.kind === "folder" ? this.#path : undefined;
+  }
+
   /** For the tunnel. */
   get ring(): KeyRing {
     return this.#ring;
@@ -109,7 +115,7 @@ export class TunnelKeys {
         user.reloaded?.(isAllGood);
       } catch (error) {
         if (this.#isOver) return;
-        this.#log.write(keyKeptEntry(this.#path, messageOf(error), this.#source.kind));
+        this.#log.write(keyKeptEntry(this.#path, messageOf(error), this.#source.kind, error instanceof UnclearKeys));
         user.reloaded?.(false);
       }
     } while (this.#isAskedAgain());

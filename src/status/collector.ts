@@ -197,9 +197,9 @@ function* openOf(
   for (const { open } of tunnels) yield* open;
 }
 
-/** Places and descriptors are lacking for as long as friends have them; strangers make way in a moment. */
+/** Nobody can connect without a key. Places and descriptors are lacking for as long as friends have them; strangers make way in a moment. */
 function isAccepting({ current, isRemoved }: Entry): boolean {
-  if (isRemoved || current?.state.name !== "listening") return false;
+  if (isRemoved || current?.state.name !== "listening" || current.keys.keys.length === 0) return false;
   switch (current.state.waitsFor) {
     case undefined:
     case "strangers":

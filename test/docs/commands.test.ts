@@ -87,6 +87,7 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
     /^install .*\nsed -i .*\nsystemctl daemon-reload$/m,
     "takes a running systemd; deployment.test.ts restarts it under load, scripts/trials/systemd.mjs with a booted systemd",
   ],
+  [/^chgrp spiped keys /, "takes a user spiped; test/integration/key-folder has what he can read and what he cannot"],
   [/^docker build /, "takes docker and a network; deployment.test.ts runs the entry point"],
   [/^kubectl /, "takes a cluster; deployment.test.ts runs the flags and the probes"],
   [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD; freebsd.test.ts runs it with a stand-in for rc.subr"],
@@ -100,6 +101,12 @@ test("every block of commands is run, or has a reason why not", () => {
       const reasons = notRun.filter(([start]) => start.test(commands.trim()));
       assert.equal(reasons.length, machine === undefined ? 1 : 0, `${name}: ${commands}`);
     }
+  }
+});
+
+test("no command waits for a line that an earlier run of it may have left in the log", () => {
+  for (const { name, blocks } of sections) {
+    for (const { commands } of blocks) assert.doesNotMatch(commands, /until grep .*\.log/, name);
   }
 });
 

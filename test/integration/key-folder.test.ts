@@ -273,6 +273,53 @@ test("the daemon finds its folder by a relative path, at the start and on SIGHUP
 });
 
 asRoot([], () => {
+  test("after -u a key that is moved to an old one's name takes its place, as the recipe says", limits, async (t) => {
+    const keys = await ClientKeys.make(t, []);
+    const [old, next] = [keys.add("web-1"), keys.add("web-1-new")];
+    for (const folder of [dirname(keys.path), keys.path]) chmodSync(folder, 0o755);
+    const end = await startForMany(t, keys, { flags: ["-u", "nobody"] });
+    const [before, after] = [await end.establish(old), await end.establish(next)];
+    keys.rename("web-1-new", "web-1");
+    assert.match(await end.reload(), /: 1 key; removed web-1; renamed web-1-new to web-1; 1 connection was reset$/);
+    assert.equal((await before.peer.receiveToEnd()).end, "reset");
+    assert.ok((await isAlive(after)) && (await isAlive(await end.establish(next))));
+    await assert.rejects((await end.client(old)).handshake());
+    // By a copy nobody can tell: rather than the wrong one, none goes.
+    keys.add("other");
+    chmodSync(join(keys.path, "other.key"), 0o644);
+    await end.reload();
+    keys.remove("web-1");
+    keys.remove("other");
+    keys.add("web-1");
+    assert.match(
+      await end.reload(),
+      /other\.key is gone, which may have been moved there; .*chmod 640.*; the old keys stay, all/,
+    );
+    assert.ok(await isAlive(after));
+  });
+
+  test("--check and the start say that the user of -u cannot read folder or files", limits, async (t) => {
+    const keys = await ClientKeys.make(t, ["alice", "bob"]);
+    chmodSync(dirname(keys.path), 0o755);
+    const source = await freeAddress(t, "unix");
+    const check = async () => {
+      const words = ["-d", "-s", textOf(source), "-t", "/nowhere", "-k", keys.path, "-u", "nobody", "--check"];
+      return (await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore" })).stdout;
+    };
+    chmodSync(keys.path, 0o755);
+    assert.match(await check(), /^warning +key file: -u: this user cannot read key file \S+alice\.key and 1 more: /m);
+    for (const name of ["alice", "bob"]) chmodSync(join(keys.path, `${name}.key`), 0o644);
+    assert.doesNotMatch(await check(), /-u: this user/);
+    chmodSync(keys.path, 0o700);
+    assert.match(
+      await check(),
+      /^warning +key file: -u: this user cannot read key folder \S+keys: SIGHUP can neither/m,
+    );
+    const end = await startForMany(t, keys, { flags: ["-u", "nobody"] });
+    assert.match(end.spiped.command.stderr, /-u: this user cannot read key folder \S+keys: SIGHUP can neither/);
+    await end.reload();
+  });
+
   test("after -u keys that may not be read any more stay, and one that is removed is gone", limits, async (t) => {
     const keys = await ClientKeys.make(t, []);
     const [alice, bob] = [keys.add("alice"), keys.add("bob")];
@@ -284,6 +331,10 @@ asRoot([], () => {
     await end.spiped.command.line(/SIGHUP: cannot read key file .*alice.key: permission denied; its old key stays$/);
     assert.equal((await his.peer.receiveToEnd()).end, "reset");
     assert.ok((await isAlive(hers)) && (await isAlive(await end.establish(alice))));
+    assert.match(
+      end.spiped.command.stderr,
+      /-u: this user cannot read key file \S+alice\.key and 1 more: SIGHUP cannot tell what is in it;/,
+    );
     chmodSync(keys.path, 0o700);
     assert.match(await end.reload(), /key folder .*keys: permission denied; the old keys stay, all of them$/);
     assert.ok(await isAlive(hers));

@@ -16,6 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type FolderKey, KeyFolder, MOST_KEYS } from "#dist/config/key-folder.js";
+import { UnclearKeys } from "#dist/config/key-folder-words.js";
 import { SpipedError } from "#dist/errors.js";
 import { pathBytes, textOfBytes } from "#dist/paths.js";
 import type { SharedKey } from "#dist/protocol/secret.js";
@@ -74,11 +75,11 @@ async function refuses(reading: Promise<unknown>, message: RegExp, hint?: RegExp
 }
 
 test("each file is a key, and its name without .key the client's", async (t) => {
-  const { folder } = await folderOf(t, { "bob.key": keys.bob, alice: keys.alice, "carol.key.key": keys.carol });
+  const { folder } = await folderOf(t, { "bob.key": keys.bob, alice: keys.alice, "carol.old.key": keys.carol });
   const found = await new KeyFolder(folder).read();
-  assert.deepEqual(names(found), ["alice", "bob", "carol.key"]);
+  assert.deepEqual(names(found), ["alice", "bob", "carol.old"]);
   assert.ok(is(keyOf(found, "alice"), keys.alice) && is(keyOf(found, "bob"), keys.bob));
-  assert.ok(is(keyOf(found, "carol.key"), keys.carol));
+  assert.ok(is(keyOf(found, "carol.old"), keys.carol));
   assert.deepEqual(found.warnings, []);
 });
 
@@ -97,10 +98,15 @@ test("names that begin with a dot are left out, and links are followed as Kubern
   symlinkSync("..2026_02", path("..data_tmp"));
   renameSync(path("..data_tmp"), path("..data"));
   symlinkSync("..data/bob", path("bob"));
-  // alice is a link that leads nowhere by now.
+  // alice is a link that leads nowhere by now; a new reader does not mind.
   const next = await reader.readAgain(found.keys);
-  assert.deepEqual(names(next), ["bob"]);
-  assert.match(next.warnings.join("\n"), /^key file .*alice leads nowhere, and is left out$/);
+  assert.deepEqual(names(next), ["alice", "bob"]);
+  assert.match(next.problems.join("\n"), /^key file .*alice leads nowhere; its old key stays$/);
+  const other = await new KeyFolder(folder).read();
+  assert.deepEqual(names(other), ["bob"]);
+  assert.match(other.warnings.join("\n"), /^key file .*alice leads nowhere, and is left out$/);
+  rmSync(path("alice"));
+  assert.deepEqual(names(await reader.readAgain(next.keys)), ["bob"]);
 });
 
 test("names can have blanks and letters of any language, and be as long as the system allows", async (t) => {
@@ -135,10 +141,65 @@ test("what editors leave, and folders, are left out with a warning each", async 
   assert.deepEqual(names(found), ["alice"]);
   assert.deepEqual([...found.warnings].sort(), [
     `${path("lost+found")} is a folder, and is left out`,
-    `key file ${path("#bob#")} looks like the backup of an editor, and is left out`,
-    `key file ${path("bob~")} looks like the backup of an editor, and is left out`,
+    `key file ${path("#bob#")} looks like a backup, or like a key that was taken away, and is left out`,
+    `key file ${path("bob~")} looks like a backup, or like a key that was taken away, and is left out`,
   ]);
   assert.deepEqual((await reader.readAgain(found.keys)).warnings, [], "it is not said again");
+});
+
+for (const end of ["key.revoked", "key.bak", "bak", "orig", "swp", "old", "tmp", "dpkg-old", "dpkg-new", "rpmsave"]) {
+  test(`a key that is moved to NAME.${end} is taken away`, async (t) => {
+    const { folder, path } = await folderOf(t, { "alice.key": keys.alice, "bob.key": keys.bob });
+    const reader = new KeyFolder(folder);
+    const { keys: held } = await reader.read();
+    renameSync(path("bob.key"), path(`bob.${end}`));
+    const found = await reader.readAgain(held);
+    assert.deepEqual(names(found), ["alice"]);
+    assert.deepEqual(found.warnings, [
+      `key file ${path(`bob.${end}`)} looks like a backup, or like a key that was taken away, and is left out`,
+    ]);
+  });
+}
+
+test("a link that leads nowhere, and a folder, take no key away", async (t) => {
+  const { folder, path, write } = await folderOf(t, { bob: keys.bob, carol: keys.carol });
+  mkdirSync(join(dirname(folder), "mount"));
+  writeFileSync(join(dirname(folder), "mount", "alice"), keys.alice, { mode: 0o600 });
+  symlinkSync("../mount/alice", path("alice"));
+  const reader = new KeyFolder(folder);
+  const { keys: held } = await reader.read();
+  rmSync(join(dirname(folder), "mount"), { recursive: true });
+  rmSync(path("bob"));
+  mkdirSync(path("bob"));
+  const found = await reader.readAgain(held);
+  assert.deepEqual(names(found), ["alice", "bob", "carol"]);
+  assert.deepEqual(found.problems, [
+    `key file ${path("alice")} leads nowhere; its old key stays`,
+    `${path("bob")} is a folder; its old key stays`,
+  ]);
+  // Another that is gone is gone all the same.
+  rmSync(path("carol"));
+  write("dora");
+  assert.deepEqual(names(await reader.readAgain(found.keys)), ["alice", "bob", "dora"]);
+});
+
+test("a folder that others can change gets a warning", {
+  skip: process.platform === "win32" && "modes",
+}, async (t) => {
+  const { folder } = await folderOf(t, { alice: keys.alice });
+  for (const [mode, who] of [
+    [0o777, "everybody on this machine"],
+    [0o1777, "everybody on this machine"],
+    [0o770, "its group"],
+  ] as const) {
+    chmodSync(folder, mode);
+    const { warnings } = await new KeyFolder(folder).read();
+    assert.deepEqual(warnings, [
+      `key folder ${folder} can be changed by ${who}, who can let himself in; chmod go-w it`,
+    ]);
+  }
+  chmodSync(folder, 0o750);
+  assert.deepEqual((await new KeyFolder(folder).read()).warnings, []);
 });
 
 test("a key in two files counts once, under the first name, and a warning names both", async (t) => {
@@ -238,6 +299,71 @@ test("a file that may not be read is an error at the start, and keeps its key la
     assert.deepEqual(names(found), ["alice", "bob"]);
     assert.match(found.problems.join(), /bob: permission denied; its old key stays$/);
   });
+});
+
+/** Removes a file in the middle of {@link asNobody}. */
+function removeAsOwner(path: string): void {
+  const user = process.geteuid?.() ?? 0;
+  if (process.getuid?.() === 0) process.seteuid?.(0);
+  rmSync(path);
+  if (process.getuid?.() === 0) process.seteuid?.(user);
+}
+
+/** A folder whose owner alone may read the files in it, and what was read by him. */
+async function shutFolder(t: TestContext) {
+  const place = await folderOf(t, { "web-1.key": keys.alice, "web-1-new.key": keys.bob, "web-2.key": keys.carol });
+  for (const folder of [dirname(place.folder), place.folder]) chmodSync(folder, 0o755);
+  const reader = new KeyFolder(place.folder);
+  const { keys: held } = await reader.read();
+  // Who is not the administrator can keep himself out.
+  const shut = (name: string) => chmodSync(place.path(name), 0);
+  for (const { file } of held) shut(file);
+  return { ...place, reader, held, shut };
+}
+
+test(
+  "a file that is moved to another's name has its own key, though it may not be read any more",
+  onLinux,
+  async (t) => {
+    const { path, reader, held } = await shutFolder(t);
+    renameSync(path("web-1-new.key"), path("web-1.key"));
+    await asNobody(async () => {
+      const found = await reader.readAgain(held);
+      assert.deepEqual(names(found), ["web-1", "web-2"]);
+      assert.ok(is(keyOf(found, "web-1"), keys.bob), "the new key, and not the old one");
+      assert.match(
+        found.problems.join("\n"),
+        /web-1\.key: permission denied; it is the file that was web-1-new\.key, and/,
+      );
+      // Nor does it become another's later.
+      removeAsOwner(path("web-2.key"));
+      const next = await reader.readAgain(found.keys);
+      assert.deepEqual(names(next), ["web-1"]);
+      assert.ok(is(keyOf(next, "web-1"), keys.bob));
+    });
+  },
+);
+
+test("where a shut file may be one that is gone, nothing is changed", async (t) => {
+  const { path, write, reader, held, shut } = await shutFolder(t);
+  rmSync(path("web-1-new.key"));
+  rmSync(path("web-1.key"));
+  write("web-1.key", keys.bob);
+  shut("web-1.key");
+  await asNobody(async () => {
+    await assert.rejects(reader.readAgain(held), (error) => {
+      assert.ok(error instanceof UnclearKeys);
+      assert.match(
+        error.message,
+        /web-1\.key: permission denied, and .*web-1-new\.key is gone, which may have been moved/,
+      );
+      return true;
+    });
+  });
+  chmodSync(path("web-1.key"), 0o644);
+  for (const { key } of held) assert.ok(key.isSame(key), "all are still there");
+  const found = await reader.readAgain(held);
+  assert.ok(is(keyOf(found, "web-1"), keys.bob));
 });
 
 test("an empty folder is an error at the start; later it means that all keys were taken away", async (t) => {

@@ -110,6 +110,18 @@ test("a tunnel starts until it listens, and only friends can keep it from accept
   }
 });
 
+test("a tunnel without a key lets nobody in", () => {
+  const collector = collect();
+  const tunnel = new FakeTunnel();
+  collector.watch(redis, tunnel);
+  const key = sharedKeyOf(Buffer.from("another key"));
+  tunnel.keys.replace([]);
+  assert.ok(!only(collector).isAccepting);
+  assert.equal(healthOf(collector.states()).isWell, false);
+  tunnel.keys.replace([{ name: "web1", key }]);
+  assert.ok(only(collector).isAccepting);
+});
+
 test("a tunnel in the place of another goes on with its counters, and with its connections", () => {
   const collector = collect();
   const [first, second] = [new FakeTunnel(), new FakeTunnel()];

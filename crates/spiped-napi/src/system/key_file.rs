@@ -162,6 +162,16 @@ impl KeyFile {
         return None;
     }
 
+    /// Which file it is, and how it was when it was written to last: the same under another name, and for who may not
+    /// read it. Null where that cannot be told, as on Windows.
+    #[napi(getter)]
+    pub fn identity(&self) -> Option<String> {
+        #[cfg(unix)]
+        return self.metadata.as_ref().map(unix::identity_of);
+        #[cfg(not(unix))]
+        return None;
+    }
+
     /// Whether the path leads to a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do.
     #[napi(getter)]
     pub fn names_descriptor(&self) -> bool {

@@ -30,6 +30,8 @@ pub struct KeyFolder {
     pub has_more: bool,
     /// Whether the path leads to a descriptor of this process, as `/dev/fd/63` does.
     pub names_descriptor: bool,
+    /// Its permissions; none where they cannot be told, as on Windows.
+    pub mode: Option<u32>,
     /// The name of the `errno`, such as `ENOENT`, and what it means.
     pub failure: Option<String>,
     pub failure_text: Option<String>,
@@ -61,6 +63,7 @@ fn list(path: &Path, most_names: usize) -> KeyFolder {
         has_more: names.len() > most_names,
         names: names.into_iter().take(most_names).map(|name| bytes_of(name).into()).collect(),
         names_descriptor: own_descriptor(path).is_some(),
+        mode: mode_of(path),
         failure,
         failure_text,
     }
@@ -69,6 +72,17 @@ fn list(path: &Path, most_names: usize) -> KeyFolder {
 /// One more than the most, where there are more.
 fn names_in(path: &Path, most_names: usize) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.take(most_names + 1).map(|entry| Ok(entry?.file_name())).collect()
+}
+
+#[cfg(unix)]
+fn mode_of(path: &Path) -> Option<u32> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(std::os::unix::fs::MetadataExt::mode(&metadata) & 0o7777)
+}
+
+#[cfg(not(unix))]
+fn mode_of(_path: &Path) -> Option<u32> {
+    None
 }
 
 #[cfg(unix)]

@@ -95,6 +95,12 @@ pub(super) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
     (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
 }
 
+/// Without the time of the last change of the inode, since a new name changes it.
+pub(super) fn identity_of(metadata: &Metadata) -> String {
+    let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
+    format!("{device}:{inode}:{size}:{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+}
+
 /// Whether reading this takes bytes off standard input. Of a file it does not where the path opens it anew.
 pub(super) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bool {
     let is_same = |input: BorrowedFd<'_>| {

@@ -1,0 +1,73 @@
+/**
+ * Whether the user of `-u` can read folders of keys again. Who cannot is told at the start and by `--check`, rather than
+ * by the SIGHUP that is to shut somebody out.
+ */
+
+import { constants } from "node:fs";
+import { access, readdir, realpath, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isLeftOut } from "../config/key-folder.js";
+import { pathBytes, textOfBytes } from "../paths.js";
+import type { Identity } from "./user.js";
+
+/** How something is read: a file, a folder with what is in it, or only what is behind a folder. */
+type Use = "read" | "list" | "pass";
+
+/** Whether somebody may do that with what is at a path. */
+type May = (path: string, use: Use) => Promise<boolean>;
+
+/** What this process, which is that user by now, may not read. @returns A warning. */
+export function unreadableNow(folder: string): Promise<string | undefined> {
+  return unreadable(folder, async (path, use) => {
+    const mode = { read: constants.R_OK, list: constants.R_OK | constants.X_OK, pass: constants.X_OK }[use];
+    return access(pathBytes(path), mode).then(
+      () => true,
+      () => false,
+    );
+  });
+}
+
+/** What another user will not be able to read, by owners and modes. @returns A warning. */
+export async function unreadableFor({ uid, group }: Identity, folder: string): Promise<string | undefined> {
+  const user = uid ?? process.geteuid?.();
+  const gid = group.kind === "stay" ? process.getegid?.() : group.gid;
+  if (user === 0) return undefined;
+  const may: May = async (path, use) => {
+    const { uid: owner, gid: itsGroup, mode } = await stat(pathBytes(path));
+    const shift = owner === user ? 6 : itsGroup === gid ? 3 : 0;
+    const needed = { read: 4, list: 5, pass: 1 }[use];
+    return ((mode >> shift) & needed) === needed;
+  };
+  return unreadable(folder, may);
+}
+
+async function unreadable(folder: string, may: May): Promise<string | undefined> {
+  try {
+    if (!(await isWithinReach(folder, may))) {
+      return `-u: this user cannot read key folder ${folder}: SIGHUP can neither add keys nor take any away; chgrp it, and chmod 750`;
+    }
+    const shut: string[] = [];
+    for (const file of (await readdir(pathBytes(folder), "buffer")).map(textOfBytes)) {
+      if (isLeftOut(file)) continue;
+      const path = join(folder, file);
+      if (!(await may(path, "read"))) shut.push(path);
+    }
+    const [first, ...others] = shut;
+    if (first === undefined) return undefined;
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    return `-u: this user cannot read key file ${first}${more}: SIGHUP cannot tell what is in it; chgrp it, and chmod 640`;
+  } catch {
+    // Gone meanwhile, or a link that leads nowhere: that is told elsewhere.
+    return undefined;
+  }
+}
+
+async function isWithinReach(folder: string, may: May): Promise<boolean> {
+  if (!(await may(folder, "list"))) return false;
+  let path = textOfBytes(await realpath(pathBytes(folder), "buffer"));
+  for (let above = dirname(path); above !== path; above = dirname(path)) {
+    if (!(await may(above, "pass"))) return false;
+    path = above;
+  }
+  return true;
+}
