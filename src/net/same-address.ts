@@ -29,7 +29,7 @@ export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
 /** Whether only one of two sockets can listen, as far as that can be told without asking the system. */
 export function excludeEachOther(one: SocketAddress, other: SocketAddress): boolean {
   if (one.kind === "unix" || other.kind === "unix") {
-    return one.kind === "unix" && other.kind === "unix" && one.path === other.path;
+    return one.kind === "unix" && other.kind === "unix" && realPath(one.path) === realPath(other.path);
   }
   if (one.port !== other.port || one.port === 0) return false;
   return one.address === other.address || takesAll(one, other) || takesAll(other, one);

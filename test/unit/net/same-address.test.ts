@@ -39,6 +39,7 @@ for (const [one, other, excludes] of [
   ["[::]:80", "[127.0.0.1]:80", process.platform === "linux"],
   ["[127.0.0.1]:0", "[127.0.0.1]:0", false],
   ["/run/a", "/run/a", true],
+  ["/usr/a", "/usr/../usr/a", true],
   ["/run/a", "/run/b", false],
   ["/run/a", "[127.0.0.1]:80", false],
 ] as const) {
