@@ -83,7 +83,7 @@ export function openEntry(view: ConnectionView): LogEntry {
 
 /** Ends that were not written out, summed. */
 export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mostCount, spanMs }: Sum): LogEntry {
-  const { reason = "failed", phase, code, recognised } = of.facts;
+  const { key, reason = "failed", phase, code, recognised } = of.facts;
   const from = moreAddresses
     ? `more than ${addresses} addresses`
     : addresses === 1
@@ -97,8 +97,9 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
     event: "connections-summed",
     level: "warning",
     message:
-      `${WORDS[reason]}: and ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
+      `${WORDS[reason]}${key === undefined ? "" : ` (key ${key})`}: and ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
       `${most}${example}`,
+    key,
     phase,
     reason,
     code,

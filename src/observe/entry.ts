@@ -66,6 +66,8 @@ export interface Facts {
   /** How many connections, or failures, it is about. */
   readonly count: number;
   readonly limit: number;
+  /** Clients that have not shown that they have a key. */
+  readonly strangers: number;
   /** From how many addresses. */
   readonly addresses: number;
   /** True where there were more addresses than are told apart. */
@@ -126,6 +128,7 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   ageMs: "age_s",
   count: "count",
   limit: "limit",
+  strangers: "strangers",
   addresses: "addresses",
   moreAddresses: "more_addresses",
   mostFrom: "most_from",

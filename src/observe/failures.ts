@@ -3,7 +3,7 @@
  * and what comes behind them is summed in one entry when the minute is over, or the program.
  *
  * Kinds are counted each for itself, so that a crowd of strangers hides no friend's failure. What is kept of a minute is
- * bounded: there are a few dozen kinds, and each remembers a few hundred addresses.
+ * bounded: there are a few dozen kinds for each key, and each remembers a few hundred addresses.
  */
 
 import type { Clock } from "../clock.js";

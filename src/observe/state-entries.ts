@@ -20,11 +20,13 @@ export interface TunnelState {
   readonly role: "encrypt" | "decrypt";
   readonly source: string;
   readonly target: string;
-  /** How many connections are open. */
+  /** How many connections are open, without strangers. */
   readonly connections: number;
+  /** Clients of a decrypting end that have not shown that they have a key; they take none of the places. */
+  readonly strangers: number;
   /** `Infinity` where there is no limit. */
   readonly limit: number;
-  /** Them, oldest first. */
+  /** Both, oldest first. */
   readonly open: Iterable<ConnectionView>;
   readonly failures: readonly RecentFailure[];
 }
@@ -60,14 +62,16 @@ export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceSta
 }
 
 function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
-  const { name, state, role, source, target, connections, limit, open, failures } = tunnel;
+  const { name, state, role, source, target, connections, strangers, limit, open, failures } = tunnel;
   const verb = role === "encrypt" ? "encrypting" : "decrypting";
   const isLimited = Number.isFinite(limit);
   yield {
     event: "state-tunnel",
     level: "info",
     isAnswer: true,
-    message: `${source}, ${verb} to ${target}: ${state}, ${connections} ${isLimited ? `of ${limit} ` : ""}connections open`,
+    message:
+      `${source}, ${verb} to ${target}: ${state}, ${connections} ${isLimited ? `of ${limit} ` : ""}connections open` +
+      (strangers === 0 ? "" : `, ${strangers} of strangers besides`),
     tunnel: name,
     state,
     role,
@@ -75,9 +79,11 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     target,
     count: connections,
     limit: isLimited ? limit : undefined,
+    strangers,
   };
   let [written, count, bytesForward, bytesReverse] = [0, 0, 0, 0];
   for (const view of open) {
+    if (isStranger(role, view)) continue;
     if (written < WRITTEN_OUT) {
       written += 1;
       yield { tunnel: name, ...openEntry(view) };
@@ -89,6 +95,11 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
   }
   if (count > 0) yield { tunnel: name, ...restEntry(count, bytesForward, bytesReverse) };
   for (const { at, report } of failures) yield { tunnel: name, ...failureEntry(report, now - at) };
+}
+
+/** Whether a client has not shown that it has a key. */
+export function isStranger(role: TunnelState["role"], { phase }: Pick<ConnectionView, "phase">): boolean {
+  return role === "decrypt" && phase === "handshaking";
 }
 
 function restEntry(count: number, bytesForward: number, bytesReverse: number): LogEntry {

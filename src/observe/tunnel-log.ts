@@ -14,7 +14,7 @@ import { errorEntry, type Log } from "./log.js";
 /** A limit that is reached again and again is said once in this time. */
 const REPEAT_MS = 60_000;
 
-/** Failures that are kept for whoever asks. */
+/** Failures that are kept for whoever asks: of strangers, and as many of everybody else. */
 const MOST_RECENT = 10;
 
 /** A connection that failed a while ago. */
@@ -47,7 +47,10 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
         return;
       }
       recent.push({ at: clock.now(), report });
-      if (recent.length > MOST_RECENT) recent.shift();
+      const isOfStranger = report.phase === "handshaking";
+      const alike = recent.filter((one) => (one.report.phase === "handshaking") === isOfStranger);
+      const [oldest] = alike;
+      if (oldest !== undefined && alike.length > MOST_RECENT) recent.splice(recent.indexOf(oldest), 1);
       if (isWritten) failures.add(failureOf(report, log));
     })
     .on("drained", () => failures.flush())
@@ -66,10 +69,10 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
 }
 
 function failureOf(report: ConnectionReport, log: Log) {
-  const { phase, reason, error, recognised, source } = report;
+  const { phase, reason, error, recognised, source, keyName } = report;
   return {
-    // The phase tells strangers from friends.
-    facts: { phase, reason, code: error?.code, recognised: recognised?.kind },
+    // The phase tells strangers from friends, and the key one friend from another.
+    facts: { key: keyName, phase, reason, code: error?.code, recognised: recognised?.kind },
     example: error?.message,
     from: withoutPort(source),
     write: () => log.write(endedEntry(report)),

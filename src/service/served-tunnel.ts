@@ -15,7 +15,7 @@ import type { LookUpLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
 import { listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
-import type { TunnelState } from "../observe/state-entries.js";
+import { isStranger, type TunnelState } from "../observe/state-entries.js";
 import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
 import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
@@ -187,13 +187,16 @@ export class ServedTunnel {
   describe(): TunnelState {
     const { name, role, source, target, maxConnections } = this.config;
     const { tunnel } = this;
+    let strangers = 0;
+    for (const view of tunnel?.open ?? []) strangers += Number(isStranger(role, view));
     return {
       name,
       state: tunnel?.state.name ?? this.#state.name,
       role,
       source: formatAddress(tunnel?.address ?? source),
       target: formatAddress(target),
-      connections: this.connections,
+      connections: this.connections - strangers,
+      strangers,
       limit: maxConnections,
       open: tunnel?.open ?? [],
       failures: this.#state.name === "running" ? this.#state.failures : [],

@@ -142,6 +142,18 @@ test("4,000 strangers are a few lines, which hide no friend's failure, and the l
   assert.ok(Buffer.byteLength(warnings.join("\n")) < 4_096, `${Buffer.byteLength(warnings.join("\n"))} bytes`);
 });
 
+test("one client's failures hide no other's, and the sum names its key", () => {
+  const { log, warnings } = keptLog();
+  const events = logged(log, new GivenClock());
+  const of = (keyName: string) => ({ ...report, keyName, phase: "piping" as const });
+  for (let count = 0; count < 20; count += 1) events.emit("ended", of("alice"));
+  events.emit("ended", of("bob"));
+  assert.equal(warnings.length, 11);
+  assert.match(warnings[10] ?? "", /\(key bob, /);
+  events.emit("drained");
+  assert.match(warnings[11] ?? "", / \(key alice\): and 10 more from /);
+});
+
 test("users of a UNIX socket are told apart by who they are, not by their processes", () => {
   const { log, warnings } = keptLog();
   const events = logged(log, new GivenClock());
@@ -180,6 +192,7 @@ test("a sum has its facts too, and that of a tunnel its name; other tunnels coun
   );
   const { message, hint, stack, ...facts } = entries.at(-1) ?? {};
   assert.deepEqual(facts, {
+    key: undefined,
     event: "connections-summed",
     level: "warning",
     tunnel: "redis",

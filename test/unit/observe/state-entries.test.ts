@@ -34,6 +34,7 @@ const quiet: TunnelState = {
   source: "[0.0.0.0]:2562",
   target: "[127.0.0.1]:80",
   connections: 0,
+  strangers: 0,
   limit: 100,
   open: [],
   failures: [],
@@ -73,6 +74,22 @@ test("of 10,000 connections the oldest are written out, and the rest is one sum"
   );
   const { event, count, bytesForward, bytesReverse } = entries[22] ?? {};
   assert.deepEqual([event, count, bytesForward, bytesReverse], ["state-connections", 9_980, 29_940, 39_920]);
+});
+
+test("strangers take no place, and push no friend out", () => {
+  const strangers = Array.from({ length: 160 }, () => ({
+    ...view,
+    phase: "handshaking" as const,
+    source: "a stranger",
+  }));
+  const tunnel = { ...quiet, connections: 2, strangers: 160, open: [...strangers, view, view] };
+  const lines = linesOf([tunnel]);
+  assert.match(lines[0] ?? "", /open connections: 2;/);
+  assert.match(lines[1] ?? "", /: listening, 2 of 100 connections open, 160 of strangers besides$/);
+  assert.equal(lines.length, 4);
+  assert.doesNotMatch(lines.join("\n"), /a stranger/);
+  // At an encrypting end there are none: whoever connects may.
+  assert.equal(linesOf([{ ...tunnel, role: "encrypt", strangers: 0 }]).length, 2 + 20 + 1);
 });
 
 test("whoever asks is answered at every level", () => {

@@ -174,6 +174,17 @@ test("without debug, nobody is told of a connection that is well", () => {
   assert.deepEqual(entries, []);
 });
 
+test("failures of strangers push no friend's out of those that are kept, nor the other way round", () => {
+  const { log } = keptLog();
+  const events = new TunnelEmitter();
+  const recent = logTunnel(log, events, new GivenClock());
+  events.emit("ended", { ...failed, phase: "piping", reason: "reset" });
+  for (let count = 0; count < 50; count += 1) events.emit("ended", failed);
+  assert.deepEqual([recent.length, recent[0]?.report.phase], [11, "piping"]);
+  for (let count = 0; count < 50; count += 1) events.emit("ended", { ...failed, phase: "dialling" });
+  assert.equal(recent.length, 20);
+});
+
 test("with error, failures are not written, and are kept all the same", (t) => {
   chooseLog({ level: "error" });
   t.after(() => chooseLog({ level: "info" }));
