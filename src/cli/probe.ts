@@ -41,13 +41,22 @@ export async function checkKeys(
     if (!(read instanceof KeyFolder)) return judged(verdicts, path, read);
     const { good, bad, warnings } = await read.look();
     if (good.length + bad.length === 0) throw noKeys(path);
+    const firstById = new Map<string, string>();
     for (const { name, file, key, warnings } of good) {
-      verdicts.write({ verdict: "ok", step, text: `${file} is the key of ${name}, with the id ${keyIdOf(key)}` });
+      const id = keyIdOf(key);
+      const first = firstById.get(id) ?? name;
+      firstById.set(id, first);
+      verdicts.write({ verdict: "ok", step, text: `${file} is the key of ${name}, with the id ${id}` });
+      if (first !== name) {
+        const text = `${file} is the same key as that of ${first}: whoever has it is ${first}`;
+        verdicts.write({ verdict: "warning", step, text });
+      }
       for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
       key.destroy();
     }
     for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
-    for (const { error } of bad) verdicts.writeError(step, error);
+    // Where there are too many, all that are left out have the same.
+    for (const error of new Set(bad.map(({ error }) => error))) verdicts.writeError(step, error);
     const unreadable = identity && (await unreadableFor(identity, path));
     if (unreadable !== undefined) verdicts.write({ verdict: "warning", step, text: unreadable });
   } catch (error) {

@@ -6,7 +6,7 @@
  * Then the key that was to go would stay, and the one that was to stay would go: nothing is changed.
  */
 
-import type { SpipedError } from "../errors.js";
+import { messageOf, type SpipedError } from "../errors.js";
 import type { SharedKey } from "../protocol/secret.js";
 import * as words from "./key-folder-words.js";
 
@@ -37,6 +37,8 @@ export interface BadFile {
   readonly identity?: string | undefined;
   /** Whether there may be a good key in it, of whomever. */
   readonly isShut?: boolean;
+  /** Whether the error is about all that are too many. */
+  readonly isOneOfMany?: boolean;
 }
 
 /** What was held and stays, besides what was read. */
@@ -55,10 +57,10 @@ export function changeOf({ good, bad, files }: Look, held: readonly FolderKey[])
   const kept: FolderKey[] = [];
   const problems = new Set<string>();
   const guessed: SpipedError[] = [];
-  for (const { name, file, error, identity, isShut = false } of bad) {
+  for (const { name, file, error, identity, isShut = false, isOneOfMany = false } of bad) {
     const same = identity === undefined ? undefined : byIdentity.get(identity);
     const old = same ?? byName.get(name);
-    if (old === undefined) problems.add(words.leftOut(error));
+    if (old === undefined) problems.add(isOneOfMany ? messageOf(error) : words.leftOut(error));
     else {
       kept.push({ ...old, name, file });
       problems.add(old.name === name ? words.oldKeyStays(error) : words.sameFile(error, old.file));

@@ -7,6 +7,9 @@ import type { KeyFolder } from "../native/native.js";
 
 const EACH_CLIENT = "each file in it is the key of one client; make one with spiped keygen FOLDER/NAME.key";
 
+/** Names that are written out in one line. */
+const MOST_NAMES = 10;
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such folder",
   EACCES: "permission denied",
@@ -35,8 +38,15 @@ export function tooManyNames(path: string, limit: number): SpipedError {
 }
 
 /** More keys than are tried. */
-export function tooMany(path: string, count: number, limit: number): SpipedError {
-  return problem(path, `there are ${count} keys in it, and at most ${limit} are taken`);
+export function tooMany(path: string, count: number, limit: number, without: readonly string[]): SpipedError {
+  const more = without.length - MOST_NAMES;
+  const names = without.slice(0, MOST_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return problem(path, `there are ${count} keys in it, and at most ${limit} are taken, without ${names}`);
+}
+
+/** Warnings that are not written out. */
+export function moreWarnings(path: string, count: number): string {
+  return `there are ${count} more warnings about files in ${path}; spiped --check has them all`;
 }
 
 /** `a` and `a.key`. */

@@ -34,7 +34,7 @@ export const MOST_KEYS = 100;
 /** More names than that are no folder of keys, whatever they are. */
 const MOST_NAMES = 10_000;
 
-/** Files whose problems are written out in one reading. */
+/** Files whose problems, and whose warnings, are written out in one reading. */
 const MOST_PROBLEMS = 10;
 
 /** Files that are read at once. */
@@ -121,9 +121,10 @@ export class KeyFolder {
     const found = this.#clientsOf(names, warnings);
     const order = [...found].sort(([one], [other]) => Number(preferred.has(other)) - Number(preferred.has(one)));
     const results = new Map<string, Good | BadFile>();
-    for (const [name, [file = ""]] of order.slice(MOST_KEYS)) {
-      results.set(name, { name, file, error: words.tooMany(this.path, found.length, MOST_KEYS) });
-    }
+    const tooMany = order.slice(MOST_KEYS);
+    const namesOfThem = tooMany.map(([name]) => name.replaceAll(UNFIT_FOR_NAMES, "?"));
+    const error = words.tooMany(this.path, found.length, MOST_KEYS, namesOfThem);
+    for (const [name, [file = ""]] of tooMany) results.set(name, { name, file, error, isOneOfMany: true });
     const waiting = order.slice(0, MOST_KEYS);
     const readers = Array.from({ length: AT_ONCE }, async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -234,6 +235,8 @@ export class KeyFolder {
     }
     const unsaid = warnings.filter((warning) => !this.#said.has(warning));
     this.#said = new Set(warnings);
+    const more = unsaid.length - MOST_PROBLEMS;
+    if (more > 0) unsaid.splice(MOST_PROBLEMS, more, words.moreWarnings(this.path, more));
     return { keys, problems: [], warnings: unsaid };
   }
 }

@@ -11,6 +11,10 @@ import type { ConnectionSnapshot, EndedCount, FailureSnapshot } from "./snapshot
 /** Failures that are remembered of strangers, and as many of everybody else: a crowd of the ones hides none of the others. */
 const FAILURES_KEPT = 6;
 
+/** Names of keys that have counters of their own, and what stands for all further ones. */
+const MOST_KEY_NAMES = 201;
+const OTHER_KEYS = "(others)";
+
 /** Characters of a failure's message that are kept. */
 const MOST_CHARACTERS = 300;
 
@@ -32,6 +36,7 @@ const REASONS: Readonly<Record<EndReason, true>> = {
 export class TunnelStatistics {
   /** By the reason, then by the key's name. */
   readonly #ended = new Map<EndReason, Map<string, number>>();
+  readonly #keyNames = new Set([""]);
   readonly #handshakes = new Histogram(HANDSHAKE_BOUNDS);
   readonly #connections = new Histogram(CONNECTION_BOUNDS);
   readonly #now: () => number;
@@ -65,7 +70,8 @@ export class TunnelStatistics {
   addEnded(report: ConnectionReport): void {
     const { reason, phase, keyName = "", bytesForward, bytesReverse, handshakeMs, durationMs } = report;
     const byKey = this.#ended.get(reason);
-    byKey?.set(keyName, (byKey.get(keyName) ?? 0) + 1);
+    const label = this.#labelOf(keyName);
+    byKey?.set(label, (byKey.get(label) ?? 0) + 1);
     this.#bytesForward += bytesForward;
     this.#bytesReverse += bytesReverse;
     if (handshakeMs !== undefined) {
@@ -74,6 +80,12 @@ export class TunnelStatistics {
       if (phase !== "piping") this.addHandshake(handshakeMs);
     }
     if (reason !== "closed") this.#keepFailure(report);
+  }
+
+  /** A series goes on for as long as the process runs, and names come and go. */
+  #labelOf(keyName: string): string {
+    if (this.#keyNames.size < MOST_KEY_NAMES) this.#keyNames.add(keyName);
+    return this.#keyNames.has(keyName) ? keyName : OTHER_KEYS;
   }
 
   #keepFailure({ reason, error, phase, source, keyName = "" }: ConnectionReport): void {

@@ -125,3 +125,11 @@ test("those that moved most are listed in their order, and no more than were ask
   assert.deepEqual(listed(4), [9, 9, 8, 7]);
   assert.deepEqual(listed(100), [9, 9, 8, 7, 5, 3, 1, 0]);
 });
+
+test("of the names of keys two hundred have counters of their own, whatever is renamed", () => {
+  const statistics = new TunnelStatistics();
+  for (let count = 0; count < 300; count += 1) statistics.addEnded({ ...report, keyName: `client-${count}` });
+  const closed = statistics.ended.filter(({ reason }) => reason === "closed");
+  assert.equal(closed.length, 1 + 200 + 1);
+  assert.equal(closed.find(({ key }) => key === "(others)")?.count, 100);
+});
