@@ -18,6 +18,7 @@ import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { markOf } from "../support/daemon.js";
+import { stateOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { Registry } from "../support/registry.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
@@ -246,7 +247,8 @@ async function stopDaemons(folder: string): Promise<void> {
 function isAlive(id: number): boolean {
   try {
     process.kill(id, 0);
-    return true;
+    // One that has ended and that nobody has asked for yet can still be sent signals.
+    return stateOf(id)?.state !== "Z";
   } catch {
     return false;
   }
