@@ -214,6 +214,13 @@ function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
   const check = what === "far end" ? `is ${service} up? Start it, and check -t there` : `look at ${service}'s own log`;
   switch (outcome.kind) {
     case "says":
+      if (outcome.recognised?.kind === "http" && / 400\b/.test(outcome.recognised.excerpt)) {
+        return {
+          verdict: "warning",
+          text: `it speaks ${languageOf(outcome.recognised)}, and so has not understood what came`,
+          hint: `${service} takes no PROXY header, it seems: have it expect one, or leave --proxy-protocol out`,
+        };
+      }
       return outcome.recognised === undefined
         ? ok(`it says ${outcome.bytes} bytes that are no text`)
         : ok(`it speaks ${languageOf(outcome.recognised)}`);

@@ -322,6 +322,20 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.match(mistaken.stderr, /encrypt\.slow\.tarjet: did you mean target\?/);
   });
 
+  test("--check with --proxy-protocol warns of a web server that does not understand it", limits, async (t) => {
+    const key = await newKey(t);
+    const { address } = await serve(t, says("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    const source = textOf(await freeAddress(t, "unix"));
+    const flags = ["-F", "-d", "-s", source, "-t", textOf(address), "-k", key.path, "--proxy-protocol", ...soon];
+    const { status, lines } = await runCheck(t, flags);
+    assert.equal(status, 0);
+    assert.match(
+      lines.join("\n"),
+      /^warning {2}service: it speaks HTTP \("HTTP\/1\.1 400 Bad Request"\), and so has not /m,
+    );
+    assert.match(lines.join("\n"), /takes no PROXY header, it seems/);
+  });
+
   test("--check goes on where the key is missing, and exits 1", limits, async (t) => {
     const { source } = await startSpiped(t, {
       end: "-d",
