@@ -32,13 +32,23 @@ export interface ReloadParts {
   readonly reloaded: (successful: boolean) => void;
 }
 
+/** How far the service is. */
+type Phase =
+  /** What is asked for has to wait. */
+  | { readonly name: "before" }
+  /** Names are looked up again and again. */
+  | { readonly name: "waiting"; readonly replaced: () => void }
+  | { readonly name: "running" };
+
 /** See the head of this file. */
 export class ConfigReload {
   readonly #file: ConfigInUse;
   readonly #parts: ReloadParts;
   #reading: Promise<void> = Promise.resolve();
-  #state: "not started" | "not started, and then once" | "idle" | "reading" | "reading, and then once more" =
-    "not started";
+  #phase: Phase = { name: "before" };
+  /** Whether there is something to do when that is over. */
+  #isAsked = false;
+  #state: "idle" | "reading" | "reading, and then once more" = "idle";
 
   constructor(file: ConfigInUse, parts: ReloadParts) {
     this.#file = file;
@@ -50,6 +60,10 @@ export class ConfigReload {
    * come to an end, whatever it is.
    */
   async request(): Promise<void> {
+    if (this.#phase.name === "before") {
+      this.#isAsked = true;
+      return;
+    }
     switch (this.#state) {
       case "idle":
         this.#reading = this.#run();
@@ -60,17 +74,33 @@ export class ConfigReload {
         // Whatever the reading waits for, keys do not.
         void this.#parts.supervisor.reload();
         break;
-      case "not started":
-      case "not started, and then once":
-        this.#state = "not started, and then once";
     }
     await this.#reading;
   }
 
   /** To be called when the service has started. */
   start(): void {
-    const isAsked = this.#state === "not started, and then once";
-    this.#state = "idle";
+    this.#enter({ name: "running" });
+  }
+
+  /**
+   * To be called while nothing listens yet, and names are waited for: then a file can repair them.
+   *
+   * @param replaced - Told when there are other tunnels than before.
+   */
+  wait(replaced: () => void): void {
+    this.#enter({ name: "waiting", replaced });
+  }
+
+  /** To be called when names are known: what is asked for from now on has to wait for `start`. */
+  stopWaiting(): void {
+    this.#phase = { name: "before" };
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    const isAsked = this.#isAsked;
+    this.#isAsked = false;
     if (isAsked) void this.request();
   }
 
@@ -78,7 +108,9 @@ export class ConfigReload {
     do {
       this.#state = "reading";
       try {
-        this.#parts.reloaded(await this.#reload());
+        const isDone = await this.#reload();
+        if (isDone === undefined) this.#isAsked = true;
+        else this.#parts.reloaded(isDone);
       } catch (error) {
         this.#parts.log.error(error);
         this.#parts.reloaded(false);
@@ -91,8 +123,8 @@ export class ConfigReload {
     return this.#state === "reading, and then once more";
   }
 
-  /** @returns Whether everything is as the file says. */
-  async #reload(): Promise<boolean> {
+  /** @returns Whether everything is as the file says; undefined: it came at a moment when it has to wait. */
+  async #reload(): Promise<boolean | undefined> {
     const { path, config, check } = this.#file;
     const { supervisor, log } = this.#parts;
     const checked = await check();
@@ -100,7 +132,7 @@ export class ConfigReload {
       for (const mistake of checked.mistakes) {
         log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
       }
-      log.write(configKeptEntry(path, checked.mistakes.length));
+      log.write(configKeptEntry(path, checked.count));
       // Shutting a client out must not wait until somebody has found a typing mistake.
       await supervisor.reload();
       return false;
@@ -111,18 +143,39 @@ export class ConfigReload {
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
     // At once, and whatever becomes of the rest: a key that was taken away must not wait for somebody's name server.
     const keys = supervisor.reload(namesOfSameKeys(running, checked.config));
-    const outcome = await supervisor.change(changes);
+    const outcome = await this.#do(changes);
     await keys;
+    if (outcome.kind === "too late") return undefined;
     if (outcome.kind === "nothing changed") {
       if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
       return false;
     }
     log.write(configReadEntry(path, countsOf(changes), checked.config.tunnels.length));
+    if (this.#phase.name === "waiting") {
+      log.notice("SIGHUP: the names that the file has now are looked up, and then all of its tunnels listen");
+    }
     if (outcome.failed > 0)
       log.warning(`SIGHUP: tunnels that do not run, and are tried again next time: ${outcome.failed}`);
     if (supervisor.tunnels.length === 0)
       log.warning("no tunnel is left; this process waits for SIGHUP, or for its end");
     return outcome.failed === 0;
+  }
+
+  async #do(changes: ConfigChanges): Promise<Awaited<ReturnType<Supervisor["replace"]>>> {
+    const { supervisor } = this.#parts;
+    const phase = this.#phase;
+    switch (phase.name) {
+      case "before":
+        return { kind: "too late" };
+      case "running":
+        return supervisor.change(changes);
+      case "waiting": {
+        const before = supervisor.tunnels;
+        const outcome = await supervisor.replace(changes, () => this.#phase === phase);
+        if (supervisor.tunnels !== before) phase.replaced();
+        return outcome;
+      }
+    }
   }
 }
 

@@ -61,6 +61,8 @@ export interface ServiceSettings {
   readonly flows: Partial<FlowChoices>;
   /** Tells whoever waits for the daemon; undefined in the foreground. */
   readonly reportReady: ReportReady | undefined;
+  /** What its owner should know of the words. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -142,7 +144,8 @@ class Service {
 
   /** @returns Something, when it accepts clients. */
   async start(): Promise<"started"> {
-    const { user, waitsForLookUps } = this.#settings;
+    const { user, waitsForLookUps, warnings } = this.#settings;
+    for (const warning of warnings) this.#log.warning(warning);
     // A mistake in -u must not wait for the name servers.
     const identity = user === undefined ? undefined : lookUpIdentity(user);
     await (waitsForLookUps ? this.#startBeforeLookUps(identity) : this.#startAfterLookUps(identity));
@@ -169,7 +172,7 @@ class Service {
     // Nobody is answered as somebody whom -u is to leave.
     if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
-    await this.#unlessLeft(this.#supervisor.lookUp((address) => this.#resolveAgainAndAgain(address)));
+    await this.#unlessLeft(this.#lookUpAgainAndAgain());
     this.#supervisor.listen();
     await this.#begin(identity);
     this.#supervisor.sayListening();
@@ -182,8 +185,21 @@ class Service {
     return this.#hasLeft ? new Promise(() => undefined) : result;
   }
 
-  async #resolveAgainAndAgain(address: Address): ReturnType<typeof resolve> {
-    for (let said = false; ; said = true) {
+  /** Where the file has other tunnels meanwhile, theirs. */
+  async #lookUpAgainAndAgain(): Promise<void> {
+    for (let isKnown = false; !isKnown; ) {
+      const { tunnels } = this.#supervisor;
+      const isWanted = () => this.#supervisor.tunnels === tunnels;
+      const replaced = new Promise<void>((resolve) => this.#reload?.wait(resolve));
+      const known = this.#supervisor.lookUp((address) => this.#resolveAgainAndAgain(address, isWanted));
+      await Promise.race([known, replaced]);
+      isKnown = isWanted();
+    }
+    this.#reload?.stopWaiting();
+  }
+
+  async #resolveAgainAndAgain(address: Address, isWanted: () => boolean): ReturnType<typeof resolve> {
+    for (let said = false; isWanted(); said = true) {
       try {
         return await resolve(address);
       } catch (error) {
@@ -191,6 +207,7 @@ class Service {
       }
       await new Promise((wake) => setTimeout(wake, RETRY_LOOK_UP_MS));
     }
+    return new Promise(() => undefined);
   }
 
   async #readKey(): Promise<void> {
@@ -290,11 +307,17 @@ class Service {
 
   /** SIGHUP: reads keys again; where there is a file, what has changed in it before. */
   async reload(): Promise<void> {
+    if (this.#supervisor.isEnding) {
+      this.#log.notice("SIGHUP: this process is ending; only folders of keys are read again");
+      await this.#supervisor.reload();
+      return;
+    }
     if (this.#isReady) this.#manager.reloading();
     this.#reloads += 1;
     await (this.#reload === undefined ? this.#supervisor.reload() : this.#reload.request());
     this.#reloads -= 1;
-    if (this.#isReady && this.#reloads === 0) this.#manager.ready(this.#supervisor.status);
+    if (this.#isReady && this.#reloads === 0 && !this.#supervisor.isEnding)
+      this.#manager.ready(this.#supervisor.status);
   }
 
   /** Tells the service manager why it ends. */

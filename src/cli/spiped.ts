@@ -4,7 +4,7 @@
 
 import type { Command } from "commander";
 import { SpipedError } from "../errors.js";
-import type { FlagValues } from "../flags/flags.js";
+import { type FlagValues, flagsOf, variableOf } from "../flags/flags.js";
 import { asError } from "../flags/mistakes.js";
 import { tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
@@ -113,6 +113,7 @@ function settingsOf(command: Command, flags: Flags, file: ConfigInUse | undefine
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     },
     reportReady: undefined,
+    warnings: file === undefined ? [] : warningsOf(takeGiven().variables),
   };
 }
 
@@ -127,6 +128,15 @@ function tunnelOf(command: Command, flags: Flags): TunnelSettings {
     },
   );
   return { config, keyFile: required(command, "key", flags.key) };
+}
+
+/** Beside `--config`, variables of a tunnel are of no use, and somebody may think that they are. */
+function warningsOf(variables: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const roles = ["encrypt", "decrypt"];
+  const ofTunnel = flagsOf("spiped").filter(({ belongsTo, long }) => belongsTo === "tunnel" || roles.includes(long));
+  const useless = ofTunnel.map(({ long }) => variableOf(long)).filter((name) => variables[name] !== undefined);
+  if (useless.length === 0) return [];
+  return [`${useless.join(", ")}: beside --config, variables of a tunnel count for nothing; write them in the file`];
 }
 
 /** For whoever suspects the threads, and for tests of what does without. */

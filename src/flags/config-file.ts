@@ -13,10 +13,10 @@
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { formatAddress } from "../net/address.js";
 import { type ConfigText, type ConfigTexts, readConfigTexts } from "./config-text.js";
-import { type Entry, type Place, readTunnelValues, readValues, type Values } from "./config-values.js";
+import { type Entry, type Place, readTunnelValues, readValues, type Say, type Values } from "./config-values.js";
 import type { FlagValues } from "./flags.js";
 import { type Mistake, type Mistakes, nearest } from "./mistakes.js";
-import { LineSearch, parseToml, type TomlTable, type TomlValue } from "./toml.js";
+import { LineSearch, parseToml, SearchBudget, type TomlTable, type TomlValue } from "./toml.js";
 
 /** A tunnel of a file. */
 export interface FileTunnel {
@@ -35,7 +35,11 @@ export interface FileConfig {
 /** See the head of this file. */
 export type CheckedConfig =
   | { readonly kind: "right"; readonly config: FileConfig }
-  | { readonly kind: "wrong"; readonly mistakes: Mistakes };
+  /** `count`: of all; `mistakes`: what is told, and that there are more. */
+  | { readonly kind: "wrong"; readonly mistakes: Mistakes; readonly count: number };
+
+/** Mistakes that are told in one go: who has corrected those comes back. */
+const MOST_MISTAKES = 20;
 
 /** What names may be made of: they stand in log lines, metrics and file names. */
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -45,16 +49,21 @@ type Role = (typeof ROLES)[number];
 
 /** Reads a file, or the files of a folder, and finds everything that is wrong. */
 export async function checkConfig(path: string): Promise<CheckedConfig> {
-  return checkTexts(path, await readConfigTexts(path));
+  const { texts, mistakes } = await readConfigTexts(path);
+  const check = new Check(mistakes);
+  for (const text of texts) {
+    check.read(text);
+    // Clients come meanwhile, however many files there are.
+    await new Promise((goOn) => setImmediate(goOn));
+  }
+  return check.finish(path);
 }
 
 /** The same of what has been read. */
 export function checkTexts(path: string, { texts, mistakes }: ConfigTexts): CheckedConfig {
   const check = new Check(mistakes);
   for (const text of texts) check.read(text);
-  const config = check.finish(path);
-  const [first, ...others] = inOrder(check.mistakes);
-  return first === undefined ? { kind: "right", config } : { kind: "wrong", mistakes: [first, ...others] };
+  return check.finish(path);
 }
 
 /** A tunnel's table. */
@@ -65,8 +74,15 @@ interface Table {
   readonly entries: readonly Entry[];
 }
 
+/** When there are so many, no further table is looked at. */
+const MOST_COUNTED = 1_000;
+
+/** A mistake whose line is still to be found. */
+type Found = Omit<Mistake, "line"> & { readonly search: LineSearch | undefined; readonly line?: number | undefined };
+
 class Check {
-  readonly mistakes: Mistake[];
+  readonly #mistakes: Found[];
+  readonly #budget = new SearchBudget();
   /** Whether everything could be read. */
   #isWhole: boolean;
   readonly #process: Entry[] = [];
@@ -74,25 +90,25 @@ class Check {
   readonly #tables: Table[] = [];
 
   constructor(mistakes: readonly Mistake[]) {
-    this.mistakes = [...mistakes];
+    this.#mistakes = mistakes.map((mistake) => ({ ...mistake, search: undefined }));
     this.#isWhole = mistakes.length === 0;
   }
 
   read({ path: file, text }: ConfigText): void {
     const parsed = parseToml(text);
     if (parsed.kind === "wrong") {
-      this.mistakes.push({ file, line: parsed.line, path: [], message: parsed.message });
+      this.#mistakes.push({ file, line: parsed.line, path: [], message: parsed.message, search: undefined });
       this.#isWhole = false;
       return;
     }
-    const search = new LineSearch(text);
+    const search = new LineSearch(text, this.#budget);
     for (const [key, value] of Object.entries(parsed.table)) this.#readTop(key, value, { file, search, path: [key] });
   }
 
   #readTop(key: string, value: TomlValue, place: Place): void {
     const role = ROLES.find((one) => one === key);
     if (role === undefined && key !== "defaults") {
-      if (isTable(value) || isListOfTables(value)) this.#say(place, whatTable(key));
+      if (isTable(value) || isListOfTables(value)) this.#say(place, () => whatTable(key));
       else this.#process.push({ key, value, place });
     } else if (!isTable(value)) {
       this.#say(
@@ -128,20 +144,43 @@ class Check {
     }
   }
 
-  finish(path: string): FileConfig {
-    const say = (place: Place, message: string) => this.#say(place, message);
+  finish(path: string): CheckedConfig {
+    const say: Say = (place, message) => this.#say(place, message);
     this.#refuseTwice(this.#process);
     this.#refuseTwice(this.#defaults);
     const process = readValues(this.#process, "process", say);
     const defaults = readValues(this.#defaults, "defaults", say);
-    const tunnels = this.#tables.flatMap((table) => this.#tunnelOf(table, defaults) ?? []);
-    if (this.#tables.length === 0 && this.#isWhole && this.mistakes.length === 0) {
+    const tunnels = this.#tables.flatMap((table) =>
+      this.#mistakes.length < MOST_COUNTED ? (this.#tunnelOf(table, defaults) ?? []) : [],
+    );
+    if (this.#tables.length === 0 && this.#isWhole && this.#mistakes.length === 0) {
       const message = "there is no tunnel in it; begin one with [encrypt.NAME] or [decrypt.NAME]";
-      this.mistakes.push({ file: path, line: undefined, path: [], message });
+      this.#mistakes.push({ file: path, path: [], message, search: undefined });
     }
     this.#refuseSameNames();
     this.#refuseSameSources(tunnels);
-    return { process, tunnels: tunnels.map(({ tunnel }) => tunnel) };
+    const [first, ...others] = this.#told(path);
+    if (first !== undefined) return { kind: "wrong", mistakes: [first, ...others], count: this.#mistakes.length };
+    return { kind: "right", config: { process, tunnels: tunnels.map(({ tunnel }) => tunnel) } };
+  }
+
+  /** Those that are told, with their lines; to find one costs. */
+  #told(path: string): readonly Mistake[] {
+    const all = this.#mistakes;
+    const told = all.slice(0, MOST_MISTAKES).map(({ search, line, ...mistake }) => ({
+      ...mistake,
+      // A key that comes of [defaults], or that is missing, has no line; its table has one.
+      line: line ?? search?.lineOf(mistake.path) ?? search?.lineOf(mistake.path.slice(0, -1)),
+    }));
+    const more = all.length - told.length;
+    const atLeast = all.length < MOST_COUNTED ? "" : "at least ";
+    const ofMore = {
+      file: path,
+      line: undefined,
+      path: [],
+      message: `and ${atLeast}${more} more; correct these first`,
+    };
+    return [...inOrder(told), ...(more === 0 ? [] : [ofMore])];
   }
 
   #tunnelOf(table: Table, defaults: Values): { readonly table: Table; readonly tunnel: FileTunnel } | undefined {
@@ -190,10 +229,10 @@ class Check {
     }
   }
 
-  #say({ file, search, path }: Place, message: string): void {
-    // A key that comes of [defaults], or that is missing, has no line; its table has one.
-    const line = search.lineOf(path) ?? search.lineOf(path.slice(0, -1));
-    this.mistakes.push({ file, line, path, message });
+  #say({ file, search, path }: Place, message: Parameters<Say>[1]): void {
+    const isTold = this.#mistakes.length < MOST_MISTAKES;
+    const words = typeof message === "string" ? message : isTold ? message() : "";
+    this.#mistakes.push({ file, path, message: words, search });
   }
 }
 

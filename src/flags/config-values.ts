@@ -37,13 +37,16 @@ export interface Entry {
 /** Values by the names of {@link FlagValues}. */
 export type Values = Partial<FlagValues<"spiped">>;
 
-/** Takes a mistake. */
-export type Say = (place: Place, message: string) => void;
+/** Takes a mistake. Words that cost are found only where they are told. */
+export type Say = (place: Place, message: string | (() => string)) => void;
 
 /** Which keys a place in a file has: above all tables, in `[defaults]`, or in a tunnel's table. */
 export type Scope = "process" | "defaults" | "tunnel";
 
 const flags = flagsOf("spiped");
+
+/** Keys of a table that are taken for misspelt ones. */
+const MOST_GUESSED = 40;
 
 /** Reads the keys of one place; one that is wrong is told and left out. */
 export function readValues(entries: readonly Entry[], scope: Scope, say: Say): Values {
@@ -51,7 +54,7 @@ export function readValues(entries: readonly Entry[], scope: Scope, say: Say): V
   for (const { key, value, place } of entries) {
     const flag = flags.find((one) => keyOf(one) === key && isAllowed(one, scope));
     if (flag === undefined) {
-      say(place, whyNot(key, scope));
+      say(place, () => whyNot(key, scope));
       continue;
     }
     try {
@@ -96,8 +99,10 @@ export function readTunnelValues(
   const { source, target, key } = values;
   for (const flag of flags) {
     if (!flag.isRequired || values[attributeOf(flag) as keyof typeof values] !== undefined) continue;
-    // What is there and wrong, or misspelt, has been told.
-    const isTold = entries.some((entry) => entry.key === flag.long || meantBy(entry.key, "tunnel") === flag.long);
+    // What is there and wrong, or misspelt, has been told. To guess costs, and a tunnel has fewer keys than that.
+    const isTold =
+      entries.some(({ key }) => key === flag.long) ||
+      entries.slice(0, MOST_GUESSED).some(({ key }) => meantBy(key, "tunnel") === flag.long);
     if (!isTold) tell(place, `${flag.long} is missing`);
   }
   if (!isRight || source === undefined || target === undefined || key === undefined) return undefined;

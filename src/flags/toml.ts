@@ -18,8 +18,13 @@ export type ParsedToml =
   | { readonly kind: "table"; readonly table: TomlTable }
   | { readonly kind: "wrong"; readonly line: number | undefined; readonly message: string };
 
-/** Bytes that are parsed at most to find the lines of one file's mistakes. */
-const SEARCH_BYTES = 16 * 1_024 * 1_024;
+/** Bytes that are parsed at most to find the lines of a configuration's mistakes, however many files it has. */
+const SEARCH_BYTES = 4 * 1_024 * 1_024;
+
+/** What is left of them. */
+export class SearchBudget {
+  bytes = SEARCH_BYTES;
+}
 
 /** Parses the text of a file. */
 export function parseToml(text: string): ParsedToml {
@@ -45,16 +50,17 @@ export class LineSearch {
   readonly #lines: readonly string[];
   readonly #lengthBytes: number;
   readonly #tables = new Map<number, TomlTable | undefined>();
-  #budget = SEARCH_BYTES;
+  readonly #budget: SearchBudget;
 
-  constructor(text: string) {
+  constructor(text: string, budget = new SearchBudget()) {
+    this.#budget = budget;
     this.#lines = text.split("\n");
     this.#lengthBytes = text.length;
   }
 
   /** The line of a key, from 1 on; undefined where it is not in the text, or to find it would take too long. */
   lineOf(path: readonly string[]): number | undefined {
-    if (path.length === 0 || this.#budget < 0) return undefined;
+    if (path.length === 0 || this.#budget.bytes < 0) return undefined;
     let without = 0;
     let withKey = this.#lines.length;
     if (!this.#hasKey(withKey, path)) return undefined;
@@ -63,12 +69,12 @@ export class LineSearch {
       if (this.#hasKey(middle, path)) withKey = middle;
       else without = middle;
     }
-    return this.#budget < 0 ? undefined : withKey;
+    return this.#budget.bytes < 0 ? undefined : withKey;
   }
 
   /** Whether the first lines, to the end of what begins in them, have the key. */
   #hasKey(count: number, path: readonly string[]): boolean {
-    for (let lines = count; lines <= this.#lines.length && this.#budget >= 0; lines += 1) {
+    for (let lines = count; lines <= this.#lines.length && this.#budget.bytes >= 0; lines += 1) {
       const table = this.#tableOf(lines);
       if (table !== undefined) return has(table, path);
     }
@@ -77,8 +83,8 @@ export class LineSearch {
 
   #tableOf(count: number): TomlTable | undefined {
     if (!this.#tables.has(count)) {
-      this.#budget -= this.#lengthBytes;
-      const parsed = this.#budget < 0 ? undefined : parseToml(`${this.#lines.slice(0, count).join("\n")}\n`);
+      this.#budget.bytes -= this.#lengthBytes;
+      const parsed = this.#budget.bytes < 0 ? undefined : parseToml(`${this.#lines.slice(0, count).join("\n")}\n`);
       this.#tables.set(count, parsed?.kind === "table" ? parsed.table : undefined);
     }
     return this.#tables.get(count);

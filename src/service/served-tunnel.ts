@@ -208,6 +208,8 @@ export class ServedTunnel {
     if (this.#state.name === "starting") this.#reloadWaits = true;
     if (this.#state.name !== "running") return;
     const { tunnel, keys } = this.#state;
+    // Nobody new comes who would use it; of a folder, a key that is gone ends connections.
+    if (isOver(tunnel) && keys.folder === undefined) return;
     await keys.reload({
       endRemoved: () => tunnel.endRemoved(),
       // Of one that ends, another one by its name may say the same.

@@ -71,6 +71,11 @@ export class Supervisor {
     return this.#tunnels;
   }
 
+  /** Whether it has been told to end. */
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
   /** Connections that are open, of all tunnels. */
   get connections(): number {
     return this.#all.reduce((sum, { connections }) => sum + connections, 0);
@@ -163,6 +168,34 @@ export class Supervisor {
     for (const one of leaving) this.#leave(one);
     const started = await Promise.all(served.map((one) => this.#begin(one)));
     return { kind: "changed", failed: started.filter((isStarted) => !isStarted).length };
+  }
+
+  /**
+   * As `change`, but of tunnels that wait for their addresses and do not listen yet: of those that start, the keys are read.
+   *
+   * @param isWaiting - Whether they still do, when keys have been read.
+   */
+  async replace(
+    { ending, starting }: Pick<ConfigChanges, "ending" | "starting">,
+    isWaiting: () => boolean,
+  ): Promise<ChangeOutcome | { readonly kind: "too late" }> {
+    const served = starting.map((tunnel) => new ServedTunnel(tunnel, this.#log, this.#watcher));
+    const keys = served.map((one) => ofTunnel(one, one.readKey({ limitMs: RELOAD_LIMIT_MS })));
+    const failures = (await Promise.allSettled(keys)).flatMap((key) => (key.status === "rejected" ? [key.reason] : []));
+    if (failures.length > 0 || this.#isEnding) return this.#giveUp(served, failures);
+    if (!isWaiting()) {
+      await Promise.all(served.map((one) => one.drain()));
+      return { kind: "too late" };
+    }
+    if (ending.length + starting.length === 0) return { kind: "changed", failed: 0 };
+    const gone = this.#tunnels.filter(({ config }) => ending.includes(config.name ?? ""));
+    this.#tunnels = [...this.#tunnels.filter((one) => !gone.includes(one)), ...served];
+    for (const one of gone) {
+      this.#watcher?.remove(one.config);
+      void one.drain();
+    }
+    for (const { config } of served) this.#watcher?.add(config);
+    return { kind: "changed", failed: 0 };
   }
 
   /** Everything that can fail without touching what runs. @returns What has failed. */

@@ -71,12 +71,16 @@ test("SPIPED_CONFIG names the file, and -e, -d or an address on the command line
   assert.equal(line, "spiped: -s SOURCE is missing");
 });
 
-test("--config silences the variables of a tunnel", limits, async (t) => {
+test("--config silences the variables of a tunnel, and a line says so", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text());
-  await file.start(["--config", file.path], { SPIPED_DECRYPT: "yes", SPIPED_SOURCE: "nonsense", SPIPED_KEY: "-" });
+  const env = { SPIPED_DECRYPT: "yes", SPIPED_SOURCE: "nonsense", SPIPED_KEY: "-", SPIPED_FOREGROUND: "yes" };
+  const command = await file.start(["--config", file.path], env);
   await carries(await a.connectThrough());
+  await command.line(
+    /^spiped: SPIPED_DECRYPT, SPIPED_SOURCE, SPIPED_KEY: beside --config, variables of a tunnel count/,
+  );
 });
 
 test(
@@ -443,10 +447,35 @@ test("with -D, names are looked up again and again, for all tunnels", { ...limit
   await file.write(a.text({ target: "nobody.invalid:80" }));
   const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
   await command.line(/cannot look up nobody\.invalid:80: .*trying again/);
-  // A reload has to wait for the start.
   command.signal("SIGHUP");
   command.signal("SIGTERM");
   assert.equal((await command.exit()).status, 0);
+});
+
+test("while names are waited for, SIGHUP takes the file as it is now", { ...limits, skip: onLinux }, async (t) => {
+  const file = await ConfigFile.make(t);
+  const a = await file.pair("a");
+  await file.write(a.text({ target: "nobody.invalid:80" }));
+  const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
+  await command.line(/cannot look up nobody\.invalid:80: .*trying again/);
+  // Another name, a key that is not there, and a mistake: it goes on waiting.
+  const line = async (text: string, pattern: RegExp) => {
+    await file.write(text);
+    await file.reload(command);
+    await command.line(pattern);
+  };
+  await line(a.text({ target: "nobody-else.invalid:80" }), /cannot look up nobody-else\.invalid:80: .*trying again/);
+  await line(a.text({ key: "/nowhere/key" }), /cannot be used: a failure/);
+  await line("x =", /a mistake; nothing was changed/);
+  await line(a.text(), /listening on /);
+  await carries(await a.connectThrough());
+  await line(a.text({ timeout: 9 }), /1 unchanged, 1 changed/);
+  command.signal("SIGTERM");
+  await command.line(/SIGTERM: no longer listening/);
+  command.signal("SIGHUP");
+  await command.line(/SIGHUP: this process is ending/);
+  command.signal("SIGINT");
+  assert.equal((await command.exit()).status, 1);
 });
 
 test("tunnels become -u's user when all of them listen", {
