@@ -166,6 +166,7 @@ export class Collector implements StatusSource {
       isAccepting: isAccepting(entry),
       maxConnections,
       open: open.open,
+      draining: figuresOf(openOf([...tunnels].filter((tunnel) => tunnel !== current)), role, 0).open,
       strangers: open.strangers,
       accepted: statistics.accepted,
       ended: statistics.ended,

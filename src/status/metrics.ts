@@ -25,8 +25,14 @@ function writeTunnels(exposition: Exposition, tunnels: readonly TunnelSnapshot[]
     "1 while another client would be let in, 0 while it would have to wait or be refused.",
   );
   for (const { name: tunnel, isAccepting } of tunnels) accepting.sample({ tunnel }, isAccepting ? 1 : 0);
-  const open = exposition.family("spiped_connections_open", "gauge", "Connections that take one of the places of -n.");
+  const open = exposition.family("spiped_connections_open", "gauge", "Connections of clients that are known.");
   for (const { name: tunnel, open: count } of tunnels) open.sample({ tunnel }, count);
+  const draining = exposition.family(
+    "spiped_connections_draining",
+    "gauge",
+    "Those of the open ones that began before SIGHUP changed the tunnel; they take none of the places of -n.",
+  );
+  for (const { name: tunnel, draining: count } of tunnels) draining.sample({ tunnel }, count);
   const limit = exposition.family("spiped_connections_limit", "gauge", "The places of -n.");
   for (const { name: tunnel, maxConnections } of tunnels) limit.sample({ tunnel }, maxConnections);
   const accepted = exposition.family(

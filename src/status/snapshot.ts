@@ -59,8 +59,10 @@ export interface TunnelSnapshot {
   readonly isAccepting: boolean;
   /** `Infinity` for no limit. */
   readonly maxConnections: number;
-  /** Connections that take one of the places. */
+  /** Connections of clients that are known. */
   readonly open: number;
+  /** Those of them that began before a reload changed the tunnel: they take none of its places. */
+  readonly draining: number;
   /** Clients of a decrypting end that have not shown that they have a key: they have places of their own. */
   readonly strangers: number;
   readonly accepted: number;

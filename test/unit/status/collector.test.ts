@@ -190,3 +190,14 @@ test("health while the process is to end is draining", () => {
   collector.stopping();
   assert.equal(healthOf(collector.states()).word, "draining");
 });
+
+test("connections from before a reload are told apart: they take none of the new places", () => {
+  const collector = collect();
+  const [old, current] = [new FakeTunnel(), new FakeTunnel()];
+  collector.watch(redis, old);
+  old.open = [open, { ...open, phase: "handshaking" }];
+  assert.deepEqual([only(collector).open, only(collector).draining], [1, 0]);
+  collector.watch(redis, current);
+  current.open = [open];
+  assert.deepEqual([only(collector).open, only(collector).draining], [2, 1]);
+});

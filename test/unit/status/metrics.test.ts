@@ -11,6 +11,7 @@ const FAMILIES: Readonly<Record<string, readonly [type: string, ...labels: strin
   spiped_key_info: ["gauge", "tunnel", "key", "id"],
   spiped_accepting: ["gauge", "tunnel"],
   spiped_connections_open: ["gauge", "tunnel"],
+  spiped_connections_draining: ["gauge", "tunnel"],
   spiped_connections_limit: ["gauge", "tunnel"],
   spiped_connections_accepted_total: ["counter", "tunnel"],
   spiped_connections_ended_total: ["counter", "tunnel", "reason", "key"],
@@ -45,6 +46,7 @@ test("values are those of the snapshot, in seconds and bytes", () => {
   for (const [name, labels, value] of [
     ["spiped_accepting", { tunnel }, 1],
     ["spiped_connections_open", { tunnel }, 2],
+    ["spiped_connections_draining", { tunnel }, 1],
     ["spiped_connections_limit", { tunnel }, 100],
     ["spiped_connections_accepted_total", { tunnel }, 9],
     ["spiped_connections_ended_total", { tunnel, reason: "reset", key: "web1" }, 1],

@@ -20,6 +20,7 @@ export function tunnelSnapshot(changes: Partial<TunnelSnapshot> = {}): TunnelSna
     isAccepting: true,
     maxConnections: 100,
     open: 2,
+    draining: 1,
     strangers: 1,
     accepted: 9,
     ended: [
