@@ -46,7 +46,7 @@ export function tooMany(path: string, count: number, limit: number, without: rea
 
 /** Warnings that are not written out. */
 export function moreWarnings(path: string, count: number): string {
-  return `there are ${count} more warnings about files in ${path}; spiped --check has them all`;
+  return `and ${count} more warnings about files in ${path}, which come when these are mended`;
 }
 
 /** `a` and `a.key`. */

@@ -439,7 +439,7 @@ test("of a hundred warnings ten are written out, and a sum", {
   const reader = new KeyFolder(folder);
   const { keys: held, warnings } = await reader.read();
   assert.equal(warnings.length, 11);
-  assert.match(warnings[10] ?? "", /^there are 88 more warnings about files in .*keys; spiped --check has them all$/);
+  assert.match(warnings[10] ?? "", /^and 88 more warnings about files in .*keys, which come when these are mended$/);
   assert.deepEqual((await reader.readAgain(held)).warnings, []);
 });
 
