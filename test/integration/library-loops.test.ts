@@ -76,7 +76,8 @@ test("streams wait for the first loop, and for the next when one is left by brea
     await take(stream);
     break;
   }
-  assert.deepEqual(words, ["one", "two", "three"]);
+  // In the order in which the server's handshakes ended, which is not always the clients'.
+  assert.deepEqual(words.sort(), ["one", "three", "two"]);
 });
 
 test("close resets streams that no loop takes, and is not held up by them", limits, async (t) => {
