@@ -46,11 +46,11 @@ export async function lookUpEnds(
   limits: LookUpLimits = {},
   lookUp: typeof resolve = resolve,
 ): Promise<Ends> {
-  const [sources, targets, local] = await Promise.all([
-    source.kind === "systemd" ? ([source] as const) : lookUp(source, limits),
-    lookUp(target, limits),
-    resolveBind(bind, limits),
-  ]);
+  const sourcesOf = () => (source.kind === "systemd" ? ([source] as const) : lookUp(source, limits));
+  // An address without a name is asked for on this thread, and at once: not while another one looks a name up.
+  const early = source.kind === "host" && source.literal ? sourcesOf() : undefined;
+  const targetsFound = lookUp(target, limits);
+  const [targets, local, sources] = await Promise.all([targetsFound, resolveBind(bind, limits), early ?? sourcesOf()]);
   return { sources, targets, bind: local };
 }
 
