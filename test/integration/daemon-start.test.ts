@@ -1,7 +1,7 @@
 // Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
-import { closeSync, existsSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { access, readdir, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { Listener } from "../support/listener.js";
 import { Names, withNames } from "../support/names.js";
 import { isAlive } from "../support/one-end.js";
 import { namedPipe, openForReader } from "../support/pipes.js";
-import { childrenOf, threadsOf, untilEnded } from "../support/processes.js";
+import { childrenOf, stop, threadsOf, untilEnded } from "../support/processes.js";
 import { ours } from "../support/programs.js";
 import { randomData } from "../support/random-data.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
@@ -114,7 +114,7 @@ async function startUnready(t: TestContext): Promise<Unready> {
   };
   // Until it runs its own program, which has threads, the first process waits for it in the system; and a signal that it
   // does not hear ends it, even where it is stopped.
-  const runs = (child: number) => threadsOf(child).length > 1 && hasSignal(child, "SigCgt", SIGTERM);
+  const runs = (child: number) => threadsOf(child).length > 1 && hasSignal(child, "SigCgt", SIGTERM) === true;
   const id = await until(() => childrenOf(command.id).find(runs), "the second process");
   return { start, command, id, letBeReady };
 }
@@ -141,10 +141,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 test("a daemon that is not ready is asked to end, so that it removes its files", options, async (t) => {
   for (let attempt = 1; ; attempt += 1) {
     const { command, id } = await startUnready(t);
-    process.kill(id, "SIGSTOP");
+    await stop(id);
     command.signal("SIGTERM");
-    const asked = () => (hasSignal(id, "ShdPnd", SIGTERM) ? "asked" : undefined);
-    const seen = await until(() => (existsSync(`/proc/${id}`) ? asked() : "gone"), "SIGTERM to the second process");
+    const look = () => {
+      const isAsked = hasSignal(id, "ShdPnd", SIGTERM);
+      if (isAsked === undefined) return "gone";
+      return isAsked ? "asked" : undefined;
+    };
+    const seen = await until(look, "SIGTERM to the second process");
     if (seen === "asked") process.kill(id, "SIGCONT");
     assert.equal((await command.exit()).status, 1);
     await untilEnded(id);
@@ -158,7 +162,7 @@ test("a daemon that is not ready is asked to end, so that it removes its files",
 
 test("a daemon that is not ready and does not end when asked is ended", options, async (t) => {
   const { command, id } = await startUnready(t);
-  process.kill(id, "SIGSTOP");
+  await stop(id);
   command.signal("SIGTERM");
   assert.equal((await command.exit()).status, 1);
   await untilEnded(id);
@@ -166,11 +170,13 @@ test("a daemon that is not ready and does not end when asked is ended", options,
 
 const { SIGTERM } = constants.signals;
 
-/** Whether a signal waits for a process to go on (`ShdPnd`), or has somebody there who hears it (`SigCgt`). */
-function hasSignal(id: number, set: "ShdPnd" | "SigCgt", signal: number): boolean {
-  const status = readFileSync(`/proc/${id}/status`, "latin1");
-  const mask = new RegExp(`^${set}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0";
-  return (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
+/**
+ * Whether a signal waits for a process to go on (`ShdPnd`), or has somebody there who hears it (`SigCgt`); undefined
+ * where the process has gone.
+ */
+function hasSignal(id: number, set: "ShdPnd" | "SigCgt", signal: number): boolean | undefined {
+  const mask = threadsOf(id)[0]?.get(set);
+  return mask === undefined ? undefined : (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
 }
 
 test("a daemon that loses its first process before it is ready ends, and leaves nothing behind", options, async (t) => {

@@ -53,10 +53,25 @@ export async function untilEnded(id: number): Promise<void> {
   await until(() => (isRunning(id) ? undefined : true), `the end of process ${id}`);
 }
 
-/** The fields of `/proc/ID/task/TASK/status` of each thread, by name, those of the main thread first. */
+/**
+ * Stops a process, and waits until each of its threads has stopped: before that, a thread may still take another signal.
+ *
+ * @throws Error where the process has ended instead.
+ */
+export async function stop(id: number): Promise<void> {
+  process.kill(id, "SIGSTOP");
+  const isStopped = () => {
+    const threads = threadsOf(id);
+    if (threads.length === 0) throw new Error(`process ${id} has ended and cannot be stopped`);
+    return threads.every((thread) => thread.get("State")?.startsWith("T")) || undefined;
+  };
+  await until(isStopped, `process ${id} to stop`);
+}
+
+/** The fields of `/proc/ID/task/TASK/status` of each thread, by name, those of the main thread first; none of a process that has gone. */
 export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
   // Node.js sorts a folder's names as text, and so would put thread 10000 before its process 9999.
-  const others = readdirSync(`/proc/${id}/task`).filter((task) => task !== String(id));
+  const others = tasksIfThere(id).filter((task) => task !== String(id));
   return [id, ...others].flatMap((task) => {
     // A thread may end meanwhile.
     const lines = readIfThere(`/proc/${id}/task/${task}/status`)?.split("\n");
@@ -93,6 +108,14 @@ export function linkOf(id: number, link: string): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
     return undefined;
+  }
+}
+
+function tasksIfThere(id: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${id}/task`);
+  } catch {
+    return [];
   }
 }
 
