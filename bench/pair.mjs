@@ -1,7 +1,7 @@
 // Starts both ends of a tunnel and lets the load program work through them.
 
 import { fileURLToPath } from "node:url";
-import { end, freePort, listening, run, start, threadSecondsOf, usageOf } from "./processes.mjs";
+import { end, freePort, listening, run, start, threadSecondsOf, usageOf } from "../scripts/support/processes.mjs";
 
 /** The load program. */
 export const LOAD = fileURLToPath(new URL("load/target/release/spiped-bench-load", import.meta.url));

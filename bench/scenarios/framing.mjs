@@ -1,7 +1,7 @@
 // Sealing and opening through the addon, without any socket.
 
 import { fileURLToPath } from "node:url";
-import { run } from "../processes.mjs";
+import { run } from "../../scripts/support/processes.mjs";
 
 const ALONE = fileURLToPath(new URL("framing-alone.mjs", import.meta.url));
 

@@ -2,8 +2,8 @@
 
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { descriptorLimit, end, start } from "../../scripts/support/processes.mjs";
 import { LOAD, startPair } from "../pair.mjs";
-import { descriptorLimit, end, start } from "../processes.mjs";
 import { many } from "./figures.mjs";
 
 /** What a step may take: opening or filling many connections, or reading all that they hold. */

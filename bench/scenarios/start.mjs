@@ -1,7 +1,7 @@
 // From the start of the process to the first connection that it takes.
 
+import { freePort, run } from "../../scripts/support/processes.mjs";
 import { LOAD } from "../pair.mjs";
-import { freePort, run } from "../processes.mjs";
 
 /** Starts each some times, in turn with a Node.js that does nothing, and takes medians. */
 export function start({ times, kinds }) {

@@ -10,6 +10,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../support/processes.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const contrib = join(root, "contrib/prometheus");
@@ -124,15 +125,6 @@ function start(program, words) {
 function spiped(end, from, to, keyFile, ...flags) {
   const addresses = ["-s", `[127.0.0.1]:${from}`, "-t", `[127.0.0.1]:${to}`];
   return start(process.execPath, [join(root, "bin/spiped.js"), "-F", end, ...addresses, "-k", keyFile, ...flags]);
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function ask(path) {

@@ -1,5 +1,4 @@
-// Processes of the benchmark's own: starts them, reads what the system says of them, and ends them whatever happens.
-// Linux only: it reads /proc.
+// Processes that a benchmark or a trial starts, measures and ends, whatever happens. Linux only: it reads /proc.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -93,7 +92,7 @@ export async function run(command, { timeoutMs = 120_000, ...options } = {}) {
   return output;
 }
 
-/** How many descriptors a program of the benchmark may have at most. */
+/** How many descriptors a program may have at most. */
 export function descriptorLimit() {
   const hard = readFileSync("/proc/self/limits", "latin1").match(/^Max open files\s+\d+\s+(\d+|unlimited)/m)?.[1];
   return hard === "unlimited" ? DESCRIPTORS : Math.min(DESCRIPTORS, Number(hard));
