@@ -313,6 +313,11 @@ export declare class Sockets {
   arrived(id: number): Uint8Array
   /** What waits to be read, at most `length` bytes of it, and stays there. */
   peek(id: number, length: number): Uint8Array
+  /**
+   * Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before
+   * that.
+   */
+  hasEnded(id: number): boolean
   /** Says what the other side sees when the socket is closed, by whomever: a reset or an end. */
   resetOnClose(id: number, resets: boolean): void
   /** Where a socket is bound, null where it is no TCP socket. Throws where the system no longer knows. */
@@ -407,6 +412,12 @@ export declare function eventBytes(): number
  * "require" does not.
  */
 export type ForwardSecrecy = 'off' | 'allow' | 'require'
+
+/**
+ * Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before that.
+ * Nothing is taken from it.
+ */
+export declare function hasEnded(descriptor: number): boolean
 
 /** Whether a terminal is among standard input, output and error, be it one that has gone. */
 export declare function hasTerminal(): boolean

@@ -113,6 +113,11 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     return this.#holder.name === "addon" ? this.#options.sockets.peek(this.#options.id, length) : new Uint8Array();
   }
 
+  hasEnded(): boolean {
+    if (this.#holder.name === "node") return this.#holder.channel.hasEnded();
+    return this.#holder.name === "addon" && this.#options.sockets.hasEnded(this.#options.id);
+  }
+
   flowInto(sink: ByteSink): void {
     this.#asNodes().reader.flowInto(sink);
   }

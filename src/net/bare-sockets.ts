@@ -133,6 +133,11 @@ export class BareSockets {
     return this.#native.peek(id, length);
   }
 
+  /** Whether the other side has ended its stream, or the socket has failed, and nothing waits to be read before that. */
+  hasEnded(id: number): boolean {
+    return this.#native.hasEnded(id);
+  }
+
   /** A socket that was reset refuses it, and does no more harm. */
   resetOnClose(id: number, resets: boolean): void {
     try {

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
-import { duplicate, localEnd, resetOnClose } from "./native-socket.js";
+import { duplicate, hasEnded, localEnd, resetOnClose } from "./native-socket.js";
 import type { SocketEnds, TcpEnd } from "./proxy-header.js";
 import { SocketReader } from "./socket-reader.js";
 
@@ -30,6 +30,11 @@ export interface Channel {
   onFailure(listener: (error: SpipedError) => void): void;
   /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. Absent where nobody can look. */
   peek?(length: number): Uint8Array;
+  /**
+   * Whether the other side has ended its stream or is lost, and has left nothing to read; for whoever does not read
+   * meanwhile, and would not learn of it. False where the system cannot be asked. Absent where there is no socket.
+   */
+  hasEnded?(): boolean;
   /**
    * Says what the other side sees if this process dies: a reset, or the end that the system makes of it. Absent where
    * there is no choice. A new channel makes an end; `close` makes one whatever was said before.
@@ -115,6 +120,10 @@ export class SocketChannel implements Channel, Carrier {
   resetOnDeath(resets: boolean): void {
     if (this.#over || resets === this.#resets) return;
     this.#resets = resetOnClose(this.#socket, resets) && resets;
+  }
+
+  hasEnded(): boolean {
+    return !this.#over && hasEnded(this.#socket);
   }
 
   copyDescriptor(): DescriptorCopy | undefined {

@@ -33,6 +33,11 @@ export function resetOnClose(socket: Socket, resets: boolean): boolean {
   return ask(socket, (descriptor) => addon.setResetOnClose(descriptor, resets)) !== undefined;
 }
 
+/** Whether the other side has ended its stream or is lost, and has left nothing to read; false where nobody knows. */
+export function hasEnded(socket: Socket): boolean {
+  return ask(socket, (descriptor) => addon.hasEnded(descriptor))?.answer ?? false;
+}
+
 /** A second descriptor of the socket; undefined where the first is not known. */
 export function duplicate(socket: Socket): { take(): number; close(): void } | undefined {
   const copy = ask(socket, (descriptor) => addon.duplicate(descriptor))?.answer;

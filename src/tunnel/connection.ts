@@ -75,7 +75,8 @@ export class Connection implements ConnectionView {
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
-  #waitsForPlace = false;
+  /** Since when the client waits for a place; undefined where it does not. */
+  #waitsSince: number | undefined;
   /** The key of the client, once it is known. */
   #key: RingKey | undefined;
   #handshakeStartedAt = 0;
@@ -177,16 +178,18 @@ export class Connection implements ConnectionView {
       this.#phase = { name: "client-known" };
       source.resetOnDeath?.(true);
       const dial = () => {
-        this.#waitsForPlace = false;
         // Differs from spiped: there a stranger's connection reaches the target.
         target = this.#openTarget(0);
         target.catch((error: unknown) => this.#fail(error));
       };
       const admitted = this.#options.admit?.();
-      this.#waitsForPlace = admitted !== undefined;
-      if (admitted === undefined) dial();
-      return admitted?.then(() => {
-        if (this.#phase.name !== "ended") dial();
+      if (admitted === undefined) {
+        dial();
+        return undefined;
+      }
+      this.#waitsSince = performance.now();
+      return admitted.then(() => {
+        if (this.#hasPlace()) dial();
       });
     });
     this.#handshakeEnded();
@@ -222,12 +225,40 @@ export class Connection implements ConnectionView {
   }
 
   #startHandshake(): void {
-    const { timeoutMs } = this.#options;
     this.#handshakeStartedAt = performance.now();
+    this.#limitHandshake();
+  }
+
+  #limitHandshake(): void {
+    const { timeoutMs } = this.#options;
     this.#handshakeTimer = setTimeout(() => {
-      const what = this.#waitsForPlace ? "no other connection ended within" : "the handshake took longer than";
-      this.#fail(new SpipedError("SPIPED_TIMEOUT", `${what} ${timeoutMs / 1_000} s`));
+      if (this.#waitsSince === undefined) {
+        this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
+      } else if (this.#stillWaits(this.#waitsSince)) this.#limitHandshake();
     }, timeoutMs);
+  }
+
+  /**
+   * Whether a client that waits for a place is still there. How long it waits is its own decision, as it is for those who
+   * wait in the backlog; nothing is read from it meanwhile, so it has to be asked.
+   */
+  #stillWaits(since: number): boolean {
+    if (this.#options.source.hasEnded?.() !== true) return true;
+    const seconds = ((performance.now() - since) / 1_000).toFixed(1);
+    this.#fail(new SpipedError("SPIPED_TIMEOUT", `the client gave up after it had waited ${seconds} s for a place`));
+    return false;
+  }
+
+  /** The client that waited need wait no more. @returns False where it has gone. */
+  #hasPlace(): boolean {
+    const since = this.#waitsSince;
+    if (this.#phase.name === "ended" || since === undefined || !this.#stillWaits(since)) return false;
+    this.#waitsSince = undefined;
+    // The wait was no part of the handshake, which has all its time.
+    this.#handshakeStartedAt += performance.now() - since;
+    clearTimeout(this.#handshakeTimer);
+    this.#limitHandshake();
+    return true;
   }
 
   #pipe(source: Channel, target: Channel, keys: SessionKeys): void {

@@ -24,7 +24,7 @@ use crate::{
     system::{
         descriptors::{borrowed, system_error},
         lookup::{NUMERIC, ResolvedAddress, look_up, resolve_error},
-        sockets::{credentials, local_address},
+        sockets::{credentials, has_ended, local_address},
     },
 };
 
@@ -153,6 +153,13 @@ impl Sockets {
         // One that is broken, or gone, has nothing to tell.
         let found = recv(descriptor, &mut waiting, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).unwrap_or(0);
         copied(env, &waiting[..found])
+    }
+
+    /// Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before
+    /// that.
+    #[napi]
+    pub fn has_ended(&self, id: u32) -> bool {
+        has_ended(self.sockets.descriptor(id).unwrap_or(CLOSED))
     }
 
     /// Says what the other side sees when the socket is closed, by whomever: a reset or an end.

@@ -65,6 +65,10 @@ export class RecordingChannel implements Channel {
     return this.#inner.peek?.(length) ?? new Uint8Array();
   }
 
+  hasEnded(): boolean {
+    return this.#inner.hasEnded?.() ?? false;
+  }
+
   resetOnDeath(resets: boolean): void {
     this.deaths.push(resets ? "reset" : "end");
     this.#inner.resetOnDeath?.(resets);

@@ -2,7 +2,7 @@
 // too long, and what of it each side sees. The table is DESIGN.md's "How a connection ends".
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { freeAddress } from "../../support/addresses.js";
@@ -233,6 +233,63 @@ test("decrypt: the keys are exchanged while the target is dialled, so that it co
   assert.deepEqual(source.calls, ["reset"]);
   assert.equal(await dialler.endWhileOpen(), "reset");
 });
+
+/** A client that has shown its key, and waits for a place until it is given one. */
+async function waitingClient(t: TestContext) {
+  const listener = await Listener.listen(t, "tcp");
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let givePlace: () => void = () => undefined;
+  let nowWaits: () => void = () => undefined;
+  const waits = new Promise<void>((resolve) => {
+    nowWaits = resolve;
+  });
+  const place = new Promise<void>((resolve) => {
+    givePlace = resolve;
+  });
+  const running = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
+    admit: () => {
+      nowWaits();
+      return place;
+    },
+  });
+  const peer = ReferencePeer.client(running.dialler, peerOptions());
+  await peer.sendNonce();
+  await peer.readNonce();
+  await peer.write(peer.macedPublicValue());
+  await waits;
+  return { ...running, listener, peer, givePlace };
+}
+
+test("decrypt: a client waits for a place as long as it likes, and then has all its time", limits, async (t) => {
+  const { peer, listener, reports, givePlace } = await waitingClient(t);
+  for (let count = 0; count < 10; count += 1) {
+    t.mock.timers.tick(timeoutMs);
+    await turns();
+  }
+  assert.equal(reports.length, 0);
+  givePlace();
+  await turns();
+  t.mock.timers.tick(timeoutMs - 1);
+  await peer.readPublicValue();
+  await listener.next();
+  assert.equal(reports.length, 0);
+});
+
+for (const how of ["finish", "reset"] as const) {
+  for (const when of ["while it waits", "when it has its place"]) {
+    test(`decrypt: a client that waits for a place and goes by a ${how} is noticed ${when}`, limits, async (t) => {
+      const { dialler, source, listener, report, givePlace } = await waitingClient(t);
+      dialler[how]();
+      while (!source.hasEnded()) await turns();
+      if (when === "while it waits") t.mock.timers.tick(timeoutMs);
+      else givePlace();
+      const { reason, phase, error } = await report();
+      assert.deepEqual([reason, phase], ["timed-out", "client-known"]);
+      assert.match(error?.message ?? "", /^the client gave up after it had waited \d+\.\d s for a place$/);
+      assert.equal(await acceptedBefore(t, listener), 0, "and the target never hears of it");
+    });
+  }
+}
 
 test("decrypt: a client that requires what this side gives up is told nothing", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");

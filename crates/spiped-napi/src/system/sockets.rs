@@ -3,7 +3,10 @@
 use std::{io, time::Duration};
 
 use napi_derive::napi;
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
 use socket2::{SockAddr, SockRef, TcpKeepalive};
 
 use super::{
@@ -20,6 +23,16 @@ pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
         .and_then(|descriptor| SockRef::from(&descriptor).take_error())
         .map_err(|error| system_error("take the error of a socket", error))?;
     Ok(pending.map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))))
+}
+
+/// Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before that.
+/// Nothing is taken from it.
+#[napi]
+pub fn has_ended(descriptor: i32) -> bool {
+    match recv(descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+        Ok(length) => length == 0,
+        Err(error) => error != Errno::EAGAIN && error != Errno::EINTR,
+    }
 }
 
 /// Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
