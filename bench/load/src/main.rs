@@ -1,4 +1,4 @@
-//! Load for the benchmark: both the application that connects to a tunnel's near end and the service behind its far
+//! Load for the benchmark and for trials: both the application that connects to a tunnel's near end and the service behind its far
 //! end. Prints one JSON object with what was measured.
 //!
 //!     spiped-bench-load bulk       NEAR FAR BYTES CONNECTIONS forward|reverse|both
@@ -8,6 +8,8 @@
 //!     spiped-bench-load beside     NEAR FAR SECONDS TRANSFERS         (requests next to transfers)
 //!     spiped-bench-load idle       NEAR FAR COUNT...                  (each after a line on standard input)
 //!     spiped-bench-load stalled    NEAR FAR COUNT...                  (each after a line on standard input)
+//!     spiped-bench-load churn      NEAR FAR COUNT PARALLEL MOST_BYTES (each echoed; failures are counted)
+//!     spiped-bench-load tiny       NEAR FAR COUNT CONNECTIONS         (a write for each byte, both ways)
 //!     spiped-bench-load start      NEAR|end COMMAND...                (starts it; until it listens, or has ended)
 //!
 //! NEAR is where to connect, FAR is where to listen, both `127.0.0.1:port`. Every byte that arrives is compared with
@@ -15,11 +17,13 @@
 
 mod beside;
 mod bulk;
+mod churn;
 mod idle;
 mod lines;
 mod pattern;
 mod stalled;
 mod start;
+mod tiny;
 mod turns;
 
 use std::env;
@@ -41,6 +45,8 @@ fn main() {
         ["beside", near, far, seconds, transfers] => beside::run(near, far, seconds, transfers),
         ["idle", near, far, ref counts @ ..] => idle::run(near, far, counts),
         ["stalled", near, far, ref counts @ ..] => stalled::run(near, far, counts),
+        ["churn", near, far, count, parallel, most] => churn::run(near, far, count, parallel, most),
+        ["tiny", near, far, count, connections] => tiny::run(near, far, count, connections),
         ["start", address, ref command @ ..] => start::run(address, command),
         _ => Err("bad words; see the head of main.rs".into()),
     };

@@ -1,0 +1,249 @@
+// Connections that end in every way there is, at every moment there is.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { settle, startPair } from "../../support/pairs.mjs";
+import { freePort } from "../../support/processes.mjs";
+import { dataOf, dial, echo, inParallel, serve, Tally, visit, Watched } from "./clients.mjs";
+import { Cutter } from "./cutter.mjs";
+
+export const scenarios = {
+  abortive: { run: abortive },
+  cuts: { run: cuts },
+  "half-close": { run: halfClose },
+  flapping: { run: flapping },
+};
+
+const unlimited = ["-n", "0"];
+const LENGTH = 300_000;
+
+/** Ways to break a connection off by a reset, on either cleartext side. */
+const breaks = {
+  "the client, at once": ({ app }) => app.socket.once("connect", () => app.socket.resetAndDestroy()),
+  "the client, with data on the way": ({ app, sent }) => {
+    app.socket.once("connect", () => app.socket.write(sent, () => app.socket.resetAndDestroy()));
+  },
+  "the client, in the handshake": ({ app }) => {
+    app.socket.once("connect", () => setTimeout(() => app.socket.resetAndDestroy(), Math.random() * 20));
+  },
+  "the client, while both send": ({ app, sent }) => {
+    app.socket.write(sent);
+    app.socket.once("data", () => app.socket.resetAndDestroy());
+  },
+  "the client, after its end": ({ app, sent }) => {
+    app.socket.end(sent);
+    app.socket.once("data", () => app.socket.resetAndDestroy());
+  },
+  "the service, at once": ({ app, sent, whenServed }) => {
+    app.socket.write(sent);
+    whenServed((socket) => socket.resetAndDestroy());
+  },
+  "the service, while both send": ({ app, sent, whenServed }) => {
+    app.socket.write(sent);
+    whenServed((socket) => {
+      socket.write(sent);
+      socket.once("data", () => socket.resetAndDestroy());
+    });
+  },
+  "the service, after its end": ({ app, sent, whenServed }) => {
+    app.socket.write(sent.subarray(0, 1_000));
+    whenServed((socket) => {
+      socket.end(sent.subarray(0, 1_000));
+      socket.once("finish", () => setTimeout(() => socket.resetAndDestroy(), 20));
+    });
+  },
+};
+
+async function abortive(kinds, { isLong }) {
+  const pair = await startPair(kinds, { flags: unlimited });
+  let act = echo;
+  const service = await serve(pair.ports.far, (socket) => {
+    socket.on("error", () => undefined);
+    act(socket);
+  });
+  try {
+    const rounds = isLong ? 1_000 : 100;
+    const seen = [];
+    let number = 0;
+    for (const [name, breakOff] of Object.entries(breaks)) {
+      const tally = new Tally();
+      act = echo;
+      await inParallel(rounds, 20, async () => {
+        number += 1;
+        const app = dial(pair.ports.near);
+        const sent = dataOf(number, LENGTH);
+        breakOff({ app, sent, whenServed: (then) => (act = then) });
+        app.over.then(() => setTimeout(() => app.socket.destroy(), 1_000).unref());
+        await app.closed;
+        // A client that has broken off itself sees nothing more.
+        tally.add(name.startsWith("the client") ? "broken off" : app.how);
+      });
+      act = echo;
+      number += 1;
+      const wrong = await visit(pair.ports.near, number, 1_000);
+      if (wrong !== undefined) throw new Error(`a client after "${name}": ${wrong}`);
+      seen.push(`${name}: ${tally}`);
+    }
+    return `${number} connections; ${seen.join("; ")}; ${await reasonsOf(pair)}`;
+  } finally {
+    await Promise.all([service.close(), pair.stop()]);
+  }
+}
+
+/** The link between the ends is cut, by a reset or an end, after so many bytes of one direction. */
+async function cuts(kinds, { isLong }) {
+  const port = await freePort();
+  let cutter;
+  const pair = await startPair(kinds, {
+    flags: unlimited,
+    between: async (middle) => {
+      cutter = await Cutter.listen(port, middle);
+      return port;
+    },
+  });
+  const served = [];
+  const service = await serve(pair.ports.far, (socket) => {
+    const watched = new Watched(socket);
+    served.push(watched);
+    watched.over.then(() => setTimeout(() => socket.destroy(), 1_000).unref());
+    socket.write(dataOf("reverse", LENGTH));
+  });
+  try {
+    const places = [0, 1, 31, 32, 33, 100, 319, 320, 321, 1_379, 1_380, 1_381, 5_619, 5_620, 5_621, 70_000];
+    const rounds = isLong ? 50 : 5;
+    const tally = new Tally();
+    const sent = dataOf("forward", LENGTH);
+    const back = dataOf("reverse", LENGTH);
+    let count = 0;
+    for (const how of ["reset", "end"]) {
+      for (const direction of ["forward", "reverse"]) {
+        for (const at of places) {
+          cutter.plan = { how, direction, at };
+          await inParallel(rounds, 5, async () => {
+            count += 1;
+            const app = dial(pair.ports.near);
+            app.socket.write(sent);
+            app.over.then(() => setTimeout(() => app.socket.destroy(), 1_000).unref());
+            await app.closed;
+            check(app, back, `the client, ${how} ${direction} after ${at}`);
+            // Between two packets nobody can tell an end from a cut.
+            const isBetweenPackets = at >= 320 && (at - 320) % 1_060 === 0;
+            if (how === "reset" && app.how === "end") tally.add("client saw an orderly end");
+            if (how === "end" && app.how === "end") {
+              tally.add(
+                isBetweenPackets || direction === "forward" ? "end between packets" : "client saw an orderly end",
+              );
+            }
+          });
+        }
+      }
+    }
+    for (const one of served) check(one, sent, "the service");
+    for (const one of served) if (one.how === "end") tally.add("service saw an orderly end");
+    return `${count} connections cut; ${served.length} reached the service; ${tally}; ${await reasonsOf(pair)}`;
+  } finally {
+    await Promise.all([service.close(), cutter.close(), pair.stop()]);
+  }
+}
+
+function check(watched, sent, who) {
+  const { received } = watched;
+  if (!received.equals(sent.subarray(0, received.length))) throw new Error(`${who} received wrong bytes`);
+}
+
+/** Each direction ends on its own, in every order; the other goes on until its own end. */
+async function halfClose(kinds, { isLong }) {
+  const pair = await startPair(kinds, { flags: unlimited });
+  const services = new Map();
+  const service = await serve(pair.ports.far, (socket) => {
+    const one = new Watched(socket);
+    socket.once("data", () => services.get(one.pieces[0].toString("latin1", 0, one.pieces[0].indexOf(":")))?.(one));
+  });
+  try {
+    const count = isLong ? 3_000 : 300;
+    let bytes = 0;
+    const wrong = new Tally();
+    await inParallel(count, 20, async (number) => {
+      const sent = dataOf(number, (number * 7_919) % 100_000);
+      const back = dataOf(`back ${number}`, (number * 104_729) % 100_000);
+      const arrived = new Promise((resolve) => services.set(String(number), resolve));
+      const app = dial(pair.ports.near);
+      const first = sent.subarray(0, 20);
+      app.socket.write(first);
+      const other = await arrived;
+      services.delete(String(number));
+      if (number % 3 === 0) {
+        app.socket.end(sent.subarray(20));
+        await other.over;
+        other.socket.end(back);
+      } else if (number % 3 === 1) {
+        other.socket.end(back);
+        await app.over;
+        app.socket.end(sent.subarray(20));
+      } else {
+        app.socket.end(sent.subarray(20));
+        other.socket.end(back);
+      }
+      await Promise.all([app.closed, other.closed]);
+      bytes += sent.length + back.length;
+      if (!other.received.equals(sent) || other.how !== "end") wrong.add(`service: ${other.how}`);
+      if (!app.received.equals(back) || app.how !== "end") wrong.add(`client: ${app.how}`);
+    });
+    if (wrong.total > 0) throw new Error(`${wrong}`);
+    const reasons = await reasonsOf(pair);
+    if (/[a-z-]+: [^;]*(?!closed)\b(reset|truncated|failed)\b/.test(reasons)) throw new Error(reasons);
+    return `${count} connections, ${bytes} bytes, none lost; ${reasons}`;
+  } finally {
+    await Promise.all([service.close(), pair.stop()]);
+  }
+}
+
+/** A service that comes and goes. A client is served whole, or sees a reset; each is in the counts of both ends. */
+async function flapping(kinds, { isLong }) {
+  const pair = await startPair(kinds, { flags: unlimited });
+  try {
+    const seconds = isLong ? 60 : 10;
+    const tally = new Tally();
+    let isOver = false;
+    let number = 0;
+    let flaps = 0;
+    const clients = Array.from({ length: 20 }, async () => {
+      while (!isOver) {
+        number += 1;
+        tally.add((await visit(pair.ports.near, number, 20_000)) ?? "served");
+      }
+    });
+    const deadline = performance.now() + seconds * 1_000;
+    while (performance.now() < deadline) {
+      const service = await serve(pair.ports.far, echo);
+      await sleep(200);
+      await service.close();
+      flaps += 1;
+      await sleep(200);
+    }
+    isOver = true;
+    await Promise.all(clients);
+    const reasons = await reasonsOf(pair);
+    const what = `the service went ${flaps} times; ${tally}; ${reasons}`;
+    if (tally.get("wrong bytes") + tally.get("an orderly end that came too early") > 0) throw new Error(what);
+    for (const one of pair.ends.filter(({ isOurs }) => isOurs)) {
+      const counts = await settle(one);
+      if (counts.reasons.closed !== tally.get("served") + 1)
+        throw new Error(`the ${one.name} end counts otherwise: ${what}`);
+    }
+    return what;
+  } finally {
+    await pair.stop();
+  }
+}
+
+/** How all connections have ended, at each end of ours, when nothing is left of them. */
+export async function reasonsOf(pair) {
+  const found = [];
+  for (const one of pair.ends) {
+    const counts = await settle(one);
+    if (counts === undefined) continue;
+    const reasons = Object.entries(counts.reasons).map(([reason, count]) => `${count} ${reason}`);
+    found.push(`${one.name}: ${reasons.join(", ")}`);
+  }
+  return found.length === 0 ? "nothing left open" : found.join("; ");
+}
