@@ -58,6 +58,9 @@ export interface TcpAddress {
 
 const MANAGED = "systemd:";
 
+/** What no name server and no list of hosts has in a name, control characters and bytes that are not UTF-8 among it. */
+const UNFIT_FOR_HOSTS = /[\s[\]/\p{Cc}\p{Cs}]/u;
+
 const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
 
 /**
@@ -79,7 +82,7 @@ export function parseAddress(text: string): Address {
   const service = text.slice(colon + 1);
   if (host === "") throw malformed(text, "the host is missing");
   if (service === "") throw malformed(text, "the port is missing");
-  if (/[\s[\]/]/.test(host)) throw malformed(text, "that is no host name");
+  if (UNFIT_FOR_HOSTS.test(host)) throw malformed(text, "that is no host name");
   if (host.includes(":") && isIP(host) === 0)
     throw malformed(text, `${JSON.stringify(host)} is no IPv6 address; the port is missing, or brackets`);
   return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(text, service) });

@@ -120,6 +120,10 @@ const wrong: ReadonlyArray<readonly [text: string, why: RegExp]> = [
   [`/${"p".repeat(107)}`, /108 bytes/],
   [`/${"ü".repeat(54)}`, /109 bytes/],
   ["/zero\0byte", /zero byte/],
+  ["zero\0byte:80", /no host name/],
+  ["bell\u0007:80", /no host name/],
+  ["next\u0085line:80", /no host name/],
+  ["latin-1\udce9:80", /no host name/],
 ];
 
 for (const [text, why] of wrong) {
