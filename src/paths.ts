@@ -5,19 +5,32 @@
 
 import { isUtf8 } from "node:buffer";
 
+/** What a character beyond ASCII has in bytes. */
+const LENGTHS = [2, 3, 4] as const;
+
 /** The text of bytes, from which {@link pathBytes} makes the same bytes. */
 export function textOfBytes(bytes: Uint8Array): string {
   const all = Buffer.from(bytes);
-  let text = "";
+  if (isUtf8(all)) return all.toString();
+  const parts: string[] = [];
   for (let at = 0; at < all.length; ) {
-    const rest = all.subarray(at);
-    if (isUtf8(rest)) return text + rest.toString();
-    // A character has at most four bytes.
-    const length = [1, 2, 3, 4].find((count) => count <= rest.length && isUtf8(rest.subarray(0, count)));
-    text += length === undefined ? String.fromCharCode(0xdc00 + all.readUInt8(at)) : rest.toString("utf8", 0, length);
+    const byte = all.readUInt8(at);
+    // To ask about all that is left, byte for byte, would take the square of the time.
+    const length = byte < 0x80 ? asciiLength(all, at) : LENGTHS.find((count) => isCharacter(all, at, count));
+    parts.push(length === undefined ? String.fromCharCode(0xdc00 + byte) : all.toString("utf8", at, at + length));
     at += length ?? 1;
   }
-  return text;
+  return parts.join("");
+}
+
+function asciiLength(all: Buffer, from: number): number {
+  let at = from;
+  while (at < all.length && all.readUInt8(at) < 0x80) at += 1;
+  return at - from;
+}
+
+function isCharacter(all: Buffer, at: number, length: number): boolean {
+  return at + length <= all.length && isUtf8(all.subarray(at, at + length));
 }
 
 /** The bytes of a path, for whatever hands it to the system: a `Buffer`, since `node:fs` takes no other bytes. */
