@@ -57,7 +57,7 @@ export function parseMode(label: string): (text: string) => number {
 /** Parses a number of seconds; 0 stands for the default. */
 export function parseSeconds(label: string, defaultMs: number): (text: string) => number {
   return (text) => {
-    const seconds = /^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+    const seconds = /^\+?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
     if (!(seconds <= MAX_SECONDS)) {
       throw new SpipedError("SPIPED_USAGE", `bad number of seconds for ${label}: ${JSON.stringify(text)}`, {
         hint: `write a number from 0 to ${MAX_SECONDS}; fractions are allowed, 0 stands for the default`,

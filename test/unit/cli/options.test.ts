@@ -55,6 +55,7 @@ for (const [words, options] of [
 
 for (const [words, message] of [
   [["-x"], /unknown option '-x'/],
+  [new Array<string>(200_000).fill("x"), /too many arguments: 200000$/],
   [["--nonsense"], /unknown option '--nonsense'/],
   [["-dx"], /unknown option '-x'/],
   [["-t"], /argument missing/],
@@ -199,4 +200,11 @@ test("-f and -g make one value, and exclude each other", () => {
   const it = addFlags(createCommand("prog", ""), "spipe");
   assert.equal(parseWords(it, ["-fg"]), undefined);
   throwsSpipedError(() => refuseContradictions(it, "spipe"), "SPIPED_USAGE", /^-f .* and -g .*; take one of them$/);
+});
+
+test("a long text that is no number of seconds is refused at once", () => {
+  // When the expression went back over the digits, this took more than ten seconds.
+  const started = performance.now();
+  assert.throws(() => parseSeconds("-o", 5_000)(`${"1".repeat(64_000)}!`), /bad number of seconds/);
+  assert.ok(performance.now() - started < 5_000);
 });
