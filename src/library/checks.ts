@@ -106,6 +106,16 @@ function shown(value: unknown): string {
 export function kindOf(value: unknown): string {
   if (value === undefined || value === null) return String(value);
   if (typeof value !== "object") return `a ${typeof value}`;
-  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  const kind = tagOf(value);
   return /^[AEIO]/.test(kind) ? `an ${kind}` : `a ${kind}`;
+}
+
+/** What it says it is, where that is a word: it may say anything, or throw. */
+function tagOf(value: object): string {
+  try {
+    const [, tag] = /^\[object ([A-Za-z0-9_ ]{1,60})\]$/.exec(Object.prototype.toString.call(value)) ?? [];
+    return tag ?? "Object";
+  } catch {
+    return "Object";
+  }
 }

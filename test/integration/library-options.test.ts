@@ -37,6 +37,13 @@ const times = "a number of milliseconds from 1 to 2147483647";
 const all = ["connect", "createServer", "createTunnel"];
 const keys = "a Key, as readKeyFile and createKey give it";
 
+/** What cannot even be asked what it is. */
+const throwing = {
+  get [Symbol.toStringTag](): string {
+    throw new Error("not to be asked");
+  },
+};
+
 /** What is refused: by which functions, the option, its value, and what the message says after the option's name. */
 const refused: ReadonlyArray<readonly [readonly string[], string, unknown, string]> = [
   [all, "key", undefined, `must be ${keys}, not undefined`],
@@ -65,6 +72,8 @@ const refused: ReadonlyArray<readonly [readonly string[], string, unknown, strin
   [["connect", "createTunnel"], "bind", 7, "must be a string, not 7"],
   [["connect", "createServer"], "allowHalfOpen", 1, "must be true or false, not 1"],
   [["createTunnel"], "source", ["x"], "must be a string, not an Array"],
+  [all, "keepAlive", { [Symbol.toStringTag]: "forged\nline" }, "must be true or false, not an Object"],
+  [all, "keepAlive", throwing, "must be true or false, not an Object"],
   [["createTunnel"], "role", undefined, `must be "encrypt" or "decrypt", not undefined`],
   [["createTunnel"], "role", "client", `must be "encrypt" or "decrypt", not "client"`],
   ...[0, -1, 1.5, Number.NaN, Number.NEGATIVE_INFINITY, 2 ** 60, "5"].map((value) => {
