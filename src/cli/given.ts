@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
 import { hasBytes, textOfBytes } from "../paths.js";
+import { isRecord, ownValue } from "./own-variables.js";
 
 /** See the head of this file. */
 export interface Given {
@@ -26,7 +27,7 @@ let given: Given | undefined;
 /**
  * What this process was given. Asked first before anything changes how it is shown to others.
  *
- * @throws SpipedError `SPIPED_USAGE` where the system no longer knows the bytes.
+ * @throws SpipedError `SPIPED_USAGE` where the system no longer knows the bytes, or somebody else has set a variable of ours.
  */
 export function takeGiven(): Given {
   given ??= handedOver() ?? asGiven();
@@ -45,7 +46,12 @@ export function variablesForDaemon(): Readonly<Record<string, string>> {
 function handedOver(): Given | undefined {
   const text = process.env[HANDED_OVER];
   delete process.env[HANDED_OVER];
-  return text === undefined ? undefined : (JSON.parse(text) as Given);
+  return text === undefined ? undefined : ownValue(HANDED_OVER, text, isGiven);
+}
+
+function isGiven(value: unknown): value is Given {
+  if (!isRecord(value) || !Array.isArray(value["words"]) || !isRecord(value["variables"])) return false;
+  return [...value["words"], ...Object.values(value["variables"])].every((one) => typeof one === "string");
 }
 
 function asGiven(): Given {

@@ -5,6 +5,7 @@
  */
 
 import { FIRST_DESCRIPTOR, type Handed, type Passed, readHanded, socketsAmong } from "../net/inherited-sockets.js";
+import { isRecord, isTextOrNothing, ownValue } from "./own-variables.js";
 
 /** See the head of this file. */
 export interface FromServiceManager {
@@ -18,17 +19,25 @@ const VARIABLES = ["NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
 
 let taken: FromServiceManager | undefined;
 
-/** Takes the variables, once. */
+/**
+ * Takes the variables, once.
+ *
+ * @throws SpipedError as {@link read} does.
+ */
 export function takeFromServiceManager(): FromServiceManager {
   taken ??= read(process.env, process.pid);
   for (const name of VARIABLES) delete process.env[name];
   return taken;
 }
 
-/** Reads the variables of a process. */
+/**
+ * Reads the variables of a process.
+ *
+ * @throws SpipedError `SPIPED_USAGE` where somebody else has set a variable of ours.
+ */
 export function read(environment: Readonly<Record<string, string | undefined>>, processId: number): FromServiceManager {
   const text = environment[INTERNAL];
-  if (text !== undefined) return JSON.parse(text) as FromServiceManager;
+  if (text !== undefined) return ownValue(INTERNAL, text, isFromServiceManager);
   return {
     notifySocket: environment["NOTIFY_SOCKET"],
     handed: {
@@ -39,6 +48,16 @@ export function read(environment: Readonly<Record<string, string | undefined>>, 
       first: FIRST_DESCRIPTOR,
     },
   };
+}
+
+function isFromServiceManager(value: unknown): value is FromServiceManager {
+  if (!isRecord(value) || !isRecord(value["handed"]) || !isTextOrNothing(value["notifySocket"])) return false;
+  const { listenPid, listenFds, listenFdnames, processId, first } = value["handed"];
+  return [listenPid, listenFds, listenFdnames].every(isTextOrNothing) && [processId, first].every(isWholeNumber);
+}
+
+function isWholeNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value > 0 && value < 2 ** 31;
 }
 
 /** What the daemon's second process is given of it. */

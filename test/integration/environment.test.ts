@@ -199,3 +199,16 @@ test("help, version and keygen do not mind wrong variables, and spipe none at al
   assert.equal(status, 1);
   assert.match(stderr, /-t TARGET is missing/);
 });
+
+for (const [variable, value] of [
+  ["SPIPED_INTERNAL_GIVEN", "{}"],
+  ["SPIPED_INTERNAL_GIVEN", '{"words":[1],"variables":{}}'],
+  ["SPIPED_INTERNAL_SERVICE", "["],
+  ["SPIPED_INTERNAL_SERVICE", "null"],
+  ["SPIPED_INTERNAL_SERVICE", '{"handed":{"processId":1,"first":-1}}'],
+] as const) {
+  test(`${variable} that spiped has not set, ${value}, is refused by its name`, limits, async (t) => {
+    const line = await firstLine(t, [], { ...right, [variable]: value });
+    assert.equal(line, `spiped: bad value of ${variable}: ${JSON.stringify(value)}`);
+  });
+}
