@@ -1,0 +1,217 @@
+// node scripts/fuzz-ts.mjs [seconds] [target ...]: runs the fuzz targets of test/fuzz for so long each, one minute by
+// default. Needs npm run build, and nothing else: V8 says which code an input has reached, and what reached something new
+// is kept below build/fuzz and changed further. What an input breaks ends the run; it is left below build/fuzz/findings.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { Session } from "node:inspector/promises";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+
+const root = new URL("..", import.meta.url);
+const { corpusPath, corpusText, readCorpus } = await import(new URL("build/test/fuzz/corpus.js", root));
+const { mutated, Random } = await import(new URL("build/test/fuzz/mutate.js", root));
+
+/** Longer than any input takes, whatever else the machine does. */
+const HANG_MS = 20_000;
+/** After so much time with one batch the coverage is asked for. */
+const BATCH_MS = 100;
+/** Room for the input that runs. */
+const MOST_BYTES = 1 << 20;
+
+const folder = new URL("build/fuzz/", root);
+mkdirSync(new URL("findings/", folder), { recursive: true });
+
+async function main() {
+  const [first = "60", ...names] = process.argv.slice(2);
+  const seconds = Number(first);
+  if (!Number.isInteger(seconds) || seconds < 1) fail("usage: node scripts/fuzz-ts.mjs [seconds] [target ...]");
+  const { targets } = await import(new URL("build/test/fuzz/targets.js", root));
+  const chosen = targets.filter(({ name }) => names.length === 0 || names.includes(name));
+  if (chosen.length === 0) fail(`there are ${targets.map(({ name }) => name).join(", ")}`);
+  // Whatever is thrown where nobody waits for it is a finding too.
+  const shared = new SharedArrayBuffer(8 + MOST_BYTES);
+  const watcher = new Worker(new URL(import.meta.url), { workerData: { shared } });
+  watcher.unref();
+  let found = 0;
+  for (const target of chosen) if (!(await fuzz(target, seconds, shared))) found += 1;
+  if (found > 0) fail(`${found} of ${chosen.length} targets found something`);
+  console.log(`${chosen.length} targets found nothing in ${seconds} s each`);
+  process.exit(0);
+}
+
+/** @returns Whether nothing was found. */
+async function fuzz(target, seconds, shared) {
+  const header = new Int32Array(shared, 0, 2);
+  const room = new Uint8Array(shared, 8);
+  const keptFile = new URL(`${target.name}.json`, folder);
+  const corpus = [...readCorpus(corpusPath(target.name)), ...readCorpus(keptFile.pathname)];
+  corpus.push(new Uint8Array(), ...target.words.map((word) => Buffer.from(word)));
+  const kept = [];
+  const seed = Number(process.env.FUZZ_SEED ?? Date.now() & 0x7fffffff);
+  const random = new Random(seed);
+  const coverage = await Coverage.start();
+  const started = Date.now();
+  let runs = 0;
+  let current = new Uint8Array();
+  const one = async (input) => {
+    current = input;
+    runs += 1;
+    header[1] = Math.min(input.length, MOST_BYTES);
+    room.set(input.subarray(0, MOST_BYTES));
+    Atomics.store(header, 0, Math.floor(performance.now()) + 1);
+    await target.run(input);
+    Atomics.store(header, 0, 0);
+  };
+  const strayed = (error) => finding(target, current, error) ?? process.exit(1);
+  process.on("uncaughtException", strayed).on("unhandledRejection", strayed);
+  try {
+    for (const input of [...corpus]) {
+      await one(input);
+      if (random.below(4) === 0) for (const long of longOnes(input, target)) await one(long);
+    }
+    await coverage.isNew();
+    while (Date.now() - started < seconds * 1_000) {
+      const batch = [];
+      const until = performance.now() + BATCH_MS;
+      while (performance.now() < until) {
+        // The newest have been changed the least.
+        const from = random.below(3) === 0 ? corpus.slice(-20) : corpus;
+        const input = mutated(random.of(from), target.words, corpus, random);
+        batch.push(input);
+        await one(input);
+      }
+      if (!(await coverage.isNew())) continue;
+      for (const input of await newOnes(batch, one, coverage)) {
+        corpus.push(input);
+        kept.push(input);
+        for (const long of longOnes(input, target)) await one(long);
+      }
+    }
+    const { heapUsed } = process.memoryUsage();
+    const megabytes = Math.round(heapUsed / 2 ** 20);
+    console.log(
+      `${target.name}: ${runs} inputs in ${seconds} s, ${corpus.length} kept, seed ${seed}, heap ${megabytes} MiB: nothing`,
+    );
+    return true;
+  } catch (error) {
+    finding(target, current, error);
+    return false;
+  } finally {
+    Atomics.store(header, 0, 0);
+    if (kept.length > 0) writeFileSync(keptFile, corpusText([...readCorpus(keptFile.pathname), ...kept]));
+    process.off("uncaughtException", strayed).off("unhandledRejection", strayed);
+    await target.close?.();
+    await coverage.stop();
+  }
+}
+
+/** The same over and over, and its last byte over and over with another behind it: what makes bad parsers slow. */
+function longOnes(input, { mostBytes }) {
+  if (mostBytes === undefined || input.length === 0) return [];
+  const last = input.subarray(-1);
+  const behind = mostBytes - input.length - 1;
+  return [
+    Buffer.alloc(mostBytes, input),
+    Buffer.concat([input, Buffer.alloc(behind, last), Buffer.from("!")]),
+    Buffer.concat([Buffer.alloc(behind, input), Buffer.from("\xff", "latin1")]),
+  ];
+}
+
+/** Those of a batch that reach what none before reached: by halves, since asking takes longer than most inputs do. */
+async function newOnes(batch, one, coverage) {
+  coverage.forgetLast();
+  const found = [];
+  const search = async (part) => {
+    for (const input of part) await one(input);
+    if (!(await coverage.isNew())) return;
+    if (part.length === 1) {
+      found.push(part[0]);
+      return;
+    }
+    coverage.forgetLast();
+    const middle = Math.floor(part.length / 2);
+    await search(part.slice(0, middle));
+    await search(part.slice(middle));
+  };
+  await search(batch);
+  return found;
+}
+
+/** Which blocks of our code have run. */
+class Coverage {
+  #session = new Session();
+  #seen = new Set();
+  #last = [];
+
+  static async start() {
+    const coverage = new Coverage();
+    coverage.#session.connect();
+    await coverage.#session.post("Profiler.enable");
+    await coverage.#session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
+    return coverage;
+  }
+
+  /** Whether anything has run since the last call that had never run. */
+  async isNew() {
+    const { result } = await this.#session.post("Profiler.takePreciseCoverage");
+    this.#last = [];
+    for (const { url, functions } of result) {
+      if (!/\/dist\/|smol-toml|commander/.test(url)) continue;
+      for (const { ranges } of functions) {
+        for (const { startOffset, endOffset, count } of ranges) {
+          const key = `${url}:${startOffset}:${endOffset}`;
+          if (count === 0 || this.#seen.has(key)) continue;
+          this.#seen.add(key);
+          this.#last.push(key);
+        }
+      }
+    }
+    return this.#last.length > 0;
+  }
+
+  forgetLast() {
+    for (const key of this.#last) this.#seen.delete(key);
+  }
+
+  async stop() {
+    await this.#session.post("Profiler.stopPreciseCoverage");
+    this.#session.disconnect();
+  }
+}
+
+function finding(target, input, error) {
+  const name = createHash("sha256").update(input).digest("hex").slice(0, 12);
+  const file = new URL(`findings/${target.name}-${name}`, folder);
+  writeFileSync(file, input);
+  console.error(`${target.name}: FOUND with ${file.pathname}`);
+  console.error(JSON.stringify(Buffer.from(input).toString("latin1").slice(0, 400)));
+  console.error(error);
+}
+
+/** The other thread: an input that never ends cannot say so itself. */
+function watch() {
+  const header = new Int32Array(workerData.shared, 0, 2);
+  let before = 0;
+  let since = 0;
+  setInterval(() => {
+    const now = Atomics.load(header, 0);
+    if (now === 0 || now !== before) {
+      before = now;
+      since = Date.now();
+      return;
+    }
+    if (Date.now() - since < HANG_MS) return;
+    const input = Buffer.from(new Uint8Array(workerData.shared, 8, header[1]));
+    finding({ name: "hang" }, input, `an input has run for ${HANG_MS / 1_000} s`);
+    process.kill(process.pid, "SIGKILL");
+  }, 500);
+  parentPort.unref();
+}
+
+function fail(message) {
+  console.error(`fuzz-ts: ${message}`);
+  process.exit(1);
+}
+
+if (isMainThread) await main();
+else watch();

@@ -1,0 +1,223 @@
+// The words of a command line, through the one table of flags, against a second reading of them.
+
+import assert from "node:assert/strict";
+import type { Command } from "commander";
+import { applyEnvironment } from "#dist/cli/environment.js";
+import { addFlags, createCommand, parseWords, refuseContradictions, required } from "#dist/cli/options.js";
+import type { FileTunnel } from "#dist/flags/config-file.js";
+import {
+  attributeOf,
+  type CommandName,
+  defaultOf,
+  FLAGS,
+  type Flag,
+  type FlagValues,
+  flagsOf,
+  variableOf,
+} from "#dist/flags/flags.js";
+import { type TunnelValues, tunnelConfigOf } from "#dist/flags/tunnel-values.js";
+import { usageOf } from "#dist/flags/usage.js";
+import { spipedError, type Target, textOf } from "../target.js";
+
+const commands: readonly CommandName[] = ["spiped", "spipe", "spiped keygen", "spiped key-id"];
+
+export const words: Target = {
+  name: "words",
+  mostBytes: 128 * 1_024,
+  words: [
+    ...FLAGS.flatMap((flag: Flag) => [`\0--${flag.long}`, ...(flag.short === undefined ? [] : [`\0-${flag.short}`])]),
+    ..."\0 = -- - \0--\0 [::1]:1 /s systemd:x 0 1 1e3 .5 5. 0x10 +1 -1 1e309 604800 604801 660 0660 debug json".split(
+      " ",
+    ),
+    "1".repeat(300),
+    "\n",
+    "__proto__",
+    "ü",
+  ],
+  run(input) {
+    const [name = "spiped", ...given] = textOf(input).split("\0");
+    const command = commands.find((one) => one === name) ?? "spiped";
+    const made = commandOf(command);
+    const expected = readWords(command, given);
+    let parsed: ReturnType<typeof parseWords>;
+    try {
+      parsed = parseWords(made, given);
+    } catch (error) {
+      const { message, hint } = spipedError(error, "SPIPED_USAGE");
+      assert.ok(hint !== undefined, message);
+      assert.ok(
+        expected === undefined || expected === "says something",
+        `refused: ${JSON.stringify(given)}: ${message}`,
+      );
+      return;
+    }
+    if (parsed !== undefined) {
+      // Who asks for help gets it, whatever else is wrong.
+      assert.equal(parsed.exitStatus, 0);
+      assert.ok(
+        given.some((word) => /^-[^-]*[hv]|^--(help|version)$/.test(word)),
+        JSON.stringify(given),
+      );
+      return;
+    }
+    assert.ok(expected !== "says something", JSON.stringify(given));
+    assert.ok(expected !== undefined, `accepted: ${JSON.stringify(given)}`);
+    assert.deepEqual({ ...made.opts() }, expected);
+    if (command === "spiped" && expected["config"] === undefined) tunnelOf(made, "name");
+  },
+};
+
+/** A command that says nothing. */
+export function commandOf(name: CommandName): Command {
+  const quiet = { writeOut: () => undefined, writeErr: () => undefined };
+  return addFlags(createCommand(name, usageOf(name).join(" ")), name).configureOutput(quiet);
+}
+
+/** A tunnel of words that are right. */
+export function tunnelOfWords(name: string, given: readonly string[]): FileTunnel {
+  const command = commandOf("spiped");
+  assert.equal(parseWords(command, given), undefined);
+  const tunnel = tunnelOf(command, name);
+  assert.ok(tunnel !== undefined, `no tunnel of ${JSON.stringify(given)}`);
+  return tunnel;
+}
+
+function tunnelOf(command: Command, name: string): FileTunnel | undefined {
+  try {
+    refuseContradictions(command, "spiped");
+    const values = command.opts<FlagValues<"spiped">>();
+    const both = {
+      ...values,
+      source: required(command, "source", values.source),
+      target: required(command, "target", values.target),
+    } satisfies TunnelValues;
+    const config = tunnelConfigOf({ name, role: values.encrypt ? "encrypt" : "decrypt" }, both);
+    return { config, keyFile: required(command, "key", values.key) };
+  } catch (error) {
+    const { hint, message } = spipedError(error, "SPIPED_USAGE", "SPIPED_ADDRESS");
+    assert.ok(hint !== undefined || message.includes("source-mode"), message);
+    return undefined;
+  }
+}
+
+/** The values that words stand for, by getopt_long's rules; undefined where they are wrong. */
+function readWords(
+  command: CommandName,
+  given: readonly string[],
+): Readonly<Record<string, unknown>> | undefined | "says something" {
+  const flags = flagsOf(command);
+  const values: Record<string, unknown> = {};
+  for (const flag of flags) if (defaultOf(flag) !== undefined) values[attributeOf(flag)] = defaultOf(flag);
+  const seen = new Set<Flag>();
+  let says = false;
+  const take = (flag: Flag, text: string | undefined): boolean => {
+    if (flag.value.kind === "version" || flag.value.kind === "help") says = true;
+    if (says) return true;
+    if (seen.has(flag)) return false;
+    seen.add(flag);
+    const value = flagValueOf(flag, text);
+    values[attributeOf(flag)] = value;
+    return value !== undefined;
+  };
+  const queue = [...given];
+  for (let word = queue.shift(); word !== undefined && !says; word = queue.shift()) {
+    if (word === "--") return queue.length === 0 ? values : undefined;
+    if (!word.startsWith("-") || word === "-") return undefined;
+    const [name = ""] = word.split("=", 1);
+    const whole = flags.find(({ long, short }) => word === `--${long}` || word === `-${short}`);
+    const long = flags.find((flag) => name === `--${flag.long}` && flag.argument !== undefined);
+    const short = flags.find((flag) => flag.short === word[1]);
+    if (whole !== undefined) {
+      const text = whole.argument === undefined ? undefined : queue.shift();
+      if (whole.argument !== undefined && text === undefined) return undefined;
+      if (!take(whole, text)) return undefined;
+    } else if (long !== undefined && word.startsWith("--")) {
+      if (!take(long, word.slice(name.length + 1))) return undefined;
+    } else if (short !== undefined && !word.startsWith("--")) {
+      if (!take(short, word.slice(2))) return undefined;
+      if (short.argument === undefined) queue.unshift(`-${word.slice(2)}`);
+    } else {
+      return undefined;
+    }
+  }
+  return says ? "says something" : values;
+}
+
+/** The value of a flag's text; undefined where it takes none such. */
+function flagValueOf({ value }: Flag, text = ""): unknown {
+  switch (value.kind) {
+    case "switch":
+      return true;
+    case "negation":
+      return false;
+    case "version":
+    case "help":
+      return true;
+    case "text":
+    case "file":
+    case "user":
+    case "address":
+      return text;
+    case "choice":
+      return value.words.includes(text) ? text : undefined;
+    case "mode":
+      return [...text].every((one) => "01234567".includes(one)) &&
+        text.length >= 1 &&
+        text.length <= (text.startsWith("0") ? 4 : 3)
+        ? Number(`0o${text}`)
+        : undefined;
+    case "count":
+    case "limit": {
+      const digits = text.startsWith("+") ? text.slice(1) : text;
+      const number = digits !== "" && [...digits].every((one) => one >= "0" && one <= "9") ? Number(digits) : -1;
+      if (number < (value.kind === "count" ? 1 : 0) || number > value.most) return undefined;
+      return number === 0 ? Number.POSITIVE_INFINITY : number;
+    }
+    case "seconds": {
+      // What JavaScript takes for a number and this does not: signs, blanks, other bases, words.
+      const number = text === "" || /[^0-9.eE+-]|^-|^\+\+/.test(text) ? Number.NaN : Number(text);
+      if (!(number >= 0 && number <= 604_800)) return undefined;
+      return number === 0 ? value.defaultMs : Math.max(1, Math.round(number * 1_000));
+    }
+  }
+}
+
+/** Variables, against the words that say the same. */
+export const environment: Target = {
+  name: "environment",
+  mostBytes: 128 * 1_024,
+  words: [
+    ...FLAGS.map((flag: Flag) => `\0${variableOf(flag.long)}=`),
+    ..."\0 = yes no 1 0 true false TRUE [::1]:1 /s 5 .5 1e3 660 debug json SPIPED_ \n ü".split(" "),
+  ],
+  run(input) {
+    const entries = textOf(input)
+      .split("\0")
+      .map((entry) => [entry.slice(0, Math.max(0, entry.indexOf("="))), entry.slice(entry.indexOf("=") + 1)] as const);
+    const variables: Readonly<Record<string, string>> = Object.fromEntries(entries);
+    for (const name of commands) {
+      const made = commandOf(name);
+      const said: string[] = [];
+      let isWrong = false;
+      for (const flag of flagsOf(name)) {
+        const text = variables[variableOf(flag.long)];
+        if (text === undefined || !Object.hasOwn(variables, variableOf(flag.long))) continue;
+        if (flag.value.kind === "version" || flag.value.kind === "help") continue;
+        if (flag.argument !== undefined) said.push(`--${flag.long}=${text}`);
+        else if (["1", "true", "yes"].includes(text)) said.push(`--${flag.long}`);
+        else if (!["0", "false", "no"].includes(text)) isWrong = true;
+      }
+      const expected = readWords(name, said);
+      try {
+        applyEnvironment(made, variables);
+      } catch (error) {
+        const { message, hint } = spipedError(error, "SPIPED_USAGE");
+        assert.ok(isWrong || expected === undefined, message);
+        assert.ok(message.includes("SPIPED_") && hint !== undefined, message);
+        continue;
+      }
+      assert.ok(!isWrong, `accepted: ${JSON.stringify(variables)}`);
+      assert.deepEqual({ ...made.opts() }, expected);
+    }
+  },
+};
