@@ -176,10 +176,7 @@ impl Connection {
         if !reading.is_deaf() {
             return None;
         }
-        match self.socket(side).take_error() {
-            Ok(None) => None,
-            Ok(Some(error)) | Err(error) => Some(End::Broken { side, error }),
-        }
+        failure_of(side, self.socket(side))
     }
 
     pub(crate) fn turn(&mut self, way: Way, around: &mut Surroundings<'_>) -> Result<Turn, End> {
@@ -200,6 +197,12 @@ impl Connection {
         if turn.moved {
             other.answered();
         }
+        // The system told of it while this direction was reading, and tells of it once.
+        if direction.keeps_an_end_waiting()
+            && let Some(end) = failure_of(from.0, from.1)
+        {
+            return Err(end);
+        }
         debug_assert!(turn.next != Next::Nothing || direction.is_ended());
         Ok(turn)
     }
@@ -209,5 +212,12 @@ impl Connection {
         let Self { source, target, forward, reverse, on_end, .. } = self;
         drop((forward, reverse));
         on_end(Ended { end, source: source.into(), target: target.into() });
+    }
+}
+
+fn failure_of(side: Side, socket: &Socket) -> Option<End> {
+    match socket.take_error() {
+        Ok(None) => None,
+        Ok(Some(error)) | Err(error) => Some(End::Broken { side, error }),
     }
 }

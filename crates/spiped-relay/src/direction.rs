@@ -129,6 +129,11 @@ impl Direction {
         self.held.is_some() || !self.writable || !matches!(self.state, State::Flowing(_))
     }
 
+    /// Whether the stream's end, or an error, may lie behind what the receiver has no room for.
+    pub(crate) fn keeps_an_end_waiting(&self) -> bool {
+        self.end_in_sight && self.is_deaf() && matches!(self.state, State::Flowing(_))
+    }
+
     /// Until when the next read waits.
     pub(crate) fn waits_until(&self) -> Option<Instant> {
         self.waits_until

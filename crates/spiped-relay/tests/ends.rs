@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::{net::Shutdown, thread};
+use std::{net::Shutdown, sync::mpsc::channel, thread};
 
 use socket2::Socket;
 use spiped_core::Error;
-use spiped_relay::{Budget, End, Relay, Side};
+use spiped_relay::{Budget, End, Framing, Pair, Relay, Side};
 use support::{KINDS, Kind, add_client, add_server, connected, read, relay, reset, sealer, tunnel, write};
 
 fn budget() -> Budget {
@@ -118,6 +118,39 @@ fn a_reset_is_noticed_while_the_receiver_is_full() {
             }
         }
         reset(program);
+        let ended = one.ended();
+        assert!(matches!(ended.end, End::Broken { side: Side::Source, .. }), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_reset_that_comes_with_more_data_than_the_receiver_has_room_for_is_noticed() {
+    for kind in KINDS {
+        let relay = relay(1, &budget());
+        let (program, source) = connected(Kind::Tcp);
+        let (target, _full) = connected(kind);
+        target.set_send_buffer_size(1).unwrap();
+        let one = add_client(&relay, source, target);
+        write(&program, b"x");
+        while one.handle.counters().forward() == 0 {
+            thread::yield_now();
+        }
+        // Its thread is kept busy, so that it hears of everything at once.
+        let (near, far) = connected(Kind::Unix);
+        let (wait, goes_on) = channel::<()>();
+        let (tell, is_busy) = channel();
+        let (source, target) = (near.into(), far.into());
+        let (forward, reverse) = (Framing::Seal(sealer(1)), Framing::Seal(sealer(1)));
+        let other = relay.add(Pair { source, target, forward, reverse }, move |_| {
+            tell.send(()).unwrap();
+            let _ = goes_on.recv();
+        });
+        other.cancel();
+        is_busy.recv().unwrap();
+        program.set_nonblocking(true).unwrap();
+        while program.send(&[0; 65_536]).is_ok() {}
+        reset(program);
+        drop(wait);
         let ended = one.ended();
         assert!(matches!(ended.end, End::Broken { side: Side::Source, .. }), "{ended:?}");
     }
