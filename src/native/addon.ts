@@ -441,6 +441,12 @@ export interface InheritedSocket {
  */
 export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
 
+/**
+ * Whether the other side of a TCP connection has not acknowledged what it was sent, and not said a word, for as long as
+ * keep-alive gives an idle one. Never where the system does not tell, or there is no keep-alive.
+ */
+export declare function isSilent(descriptor: number): boolean
+
 /** Probes of a silent connection. */
 export interface KeepAliveTimes {
   idleSeconds: number

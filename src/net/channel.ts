@@ -220,4 +220,6 @@ const FAILURES: Readonly<Record<string, string>> = {
   ECONNRESET: "connection reset",
   EPIPE: "it no longer reads",
   ETIMEDOUT: "it no longer answers",
+  EHOSTUNREACH: "no route to it",
+  ENETUNREACH: "network unreachable",
 };

@@ -45,13 +45,28 @@ export function duplicate(socket: Socket): { take(): number; close(): void } | u
 }
 
 /**
- * Has the system notice within two minutes of silence that the other side is gone. Differs from spiped: there the
- * system's own times hold, two hours on Linux.
+ * Has it noticed after two minutes of silence that the other side is gone, whether or not something is on the way to it.
+ * Differs from spiped: there the system's own times hold, on Linux two hours for an idle connection and a quarter of an
+ * hour for another.
  */
 export function keepAlive(socket: Socket): void {
   const { idleSeconds, intervalSeconds, probes } = KEEP_ALIVE;
   socket.setKeepAlive(true, idleSeconds * 1_000);
   ask(socket, (descriptor) => addon.setKeepAlive(descriptor, idleSeconds, intervalSeconds, probes));
+  keepVigil(socket);
+}
+
+/** How often it is asked whether the other side acknowledges what it is sent. */
+const VIGIL_MS = 10_000;
+
+/** What the system does for an idle connection only. The relay does the same for those that it has. */
+function keepVigil(socket: Socket): void {
+  const vigil = setInterval(() => {
+    if (ask(socket, (descriptor) => addon.isSilent(descriptor))?.answer !== true) return;
+    socket.destroy(Object.assign(new Error("the other side no longer answers"), { code: "ETIMEDOUT" }));
+  }, VIGIL_MS);
+  vigil.unref();
+  socket.once("close", () => clearInterval(vigil));
 }
 
 /** Who has connected, for people: `[address]:port`, or the user behind a UNIX socket; never an address of ours. */

@@ -44,6 +44,13 @@ impl Way {
             Self::Reverse => Self::Forward,
         }
     }
+
+    pub(crate) fn receiver(self) -> Side {
+        match self {
+            Self::Forward => Side::Target,
+            Self::Reverse => Side::Source,
+        }
+    }
 }
 
 /// What is handed over: two connected stream sockets, and what is done to each direction's bytes.

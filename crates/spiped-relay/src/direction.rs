@@ -105,6 +105,8 @@ pub(crate) struct Direction {
     /// Whether the stream's end, or an error, may lie behind what is there.
     end_in_sight: bool,
     writable: bool,
+    /// Whether anything was sent since `take_sent`; before this was made, something was.
+    sent: bool,
 }
 
 impl Direction {
@@ -117,7 +119,13 @@ impl Direction {
             readable: true,
             end_in_sight: false,
             writable: true,
+            sent: true,
         }
+    }
+
+    /// Whether anything was sent since this was asked last.
+    pub(crate) fn take_sent(&mut self) -> bool {
+        mem::take(&mut self.sent)
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -184,6 +192,7 @@ impl Direction {
                 // What has been ended in order is the system's to deliver, whatever becomes of this process.
                 let _ = to.set_linger(None);
                 self.state = State::Ended;
+                self.sent = true;
                 return Ok(Turn { moved: false, next: Next::Nothing });
             }
             State::Ended => return Ok(Turn { moved: false, next: Next::Nothing }),
@@ -227,6 +236,7 @@ impl Direction {
         let written = framing.transform(input, out).map_err(Failure::Rejected)?;
         count(framing.cleartext(length, written));
         let sent = send(to, &out[..written]).map_err(Failure::Write)?;
+        self.sent |= sent > 0;
         if sent < written {
             self.writable = false;
             self.held = Some(around.budget.hold(&out[sent..written]));
@@ -267,6 +277,7 @@ impl Direction {
             return Ok(false);
         }
         held.advance(send(to, held.rest()).map_err(Failure::Write)?);
+        self.sent = true;
         if held.rest().is_empty() {
             self.held = None;
             return Ok(true);

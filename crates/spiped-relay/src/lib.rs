@@ -12,6 +12,7 @@
 //! direction.rs    read → seal or open → write
 //! pace.rs         when a busy stream of small messages waits before it is read
 //! courtesy.rs     whether busy connections make room for quiet ones
+//! silence.rs      whether the other side has gone without a word
 //! budget.rs       what full receivers may hold in memory, all together
 //! ```
 //!
@@ -25,9 +26,11 @@ mod direction;
 mod framing;
 mod pace;
 mod relay;
+mod silence;
 mod worker;
 
 pub use budget::Budget;
 pub use connection::{Counters, End, Ended, Pair, Side};
 pub use framing::Framing;
 pub use relay::{Handle, Relay, Settings, is_relay_thread};
+pub use silence::{Answer, answer};

@@ -19,16 +19,20 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, Waker, event::Event, unix::SourceFd};
 use slab::Slab;
+use socket2::SockRef;
 
 use crate::{
     budget::Budget,
     connection::{Connection, End, Side, Way},
     courtesy::Courtesy,
     direction::{Next, Scratch, Surroundings},
+    silence::{Answer, answer},
 };
 
 const WAKE: Token = Token(usize::MAX);
 const EVENTS: usize = 256;
+/// How often it is asked whether what was sent has been acknowledged.
+const VIGIL: Duration = Duration::from_secs(10);
 
 /// What others want of a worker.
 pub(crate) enum Command {
@@ -65,6 +69,8 @@ struct Slot {
     connection: Connection,
     /// Whether each way is in the queue.
     queued: [bool; 2],
+    /// Whether each side has been sent something that it may not have acknowledged.
+    sent: [bool; 2],
 }
 
 /// See the head of this file.
@@ -78,6 +84,9 @@ pub(crate) struct Worker {
     queue: VecDeque<(usize, Way)>,
     /// Reads that wait, in the order of their times, since all wait equally long; some have been overtaken.
     waits: VecDeque<(Instant, u64, Way)>,
+    /// How often, and when next, those that were sent something are looked at.
+    vigil: Duration,
+    next_vigil: Option<Instant>,
     scratch: Scratch,
 }
 
@@ -95,6 +104,8 @@ impl Worker {
             keys: HashMap::new(),
             queue: VecDeque::new(),
             waits: VecDeque::new(),
+            vigil: VIGIL,
+            next_vigil: None,
             scratch: Scratch::new(),
         };
         Ok((worker, inbox))
@@ -130,6 +141,7 @@ impl Worker {
             self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
         }
         self.wake_waiting();
+        self.keep_vigil();
         let turns = self.queue.len();
         for _ in 0..turns {
             if let Some((key, way)) = self.queue.pop_front() {
@@ -146,7 +158,8 @@ impl Worker {
         if !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.waits.front().map(|(until, ..)| until.saturating_duration_since(Instant::now()))
+        let next = self.waits.front().map(|&(until, ..)| until).into_iter().chain(self.next_vigil).min();
+        next.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     fn heed(&mut self, event: &Event) {
@@ -198,7 +211,7 @@ impl Worker {
     }
 
     fn add(&mut self, id: u64, connection: Connection) {
-        let key = self.slots.insert(Slot { id, connection, queued: [false; 2] });
+        let key = self.slots.insert(Slot { id, connection, queued: [false; 2], sent: [false; 2] });
         self.keys.insert(id, key);
         if let Err(error) = self.watch(key) {
             return self.end(key, End::Failed(format!("cannot watch a socket: {error}")));
@@ -246,18 +259,53 @@ impl Worker {
         }
     }
 
+    /// Ends connections whose other side has gone without a word while something was on the way to it.
+    fn keep_vigil(&mut self) {
+        let now = Instant::now();
+        if self.next_vigil.is_none_or(|next| next > now) {
+            return;
+        }
+        let mut gone = Vec::new();
+        let mut awaits = false;
+        for (key, Slot { connection, sent, .. }) in &mut self.slots {
+            for side in [Side::Source, Side::Target] {
+                if !mem::take(&mut sent[side as usize]) {
+                    continue;
+                }
+                match answer(&SockRef::from(connection.socket(side))) {
+                    Answer::Nothing => {}
+                    Answer::Awaited => {
+                        sent[side as usize] = true;
+                        awaits = true;
+                    }
+                    Answer::Never => gone.push((key, side)),
+                }
+            }
+        }
+        self.next_vigil = awaits.then(|| now + self.vigil);
+        gone.dedup_by_key(|&mut (key, _)| key);
+        for (key, side) in gone {
+            self.end(key, End::Broken { side, error: io::Error::from_raw_os_error(libc::ETIMEDOUT) });
+        }
+    }
+
     fn turn(&mut self, key: usize, way: Way) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.queued[way as usize] = false;
         let others = self.queue.len();
         let (scratch, budget, courtesy) = (&mut self.scratch, &self.budget, &*self.courtesy);
-        let mut around = Surroundings { scratch, budget, courtesy, others, now: Instant::now() };
+        let now = Instant::now();
+        let mut around = Surroundings { scratch, budget, courtesy, others, now };
         let answer = slot.connection.direction(way.other()).waits_until().is_some();
         // A mistake of ours costs this connection. What it leaves behind is dropped with it, or written over.
         let turn = catch_unwind(AssertUnwindSafe(|| slot.connection.turn(way, &mut around)));
         let id = slot.id;
         match turn {
             Ok(Ok(turn)) => {
+                if slot.connection.direction(way).take_sent() {
+                    slot.sent[way.receiver() as usize] = true;
+                    self.next_vigil.get_or_insert(now + self.vigil);
+                }
                 match turn.next {
                     Next::Turn => self.enqueue(key, way),
                     Next::Until(until) => self.waits.push_back((until, id, way)),
@@ -275,7 +323,7 @@ impl Worker {
     }
 
     fn end(&mut self, key: usize, end: End) {
-        let Slot { id, connection, queued } = self.slots.remove(key);
+        let Slot { id, connection, queued, .. } = self.slots.remove(key);
         self.keys.remove(&id);
         if queued != [false; 2] {
             self.queue.retain(|&(queued_key, _)| queued_key != key);
@@ -313,6 +361,9 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel};
+
+    #[cfg(target_os = "linux")]
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::{connection::Pair, framing::Framing};
@@ -357,5 +408,51 @@ mod tests {
         assert!(matches!(ends.recv().expect("it ends"), (1, _)));
         inbox.send(Command::Stop);
         thread.join().expect("the thread has not panicked");
+    }
+
+    /// Only the superuser can make a network whose packets get lost.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_does_not_acknowledge_what_was_sent_is_given_up_where_there_is_keep_alive() {
+        let ip = |words: &str| std::process::Command::new("ip").args(words.split(' ')).status();
+        let alone = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_ok();
+        if !alone || !ip("link set lo up").is_ok_and(|status| status.success()) {
+            return eprintln!("SKIPPED: needs the right to make networks, and ip: NOTHING was given up");
+        }
+        let (mut worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Courtesy::new())).expect("a worker");
+        worker.vigil = Duration::from_millis(20);
+        let thread = thread::spawn(|| worker.run());
+        let (tell, ends) = channel();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut others = Vec::new();
+        for (id, keeps_alive) in [(1, false), (2, true)] {
+            let (mut program, source) = UnixStream::pair().expect("a pair of sockets");
+            let target = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+            let second = Duration::from_secs(1);
+            let timing = socket2::TcpKeepalive::new().with_time(second).with_interval(second).with_retries(1);
+            SockRef::from(&target).set_tcp_keepalive(&timing).expect("keep-alive");
+            SockRef::from(&target).set_keepalive(keeps_alive).expect("keep-alive");
+            let framing = || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+            let pair = Pair { source: source.into(), target: target.into(), forward: framing(), reverse: framing() };
+            let tell = tell.clone();
+            let on_end = move |ended: crate::Ended| tell.send((id, ended.end)).expect("the test hears of it");
+            let connection = Connection::new(pair, Arc::default(), true, Box::new(on_end));
+            inbox.send(Command::Add(id, Box::new(connection)));
+            program.write_all(b"it arrives").expect("it is read");
+            others.push((program, listener.accept().expect("a client")));
+        }
+        assert!(ip("link set lo down").is_ok_and(|status| status.success()));
+        let lost_at = Instant::now();
+        for (program, _) in &mut others {
+            program.write_all(b"it is lost").expect("it is read");
+        }
+        let (ended, end) = ends.recv_timeout(Duration::from_secs(60)).expect("one ends");
+        assert!(lost_at.elapsed() > Duration::from_secs(1), "it was given time");
+        let End::Broken { side: Side::Target, error } = end else { panic!("{end:?}") };
+        assert_eq!((ended, error.raw_os_error()), (2, Some(libc::ETIMEDOUT)));
+        assert_eq!(inbox.connections(), 1);
+        inbox.send(Command::Stop);
+        thread.join().expect("the thread has not panicked");
+        assert!(matches!(ends.recv().expect("it ends"), (1, End::Cancelled)));
     }
 }

@@ -30,6 +30,20 @@ test("a dead peer is noticed within two minutes: after 60 s, 10 s apart, 6 probe
   assert.ok(idle + interval * probes <= 120);
 });
 
+test("a peer that has not acknowledged anything for as long is given up", limits, async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const { socket } = await connected(t);
+  keepAlive(socket);
+  let isSilent = false;
+  t.mock.method(addon, "isSilent", () => isSilent);
+  t.mock.timers.tick(10_000);
+  assert.equal(socket.destroyed, false);
+  isSilent = true;
+  const failed = once(socket, "error");
+  t.mock.timers.tick(10_000);
+  assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, "ETIMEDOUT");
+});
+
 test("a socket that closes with a reset does so, and one that is told otherwise does not", limits, async (t) => {
   for (const [resets, end] of [
     [[true], "reset"],

@@ -57,6 +57,14 @@ pub fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32,
         .map_err(|error| system_error("set TCP keep-alive", error))
 }
 
+/// Whether the other side of a TCP connection has not acknowledged what it was sent, and not said a word, for as long as
+/// keep-alive gives an idle one. Never where the system does not tell, or there is no keep-alive.
+#[napi]
+pub fn is_silent(descriptor: i32) -> bool {
+    borrowed(descriptor)
+        .is_ok_and(|descriptor| spiped_relay::answer(&SockRef::from(&descriptor)) == spiped_relay::Answer::Never)
+}
+
 /// The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
 ///
 /// Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
