@@ -1,0 +1,279 @@
+// What trials send over bad links: both directions of a transfer at once, each byte compared, with questions beside it;
+// handshakes; and how fast and how full a tunnel is.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { TwoHosts, until } from "./two-hosts.mjs";
+
+const MEGABYTE = 1_000_000;
+
+/** What the link does, both ways. The base of all: a delay of 5 ms each way. */
+export const QUALITIES = {
+  "loss-1": { link: { loss: 0.01, delayMs: 5 } },
+  "loss-10": { link: { loss: 0.1, delayMs: 5 } },
+  "loss-30": { link: { loss: 0.3, delayMs: 2 }, megabytes: 0.2 },
+  "delay-50": { link: { delayMs: 50, jitterMs: 10 } },
+  "delay-300": { link: { delayMs: 300, jitterMs: 100 } },
+  reorder: { link: { delayMs: 5, reorder: 0.25, reorderMs: 10 } },
+  duplicate: { link: { delayMs: 5, duplicate: 0.3 } },
+  corrupt: { link: { delayMs: 5, corrupt: 0.05 } },
+  "mtu-576": { link: { delayMs: 5, mtu: 576, tellsMtu: true } },
+  "mtu-black-hole": { link: { delayMs: 5, mtu: 1_400 }, mayStall: true, seconds: 180 },
+  "mtu-black-hole-probed": {
+    link: { delayMs: 5, mtu: 1_400 },
+    async prepare(hosts) {
+      for (const host of ["near", "far"]) await hosts.run(host, "sysctl", "-qw", "net.ipv4.tcp_mtu_probing=1");
+    },
+  },
+  "rate-1M": { link: { delayMs: 5, bitsASecond: 1e6, queueBytes: 64_000 }, megabytes: 0.5 },
+  "rate-1M-deep": { link: { delayMs: 5, bitsASecond: 1e6, queueBytes: 1_000_000 }, megabytes: 0.5 },
+};
+
+/** Each byte of a transfer, and of a conversation beside it; then whether all is as before. */
+export async function qualityOf(
+  pair,
+  name,
+  { link, megabytes = 2, mayStall = false, seconds = 240, prepare, afterwards },
+) {
+  const hosts = await new TwoHosts(pair).start();
+  try {
+    await prepare?.(hosts);
+    await hosts.both(link);
+    const begun = Date.now();
+    const [forward, reverse] = [megabytes * MEGABYTE, megabytes * 2 * MEGABYTE];
+    // The near program half-closes long before it has got everything.
+    hosts.open({ id: "transfer", purpose: "transfer", forward, reverse });
+    hosts.ask({ id: "asking", count: 40, everyMs: 20 });
+    const near = await hosts.ended("near", "transfer", seconds * 1_000);
+    const far = await hosts.ended("far", "transfer", near === undefined ? 1 : 10_000);
+    const asking = await hosts.ended("near", "asking", near === undefined ? 1 : 60_000);
+    const took = (Date.now() - begun) / 1_000;
+    const [nearNow, farNow] = [
+      near ?? (await hosts.look("near")).get("transfer"),
+      far ?? (await hosts.look("far")).get("transfer"),
+    ];
+    const failures = [];
+    const isWhole = near?.received === reverse && far?.received === forward && near.end === "end" && far.end === "end";
+    if (!isWhole && !mayStall) failures.push("the transfer is not whole");
+    if (asking?.answers !== 40 && !mayStall) failures.push("a question was not answered");
+    if (typeof nearNow?.wrongAt === "number" || typeof farNow?.wrongAt === "number") failures.push("wrong bytes");
+    if (afterwards !== undefined) failures.push(...(await afterwards(hosts)));
+    const times = (asking?.times ?? []).toSorted((a, b) => a - b);
+    for (const host of ["near", "far"]) hosts.order(host, "drop");
+    const descriptors = await base(hosts);
+    if (descriptors !== undefined) failures.push(`descriptors: ${descriptors}`);
+    return {
+      scenario: name,
+      pair,
+      failures,
+      isWhole,
+      seconds: took,
+      received: [farNow?.received, nearNow?.received],
+      ends: [near?.end, far?.end],
+      questionMs: { median: times[20], most: times.at(-1) },
+      log: hosts.logs.filter(({ line }) => !line.includes("listening")).map(({ host, line }) => `${host} ${line}`),
+      link: await hosts.link({}),
+    };
+  } finally {
+    hosts.end();
+  }
+}
+
+/** Undefined once all descriptors are as at first. */
+async function base(hosts) {
+  if (hosts.descriptorsAtFirst === undefined) return undefined;
+  for (let tries = 0; tries < 100; tries += 1) {
+    if (String(hosts.descriptors()) === String(hosts.descriptorsAtFirst)) return undefined;
+    await sleep(100);
+  }
+  return `${hosts.descriptorsAtFirst} before, ${hosts.descriptors()} after`;
+}
+
+/** Packets whose checksums were made right: only the MAC can see it. */
+export async function forged(pair, name, { seconds = 60 } = {}) {
+  const hosts = await new TwoHosts(pair).start();
+  try {
+    await hosts.both({ forge: 0.02 });
+    const ids = Array.from({ length: 10 }, (_, index) => `transfer ${index}`);
+    for (const id of ids) hosts.open({ id, purpose: "transfer", forward: MEGABYTE, reverse: MEGABYTE });
+    const ends = await Promise.all(ids.map((id) => hosts.ended("near", id, seconds * 1_000)));
+    const [near, far] = [await hosts.look("near"), await hosts.look("far")];
+    const all = [...near.values(), ...far.values()];
+    const wrong = all.filter(({ wrongAt }) => typeof wrongAt === "number").length;
+    const whole = ends.filter((end) => end?.end === "end" && end.received === MEGABYTE).length;
+    // An end that looks orderly has everything before it; C's end cuts a connection so that it looks like one.
+    const isOurs = (role) => pair.split("-")[role === "client" ? 0 : 1] === "ours";
+    const cut = all.filter(({ end, received }) => end === "end" && received < MEGABYTE);
+    const failures = [];
+    if (wrong > 0 && pair !== "plain") failures.push(`wrong bytes in ${wrong}`);
+    const cutByUs = cut.filter(({ role }) => isOurs(role)).length;
+    if (cutByUs > 0 && !pair.includes("C")) failures.push(`${cutByUs} ends seemed orderly`);
+    for (const host of ["near", "far"]) hosts.order(host, "drop");
+    const descriptors = await base(hosts);
+    if (descriptors !== undefined) failures.push(`descriptors: ${descriptors}`);
+    const reasons = {};
+    for (const { host, line } of hosts.logs) {
+      const [, reason] = /^spiped: connection from \S+: ([^(]*?)(?: \[[^:]*:\d+)?(?: \(|$)/.exec(line) ?? [];
+      if (reason !== undefined)
+        reasons[`${host}: ${reason.replace(/ \[[\d.]+\]:\d+/, "")}`] =
+          (reasons[`${host}: ${reason.replace(/ \[[\d.]+\]:\d+/, "")}`] ?? 0) + 1;
+    }
+    return {
+      scenario: name,
+      pair,
+      failures,
+      wrong,
+      whole,
+      seemedOrderly: cut.length,
+      ends: ends.map((end) => end?.end ?? "none"),
+      reasons,
+      link: await hosts.link({}),
+    };
+  } finally {
+    hosts.end();
+  }
+}
+
+/** A little of everything, for the tests: a bad link, and then one whose packets only the MAC can tell from right ones. */
+export async function short(pair, name) {
+  const link = { delayMs: 2, loss: 0.03, duplicate: 0.1, reorder: 0.1, reorderMs: 3, corrupt: 0.02 };
+  return qualityOf(pair, name, {
+    link,
+    megabytes: 0.1,
+    async afterwards(hosts) {
+      await hosts.both({});
+      hosts.ask({ id: "forged", count: 2, everyMs: 500 });
+      await until(async () => (await hosts.look("near")).get("forged").answers === 1, "an answer");
+      await hosts.link({ set: { forward: { forge: 1 } } });
+      const { end, answers } = await hosts.ended("near", "forged");
+      const said = () =>
+        hosts.logs.some(
+          ({ host, line }) => host === "far" && line.includes("packet rejected: a packet's MAC is wrong"),
+        );
+      await until(said, "the end that opens packets to say so", 5_000).catch(() => undefined);
+      // C's ends close what was forged, which looks like an orderly end.
+      if (answers === 1 && (pair.includes("C") || (end === "ECONNRESET" && said()))) return [];
+      return [`a forged packet: ${end} after ${answers} answers`];
+    },
+  });
+}
+
+/** Connections one after the other over a lossy link, ten at a time, with -o 5. */
+export async function handshakes(pair, name, { loss }) {
+  const hosts = await new TwoHosts(pair, {
+    nearFlags: ["-o", "5", "-n", "0"],
+    farFlags: ["-o", "5", "-n", "0"],
+  }).start();
+  try {
+    await hosts.both({ loss, delayMs: 20 });
+    const count = 100;
+    const results = [];
+    const ids = Array.from({ length: count }, (_, index) => `handshake ${index}`);
+    const worker = async () => {
+      for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
+        hosts.ask({ id, count: 1 });
+        results.push(await hosts.ended("near", id, 60_000));
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, worker));
+    const answered = results.filter((state) => state?.answers === 1);
+    const times = answered.map(({ times: [first] }) => first).toSorted((a, b) => a - b);
+    const failures = [];
+    if (
+      answered.length + hosts.logs.filter(({ host, line }) => host === "near" && /connection from/.test(line)).length <
+        count &&
+      pair.startsWith("ours")
+    ) {
+      failures.push("a failure was not logged");
+    }
+    for (const host of ["near", "far"]) hosts.order(host, "drop");
+    await hosts.both({});
+    const descriptors = await base(hosts);
+    if (descriptors !== undefined) failures.push(`descriptors: ${descriptors}`);
+    const log = hosts.logs.filter(({ line }) => !line.includes("listening")).map(({ host, line }) => `${host} ${line}`);
+    return {
+      scenario: name,
+      pair,
+      failures,
+      answered: answered.length,
+      of: count,
+      firstAnswerMs: { median: times[times.length >> 1], most: times.at(-1) },
+      log,
+    };
+  } finally {
+    hosts.end();
+  }
+}
+
+/** Round trips: until the first answer, and of each question after. */
+export async function latency(pair, name) {
+  const hosts = await new TwoHosts(pair).start();
+  try {
+    await hosts.both({ delayMs: 25 });
+    const firsts = [];
+    const later = [];
+    for (let index = 0; index < 10; index += 1) {
+      hosts.ask({ id: `asking ${index}`, count: 20 });
+      const { times } = await hosts.ended("near", `asking ${index}`);
+      firsts.push(times[0]);
+      later.push(...times.slice(1));
+    }
+    const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+    const result = {
+      scenario: name,
+      pair,
+      failures: [],
+      roundTripMs: 50,
+      firstMs: middle(firsts),
+      laterMs: middle(later),
+      mostMs: Math.max(...later),
+    };
+    // 0.3 s of delayed acknowledgements would show.
+    if (result.laterMs > 60) result.failures.push("a question takes more than a round trip");
+    return result;
+  } finally {
+    hosts.end();
+  }
+}
+
+/** One way over a long fat link. */
+export async function throughput(pair, name, { megabytes = 60 } = {}) {
+  const hosts = await new TwoHosts(pair, { mtu: 9_000 }).start();
+  try {
+    await hosts.both({ delayMs: 25, bitsASecond: 1e9, queueBytes: 8 * MEGABYTE });
+    const begun = performance.now();
+    hosts.open({ id: "transfer", purpose: "transfer", forward: megabytes * MEGABYTE, reverse: 0 });
+    const state = await hosts.ended("far", "transfer", 120_000);
+    const seconds = (performance.now() - begun) / 1_000;
+    const failures = state?.received === megabytes * MEGABYTE && state.wrongAt === null ? [] : ["not whole"];
+    return {
+      scenario: name,
+      pair,
+      failures,
+      megabitsASecond: Math.round((megabytes * 8) / seconds),
+      link: await hosts.link({}),
+    };
+  } finally {
+    hosts.end();
+  }
+}
+
+/** What lies between the programs when the far link is slow: in both ends' systems and processes. */
+export async function held(pair, name) {
+  const hosts = await new TwoHosts(pair).start();
+  try {
+    await hosts.both({ delayMs: 25, bitsASecond: 1e6, queueBytes: 64_000 });
+    hosts.open({ id: "busy", purpose: "transfer", forward: 64 * MEGABYTE, reverse: 0 });
+    await sleep(15_000);
+    const [near, far] = [await hosts.look("near"), await hosts.look("far")];
+    const between = near.get("busy").sent - (far.get("busy")?.received ?? 0);
+    return {
+      scenario: name,
+      pair,
+      failures: [],
+      between,
+      queues: { near: hosts.queues("near"), far: hosts.queues("far") },
+    };
+  } finally {
+    hosts.end();
+  }
+}

@@ -1,0 +1,210 @@
+// Two hosts with a network each and a link between them that can be made as bad as a trial wants (link.py), the two ends
+// of a tunnel on them, and a program at each end (party.mjs). Linux and the superuser; takes unshare, nsenter, ip, python3.
+
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+export const NEAR = "10.9.0.1";
+export const FAR = "10.9.0.2";
+const [ENTRY, TUNNEL, SERVICE] = [2_001, 2_002, 2_003];
+
+/** How a pair is called: near end, far end; `plain` is TCP without a tunnel. */
+export const PAIRS = ["ours-ours", "ours-C", "C-ours", "C-C"];
+
+export class TwoHosts {
+  #children = [];
+  #folder = mkdtempSync(join(tmpdir(), "spiped-hosts-"));
+  #answers = [];
+  #ended = new Map();
+  #looks = new Map();
+
+  /** @param pair One of PAIRS, or `plain`. */
+  constructor(
+    pair,
+    { mtu = 1_500, seed = 1, nearFlags = [], farFlags = [], names, target = `[${FAR}]:${TUNNEL}` } = {},
+  ) {
+    Object.assign(this, { pair, mtu, seed, nearFlags, farFlags, names, target });
+    /** What the ends have logged: `{ at, host, line }`. */
+    this.logs = [];
+  }
+
+  async start() {
+    this.hosts = { near: await this.#host(), far: await this.#host() };
+    if (this.names !== undefined) await this.name(this.names);
+    await this.#startLink();
+    this.parties = { near: await this.#party("near"), far: await this.#party("far") };
+    this.order("far", "listen", { port: SERVICE });
+    await once(this.parties.far, "message");
+    const [near, far] = this.pair.split("-");
+    this.entry = { host: FAR, port: SERVICE };
+    if (this.pair === "plain") return this;
+    writeFileSync(join(this.#folder, "key"), randomBytes(32), { mode: 0o600 });
+    this.implementations = { near, far };
+    await this.startEnd("far");
+    await this.startEnd("near");
+    this.entry = { host: "127.0.0.1", port: ENTRY };
+    await sleep(100);
+    this.descriptorsAtFirst = this.descriptors();
+    return this;
+  }
+
+  async startEnd(host) {
+    const words =
+      host === "far"
+        ? ["-d", "-s", `[0.0.0.0]:${TUNNEL}`, "-t", `[127.0.0.1]:${SERVICE}`, ...this.farFlags]
+        : ["-e", "-s", `[127.0.0.1]:${ENTRY}`, "-t", this.target, ...this.nearFlags];
+    const program =
+      this.implementations[host] === "C" ? ["/usr/bin/spiped"] : [process.execPath, join(root, "bin/spiped.js")];
+    const child = this.#spawn(host, [...program, ...words, "-F", "-k", join(this.#folder, "key")]);
+    createInterface({ input: child.stderr }).on("line", (line) => this.logs.push({ at: Date.now(), host, line }));
+    this[`${host}End`] = child;
+    const port = host === "far" ? TUNNEL : ENTRY;
+    const listens = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`);
+    await until(() => listens.test(readFileSync(`/proc/${child.pid}/net/tcp`, "latin1")), `${host} to listen`);
+  }
+
+  async stopEnd(host) {
+    this[`${host}End`].kill("SIGKILL");
+    await once(this[`${host}End`], "exit");
+  }
+
+  /** Runs a command on a host to its end. */
+  async run(host, ...words) {
+    const child = this.#spawn(host, words);
+    const [status] = await once(child, "exit");
+    if (status !== 0) throw new Error(`${words.join(" ")} ended with ${status}`);
+  }
+
+  /** Has near find these addresses for names, besides those of the machine. */
+  async name(names) {
+    const file = join(this.#folder, "hosts");
+    const lines = Object.entries(names).map(([name, address]) => `${address} ${name}\n`);
+    const isNew = !existsSync(file);
+    writeFileSync(file, `127.0.0.1 localhost\n${lines.join("")}`);
+    if (isNew) await this.run("near", "mount", "--bind", file, "/etc/hosts");
+  }
+
+  /** Changes the link, see link.py; gives its figures. */
+  link(order) {
+    this.linkProcess.stdin.write(`${JSON.stringify(order)}\n`);
+    return new Promise((resolve) => this.#answers.push(resolve));
+  }
+
+  /** Both directions alike. */
+  both(values) {
+    return this.link({ set: { forward: values, reverse: values } });
+  }
+
+  order(host, order, what = {}) {
+    this.parties[host].send({ order, ...what });
+  }
+
+  /** Opens a connection from near through the tunnel. */
+  open(what) {
+    this.order("near", "open", { ...this.entry, ...what });
+  }
+
+  ask(what) {
+    this.order("near", "ask", { ...this.entry, ...what });
+  }
+
+  /** How a connection ended for the program on this host, once it has; undefined where it takes too long. */
+  async ended(host, id, limitMs = 60_000) {
+    const key = `${host} ${id}`;
+    for (const started = performance.now(); performance.now() - started < limitMs; await sleep(20)) {
+      if (this.#ended.has(key)) return this.#ended.get(key);
+    }
+    return undefined;
+  }
+
+  /** How the connections of this host's program are. */
+  async look(host) {
+    const answer = new Promise((resolve) => this.#looks.set(host, resolve));
+    this.order(host, "look");
+    return new Map((await answer).map((state) => [state.id, state]));
+  }
+
+  descriptors() {
+    const count = (end) => readdirSync(`/proc/${end.pid}/fd`).length;
+    return [count(this.nearEnd), count(this.farEnd)];
+  }
+
+  /** Bytes that a host's system holds in sockets, to be sent or read: near or far side of the link. */
+  queues(host) {
+    const rows = readFileSync(`/proc/${this.hosts[host].pid}/net/tcp`, "latin1").split("\n").slice(1);
+    return rows
+      .map((row) => row.trim().split(/\s+/))
+      .filter((fields) => fields[3] === "01")
+      .map((fields) => ({
+        local: fields[1],
+        remote: fields[2],
+        sending: Number.parseInt(fields[4].slice(0, 8), 16),
+        reading: Number.parseInt(fields[4].slice(9), 16),
+      }));
+  }
+
+  end() {
+    for (const child of this.#children) child.kill("SIGKILL");
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #host() {
+    const child = this.#keep(
+      spawn("unshare", ["--net", "--mount", "sh", "-c", "ip link set lo up && echo ready && exec cat"], {
+        stdio: ["pipe", "pipe", "inherit"],
+      }),
+    );
+    await once(child.stdout, "data");
+    return child;
+  }
+
+  async #startLink() {
+    const { near, far } = this.hosts;
+    const words = [join(root, "scripts/support/link.py"), near.pid, far.pid, this.mtu, this.seed].map(String);
+    // The system's own: a shim in front of it may not work in another network.
+    this.linkProcess = this.#keep(spawn("/usr/bin/python3", words, { stdio: ["pipe", "pipe", "inherit"] }));
+    const ready = new Promise((resolve, reject) => {
+      this.#answers.push(resolve);
+      this.linkProcess.once("exit", () => reject(new Error("link.py has ended")));
+    });
+    ready.catch(() => undefined);
+    createInterface({ input: this.linkProcess.stdout }).on("line", (line) => this.#answers.shift()?.(JSON.parse(line)));
+    await ready;
+  }
+
+  async #party(host) {
+    const words = [process.execPath, join(root, "scripts/support/party.mjs")];
+    const child = this.#spawn(host, words, ["ignore", "inherit", "inherit", "ipc"]);
+    await once(child, "message");
+    child.on("message", ({ ended, look }) => {
+      if (ended !== undefined) this.#ended.set(`${host} ${ended.id}`, ended);
+      if (look !== undefined) this.#looks.get(host)?.(look);
+    });
+    return child;
+  }
+
+  #spawn(host, words, stdio = ["ignore", "ignore", "pipe"]) {
+    const enter = ["--target", String(this.hosts[host].pid), "--net", "--mount", "--"];
+    return this.#keep(spawn("nsenter", [...enter, ...words], { stdio }));
+  }
+
+  #keep(child) {
+    this.#children.push(child);
+    return child;
+  }
+}
+
+export async function until(condition, what, limitMs = 30_000) {
+  for (const started = performance.now(); performance.now() - started < limitMs; await sleep(20)) {
+    if (await condition()) return;
+  }
+  throw new Error(`waited ${limitMs / 1_000} s in vain for ${what}`);
+}

@@ -1,0 +1,78 @@
+// Tunnels over bad networks: two hosts with a link between them that loses, delays, swaps, repeats and changes packets,
+// is down, is cut on one side, or has a NAT that forgets. What is delivered, what is logged, and when it is noticed, by
+// both ends and by the programs at both ends of them. The packets are real, and treated one by one (support/link.py).
+// Linux and the superuser; takes unshare, nsenter, ip, mount, /usr/bin/python3 and /dev/net/tun, and for the C original
+// /usr/bin/spiped.
+//
+//     node scripts/trials/networks.mjs [--pairs=ours-ours,ours-C,C-ours,C-C,plain] [--brief] [SCENARIO…]
+//
+// Without a name: all that last minutes at most. `cut`, `cut-forward`, `cut-reverse`, `nat-forgets`, `vanishes`, `moves`
+// and `down-10min` last up to 20 minutes, in which C's ends notice nothing.
+
+import { existsSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { CUTS, cutPair } from "../support/link-cuts.mjs";
+import {
+  forged,
+  handshakes,
+  held,
+  latency,
+  QUALITIES,
+  qualityOf,
+  short,
+  throughput,
+} from "../support/link-qualities.mjs";
+import { PAIRS } from "../support/two-hosts.mjs";
+
+const scenarios = {};
+for (const [name, quality] of Object.entries(QUALITIES))
+  scenarios[name] = { run: (pair) => qualityOf(pair, name, quality) };
+scenarios.short = { run: (pair) => short(pair, "short") };
+scenarios.forge = { run: (pair) => forged(pair, "forge") };
+for (const loss of [10, 30]) {
+  const name = `handshakes-loss-${loss}`;
+  scenarios[name] = { run: (pair) => handshakes(pair, name, { loss: loss / 100 }) };
+}
+scenarios.latency = { run: (pair) => latency(pair, "latency"), alsoPlain: true };
+scenarios.throughput = { run: (pair) => throughput(pair, "throughput"), alsoPlain: true };
+scenarios.held = { run: (pair) => held(pair, "held"), alsoPlain: true, together: true };
+for (const [name, cut] of Object.entries(CUTS)) {
+  scenarios[name] = { run: (pair) => cutPair(pair, name, cut), together: true, isLong: cut.seconds > 300 };
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { pairs: { type: "string" }, brief: { type: "boolean" } },
+});
+const names = positionals.length > 0 ? positionals : Object.keys(scenarios).filter((name) => !scenarios[name].isLong);
+for (const name of names) {
+  if (scenarios[name] === undefined) throw new Error(`there is no ${name}, only ${Object.keys(scenarios).join(", ")}`);
+}
+if (process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/dev/net/tun")) {
+  console.error("the trial needs Linux, the superuser and /dev/net/tun");
+  process.exit(2);
+}
+const hasC = existsSync("/usr/bin/spiped");
+if (!hasC) console.error("SKIPPED: all with the C original, which is not installed");
+
+let failed = 0;
+for (const name of names) {
+  const { run, alsoPlain = false, together = false } = scenarios[name];
+  const pairs = values.pairs?.split(",") ?? [
+    ...PAIRS.filter((pair) => hasC || !pair.includes("C")),
+    ...(alsoPlain ? ["plain"] : []),
+  ];
+  const show = (result) => {
+    if (values.brief) {
+      delete result.link;
+      if (result.log?.length > 6) result.log.splice(6, Infinity, "…");
+    }
+    if (result.failures.length > 0) failed += 1;
+    console.log(JSON.stringify(result));
+  };
+  // Those that wait most of the time do so at the same time; others would take the processor from each other.
+  if (together) await Promise.all(pairs.map(async (pair) => show(await run(pair))));
+  else for (const pair of pairs) show(await run(pair));
+}
+console.log(failed === 0 ? "all as promised" : `${failed} NOT as promised`);
+process.exitCode = failed === 0 ? 0 : 1;
