@@ -6,7 +6,8 @@ import { limits } from "../support/cleanup.js";
 import { expectAll } from "../support/expect.js";
 import { allEnds, type Established, isAlive } from "../support/one-end.js";
 import { digestOf, digestOfRandomData, RandomData } from "../support/random-data.js";
-import { connectionLines, stopAndGetLines } from "../support/tunnel.js";
+import { reasonsOf, resetBy, toldToEnd, untilReason } from "../support/reasons.js";
+import { failuresTold, stopAndGetLines } from "../support/tunnel.js";
 
 const muchBytes = 5_000_000;
 
@@ -21,7 +22,11 @@ async function plainSendsMuchAndEnds({ plain }: Established): Promise<void> {
   plain.finish();
 }
 
-for (const { name, kind, start } of allEnds) {
+for (const { name, end: role, kind, start } of allEnds) {
+  const [encrypted, cleartext] = role === "-d" ? (["source", "target"] as const) : (["target", "source"] as const);
+  // Of a UNIX socket's close, only a writer learns.
+  const words = kind === "unix" ? "it no longer reads" : "connection reset";
+
   test(`${name} passes each direction's end on after all data, in whatever order they end`, limits, async (t) => {
     const end = await start(t);
 
@@ -69,9 +74,9 @@ for (const { name, kind, start } of allEnds) {
     } else {
       assert.equal((await ends.peer.receiveToEnd()).end, "reset");
     }
-    await end.spiped.command.line(/reset|target|source/i);
+    assert.equal(await untilReason(end.spiped.command), resetBy(cleartext, words));
     assert.ok(await isAlive(await end.establish()));
-    assert.equal(connectionLines(end.spiped.command).length, 1);
+    assert.equal(reasonsOf(end.spiped).length, 1);
   });
 
   test(`${name} resets the cleartext side when the encrypted side is reset`, limits, async (t) => {
@@ -85,9 +90,9 @@ for (const { name, kind, start } of allEnds) {
     } else {
       expectAll(await ends.plain.readToEnd(), "", "reset");
     }
-    await end.spiped.command.line(/reset|target|source/i);
+    assert.equal(await untilReason(end.spiped.command), resetBy(encrypted, words));
     assert.ok(await isAlive(await end.establish()));
-    assert.equal(connectionLines(end.spiped.command).length, 1);
+    assert.equal(reasonsOf(end.spiped).length, 1);
   });
 
   test(`${name} resets the other side when a reset comes with data still on the way`, limits, async (t) => {
@@ -99,9 +104,12 @@ for (const { name, kind, start } of allEnds) {
     await sending;
     await ends.plain.untilWritesFail();
     if (kind === "tcp") assert.equal(await ends.plain.end(), "reset");
-    await end.spiped.command.line(/connection from/);
+    const reason = await untilReason(end.spiped.command);
+    // A UNIX socket that is closed with something unread is a reset to the other side, and without it an end.
+    const isClosed = kind === "unix" && reason === resetBy(encrypted, "it no longer reads");
+    if (!isClosed) assert.equal(reason, resetBy(encrypted));
     assert.ok(await isAlive(await end.establish()));
-    assert.equal(connectionLines(end.spiped.command).length, 1);
+    assert.equal(reasonsOf(end.spiped).length, 1);
   });
 
   if (kind === "tcp") {
@@ -118,6 +126,14 @@ for (const { name, kind, start } of allEnds) {
         fromPeer.peer.link.reset();
         assert.equal(await fromPeer.plain.endWhileOpen(), "reset", `encrypted side, attempt ${attempt}`);
       }
+      await stopAndGetLines(end.spiped);
+      assert.equal(failuresTold(end.spiped), 40);
+      const right = [resetBy(encrypted), resetBy(cleartext)];
+      // A target that has reset its connection before spiped has looked whether there is one.
+      if (role === "-d") right.push("connect failed: connection reset");
+      for (const reason of reasonsOf(end.spiped)) {
+        assert.ok(right.includes(reason.replace(/cannot connect to \S+: /, "")), reason);
+      }
     });
   }
 
@@ -130,8 +146,8 @@ for (const { name, kind, start } of allEnds) {
       assert.equal(await plain.endWhileOpen(), "reset");
       assert.equal(await peer.link.endWhileOpen(), "reset");
     }
-    assert.equal((await end.spiped.command.exit()).signal, null);
-    assert.equal(connectionLines(end.spiped.command).length, connections.length);
+    assert.deepEqual(await end.spiped.command.exit(), { status: 1, signal: null });
+    assert.deepEqual(reasonsOf(end.spiped), [toldToEnd, toldToEnd]);
   });
 
   test(`${name} holds a fast sender back when nobody reads`, limits, async (t) => {

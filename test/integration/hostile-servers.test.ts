@@ -5,6 +5,17 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
 import { type ClientEnd, isAlive, startClientEnd } from "../support/one-end.js";
+import {
+  handshakeEnded,
+  noForwardSecrecy,
+  outOfRange,
+  reasonsOf,
+  resetBy,
+  saidNothing,
+  tookTooLong,
+  untilReason,
+  wrongMac,
+} from "../support/reasons.js";
 import type { PublicValueFault, ReferencePeer } from "../support/reference-peer.js";
 import { handshakeBytes, macedPublicValueBytes, nonceBytes, p } from "../support/reference-protocol.js";
 import { patience, stopAndGetLines } from "../support/tunnel.js";
@@ -26,39 +37,61 @@ function sendsPublicValue(fault: PublicValueFault): Server {
   };
 }
 
-const hostile: Readonly<Record<string, Server>> = {
-  "closes at once": async (peer) => peer.link.close(),
-  "resets at once": async (peer) => peer.link.reset(),
-  "sends rubbish": sends(randomBytes(handshakeBytes)),
-  "sends a megabyte of rubbish": sends(randomBytes(1 << 20)),
-  "sends its nonce and closes": async (peer) => {
-    await peer.sendNonce();
-    peer.link.close();
-  },
-  "reads the whole handshake and then closes": async (peer) => {
-    await peer.sendNonce();
-    await peer.readNonce();
-    await peer.readPublicValue();
-    peer.link.close();
-  },
-  "has one bit of its MAC wrong": sendsPublicValue({ macIsWrong: true }),
-  "sends y = p under a right MAC": sendsPublicValue({ y: p }),
-  "sends y = 2^2048 - 1 under a right MAC": sendsPublicValue({ y: 2n ** 2048n - 1n }),
-  "sends back what the client sent": async (peer) => {
-    await peer.link.write(await peer.link.read(nonceBytes));
-    await peer.link.write(await peer.link.read(macedPublicValueBytes));
-  },
+/** What the client says of each; a function is asked for the kind of sockets. */
+const hostile: Readonly<Record<string, readonly [Server, string | ((kind: "tcp" | "unix") => string)]>> = {
+  "closes when it has the client's nonce": [
+    async (peer) => {
+      await peer.readNonce();
+      peer.link.close();
+    },
+    handshakeEnded(0, "-e"),
+  ],
+  "resets when it has the client's nonce": [
+    async (peer) => {
+      await peer.readNonce();
+      peer.link.reset();
+    },
+    (kind) => (kind === "tcp" ? resetBy("target") + saidNothing : handshakeEnded(0, "-e")),
+  ],
+  "sends rubbish": [sends(randomBytes(handshakeBytes)), wrongMac],
+  "sends a megabyte of rubbish": [sends(randomBytes(1 << 20)), wrongMac],
+  "sends its nonce and ends": [
+    async (peer) => {
+      await peer.sendNonce();
+      peer.link.finish();
+    },
+    handshakeEnded(nonceBytes, "-e"),
+  ],
+  "reads the whole handshake and then closes": [
+    async (peer) => {
+      await peer.sendNonce();
+      await peer.readNonce();
+      await peer.readPublicValue();
+      peer.link.close();
+    },
+    handshakeEnded(nonceBytes, "-e"),
+  ],
+  "has one bit of its MAC wrong": [sendsPublicValue({ macIsWrong: true }), wrongMac],
+  "sends y = p under a right MAC": [sendsPublicValue({ y: p }), outOfRange],
+  "sends y = 2^2048 - 1 under a right MAC": [sendsPublicValue({ y: 2n ** 2048n - 1n }), outOfRange],
+  "sends back what the client sent": [
+    async (peer) => {
+      await peer.link.write(await peer.link.read(nonceBytes));
+      await peer.link.write(await peer.link.read(macedPublicValueBytes));
+    },
+    "handshake failed: the peer is a client too, with the same key, or this end itself",
+  ],
 };
 
-const slow: Readonly<Record<string, Server>> = {
-  "sends nothing": sends(),
-  "sends half a nonce": sends(new Uint8Array(nonceBytes / 2)),
-  "sends a nonce and nothing more": sends(new Uint8Array(nonceBytes)),
-  "stops in the middle of its public value": sends(
-    new Uint8Array(nonceBytes),
-    new Uint8Array(macedPublicValueBytes / 2),
-  ),
-};
+const timedOut = tookTooLong(0.5);
+
+const slow: readonly (readonly [reason: string, Server])[] = [
+  [timedOut + saidNothing, sends()],
+  [timedOut, sends(new Uint8Array(nonceBytes / 2))],
+  [timedOut, sends(new Uint8Array(nonceBytes))],
+  // In the middle of the public value.
+  [timedOut, sends(new Uint8Array(nonceBytes), new Uint8Array(macedPublicValueBytes / 2))],
+];
 
 const secret = "not for strangers";
 
@@ -79,11 +112,21 @@ for (const kind of ["tcp", "unix"] as const) {
     limits,
     async (t) => {
       const end = await startClientEnd(t, { kind });
+      // One that is gone at once, whatever the client has come to by then: its connect, its nonce, or reading.
+      const { app, peer } = await end.server();
+      peer.link.close();
+      assert.equal(await app.endWhileOpen(), "reset");
+      const rest = new RegExp(
+        "^connect failed: .*: connection reset$|^handshake failed: the peer ended the connection after 0 of 320|" +
+          "^reset: target: (connection reset|it no longer reads); the peer said nothing ",
+      );
+      assert.match(await untilReason(end.spiped.command), rest);
       const friend = await end.establish();
-      for (const [index, [what, server]] of Object.entries(hostile).entries()) {
+      for (const [index, [what, [server, reason]]] of Object.entries(hostile).entries()) {
         await t.test(`a server that ${what}`, async () => {
           await meets(end, server);
-          await end.spiped.command.line(/handshake|reset/i, index + 1);
+          const expected = typeof reason === "string" ? reason : reason(kind);
+          assert.equal(await untilReason(end.spiped.command, index + 2), expected);
           assert.ok(await isAlive(friend));
         });
       }
@@ -92,16 +135,18 @@ for (const kind of ["tcp", "unix"] as const) {
       friend.plain.finish();
       await friend.plain.end();
       await friend.peer.link.end();
-      assert.equal((await stopAndGetLines(end.spiped)).length, Object.keys(hostile).length);
+      assert.equal((await stopAndGetLines(end.spiped)).length, 1 + Object.keys(hostile).length);
     },
   );
 
   test(`spiped -e on ${kind} resets the applications of silent servers when -o is over`, limits, async (t) => {
     const end = await startClientEnd(t, { kind, flags: ["-o", "0.5"] });
-    for (const server of Object.values(slow)) await meets(end, server);
-    const lines = await stopAndGetLines(end.spiped);
-    assert.equal(lines.length, Object.keys(slow).length);
-    for (const line of lines) assert.match(line, /time|handshake/i);
+    for (const [, server] of slow) await meets(end, server);
+    await stopAndGetLines(end.spiped);
+    assert.deepEqual(
+      reasonsOf(end.spiped),
+      slow.map(([reason]) => reason),
+    );
   });
 
   for (const [what, y] of [
@@ -112,7 +157,7 @@ for (const kind of ["tcp", "unix"] as const) {
     test(`spiped -e -g on ${kind} refuses a server whose y is ${what}`, limits, async (t) => {
       const end = await startClientEnd(t, { kind, flags: ["-g", ...patience] });
       await meets(end, sendsPublicValue({ y }));
-      await end.spiped.command.line(/handshake|secrecy/i);
+      assert.equal(await untilReason(end.spiped.command), noForwardSecrecy);
       assert.ok(await isAlive(await end.establish()));
     });
 
@@ -139,6 +184,6 @@ test("spiped -e lets go of a server whose application was reset during the hands
   await peer.readPublicValue();
   await peer.write(peer.macedPublicValue());
   assert.equal(await peer.link.endWhileOpen(), "reset");
-  await end.spiped.command.line(/connection from/);
+  assert.equal(await untilReason(end.spiped.command), resetBy("source"));
   assert.ok(await isAlive(await end.establish()));
 });
