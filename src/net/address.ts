@@ -72,20 +72,25 @@ const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
  * Source: DESIGN.md, "Addresses".
  */
 export function parseAddress(text: string): Address {
+  return parse(text, text);
+}
+
+/** @param typed - What to name as wrong: the text without what was added to it. */
+function parse(text: string, typed: string): Address {
   if (text.startsWith("/")) return parseUnix(text);
   const colon = text.lastIndexOf(":");
-  if (text === "") throw malformed(text, "it is empty");
-  if (/^\s|\s$/.test(text)) throw malformed(text, "it begins or ends with a blank");
-  if (text.startsWith("[")) return parseBracketed(text);
-  if (colon === -1) throw malformed(text, "the port is missing");
+  if (text === "") throw malformed(typed, "it is empty");
+  if (/^\s|\s$/.test(text)) throw malformed(typed, "it begins or ends with a blank");
+  if (text.startsWith("[")) return parseBracketed(text, typed);
+  if (colon === -1) throw malformed(typed, "the port is missing");
   const host = text.slice(0, colon);
   const service = text.slice(colon + 1);
-  if (host === "") throw malformed(text, "the host is missing");
-  if (service === "") throw malformed(text, "the port is missing");
-  if (UNFIT_FOR_HOSTS.test(host)) throw malformed(text, "that is no host name");
+  if (host === "") throw malformed(typed, "the host is missing");
+  if (service === "") throw malformed(typed, "the port is missing");
+  if (UNFIT_FOR_HOSTS.test(host)) throw malformed(typed, "that is no host name");
   if (host.includes(":") && isIP(host) === 0)
-    throw malformed(text, `${JSON.stringify(host)} is no IPv6 address; the port is missing, or brackets`);
-  return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(text, service) });
+    throw malformed(typed, `${JSON.stringify(host)} is no IPv6 address; the port is missing, or brackets`);
+  return Object.freeze({ kind: "host", host, literal: isIP(host) !== 0, service: checkedService(typed, service) });
 }
 
 /**
@@ -121,7 +126,7 @@ export function parseTargetAddress(text: string): Address {
  */
 export function parseLocalAddress(text: string): Address {
   if (text.startsWith(MANAGED)) throw malformed(text, "the service manager hands sockets over for SOURCE only");
-  return parseAddress(/^\d+$/.test(text) ? `[127.0.0.1]:${text}` : text);
+  return parse(/^\d+$/.test(text) ? `[127.0.0.1]:${text}` : text, text);
 }
 
 /**
@@ -132,7 +137,7 @@ export function parseLocalAddress(text: string): Address {
 export function parseBindAddress(text: string): HostAddress {
   if (text.startsWith("/")) throw malformed(text, "connections cannot be bound to a UNIX socket");
   const withoutPort = text.startsWith("[") ? text.endsWith("]") : text !== "" && !text.includes(":");
-  const address = parseAddress(withoutPort ? `${text}:0` : text);
+  const address = parse(withoutPort ? `${text}:0` : text, text);
   // Where the port may be missing, its colon cannot be told from the others.
   const isClear = text.startsWith("[") || address.kind === "unix" || !address.host.includes(":");
   if (!isClear) throw malformed(text, "an IPv6 address needs brackets");
@@ -164,15 +169,15 @@ function parseUnix(text: string): UnixAddress {
   return Object.freeze({ kind: "unix", path: text });
 }
 
-function parseBracketed(text: string): HostAddress {
+function parseBracketed(text: string, typed: string): HostAddress {
   const close = text.indexOf("]");
-  if (close === -1) throw malformed(text, "the closing bracket is missing");
+  if (close === -1) throw malformed(typed, "the closing bracket is missing");
   const host = text.slice(1, close);
   const rest = text.slice(close + 1);
-  if (isIP(host) === 0) throw malformed(text, "what stands in brackets is no IP address");
-  if (rest === "" || rest === ":") throw malformed(text, "the port is missing");
-  if (!rest.startsWith(":")) throw malformed(text, "a colon and the port must follow the bracket");
-  return Object.freeze({ kind: "host", host, literal: true, service: checkedService(text, rest.slice(1)) });
+  if (isIP(host) === 0) throw malformed(typed, "what stands in brackets is no IP address");
+  if (rest === "" || rest === ":") throw malformed(typed, "the port is missing");
+  if (!rest.startsWith(":")) throw malformed(typed, "a colon and the port must follow the bracket");
+  return Object.freeze({ kind: "host", host, literal: true, service: checkedService(typed, rest.slice(1)) });
 }
 
 function checkedService(text: string, service: string): string {

@@ -128,7 +128,7 @@ const wrong: ReadonlyArray<readonly [text: string, why: RegExp]> = [
 
 for (const [text, why] of wrong) {
   test(`${JSON.stringify(shortened(text))} is no address`, () => {
-    assert.throws(() => parseAddress(text), isClear(why));
+    assert.throws(() => parseAddress(text), isClear(why, text));
   });
 }
 
@@ -159,14 +159,14 @@ for (const [text, why] of [
   ["[::1]80", /colon and the port/],
   ["[localhost]", /no IP address/],
   [" host", /blank/],
-  ["host ", /blank|no host name/],
+  ["host ", /no host name/],
   ["::1", /brackets/],
   ["fe80::1", /brackets/],
   ["2001:db8::1:80", /brackets/],
   ["host:65536", /above 65535/],
 ] as const) {
   test(`${JSON.stringify(text)} is no address to bind to`, () => {
-    assert.throws(() => parseBindAddress(text), isClear(why));
+    assert.throws(() => parseBindAddress(text), isClear(why, text));
   });
 }
 
@@ -181,6 +181,10 @@ for (const text of ["/run/socket", "[::1]:1", "host:ssh", "host:65535"]) {
     assert.deepEqual(parseTargetAddress(text), parseAddress(text));
   });
 }
+
+test("a port alone, for an address of this machine, is named as it was typed when it is none", () => {
+  assert.throws(() => parseLocalAddress("65536"), isClear(/the port is above 65535/, "65536"));
+});
 
 test("an address that a socket takes is written with brackets", () => {
   assert.equal(formatAddress({ kind: "tcp", family: 4, address: "10.0.0.1", port: 80 }), "[10.0.0.1]:80");
@@ -214,11 +218,13 @@ test("any IP address in brackets with any port is an address", () => {
 });
 
 /** An error that names what was written, says why, and how to write it. */
-function isClear(why: RegExp) {
+/** @param text - What the error has to name; not looked at when absent. */
+function isClear(why: RegExp, text?: string) {
   return (error: unknown): true => {
     assert.ok(error instanceof SpipedError);
     assert.equal(error.code, "SPIPED_ADDRESS");
     assert.match(error.message, /^bad address "/);
+    if (text !== undefined) assert.ok(error.message.startsWith(`bad address ${JSON.stringify(text)}: `), error.message);
     assert.match(error.message, why);
     assert.equal(error.hint, "write /absolute/path, [IPv4]:port, [IPv6]:port or host:port");
     return true;
