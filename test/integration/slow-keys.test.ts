@@ -72,6 +72,7 @@ for (const [name, words] of programs) {
         command.signal(signal);
         const { status, signal: by } = await command.exit();
         const isOrderly = name === "spiped -F" || (name === "spipe" && signal === "SIGTERM");
+        // By the signal where it comes before the command, which still starts, has said that it wants to hear of it.
         assert.ok(by === signal || status === (isOrderly ? 0 : 1), `status ${status}, ${command.stderr}`);
         if (second !== undefined) await untilEnded(second);
         assert.deepEqual(await readdir(folder), []);
@@ -104,6 +105,7 @@ for (const [name, words] of programs) {
       const [file = "", ...others] = words(`/proc/self/fd/${descriptor}`);
       const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
       assert.equal((await command.exit()).status, 1);
+      // Which of these are open is Node's business.
       assert.match(
         command.stderr,
         /cannot read key file \/proc\/self\/fd\/\d+: (spiped was not given|there is no such)/,
