@@ -4,30 +4,31 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { type TestContext, test } from "node:test";
-import { limits, until } from "../support/cleanup.js";
+import { test } from "node:test";
+import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import {
+  comesToHold,
+  endInPeace,
+  exponentsAhead,
+  holds,
+  isSkipped,
+  macs,
+  ofConnection,
+  ofDhMacs,
+  ofKey,
+  PACKET_KEYS,
+} from "../support/held-secrets.js";
 import { ClientKeys, startForMany } from "../support/key-folder.js";
 import { Listener } from "../support/listener.js";
-import { type Established, isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
-import { exponentsIn, type Finding, findSecrets, namesOf, whyUnreadable } from "../support/process-memory.js";
+import { isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { exponentsIn, findSecrets, namesOf } from "../support/process-memory.js";
 import { ours } from "../support/programs.js";
 import { ReferencePeer } from "../support/reference-peer.js";
-import { publicValueOf, secretOf } from "../support/reference-protocol.js";
-import { aesKey, exponent, hmacKey, plainSecret, residue, type Secret } from "../support/secret-forms.js";
+import { publicValueOf } from "../support/reference-protocol.js";
+import { aesKey, exponent, residue } from "../support/secret-forms.js";
 import { Spipe } from "../support/spipe.js";
 import { newKey } from "../support/tunnel.js";
-
-/** Pairs that a tunnel keeps ready. */
-const KEY_PAIRS_AHEAD = 16;
-
-/** What may be there while a connection is open. */
-const PACKET_KEYS = ["E_C", "H_C", "E_S", "H_S"];
-
-const macs = [
-  { mac: "the processor's MACs", env: {} },
-  { mac: "portable MACs", env: { SPIPED_PORTABLE_MAC: "1" } },
-] as const;
 
 const tooSlow = "the peer says nothing more";
 const failures: ReadonlyArray<readonly [string, (peer: ReferencePeer) => unknown]> = [
@@ -72,10 +73,7 @@ for (const { mac, env } of macs) {
       const { command } = end.spiped;
       if (isSkipped(t, command)) return;
       const key = ofKey(end.key.bytes);
-      const ahead = await until(() => {
-        const found = exponentsIn(command.id);
-        return found.length >= KEY_PAIRS_AHEAD ? found : undefined;
-      }, `${KEY_PAIRS_AHEAD} exponents`);
+      const ahead = await exponentsAhead(command);
       holds(command, key, ["K"]);
 
       const first = await end.establish();
@@ -161,10 +159,7 @@ for (const { mac, env } of macs) {
     const { command } = spipe;
     if (isSkipped(t, command)) return;
     const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes });
-    const ahead = await until(() => {
-      const found = exponentsIn(command.id);
-      return found.length > 0 ? found : undefined;
-    }, "an exponent");
+    const ahead = await exponentsAhead(command, 1);
     await peer.sendNonce();
     await peer.readNonce();
     await comesToHold(command, [...ofKey(key.bytes), ...ofDhMacs(peer)], ["K", "dhmac_C", "dhmac_S"]);
@@ -175,63 +170,4 @@ for (const { mac, env } of macs) {
     await comesToHold(command, [...ofKey(key.bytes), ...ofConnection(peer, ahead)], PACKET_KEYS);
     assert.deepEqual(exponentsIn(command.id), [], "and needs no other pair");
   });
-}
-
-/** Says loudly that the memory of a command cannot be searched here. */
-function isSkipped(t: TestContext, command: Command): boolean {
-  const reason = whyUnreadable(command.id);
-  if (reason === undefined) return false;
-  process.stderr.write(`SKIPPED: ${reason}\n`);
-  t.skip(reason);
-  return true;
-}
-
-/** These secrets, and no others of those, are in memory. */
-function holds({ id }: Command, secrets: readonly Secret[], names: readonly string[]): void {
-  const found = findSecrets(id, secrets);
-  assert.deepEqual(namesOf(found, secrets), names, linesOf(found));
-}
-
-/** The same, once the command has come so far. */
-async function comesToHold({ id }: Command, secrets: readonly Secret[], names: readonly string[]): Promise<void> {
-  let found: readonly Finding[] = [];
-  const isSo = () => {
-    found = findSecrets(id, secrets);
-    return namesOf(found, secrets).join() === names.join() || undefined;
-  };
-  await until(isSo, () => `just ${names.join(", ") || "nothing"} in memory, but there is ${linesOf(found)}`);
-}
-
-function linesOf(found: readonly Finding[]): string {
-  return found.map(({ secret, where }) => `${secret} ${where}`).join("\n");
-}
-
-async function endInPeace({ peer, plain }: Established): Promise<void> {
-  peer.link.finish();
-  plain.finish();
-  await Promise.all([peer.link.end(), plain.end()]);
-}
-
-function ofKey(keyFile: Uint8Array): readonly Secret[] {
-  return [plainSecret("the key file", keyFile), hmacKey("K", secretOf(keyFile))];
-}
-
-function ofDhMacs({ dhMacKeys }: ReferencePeer): readonly Secret[] {
-  return [hmacKey("dhmac_C", dhMacKeys.client), hmacKey("dhmac_S", dhMacKeys.server)];
-}
-
-/** @param ahead - Exponents that the command had ready, among them the one that it used. */
-function ofConnection(peer: ReferencePeer, ahead: readonly bigint[]): readonly Secret[] {
-  const { ySC, packetKeys } = peer.secrets;
-  const x = ahead.find((candidate) => publicValueOf(candidate) === peer.peerY);
-  assert.ok(x !== undefined, "a pair that was ready is used");
-  return [
-    ...ofDhMacs(peer),
-    exponent("x", x),
-    residue("y_SC", ySC),
-    aesKey("E_C", packetKeys.client.E),
-    hmacKey("H_C", packetKeys.client.H),
-    aesKey("E_S", packetKeys.server.E),
-    hmacKey("H_S", packetKeys.server.H),
-  ];
 }

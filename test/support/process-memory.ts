@@ -1,5 +1,5 @@
-// The memory of another process, as Linux shows it in /proc: every mapping that the process can write, its heaps and all
-// its stacks among them, searched for bytes that must or must not be there.
+// The memory of another process, as Linux shows it in /proc: every mapping that it can write or that belongs to no file,
+// its heaps and all its stacks among them, searched for bytes that must or must not be there.
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { bytesOf, publicValueOf } from "./reference-protocol.js";
@@ -28,6 +28,9 @@ const CHUNK_BYTES = 1 << 20;
 
 /** Pieces overlap by so much, so that nothing is cut in two. */
 const OVERLAP_BYTES = EXPONENT_BYTES - 1;
+
+/** Most of a process's mappings are pages that nobody has used yet, and hold nothing. */
+const UNUSED_PAGE = Buffer.alloc(4096);
 
 /** Why the memory of a process cannot be read here; undefined where it can. */
 export function whyUnreadable(id: number): string | undefined {
@@ -82,22 +85,39 @@ function lookRandom(words: readonly bigint[]): boolean {
   );
 }
 
-/** Hands over all memory that a process can write, in pieces that overlap. */
+/** Hands over all memory that may hold what the process has written, but for zeros, in pieces that overlap. */
 function readMemory(id: number, take: (bytes: Uint8Array, address: number, mapping: string) => void): void {
   const memory = openSync(`/proc/${id}/mem`, "r");
   const piece = Buffer.alloc(CHUNK_BYTES + OVERLAP_BYTES);
   try {
     for (const line of readFileSync(`/proc/${id}/maps`, "utf8").split("\n")) {
-      const [, from, to, mapping] = /^([0-9a-f]+)-([0-9a-f]+) .w.. \S+ \S+ \d+ *(.*)$/.exec(line) ?? [];
-      if (from === undefined || to === undefined) continue;
+      const [, from, to, access, mapping] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)$/.exec(line) ?? [];
+      if (from === undefined || to === undefined || access === undefined) continue;
+      if (!access.startsWith("r") || (access[1] !== "w" && mapping?.startsWith("/"))) continue;
       const end = Number.parseInt(to, 16);
       for (let address = Number.parseInt(from, 16); address < end; address += CHUNK_BYTES) {
         const length = readThere(memory, piece, address, Math.min(piece.length, end - address));
-        take(piece.subarray(0, length), address, mapping || "anonymous");
+        for (const [first, last] of used(piece.subarray(0, length))) {
+          take(piece.subarray(first, last), address + first, mapping || "anonymous");
+        }
       }
     }
   } finally {
     closeSync(memory);
+  }
+}
+
+/** Where the pages are that are not all zeros, with as much around them as a secret may reach beyond them. */
+function* used(bytes: Uint8Array): Generator<readonly [first: number, last: number]> {
+  const isUnused = (at: number) => {
+    const page = bytes.subarray(at, at + UNUSED_PAGE.length);
+    return Buffer.compare(page, UNUSED_PAGE.subarray(0, page.length)) === 0;
+  };
+  for (let at = 0; at < bytes.length; at += UNUSED_PAGE.length) {
+    if (isUnused(at)) continue;
+    const first = at;
+    while (at < bytes.length && !isUnused(at)) at += UNUSED_PAGE.length;
+    yield [Math.max(0, first - OVERLAP_BYTES - 1), Math.min(bytes.length, at + OVERLAP_BYTES)];
   }
 }
 
@@ -132,7 +152,7 @@ class Search {
 
   in(bytes: Uint8Array, address: number, mapping: string): void {
     const beginnings = this.#beginnings;
-    for (let at = 0; at + NEEDLE_BYTES <= bytes.length && at < CHUNK_BYTES; at += 1) {
+    for (let at = 0; at + NEEDLE_BYTES <= bytes.length; at += 1) {
       const beginning = beginningAt(bytes, at);
       if (((beginnings[beginning >> 3] as number) & (1 << (beginning & 7))) === 0) continue;
       const needle = this.#needles.get(keyOf(bytes.subarray(at, at + NEEDLE_BYTES)));
