@@ -153,6 +153,8 @@ export class ServedTunnel {
     }
     const failures = logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
+    // A folder says whom to end, for as long as there is somebody.
+    if (keys.folder === undefined) tunnel.events.once("handshakesOver", () => keys.destroy());
     this.#state = { name: "running", source: ends.sources[0], tunnel, keys, failures };
     if (this.#reloadWaits) void this.reload();
   }

@@ -27,6 +27,8 @@ export interface TunnelEvents {
   addressesChanged: [name: string, addresses: readonly SocketAddress[]];
   /** The tunnel no longer listens; open connections go on. */
   draining: [];
+  /** It is draining, and no handshake is still to be begun or ended: nobody needs its keys any more. */
+  handshakesOver: [];
   /** All connections have ended, and nothing more will be told. */
   drained: [];
 }

@@ -74,6 +74,8 @@ export class Tunnel {
   readonly #config: TunnelSettings;
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
+  /** Those of them that are not established yet. */
+  readonly #beginning = new Set<Connection>();
   readonly #places: Places<Connection>;
   #state: TunnelState = { name: "idle" };
   #retry: NodeJS.Timeout | undefined;
@@ -209,6 +211,7 @@ export class Tunnel {
     letGoOfSocket();
     this.#parts.destination.stop();
     this.events.emit("draining");
+    this.#settleHandshakes();
     this.#settle();
     return promise;
   }
@@ -292,9 +295,14 @@ export class Tunnel {
         this.#acceptOrWait();
         return admitted;
       },
-      established: () => events.emit("established", connection),
+      established: () => {
+        this.#beginning.delete(connection);
+        events.emit("established", connection);
+        this.#settleHandshakes();
+      },
       ended: (report) => {
         this.#connections.delete(connection);
+        if (this.#beginning.delete(connection)) this.#settleHandshakes();
         places.leave(connection);
         events.emit("ended", report);
         descriptors.book(-DESCRIPTORS_PER_CONNECTION);
@@ -303,6 +311,7 @@ export class Tunnel {
       },
     });
     this.#connections.add(connection);
+    this.#beginning.add(connection);
     places.enter(connection);
     // On the encrypting end, everybody who may connect is a friend.
     if (role === "encrypt") places.admit(connection);
@@ -351,6 +360,10 @@ export class Tunnel {
   }
 
   readonly #acceptAgain = () => this.#acceptOrWait();
+
+  #settleHandshakes(): void {
+    if (this.#beginning.size === 0 && this.#state.name === "draining") this.events.emit("handshakesOver");
+  }
 
   #settle(): void {
     if (this.#connections.size > 0 || this.#state.name !== "draining") return;
