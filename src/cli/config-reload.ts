@@ -1,6 +1,5 @@
 /**
- * SIGHUP with `--config`: the file is read again, and what has changed in it is done. One reading at a time; what is
- * asked for meanwhile is one more after it, which sees what the one before may have missed.
+ * SIGHUP with `--config`: the file is read again, and what has changed in it is done.
  */
 
 import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-changes.js";
@@ -14,6 +13,7 @@ import {
   configReadEntry,
   restartNeededEntry,
 } from "../observe/service-entries.js";
+import { Rereading } from "../service/rereading.js";
 import type { Supervisor } from "../service/supervisor.js";
 
 /** A file, and what it came to at the start. */
@@ -44,11 +44,10 @@ type Phase =
 export class ConfigReload {
   readonly #file: ConfigInUse;
   readonly #parts: ReloadParts;
-  #reading: Promise<void> = Promise.resolve();
+  readonly #rereading = new Rereading();
   #phase: Phase = { name: "before" };
   /** Whether there is something to do when that is over. */
   #isAsked = false;
-  #state: "idle" | "reading" | "reading, and then once more" = "idle";
 
   constructor(file: ConfigInUse, parts: ReloadParts) {
     this.#file = file;
@@ -64,18 +63,9 @@ export class ConfigReload {
       this.#isAsked = true;
       return;
     }
-    switch (this.#state) {
-      case "idle":
-        this.#reading = this.#run();
-        break;
-      case "reading":
-      case "reading, and then once more":
-        this.#state = "reading, and then once more";
-        // Whatever the reading waits for, keys do not.
-        void this.#parts.supervisor.reload();
-        break;
-    }
-    await this.#reading;
+    // Whatever the reading waits for, keys do not.
+    if (this.#rereading.isUnderWay) void this.#parts.supervisor.reload();
+    await this.#rereading.request(() => this.#read());
   }
 
   /** To be called when the service has started. */
@@ -104,23 +94,15 @@ export class ConfigReload {
     if (isAsked) void this.request();
   }
 
-  async #run(): Promise<void> {
-    do {
-      this.#state = "reading";
-      try {
-        const isDone = await this.#reload();
-        if (isDone === undefined) this.#isAsked = true;
-        else this.#parts.reloaded(isDone);
-      } catch (error) {
-        this.#parts.log.error(error);
-        this.#parts.reloaded(false);
-      }
-    } while (this.#isAskedAgain());
-    this.#state = "idle";
-  }
-
-  #isAskedAgain(): boolean {
-    return this.#state === "reading, and then once more";
+  async #read(): Promise<void> {
+    try {
+      const isDone = await this.#reload();
+      if (isDone === undefined) this.#isAsked = true;
+      else this.#parts.reloaded(isDone);
+    } catch (error) {
+      this.#parts.log.error(error);
+      this.#parts.reloaded(false);
+    }
   }
 
   /** @returns Whether everything is as the file says; undefined: it came at a moment when it has to wait. */

@@ -1,6 +1,5 @@
 /**
- * The keys of one tunnel of a service: read at the start, and again on SIGHUP while connections go on. One reading at a
- * time; what is asked for meanwhile is one more after it, which sees what the one before may have missed.
+ * The keys of one tunnel of a service: read at the start, and again on SIGHUP while connections go on.
  *
  * Of a folder, each file is a client's key: see `config/key-folder.ts`.
  */
@@ -19,6 +18,7 @@ import {
 } from "../observe/key-entries.js";
 import type { Log } from "../observe/log.js";
 import { KeyRing } from "../protocol/key-ring.js";
+import { Rereading } from "./rereading.js";
 
 /** What uses the keys. */
 export interface KeyUser {
@@ -40,9 +40,8 @@ export class TunnelKeys {
   readonly #log: Log;
   readonly #ring: KeyRing;
   readonly #source: Source;
-  #reading: Promise<void> = Promise.resolve();
+  readonly #rereading = new Rereading();
   #isOver = false;
-  #state: "idle" | "reading" | "reading, and then once more" = "idle";
 
   private constructor(path: string, log: Log, ring: KeyRing, source: Source) {
     this.#path = path;
@@ -87,15 +86,7 @@ export class TunnelKeys {
 
   /** Has the keys read as they are from now on; resolves when that has come to an end, whatever it is. */
   reload(user: KeyUser): Promise<void> {
-    switch (this.#state) {
-      case "idle":
-        this.#reading = this.#run(user);
-        return this.#reading;
-      case "reading":
-      case "reading, and then once more":
-        this.#state = "reading, and then once more";
-        return this.#reading;
-    }
+    return this.#rereading.request(() => this.#read(user));
   }
 
   /** Wipes the keys, and those that are still read; for when nobody uses them any more. */
@@ -104,26 +95,17 @@ export class TunnelKeys {
     for (const { key } of this.#ring.replace([])) key.destroy();
   }
 
-  async #run(user: KeyUser): Promise<void> {
-    do {
-      this.#state = "reading";
-      try {
-        const source = this.#source;
-        const isAllGood = await (source.kind === "file"
-          ? this.#readFile(source.reader)
-          : this.#readFolder(source, user));
-        user.reloaded?.(isAllGood);
-      } catch (error) {
-        if (this.#isOver) return;
-        this.#log.write(keyKeptEntry(this.#path, messageOf(error), this.#source.kind, error instanceof UnclearKeys));
-        user.reloaded?.(false);
-      }
-    } while (this.#isAskedAgain());
-    this.#state = "idle";
-  }
-
-  #isAskedAgain(): boolean {
-    return this.#state === "reading, and then once more";
+  async #read(user: KeyUser): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      const source = this.#source;
+      const isAllGood = await (source.kind === "file" ? this.#readFile(source.reader) : this.#readFolder(source, user));
+      user.reloaded?.(isAllGood);
+    } catch (error) {
+      if (this.#isOver) return;
+      this.#log.write(keyKeptEntry(this.#path, messageOf(error), this.#source.kind, error instanceof UnclearKeys));
+      user.reloaded?.(false);
+    }
   }
 
   async #readFile(reader: KeyFileReader): Promise<true> {
