@@ -9,9 +9,7 @@ import { closeSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { LONGEST_MS, systemClock } from "../clock.js";
 import { messageOf } from "../errors.js";
-import type { Address } from "../net/address.js";
 import { InheritedSockets, readHanded } from "../net/inherited-sockets.js";
-import { resolve } from "../net/resolver.js";
 import { createLog, type Log } from "../observe/log.js";
 import { drainingEntry, stoppedEntry } from "../observe/service-entries.js";
 import { ServiceManager } from "../observe/service-manager.js";
@@ -19,51 +17,22 @@ import { standardErrorSink } from "../observe/standard-error.js";
 import { stateEntries } from "../observe/state-entries.js";
 import { syslogSink } from "../observe/syslog.js";
 import { ServedStatus } from "../service/served-status.js";
-import type { TunnelSettings } from "../service/served-tunnel.js";
 import { Supervisor } from "../service/supervisor.js";
-import { chooseFlows, type FlowChoices } from "../tunnel/flow-choices.js";
-import { type ConfigInUse, ConfigReload } from "./config-reload.js";
-import { KEY_INSTEAD, type ReportReady } from "./daemon.js";
+import { chooseFlows } from "../tunnel/flow-choices.js";
+import { ConfigReload } from "./config-reload.js";
+import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { unreadableNow } from "./key-access.js";
+import { lookUpAgainAndAgain } from "./look-ups-at-start.js";
 import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
+import type { ServiceSettings } from "./service-settings.js";
 import { takeFromServiceManager } from "./service-variables.js";
 import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
 import { version } from "./version.js";
-
-/** Time between look-ups at the start with `-D`. */
-const RETRY_LOOK_UP_MS = 1_000;
-
-/** What `spiped` was told. */
-export interface ServiceSettings {
-  /** One of the command line, or those of a file. */
-  readonly tunnels: readonly TunnelSettings[];
-  /** Undefined where there is no `--config`. */
-  readonly file: ConfigInUse | undefined;
-  /** The key file, open already, where the first process has opened it. It is closed when it is read. */
-  readonly keyDescriptor: number | undefined;
-  /** `-D`: failed look-ups are retried, after everything that can be checked without them. */
-  readonly waitsForLookUps: boolean;
-  /** Undefined in the foreground. */
-  readonly pidFile: string | undefined;
-  /** The words of `-u`. */
-  readonly user: string | undefined;
-  /** How long open connections may go on after SIGTERM; `Infinity` for no limit. */
-  readonly drainTimeoutMs: number;
-  readonly syslog: boolean;
-  /** Where the status is answered; undefined: nowhere. */
-  readonly status: Address | undefined;
-  /** How packets are moved, as far as it was said. */
-  readonly flows: Partial<FlowChoices>;
-  /** Tells whoever waits for the daemon; undefined in the foreground. */
-  readonly reportReady: ReportReady | undefined;
-  /** What its owner should know of the words. */
-  readonly warnings: readonly string[];
-}
 
 /**
  * Runs tunnels until a signal ends them.
@@ -172,7 +141,7 @@ class Service {
     // Nobody is answered as somebody whom -u is to leave.
     if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
-    await this.#unlessLeft(this.#lookUpAgainAndAgain());
+    await this.#unlessLeft(lookUpAgainAndAgain(this.#supervisor, this.#reload, this.#log));
     this.#supervisor.listen();
     await this.#begin(identity);
     this.#supervisor.sayListening();
@@ -183,31 +152,6 @@ class Service {
   async #unlessLeft<T>(step: Promise<T> | undefined): Promise<T | undefined> {
     const result = await step;
     return this.#hasLeft ? new Promise(() => undefined) : result;
-  }
-
-  /** Where the file has other tunnels meanwhile, theirs. */
-  async #lookUpAgainAndAgain(): Promise<void> {
-    for (let isKnown = false; !isKnown; ) {
-      const { tunnels } = this.#supervisor;
-      const isWanted = () => this.#supervisor.tunnels === tunnels;
-      const replaced = new Promise<void>((resolve) => this.#reload?.wait(resolve));
-      const known = this.#supervisor.lookUp((address) => this.#resolveAgainAndAgain(address, isWanted));
-      await Promise.race([known, replaced]);
-      isKnown = isWanted();
-    }
-    this.#reload?.stopWaiting();
-  }
-
-  async #resolveAgainAndAgain(address: Address, isWanted: () => boolean): ReturnType<typeof resolve> {
-    for (let said = false; isWanted(); said = true) {
-      try {
-        return await resolve(address);
-      } catch (error) {
-        if (!said) this.#log.warning(`${messageOf(error)}; trying again each second`);
-      }
-      await new Promise((wake) => setTimeout(wake, RETRY_LOOK_UP_MS));
-    }
-    return new Promise(() => undefined);
   }
 
   async #readKey(): Promise<void> {

@@ -18,7 +18,8 @@ import { keyId } from "./key-id.js";
 import { keygen } from "./keygen.js";
 import { chooseLogBy } from "./log-flags.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
-import { runService, type ServiceSettings } from "./service.js";
+import { runService } from "./service.js";
+import type { ServiceSettings } from "./service-settings.js";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
