@@ -8,19 +8,6 @@ import type { Level, LogEntry, SomeFacts } from "./entry.js";
 import type { Sum } from "./failures.js";
 import { recognitionHint } from "./recognition-words.js";
 
-const WORDS: Readonly<Record<EndReason, string>> = {
-  closed: "closed",
-  "connect-failed": "connect failed",
-  "handshake-failed": "handshake failed",
-  "timed-out": "timed out",
-  "packet-rejected": "packet rejected",
-  truncated: "truncated",
-  reset: "reset",
-  cancelled: "cancelled",
-  "crowded-out": "crowded out",
-  failed: "failed",
-};
-
 /** A client has connected. */
 export function acceptedEntry(view: ConnectionView): LogEntry {
   const message = `connection from ${view.source}: accepted`;
@@ -52,7 +39,7 @@ export function endedEntry(report: ConnectionReport): LogEntry {
   return {
     event: "connection-ended",
     level: levelOfEnd(report),
-    message: `connection from ${source}: ${WORDS[reason]}${why}${parenthesis(facts)}`,
+    message: `connection from ${source}: ${wordsOf(reason)}${why}${parenthesis(facts)}`,
     hint: error?.hint ?? (recognised && recognitionHint(recognised)),
     ...who(report),
     reason,
@@ -97,7 +84,7 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
     event: "connections-summed",
     level: "warning",
     message:
-      `${WORDS[reason]}${key === undefined ? "" : ` (key ${key})`}: and ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
+      `${wordsOf(reason)}${key === undefined ? "" : ` (key ${key})`}: and ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
       `${most}${example}`,
     key,
     phase,
@@ -120,6 +107,11 @@ const PHASES: Readonly<Record<ConnectionView["phase"], string>> = {
   piping: "open",
   ended: "ended",
 };
+
+/** The reason as people read it. */
+function wordsOf(reason: EndReason): string {
+  return reason.replaceAll("-", " ");
+}
 
 function who({ id, source, keyName, phase }: Omit<ConnectionView, "ageMs">): SomeFacts {
   return { connection: id, peer: source, key: keyName, phase };
