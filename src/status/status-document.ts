@@ -45,6 +45,8 @@ export interface TunnelDocument {
   readonly accepting: boolean;
   readonly connections: {
     readonly open: number;
+    /** Those of the open ones that began before a reload changed the tunnel; they take none of its places. */
+    readonly draining: number;
     readonly strangers: number;
     readonly limit: number | null;
     readonly accepted: number;

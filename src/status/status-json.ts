@@ -50,6 +50,7 @@ function tunnelDocument(tunnel: TunnelSnapshot): TunnelDocument {
     accepting: isAccepting,
     connections: {
       open: tunnel.open,
+      draining: tunnel.draining,
       strangers: tunnel.strangers,
       limit: finite(tunnel.maxConnections),
       accepted: tunnel.accepted,

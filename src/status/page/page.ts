@@ -181,10 +181,13 @@ function tunnelCard(tunnel: TunnelDocument, moments: readonly Moment[]): HTMLEle
 function tunnelTiles(tunnel: TunnelDocument, now: Moment | undefined): readonly HTMLElement[] {
   const { role, connections, bytes: moved, handshakeSeconds: handshakes, lookUpFailures } = tunnel;
   const limit = connections.limit === null ? "no limit" : `of ${count(connections.limit)}`;
-  const isFull = connections.limit !== null && connections.open > connections.limit * 0.9;
+  // Those from before a reload take no places.
+  const holders = connections.open - connections.draining;
+  const isFull = connections.limit !== null && holders > connections.limit * 0.9;
   const rate = (perSecond: number | undefined) => (perSecond === undefined ? "–" : `${bytes(perSecond)}/s`);
   return [
-    tile("open", count(connections.open), limit, isFull ? "bad" : ""),
+    tile("open", count(holders), limit, isFull ? "bad" : ""),
+    ...(connections.draining > 0 ? [tile("draining", count(connections.draining), "from before a reload")] : []),
     ...(role === "decrypt" ? [tile("strangers", count(connections.strangers), "no key shown yet")] : []),
     tile("accepted", count(connections.accepted)),
     tile("forward", rate(now?.forward), bytes(moved.forward), "forward"),

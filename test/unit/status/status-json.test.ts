@@ -33,6 +33,7 @@ test("the document is the one that docs/status.md describes", () => {
         accepting: true,
         connections: {
           open: 2,
+          draining: 1,
           strangers: 1,
           limit: 100,
           accepted: 9,
