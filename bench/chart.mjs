@@ -1,14 +1,12 @@
 // Charts as SVG: horizontal bars with the spread of the rounds, readable on light and on dark ground.
 
+import { escapeXml, svgOf } from "../scripts/support/svg.mjs";
+
 const WIDTH = 760;
 const LABELS = 250;
 const VALUES = 130;
 const BAR = 16;
 const ROW = 20;
-const STYLE = `text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:600}.s{fill:#59636e}
-.ours{fill:#0969da}.c{fill:#bc4c00}.other{fill:#8c959f}.w{stroke:#1f2328;stroke-width:1.5}.x{stroke:#d1d9e0}
-@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.ours{fill:#4493f8}.c{fill:#f0883e}
-.other{fill:#6e7681}.w{stroke:#f0f6fc}.x{stroke:#3d444d}}`;
 
 /** Each chart: its file, its title, which way is better, and the figures that it shows, each with a label. */
 const CHARTS = [
@@ -117,10 +115,7 @@ function draw(title, groups, names) {
     y += 10;
   }
   parts.push(`<path class="x" d="M${LABELS} 30V${y - 8}"/>`);
-  return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">\n` +
-    `<title>${escapeXml(title)}</title>\n<style>${STYLE}</style>\n${parts.join("\n")}\n</svg>\n`
-  );
+  return svgOf({ title, width: WIDTH, height: y, parts });
 }
 
 function bar(y, kind, name, { digits, kinds, ratio }, scale) {
@@ -136,8 +131,4 @@ function bar(y, kind, name, { digits, kinds, ratio }, scale) {
     `<path class="w" d="M${at(min)} ${middle}H${at(max)}"/>`,
     `<text x="${(LABELS + Math.max(max, median) * scale + 8).toFixed(1)}" y="${y + 13}">${shown}${times}</text>`,
   ].join("\n");
-}
-
-function escapeXml(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
