@@ -13,6 +13,7 @@ use crate::{
     buffers::{copied, exactly},
     errors::{Result, core_error, node_error, step_error},
     keys::{KeyPair, KeySet, SessionKeys, SharedKey},
+    panics::caught,
 };
 
 /// What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
@@ -307,11 +308,12 @@ impl Task for DeriveKeys {
     type JsValue = SessionKeys;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        match self.0.take() {
-            Some(LastPhase::Client(phase)) => Ok(phase.derive_keys()),
-            Some(LastPhase::Server(phase)) => Ok(phase.derive_keys()),
-            None => Err(napi::Error::from_reason("a task runs once")),
-        }
+        let Some(phase) = self.0.take() else { return Err(napi::Error::from_reason("a task runs once")) };
+        let derive = || match phase {
+            LastPhase::Client(phase) => phase.derive_keys(),
+            LastPhase::Server(phase) => phase.derive_keys(),
+        };
+        caught("derive keys", derive).map_err(napi::Error::from_reason)
     }
 
     fn resolve(&mut self, _env: Env, keys: Self::Output) -> napi::Result<SessionKeys> {

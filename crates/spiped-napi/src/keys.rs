@@ -8,6 +8,7 @@ use crate::{
     buffers::{exactly, separate},
     errors::{Code, Result, core_error, rejection, step_error},
     packets::{Opener, Sealer},
+    panics::caught,
 };
 
 /// Makes the shared key of a key file that is read in pieces. There is none of an empty file.
@@ -160,10 +161,11 @@ impl Task for MakeKeyPair {
     type JsValue = KeyPair;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        Ok(match self {
+        let make = || match self {
             Self::Random => spiped_core::KeyPair::generate(),
             Self::OfExponent(x) => Ok(spiped_core::KeyPair::from_exponent(x)),
-        })
+        };
+        caught("make key pair", make).map_err(napi::Error::from_reason)
     }
 
     fn resolve(&mut self, env: Env, key_pair: Self::Output) -> napi::Result<KeyPair> {

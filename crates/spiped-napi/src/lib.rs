@@ -11,6 +11,7 @@ mod keys;
 #[cfg(unix)]
 mod loop_watch;
 mod packets;
+mod panics;
 #[cfg(unix)]
 mod relay;
 #[cfg(unix)]

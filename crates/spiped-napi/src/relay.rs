@@ -3,8 +3,7 @@
 
 use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
-    panic,
-    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +19,7 @@ use spiped_relay::{Budget, Counters, End, Ended, Framing, Handle, Pair, Settings
 use crate::{
     errors::{Result, core_error, node_error, step_error},
     keys::SessionKeys,
+    panics,
     system::descriptors::system_error,
 };
 
@@ -60,7 +60,7 @@ impl Relay {
         budget_bytes: u32,
         #[napi(ts_arg_type = "(id: number, end: RelayEnd | null) => void")] ended: Function<'_, Told, ()>,
     ) -> Result<Self> {
-        SILENCE_PANICS.call_once(silence_panics);
+        panics::silence();
         let budget = Budget::new(budget_bytes as usize);
         let settings = Settings { threads: threads as usize, coalescing, budget: budget.clone() };
         let relay = spiped_relay::Relay::start(&settings).map_err(|error| system_error("start a thread", error))?;
@@ -220,18 +220,6 @@ impl Socket {
 fn end(descriptor: OwnedFd, resets: bool) {
     // A UNIX socket knows no reset, and a socket that was reset takes no option.
     let _ = SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO));
-}
-
-static SILENCE_PANICS: Once = Once::new();
-
-/// A panic of the relay's threads is told as the end of a connection, and not on standard error as well.
-fn silence_panics() {
-    let others = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        if !spiped_relay::is_relay_thread() {
-            others(panic);
-        }
-    }));
 }
 
 pub(crate) fn owned(descriptor: RawFd) -> Result<OwnedFd> {

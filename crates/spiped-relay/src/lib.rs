@@ -25,6 +25,8 @@ mod courtesy;
 mod direction;
 mod framing;
 mod pace;
+#[cfg(feature = "panics")]
+mod panics;
 mod relay;
 mod silence;
 mod worker;
@@ -32,5 +34,7 @@ mod worker;
 pub use budget::Budget;
 pub use connection::{Counters, End, Ended, Pair, Side};
 pub use framing::Framing;
+#[cfg(feature = "panics")]
+pub use panics::panic_if_asked;
 pub use relay::{Handle, Relay, Settings, is_relay_thread};
 pub use silence::{Answer, answer};

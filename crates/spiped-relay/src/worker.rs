@@ -5,12 +5,11 @@ use std::{
     any::Any,
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
-    mem,
     ops::ControlFlow,
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -39,11 +38,14 @@ pub(crate) enum Command {
     Add(u64, Box<Connection>),
     Cancel(u64),
     Stop,
+    /// For tests of what a mistake costs.
+    #[cfg(test)]
+    Panic,
 }
 
 /// How others reach a worker.
 pub(crate) struct Inbox {
-    commands: Mutex<Vec<Command>>,
+    commands: Mutex<VecDeque<Command>>,
     waker: Waker,
     connections: AtomicUsize,
 }
@@ -53,9 +55,13 @@ impl Inbox {
         if matches!(command, Command::Add(..)) {
             self.connections.fetch_add(1, Ordering::Relaxed);
         }
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.commands().push_back(command);
         // A full pipe, the only way to fail, wakes as well.
         let _ = self.waker.wake();
+    }
+
+    fn commands(&self) -> MutexGuard<'_, VecDeque<Command>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connections that it serves or is about to.
@@ -119,7 +125,11 @@ impl Worker {
             match catch_unwind(AssertUnwindSafe(|| self.round(&mut events))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return self.end_all(|| End::Cancelled),
-                Err(panic) => self.end_all(|| End::Failed(words_of(&*panic))),
+                Err(panic) => {
+                    self.end_all(|| End::Failed(words_of(&*panic)));
+                    // For commands that it has left behind: who sent them has woken this thread already.
+                    let _ = self.inbox.waker.wake();
+                }
             }
         }
     }
@@ -127,6 +137,8 @@ impl Worker {
     /// Waits for something to do, and gives each direction that can do it one turn.
     fn round(&mut self, events: &mut Events) -> ControlFlow<()> {
         events.clear();
+        #[cfg(feature = "panics")]
+        crate::panic_if_asked("relay round");
         let failed = match self.poll.poll(events, self.longest_sleep()) {
             Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
             _ => None,
@@ -194,9 +206,12 @@ impl Worker {
 
     /// Does what others want. True where that is to stop.
     fn obey(&mut self) -> bool {
-        let commands = mem::take(&mut *self.inbox.commands.lock().unwrap_or_else(PoisonError::into_inner));
         let mut stop = false;
-        for command in commands {
+        // One by one: a panic must not take those behind it along, whose owners would never hear of an end.
+        let count = self.inbox.commands().len();
+        for _ in 0..count {
+            let next = self.inbox.commands().pop_front();
+            let Some(command) = next else { break };
             match command {
                 Command::Add(id, connection) => self.add(id, *connection),
                 Command::Cancel(id) => {
@@ -205,6 +220,8 @@ impl Worker {
                     }
                 }
                 Command::Stop => stop = true,
+                #[cfg(test)]
+                Command::Panic => panic!("asked to panic"),
             }
         }
         stop
@@ -212,6 +229,8 @@ impl Worker {
 
     fn add(&mut self, id: u64, connection: Connection) {
         let key = self.slots.insert(Slot { id, connection, queued: [false; 2], sent: [false; 2] });
+        #[cfg(feature = "panics")]
+        crate::panic_if_asked("relay add");
         self.keys.insert(id, key);
         if let Err(error) = self.watch(key) {
             return self.end(key, End::Failed(format!("cannot watch a socket: {error}")));
@@ -298,7 +317,11 @@ impl Worker {
         let mut around = Surroundings { scratch, budget, courtesy, others, now };
         let answer = slot.connection.direction(way.other()).waits_until().is_some();
         // A mistake of ours costs this connection. What it leaves behind is dropped with it, or written over.
-        let turn = catch_unwind(AssertUnwindSafe(|| slot.connection.turn(way, &mut around)));
+        let turn = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "panics")]
+            crate::panic_if_asked("relay turn");
+            slot.connection.turn(way, &mut around)
+        }));
         let id = slot.id;
         match turn {
             Ok(Ok(turn)) => {
@@ -454,5 +477,31 @@ mod tests {
         inbox.send(Command::Stop);
         thread.join().expect("the thread has not panicked");
         assert!(matches!(ends.recv().expect("it ends"), (1, End::Cancelled)));
+    }
+
+    #[test]
+    fn a_panic_between_commands_takes_none_of_them_along() {
+        panic::set_hook(Box::new(|_| {}));
+        let (worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Courtesy::new())).expect("a worker");
+        let (tell, ends) = channel();
+        let mut sockets = Vec::new();
+        for id in [1, 2] {
+            let tell = tell.clone();
+            let framing = || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+            let (connection, its) = connection(framing, move |end| tell.send((id, end)).expect("the test hears of it"));
+            sockets.push(its);
+            inbox.send(Command::Add(id, Box::new(connection)));
+            inbox.send(Command::Panic);
+        }
+        drop(tell);
+        // All of it waits by now, so that the thread finds it at once.
+        let thread = thread::spawn(|| worker.run());
+        for _ in 0..2 {
+            let (_, end) = ends.recv().expect("each of them ends");
+            assert!(matches!(&end, End::Failed(words) if words == "asked to panic"), "{end:?}");
+        }
+        assert_eq!(inbox.connections(), 0);
+        inbox.send(Command::Stop);
+        thread.join().expect("the thread has not panicked");
     }
 }

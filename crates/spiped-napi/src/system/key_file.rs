@@ -8,7 +8,6 @@ use std::{
     fs::{File, Metadata},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
-    thread,
 };
 
 use napi::{
@@ -36,6 +35,7 @@ use super::descriptor_paths::own_descriptor;
 use crate::{
     errors::{Code, Result},
     keys::{KeyHasher, SharedKey},
+    panics,
 };
 
 #[cfg(unix)]
@@ -245,20 +245,28 @@ pub(super) fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
 fn on_own_thread(done: Done, work: impl FnOnce(&mut KeyFile) -> io::Result<()> + Send + 'static) -> Result<()> {
     let run = move || {
         let mut key_file = KeyFile::new();
-        if let Err(error) = work(&mut key_file) {
-            key_file.state = KeyFileState::Failed;
-            key_file.key = None;
-            key_file.failure = Some(describe(&error));
+        match work(&mut key_file) {
+            Ok(()) => key_file,
+            Err(error) => key_file.failed(describe(&error)),
         }
+    };
+    let tell = move |key_file| {
         done.call(key_file, ThreadsafeFunctionCallMode::NonBlocking);
     };
-    match thread::Builder::new().name("key file".to_owned()).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for a key: {error}"))),
-    }
+    // An error of no system call, so none that means anything of the file.
+    let failed = |words| KeyFile::new().failed(("EFAULT".to_owned(), words));
+    panics::on_own_thread("key file", run, failed, tell)
+        .map_err(|error| napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for a key: {error}")))
 }
 
 impl KeyFile {
+    fn failed(mut self, failure: (String, String)) -> Self {
+        self.state = KeyFileState::Failed;
+        self.key = None;
+        self.failure = Some(failure);
+        self
+    }
+
     fn new() -> Self {
         Self {
             state: KeyFileState::Opened,

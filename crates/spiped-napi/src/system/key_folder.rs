@@ -5,7 +5,6 @@ use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
-    thread,
 };
 
 use napi::{
@@ -19,7 +18,10 @@ use super::{
     descriptor_paths::own_descriptor,
     key_file::{describe, path_of},
 };
-use crate::errors::{Code, Result};
+use crate::{
+    errors::{Code, Result},
+    panics::on_own_thread,
+};
 
 /// What has come of listing a folder.
 #[napi(object)]
@@ -44,28 +46,46 @@ type Done = ThreadsafeFunction<KeyFolder, UnknownReturnValue, KeyFolder, Status,
 #[napi(ts_args_type = "path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void")]
 pub fn list_key_folder(path: Either<String, Uint8Array>, most_names: u32, done: Done) -> Result<()> {
     let path: PathBuf = path_of(path);
-    let run = move || {
-        done.call(list(&path, most_names as usize), ThreadsafeFunctionCallMode::NonBlocking);
+    let work = move || list(&path, most_names as usize);
+    // An error of no system call, so none that means anything of the folder.
+    let failed = |words| failed("EFAULT".to_owned(), words);
+    let tell = move |folder| {
+        done.call(folder, ThreadsafeFunctionCallMode::NonBlocking);
     };
-    match thread::Builder::new().name("key folder".to_owned()).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for keys: {error}"))),
-    }
+    on_own_thread("key folder", work, failed, tell)
+        .map_err(|error| napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for keys: {error}")))
 }
 
 fn list(path: &Path, most_names: usize) -> KeyFolder {
-    let (names, error) = match names_in(path, most_names) {
-        Ok(names) => (names, None),
-        Err(error) => (Vec::new(), Some(describe(&error))),
+    let names = match names_in(path, most_names) {
+        Ok(names) => names,
+        Err(error) => {
+            let (name, text) = describe(&error);
+            return KeyFolder {
+                names_descriptor: own_descriptor(path).is_some(),
+                mode: mode_of(path),
+                ..failed(name, text)
+            };
+        }
     };
-    let (failure, failure_text) = error.unzip();
     KeyFolder {
         has_more: names.len() > most_names,
         names: names.into_iter().take(most_names).map(|name| bytes_of(name).into()).collect(),
         names_descriptor: own_descriptor(path).is_some(),
         mode: mode_of(path),
-        failure,
-        failure_text,
+        failure: None,
+        failure_text: None,
+    }
+}
+
+fn failed(name: String, text: String) -> KeyFolder {
+    KeyFolder {
+        names: Vec::new(),
+        has_more: false,
+        names_descriptor: false,
+        mode: None,
+        failure: Some(name),
+        failure_text: Some(text),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{
     cmp::min,
     collections::VecDeque,
+    convert::Infallible,
     io::{self, stderr},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -14,6 +15,8 @@ use std::{
 };
 
 use napi_derive::napi;
+
+use crate::panics::caught;
 
 /// As many bytes as go into a pipe in one piece, so that lines of several programs do not mix.
 #[cfg(unix)]
@@ -103,7 +106,7 @@ impl LogWriter {
     fn start_thread(&self) -> bool {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
-        thread.spawn(move || shared.write_lines()).is_ok()
+        thread.spawn(move || shared.write_whatever_happens()).is_ok()
     }
 }
 
@@ -112,7 +115,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_lines(&self) {
+    /// A panic costs the line at which it came, and the lines go on.
+    fn write_whatever_happens(&self) {
+        while caught("log", || self.write_lines()).is_err() {
+            let mut state = self.lock();
+            if std::mem::take(&mut state.is_writing) {
+                state.lost += 1;
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn write_lines(&self) -> Infallible {
         let mut is_mid_line = false;
         loop {
             let line = self.next_line();

@@ -1,6 +1,6 @@
 //! Look-ups that say all that the system's resolver says, service names and scopes too.
 
-use std::{net::SocketAddr, thread};
+use std::net::SocketAddr;
 
 use dns_lookup::{AddrInfoHints, LookupError, SockType, getaddrinfo};
 use napi::{
@@ -9,7 +9,10 @@ use napi::{
 };
 use napi_derive::napi;
 
-use crate::errors::{Code, Result};
+use crate::{
+    errors::{Code, Result},
+    panics::on_own_thread,
+};
 
 /// One address of a name.
 #[napi(object)]
@@ -43,20 +46,17 @@ pub fn resolve(
     service: String,
     #[napi(ts_arg_type = "(found: LookedUp) => void")] done: Done,
 ) -> Result<()> {
-    let work = move || {
-        let found = match look_up(&host, &service, 0) {
-            Ok(addresses) => {
-                LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None }
-            }
-            Err(error) => LookedUp { addresses: Vec::new(), failure: Some(words_of(&error)) },
-        };
-        // Where the environment has gone meanwhile, there is nobody left to be told.
-        let _ = done.call(found, ThreadsafeFunctionCallMode::NonBlocking);
+    let failed = |words| LookedUp { addresses: Vec::new(), failure: Some(words) };
+    let work = move || match look_up(&host, &service, 0) {
+        Ok(addresses) => LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None },
+        Err(error) => failed(words_of(&error)),
     };
-    match thread::Builder::new().name("look-up".to_owned()).spawn(work) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(napi::Error::new(Code::Resolve, format!("no thread for the look-up: {error}"))),
-    }
+    // Where the environment has gone meanwhile, there is nobody left to be told.
+    let tell = move |found| {
+        done.call(found, ThreadsafeFunctionCallMode::NonBlocking);
+    };
+    on_own_thread("look-up", work, failed, tell)
+        .map_err(|error| napi::Error::new(Code::Resolve, format!("no thread for the look-up: {error}")))
 }
 
 /// The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait.
