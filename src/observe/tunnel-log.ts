@@ -11,7 +11,7 @@ import type { LogEntry } from "./entry.js";
 import { Failures } from "./failures.js";
 import { errorEntry, type Log } from "./log.js";
 
-/** A limit that is reached again and again is said once in this time. */
+/** A limit that is reached again and again, and a system that refuses each second, are said once in this time. */
 const REPEAT_MS = 60_000;
 
 /** Failures that are kept for whoever asks: of strangers, and as many of everybody else. */
@@ -54,9 +54,9 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
       if (isWritten) failures.add(failureOf(report, log));
     })
     .on("drained", () => failures.flush())
-    .on("limitReached", (limit) => seldom(limitEntry(limit)))
-    .on("descriptorsUsedUp", (connections) => seldom(descriptorsEntry(connections)))
-    .on("listenFailed", (error) => log.write(errorEntry(error, "listen-failed")))
+    .on("limitReached", (limit) => seldom("limit", limitEntry(limit)))
+    .on("descriptorsUsedUp", (connections) => seldom("limit", descriptorsEntry(connections)))
+    .on("listenFailed", (error) => seldom(error.message, errorEntry(error, "listen-failed")))
     .on("lookUpFailed", ({ code, message }) => {
       log.write({ event: "look-up-failed", level: "warning", message: `${message}; the old addresses stay`, code });
     })
@@ -102,12 +102,14 @@ function counted(connections: number): string {
   return connections === 1 ? "1 connection is" : `${connections} connections are`;
 }
 
-function seldomLog(log: Log, clock: Clock): (entry: LogEntry) => void {
-  let saidAt = Number.NEGATIVE_INFINITY;
-  return (entry) => {
+/** Writes an entry, unless one about the same has been written a short while ago. */
+function seldomLog(log: Log, clock: Clock): (about: string, entry: LogEntry) => void {
+  const saidAt = new Map<string, number>();
+  return (about, entry) => {
     const now = clock.now();
-    if (now - saidAt < REPEAT_MS) return;
-    saidAt = now;
+    for (const [other, at] of saidAt) if (now - at >= REPEAT_MS) saidAt.delete(other);
+    if (saidAt.has(about)) return;
+    saidAt.set(about, now);
     log.write(entry);
   };
 }

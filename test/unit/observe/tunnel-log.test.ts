@@ -66,6 +66,20 @@ test("a failure to listen is an error of the log", () => {
   assert.deepEqual([notices, warnings], [[], []]);
 });
 
+test("a system that refuses to accept each second is said once a minute, and another error at once", () => {
+  const { log, errors } = keptLog();
+  let now = 0;
+  const events = logged(
+    log,
+    clock(() => now),
+  );
+  const full = new SpipedError("SPIPED_LISTEN", "cannot accept: too many open files");
+  for (now = 0; now < 180_000; now += 1_000) events.emit("listenFailed", full);
+  assert.equal(errors.length, 3);
+  events.emit("listenFailed", new SpipedError("SPIPED_LISTEN", "cannot remove the socket"));
+  assert.equal(errors.length, 4);
+});
+
 test("a limit of one connection is said in the singular", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 1);
