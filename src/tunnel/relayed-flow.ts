@@ -3,7 +3,7 @@
  * side sees of it, is the connection's business as ever: the sockets' channels end them through the relay.
  */
 
-import { SpipedError } from "../errors.js";
+import { messageOf, SpipedError } from "../errors.js";
 import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
 import type { Flow, FlowOptions } from "./flow.js";
@@ -114,8 +114,10 @@ function startRelay(): PacketRelay | "off" {
   if (!isWanted) return "off";
   try {
     return new PacketRelay({ threads, coalescing, heldBytes: HELD_BYTES });
-  } catch {
-    // Too few tasks are left, say. The pumps need none.
+  } catch (cause) {
+    // Too few tasks are left, say. The pumps need none, but take more of the processor.
+    const why = `no threads for the relay: ${messageOf(cause)}`;
+    process.emitWarning(`${why}; connections are served without them until the next start`, "SpipedWarning");
     return "off";
   }
 }
