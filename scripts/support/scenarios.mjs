@@ -1,0 +1,75 @@
+// Scenarios of a trial: each is run by itself, cleans up after itself, and gives its figures in one line.
+
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { removeAtExit } from "./processes.mjs";
+
+const all = [];
+const LIMIT_MS = 60_000;
+
+/** Thrown where the machine lacks what a scenario takes. */
+export class Lacking extends Error {}
+
+/** Declares a scenario. `run` gets a {@link Trial}, and returns the figures, one line. */
+export function scenario(name, run) {
+  all.push({ name, run });
+}
+
+/** What a scenario has to undo, and a folder of its own. */
+export class Trial {
+  #undos = [];
+
+  afterwards(undo) {
+    this.#undos.push(undo);
+  }
+
+  folder() {
+    const folder = mkdtempSync(join(tmpdir(), "spiped-trial-"));
+    removeAtExit(folder);
+    return folder;
+  }
+
+  async undo() {
+    for (const undo of this.#undos.splice(0).reverse()) await undo();
+  }
+}
+
+/** Runs the scenarios whose names begin with one of `wanted`, all where there is none. @returns The exit status. */
+export async function runScenarios(wanted) {
+  const counts = { ok: 0, failed: 0, skipped: 0 };
+  for (const { name, run } of all) {
+    if (wanted.length > 0 && !wanted.some((prefix) => name.startsWith(prefix))) continue;
+    const trial = new Trial();
+    const begun = performance.now();
+    const seconds = () => `${((performance.now() - begun) / 1_000).toFixed(1)} s`;
+    try {
+      const figures = await run(trial);
+      counts.ok += 1;
+      console.log(`ok      ${name}: ${figures} (${seconds()})`);
+    } catch (error) {
+      if (error instanceof Lacking) {
+        counts.skipped += 1;
+        console.log(`SKIPPED ${name}: ${error.message}`);
+      } else {
+        counts.failed += 1;
+        console.log(`FAILED  ${name} (${seconds()}): ${error.stack}`);
+      }
+    } finally {
+      await trial.undo();
+    }
+  }
+  console.log(`${counts.ok} as promised, ${counts.failed} not, ${counts.skipped} skipped`);
+  return counts.failed === 0 && counts.ok > 0 ? 0 : 1;
+}
+
+/** Looks again and again until `condition` gives something true. */
+export async function until(condition, what, limitMs = LIMIT_MS) {
+  for (const limit = performance.now() + limitMs; ; await sleep(5)) {
+    const value = await condition();
+    if (value) return value;
+    if (performance.now() > limit)
+      throw new Error(`waited ${limitMs / 1_000} s in vain for ${typeof what === "string" ? what : what()}`);
+  }
+}

@@ -1,0 +1,18 @@
+// Faults, one scenario each: what every client had, how its end looked, what was logged, and what was left open. With the
+// relay and without it, in both roles, and through the C original where it can be compared. Takes Linux; what takes the
+// superuser, or a program that is not there, is skipped, and says so.
+//
+//     node scripts/trials/faults.mjs [SCENARIO…]     beginnings of names: `signals`, `target/down`
+
+import { cleanUpAtExit } from "../support/processes.mjs";
+import { runScenarios } from "../support/scenarios.mjs";
+import "./faults/descriptors.mjs";
+import "./faults/disk.mjs";
+import "./faults/clock.mjs";
+import "./faults/names.mjs";
+import "./faults/panics.mjs";
+import "./faults/target.mjs";
+import "./faults/signals.mjs";
+
+cleanUpAtExit();
+process.exit(await runScenarios(process.argv.slice(2)));
