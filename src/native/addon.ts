@@ -268,7 +268,7 @@ export declare class SharedKey {
 
 /** The file of a UNIX socket. */
 export declare class SocketFile {
-  /** The file at `path`, which need not be there. Its folder is held from now on. */
+  /** The file at `path`, which need not be there. Its folder is held until `listen` fails or the file is removed. */
   constructor(path: Uint8Array)
   /**
    * A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
@@ -284,7 +284,7 @@ export declare class SocketFile {
    * somebody who may write to the folder has put there.
    */
   give(user?: number | undefined | null, group?: number | undefined | null): boolean
-  /** Removes the file, unless something else has taken its place. */
+  /** Removes the file, unless something else has taken its place, and lets go of its folder. */
   remove(): void
 }
 

@@ -5,6 +5,7 @@ use std::{
     any::Any,
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
+    mem,
     ops::ControlFlow,
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},

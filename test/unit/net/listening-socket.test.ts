@@ -24,6 +24,7 @@ import type { SocketAddress } from "#dist/net/address.js";
 import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
 import { kindsHere } from "../../support/machine.js";
+import { descriptorsOf } from "../../support/processes.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { Clients } from "../support/clients.js";
@@ -398,3 +399,23 @@ for (const resets of [true, false]) {
     assert.equal(await client.end(), resets ? "reset" : "fin");
   });
 }
+
+test("a UNIX socket that was closed, or never listened, holds nothing open", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "socket");
+  const taken = join(folder, "file");
+  writeFileSync(taken, "");
+  const address: SocketAddress = { kind: "unix", path };
+  const round = () => {
+    ListeningSocket.listen(address, undefined).close();
+    throwsSpipedError(
+      () => ListeningSocket.listen({ kind: "unix", path: taken }, undefined),
+      "SPIPED_LISTEN",
+      /in use/,
+    );
+  };
+  round();
+  const before = descriptorsOf(process.pid);
+  for (let count = 0; count < 20; count += 1) round();
+  assert.equal(descriptorsOf(process.pid), before);
+});

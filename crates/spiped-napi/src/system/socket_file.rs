@@ -34,18 +34,19 @@ use crate::errors::Result;
 #[napi]
 pub struct SocketFile {
     path: PathBuf,
-    place: Place,
+    /// None once there is nothing more to do to it: JavaScript may keep this for long after.
+    place: Option<Place>,
     /// The file that `listen` has made.
     made: Option<FileStat>,
 }
 
 #[napi]
 impl SocketFile {
-    /// The file at `path`, which need not be there. Its folder is held from now on.
+    /// The file at `path`, which need not be there. Its folder is held until `listen` fails or the file is removed.
     #[napi(constructor)]
     pub fn new(path: Uint8ArraySlice) -> Result<Self> {
         let place = Place::of(&path).map_err(|errno| system_error("listen", errno.into()))?;
-        Ok(Self { path: OsStr::from_bytes(&path).into(), place, made: None })
+        Ok(Self { path: OsStr::from_bytes(&path).into(), place: Some(place), made: None })
     }
 
     /// A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
@@ -60,7 +61,10 @@ impl SocketFile {
             socket.listen(backlog)?;
             Ok(socket.into_raw_fd())
         });
-        listening.map_err(|error| system_error("listen", error))
+        listening.map_err(|error| {
+            self.place = None;
+            system_error("listen", error)
+        })
     }
 
     /// Gives the file that `listen` has made to a user and a group; without one of them, that stays as it is.
@@ -75,7 +79,7 @@ impl SocketFile {
     #[cfg(target_os = "linux")]
     fn give_to(&self, user: Option<u32>, group: Option<u32>) -> nix::Result<bool> {
         let made = self.made.as_ref().ok_or(Errno::ENOENT)?;
-        let file = self.place.open(OFlag::O_PATH, Mode::empty())?;
+        let file = self.place()?.open(OFlag::O_PATH, Mode::empty())?;
         let status = fstat(&file)?;
         // One that has a second name may have been somebody else's before it was linked to this place.
         if !is_same(&status, made) || kind_of(&status) != SFlag::S_IFSOCK || status.st_nlink != 1 {
@@ -90,11 +94,16 @@ impl SocketFile {
         Ok(false)
     }
 
-    /// Removes the file, unless something else has taken its place.
+    /// Removes the file, unless something else has taken its place, and lets go of its folder.
     #[napi]
-    pub fn remove(&self) -> Result<()> {
-        let removed = self.made.as_ref().map_or(Ok(()), |made| self.place.remove(made));
+    pub fn remove(&mut self) -> Result<()> {
+        let place = self.place.take();
+        let removed = place.zip(self.made.take()).map_or(Ok(()), |(place, made)| place.remove(&made));
         removed.map_err(|errno| system_error("unlink", errno.into()))
+    }
+
+    fn place(&self) -> nix::Result<&Place> {
+        self.place.as_ref().ok_or(Errno::ENOENT)
     }
 
     /// By the whole path, which is what the system's tools show of the socket.
@@ -104,19 +113,19 @@ impl SocketFile {
         let address = SockAddr::unix(&self.path)?;
         match socket.bind(&address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                self.place.remove(&self.stale(&address).ok_or(error)?)?;
+                self.place()?.remove(&self.stale(&address).ok_or(error)?)?;
                 socket.bind(&address)?;
             }
             bound => bound?,
         }
         // Not where it was made if somebody has moved a folder on the way; then it is not ours to remove either.
-        let made = self.place.status()?.filter(|status| kind_of(status) == SFlag::S_IFSOCK);
+        let made = self.place()?.status()?.filter(|status| kind_of(status) == SFlag::S_IFSOCK);
         Ok((socket, made.ok_or(Errno::ENOENT)?))
     }
 
     /// The socket file, if nobody listens on it.
     fn stale(&self, address: &SockAddr) -> Option<FileStat> {
-        let status = self.place.status().ok()??;
+        let status = self.place.as_ref()?.status().ok()??;
         let connect = || {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             // A listener whose backlog is full would hold a blocking connect up.
