@@ -9,9 +9,14 @@ import { runScenarios } from "../support/scenarios.mjs";
 import "./faults/descriptors.mjs";
 import "./faults/disk.mjs";
 import "./faults/clock.mjs";
+import "./faults/keys.mjs";
+import "./faults/log.mjs";
+import "./faults/memory.mjs";
 import "./faults/names.mjs";
 import "./faults/panics.mjs";
 import "./faults/target.mjs";
+import "./faults/reloads.mjs";
+import "./faults/restarts.mjs";
 import "./faults/signals.mjs";
 
 cleanUpAtExit();

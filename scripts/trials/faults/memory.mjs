@@ -1,0 +1,227 @@
+// Memory and tasks run out and come back. The kernel's groups make it happen: of version 1, where the machine has them at
+// /sys/fs/cgroup/memory and pids, or of version 2; and `ulimit -v`, of which Node.js reserves a lot at its start.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { dial, Service, tally, visit } from "../../support/exact-traffic.mjs";
+import { Lacking, scenario, until } from "../../support/scenarios.mjs";
+import { newKey, OURS, ROLES, Running, startBoth, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+
+let groups = 0;
+
+/** A control group of the scenario's own. */
+function group(trial, controller, limitName) {
+  const root = `/sys/fs/cgroup/${controller}`;
+  if (!existsSync(`${root}/cgroup.procs`)) throw new Lacking(`there are no control groups at ${root}`);
+  groups += 1;
+  const path = `${root}/spiped-trial-${process.pid}-${groups}`;
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    throw new Lacking(`no control group can be made: ${error.message}`);
+  }
+  trial.afterwards(async () => {
+    await until(() => readFileSync(`${path}/cgroup.procs`, "latin1") === "", "the group to be empty");
+    rmdirSync(path);
+  });
+  return {
+    path,
+    add: (pid) => writeFileSync(`${path}/cgroup.procs`, String(pid)),
+    limit: (value) => writeFileSync(`${path}/${limitName}`, String(value)),
+    read: (name) => readFileSync(`${path}/${name}`, "latin1"),
+    write: (name, value) => writeFileSync(`${path}/${name}`, String(value)),
+  };
+}
+
+for (const program of [...OURS, "C"]) {
+  for (const on of ROLES) {
+    scenario(`memory/a group's limit, stopped until there is more ${on} ${program}`, async (trial) => {
+      const memory = group(trial, "memory", "memory.limit_in_bytes");
+      const service = await Service.start(trial);
+      const ends = await startBoth(trial, { program, target: service.port, on, common: ["-n", "1000", "-o", "120"] });
+      const friends = Array.from({ length: 5 }, () => dial(ends.near.port));
+      for (const friend of friends) await friend.ask();
+      // Version 1 can have whoever needs more wait, instead of being killed.
+      memory.write("memory.oom_control", 1);
+      memory.write("memory.move_charge_at_immigrate", 3);
+      memory.add(ends.faulty.pid);
+      const used = Number(memory.read("memory.usage_in_bytes"));
+      memory.limit(Math.max(used - (used % 4_096), 4_096));
+      const crowd = Array.from({ length: 300 }, () => visit(ends.near.port, 200_000, 120_000));
+      const starved = await until(
+        () => /under_oom 1/.test(memory.read("memory.oom_control")),
+        "it to need more",
+        20_000,
+      ).catch(() => false);
+      await sleep(3_000);
+      memory.limit(-1);
+      const counts = tally(await Promise.all(crowd));
+      for (const friend of friends) await friend.ask();
+      assert.equal(counts, "300 × whole");
+      assert.equal(ends.faulty.isGone, false);
+      return `limit at ${(used / 1e6).toFixed(1)} MB beyond what it had${starved ? ", stood still for 3 s" : ", never reached"}; then 5 connections go on, 300 clients: ${counts}`;
+    });
+
+    scenario(`memory/killed for it ${on} ${program}`, async (trial) => {
+      const memory = group(trial, "memory", "memory.limit_in_bytes");
+      const service = await Service.start(trial, "endless");
+      const ends = await startBoth(trial, { program, target: service.port, on });
+      const clients = Array.from({ length: 5 }, () => dial(ends.near.port).sendForEver());
+      await until(() => clients.every(({ received }) => received > 100_000), "traffic");
+      memory.write("memory.move_charge_at_immigrate", 3);
+      memory.add(ends.faulty.pid);
+      // Too little for what it has: the kernel ends it.
+      try {
+        memory.limit(4_096);
+      } catch {
+        // It says so when it cannot take enough away.
+      }
+      const how = await ends.faulty.ended();
+      const sides = [...clients, ...service.connections];
+      await until(() => sides.every(({ end }) => end !== undefined), "all ends");
+      const counted = tally(sides.map(({ end }) => end));
+      if (program !== "C") assert.equal(counted, "10 × reset");
+      assert.ok(sides.every(({ wrongAt }) => wrongAt === undefined));
+      return `ended by ${how}; both sides of 5 endless connections: ${counted}`;
+    });
+  }
+}
+
+for (const on of ROLES) {
+  scenario(`memory/ulimit -v while it runs ${on}`, async (trial) => {
+    const service = await Service.start(trial);
+    const ends = await startBoth(trial, {
+      program: "relay",
+      target: service.port,
+      on,
+      common: ["-n", "5000", "-o", "60"],
+    });
+    const friends = Array.from({ length: 5 }, () => dial(ends.near.port));
+    for (const friend of friends) await friend.ask();
+    const size = Number(/VmSize:\s+(\d+)/.exec(readFileSync(`/proc/${ends.faulty.pid}/status`, "latin1"))?.[1]) * 1_024;
+    const limit = (bytes) => spawnSync("prlimit", [`--pid=${ends.faulty.pid}`, `--as=${bytes}:`]);
+    if (limit(size).status !== 0) throw new Lacking("there is no prlimit");
+    const crowd = Promise.all(Array.from({ length: 300 }, () => visit(ends.near.port, 100_000)));
+    ends.faulty.signal("SIGHUP");
+    const counts = tally(await crowd);
+    const gone = ends.faulty.isGone;
+    if (!gone) {
+      limit("unlimited");
+      for (const friend of friends) await friend.ask();
+      assert.equal(await visit(ends.near.port), "whole");
+      const hups = ends.faulty.count(/SIGHUP/);
+      ends.faulty.signal("SIGHUP");
+      await ends.faulty.said(/SIGHUP: read/, Math.max(1, ends.faulty.count(/SIGHUP: read/)));
+      return `no byte more of address space: 300 clients: ${counts}; 5 connections go on; SIGHUP meanwhile: ${ends.faulty.lines.find((line) => line.includes("SIGHUP")) ?? hups}; then all as before`;
+    }
+    await until(() => friends.every(({ end }) => end !== undefined), "all ends");
+    assert.ok(friends.every(({ end }) => end === "reset"));
+    return `no byte more of address space: it ends with ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode} and says "${ends.faulty.lines.find((line) => /memory/i.test(line)) ?? ends.faulty.lines.at(-1)}"; 300 clients: ${counts}; the others: reset`;
+  });
+}
+
+scenario("memory/ulimit -v at the start", async (trial) => {
+  const service = await Service.start(trial);
+  const key = newKey(trial);
+  const found = [];
+  for (const megabytes of [64, 256, 512, 700, 800, 1_000, 1_500, 2_000, 4_000]) {
+    const words = ["sh", "-c", `ulimit -v ${megabytes * 1_024}; exec "$@"`, "sh", ...wordsOf("relay")];
+    const one = new Running(trial, [
+      ...words,
+      "-F",
+      "-d",
+      "-s",
+      "[127.0.0.1]:0",
+      "-t",
+      `[127.0.0.1]:${service.port}`,
+      "-k",
+      key,
+    ]);
+    const how = await until(
+      () =>
+        (one.log.includes("listening") && "starts") ||
+        (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`),
+      `the start with ${megabytes} MB, or its end`,
+      30_000,
+    ).catch(() => "HANGS");
+    if (how === "starts") one.signal("SIGTERM");
+    found.push(
+      `${megabytes} MB: ${how}${how === "starts" ? "" : `, ${(one.lines.find((line) => line.trim() !== "") ?? "no word").slice(0, 90)}`}`,
+    );
+  }
+  assert.ok(!found.some((line) => line.includes("HANGS")), found.join("; "));
+  return found.join("; ");
+});
+
+scenario("memory/no more tasks, then more", async (trial) => {
+  const tasks = group(trial, "pids", "pids.max");
+  const service = await Service.start(trial);
+  const key = newKey(trial);
+  const far = await startEnd(trial, "-d", { target: `localhost:${service.port}`, key, flags: ["-r", "0.2"] });
+  const near = await startEnd(trial, "-e", { target: far.port, key });
+  assert.equal(await visit(near.port), "whole");
+  tasks.add(far.pid);
+  tasks.limit(far.threads);
+  const friend = dial(near.port);
+  await friend.ask();
+  await far.said(/cannot look up|no thread/);
+  far.signal("SIGHUP");
+  await far.said(/SIGHUP: .*(no thread|old key stays)/);
+  const counts = tally(await Promise.all(Array.from({ length: 50 }, () => visit(near.port))));
+  assert.equal(counts, "50 × whole");
+  const meanwhile = far.lines.slice(1);
+  tasks.limit("max");
+  far.signal("SIGHUP");
+  await far.said(/SIGHUP: read/);
+  await friend.ask();
+  assert.ok(meanwhile.length < 6, meanwhile.join("\n"));
+  return `50 clients: ${counts}; ${meanwhile.map((line) => `"${line}"`).join(", ")}; then SIGHUP reads the key`;
+});
+
+scenario("memory/no tasks at the start", async (trial) => {
+  const service = await Service.start(trial);
+  const key = newKey(trial);
+  const found = [];
+  for (let limit = 1; limit <= 22; limit += 1) {
+    const tasks = group(trial, "pids", "pids.max");
+    const words = [
+      "sh",
+      "-c",
+      'echo $$ > "$0/cgroup.procs"; echo "$1" > "$0/pids.max"; shift; exec "$@"',
+      tasks.path,
+      String(limit),
+      ...wordsOf("relay"),
+    ];
+    const one = new Running(trial, [
+      ...words,
+      "-F",
+      "-d",
+      "-s",
+      "[127.0.0.1]:0",
+      "-t",
+      `[127.0.0.1]:${service.port}`,
+      "-k",
+      key,
+    ]);
+    const how = await until(
+      () =>
+        (one.log.includes("listening") && "starts") ||
+        (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`),
+      "it",
+      10_000,
+    ).catch(() => "hangs");
+    const word = one.lines.find((line) => /spiped:|Warning|Assertion|pthread|error/i.test(line)) ?? "no word";
+    one.signal(how === "starts" ? "SIGTERM" : "SIGKILL");
+    found.push(`${how}, ${how === "starts" && !/Warning/.test(one.log) ? "" : word.slice(0, 110)}`);
+  }
+  const runs = [];
+  for (const [at, text] of found.entries()) {
+    if (runs.at(-1)?.text === text) runs.at(-1).last = at + 1;
+    else runs.push({ first: at + 1, last: at + 1, text });
+  }
+  return runs
+    .map(({ first, last, text }) => `${first === last ? first : `${first} to ${last}`} tasks: ${text}`)
+    .join("; ");
+});
