@@ -19,12 +19,13 @@ export const CONNECTIONS_LISTED = 20;
 export interface Question {
   readonly method: string | undefined;
   readonly url: string | undefined;
-  readonly host: string | undefined;
+  /** All headers of this name. */
+  readonly hosts: readonly string[] | undefined;
 }
 
 /** What is sent back. */
 export interface Answer {
-  readonly status: 200 | 404 | 405 | 421 | 503;
+  readonly status: 200 | 400 | 404 | 405 | 421 | 503;
   readonly headers: OutgoingHttpHeaders;
   readonly body: string;
 }
@@ -52,10 +53,13 @@ const COMMON: OutgoingHttpHeaders = {
 const NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'";
 
 /** See the head of this file. */
-export function answerTo({ method, url = "", host }: Question, { source, page, texts, checksHost }: Answering): Answer {
-  if (checksHost && !isExpectedHost(host)) return plain(421, "ask by address, or as localhost\n");
+export function answerTo(question: Question, { source, page, texts, checksHost }: Answering): Answer {
+  const { method, url = "", hosts = [] } = question;
+  if (hosts.length > 1) return plain(400, "one Host at most\n");
+  const { authority = hosts[0], target } = partsOf(url);
+  if (checksHost && !isExpectedHost(authority)) return plain(421, "ask by address, or as localhost\n");
   if (method !== "GET" && method !== "HEAD") return plain(405, "only GET and HEAD\n", { Allow: "GET, HEAD" });
-  const [path] = url.split("?", 1);
+  const [path] = target.split("?", 1);
   switch (path) {
     case "/metrics":
       return answer(
@@ -81,6 +85,13 @@ export function answerTo({ method, url = "", host }: Question, { source, page, t
     default:
       return plain(404, "there are /, /status, /metrics and /healthz\n");
   }
+}
+
+/** What is asked for as a proxy is asked: the whole URL, whose host counts then. Source: RFC 9112, section 3.2.2. */
+function partsOf(url: string): { readonly authority?: string; readonly target: string } {
+  const [, authority, rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(url) ?? [];
+  if (authority === undefined) return { target: url };
+  return { authority, target: rest.startsWith("/") ? rest : `/${rest}` };
 }
 
 function plain(status: Answer["status"], body: string, headers: OutgoingHttpHeaders = {}): Answer {

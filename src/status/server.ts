@@ -61,6 +61,10 @@ export class StatusServer {
     this.#http = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {
       this.#answer(request, response);
     });
+    // The answer comes at once, whatever is asked for before it: each of these would be an answer more.
+    for (const event of ["checkContinue", "checkExpectation"] as const) {
+      this.#http.on(event, (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response));
+    }
     this.#http.on("error", failed);
     this.#socket = ListeningSocket.listen(address, SOCKET_MODE);
     this.#socket.attach({ accepted: ({ socket }) => this.#accepted(socket), failed }, false);
@@ -145,9 +149,13 @@ export class StatusServer {
     // What is asked after the first question ends with the connection.
     if (this.#asked.has(request.socket)) return;
     this.#asked.add(request.socket);
-    const { method, url, headers } = request;
+    const { method, url, headersDistinct } = request;
     try {
-      const { status, headers: answered, body } = answerTo({ method, url, host: headers.host }, this.#answering);
+      const {
+        status,
+        headers: answered,
+        body,
+      } = answerTo({ method, url, hosts: headersDistinct["host"] }, this.#answering);
       response.writeHead(status, answered).end(body);
     } catch (error) {
       this.#failed(error);

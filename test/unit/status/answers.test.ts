@@ -16,7 +16,17 @@ const page = loadPage();
 /** Asks, by default for `/` on a loopback address. */
 function ask(
   url: string,
-  { method = "GET", host = "127.0.0.1:9100", checksHost = true, snapshot = snapshotOf([tunnelSnapshot()]) } = {},
+  {
+    method = "GET",
+    hosts = ["127.0.0.1:9100"],
+    checksHost = true,
+    snapshot = snapshotOf([tunnelSnapshot()]),
+  }: {
+    readonly method?: string;
+    readonly hosts?: readonly string[];
+    readonly checksHost?: boolean;
+    readonly snapshot?: Snapshot;
+  } = {},
 ): Answer & { readonly asked: readonly number[] } {
   const asked: number[] = [];
   const source = {
@@ -26,7 +36,7 @@ function ask(
       return snapshot;
     },
   };
-  return { ...answerTo({ method, url, host }, { source, page, texts: new KeptTexts(() => 0), checksHost }), asked };
+  return { ...answerTo({ method, url, hosts }, { source, page, texts: new KeptTexts(() => 0), checksHost }), asked };
 }
 
 test("each path has its answer and its type, with and without a query", () => {
@@ -54,7 +64,7 @@ test("only the list of connections is asked for its connections, and for few of 
 });
 
 test("other paths are not there, and nothing but reading is done", () => {
-  for (const url of ["/favicon.ico", "/metrics/", "//", "/../etc/passwd", "*", "", "http://127.0.0.1/metrics"]) {
+  for (const url of ["/favicon.ico", "/metrics/", "//", "/../etc/passwd", "*", "", "ftp://127.0.0.1/metrics"]) {
     assert.equal(ask(url).status, 404, url);
   }
   for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", ""]) {
@@ -124,10 +134,10 @@ test("a name of somebody else's is refused on a loopback address, and addresses 
     assert.equal(isExpectedHost(host), false, host);
   }
   for (const url of ["/", "/metrics", "/status", "/healthz", "/nothing"]) {
-    const { status, asked } = ask(url, { host: "attacker.example" });
+    const { status, asked } = ask(url, { hosts: ["attacker.example"] });
     assert.deepEqual([status, asked], [421, []], url);
   }
-  assert.equal(ask("/metrics", { host: "web1.example:9100", checksHost: false }).status, 200);
+  assert.equal(ask("/metrics", { hosts: ["web1.example:9100"], checksHost: false }).status, 200);
 });
 
 test("the page has one script and one style, which its policy names, and nothing else that runs or is loaded", () => {
@@ -151,4 +161,24 @@ test("the page has one script and one style, which its policy names, and nothing
 
 test("a page without script or style allows none", () => {
   assert.match(pageOf("<p>").contentSecurityPolicy, /script-src 'none'; style-src 'none'/);
+});
+
+test("a whole URL is asked for as its path, and its host counts", () => {
+  for (const [url, status] of [
+    ["http://127.0.0.1:9100/metrics", 200],
+    ["HTTP://localhost/healthz?x", 200],
+    ["http://localhost", 200],
+    ["http://localhost?x", 200],
+    ["http://attacker.example/metrics", 421],
+    ["http:///metrics", 200],
+    ["https://localhost/metrics", 404],
+    ["http://localhost/nowhere", 404],
+  ] as const) {
+    assert.equal(ask(url).status, status, url);
+  }
+});
+
+test("with two Hosts, nobody can tell which one is meant", () => {
+  assert.equal(ask("/metrics", { hosts: ["localhost", "localhost"] }).status, 400);
+  assert.equal(ask("/metrics", { hosts: [] }).status, 200);
 });

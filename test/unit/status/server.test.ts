@@ -105,6 +105,16 @@ test("of pipelined questions the first is answered, and the connection ends", li
   assert.equal(asked, 1);
 });
 
+test("of pipelined questions that expect something, the first is answered too", limits, async (t) => {
+  const { address } = await serve(t);
+  for (const expected of ["100-continue", "a miracle"]) {
+    const text = `GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: ${expected}\r\n\r\n`;
+    const answers = await raw(t, address, text.repeat(10));
+    assert.match(answers, /^HTTP\/1\.1 200 OK\r\n/);
+    assert.equal(answers.split("HTTP/1.1 ").length, 2, answers);
+  }
+});
+
 test("whoever waits for a hundred-and-continue has one question too", limits, async (t) => {
   const { address } = await serve(t);
   const text = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n";
