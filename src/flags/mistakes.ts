@@ -22,7 +22,9 @@ export type Mistakes = readonly [Mistake, ...Mistake[]];
 /** A mistake as one line. */
 export function textOf({ file, line, path, message }: Mistake): string {
   const place = line === undefined ? file : `${file}:${line}`;
-  return path.length === 0 ? `${place}: ${message}` : `${place}: ${pathText(path)}: ${message}`;
+  const text = path.length === 0 ? `${place}: ${message}` : `${place}: ${pathText(path)}: ${message}`;
+  // A file's name may have line breaks, and they look like mistakes of their own.
+  return text.replaceAll("\n", "?");
 }
 
 /** A place in a file, as TOML writes it. */

@@ -5,6 +5,7 @@
  * JSON.
  */
 
+import type { ErrorCode } from "../errors.js";
 import { printableBytes } from "../paths.js";
 import { KEYS, type Level, type LogEntry } from "./entry.js";
 
@@ -30,10 +31,13 @@ export function textOf(entry: LogEntry, { program, toJournal, time }: LineStart)
     .join("");
 }
 
+/** Errors that say several things, each in a line. In all others, a line break is part of a path that somebody gave. */
+const LISTS: readonly ErrorCode[] = ["SPIPED_CONFIG", "SPIPED_ADDON"];
+
 /** The lines of an entry for people, without anything before them. */
-export function textLines({ event, tunnel, message, hint, stack = [] }: LogEntry): readonly string[] {
-  // Nobody else's text is in what a start says.
-  const [first = "", ...others] = (event === "error" ? message.split("\n") : [message]).map(printable);
+export function textLines({ event, code, tunnel, message, hint, stack = [] }: LogEntry): readonly string[] {
+  const isList = event === "error" && code !== undefined && LISTS.includes(code);
+  const [first = "", ...others] = (isList ? message.split("\n") : [message]).map(printable);
   const named = tunnel === undefined ? first : `${printable(tunnel)}: ${first}`;
   const hinted = hint === undefined ? [] : [`hint: ${printable(hint)}`];
   const below = stack.map((line) => `  ${printable(line)}`);

@@ -116,3 +116,10 @@ test("no two facts have one key, and none the key of something else", () => {
   const keys = [...Object.values(KEYS), "time", "level", "event", "message", "hint", "stack"];
   assert.equal(new Set(keys).size, keys.length);
 });
+
+test("a line break in somebody's path makes no line of its own; mistakes in a file do", () => {
+  const error = { event: "error", level: "error", message: "cannot read /a\nspiped: forged" } as const;
+  assert.equal(textOf({ ...error, code: "SPIPED_KEY_FILE" }, bare), "prog: cannot read /a?spiped: forged\n");
+  const mistakes = { ...error, code: "SPIPED_CONFIG", message: "a.toml: one\nb.toml: two" } as const;
+  assert.equal(textOf(mistakes, bare), "prog: a.toml: one\nprog: b.toml: two\n");
+});
