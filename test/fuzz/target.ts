@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { type ErrorCode, SpipedError } from "#dist/errors.js";
-import { printable } from "#dist/observe/format.js";
+import { printable, textLines } from "#dist/observe/format.js";
 import { textOfBytes } from "#dist/paths.js";
 
 /** One target. */
@@ -94,7 +94,10 @@ export function spipedError(error: unknown, ...codes: readonly ErrorCode[]): Spi
     throw new Error("something else than a SpipedError was thrown", { cause: error });
   if (codes.length > 0) assert.ok(codes.includes(error.code), `${error.code} for ${error.message}`);
   assert.ok(!["SPIPED_INTERNAL", "SPIPED_BUFFER", "SPIPED_STEP"].includes(error.code), error.message);
-  isClearLine(error.message);
+  // As it is said: a path may have line breaks.
+  const lines = textLines({ event: "error", level: "error", code: error.code, message: error.message });
+  assert.equal(lines.length, 1, `more than one line: ${JSON.stringify(error.message)}`);
+  isClearLine(lines[0] ?? "");
   if (error.hint !== undefined) isClearLine(error.hint);
   return error;
 }

@@ -2,6 +2,9 @@
 
 import type { Target } from "./target.js";
 import { addresses } from "./targets/addresses.js";
+import { handshakes } from "./targets/handshakes.js";
+import { http } from "./targets/http.js";
+import { keys } from "./targets/keys.js";
 import { library } from "./targets/library.js";
 import { log, statusTexts } from "./targets/log.js";
 import { serviceStatus, serviceVariables } from "./targets/service-variables.js";
@@ -21,4 +24,7 @@ export const targets: readonly Target[] = [
   log,
   statusTexts,
   library,
+  http,
+  handshakes,
+  keys,
 ];
