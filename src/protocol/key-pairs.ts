@@ -115,23 +115,34 @@ export class KeyPairStock {
     );
   }
 
-  /** Has the oldest pair replaced when its time has come. */
+  /**
+   * Has the oldest pair replaced when its time has come. A timer that is set stays, though another pair may be the oldest by
+   * then: it looks again. Of timers that keep no process alive, Node.js holds on to something for each length that was ever
+   * called off, until its time would have come.
+   */
   #replaceInTime(): void {
     const oldest = this.#ready[0];
-    this.#cancelReplacing?.();
-    this.#cancelReplacing = undefined;
-    if (oldest === undefined || this.#clock === undefined) return;
+    if (oldest === undefined) {
+      this.#cancelReplacing?.();
+      this.#cancelReplacing = undefined;
+    }
+    if (oldest === undefined || this.#clock === undefined || this.#cancelReplacing !== undefined) return;
     const delayMs = Math.max(0, oldest.madeAtMs + MAX_AGE_MS - this.#clock.now());
     this.#cancelReplacing = this.#clock.later(() => {
-      this.#wipeOlderThan(MAX_AGE_MS - SAME_BURST_MS);
+      this.#cancelReplacing = undefined;
+      if (this.#hasOlderThan(MAX_AGE_MS)) this.#wipeOlderThan(MAX_AGE_MS - SAME_BURST_MS);
       this.#replaceInTime();
       this.#fill();
     }, delayMs);
   }
 
-  #wipeOlderThan(ageMs: number): void {
+  #hasOlderThan(ageMs: number): boolean {
     const now = this.#clock?.now() ?? 0;
-    while (this.#ready[0] !== undefined && now - this.#ready[0].madeAtMs >= ageMs) this.#wipeOldest();
+    return this.#ready[0] !== undefined && now - this.#ready[0].madeAtMs >= ageMs;
+  }
+
+  #wipeOlderThan(ageMs: number): void {
+    while (this.#hasOlderThan(ageMs)) this.#wipeOldest();
   }
 
   #wipeOldest(): void {

@@ -48,12 +48,15 @@ class Generator {
 class TestClock implements Clock {
   #nowMs = 1_000;
   #timers: Array<{ readonly atMs: number; action(): void }> = [];
+  /** Timers that were set until now. */
+  set = 0;
 
   readonly now = (): number => this.#nowMs;
 
   readonly later = (action: () => void, delayMs: number): (() => void) => {
     const timer = { atMs: this.#nowMs + delayMs, action };
     this.#timers.push(timer);
+    this.set += 1;
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
@@ -172,6 +175,25 @@ test("of pairs of different ages only the old ones are replaced", async () => {
   assert.equal(stock.ready, 1);
   clock.pass(MAX_AGE_MS / 2);
   assert.deepEqual(generator.wiped, [generator.made[1], generator.made[2]]);
+});
+
+test("a busy stock sets no timer for each pair that is taken, and replaces the old ones in time all the same", async () => {
+  const generator = new Generator();
+  const clock = new TestClock();
+  const stock = await filled(generator, 2, clock);
+  const { set } = clock;
+  for (let times = 0; times < 100; times += 1) {
+    clock.pass(7);
+    await stock.take();
+    await generator.makes();
+  }
+  assert.deepEqual([clock.set - set, clock.timers], [0, 1]);
+  // The last two, of which the timer knows nothing yet.
+  const last = generator.made.slice(-2);
+  clock.pass(MAX_AGE_MS - 8);
+  assert.deepEqual([generator.wiped, clock.set - set, clock.timers], [[], 1, 1]);
+  clock.pass(1);
+  assert.deepEqual([generator.wiped, generator.running], [last, 1]);
 });
 
 test("a pair that is too old is never given, however late the timers are", async () => {
