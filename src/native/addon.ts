@@ -367,6 +367,16 @@ export declare class SyslogSocket {
   send(path: string, message: Uint8Array): void
 }
 
+/** Looks from time to time whether the other side of a TCP connection acknowledges what it is sent. */
+export declare class Vigil {
+  constructor()
+  /**
+   * Whether it has not for as long as keep-alive gives an idle connection. Never where the system does not tell, or
+   * there is no keep-alive.
+   */
+  isVain(descriptor: number): boolean
+}
+
 /** A client that was accepted. */
 export interface AcceptedSocket {
   id: number
@@ -440,12 +450,6 @@ export interface InheritedSocket {
  * opened twice. Null where the system does not tell.
  */
 export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
-
-/**
- * Whether the other side of a TCP connection has not acknowledged what it was sent, and not said a word, for as long as
- * keep-alive gives an idle one. Never where the system does not tell, or there is no keep-alive.
- */
-export declare function isSilent(descriptor: number): boolean
 
 /** Probes of a silent connection. */
 export interface KeepAliveTimes {

@@ -61,12 +61,13 @@ const VIGIL_MS = 10_000;
 
 /** What the system does for an idle connection only. The relay does the same for those that it has. */
 function keepVigil(socket: Socket): void {
-  const vigil = setInterval(() => {
-    if (ask(socket, (descriptor) => addon.isSilent(descriptor))?.answer !== true) return;
+  const vigil = new addon.Vigil();
+  const timer = setInterval(() => {
+    if (ask(socket, (descriptor) => vigil.isVain(descriptor))?.answer !== true) return;
     socket.destroy(Object.assign(new Error("the other side no longer answers"), { code: "ETIMEDOUT" }));
   }, VIGIL_MS);
-  vigil.unref();
-  socket.once("close", () => clearInterval(vigil));
+  timer.unref();
+  socket.once("close", () => clearInterval(timer));
 }
 
 /** Who has connected, for people: `[address]:port`, or the user behind a UNIX socket; never an address of ours. */

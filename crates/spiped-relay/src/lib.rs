@@ -37,4 +37,4 @@ pub use framing::Framing;
 #[cfg(feature = "panics")]
 pub use panics::panic_if_asked;
 pub use relay::{Handle, Relay, Settings, is_relay_thread};
-pub use silence::{Answer, answer};
+pub use silence::{Answer, Vigil};

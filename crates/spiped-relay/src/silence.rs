@@ -5,7 +5,7 @@
 //! that are alive and only take nothing for a while. So it is asked what it has heard. Linux only: elsewhere the system's
 //! own times hold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
@@ -16,24 +16,42 @@ pub enum Answer {
     Nothing,
     /// Something waits to be acknowledged, which it may be yet.
     Awaited,
-    /// It has not answered for as long as keep-alive gives an idle connection, and was sent something meanwhile.
+    /// It has not answered, or not acknowledged anything new, for as long as keep-alive gives an idle connection, and was
+    /// sent something meanwhile.
     Never,
 }
 
-/// What the system knows of a connection's other side.
-#[must_use]
-pub fn answer(socket: &SockRef<'_>) -> Answer {
-    let Some(heard) = heard(socket) else { return Answer::Nothing };
-    if !heard.awaits {
-        return Answer::Nothing;
+/// Looks at one side of a connection from time to time.
+#[derive(Debug, Default)]
+pub struct Vigil {
+    /// While things are sent again and again: how many bytes were acknowledged when that was seen first, and when.
+    stuck: Option<(u64, Instant)>,
+}
+
+impl Vigil {
+    /// What is known of the other side now.
+    pub fn look(&mut self, socket: &SockRef<'_>, now: Instant) -> Answer {
+        heard(socket).map_or(Answer::Nothing, |heard| self.judge(&heard, now, || patience(socket)))
     }
-    if heard.tries < LEAST_TRIES {
-        return Answer::Awaited;
-    }
-    match patience(socket) {
-        None => Answer::Nothing,
-        Some(patience) if heard.silence < patience => Answer::Awaited,
-        Some(_) => Answer::Never,
+
+    fn judge(&mut self, heard: &Heard, now: Instant, patience: impl FnOnce() -> Option<Duration>) -> Answer {
+        let stuck = self.stuck.take();
+        if !heard.awaits {
+            return Answer::Nothing;
+        }
+        if heard.retransmits.max(heard.probes) < LEAST_TRIES {
+            return Answer::Awaited;
+        }
+        let Some(patience) = patience() else { return Answer::Nothing };
+        // Somebody whom nothing reaches can still be heard, and sends the same again and again as well.
+        if heard.retransmits >= LEAST_TRIES {
+            let since = stuck.filter(|&(bytes, _)| bytes == heard.acknowledged).map_or(now, |(_, since)| since);
+            self.stuck = Some((heard.acknowledged, since));
+            if now.saturating_duration_since(since) >= patience {
+                return Answer::Never;
+            }
+        }
+        if heard.silence < patience { Answer::Awaited } else { Answer::Never }
     }
 }
 
@@ -55,9 +73,13 @@ fn patience(socket: &SockRef<'_>) -> Option<Duration> {
 struct Heard {
     /// Whether anything is not acknowledged, or not even sent.
     awaits: bool,
-    /// How often something was sent again, or the receiver asked for room, since the last acknowledgement.
-    tries: u8,
-    /// Since the last acknowledgement of anything.
+    /// How often something was sent again since the last acknowledgement of anything new.
+    retransmits: u8,
+    /// How often a full receiver was asked for room since its last answer.
+    probes: u8,
+    /// Bytes that have been acknowledged so far.
+    acknowledged: u64,
+    /// Since the last acknowledgement, of anything new or not.
     silence: Duration,
 }
 
@@ -109,7 +131,9 @@ fn heard_in(info: &[u8]) -> Option<Heard> {
     let not_sent = word(144).unwrap_or(1);
     Some(Heard {
         awaits: not_acknowledged > 0 || not_sent > 0,
-        tries: retransmits.max(probes),
+        retransmits,
+        probes,
+        acknowledged: info.get(120..128).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes),
         silence: Duration::from_millis(last_heard_ms.into()),
     })
 }
@@ -121,7 +145,6 @@ mod tests {
         net::{TcpListener, TcpStream},
         os::unix::net::UnixStream,
         thread::sleep,
-        time::Instant,
     };
 
     use socket2::TcpKeepalive;
@@ -134,16 +157,35 @@ mod tests {
         (info[0], info[2], info[3]) = (1, 4, 1);
         info[24..28].copy_from_slice(&7_u32.to_ne_bytes());
         info[56..60].copy_from_slice(&9_000_u32.to_ne_bytes());
-        let heard = Heard { awaits: true, tries: 4, silence: Duration::from_secs(9) };
+        info[120..128].copy_from_slice(&5_u64.to_ne_bytes());
+        let silence = Duration::from_secs(9);
+        let heard = Heard { awaits: true, retransmits: 4, probes: 1, acknowledged: 5, silence };
         assert_eq!(heard_in(&info).as_ref(), Some(&heard));
         info[24] = 0;
         assert_eq!(heard_in(&info), Some(Heard { awaits: false, ..heard }));
         info[144] = 1;
         assert_eq!(heard_in(&info), Some(Heard { awaits: true, ..heard }));
-        assert_eq!(heard_in(&info[..104]), Some(Heard { awaits: true, ..heard }), "of an old system");
+        assert_eq!(heard_in(&info[..104]), Some(Heard { acknowledged: 0, ..heard }), "of an old system");
         assert_eq!(heard_in(&info[..50]), None);
         info[0] = 2;
         assert_eq!(heard_in(&info), None, "while it connects");
+    }
+
+    #[test]
+    fn who_is_heard_but_acknowledges_nothing_new_is_given_up_as_well() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        let mut vigil = Vigil::default();
+        let mut look = |seconds: u32, retransmits, acknowledged| {
+            let heard = Heard { awaits: true, retransmits, probes: 0, acknowledged, silence: second };
+            vigil.judge(&heard, begun + second * seconds, || Some(second * 120))
+        };
+        assert_eq!(look(0, 3, 7), Answer::Awaited);
+        assert_eq!(look(100, 9, 7), Answer::Awaited);
+        assert_eq!(look(110, 2, 8), Answer::Awaited, "a byte has arrived");
+        assert_eq!(look(229, 9, 8), Answer::Awaited);
+        assert_eq!(look(230, 9, 8), Answer::Never);
+        assert_eq!(look(240, 1, 8), Answer::Awaited, "nothing is sent again");
+        assert_eq!(look(400, 9, 8), Answer::Awaited, "the time begins anew");
     }
 
     #[test]
@@ -155,12 +197,13 @@ mod tests {
         let timing = TcpKeepalive::new().with_time(patience).with_interval(patience).with_retries(1);
         SockRef::from(&sender).set_tcp_keepalive(&timing).expect("keep-alive");
         sender.set_nonblocking(true).expect("a socket");
-        assert_eq!(answer(&SockRef::from(&sender)), Answer::Nothing);
+        let mut vigil = Vigil::default();
+        assert_eq!(vigil.look(&SockRef::from(&sender), Instant::now()), Answer::Nothing);
         while sender.write(&[0; 65_536]).is_ok() {}
         // Longer than the patience, and than the first questions for room are apart.
         let begun = Instant::now();
         while begun.elapsed() < patience * 3 {
-            assert_eq!(answer(&SockRef::from(&sender)), Answer::Awaited);
+            assert_eq!(vigil.look(&SockRef::from(&sender), Instant::now()), Answer::Awaited);
             sleep(Duration::from_millis(50));
         }
     }
@@ -168,6 +211,6 @@ mod tests {
     #[test]
     fn a_unix_socket_has_nothing_to_answer() {
         let (one, _other) = UnixStream::pair().expect("a pair of sockets");
-        assert_eq!(answer(&SockRef::from(&one)), Answer::Nothing);
+        assert_eq!(Vigil::default().look(&SockRef::from(&one), Instant::now()), Answer::Nothing);
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     connection::{Connection, End, Side, Way},
     courtesy::Courtesy,
     direction::{Next, Scratch, Surroundings},
-    silence::{Answer, answer},
+    silence::{Answer, Vigil},
 };
 
 const WAKE: Token = Token(usize::MAX);
@@ -78,6 +78,7 @@ struct Slot {
     queued: [bool; 2],
     /// Whether each side has been sent something that it may not have acknowledged.
     sent: [bool; 2],
+    vigils: [Vigil; 2],
 }
 
 /// See the head of this file.
@@ -229,7 +230,8 @@ impl Worker {
     }
 
     fn add(&mut self, id: u64, connection: Connection) {
-        let key = self.slots.insert(Slot { id, connection, queued: [false; 2], sent: [false; 2] });
+        let slot = Slot { id, connection, queued: [false; 2], sent: [false; 2], vigils: Default::default() };
+        let key = self.slots.insert(slot);
         #[cfg(feature = "panics")]
         crate::panic_if_asked("relay add");
         self.keys.insert(id, key);
@@ -287,12 +289,12 @@ impl Worker {
         }
         let mut gone = Vec::new();
         let mut awaits = false;
-        for (key, Slot { connection, sent, .. }) in &mut self.slots {
+        for (key, Slot { connection, sent, vigils, .. }) in &mut self.slots {
             for side in [Side::Source, Side::Target] {
                 if !mem::take(&mut sent[side as usize]) {
                     continue;
                 }
-                match answer(&SockRef::from(connection.socket(side))) {
+                match vigils[side as usize].look(&SockRef::from(connection.socket(side)), now) {
                     Answer::Nothing => {}
                     Answer::Awaited => {
                         sent[side as usize] = true;

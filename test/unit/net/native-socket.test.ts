@@ -34,11 +34,11 @@ test("a peer that has not acknowledged anything for as long is given up", limits
   t.mock.timers.enable({ apis: ["setInterval"] });
   const { socket } = await connected(t);
   keepAlive(socket);
-  let isSilent = false;
-  t.mock.method(addon, "isSilent", () => isSilent);
+  let isVain = false;
+  t.mock.method(addon.Vigil.prototype, "isVain", () => isVain);
   t.mock.timers.tick(10_000);
   assert.equal(socket.destroyed, false);
-  isSilent = true;
+  isVain = true;
   const failed = once(socket, "error");
   t.mock.timers.tick(10_000);
   assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, "ETIMEDOUT");

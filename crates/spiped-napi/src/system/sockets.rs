@@ -1,6 +1,9 @@
 //! What Node.js cannot ask of a socket, or tell it. All of it takes the number of a socket that Node.js owns.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use napi_derive::napi;
 use nix::{
@@ -57,12 +60,26 @@ pub fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32,
         .map_err(|error| system_error("set TCP keep-alive", error))
 }
 
-/// Whether the other side of a TCP connection has not acknowledged what it was sent, and not said a word, for as long as
-/// keep-alive gives an idle one. Never where the system does not tell, or there is no keep-alive.
+/// Looks from time to time whether the other side of a TCP connection acknowledges what it is sent.
 #[napi]
-pub fn is_silent(descriptor: i32) -> bool {
-    borrowed(descriptor)
-        .is_ok_and(|descriptor| spiped_relay::answer(&SockRef::from(&descriptor)) == spiped_relay::Answer::Never)
+#[derive(Default)]
+pub struct Vigil(spiped_relay::Vigil);
+
+#[napi]
+impl Vigil {
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it has not for as long as keep-alive gives an idle connection. Never where the system does not tell, or
+    /// there is no keep-alive.
+    #[napi]
+    pub fn is_vain(&mut self, descriptor: i32) -> bool {
+        borrowed(descriptor).is_ok_and(|descriptor| {
+            self.0.look(&SockRef::from(&descriptor), Instant::now()) == spiped_relay::Answer::Never
+        })
+    }
 }
 
 /// The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
