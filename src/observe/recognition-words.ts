@@ -37,5 +37,5 @@ const SILENT = {
 
 const SAME_ROLE = {
   encrypt: "both ends are -e; the one next to the service has to be -d",
-  decrypt: "both ends are -d; the one next to the programs has to be -e",
+  decrypt: "both ends are -d, and the one next to the programs has to be -e; if it is, the network loses packets",
 };
