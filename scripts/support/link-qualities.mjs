@@ -44,7 +44,7 @@ export async function qualityOf(
     hosts.open({ id: "transfer", purpose: "transfer", forward, reverse });
     hosts.ask({ id: "asking", count: 40, everyMs: 20 });
     const near = await hosts.ended("near", "transfer", seconds * 1_000);
-    const far = await hosts.ended("far", "transfer", near === undefined ? 1 : 10_000);
+    const far = await hosts.ended("far", "transfer", near === undefined ? 1 : 60_000);
     const asking = await hosts.ended("near", "asking", near === undefined ? 1 : 60_000);
     const took = (Date.now() - begun) / 1_000;
     const [nearNow, farNow] = [
@@ -78,14 +78,18 @@ export async function qualityOf(
   }
 }
 
-/** Undefined once all descriptors are as at first. */
+/**
+ * Undefined once all descriptors of our ends are as at first. C's end waits for hours where the reset of a connection
+ * got lost.
+ */
 async function base(hosts) {
-  if (hosts.descriptorsAtFirst === undefined) return undefined;
+  const ours = hosts.pair.split("-").map((implementation) => implementation === "ours");
+  const now = () => (hosts.descriptorsAtFirst === undefined ? [] : hosts.descriptors());
   for (let tries = 0; tries < 100; tries += 1) {
-    if (String(hosts.descriptors()) === String(hosts.descriptorsAtFirst)) return undefined;
+    if (now().every((count, index) => !ours[index] || count === hosts.descriptorsAtFirst[index])) return undefined;
     await sleep(100);
   }
-  return `${hosts.descriptorsAtFirst} before, ${hosts.descriptors()} after`;
+  return `${hosts.descriptorsAtFirst} before, ${now()} after`;
 }
 
 /** Packets whose checksums were made right: only the MAC can see it. */
@@ -208,50 +212,54 @@ export async function handshakes(pair, name, { loss }) {
 export async function latency(pair, name) {
   const hosts = await new TwoHosts(pair).start();
   try {
-    await hosts.both({ delayMs: 25 });
-    const firsts = [];
-    const later = [];
-    for (let index = 0; index < 10; index += 1) {
-      hosts.ask({ id: `asking ${index}`, count: 20 });
+    const roundTripMs = 100;
+    await hosts.both({ delayMs: roundTripMs / 2 });
+    const [firsts, later] = [[], []];
+    for (let index = 0; index < 15; index += 1) {
+      hosts.ask({ id: `asking ${index}`, count: 10 });
       const { times } = await hosts.ended("near", `asking ${index}`);
       firsts.push(times[0]);
       later.push(...times.slice(1));
     }
-    const middle = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-    const result = {
-      scenario: name,
-      pair,
-      failures: [],
-      roundTripMs: 50,
-      firstMs: middle(firsts),
-      laterMs: middle(later),
-      mostMs: Math.max(...later),
-    };
-    // 0.3 s of delayed acknowledgements would show.
-    if (result.laterMs > 60) result.failures.push("a question takes more than a round trip");
-    return result;
+    // A delayed acknowledgement would take 40 ms, at the least; how busy the machine is shows in all but the best.
+    const failures = best(later) > roundTripMs + 30 ? ["a question takes more than a round trip"] : [];
+    const figures = (values) => ({ best: best(values), median: middle(values) });
+    return { scenario: name, pair, failures, roundTripMs, firstMs: figures(firsts), laterMs: figures(later) };
   } finally {
     hosts.end();
   }
 }
 
-/** One way over a long fat link. */
-export async function throughput(pair, name, { megabytes = 60 } = {}) {
+function middle(values) {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+function best(values) {
+  return Math.min(...values);
+}
+
+/**
+ * One way over a long fat link: as much is on the way as with 1 Gbit/s and 50 ms, at a speed that leaves a busy machine
+ * time.
+ */
+export async function throughput(pair, name, { megabytes = 100 } = {}) {
   const hosts = await new TwoHosts(pair, { mtu: 9_000 }).start();
   try {
-    await hosts.both({ delayMs: 25, bitsASecond: 1e9, queueBytes: 8 * MEGABYTE });
-    const begun = performance.now();
+    await hosts.both({ delayMs: 125, bitsASecond: 200e6, queueBytes: 8 * MEGABYTE });
     hosts.open({ id: "transfer", purpose: "transfer", forward: megabytes * MEGABYTE, reverse: 0 });
-    const state = await hosts.ended("far", "transfer", 120_000);
-    const seconds = (performance.now() - begun) / 1_000;
+    const arrived = async () => (await hosts.look("far")).get("transfer")?.received ?? 0;
+    // The best, since a machine that is busy shows in the others, and the beginning is slow everywhere.
+    let megabitsASecond = 0;
+    for (let last = { bytes: 0, at: performance.now() }; last.bytes < megabytes * MEGABYTE; ) {
+      await sleep(3_000);
+      const now = { bytes: await arrived(), at: performance.now() };
+      const speed = Math.round(((now.bytes - last.bytes) * 8) / (now.at - last.at) / 1_000);
+      megabitsASecond = Math.max(megabitsASecond, speed);
+      last = now;
+    }
+    const state = await hosts.ended("far", "transfer");
     const failures = state?.received === megabytes * MEGABYTE && state.wrongAt === null ? [] : ["not whole"];
-    return {
-      scenario: name,
-      pair,
-      failures,
-      megabitsASecond: Math.round((megabytes * 8) / seconds),
-      link: await hosts.link({}),
-    };
+    return { scenario: name, pair, failures, megabitsASecond, link: await hosts.link({}) };
   } finally {
     hosts.end();
   }

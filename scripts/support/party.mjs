@@ -4,6 +4,7 @@
 
 import { createCipheriv, createHash } from "node:crypto";
 import { connect, createServer } from "node:net";
+import { pendingSocketError } from "../../dist/net/socket-error.js";
 
 const PIECE = Buffer.alloc(16_384);
 
@@ -66,7 +67,8 @@ function converse(socket, { id, purpose, forward, reverse }, own, other) {
     state.received += data.length;
   });
   socket.on("end", () => {
-    state.end ??= "end";
+    // Node.js takes a reset right behind data for an end.
+    state.end ??= pendingSocketError(socket) ?? "end";
     if (purpose !== "transfer") socket.end();
   });
   socket.on("error", (error) => {
@@ -134,7 +136,7 @@ const orders = {
       }, everyMs);
     });
     socket.on("end", () => {
-      state.end ??= "end";
+      state.end ??= pendingSocketError(socket) ?? "end";
     });
     socket.on("error", (error) => {
       state.end = error.code;

@@ -142,7 +142,7 @@ export class TwoHosts {
     const rows = readFileSync(`/proc/${this.hosts[host].pid}/net/tcp`, "latin1").split("\n").slice(1);
     return rows
       .map((row) => row.trim().split(/\s+/))
-      .filter((fields) => fields[3] === "01")
+      .filter((fields) => ["01", "04", "05", "08"].includes(fields[3])) // what is open, and what is half-closed
       .map((fields) => ({
         local: fields[1],
         remote: fields[2],
