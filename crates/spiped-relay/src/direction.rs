@@ -188,7 +188,7 @@ impl Direction {
         let framing = match &mut self.state {
             State::Flowing(framing) => framing,
             State::Ending => {
-                to.shutdown(Shutdown::Write).map_err(Failure::Write)?;
+                end_stream(to).map_err(Failure::Write)?;
                 // What has been ended in order is the system's to deliver, whatever becomes of this process.
                 let _ = to.set_linger(None);
                 self.state = State::Ended;
@@ -313,6 +313,14 @@ fn send(to: &Socket, bytes: &[u8]) -> io::Result<usize> {
     Ok(sent)
 }
 
+/// Half-closes. A connection that is broken has no stream to end any more, and says why only to those who ask.
+fn end_stream(to: &Socket) -> io::Result<()> {
+    to.shutdown(Shutdown::Write).map_err(|error| match to.take_error() {
+        Ok(Some(cause)) => cause,
+        Ok(None) | Err(_) => error,
+    })
+}
+
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: libc::c_int = 0;
 #[cfg(not(target_vendor = "apple"))]
@@ -329,12 +337,34 @@ fn has_room(to: &Socket) -> io::Result<bool> {
 mod tests {
     use std::{
         io::{Read, Write},
+        net::{TcpListener, TcpStream},
         os::unix::net::UnixStream,
+        time::Duration,
     };
 
     use spiped_core::{DirectionKeys, Sealer};
 
     use super::*;
+
+    #[test]
+    fn an_end_for_a_receiver_that_was_reset_meanwhile_is_told_as_the_reset() {
+        let (program, from) = UnixStream::pair().expect("a pair of sockets");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+        let service = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
+        let (from, to) = (Socket::from(from), Socket::from(listener.accept().expect("accepts").0));
+        let now = Instant::now();
+        let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+        let mut direction = Direction::new(framing, Pace::new(true, now));
+        let (mut scratch, budget, courtesy) = (Scratch::new(), Budget::new(1 << 20), Courtesy::new());
+        let mut around = Surroundings { scratch: &mut scratch, budget: &budget, courtesy: &courtesy, others: 0, now };
+        drop(program);
+        let turn = direction.turn(&from, &to, &mut around, |_| {}).expect("it has read the end");
+        assert_eq!(turn.next, Next::Turn);
+        Socket::from(service).set_linger(Some(Duration::ZERO)).expect("resets");
+        poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).expect("it comes");
+        let failure = direction.turn(&from, &to, &mut around, |_| {}).expect_err("there is nothing to end");
+        assert!(matches!(&failure, Failure::Write(error) if error.kind() == ErrorKind::ConnectionReset), "{failure:?}");
+    }
 
     #[test]
     fn a_busy_stream_of_small_messages_goes_on_once_its_full_receiver_has_room() {
