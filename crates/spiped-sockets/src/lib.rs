@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read},
     os::fd::{AsRawFd, OwnedFd, RawFd},
     time::Duration,
 };
@@ -219,7 +219,7 @@ impl Sockets {
     /// The system's; `WouldBlock` where the socket does not take all, which a new one does.
     pub fn send(&mut self, id: Id, bytes: &[u8]) -> io::Result<()> {
         let open = self.open(id)?;
-        match (&open.socket).write(bytes)? {
+        match open.socket.send_with_flags(bytes, NO_SIGNAL)? {
             sent if sent == bytes.len() => Ok(()),
             _ => Err(ErrorKind::WouldBlock.into()),
         }
@@ -369,6 +369,12 @@ impl AsRawFd for Sockets {
         self.poll.as_raw_fd()
     }
 }
+
+/// A peer that is gone is an error, whatever this process does about signals.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: libc::c_int = 0;
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 
 /// Whether the system gives a client the options that the listening socket has when it comes. Linux does, all of those
 /// that are set here; others differ.
