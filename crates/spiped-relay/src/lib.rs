@@ -14,6 +14,7 @@
 //! courtesy.rs     whether busy connections make room for quiet ones
 //! silence.rs      whether the other side has gone without a word
 //! budget.rs       what full receivers may hold in memory, all together
+//! stepped.rs      a relay without threads, for tests
 //! ```
 //!
 //! Source: DESIGN.md, "The way of a byte" and "How a connection ends".
@@ -29,6 +30,8 @@ mod pace;
 mod panics;
 mod relay;
 mod silence;
+#[cfg(feature = "stepped")]
+mod stepped;
 mod worker;
 
 pub use budget::Budget;
@@ -38,3 +41,5 @@ pub use framing::Framing;
 pub use panics::panic_if_asked;
 pub use relay::{Handle, Relay, Settings, is_relay_thread};
 pub use silence::{Answer, Vigil};
+#[cfg(feature = "stepped")]
+pub use stepped::{Stepped, Then};

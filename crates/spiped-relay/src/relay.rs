@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     budget::Budget,
-    connection::{Connection, Counters, Ended, Pair},
+    connection::{Connection, Counters, Ended, OnEnd, Pair},
     courtesy::Courtesy,
     worker::{Command, Inbox, Worker},
 };
@@ -62,11 +62,7 @@ impl Relay {
     /// Takes a connection. `on_end` is called once, on one of the threads; it must not wait.
     pub fn add(&self, pair: Pair, on_end: impl FnOnce(Ended) + Send + 'static) -> Handle {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let counters = Arc::<Counters>::default();
-        let connection = Connection::new(pair, Arc::clone(&counters), self.coalescing, Box::new(on_end));
-        let inbox = self.least_busy();
-        inbox.send(Command::Add(id, Box::new(connection)));
-        Handle { id, inbox: Arc::clone(inbox), counters }
+        Handle::of_new(id, self.least_busy(), pair, self.coalescing, Box::new(on_end))
     }
 
     fn least_busy(&self) -> &Arc<Inbox> {
@@ -99,6 +95,13 @@ pub struct Handle {
 }
 
 impl Handle {
+    pub(crate) fn of_new(id: u64, inbox: &Arc<Inbox>, pair: Pair, coalescing: bool, on_end: OnEnd) -> Self {
+        let counters = Arc::<Counters>::default();
+        let connection = Connection::new(pair, Arc::clone(&counters), coalescing, on_end);
+        inbox.send(Command::Add(id, Box::new(connection)));
+        Self { id, inbox: Arc::clone(inbox), counters }
+    }
+
     /// Ends the connection, unless it has ended already.
     pub fn cancel(&self) {
         self.inbox.send(Command::Cancel(self.id));

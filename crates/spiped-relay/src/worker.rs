@@ -30,7 +30,7 @@ use crate::{
 };
 
 const WAKE: Token = Token(usize::MAX);
-const EVENTS: usize = 256;
+pub(crate) const EVENTS: usize = 256;
 /// How often it is asked whether what was sent has been acknowledged.
 const VIGIL: Duration = Duration::from_secs(10);
 
@@ -124,7 +124,7 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             // A turn catches its own panics. One anywhere else costs this thread's connections, and not the thread.
-            match catch_unwind(AssertUnwindSafe(|| self.round(&mut events))) {
+            match catch_unwind(AssertUnwindSafe(|| self.round(&mut events, self.longest_sleep()))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return self.end_all(|| End::Cancelled),
                 Err(panic) => {
@@ -136,12 +136,12 @@ impl Worker {
         }
     }
 
-    /// Waits for something to do, and gives each direction that can do it one turn.
-    fn round(&mut self, events: &mut Events) -> ControlFlow<()> {
+    /// Waits for something to do, for so long at most, and gives each direction that can do it one turn.
+    pub(crate) fn round(&mut self, events: &mut Events, longest_sleep: Option<Duration>) -> ControlFlow<()> {
         events.clear();
         #[cfg(feature = "panics")]
         crate::panic_if_asked("relay round");
-        let failed = match self.poll.poll(events, self.longest_sleep()) {
+        let failed = match self.poll.poll(events, longest_sleep) {
             Err(error) if error.kind() != ErrorKind::Interrupted => Some(error),
             _ => None,
         };
@@ -166,6 +166,15 @@ impl Worker {
             thread::yield_now();
         }
         ControlFlow::Continue(())
+    }
+
+    /// When the next turn is due although no socket becomes ready: at once, or after a wait.
+    #[cfg(feature = "stepped")]
+    pub(crate) fn next_turn(&self) -> Option<Instant> {
+        match self.queue.is_empty() {
+            false => Some(Instant::now()),
+            true => self.waits.front().map(|&(until, ..)| until),
+        }
     }
 
     fn longest_sleep(&self) -> Option<Duration> {
