@@ -1,0 +1,5 @@
+//! See the same file of spiped-fuzz.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: spiped_fuzz::round_trip::Input| spiped_fuzz::round_trip::run(&input));

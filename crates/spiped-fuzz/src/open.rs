@@ -1,0 +1,112 @@
+//! A stream from a peer that may send anything, in pieces of any size: it opens to what the reference makes of
+//! it, up to the first packet that is wrong, and to nothing after that.
+
+use crate::reference::{DATA, Data, Keys, Length, PACKET, cut};
+use arbitrary::Arbitrary;
+use spiped_core::{Error, Opener, max_opened_length};
+
+/// See the head of this file.
+#[derive(Arbitrary, Debug)]
+pub struct Input {
+    keys: Keys,
+    first_number: u64,
+    parts: Vec<Part>,
+    splits: Vec<Length>,
+    /// How much more room the outputs have than they need.
+    spare_room: u8,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Part {
+    Packet(Data),
+    PacketOfLength { data: Data, length: u32 },
+    Damaged { data: Data, at: u16, bits: u8 },
+    OfAnotherNumber { data: Data, number: u64 },
+    Bytes(Data),
+}
+
+/// Panics where the core is not as it should be.
+pub fn run(input: &Input) {
+    let stream = stream(input);
+    let (plaintexts, failure) = open_by_reference(input, &stream);
+    let mut opener = Opener::starting_at(&input.keys.for_core(), input.first_number);
+    let mut taken = 0;
+    for piece in cut(&stream, &input.splits) {
+        let first = taken / PACKET;
+        taken += piece.len();
+        let complete = taken / PACKET;
+
+        open_without_room(&mut opener, piece, complete - first);
+        let mut out = vec![0xee; (complete - first) * DATA + usize::from(input.spare_room)];
+        assert!((complete - first) * DATA <= max_opened_length(piece.len()));
+        let opened = opener.open(piece, &mut out);
+        if complete > plaintexts.len() {
+            let mut failure = failure.expect("the reference stopped there");
+            // Packets without a number may be found out before a wrong one in front of them is.
+            if u128::from(input.first_number) + complete as u128 > 1 << 64 && opened == Err(Error::PacketNumbersUsedUp)
+            {
+                failure = Error::PacketNumbersUsedUp;
+            }
+            assert_eq!(opened, Err(failure));
+            assert_eq!(opener.open(piece, &mut out), Err(failure), "for ever");
+            assert_eq!(opener.open(&[], &mut []), Err(failure), "for ever");
+            return;
+        }
+        let expected = plaintexts[first..complete].concat();
+        assert_eq!(opened, Ok(expected.len()));
+        assert_eq!(out[..expected.len()], expected);
+        assert!(out[expected.len()..].iter().all(|byte| *byte == 0xee), "written beyond what was opened");
+        assert_eq!(opener.pending_bytes(), taken % PACKET);
+    }
+    assert_eq!(failure, None);
+}
+
+/// What the peer sends.
+fn stream(input: &Input) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for part in &input.parts {
+        // The number of the packet that begins here if everything before it was whole packets.
+        let number = input.first_number.wrapping_add((stream.len() / PACKET) as u64);
+        let packet = |number, data: &Data| {
+            let data = data.up_to(DATA);
+            input.keys.packet(number, &data, data.len() as u32)
+        };
+        stream.extend(match part {
+            Part::Packet(data) => packet(number, data),
+            Part::PacketOfLength { data, length } => input.keys.packet(number, &data.up_to(DATA), *length),
+            Part::Damaged { data, at, bits } => {
+                let mut packet = packet(number, data);
+                packet[usize::from(*at) % PACKET] ^= bits;
+                packet
+            }
+            Part::OfAnotherNumber { data, number } => packet(*number, data),
+            Part::Bytes(bytes) => bytes.up_to(2 * PACKET),
+        });
+    }
+    stream
+}
+
+/// What the packets before the first wrong one carry, and what is wrong with that one.
+fn open_by_reference(input: &Input, stream: &[u8]) -> (Vec<Vec<u8>>, Option<Error>) {
+    let mut plaintexts = Vec::new();
+    for (index, packet) in (0_u64..).zip(stream.chunks_exact(PACKET)) {
+        let opened = match input.first_number.checked_add(index) {
+            Some(number) => input.keys.open(number, packet),
+            None => Err(Error::PacketNumbersUsedUp),
+        };
+        match opened {
+            Ok(plaintext) => plaintexts.push(plaintext),
+            Err(failure) => return (plaintexts, Some(failure)),
+        }
+    }
+    (plaintexts, None)
+}
+
+/// Changes nothing, whatever comes.
+fn open_without_room(opener: &mut Opener, piece: &[u8], packets: usize) {
+    if packets > 0 {
+        let mut short = vec![0xee; packets * DATA - 1];
+        assert_eq!(opener.open(piece, &mut short), Err(Error::Buffer));
+        assert!(short.iter().all(|byte| *byte == 0xee));
+    }
+}

@@ -1,0 +1,159 @@
+//! Two honest ends, and somebody between them who may change any byte that they say: whatever passes is what was said. A
+//! changed nonce or public value ends the handshake, a changed packet ends its direction; unchanged, both ends have the keys
+//! of the reference, and the data of both directions arrives however it is cut.
+
+use arbitrary::Arbitrary;
+use spiped_core::{
+    DirectionKeys, Error, Opener, Sealer, SessionKeys,
+    handshake::{client, server},
+    max_opened_length, sealed_length,
+};
+
+use crate::{
+    derivations::{Wish, packet_keys, shared_key},
+    reference::{DATA, Data, Keys, Length, PACKET, cut},
+};
+
+/// Data of one call.
+const MOST: usize = 8 * DATA + 1;
+
+/// See the head of this file.
+#[derive(Arbitrary, Debug)]
+pub struct Input {
+    key_file: Vec<u8>,
+    /// The server's, unless it is the same.
+    other_key_file: Option<Vec<u8>>,
+    client: Side,
+    server: Side,
+    changes: [Option<Change>; 4],
+    forward: Flow,
+    reverse: Flow,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Side {
+    wish: Wish,
+    nonce: [u8; 32],
+    x: [u8; 32],
+}
+
+#[derive(Arbitrary, Debug)]
+struct Change {
+    at: u16,
+    bits: u8,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Flow {
+    calls: Vec<Data>,
+    splits: Vec<Length>,
+    change: Option<Change>,
+}
+
+impl Change {
+    /// Whether that makes a difference.
+    fn apply(&self, bytes: &mut [u8]) -> bool {
+        if let Some(at) = usize::from(self.at).checked_rem(bytes.len()) {
+            bytes[at] ^= self.bits;
+        }
+        self.bits != 0 && !bytes.is_empty()
+    }
+}
+
+/// Panics where the core is not as it should be.
+pub fn run(input: &Input) {
+    let Some((client, server)) = shake_hands(input) else { return };
+    let (forward, reverse) = expected_keys(input);
+    flow(&input.forward, &client.seal, &server.open, &forward);
+    flow(&input.reverse, &server.seal, &client.open, &reverse);
+}
+
+/// What both ends have, unless it must not come to that.
+fn shake_hands(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
+    let same_key = input.other_key_file.as_ref().is_none_or(|other| *other == input.key_file);
+    let of_server = input.other_key_file.as_ref().unwrap_or(&input.key_file);
+    let [nonce_c_changes, y_c_changes, nonce_s_changes, y_s_changes] = &input.changes;
+    let change = |change: &Option<Change>, bytes: &mut [u8]| change.as_ref().is_some_and(|change| change.apply(bytes));
+
+    let key = shared_key(&input.key_file);
+    let client = client::NonceSent::new(key, input.client.wish.for_core(), input.client.nonce);
+    let server = server::NonceSent::new(shared_key(of_server), input.server.wish.for_core(), input.server.nonce);
+    let (mut nonce_c, mut nonce_s) = (*client.nonce(), *server.nonce());
+    let mut other = !same_key | change(nonce_c_changes, &mut nonce_c);
+    other |= change(nonce_s_changes, &mut nonce_s);
+    let key_pair = |side: &Side| side.wish.key_pair(side.x);
+    let client = client.receive_nonce(&nonce_s).send_public(key_pair(&input.client));
+    let (client, mut from_client) = client.expect("goes with the wish");
+    assert_eq!(from_client[..256], input.client.wish.public(input.client.x));
+    other |= change(y_c_changes, &mut from_client);
+
+    let server = server.receive_nonce(&nonce_c).verify(&from_client);
+    if other {
+        assert_eq!(server.err(), Some(Error::WrongMac));
+        return None;
+    }
+    let disagree = |one: &Side, other: &Side| matches!((one.wish, other.wish), (Wish::Require, Wish::Off));
+    if disagree(&input.server, &input.client) {
+        assert_eq!(server.err(), Some(Error::ForwardSecrecyRequired));
+        return None;
+    }
+    let server = server.expect("all is right").send_public(key_pair(&input.server));
+    let (server, mut from_server) = server.expect("goes with the wish");
+    let changed = change(y_s_changes, &mut from_server);
+    let client = client.verify(&from_server);
+    if changed {
+        assert_eq!(client.err(), Some(Error::WrongMac));
+        return None;
+    }
+    if disagree(&input.client, &input.server) {
+        assert_eq!(client.err(), Some(Error::ForwardSecrecyRequired));
+        return None;
+    }
+    Some((client.expect("all is right").derive_keys(), server.derive_keys()))
+}
+
+/// (client → server, server → client)
+fn expected_keys(input: &Input) -> (Keys, Keys) {
+    let Input { key_file, client, server, .. } = input;
+    let y_sc = client.wish.shared_value(client.x, &server.wish.public(server.x));
+    packet_keys(key_file, &client.nonce, &server.nonce, &y_sc)
+}
+
+/// One direction.
+fn flow(flow: &Flow, seal: &DirectionKeys, open: &DirectionKeys, expected: &Keys) {
+    let (mut sealer, mut opener) = (Sealer::new(seal), Opener::new(open));
+    let (mut plaintext, mut packets, mut number) = (Vec::new(), Vec::new(), 0);
+    for call in &flow.calls {
+        let data = call.up_to(MOST);
+        if data.is_empty() {
+            continue;
+        }
+        let mut out = vec![0; sealed_length(data.len())];
+        assert_eq!(sealer.seal(&data, &mut out), Ok(out.len()));
+        for (packet, data) in out.chunks(PACKET).zip(data.chunks(DATA)) {
+            assert_eq!(packet, expected.packet(number, data, data.len() as u32));
+            number += 1;
+        }
+        plaintext.extend(data);
+        packets.extend(out);
+    }
+    let changed = flow.change.as_ref().is_some_and(|change| change.apply(&mut packets));
+
+    let mut opened = Vec::new();
+    let mut outcome = Ok(());
+    for piece in cut(&packets, &flow.splits) {
+        let mut out = vec![0; max_opened_length(piece.len())];
+        match opener.open(piece, &mut out) {
+            Ok(length) => opened.extend_from_slice(&out[..length]),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    if changed {
+        assert_eq!(outcome, Err(Error::PacketMac));
+        assert!(opened.len() < plaintext.len() && plaintext.starts_with(&opened));
+    } else {
+        assert_eq!(outcome, Ok(()));
+        assert!(opened == plaintext);
+        assert_eq!(opener.pending_bytes(), 0);
+    }
+}
