@@ -182,7 +182,7 @@ export async function settle(one) {
 }
 
 /** How all connections have ended; undefined while some have not. */
-async function settled(one) {
+export async function settled(one) {
   const [tunnel] = JSON.parse(await one.status()).tunnels;
   const { open, strangers, accepted, ended } = tunnel.connections;
   const reasons = {};

@@ -39,7 +39,9 @@ export class Cutter {
       from.on("end", () => {
         if (!isCut) to.end();
       });
-      from.on("error", () => to.resetAndDestroy());
+      from.on("error", () => {
+        if (!isCut) to.resetAndDestroy();
+      });
       if (left === 0) from.once(from === far ? "connect" : "data", () => cut());
     };
     join(near, far, "forward");

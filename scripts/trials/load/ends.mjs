@@ -1,7 +1,7 @@
 // Connections that end in every way there is, at every moment there is.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { settle, startPair } from "../../support/pairs.mjs";
+import { settle, settled, startPair, until } from "../../support/pairs.mjs";
 import { freePort } from "../../support/processes.mjs";
 import { dataOf, dial, echo, inParallel, serve, Tally, visit, Watched } from "./clients.mjs";
 import { Cutter } from "./cutter.mjs";
@@ -89,7 +89,10 @@ async function abortive(kinds, { isLong }) {
   }
 }
 
-/** The link between the ends is cut, by a reset or an end, after so many bytes of one direction. */
+/** Where the link is cut: in and around the nonce, the public value, and packets. */
+const PLACES = [0, 1, 31, 32, 33, 100, 319, 320, 321, 1_379, 1_380, 1_381, 5_619, 5_620, 5_621, 70_000];
+
+/** The link between the ends is cut, by a reset or an end, after so many bytes of one direction: each end names the cause. */
 async function cuts(kinds, { isLong }) {
   const port = await freePort();
   let cutter;
@@ -100,54 +103,83 @@ async function cuts(kinds, { isLong }) {
       return port;
     },
   });
-  const served = [];
+  const tally = new Tally();
+  const sent = dataOf("forward", LENGTH);
+  const back = dataOf("reverse", LENGTH);
+  const check = (watched, whole, who) => {
+    const { received, how } = watched;
+    if (!received.equals(whole.subarray(0, received.length))) throw new Error(`${who} received wrong bytes`);
+    if (how === "end" && watched.plan.how === "reset") tally.add(`${who} saw a reset as an orderly end`);
+    const { direction } = watched.plan;
+    const isReceiver = (direction === "forward") === (who === "the service");
+    if (how === "end" && isReceiver && isInPacket(watched.plan)) tally.add(`${who} saw a cut packet as an orderly end`);
+  };
+  let served = 0;
   const service = await serve(pair.ports.far, (socket) => {
-    const watched = new Watched(socket);
-    served.push(watched);
-    watched.over.then(() => setTimeout(() => socket.destroy(), 1_000).unref());
-    socket.write(dataOf("reverse", LENGTH));
+    const watched = Object.assign(new Watched(socket), { plan: cutter.plan });
+    served += 1;
+    watched.over.then(() => setTimeout(() => socket.destroy(), 100).unref());
+    watched.closed.then(() => check(watched, sent, "the service"));
+    socket.write(back);
   });
   try {
-    const places = [0, 1, 31, 32, 33, 100, 319, 320, 321, 1_379, 1_380, 1_381, 5_619, 5_620, 5_621, 70_000];
     const rounds = isLong ? 50 : 5;
-    const tally = new Tally();
-    const sent = dataOf("forward", LENGTH);
-    const back = dataOf("reverse", LENGTH);
     let count = 0;
     for (const how of ["reset", "end"]) {
       for (const direction of ["forward", "reverse"]) {
-        for (const at of places) {
-          cutter.plan = { how, direction, at };
+        for (const at of PLACES) {
+          const plan = { how, direction, at };
+          cutter.plan = plan;
+          const before = await reasonsBefore(pair);
           await inParallel(rounds, 5, async () => {
             count += 1;
-            const app = dial(pair.ports.near);
+            const app = Object.assign(dial(pair.ports.near), { plan });
             app.socket.write(sent);
-            app.over.then(() => setTimeout(() => app.socket.destroy(), 1_000).unref());
+            app.over.then(() => setTimeout(() => app.socket.destroy(), 100).unref());
             await app.closed;
-            check(app, back, `the client, ${how} ${direction} after ${at}`);
-            // Between two packets nobody can tell an end from a cut.
-            const isBetweenPackets = at >= 320 && (at - 320) % 1_060 === 0;
-            if (how === "reset" && app.how === "end") tally.add("client saw an orderly end");
-            if (how === "end" && app.how === "end") {
-              tally.add(
-                isBetweenPackets || direction === "forward" ? "end between packets" : "client saw an orderly end",
-              );
-            }
+            check(app, back, "the client");
           });
+          for (const one of pair.ends.filter(({ isOurs }) => isOurs)) {
+            const after = (await until(() => settled(one), `the ${one.name} end`)).reasons;
+            for (const [reason, times] of Object.entries(after)) {
+              const more = times - (before.get(one)[reason] ?? 0);
+              if (more > 0 && !expected(plan, one.name).includes(reason)) {
+                tally.add(`${one.name} end says ${reason} of ${how} ${direction} after ${at}, ${more} times`);
+              }
+            }
+          }
         }
       }
     }
-    for (const one of served) check(one, sent, "the service");
-    for (const one of served) if (one.how === "end") tally.add("service saw an orderly end");
-    return `${count} connections cut; ${served.length} reached the service; ${tally}; ${await reasonsOf(pair)}`;
+    const what = `${count} connections cut in 64 ways; ${served} reached the service; wrong: ${tally.total === 0 ? 0 : tally}`;
+    if (tally.total > 0) throw new Error(what);
+    return `${what}; ${await reasonsOf(pair)}`;
   } finally {
     await Promise.all([service.close(), cutter.close(), pair.stop()]);
   }
 }
 
-function check(watched, sent, who) {
-  const { received } = watched;
-  if (!received.equals(sent.subarray(0, received.length))) throw new Error(`${who} received wrong bytes`);
+const isInPacket = ({ at }) => at > 320 && (at - 320) % 1_060 !== 0;
+
+/** What an end may say of a cut. The other direction is cut at whatever place it has come to. */
+function expected(plan, end) {
+  const { how, direction, at } = plan;
+  const isReceiver = (direction === "forward") === (end === "far");
+  // Cut before the dial is known to have succeeded, it has not.
+  if (how === "reset")
+    return direction === "reverse" && at === 0 && end === "near" ? ["reset", "connect-failed"] : ["reset"];
+  // Without the whole nonce of the server the client cannot show its key, and of its own it hears last.
+  if (direction === "forward" && at === 320 && end === "near") return ["handshake-failed", "closed", "reset"];
+  if (direction === "reverse" && at <= 32) return ["handshake-failed"];
+  if (at < 320) return direction === "forward" || isReceiver ? ["handshake-failed"] : ["closed", "reset"];
+  if (isReceiver && isInPacket(plan)) return ["truncated"];
+  return ["closed", "reset", "truncated"];
+}
+
+async function reasonsBefore(pair) {
+  const before = new Map();
+  for (const one of pair.ends.filter(({ isOurs }) => isOurs)) before.set(one, (await settled(one)).reasons);
+  return before;
 }
 
 /** Each direction ends on its own, in every order; the other goes on until its own end. */

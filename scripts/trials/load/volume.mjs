@@ -10,7 +10,8 @@ const unlimited = ["-n", "0", "-o", "60"];
 export const scenarios = {
   connections: { run: (pair, options) => connections(pair, options, []) },
   "connections-f": { run: (pair, options) => connections(pair, options, ["-f"]) },
-  flood: { run: flood },
+  flood: { run: (pair, options) => flood(pair, options, unlimited) },
+  "flood-100": { run: (pair, options) => flood(pair, options, []) },
   bulk: { run: bulk },
   tiny: { run: tiny },
 };
@@ -61,9 +62,9 @@ async function connections(kinds, { isLong }, flags) {
   }
 }
 
-/** A thousand clients that all come at the same moment, with all that a handshake costs. */
-async function flood(kinds, { isLong }) {
-  const pair = await startPair(kinds, { flags: unlimited });
+/** A thousand clients that all come at the same moment, with all that a handshake costs; with `-n 100`, as is usual, too. */
+async function flood(kinds, { isLong }, flags) {
+  const pair = await startPair(kinds, { flags });
   try {
     const count = isLong ? 10_000 : 2_000;
     const result = await load(pair, "churn", count, 1_000, 100);
