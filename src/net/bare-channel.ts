@@ -118,6 +118,10 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     return this.#holder.name === "addon" && this.#options.sockets.hasEnded(this.#options.id);
   }
 
+  failureOfEnd(): SpipedError | undefined {
+    return this.#holder.name === "node" ? this.#holder.channel.failureOfEnd() : undefined;
+  }
+
   flowInto(sink: ByteSink): void {
     this.#asNodes().reader.flowInto(sink);
   }

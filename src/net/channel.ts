@@ -8,6 +8,7 @@ import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
 import { duplicate, hasEnded, localEnd, resetOnClose } from "./native-socket.js";
 import type { SocketEnds, TcpEnd } from "./proxy-header.js";
+import { pendingSocketError } from "./socket-error.js";
 import { SocketReader } from "./socket-reader.js";
 
 /** One side of a connection: a socket, or the standard streams of `spipe`. */
@@ -35,6 +36,11 @@ export interface Channel {
    * meanwhile, and would not learn of it. False where the system cannot be asked. Absent where there is no socket.
    */
   hasEnded?(): boolean;
+  /**
+   * Why the end of `writable` has not been handed on although it has finished, on that side: Node takes the shutdown of a
+   * socket that has been reset for done. Undefined where it has been. Absent where there is no socket.
+   */
+  failureOfEnd?(): SpipedError | undefined;
   /**
    * Says what the other side sees if this process dies: a reset, or the end that the system makes of it. Absent where
    * there is no choice. A new channel makes an end; `close` makes one whatever was said before.
@@ -124,6 +130,11 @@ export class SocketChannel implements Channel, Carrier {
 
   hasEnded(): boolean {
     return !this.#over && hasEnded(this.#socket);
+  }
+
+  failureOfEnd(): SpipedError | undefined {
+    const code = this.#over ? undefined : pendingSocketError(this.#socket);
+    return code === undefined ? undefined : new SpipedError("SPIPED_RESET", socketFailure(code, code));
   }
 
   copyDescriptor(): DescriptorCopy | undefined {

@@ -39,6 +39,8 @@ export interface PumpOptions {
   readonly to: Writable;
   /** Something was read. */
   readonly arrived: () => void;
+  /** Asked when `to` has finished: why the other side has not the end of the stream all the same. */
+  readonly failureOfEnd?: () => SpipedError | undefined;
   /** Everything has been handed on, and the end of the stream too. */
   readonly ended: () => void;
   /** The direction cannot go on. */
@@ -185,6 +187,11 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
     to.end((error?: Error | null) => {
       // An end that could not be handed on is none. The side that failed says why.
       if (this.#state !== "ending" || error) return;
+      const failure = this.#options.failureOfEnd?.();
+      if (failure !== undefined) {
+        this.#fail(failure);
+        return;
+      }
       this.#state = "ended";
       this.#options.ended();
       handedOn?.();

@@ -2,6 +2,7 @@
  * Both directions of a connection as pumps: for whatever has no descriptors.
  */
 
+import { SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
 import type { SessionKeys } from "../protocol/handshake-steps.js";
 import type { Flow, FlowOptions } from "./flow.js";
@@ -34,6 +35,10 @@ export class PumpedFlow implements Flow {
       to.resetOnDeath?.(false);
       if (this.#reverse.isEnded && (this.#forward.isEnded || endWithTarget)) ended();
     };
+    const failureOfEnd = (side: "source" | "target", to: Channel) => () => {
+      const failure = to.failureOfEnd?.();
+      return failure && new SpipedError(failure.code, `${side} ${to.peer}: ${failure.message}`, { cause: failure });
+    };
     this.#forward = new Pump({
       ...common,
       from: source.reader,
@@ -41,6 +46,7 @@ export class PumpedFlow implements Flow {
       chunks: (encrypts ? packetMemory : cleartextMemory).chunks,
       to: target.writable,
       arrived: () => this.#reverse.interrupt(),
+      failureOfEnd: failureOfEnd("target", target),
       ended: () => {
         handedOn(target);
         forwardEnded?.();
@@ -53,6 +59,7 @@ export class PumpedFlow implements Flow {
       chunks: (encrypts ? cleartextMemory : packetMemory).chunks,
       to: source.writable,
       arrived: () => this.#forward.interrupt(),
+      failureOfEnd: failureOfEnd("source", source),
       ended: () => handedOn(source),
     });
   }

@@ -69,6 +69,10 @@ export class RecordingChannel implements Channel {
     return this.#inner.hasEnded?.() ?? false;
   }
 
+  failureOfEnd(): SpipedError | undefined {
+    return this.#inner.failureOfEnd?.();
+  }
+
   resetOnDeath(resets: boolean): void {
     this.deaths.push(resets ? "reset" : "end");
     this.#inner.resetOnDeath?.(resets);

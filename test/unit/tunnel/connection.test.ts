@@ -197,6 +197,25 @@ for (const role of roles) {
     assert.equal((await report()).reason, "reset");
   });
 
+  test(
+    `${role}: a side that ends and then resets takes no end any more, and that is no orderly end`,
+    limits,
+    async (t) => {
+      for (const first of ["plain", "peer"] as const) {
+        const { peer, plain, dialler, report } = await established(t, role);
+        const [gone, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
+        gone.finish();
+        assert.equal(await other.end(), "fin");
+        gone.reset();
+        await gone.closed();
+        other.finish();
+        const { reason, error } = await report();
+        assert.equal(reason, "reset");
+        assert.match(error?.message ?? "", gone === dialler ? /^source / : /^target /);
+      }
+    },
+  );
+
   test(`${role}: a connection is reported once, whatever happens after its end`, limits, async (t) => {
     const { connection, peer, plain, source, reports, report } = await established(t, role);
     await peer.write(peer.seal(Buffer.from("wrong"), { flippedBit: 1 }));
