@@ -53,6 +53,35 @@ for (const client of modes) {
   }
 }
 
+test("session keys seal a first packet, and what is sealed behind it has the next number", async () => {
+  const { keysC, keysS } = await bothSides("off", "off");
+  const first = keysC.sealFirst(Buffer.from("first"));
+  const second = new Uint8Array(1_060);
+  keysC.sealer.transform(Buffer.from("second"), second);
+  const room = new Uint8Array(2_048);
+  assert.equal(keysS.opener.transform(Buffer.concat([first, second]), room), "firstsecond".length);
+  sameBytes(room.subarray(0, "firstsecond".length), Buffer.from("firstsecond"));
+  throwsSpipedError(() => keysC.sealFirst(text), "SPIPED_STEP", /used up/);
+});
+
+test("session keys that are destroyed neither seal nor open, whether they were taken before or not", async () => {
+  const [used, unused] = [await bothSides("off", "off"), await bothSides("off", "off")];
+  carries(used.keysC.sealer, used.keysS.opener);
+  for (const { keysC, keysS } of [used, unused]) {
+    keysC.destroy();
+    keysS.destroy();
+    assert.throws(() => keysC.sealer.transform(text, new Uint8Array(1_060)));
+    assert.throws(() => keysS.opener.transform(new Uint8Array(1_060), new Uint8Array(1_024)));
+  }
+  throwsSpipedError(() => used.keysC.sealer.transform(text, new Uint8Array(1_060)), "SPIPED_STEP", /destroyed/);
+  // Not because of what it is to open.
+  throwsSpipedError(
+    () => used.keysS.opener.transform(new Uint8Array(1_060), new Uint8Array(1_024)),
+    "SPIPED_STEP",
+    /destroyed/,
+  );
+});
+
 for (const role of ["client", "server"] as const) {
   for (const mode of ["off", "allow"] as const) {
     test(`a ${role} with forward secrecy "${mode}" speaks the protocol with the reference`, async () => {
