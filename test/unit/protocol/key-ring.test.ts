@@ -99,6 +99,14 @@ test("a key that is handed back as it is stays usable", () => {
   assert.equal(whoIs(ring.offer, "bob")?.name, "bob");
 });
 
+test("a second copy of a key that is there already is wiped", () => {
+  const ring = ringOf("alice", "bob");
+  const copy = named("alice");
+  ring.update([copy, named("bob")]);
+  throwsCode(() => startServerHandshake(copy.key, "off"), "SPIPED_STEP");
+  assert.equal(whoIs(ring.offer, "alice")?.name, "alice");
+});
+
 test("when all keys are gone nobody is known", () => {
   const ring = ringOf("alice", "bob");
   assert.deepEqual(ring.update([]).removed, ["alice", "bob"]);

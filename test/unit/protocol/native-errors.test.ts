@@ -24,12 +24,18 @@ test("an error that is a SpipedError already stays what it is", () => {
 });
 
 test("a code without words for people keeps the addon's words", () => {
-  assert.equal(asSpipedError(coded("SPIPED_BUFFER", "too small")).message, "too small");
+  const cause = coded("SPIPED_BUFFER", "too small");
+  const error = asSpipedError(cause);
+  assert.equal(error.message, "too small");
+  assert.equal(error.cause, cause);
+  assert.match(error.hint ?? "", /please report/);
 });
 
 test("anything else that is thrown counts as a mistake of this program", () => {
   for (const thrown of [new TypeError("not a function"), coded("InvalidArg", "expected a handle"), "text", undefined]) {
     const error = asSpipedError(thrown);
     assert.equal(endReasonOf(error), "failed", `${String(thrown)} gives the code ${error.code}`);
+    assert.equal(error.cause, thrown);
+    assert.match(error.hint ?? "", /please report/);
   }
 });
