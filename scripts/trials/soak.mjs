@@ -4,7 +4,8 @@
 // trace takes of memory, root alone may see.
 //
 //     node scripts/trials/soak.mjs [MINUTES] [--out FOLDER] [--seed NUMBER] [--snapshots]
-//     node scripts/trials/soak.mjs --rounds 1     every kind of load that often, and no more
+//     node scripts/trials/soak.mjs --rounds 1                 every kind of load that often, and no more
+//     node scripts/trials/soak.mjs MINUTES --original PROGRAM  the load alone, through the C original; tells what differs
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -17,10 +18,12 @@ import { configurationOf, layOut } from "./soak/configuration.mjs";
 import { End, until, writeWhole } from "./soak/ends.mjs";
 import { Load } from "./soak/load.mjs";
 import { Operator } from "./soak/operator.mjs";
+import { BEYOND_IT, OriginalEnd } from "./soak/original.mjs";
 import { report } from "./soak/report.mjs";
 import { Ledger } from "./soak/traffic.mjs";
 
 const SAMPLE_MS = 5_000;
+const LONG_MS = 2 ** 31 - 1;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,6 +32,7 @@ const { values: options, positionals } = parseArgs({
     seed: { type: "string" },
     rounds: { type: "string" },
     snapshots: { type: "boolean" },
+    original: { type: "string" },
   },
 });
 const minutes = Number(positionals[0] ?? 60);
@@ -42,20 +46,25 @@ if (process.platform !== "linux" || process.getuid() !== 0) {
 
 cleanUpAtExit();
 const folder = mkdtempSync(join(tmpdir(), "spiped-soak-"));
-const ledger = new Ledger();
+// Of the original's differences there are few kinds, each many times.
+const ledger = new Ledger({ inKinds: options.original !== undefined });
 const layout = await layOut(folder);
-const ends = Object.fromEntries(
-  ["near", "far"].map((name) => [name, new End({ name, folder, status: layout.status[name], ledger })]),
-);
+const program = options.original;
+const endOf = (name) =>
+  program === undefined
+    ? new End({ name, folder, status: layout.status[name], ledger })
+    : new OriginalEnd({ program, name, layout });
+const ends = Object.fromEntries(["near", "far"].map((name) => [name, endOf(name)]));
 const load = new Load({ ledger, layout, ends, seed });
 const operator = new Operator({ layout, ends, ledger, load });
 const others = isWhole
   ? { operator: (round) => operator.round(round) }
   : { operator: (round) => (round === 0 ? operator.all() : undefined) };
+if (program !== undefined) for (const beyond of BEYOND_IT) others[beyond] = () => load.pause(LONG_MS);
 
 await load.listen();
 for (const name of ["far", "near"]) {
-  writeWhole(ends[name].config, configurationOf(name, layout));
+  if (program === undefined) writeWhole(ends[name].config, configurationOf(name, layout));
   await ends[name].start(join(folder, `${name}.log`));
 }
 
@@ -74,9 +83,9 @@ const loadSeconds = loadedMs / 1_000;
 const cpu = process.cpuUsage(cpuAtBegin);
 const after = await quiet(before);
 
-for (const name of ["near", "far"]) await account(name);
+if (program === undefined) for (const name of ["near", "far"]) await account(name);
 for (const name of ["near", "far"]) await ends[name].stop();
-for (const name of ["near", "far"]) checkLog(name);
+if (program === undefined) for (const name of ["near", "far"]) checkLog(name);
 
 if (options.out !== undefined) {
   mkdirSync(options.out, { recursive: true });
@@ -106,7 +115,8 @@ console.log(judged.text);
 console.log(`seed ${seed}; ${execFileSync("nproc", { encoding: "utf8" }).trim()} cores, Node ${process.version}`);
 if (ledger.failures.size === 0 && !options.snapshots) removeAtExit(folder);
 else console.log(`the logs are in ${folder}`);
-for (const [text, times] of ledger.failures) console.log(`FAILED${times > 1 ? `, ${times} times` : ""}: ${text}`);
+for (const [text, times] of ledger.failures)
+  console.log(`${program === undefined ? "FAILED" : "DIFFERS"}${times > 1 ? `, ${times} times` : ""}: ${text}`);
 process.exit(ledger.failures.size === 0 ? 0 : 1);
 
 /** Load for so long, or for so many rounds, with samples. */

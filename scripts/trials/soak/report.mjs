@@ -89,6 +89,7 @@ function judgeSeries(name, steady, { ledger, loadSeconds }, table) {
   const more = isShort(loadSeconds) ? SHORT_MORE : 1;
   for (const { id, most } of MUST_BE_FLAT) {
     const values = steady.map((row) => row[name][id]);
+    if (values[0] === undefined) continue; // of the original
     const allowed = most(median(values), more);
     const { first, last, grown, isFlat } = judge(times, values, allowed);
     const words = `${first.toFixed(2)} in the first quarter, ${last.toFixed(2)} in the last, slope ${grown.toFixed(2)}, allowed ${allowed.toFixed(2)}`;

@@ -40,7 +40,15 @@ export class Ledger {
   #served = new Map();
   #lastId = 0;
 
-  fail(text) {
+  #inKinds;
+
+  /** @param inKinds Whether failures that differ in numbers alone are one. */
+  constructor({ inKinds = false } = {}) {
+    this.#inKinds = inKinds;
+  }
+
+  fail(words) {
+    const text = this.#inKinds ? words.replaceAll(/\d+/g, "N") : words;
     this.failures.set(text, (this.failures.get(text) ?? 0) + 1);
     if (this.failures.get(text) === 1) console.error(`${new Date().toISOString()} FAILED: ${text}`);
   }
