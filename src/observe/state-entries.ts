@@ -4,7 +4,7 @@
  */
 
 import type { ConnectionView } from "../tunnel/reports.js";
-import { endedEntry, openEntry } from "./connection-entries.js";
+import { openEntry } from "./connection-entries.js";
 import type { LogEntry } from "./entry.js";
 import type { RecentFailure } from "./tunnel-log.js";
 
@@ -94,7 +94,7 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     }
   }
   if (count > 0) yield { tunnel: name, ...restEntry(count, bytesForward, bytesReverse) };
-  for (const { at, report } of failures) yield { tunnel: name, ...failureEntry(report, now - at) };
+  for (const { at, entry } of failures) yield { tunnel: name, ...failureEntry(entry, now - at) };
 }
 
 /** Whether a client has not shown that it has a key. */
@@ -114,8 +114,7 @@ function restEntry(count: number, bytesForward: number, bytesReverse: number): L
   };
 }
 
-function failureEntry(report: RecentFailure["report"], ageMs: number): LogEntry {
-  const ended = endedEntry(report);
+function failureEntry(ended: LogEntry, ageMs: number): LogEntry {
   const message = `${timeWords(ageMs)} ago: ${ended.message}`;
   return { ...ended, event: "state-failure", level: "info", isAnswer: true, message, ageMs, stack: undefined };
 }

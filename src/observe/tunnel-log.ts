@@ -17,11 +17,14 @@ const REPEAT_MS = 60_000;
 /** Failures that are kept for whoever asks: of strangers, and as many of everybody else. */
 const MOST_RECENT = 10;
 
-/** A connection that failed a while ago. */
+/**
+ * A connection that failed a while ago. What was said of it, and not the error itself: until somebody asks for its stack,
+ * that holds on to all that stood on it, the connection and its keys among them.
+ */
 export interface RecentFailure {
   /** By the clock. */
   readonly at: number;
-  readonly report: ConnectionReport;
+  readonly entry: LogEntry;
 }
 
 /**
@@ -46,12 +49,13 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
         if (isWritten) log.write(endedEntry(report));
         return;
       }
-      recent.push({ at: clock.now(), report });
-      const isOfStranger = report.phase === "handshaking";
-      const alike = recent.filter((one) => (one.report.phase === "handshaking") === isOfStranger);
+      const entry = endedEntry(report);
+      recent.push({ at: clock.now(), entry });
+      const isOfStranger = entry.phase === "handshaking";
+      const alike = recent.filter((one) => (one.entry.phase === "handshaking") === isOfStranger);
       const [oldest] = alike;
       if (oldest !== undefined && alike.length > MOST_RECENT) recent.splice(recent.indexOf(oldest), 1);
-      if (isWritten) failures.add(failureOf(report, log));
+      if (isWritten) failures.add(failureOf(report, entry, log));
     })
     .on("drained", () => failures.flush())
     .on("limitReached", (limit) => seldom("limit", limitEntry(limit)))
@@ -68,14 +72,14 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
   return recent;
 }
 
-function failureOf(report: ConnectionReport, log: Log) {
+function failureOf(report: ConnectionReport, entry: LogEntry, log: Log) {
   const { phase, reason, error, recognised, source, keyName } = report;
   return {
     // The phase tells strangers from friends, and the key one friend from another.
     facts: { key: keyName, phase, reason, code: error?.code, recognised: recognised?.kind },
     example: error?.message,
     from: withoutPort(source),
-    write: () => log.write(endedEntry(report)),
+    write: () => log.write(entry),
   };
 }
 

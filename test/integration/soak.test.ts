@@ -23,7 +23,7 @@ asRoot([], () => {
     "all kinds of connections, reloads and changes of keys go through two ends, and nothing is left",
     limits,
     async (t) => {
-      const words = [join(root, "scripts/trials/soak.mjs"), "--rounds", "1"];
+      const words = [join(root, "scripts/trials/soak.mjs"), "--rounds", "4"];
       const { status, stdout: said, stderr } = await Command.run(t, [process.execPath, ...words]);
       assert.equal(status, 0, `${said}${stderr}`);
       assert.match(said, /^near: descriptors at rest: .*: (\d+), \1, \1$/m);

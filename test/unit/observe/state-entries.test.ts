@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
+import { endedEntry } from "#dist/observe/connection-entries.js";
 import type { LogEntry } from "#dist/observe/entry.js";
 import { textLines } from "#dist/observe/format.js";
 import { stateEntries, type TunnelState } from "#dist/observe/state-entries.js";
@@ -54,7 +55,7 @@ test("a quiet tunnel is two lines", () => {
 
 test("each tunnel is named in all that is said of it: connections with key, age and bytes, and past failures", () => {
   const busy = { ...quiet, name: "redis", connections: 1, limit: Number.POSITIVE_INFINITY, open: [view] };
-  const failures = [{ at: 1_000, report: failed }];
+  const failures = [{ at: 1_000, entry: endedEntry(failed) }];
   assert.deepEqual(linesOf([{ ...busy, failures }, quiet], 244_500).slice(0, -1), [
     "SIGUSR1: open connections: 1; spiped 1.2.3, 2 tunnels, up 1 d 2 h",
     "redis: [0.0.0.0]:2562, decrypting to [127.0.0.1]:80: listening, 1 connections open",
@@ -93,7 +94,9 @@ test("strangers take no place, and push no friend out", () => {
 });
 
 test("whoever asks is answered at every level", () => {
-  const tunnels = [{ ...quiet, connections: 21, open: Array(21).fill(view), failures: [{ at: 0, report: failed }] }];
+  const tunnels = [
+    { ...quiet, connections: 21, open: Array(21).fill(view), failures: [{ at: 0, entry: endedEntry(failed) }] },
+  ];
   for (const entry of stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, tunnels }, 0)) {
     assert.deepEqual([entry.level, entry.isAnswer], ["info", true], entry.event);
   }

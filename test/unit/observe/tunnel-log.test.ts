@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Clock } from "#dist/clock.js";
 import { type EndReason, SpipedError } from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
@@ -194,7 +197,7 @@ test("failures of strangers push no friend's out of those that are kept, nor the
   const recent = logTunnel(log, events, new GivenClock());
   events.emit("ended", { ...failed, phase: "piping", reason: "reset" });
   for (let count = 0; count < 50; count += 1) events.emit("ended", failed);
-  assert.deepEqual([recent.length, recent[0]?.report.phase], [11, "piping"]);
+  assert.deepEqual([recent.length, recent[0]?.entry.phase], [11, "piping"]);
   for (let count = 0; count < 50; count += 1) events.emit("ended", { ...failed, phase: "dialling" });
   assert.equal(recent.length, 20);
 });
@@ -209,7 +212,7 @@ test("with error, failures are not written, and are kept all the same", (t) => {
   events.emit("drained");
   assert.deepEqual(entries, []);
   assert.deepEqual(
-    recent.map(({ report: { durationMs } }) => durationMs),
+    recent.map(({ entry: { durationMs } }) => durationMs),
     [20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
   );
 });
@@ -248,6 +251,25 @@ test("an end before any data could flow says nothing of amounts", () => {
   }
 });
 
+test("what is remembered of a failure holds on to nothing of the connection", async () => {
+  const { log } = keptLog();
+  const events = new TunnelEmitter();
+  const recent = logTunnel(log, events, new GivenClock());
+  // More than are written out, so that one waits for the sum, too.
+  const errors = Array.from({ length: 15 }, () => {
+    const error = new SpipedError("SPIPED_RESET", "connection reset");
+    events.emit("ended", { ...report, reason: "reset", error });
+    return new WeakRef(error);
+  });
+  assert.equal(recent.length, 10);
+  await collectGarbage();
+  assert.deepEqual(
+    errors.map((error) => error.deref()),
+    errors.map(() => undefined),
+  );
+  assert.match(recent.at(-1)?.entry.message ?? "", /reset: connection reset/);
+});
+
 test("each reason has words of its own", () => {
   const reasons: Readonly<Record<Exclude<EndReason, "closed">, string>> = {
     "connect-failed": "connect failed",
@@ -264,3 +286,12 @@ test("each reason has words of its own", () => {
     assert.match(endedEntry({ ...report, reason }).message, new RegExp(`^connection from [^ ]+ ${words}: `));
   }
 });
+
+/** All that nobody holds on to is gone. */
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  // What was made in this turn lives at least as long as it.
+  await turn();
+  collect();
+}
