@@ -14,6 +14,8 @@ export interface Target {
   readonly words: readonly string[];
   /** Inputs of so many bytes are tried too, since time must not grow with the square of it; none where it is left out. */
   readonly mostBytes?: number;
+  /** Whether it takes longer than unit tests may: then only the script runs it. */
+  readonly isLong?: true;
   /** What a process can do with one input. */
   run(input: Uint8Array): void | Promise<void>;
   /** Undoes what the first input has begun. */

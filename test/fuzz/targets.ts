@@ -9,6 +9,7 @@ import { library } from "./targets/library.js";
 import { log, statusTexts } from "./targets/log.js";
 import { serviceStatus, serviceVariables } from "./targets/service-variables.js";
 import { proxyHeaders, strangers } from "./targets/strangers.js";
+import { supervisor } from "./targets/supervisor.js";
 import { toml } from "./targets/toml.js";
 import { environment, words } from "./targets/words.js";
 
@@ -27,4 +28,5 @@ export const targets: readonly Target[] = [
   http,
   handshakes,
   keys,
+  supervisor,
 ];
