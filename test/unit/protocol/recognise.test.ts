@@ -67,3 +67,36 @@ test("an excerpt is one line of ASCII without control characters, and 60 charact
   assert.deepEqual(recognise(Buffer.alloc(60, "a")), { kind: "text", excerpt: "a".repeat(60) });
   assert.deepEqual(recognise(Buffer.alloc(61, "a")), { kind: "text", excerpt: `${"a".repeat(57)}...` });
 });
+
+const tls = { kind: "tls" };
+for (const [what, bytes, expected] of [
+  ["an alert, a warning", [21, 3, 3, 0, 2, 1, 0], tls],
+  ["an alert, fatal", [21, 3, 4, 0, 2, 2, 0], tls],
+  ["an alert of no level", [21, 3, 3, 0, 2, 3, 0], undefined],
+  ["an alert of another length", [21, 3, 3, 0, 3, 1, 0], undefined],
+  ["an alert of another length in its higher byte", [21, 3, 3, 1, 2, 1, 0], undefined],
+  ["the hello of a client", [22, 3, 1, 2, 0, 1, 0], tls],
+  ["the hello of a server", [22, 3, 0, 2, 0, 2, 0], tls],
+  ["no hello", [22, 3, 1, 2, 0, 3, 0], undefined],
+  ["a hello that is too long", [22, 3, 1, 2, 0, 1, 1], undefined],
+  ["the longest record", [22, 3, 1, 0x40, 0, 1, 0], tls],
+  ["a longer record", [22, 3, 1, 0x40, 1, 1, 0], undefined],
+  ["a record of data", [23, 3, 1, 2, 0, 1, 0], undefined],
+  ["version 2", [22, 2, 1, 2, 0, 1, 0], undefined],
+  ["a version to come", [22, 3, 5, 2, 0, 1, 0], undefined],
+  ["a record that ends behind its length", [21, 3, 3, 0, 2], undefined],
+] as const) {
+  test(`TLS is told from what nearly is: ${what}`, () => {
+    assert.deepEqual(recognise(Uint8Array.from(bytes)), expected);
+  });
+}
+
+for (const text of [
+  "we ask for GET / HTTP/1.1 here, and are no HTTP",
+  "we are no PROXY TCP4 127.0.0.1 127.0.0.1 1 2",
+  "we do not speak SSH-2.0, whatever we write here",
+]) {
+  test(`what begins otherwise is text: ${text}`, () => {
+    assert.equal(recognise(Buffer.from(text))?.kind, "text");
+  });
+}
