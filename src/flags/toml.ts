@@ -37,7 +37,7 @@ export function parseToml(text: string): ParsedToml {
     return {
       kind: "wrong",
       line: error.line,
-      message: isThere ? "this key, or this table, is there already" : message,
+      message: isThere ? "this key, or this table, is there already" : message.replace(/\.(?: aborting\.)?$/, ""),
     };
   }
 }
