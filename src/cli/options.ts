@@ -26,8 +26,8 @@ import { version } from "./version.js";
 /** The width of `--help` where it does not go to a terminal. */
 const HELP_COLUMNS = 80;
 
-/** More words than any command line that is right has. */
-const MOST_WORDS = 1_000;
+/** Half of what commander can take, which has them all on the stack; `spiped key-id keys/*` has many. */
+const MOST_WORDS = 50_000;
 
 /**
  * Makes a command with what all of ours have in common but flags.
@@ -74,7 +74,6 @@ function addFlag(command: Command, flag: Flag, help: string): void {
  */
 export function parseWords(command: Command, words: readonly string[]): { readonly exitStatus: number } | undefined {
   refuseRepeated(command);
-  // Commander has them all on the stack.
   if (words.length > MOST_WORDS) throw usageError(command, `too many arguments: ${words.length}`);
   try {
     command.parse([...words], { from: "user" });

@@ -61,6 +61,8 @@ const VIGIL_MS = 10_000;
 
 /** What the system does for an idle connection only. The relay does the same for those that it has. */
 function keepVigil(socket: Socket): void {
+  // Not on Windows.
+  if (addon.Vigil === undefined) return;
   const vigil = new addon.Vigil();
   const timer = setInterval(() => {
     if (ask(socket, (descriptor) => vigil.isVain(descriptor))?.answer !== true) return;

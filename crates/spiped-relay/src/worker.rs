@@ -96,6 +96,8 @@ pub(crate) struct Worker {
     vigil: Duration,
     next_vigil: Option<Instant>,
     scratch: Scratch,
+    /// It was told to stop, whatever panics afterwards.
+    stops: bool,
 }
 
 impl Worker {
@@ -115,6 +117,7 @@ impl Worker {
             vigil: VIGIL,
             next_vigil: None,
             scratch: Scratch::new(),
+            stops: false,
         };
         Ok((worker, inbox))
     }
@@ -217,7 +220,6 @@ impl Worker {
 
     /// Does what others want. True where that is to stop.
     fn obey(&mut self) -> bool {
-        let mut stop = false;
         // One by one: a panic must not take those behind it along, whose owners would never hear of an end.
         let count = self.inbox.commands().len();
         for _ in 0..count {
@@ -230,12 +232,12 @@ impl Worker {
                         self.end(key, End::Cancelled);
                     }
                 }
-                Command::Stop => stop = true,
+                Command::Stop => self.stops = true,
                 #[cfg(test)]
                 Command::Panic => panic!("asked to panic"),
             }
         }
-        stop
+        self.stops
     }
 
     fn add(&mut self, id: u64, connection: Connection) {
@@ -505,6 +507,8 @@ mod tests {
             inbox.send(Command::Add(id, Box::new(connection)));
             inbox.send(Command::Panic);
         }
+        inbox.send(Command::Stop);
+        inbox.send(Command::Panic);
         drop(tell);
         // All of it waits by now, so that the thread finds it at once.
         let thread = thread::spawn(|| worker.run());
@@ -513,7 +517,6 @@ mod tests {
             assert!(matches!(&end, End::Failed(words) if words == "asked to panic"), "{end:?}");
         }
         assert_eq!(inbox.connections(), 0);
-        inbox.send(Command::Stop);
         thread.join().expect("the thread has not panicked");
     }
 }

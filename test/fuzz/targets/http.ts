@@ -131,7 +131,10 @@ function checkAnswer(received: string, sent: Uint8Array, isReset: boolean): void
   }
   const end = received.indexOf("\r\n\r\n");
   const head = received.slice(0, end);
-  const body = received.slice(end + 4);
+  // Node's own answer to a question without a Host has no body, and says so as a last chunk.
+  const isChunked = /^Transfer-Encoding: chunked$/im.test(head);
+  const rest = received.slice(end + 4);
+  const body = isChunked && rest === "0\r\n\r\n" ? "" : rest;
   const status = Number(/^HTTP\/1\.1 (\d{3}) [A-Za-z ]+\r\n/.exec(received)?.[1]);
   assert.ok(end > 0 && [200, 400, 404, 405, 408, 413, 421, 431].includes(status), received.slice(0, 200));
   assert.match(head, /^Connection: close$/im);

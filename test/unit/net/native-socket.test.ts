@@ -21,6 +21,15 @@ async function connected(t: TestContext): Promise<{ socket: Socket; peer: TestSo
   return { socket, peer: await listener.next() };
 }
 
+test("keep-alive does without what this system lacks", limits, async (t) => {
+  const { socket } = await connected(t);
+  const { Vigil } = addon;
+  afterwards(t, () => Object.assign(addon, { Vigil }));
+  Reflect.deleteProperty(addon, "Vigil");
+  keepAlive(socket);
+  assert.equal(socket.destroyed, false);
+});
+
 test("a dead peer is noticed within two minutes: after 60 s, 10 s apart, 6 probes", limits, async (t) => {
   const { socket } = await connected(t);
   const calls = t.mock.method(addon, "setKeepAlive");
