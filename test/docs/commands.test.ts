@@ -15,10 +15,10 @@ import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { markOf } from "../support/daemon.js";
-import { stateOf } from "../support/processes.js";
+import { isRunning, untilEnded } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { Registry } from "../support/registry.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
@@ -234,22 +234,27 @@ async function run(t: TestContext, place: Place, machine: Machine, commands: str
   return readFileSync(join(folder, "stdout"), "utf8");
 }
 
-/** Ends the daemons that the commands have left, by their pid files. */
+/** Ends the daemons that the commands have left, by their pid files. One that is ending takes its file away meanwhile. */
 async function stopDaemons(folder: string): Promise<void> {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".pid"));
   for (const file of files) {
-    const id = Number(readFileSync(join(folder, file), "utf8"));
-    process.kill(id, "SIGINT");
-    await until(() => (isAlive(id) ? undefined : true), `the end of the daemon of ${file}`);
+    const id = pidIn(join(folder, file));
+    // 0 would be this process and its whole group.
+    if (id === undefined || id <= 0 || !isRunning(id)) continue;
+    try {
+      process.kill(id, "SIGINT");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+    await untilEnded(id);
   }
 }
 
-function isAlive(id: number): boolean {
+function pidIn(file: string): number | undefined {
   try {
-    process.kill(id, 0);
-    // One that has ended and that nobody has asked for yet can still be sent signals.
-    return stateOf(id)?.state !== "Z";
-  } catch {
-    return false;
+    return Number(readFileSync(file, "utf8"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return undefined;
   }
 }
