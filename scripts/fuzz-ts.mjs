@@ -26,8 +26,9 @@ async function main() {
   const seconds = Number(first);
   if (!Number.isInteger(seconds) || seconds < 1) fail("usage: node scripts/fuzz-ts.mjs [seconds] [target ...]");
   const { targets } = await import(new URL("build/test/fuzz/targets.js", root));
+  const unknown = names.find((wanted) => !targets.some(({ name }) => name === wanted));
+  if (unknown !== undefined) fail(`there is no ${unknown}, only ${targets.map(({ name }) => name).join(", ")}`);
   const chosen = targets.filter(({ name }) => names.length === 0 || names.includes(name));
-  if (chosen.length === 0) fail(`there are ${targets.map(({ name }) => name).join(", ")}`);
   // Whatever is thrown where nobody waits for it is a finding too.
   const shared = new SharedArrayBuffer(8 + MOST_BYTES);
   const watcher = new Worker(new URL(import.meta.url), { workerData: { shared } });

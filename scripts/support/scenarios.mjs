@@ -38,6 +38,11 @@ export class Trial {
 
 /** Runs the scenarios whose names begin with one of `wanted`, all where there is none. @returns The exit status. */
 export async function runScenarios(wanted) {
+  const unknown = wanted.find((prefix) => !all.some(({ name }) => name.startsWith(prefix)));
+  if (unknown !== undefined) {
+    console.error(`there is no ${unknown}, only:\n${all.map(({ name }) => `  ${name}`).join("\n")}`);
+    return 1;
+  }
   const counts = { ok: 0, failed: 0, skipped: 0 };
   for (const { name, run } of all) {
     if (wanted.length > 0 && !wanted.some((prefix) => name.startsWith(prefix))) continue;

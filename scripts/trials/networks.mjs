@@ -45,8 +45,10 @@ const { values, positionals } = parseArgs({
   options: { pairs: { type: "string" }, brief: { type: "boolean" } },
 });
 const names = positionals.length > 0 ? positionals : Object.keys(scenarios).filter((name) => !scenarios[name].isLong);
-for (const name of names) {
-  if (scenarios[name] === undefined) throw new Error(`there is no ${name}, only ${Object.keys(scenarios).join(", ")}`);
+const unknown = names.find((name) => scenarios[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`there is no ${unknown}, only ${Object.keys(scenarios).join(", ")}`);
+  process.exit(1);
 }
 if (process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/dev/net/tun")) {
   console.error("the trial needs Linux, the superuser and /dev/net/tun");
