@@ -75,6 +75,8 @@ export class Connection implements ConnectionView {
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
+  /** Whether the other end has been sent a packet before there is a flow. */
+  #isStreamBegun = false;
   /** Since when the client waits for a place; undefined where it does not. */
   #waitsSince: number | undefined;
   /** The key of the client, once it is known. */
@@ -268,7 +270,10 @@ export class Connection implements ConnectionView {
     }
     const { role, proxyProtocol } = this.#options;
     const encrypts = role === "encrypt";
-    if (proxyProtocol && !this.#announce({ encrypts, source, target, keys, keyName: this.keyName })) return;
+    if (proxyProtocol) {
+      this.#isStreamBegun = encrypts;
+      if (!this.#announce({ encrypts, source, target, keys, keyName: this.keyName })) return;
+    }
     const options: FlowOptions = {
       encrypts,
       source,
@@ -371,7 +376,9 @@ export class Connection implements ConnectionView {
       source.close();
     } else if (phase.name === "handshaking") {
       source.reset();
-      this.#target?.close();
+      // What has been announced and has no more behind it must not look like a whole stream.
+      if (this.#isStreamBegun) this.#target?.reset();
+      else this.#target?.close();
     } else {
       source.reset();
       this.#target?.reset();
