@@ -102,9 +102,10 @@ for (const { way, env } of both) {
     const expected = announced(app);
     app.reset();
     await peer.handshake();
-    const { bytes, end: how } = await peer.receiveToEnd();
-    // An end that hears of the reset before the handshake is over closes, and has sent nothing.
-    assert.equal(how, bytes.length === 0 && how === "fin" ? "fin" : "reset");
+    // The log tells: Node shows a reset right behind data as an end now and then, and an end that hears of the reset
+    // before the handshake is over has sent nothing, and closes.
+    const { bytes } = await peer.receiveToEnd();
+    await end.spiped.command.line(/: reset: source .*: connection reset/);
     // A reset may take with it what was sent.
     if (bytes.length > 0) assert.deepEqual(parseProxyHeader(bytes), expected);
   });
