@@ -145,36 +145,28 @@ for (const on of ROLES) {
   });
 }
 
+/** Starts a far end by these words. @returns It, and whether it starts, ends, or hangs. */
+async function tryToStart(trial, words, { port, key, limitMs }) {
+  const one = new Running(trial, [...words, "-F", "-d", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${port}`, "-k", key]);
+  const outcome = () =>
+    (one.log.includes("listening") && "starts") ||
+    (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`);
+  return { one, how: await until(outcome, "a start or an end", limitMs).catch(() => "hangs") };
+}
+
 scenario("memory/ulimit -v at the start", async (trial) => {
   const service = await Service.start(trial);
   const key = newKey(trial);
   const found = [];
   for (const megabytes of [64, 256, 512, 700, 800, 1_000, 1_500, 2_000, 4_000]) {
     const words = ["sh", "-c", `ulimit -v ${megabytes * 1_024}; exec "$@"`, "sh", ...wordsOf("relay")];
-    const one = new Running(trial, [
-      ...words,
-      "-F",
-      "-d",
-      "-s",
-      "[127.0.0.1]:0",
-      "-t",
-      `[127.0.0.1]:${service.port}`,
-      "-k",
-      key,
-    ]);
-    const how = await until(
-      () =>
-        (one.log.includes("listening") && "starts") ||
-        (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`),
-      `the start with ${megabytes} MB, or its end`,
-      30_000,
-    ).catch(() => "HANGS");
+    const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 30_000 });
     if (how === "starts") one.signal("SIGTERM");
     found.push(
       `${megabytes} MB: ${how}${how === "starts" ? "" : `, ${(one.lines.find((line) => line.trim() !== "") ?? "no word").slice(0, 90)}`}`,
     );
   }
-  assert.ok(!found.some((line) => line.includes("HANGS")), found.join("; "));
+  assert.ok(!found.some((line) => line.includes("hangs")), found.join("; "));
   return found.join("; ");
 });
 
@@ -217,24 +209,7 @@ scenario("memory/no tasks at the start", async (trial) => {
       String(limit),
       ...wordsOf("relay"),
     ];
-    const one = new Running(trial, [
-      ...words,
-      "-F",
-      "-d",
-      "-s",
-      "[127.0.0.1]:0",
-      "-t",
-      `[127.0.0.1]:${service.port}`,
-      "-k",
-      key,
-    ]);
-    const how = await until(
-      () =>
-        (one.log.includes("listening") && "starts") ||
-        (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`),
-      "it",
-      10_000,
-    ).catch(() => "hangs");
+    const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 10_000 });
     const word = one.lines.find((line) => /spiped:|Warning|Assertion|pthread|error/i.test(line)) ?? "no word";
     if (!one.isGone) one.signal(how === "starts" ? "SIGTERM" : "SIGKILL");
     found.push(`${how}, ${how === "starts" && !/Warning/.test(one.log) ? "" : word.slice(0, 110)}`);
