@@ -25,6 +25,23 @@ class Stream {
 const states = new Map();
 const sockets = new Set();
 
+/** Tells how a connection ended, once it has. */
+function tellEnd(socket, state, more) {
+  socket.on("end", () => {
+    // Node.js takes a reset right behind data for an end.
+    state.end ??= pendingSocketError(socket) ?? "end";
+  });
+  socket.on("error", (error) => {
+    state.end = error.code;
+  });
+  sockets.add(socket);
+  socket.on("close", () => {
+    sockets.delete(socket);
+    state.endedAt = Date.now();
+    process.send({ ended: { ...state, ...more } });
+  });
+}
+
 /** Sends and checks what the purpose wants, until the connection is over. */
 function converse(socket, { id, purpose, forward, reverse }, own, other) {
   const bytes = (own === "client" ? forward : reverse) ?? Infinity;
@@ -66,19 +83,9 @@ function converse(socket, { id, purpose, forward, reverse }, own, other) {
     if (sends && state.wrongAt === null && !data.equals(theirs.next(data.length))) state.wrongAt = state.received;
     state.received += data.length;
   });
+  tellEnd(socket, state);
   socket.on("end", () => {
-    // Node.js takes a reset right behind data for an end.
-    state.end ??= pendingSocketError(socket) ?? "end";
     if (purpose !== "transfer") socket.end();
-  });
-  socket.on("error", (error) => {
-    state.end = error.code;
-  });
-  sockets.add(socket);
-  socket.on("close", () => {
-    sockets.delete(socket);
-    state.endedAt = Date.now();
-    process.send({ ended: state });
   });
   if (sends) pour();
   return state;
@@ -135,18 +142,7 @@ const orders = {
         socket.write(question);
       }, everyMs);
     });
-    socket.on("end", () => {
-      state.end ??= pendingSocketError(socket) ?? "end";
-    });
-    socket.on("error", (error) => {
-      state.end = error.code;
-    });
-    sockets.add(socket);
-    socket.on("close", () => {
-      sockets.delete(socket);
-      state.endedAt = Date.now();
-      process.send({ ended: { ...state, times } });
-    });
+    tellEnd(socket, state, { times });
   },
 
   /** Gives all up. */
