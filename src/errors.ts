@@ -84,7 +84,7 @@ export class SpipedError extends Error {
  * - `crowded-out`: the client had not shown that it has the key when newer clients needed its place.
  * - `failed`: a mistake in this program, or a lack of something on this machine.
  *
- * Source: DESIGN.md, "How a connection ends".
+ * Source: docs/protocol.md, "How a connection ends".
  */
 export type EndReason =
   | "closed"

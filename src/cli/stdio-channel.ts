@@ -5,7 +5,7 @@
  * writes everything else. Neither takes Node's streams, which make what they take non-blocking for everybody who shares
  * it, end at once for kinds that they do not know, and never close standard output.
  *
- * Source: DESIGN.md, "Standard streams".
+ * Source: docs/lifecycle.md, "Standard streams".
  */
 
 import { createWriteStream, fstatSync } from "node:fs";

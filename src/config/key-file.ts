@@ -2,7 +2,7 @@
  * Reads key files. The addon opens and reads them on threads of their own and keeps the key; what is taken for one, and
  * how long that may last, is decided here.
  *
- * Source: DESIGN.md, "Reading a key".
+ * Source: docs/lifecycle.md, "Reading a key file".
  */
 
 import { SpipedError } from "../errors.js";

@@ -5,7 +5,7 @@
  * gone is a key that was taken away, whatever is wrong with others; and where a file cannot be read, its key stays, unless
  * it may be another that was moved to this name: see `key-folder-change.ts`.
  *
- * Source: DESIGN.md, "Several keys".
+ * Source: docs/lifecycle.md, "Key folders".
  */
 
 import { join } from "node:path";

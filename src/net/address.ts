@@ -69,7 +69,7 @@ const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
  * @param text - As written.
  * @throws SpipedError `SPIPED_ADDRESS` where it is none of the forms.
  *
- * Source: DESIGN.md, "Addresses".
+ * Source: docs/lifecycle.md, "Addresses".
  */
 export function parseAddress(text: string): Address {
   return parse(text, text);

@@ -6,7 +6,7 @@
  *     TCP:  client's address ‖ address that it connected to ‖ be16(client's port) ‖ be16(port)
  *     with a named key:  0xE0 ‖ be16(bytes of the name) ‖ name
  *
- * Source: section 2.2 of HAProxy's proxy-protocol.txt; DESIGN.md, "Who has connected".
+ * Source: section 2.2 of HAProxy's proxy-protocol.txt; docs/lifecycle.md, "PROXY protocol".
  */
 
 import { isIP } from "node:net";

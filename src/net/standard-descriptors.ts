@@ -66,7 +66,7 @@ export function isClosed(descriptor: (typeof STANDARD)[number]): boolean {
  *
  * On systems where the check for sharing is missing, the descriptor counts as given.
  *
- * Source: DESIGN.md, "Standard streams".
+ * Source: docs/lifecycle.md, "Standard streams".
  */
 function wasClosed(descriptor: (typeof STANDARD)[number]): boolean {
   const { pid, ppid } = process;

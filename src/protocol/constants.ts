@@ -1,7 +1,7 @@
 /**
  * Sizes on the wire, in bytes.
  *
- * Source: DESIGN.md, "The wire".
+ * Source: docs/protocol.md, "The wire".
  */
 
 /** A nonce, the first thing that either side sends. */

@@ -7,7 +7,7 @@
  *
  * Whoever holds a phase owns secrets in the addon, and calls `destroy()` if there will be no next step.
  *
- * Source: DESIGN.md, "The handshake".
+ * Source: docs/protocol.md, "The handshake".
  */
 
 import {

@@ -2,7 +2,7 @@
  * Packets without JavaScript: threads of the addon move the bytes of two sockets until their connection ends. Who opens
  * the sockets, and how each of them ends, is decided elsewhere.
  *
- * Source: DESIGN.md, "The way of a byte"; the threads are `crates/spiped-relay`.
+ * Source: DESIGN.md, "Data path"; the threads are `crates/spiped-relay`.
  */
 
 import { SpipedError } from "../errors.js";

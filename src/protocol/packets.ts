@@ -2,7 +2,7 @@
  * Packets by the read: plaintext to whole packets, and pieces of a packet stream to plaintext. The last TypeScript
  * that a byte passes on its way; the framing itself is `crates/spiped-core/src/packet.rs`.
  *
- * Source: DESIGN.md, "Packets".
+ * Source: docs/protocol.md, "Packets".
  */
 
 import type { Opener as NativeOpener, Sealer as NativeSealer } from "../native/native.js";

@@ -1,7 +1,7 @@
 /**
  * The shared key K: made from the key file's contents inside the addon, and never a JavaScript value.
  *
- * Source: DESIGN.md, "Keys".
+ * Source: docs/protocol.md, "Keys".
  */
 
 import { addon, type SharedKey } from "../native/native.js";

@@ -2,7 +2,7 @@
  * Says who has connected, ahead of all cleartext: to the target by a server, and through the tunnel by a client. It is no
  * part of what the source sends, and is not counted.
  *
- * Source: DESIGN.md, "Who has connected".
+ * Source: docs/lifecycle.md, "PROXY protocol".
  */
 
 import { SpipedError } from "../errors.js";

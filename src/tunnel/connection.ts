@@ -5,7 +5,7 @@
  *     client (-e): dial the target → handshake with it → two pumps
  *     server (-d): handshake with the source; once the client is known, dial the target → two pumps
  *
- * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
+ * Source: DESIGN.md, "Data path" and docs/protocol.md, "How a connection ends".
  */
 
 import { type EndReason, endReasonOf, SpipedError } from "../errors.js";
@@ -366,7 +366,7 @@ export class Connection implements ConnectionView {
     this.#options.ended(report);
   }
 
-  /** What each side sees; the table is in DESIGN.md, "How a connection ends". */
+  /** What each side sees; the table is in docs/protocol.md, "How a connection ends". */
   #endChannels(reason: EndReason, phase: Phase): void {
     const { role, source } = this.#options;
     if (reason === "closed") {

@@ -2,7 +2,7 @@
  * The dialogue of the handshake over one socket, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The
  * steps themselves are in `protocol/handshake-steps.ts`; here is who says what when.
  *
- * Source: DESIGN.md, "The handshake".
+ * Source: docs/protocol.md, "The handshake".
  */
 
 import type { CancelSignal } from "../net/cancellation.js";

@@ -6,7 +6,7 @@
  * The pump stops reading while its receiver is full, rests when it has had its share of a turn, waits a moment where its
  * stream is one of many small messages, and hands the end of the stream on as a half-close.
  *
- * Source: DESIGN.md, "The way of a byte" and "How a connection ends".
+ * Source: DESIGN.md, "Data path" and docs/protocol.md, "How a connection ends".
  */
 
 import type { Writable } from "node:stream";

@@ -141,8 +141,8 @@ testWith("fish", "TAB in fish completes flags and files", () => {
   assert.deepEqual(candidates("spiped --re"), ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]);
 });
 
-test("DESIGN.md's comparison with the C original names test files that exist", () => {
-  const text = readFileSync(join(root, "DESIGN.md"), "utf8").split("\n## Drop-in for the C original\n")[1] ?? "";
+test("docs/compatibility.md names test files that exist", () => {
+  const text = readFileSync(join(root, "docs/compatibility.md"), "utf8");
   const rows = text.split("\n").filter((line) => /^\|(?! the original| -)/.test(line));
   assert.ok(rows.length > 40);
   for (const row of rows) {

@@ -1,5 +1,5 @@
 // The wire protocol once more, as plain as it can be said with node:crypto and BigInt, and independent of the product.
-// It is in no hurry and hides nothing from a stopwatch: it is for tests only. Names are DESIGN.md's.
+// It is in no hurry and hides nothing from a stopwatch: it is for tests only. Names are docs/protocol.md's.
 
 import { createCipheriv, createHash, createHmac, getDiffieHellman, pbkdf2Sync, timingSafeEqual } from "node:crypto";
 

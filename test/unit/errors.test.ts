@@ -8,7 +8,7 @@ import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedE
 import { endedEntry } from "#dist/observe/connection-entries.js";
 import { root } from "./support/paths.js";
 
-/** What each code must end a connection with, as DESIGN.md has it. */
+/** What each code must end a connection with, as docs/protocol.md has it. */
 const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_USAGE: "failed",
   SPIPED_CONFIG: "failed",

@@ -101,7 +101,7 @@ test("the crates have `unsafe` in the places that are listed, and in no other", 
 
 test("each is named where DESIGN.md says where `unsafe` is", () => {
   const design = readFileSync(join(root, "DESIGN.md"), "utf8").replace(/\s+/g, " ");
-  const section = /\*\*Where `unsafe` is\.\*\* (.*?) \*\*/.exec(design)?.[1] ?? "";
+  const section = design.split("## Where `unsafe` is ")[1]?.split(" ## ")[0] ?? "";
   for (const [path, { said }] of Object.entries(exceptions)) assert.ok(section.includes(said), `${path}: ${said}`);
 });
 

@@ -1,4 +1,4 @@
-//! Every size on the wire, in bytes. Source: DESIGN.md, "Keys" and "Packets".
+//! Every size on the wire, in bytes. Source: docs/protocol.md, "Keys" and "Packets".
 
 /// The shared key K, and every AES and MAC key that is derived from it.
 pub const KEY_BYTES: usize = 32;

@@ -1,5 +1,5 @@
 //! Diffie-Hellman in group 14 of RFC 3526, in constant time where anything is secret.
-//! Source: DESIGN.md, "Keys" and "The handshake".
+//! Source: docs/protocol.md, "Keys" and "The handshake".
 
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), any(target_os = "linux", target_os = "macos")))]
 #[allow(unsafe_code)]

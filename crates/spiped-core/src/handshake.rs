@@ -1,4 +1,4 @@
-//! The handshake, from the nonces to the packets' keys. Source: DESIGN.md, "The handshake".
+//! The handshake, from the nonces to the packets' keys. Source: docs/protocol.md, "The handshake".
 //!
 //! Each phase is a type and each step consumes its phase, so that no step can be left out, repeated or
 //! done in another order. A step that fails leaves nothing to go on with.

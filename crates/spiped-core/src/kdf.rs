@@ -1,5 +1,5 @@
 //! Key derivation: K and both nonces give the keys of the handshake's MACs (`dk_1`), and with `y_SC` the
-//! four keys of the packets (`dk_2`). Source: DESIGN.md, "Keys".
+//! four keys of the packets (`dk_2`). Source: docs/protocol.md, "Keys".
 
 use hmac::Hmac;
 use sha2::Sha256;

@@ -1,4 +1,4 @@
-//! One packet: its layout and its encryption. Source: DESIGN.md, "Packets".
+//! One packet: its layout and its encryption. Source: docs/protocol.md, "Packets".
 //!
 //! ```text
 //! data, padded with zeros to 1,024 ‖ be32(number of data bytes) ‖ MAC

@@ -105,7 +105,7 @@ impl SharedKey {
     }
 
     /// What tells keys apart and may be shown: the first 64 bits of HMAC-SHA256(K, "spiped key id").
-    /// The SHA-256 of the key file may not: it is K. Source: DESIGN.md, "Keys".
+    /// The SHA-256 of the key file may not: it is K. Source: docs/protocol.md, "Keys".
     #[must_use]
     pub fn id(&self) -> [u8; KEY_ID_BYTES] {
         let mut id = [0; KEY_ID_BYTES];

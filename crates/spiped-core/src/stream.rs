@@ -1,5 +1,5 @@
 //! One direction of a connection: what one read gave becomes whole packets, and back.
-//! Source: DESIGN.md, "Packets".
+//! Source: docs/protocol.md, "Packets".
 
 use std::{fmt, slice};
 

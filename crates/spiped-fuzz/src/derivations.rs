@@ -1,5 +1,5 @@
-//! The handshake's values once more, from DESIGN.md with ring's hashes and num-bigint's integers, and what the targets of
-//! handshakes have in common.
+//! The handshake's values once more, from docs/protocol.md with ring's hashes and num-bigint's integers, and what the
+//! targets of handshakes have in common.
 
 use std::num::NonZeroU32;
 

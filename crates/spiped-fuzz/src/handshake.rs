@@ -1,5 +1,5 @@
 //! A peer that sends any nonce and any 288 bytes, with a right MAC or not: both roles find what is wrong in the
-//! order of DESIGN.md, and what is right gives the keys of the reference.
+//! order of docs/protocol.md, and what is right gives the keys of the reference.
 
 use arbitrary::Arbitrary;
 use ring::hmac;
@@ -125,7 +125,7 @@ fn has_mac(key: &hmac::Key, maced: &[u8; 288]) -> bool {
     hmac::sign(key, &maced[..256]).as_ref() == &maced[256..]
 }
 
-/// The checks, in the order of DESIGN.md.
+/// The checks, in the order of docs/protocol.md.
 pub(crate) fn expected(wish: Wish, peer: &hmac::Key, received: &[u8; 288]) -> Result<(), Error> {
     let y = &received[..256];
     if !has_mac(peer, received) {

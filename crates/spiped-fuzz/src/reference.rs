@@ -1,5 +1,5 @@
 //! What the fuzz targets hold the core against: packets made of ring's HMAC and of single AES blocks, written
-//! down from DESIGN.md and sharing no code with the core.
+//! down from docs/protocol.md and sharing no code with the core.
 
 use std::ops::Range;
 

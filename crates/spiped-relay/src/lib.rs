@@ -17,7 +17,7 @@
 //! stepped.rs      a relay without threads, for tests
 //! ```
 //!
-//! Source: DESIGN.md, "The way of a byte" and "How a connection ends".
+//! Source: DESIGN.md, "Data path" and docs/protocol.md, "How a connection ends".
 #![cfg(unix)]
 
 mod budget;

@@ -1,4 +1,4 @@
-// Addresses, in all five uses, against a second reading of what DESIGN.md says of them.
+// Addresses, in all five uses, against a second reading of what docs/lifecycle.md says of them.
 
 import assert from "node:assert/strict";
 import {

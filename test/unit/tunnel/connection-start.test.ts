@@ -1,5 +1,5 @@
 // One connection until it is established: dialling and the handshake in both roles, every way in which they fail or take
-// too long, and what of it each side sees. The table is DESIGN.md's "How a connection ends".
+// too long, and what of it each side sees. The table is docs/protocol.md, "How a connection ends".
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";

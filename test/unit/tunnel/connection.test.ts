@@ -1,5 +1,5 @@
 // One connection that is established, in both roles: how each end of it is reported, and how it shows on each side. The
-// table is DESIGN.md's "How a connection ends".
+// table is docs/protocol.md, "How a connection ends".
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

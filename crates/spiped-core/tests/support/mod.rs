@@ -1,5 +1,5 @@
 //! What the tests share: the known answers of `test/vectors`, and the protocol's derivations once more, from
-//! DESIGN.md and ring alone.
+//! docs/protocol.md and ring alone.
 
 #![allow(dead_code)] // each test file uses its part
 

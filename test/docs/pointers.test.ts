@@ -1,0 +1,36 @@
+// `Source: docs/protocol.md, "Packets"` in a comment leads to a section that exists, and the paths that the developers'
+// pages name are in the tree.
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { root } from "../support/programs.js";
+import { readPage } from "./pages.js";
+
+const folders = ["bench", "bin", "crates", "scripts", "src", "test"];
+
+const files: readonly string[] = folders.flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
+    .filter((file) => /\.(ts|rs|mjs|js)$/.test(file) && !/\/(target|node_modules)\//.test(file)),
+);
+
+/** `docs/protocol.md, "Keys" and "Packets"`, also across a line break of a comment. */
+const pointer = /((?:docs\/)?[\w-]+\.md), ("[^"\n]+"(?: and "[^"\n]+")*)/g;
+
+test("comments point to sections that exist", () => {
+  let found = 0;
+  for (const file of files) {
+    const text = readFileSync(join(root, file), "utf8").replaceAll(/\n *(?:\/\/[/!]?|\*) +/g, " ");
+    for (const [, page = "", names = ""] of text.matchAll(pointer)) {
+      if (!existsSync(join(root, page))) assert.fail(`${file} points to ${page}, which does not exist`);
+      const headings = [...readPage(page).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading);
+      for (const [, name] of names.matchAll(/"([^"]+)"/g)) {
+        found += 1;
+        assert.ok(headings.includes(name), `${file} points to ${page}, "${name}", which does not exist`);
+      }
+    }
+  }
+  assert.ok(found > 20, `found ${found} pointers`);
+});
