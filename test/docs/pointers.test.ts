@@ -34,3 +34,27 @@ test("comments point to sections that exist", () => {
   }
   assert.ok(found > 20, `found ${found} pointers`);
 });
+
+for (const page of ["DESIGN.md", "STYLE.md"]) {
+  const named = [...readPage(page).matchAll(/`([^`\n]+)`/g)].map(([, name = ""]) => name);
+
+  test(`the paths that ${page} names exist`, () => {
+    const paths = named.filter(
+      (name) =>
+        /^[\w.-]+(\/[\w.-]+)*\/?$/.test(name) && (name.includes("/") || /\.(ts|rs|mjs|md|json|toml)$/.test(name)),
+    );
+    const missing = paths.filter((path) => !existsSync(join(root, path)));
+    assert.deepEqual(missing, []);
+  });
+
+  test(`the npm scripts that ${page} names exist`, () => {
+    const { scripts }: { scripts: Record<string, string> } = JSON.parse(
+      readFileSync(join(root, "package.json"), "utf8"),
+    );
+    const wanted = [...readPage(page).matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = ""]) => name);
+    assert.deepEqual(
+      wanted.filter((name) => !(name in scripts)),
+      [],
+    );
+  });
+}

@@ -1,4 +1,4 @@
-// Who may know whom. Arrows go down only, as DESIGN.md has them in "The tree".
+// Who may know whom. Arrows go down only, as DESIGN.md, "Import rules", has them.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
