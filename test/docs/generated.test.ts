@@ -1,8 +1,8 @@
-// Man pages and completions are made by scripts; what lies in the tree must be what they make now.
+// Man pages, completions and docs/compatibility.md are generated; the committed files must be up to date.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Flag, flagsOf } from "#dist/flags/flags.js";
@@ -20,7 +20,7 @@ function testWith(program: string, name: string, run: () => void): void {
   withCommands([program], () => test(name, run));
 }
 
-for (const script of ["build-man", "build-completions"]) {
+for (const script of ["build-man", "build-completions", "build-compatibility"]) {
   test(`what scripts/${script}.mjs makes is in the tree`, () => {
     run(process.execPath, `scripts/${script}.mjs`, "--check");
   });
@@ -139,25 +139,6 @@ testWith("fish", "TAB in fish completes flags and files", () => {
     assert.deepEqual(candidates(words), added, words);
   }
   assert.deepEqual(candidates("spiped --re"), ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]);
-});
-
-test("docs/compatibility.md names test files that exist", () => {
-  const text = readFileSync(join(root, "docs/compatibility.md"), "utf8");
-  const rows = text.split("\n").filter((line) => /^\|(?! the original| -)/.test(line));
-  assert.ok(rows.length > 40);
-  for (const row of rows) {
-    const heldBy =
-      row
-        .split("|")
-        .at(-2)
-        ?.replaceAll(/"(?:[^"]|"(?=\w))*"/g, "") ?? "";
-    const files = heldBy.split(";").map((part) => part.split(/[:,]/)[0]?.trim() ?? "");
-    assert.ok(files.length > 0, row);
-    for (const file of files) {
-      const path = file.includes("/") ? `test/${file}.test.ts` : `test/integration/${file}.test.ts`;
-      assert.ok(existsSync(join(root, path)), `${path}: ${row}`);
-    }
-  }
 });
 
 function wordsOf({ long, short }: Flag): readonly string[] {

@@ -9,7 +9,7 @@ import { pages, readPage } from "./pages.js";
 
 for (const page of [...pages, "DESIGN.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"]) {
   test(`the links of ${page} lead to files and headings that exist`, () => {
-    for (const [, target = ""] of readPage(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+    for (const [, target = ""] of readPage(page).matchAll(/\]\(([^)\s]+)(?: "(?:[^"\\]|\\.)*")?\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
       const [path = "", heading] = target.split("#");
       const file = path === "" ? page : normalize(join(dirname(page), path));
