@@ -7,7 +7,7 @@ import { pathBytes } from "../paths.js";
 import { unwritable } from "./key-file-words.js";
 
 /** Length of a key file that {@link generateKeyFile} writes, in bytes. */
-export const GENERATED_KEY_LENGTH = 32;
+export const GENERATED_KEY_BYTES = 32;
 
 /**
  * Writes a new key file: 32 random bytes, mode 0600.
@@ -17,7 +17,7 @@ export const GENERATED_KEY_LENGTH = 32;
  * @throws SpipedError `SPIPED_KEY_FILE` where it exists or cannot be written.
  */
 export function generateKeyFile(path: string, random: (memory: Uint8Array) => void): void {
-  const bytes = new Uint8Array(GENERATED_KEY_LENGTH);
+  const bytes = new Uint8Array(GENERATED_KEY_BYTES);
   let descriptor: number | undefined;
   try {
     // O_EXCL: a key that is in use is never overwritten, and a link to elsewhere is not followed.

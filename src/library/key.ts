@@ -5,7 +5,7 @@
 
 import { randomBytes } from "node:crypto";
 import { readKeyFile as readSharedKey } from "../config/key-file.js";
-import { GENERATED_KEY_LENGTH } from "../config/new-key-file.js";
+import { GENERATED_KEY_BYTES } from "../config/new-key-file.js";
 import { type SharedKey, sharedKeyOf } from "../protocol/secret.js";
 import { bytes, text } from "./checks.js";
 
@@ -63,5 +63,5 @@ export function createKey(contents: Uint8Array): Key {
 
 /** Random contents for a new key file, 32 bytes; `createKey` makes a key of them. */
 export function generateKey(): Uint8Array {
-  return randomBytes(GENERATED_KEY_LENGTH);
+  return randomBytes(GENERATED_KEY_BYTES);
 }

@@ -9,7 +9,7 @@ import type { Channel } from "../net/channel.js";
 import { apart } from "./apart.js";
 
 /** Bytes that are handed on at once; larger writes are cut. */
-export const PIECE_LENGTH = 65_536;
+export const PIECE_BYTES = 65_536;
 
 /** How long a stream that was destroyed waits for the other side's end, in milliseconds. */
 const RELEASE_MS = 5_000;
@@ -104,7 +104,7 @@ export class StreamChannel implements Channel, ByteReader {
   send(bytes: Uint8Array, callback: Callback): void {
     let left = bytes;
     while (this.#sink !== undefined && !this.#stopped && left.length > 0) {
-      const piece = left.subarray(0, Math.min(PIECE_LENGTH, this.#sink.mostBytes));
+      const piece = left.subarray(0, Math.min(PIECE_BYTES, this.#sink.mostBytes));
       this.#stopped = !this.#sink.take(piece);
       left = left.subarray(piece.length);
       this.#program.moved(0, piece.length);

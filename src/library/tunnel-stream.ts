@@ -10,7 +10,7 @@ import type { ConnectionReport } from "../tunnel/reports.js";
 import { abortError, whenAborted } from "./abort.js";
 import { emitApart } from "./apart.js";
 import { wrong } from "./checks.js";
-import { type Callback, PIECE_LENGTH, StreamChannel } from "./stream-channel.js";
+import { type Callback, PIECE_BYTES, StreamChannel } from "./stream-channel.js";
 
 /** The longest time that a timer takes; a longer one is taken for it, as that of a socket. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -46,7 +46,7 @@ export class TunnelStream extends Duplex {
 
   /** @internal Made by `connect` and `createServer`. */
   constructor(peer: string, allowHalfOpen: boolean) {
-    super({ allowHalfOpen, highWaterMark: PIECE_LENGTH });
+    super({ allowHalfOpen, highWaterMark: PIECE_BYTES });
     this.channel = new StreamChannel(this, peer);
   }
 

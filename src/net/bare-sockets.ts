@@ -40,7 +40,7 @@ export interface BareClient {
   readonly peer: string;
 }
 
-const HEADER_LENGTH = 12;
+const HEADER_BYTES = 12;
 
 /** The kinds of events, by their numbers in the addon. */
 enum Kind {
@@ -175,7 +175,7 @@ export class BareSockets {
       const id = this.#view.getUint32(at, LITTLE_ENDIAN);
       const kind = this.#view.getUint32(at + 4, LITTLE_ENDIAN) as Kind;
       const value = this.#view.getInt32(at + 8, LITTLE_ENDIAN);
-      at += HEADER_LENGTH;
+      at += HEADER_BYTES;
       const bytes = kind === Kind.arrived ? this.#out.slice(at, at + value) : undefined;
       if (bytes !== undefined) at += (value + 3) & ~3;
       try {

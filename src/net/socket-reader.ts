@@ -13,14 +13,14 @@ import { ExactReads } from "./exact-reads.js";
 import { pendingSocketError } from "./socket-error.js";
 
 /** Bytes of one read. */
-export const READ_BUFFER_LENGTH = 65_536;
+export const READ_BUFFER_BYTES = 65_536;
 
 /** One read buffer for all sockets of one kind of data. */
-export type ReadBuffer = Uint8Array & { readonly length: typeof READ_BUFFER_LENGTH };
+export type ReadBuffer = Uint8Array & { readonly length: typeof READ_BUFFER_BYTES };
 
 /** Makes a read buffer; a program has one for cleartext and one for packets. */
 export function createReadBuffer(): ReadBuffer {
-  return Buffer.alloc(READ_BUFFER_LENGTH) as Uint8Array as ReadBuffer;
+  return Buffer.alloc(READ_BUFFER_BYTES) as Uint8Array as ReadBuffer;
 }
 
 /**
@@ -106,7 +106,7 @@ export class SocketReader implements ByteReader {
   }
 
   #sharedSpace(): Uint8Array {
-    const length = Math.min(this.#sink?.mostBytes ?? READ_BUFFER_LENGTH, READ_BUFFER_LENGTH);
+    const length = Math.min(this.#sink?.mostBytes ?? READ_BUFFER_BYTES, READ_BUFFER_BYTES);
     if (this.#space.length !== length) this.#space = this.#shared.subarray(0, length);
     return this.#space;
   }

@@ -10,7 +10,7 @@
 import { SpipedError } from "../errors.js";
 import { Cancellation } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
-import { HANDSHAKE_LENGTH, MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
+import { HANDSHAKE_BYTES, MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import { recognise } from "../protocol/recognise.js";
 import type { SharedKey } from "../protocol/secret.js";
@@ -124,25 +124,24 @@ class Talk {
     const heard = this.#heard;
     const { timeoutMs } = this.#options;
     const startedAt = performance.now();
-    const isClear = () => heard.bytes.length >= NONCE_LENGTH || recognise(heard.bytes) !== undefined;
+    const isClear = () => heard.bytes.length >= NONCE_BYTES || recognise(heard.bytes) !== undefined;
     await heard.until(isClear, listeningMs(timeoutMs));
     if (heard.bytes.length === 0 && heard.ending === undefined) this.#start();
     await heard.until(isClear, startedAt + timeoutMs - performance.now());
     const durationMs = performance.now() - startedAt;
-    if (this.#shaking === undefined)
-      await heard.until(() => heard.bytes.length > NONCE_LENGTH, timeoutMs / SETTLE_PART);
+    if (this.#shaking === undefined) await heard.until(() => heard.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);
     const { bytes, ending } = heard;
-    const recognised = recognise(bytes, { isAll: bytes.length < NONCE_LENGTH });
+    const recognised = recognise(bytes, { isAll: bytes.length < NONCE_BYTES });
     if (recognised !== undefined) return { kind: "foreign", recognised };
-    if (bytes.length < NONCE_LENGTH) {
+    if (bytes.length < NONCE_BYTES) {
       return ending === undefined
         ? { kind: "silent", bytes: bytes.length, waitedMs: timeoutMs }
         : { kind: "closed", how: ending, whenSpokenTo: this.#shaking !== undefined, bytes: bytes.length, durationMs };
     }
-    const nonce = bytes.subarray(0, NONCE_LENGTH);
+    const nonce = bytes.subarray(0, NONCE_BYTES);
     if (this.#nonce?.every((byte, index) => byte === nonce[index])) return { kind: "echo" };
     if (this.#shaking !== undefined) return { kind: "nonce", durationMs };
-    if (bytes.length > NONCE_LENGTH) return { kind: "talkative", bytes: bytes.length };
+    if (bytes.length > NONCE_BYTES) return { kind: "talkative", bytes: bytes.length };
     return { kind: "nonce", durationMs };
   }
 
@@ -180,7 +179,7 @@ class Talk {
 
   /** Who gives it up, once the handshake has shown that what came is the peer's. */
   forwardSecrecy(): ForwardSecrecyOutcome {
-    const y = this.#heard.bytes.subarray(NONCE_LENGTH, HANDSHAKE_LENGTH - NONCE_LENGTH);
+    const y = this.#heard.bytes.subarray(NONCE_BYTES, HANDSHAKE_BYTES - NONCE_BYTES);
     const { forwardSecrecy } = this.#options;
     const isGivenUp = y.every((byte, index) => byte === (index === y.length - 1 ? 1 : 0));
     if (forwardSecrecy === "off") return { kind: isGivenUp ? "given-up-by-both" : "given-up-here" };
@@ -192,7 +191,7 @@ class Talk {
   async service(keys: SessionKeys): Promise<Finding> {
     const heard = this.#heard;
     const startedAt = performance.now();
-    let at = HANDSHAKE_LENGTH;
+    let at = HANDSHAKE_BYTES;
     let said: Uint8Array = new Uint8Array(0);
     let failure: unknown;
     const isSaid = () => {
@@ -215,7 +214,7 @@ class Talk {
   }
 
   async leave(): Promise<void> {
-    const isOpen = this.#shaking !== undefined && this.#heard.bytes.length >= HANDSHAKE_LENGTH;
+    const isOpen = this.#shaking !== undefined && this.#heard.bytes.length >= HANDSHAKE_BYTES;
     this.#over.abort(new SpipedError("SPIPED_CANCELLED", "the probe is over"));
     if (isOpen) await leave(this.#channel, this.#heard);
     else this.#channel.close();
@@ -223,7 +222,7 @@ class Talk {
 
   /** How much of its part in the exchange has come. */
   get #answerLength(): number {
-    return Math.max(0, Math.min(this.#heard.bytes.length - NONCE_LENGTH, MACED_PUBLIC_LENGTH));
+    return Math.max(0, Math.min(this.#heard.bytes.length - NONCE_BYTES, MACED_PUBLIC_BYTES));
   }
 
   /** Begins to speak, once. */

@@ -6,11 +6,11 @@
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
 import { handshakeEndError } from "../net/exact-reads.js";
-import { HANDSHAKE_LENGTH, PACKET_LENGTH } from "../protocol/constants.js";
+import { HANDSHAKE_BYTES, PACKET_BYTES } from "../protocol/constants.js";
 import type { Ending } from "./findings.js";
 
 /** The handshake, and packets enough for a greeting. */
-const MOST_BYTES = HANDSHAKE_LENGTH + 4 * PACKET_LENGTH;
+const MOST_BYTES = HANDSHAKE_BYTES + 4 * PACKET_BYTES;
 
 /** See the head of this file. */
 export class Heard implements ByteReader {
@@ -78,7 +78,7 @@ export class Heard implements ByteReader {
           this.#taken = end;
           resolve(this.#memory.slice(end - length, end));
         } else if (this.#ending !== undefined) {
-          reject(handshakeEndError(this.#ending === "ended" ? "orderly" : "closed", this.#length, HANDSHAKE_LENGTH));
+          reject(handshakeEndError(this.#ending === "ended" ? "orderly" : "closed", this.#length, HANDSHAKE_BYTES));
         } else return;
         this.#waiting.delete(look);
       };

@@ -4,7 +4,7 @@
 
 import { type Channel, sendAhead } from "../net/channel.js";
 import { ownProxyHeader } from "../net/proxy-header.js";
-import { NONCE_LENGTH } from "../protocol/constants.js";
+import { NONCE_BYTES } from "../protocol/constants.js";
 import { recognise } from "../protocol/recognise.js";
 import type { Finding, ServiceOutcome } from "./findings.js";
 import { Heard } from "./heard.js";
@@ -41,7 +41,7 @@ export function outcomeOf(said: Uint8Array, { ending }: Heard, startedAt: number
   const durationMs = performance.now() - startedAt;
   if (said.length > 0) {
     const recognised = recognise(said, { isAll: true });
-    if (recognised === undefined && said.length === NONCE_LENGTH) return { kind: "says-nonce" };
+    if (recognised === undefined && said.length === NONCE_BYTES) return { kind: "says-nonce" };
     return { kind: "says", recognised, bytes: said.length };
   }
   return ending === undefined ? { kind: "silent", waitedMs: durationMs } : { kind: "closed", how: ending, durationMs };

@@ -16,7 +16,7 @@ import {
   type SessionKeys as NativeSessionKeys,
   type ServerHandshake,
 } from "../native/native.js";
-import { PACKET_LENGTH } from "./constants.js";
+import { PACKET_BYTES } from "./constants.js";
 import { keyPairs } from "./key-pairs.js";
 import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
@@ -43,7 +43,7 @@ export class SessionKeys {
    * @returns The packet.
    */
   sealFirst(plaintext: Uint8Array): Uint8Array {
-    const packet = new Uint8Array(PACKET_LENGTH);
+    const packet = new Uint8Array(PACKET_BYTES);
     translating(() => this.native.sealFirst(plaintext, packet));
     return packet;
   }

@@ -6,7 +6,7 @@
  */
 
 import type { Opener as NativeOpener, Sealer as NativeSealer } from "../native/native.js";
-import { PACKET_DATA_LENGTH, PACKET_LENGTH } from "./constants.js";
+import { PACKET_BYTES, PACKET_DATA_BYTES } from "./constants.js";
 import { asSpipedError } from "./native-errors.js";
 
 /** One direction of a connection, as the pump sees it. */
@@ -37,7 +37,7 @@ export class Sealer implements Framing {
   }
 
   outputLength(inputLength: number): number {
-    return Math.ceil(inputLength / PACKET_DATA_LENGTH) * PACKET_LENGTH;
+    return Math.ceil(inputLength / PACKET_DATA_BYTES) * PACKET_BYTES;
   }
 
   /**
@@ -72,7 +72,7 @@ export class Opener implements Framing {
   }
 
   outputLength(inputLength: number): number {
-    return Math.floor((PACKET_LENGTH - 1 + inputLength) / PACKET_LENGTH) * PACKET_DATA_LENGTH;
+    return Math.floor((PACKET_BYTES - 1 + inputLength) / PACKET_BYTES) * PACKET_DATA_BYTES;
   }
 
   /**

@@ -11,7 +11,7 @@
 import { type EndReason, endReasonOf, SpipedError } from "../errors.js";
 import { Cancellation } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
-import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
+import { HANDSHAKE_BYTES } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import type { KeyOffer, RingKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
@@ -21,7 +21,7 @@ import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { PumpedFlow } from "./pumped-flow.js";
-import { type Recognition, recognise, TELLING_LENGTH } from "./recognition.js";
+import { type Recognition, recognise, TELLING_BYTES } from "./recognition.js";
 import { relayedFlow } from "./relayed-flow.js";
 import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
 
@@ -150,7 +150,7 @@ export class Connection implements ConnectionView {
 
   async #runAsClient(): Promise<void> {
     const { source, forwardSecrecy } = this.#options;
-    const target = await this.#openTarget(HANDSHAKE_LENGTH);
+    const target = await this.#openTarget(HANDSHAKE_BYTES);
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
     this.#startHandshake();
@@ -334,7 +334,7 @@ export class Connection implements ConnectionView {
     const encrypted = role === "encrypt" ? "target" : "source";
     if (this.#phase.name !== "handshaking" || (side !== undefined && side !== encrypted)) return error;
     const seen = (role === "encrypt" ? this.#target : source)?.reader.arrivedSoFar?.();
-    const waiting = role === "encrypt" ? source.peek?.(TELLING_LENGTH) : undefined;
+    const waiting = role === "encrypt" ? source.peek?.(TELLING_BYTES) : undefined;
     const known = recognise({ role, error, seen, waiting });
     this.#recognised = known.recognised;
     return known.error;

@@ -7,7 +7,7 @@
 
 import type { CancelSignal } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
-import { MACED_PUBLIC_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
+import { MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import {
   type ForwardSecrecy,
   type ServerAwaitingPublic,
@@ -47,14 +47,14 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
     phase = awaitingNonce;
     // At once, and not after the server's: there are servers that wait for it.
     sendAhead(channel, awaitingNonce.nonce);
-    const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
+    const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_BYTES));
     phase = keyed;
     const { macedPublic, next } = await keyed.makePublic();
     phase = next;
     signal.throwIfAborted();
     onShown?.();
     sendAhead(channel, macedPublic);
-    const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_LENGTH));
+    const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_BYTES));
     phase = exchanged;
     return await exchanged.deriveKeys();
   } catch (error) {
@@ -95,9 +95,9 @@ export async function handshakeAsServer(
     const awaitingNonce = startServerHandshake(key, forwardSecrecy);
     phase = awaitingNonce;
     sendAhead(channel, awaitingNonce.nonce);
-    const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_LENGTH));
+    const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_BYTES));
     phase = awaitingPublic;
-    const verified = verifyClient(awaitingPublic, await reader.readExactly(MACED_PUBLIC_LENGTH), onIdentified);
+    const verified = verifyClient(awaitingPublic, await reader.readExactly(MACED_PUBLIC_BYTES), onIdentified);
     phase = verified;
     // Whoever was told which key it is may have ended the connection for that.
     signal.throwIfAborted();

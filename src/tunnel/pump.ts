@@ -12,7 +12,7 @@
 import type { Writable } from "node:stream";
 import type { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
-import { PACKET_DATA_LENGTH } from "../protocol/constants.js";
+import { PACKET_DATA_BYTES } from "../protocol/constants.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import { truncated } from "../protocol/packet-relay.js";
 import type { Framing } from "../protocol/packets.js";
@@ -100,7 +100,7 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
    */
   get mostBytes(): number {
     const { heldBytes, limitBytes } = this.#options.chunks.budget;
-    if (heldBytes >= limitBytes) return PACKET_DATA_LENGTH;
+    if (heldBytes >= limitBytes) return PACKET_DATA_BYTES;
     return this.#lastReadBytes < SMALL_READ_BYTES || heldBytes >= limitBytes * MUCH
       ? SMALL_READ_BYTES
       : LARGE_READ_BYTES;

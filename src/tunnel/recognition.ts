@@ -14,7 +14,7 @@
  */
 
 import { SpipedError } from "../errors.js";
-import { HANDSHAKE_LENGTH, NONCE_LENGTH } from "../protocol/constants.js";
+import { HANDSHAKE_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import { type Recognised as Language, languageOf, recognise as recogniseLanguage } from "../protocol/recognise.js";
 
 /**
@@ -57,7 +57,7 @@ export interface FailedHandshake {
 }
 
 /** So many bytes of the accepted side tell a spiped client: its nonce, and no byte behind it. */
-export const TELLING_LENGTH = NONCE_LENGTH + 1;
+export const TELLING_BYTES = NONCE_BYTES + 1;
 
 /** What a handshake that failed can mean for the peer; other errors have nothing to do with it. */
 const OF_PEER = ["SPIPED_TRUNCATED", "SPIPED_RESET", "SPIPED_TIMEOUT", "SPIPED_WRONG_MAC", "SPIPED_SAME_ROLE"];
@@ -89,7 +89,7 @@ interface Found {
 
 function find({ role, error, seen, waiting }: FailedHandshake): Found | undefined {
   if (error.code === "SPIPED_SAME_ROLE") return { kind: "same-role", words: error.message };
-  const language = seen === undefined ? undefined : recogniseLanguage(seen, { isAll: seen.length < NONCE_LENGTH });
+  const language = seen === undefined ? undefined : recogniseLanguage(seen, { isAll: seen.length < NONCE_BYTES });
   const isSilent = seen?.length === 0;
   if (waiting !== undefined && isLikeNonce(waiting)) {
     const peer = language === undefined ? NOT_A_SERVER : `the peer speaks ${languageOf(language)}`;
@@ -100,15 +100,15 @@ function find({ role, error, seen, waiting }: FailedHandshake): Found | undefine
     return { kind: language.kind, words: `the peer is not spiped, it speaks ${languageOf(language)}` };
   }
   if (isSilent) return { kind: "silent", words: error.code === "SPIPED_TRUNCATED" ? error.message : SILENT };
-  const waits = role === "decrypt" && seen?.length === NONCE_LENGTH && error.code === "SPIPED_TIMEOUT";
+  const waits = role === "decrypt" && seen?.length === NONCE_BYTES && error.code === "SPIPED_TIMEOUT";
   return waits ? { kind: "same-role", words: WAITS } : undefined;
 }
 
 /** Whether it is as long as a nonce, and no text, as a program would say first. */
 function isLikeNonce(waiting: Uint8Array): boolean {
-  return waiting.length === NONCE_LENGTH && recogniseLanguage(waiting, { isAll: true }) === undefined;
+  return waiting.length === NONCE_BYTES && recogniseLanguage(waiting, { isAll: true }) === undefined;
 }
 
-const SILENT = `the peer said nothing (0 of ${HANDSHAKE_LENGTH} handshake bytes)`;
+const SILENT = `the peer said nothing (0 of ${HANDSHAKE_BYTES} handshake bytes)`;
 const NOT_A_SERVER = "the peer is no spiped server";
-const WAITS = `the peer waits too, as a server does (${NONCE_LENGTH} of ${HANDSHAKE_LENGTH} handshake bytes)`;
+const WAITS = `the peer waits too, as a server does (${NONCE_BYTES} of ${HANDSHAKE_BYTES} handshake bytes)`;

@@ -17,7 +17,7 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import { keepAlive } from "../net/native-socket.js";
 import { SocketReader } from "../net/socket-reader.js";
 import { StreamReader } from "../net/stream-reader.js";
-import { HANDSHAKE_LENGTH } from "../protocol/constants.js";
+import { HANDSHAKE_BYTES } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import type { KeyRing } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
@@ -227,7 +227,7 @@ export class Tunnel {
   }
 
   get #exactLength(): number {
-    return this.#config.role === "encrypt" ? 0 : HANDSHAKE_LENGTH;
+    return this.#config.role === "encrypt" ? 0 : HANDSHAKE_BYTES;
   }
 
   /** Whatever goes wrong with one client costs this one. */

@@ -21,11 +21,11 @@ pub const MACED_PUBLIC_BYTES: usize = PUBLIC_BYTES + MAC_BYTES;
 /// The most data that one packet carries; shorter data is padded with zeros to this.
 pub const PACKET_DATA_BYTES: usize = 1024;
 
-/// The number of data bytes, behind the padded data.
-pub const PACKET_LENGTH_BYTES: usize = 4;
+/// The field behind the padded data that holds the number of data bytes.
+pub const LENGTH_FIELD_BYTES: usize = 4;
 
 /// The part of a packet that is encrypted: padded data ‖ length.
-pub const PACKET_ENCRYPTED_BYTES: usize = PACKET_DATA_BYTES + PACKET_LENGTH_BYTES;
+pub const PACKET_ENCRYPTED_BYTES: usize = PACKET_DATA_BYTES + LENGTH_FIELD_BYTES;
 
 /// A whole packet: the encrypted part ‖ its MAC.
 pub const PACKET_BYTES: usize = PACKET_ENCRYPTED_BYTES + MAC_BYTES;

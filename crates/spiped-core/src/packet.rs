@@ -11,7 +11,7 @@ use aes::{
 };
 use ctr::{Ctr64BE, CtrCore};
 
-use crate::{Error, KEY_BYTES, PACKET_BYTES, PACKET_DATA_BYTES, PACKET_ENCRYPTED_BYTES, PACKET_LENGTH_BYTES};
+use crate::{Error, KEY_BYTES, LENGTH_FIELD_BYTES, PACKET_BYTES, PACKET_DATA_BYTES, PACKET_ENCRYPTED_BYTES};
 
 /// Encrypts and decrypts packets with the key E of one direction. The key schedule is computed once, stays
 /// where it is, and is wiped on drop.
@@ -41,7 +41,7 @@ impl PacketCipher {
         let mut keystream = [0; PACKET_ENCRYPTED_BYTES];
         self.keystream(number, &mut keystream);
         let (data_keystream, length_keystream) = keystream.split_at(PACKET_DATA_BYTES);
-        let mut length = [0; PACKET_LENGTH_BYTES];
+        let mut length = [0; LENGTH_FIELD_BYTES];
         length.copy_from_slice(&packet[PACKET_DATA_BYTES..PACKET_ENCRYPTED_BYTES]);
         xor(&mut length, length_keystream);
         let length = u32::from_be_bytes(length) as usize;

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { GENERATED_KEY_LENGTH, generateKeyFile } from "#dist/config/new-key-file.js";
+import { GENERATED_KEY_BYTES, generateKeyFile } from "#dist/config/new-key-file.js";
 import { SpipedError } from "#dist/errors.js";
 import { temporaryFolder } from "../../support/cleanup.js";
 import { sameBytes } from "../support/bytes.js";
@@ -25,7 +25,7 @@ test("a new key file has 32 random bytes and is for its owner only", async (t) =
   const folder = await temporaryFolder(t);
   const [one, other] = [join(folder, "one"), join(folder, "other")];
   for (const path of [one, other]) generateKeyFile(path, randomFillSync);
-  assert.equal(GENERATED_KEY_LENGTH, 32);
+  assert.equal(GENERATED_KEY_BYTES, 32);
   for (const path of [one, other]) {
     assert.equal(statSync(path).size, 32);
     assert.equal(statSync(path).mode & 0o7777, 0o600);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
+import { createReadBuffer, READ_BUFFER_BYTES, SocketReader } from "#dist/net/socket-reader.js";
 import { socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -74,10 +74,10 @@ for (const kind of ["tcp", "unix"] as const) {
     sink.onTake = (bytes) => {
       assert.equal(bytes.buffer, shared.buffer);
       assert.equal(bytes.byteOffset, shared.byteOffset);
-      assert.ok(bytes.length >= 1 && bytes.length <= READ_BUFFER_LENGTH);
+      assert.ok(bytes.length >= 1 && bytes.length <= READ_BUFFER_BYTES);
     };
     reader.flowInto(sink);
-    const all = randomData("flow", 4 * READ_BUFFER_LENGTH + 1);
+    const all = randomData("flow", 4 * READ_BUFFER_BYTES + 1);
     await peer.write(all);
     peer.finish();
     await sink.untilEnd();
@@ -122,7 +122,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const { reader, peer } = await connected(t, kind, 0);
     const sink = new KeepingSink();
     sink.goesOn = false;
-    const all = randomData("step by step", 3 * READ_BUFFER_LENGTH);
+    const all = randomData("step by step", 3 * READ_BUFFER_BYTES);
     const written = peer.write(all);
     reader.flowInto(sink);
     while (sink.keptBytes < all.length) {

@@ -9,11 +9,11 @@ test("the sizes on the wire are the protocol's", () => {
   assert.deepEqual(
     { ...constants },
     {
-      NONCE_LENGTH: reference.nonceBytes,
-      MACED_PUBLIC_LENGTH: reference.macedPublicValueBytes,
-      HANDSHAKE_LENGTH: reference.handshakeBytes,
-      PACKET_DATA_LENGTH: reference.packetDataBytes,
-      PACKET_LENGTH: reference.packetBytes,
+      NONCE_BYTES: reference.nonceBytes,
+      MACED_PUBLIC_BYTES: reference.macedPublicValueBytes,
+      HANDSHAKE_BYTES: reference.handshakeBytes,
+      PACKET_DATA_BYTES: reference.packetDataBytes,
+      PACKET_BYTES: reference.packetBytes,
     },
   );
 });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import { PACKET_DATA_LENGTH, PACKET_LENGTH } from "#dist/protocol/constants.js";
+import { PACKET_BYTES, PACKET_DATA_BYTES } from "#dist/protocol/constants.js";
 import { Opener, Sealer } from "#dist/protocol/packets.js";
 import { openPacket, sealPacket } from "../../support/reference-protocol.js";
 import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
@@ -19,13 +19,13 @@ for (const size of boundarySizes) {
   test(`${size} bytes of one read become the fewest packets, all full but the last`, () => {
     const plaintext = patternOf(size);
     const sealed = sealAll(newSealer(), plaintext);
-    assert.equal(sealed.length, Math.ceil(size / PACKET_DATA_LENGTH) * PACKET_LENGTH);
-    const lengths = [...piecesOf(sealed, PACKET_LENGTH)].map(
+    assert.equal(sealed.length, Math.ceil(size / PACKET_DATA_BYTES) * PACKET_BYTES);
+    const lengths = [...piecesOf(sealed, PACKET_BYTES)].map(
       (packet, number) => openPacket(keys, BigInt(number), packet).length,
     );
-    assert.ok(lengths.slice(0, -1).every((length) => length === PACKET_DATA_LENGTH));
-    assert.equal(lengths.at(-1), ((size - 1) % PACKET_DATA_LENGTH) + 1);
-    const reference = [...piecesOf(plaintext, PACKET_DATA_LENGTH)].map((data, number) =>
+    assert.ok(lengths.slice(0, -1).every((length) => length === PACKET_DATA_BYTES));
+    assert.equal(lengths.at(-1), ((size - 1) % PACKET_DATA_BYTES) + 1);
+    const reference = [...piecesOf(plaintext, PACKET_DATA_BYTES)].map((data, number) =>
       sealPacket(keys, BigInt(number), data),
     );
     sameBytes(sealed, Buffer.concat(reference));
@@ -52,7 +52,7 @@ test("any reads sealed and the packets cut in any way give the same bytes in the
 });
 
 test("what the opener says it needs is always enough and, but for one packet, never more", () => {
-  const cuts = fc.array(fc.integer({ min: 1, max: 3 * PACKET_LENGTH }), { minLength: 1, maxLength: 20 });
+  const cuts = fc.array(fc.integer({ min: 1, max: 3 * PACKET_BYTES }), { minLength: 1, maxLength: 20 });
   const sealed = sealAll(newSealer(), patternOf(40 * 1_024));
   fc.assert(
     fc.property(cuts, (lengths) => {
@@ -60,7 +60,7 @@ test("what the opener says it needs is always enough and, but for one packet, ne
       for (const piece of cutting(sealed, lengths)) {
         const need = opener.outputLength(piece.length);
         const written = opener.transform(piece, new Uint8Array(need));
-        assert.ok(written <= need && need - written <= PACKET_DATA_LENGTH);
+        assert.ok(written <= need && need - written <= PACKET_DATA_BYTES);
         assert.ok(need <= addon.maxOpenedLength(piece.length));
       }
     }),
@@ -85,14 +85,14 @@ test("the opener holds the beginning of a packet, and the sealer holds nothing",
   for (const length of [1, 1_058, 1, 1_059, 1]) {
     opener.transform(sealed.subarray(taken, taken + length), room);
     taken += length;
-    assert.equal(opener.pendingBytes, taken % PACKET_LENGTH);
+    assert.equal(opener.pendingBytes, taken % PACKET_BYTES);
   }
 });
 
 test("packets before a wrong one in the same read are not given out", () => {
   const sealed = sealAll(newSealer(), patternOf(4_096));
   for (let packet = 0; packet < 4; packet += 1) {
-    const wrong = flipped(sealed, 8 * (packet * PACKET_LENGTH + 500));
+    const wrong = flipped(sealed, 8 * (packet * PACKET_BYTES + 500));
     const opener = newOpener();
     throwsSpipedError(() => opener.transform(wrong, new Uint8Array(4_096)), "SPIPED_PACKET_MAC", /changed on the way/);
     throwsSpipedError(() => opener.transform(sealed, new Uint8Array(8_192)), "SPIPED_PACKET_MAC", /MAC/);

@@ -11,7 +11,7 @@ import { type Channel, SocketChannel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import type { SocketEnds } from "#dist/net/proxy-header.js";
 import { SocketReader } from "#dist/net/socket-reader.js";
-import { HANDSHAKE_LENGTH } from "#dist/protocol/constants.js";
+import { HANDSHAKE_BYTES } from "#dist/protocol/constants.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
 import { dialled } from "#dist/tunnel/destination.js";
@@ -154,7 +154,7 @@ async function acceptedChannel(
 ): Promise<{ readonly source: RecordingChannel; readonly dialler: TestSocket }> {
   const listener = await Listener.listen(t, kind);
   const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
-  const reader = new SocketReader(readBuffer, role === "encrypt" ? 0 : HANDSHAKE_LENGTH);
+  const reader = new SocketReader(readBuffer, role === "encrypt" ? 0 : HANDSHAKE_BYTES);
   const address = socketOptionsOf(listener.address);
   const socket = connect({ ...address, allowHalfOpen: true, onread: reader.onread }).pause();
   afterwards(t, () => socket.destroy());

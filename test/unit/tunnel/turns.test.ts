@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
-import { createReadBuffer, READ_BUFFER_LENGTH, SocketReader } from "#dist/net/socket-reader.js";
+import { createReadBuffer, READ_BUFFER_BYTES, SocketReader } from "#dist/net/socket-reader.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
 import { Waits } from "#dist/tunnel/pace.js";
 import { Pump } from "#dist/tunnel/pump.js";
@@ -126,7 +126,7 @@ test("everybody who rests goes on in the next turn, once, although others rest a
 
 test("between two turns nobody reads more than a share and what one read may bring", () => {
   const readers = fc.array(
-    fc.record({ pieceBytes: fc.integer({ min: 1, max: READ_BUFFER_LENGTH }), times: fc.integer({ min: 0, max: 32 }) }),
+    fc.record({ pieceBytes: fc.integer({ min: 1, max: READ_BUFFER_BYTES }), times: fc.integer({ min: 0, max: 32 }) }),
     { minLength: 2, maxLength: 8 },
   );
   fc.assert(
@@ -165,7 +165,7 @@ async function fullPump(t: TestContext, turns: Turns, wrote: (bytes: number) => 
   afterwards(t, () => socket.destroy());
   const peer = await listener.next();
   reader.attach(socket);
-  while (peer.socket.writableLength === 0) peer.socket.write(Buffer.alloc(READ_BUFFER_LENGTH));
+  while (peer.socket.writableLength === 0) peer.socket.write(Buffer.alloc(READ_BUFFER_BYTES));
   const to = new Writable({
     write: (bytes: Buffer, _encoding, done) => {
       wrote(bytes.length);
@@ -192,7 +192,7 @@ test(
   async (t) => {
     const turns = new Turns();
     const written = [0, 0, 0, 0];
-    const most = WHOLE_SHARE_BYTES + READ_BUFFER_LENGTH;
+    const most = WHOLE_SHARE_BYTES + READ_BUFFER_BYTES;
     const ahead = () => Math.max(...written) - Math.min(...written);
     let furthest = 0;
     let isOver = false;
