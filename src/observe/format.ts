@@ -22,7 +22,7 @@ export interface LineStart {
 /** The priorities of syslog(3) that the journal takes. */
 const JOURNAL_PRIORITIES: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 6, debug: 7 };
 
-/** The lines of an entry for people, each with its line break. What belongs to the line before is without the name. */
+/** The lines of an entry for people, each with its line break. Indented lines continue the one before and have no name. */
 export function textOf(entry: LogEntry, { program, toJournal, time }: LineStart): string {
   const priority = toJournal ? priorityOf(entry.level) : "";
   const stamp = time === undefined ? "" : `${time.toISOString()} `;
@@ -93,7 +93,7 @@ function priorityOf(level: Level): string {
 }
 
 function isContinued(line: string): boolean {
-  return line.startsWith("hint: ") || line.startsWith("  ");
+  return line.startsWith("  ");
 }
 
 /** The text as it may reach a terminal. */

@@ -31,7 +31,7 @@ async function refuses(
   assert.match(line ?? "", /^(spiped|spipe): [^A-Z]/);
   if (typeof expected === "string") assert.equal(line?.replace(/^\w+: /, ""), expected);
   else assert.match(line ?? "", expected);
-  for (const other of others) assert.match(other, /^hint: /);
+  for (const other of others) assert.match(other, /^(?:spiped|spipe): hint: /);
   return stderr;
 }
 

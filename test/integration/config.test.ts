@@ -91,7 +91,7 @@ test(
     const expected = "spiped: --config takes tunnels from a file; write there what -e, -s, -j, -n says";
     const [line, hint, ...more] = await saidTo(t, ["-F", "--config", "/nowhere", ...words]);
     assert.deepEqual([line, more], [expected, []]);
-    assert.match(hint ?? "", /^hint: usage: /);
+    assert.match(hint ?? "", /^spiped: hint: usage: /);
     const [other] = await saidTo(t, ["-F"], { SPIPED_CONFIG: "/nowhere", SPIPED_KEY: "k" });
     assert.equal(other, "spiped: --config takes tunnels from a file; write there what -k says");
   },

@@ -193,14 +193,18 @@ test("a key that gets another name keeps its connections, under that name", limi
 
 /** What is wrong with a folder, and what spiped says then. */
 const refused: ReadonlyArray<readonly [what: string, make: (folder: string) => unknown, said: RegExp]> = [
-  ["nothing in it", () => undefined, /^spiped: cannot read key folder \S+: there is no key in it\nhint: .*Docker/],
+  [
+    "nothing in it",
+    () => undefined,
+    /^spiped: cannot read key folder \S+: there is no key in it\nspiped: hint: .*Docker/,
+  ],
   [
     "an empty file in it",
     (folder) => {
       writeFileSync(join(folder, "good"), "0123456789abcdef0123456789abcdef");
       writeFileSync(join(folder, "wrong"), "");
     },
-    /^spiped: cannot read key file \S+wrong: it is empty, so everybody knows this key\nhint: /,
+    /^spiped: cannot read key file \S+wrong: it is empty, so everybody knows this key\nspiped: hint: /,
   ],
   [
     "101 files in it",
@@ -244,7 +248,7 @@ test("spiped --check judges each key of a folder", limits, async (t) => {
 test("spiped -e and spipe refuse a folder, and say what to name", limits, async (t) => {
   const keys = await ClientKeys.make(t, ["alice"]);
   const said =
-    /^(spiped|spipe): cannot read key file \S+keys: it is a folder\nhint: name the file in it, since only a decrypting end/;
+    /^(spiped|spipe): cannot read key file \S+keys: it is a folder\n(?:spiped|spipe): hint: name the file in it, since only a decrypting end/;
   for (const words of [
     [...ours.spiped, "-F", "-e", "-s", textOf(await freeAddress(t, "unix")), "-t", "/nowhere", "-k", keys.path],
     [...ours.spipe, "-t", "/nowhere", "-k", keys.path],

@@ -105,7 +105,7 @@ test("key-id wants a file, and tells its usage", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const { status, stderr } = await run(t, [], folder);
   assert.equal(status, 1);
-  assert.match(stderr, /^spiped: missing required argument 'file'\nhint: usage: spiped key-id FILE\.\.\.; /);
+  assert.match(stderr, /^spiped: missing required argument 'file'\nspiped: hint: usage: spiped key-id FILE\.\.\.; /);
   const help = await run(t, ["--help"], folder);
   assert.equal(help.status, 0);
   assert.match(help.stdout, /Usage: spiped key-id FILE\.\.\./);

@@ -104,7 +104,7 @@ test("a word that is no level or format is refused with those that are", limits,
   ] as const) {
     const { status, stderr } = await Command.run(t, [...ours.spiped, flag, "loud"]);
     assert.equal(status, 1);
-    assert.match(stderr, new RegExp(`^spiped: bad word for ${flag}: "loud"\nhint: write one of ${words}\n$`));
+    assert.match(stderr, new RegExp(`^spiped: bad word for ${flag}: "loud"\nspiped: hint: write one of ${words}\n$`));
   }
 });
 

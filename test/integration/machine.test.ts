@@ -59,7 +59,7 @@ test("a daemon says that it may open too few files to start", { ...limits, skip:
   const words = [...ours.spiped, "-d", "-s", "/nowhere/s", "-t", "/nowhere", "-k", path];
   const { status, stderr } = await Command.run(t, withFiles(22, words));
   assert.equal(status, 1);
-  const tooFew = `this process may open too few files to start: .*\\nhint: .* ${leastFiles} .*`;
+  const tooFew = `this process may open too few files to start: .*\\nspiped: hint: .* ${leastFiles} .*`;
   assert.match(stderr, new RegExp(`^spiped: ${tooFew}\\n$`));
 });
 
@@ -107,7 +107,7 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
         const flags = ["-d", "-s", `${key.path}.s`, "-t", "/nowhere", "-k", key.path];
         const command = startDetached(t, withTasks(fewer, [...ours.spiped, ...flags]));
         assert.equal((await command.exit()).status, 1);
-        assert.match(command.stderr, /^spiped: a daemon needs \d+ more tasks, .*\nhint: raise the limit .*\n$/);
+        assert.match(command.stderr, /^spiped: a daemon needs \d+ more tasks, .*\nspiped: hint: raise the limit .*\n$/);
       },
     );
   }
@@ -123,7 +123,7 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
       const command = startDetached(t, without("/dev", [...ours.spiped, ...flags]), { stdin: "pipe" });
       command.stdin.end("key");
       assert.equal((await command.exit()).status, 1);
-      assert.match(command.stderr, /^spiped: a daemon needs \/dev\/null: .*\nhint: .*\n$/);
+      assert.match(command.stderr, /^spiped: a daemon needs \/dev\/null: .*\nspiped: hint: .*\n$/);
     });
   }
 

@@ -115,7 +115,7 @@ for (const [what, flags] of [
     const before = await stat(path, { bigint: true });
     const second = await tryPidFile(t, cwd, path, flags);
     assert.equal(second.status, 1);
-    assert.match(second.stderr, new RegExp(`^spiped: already runs as pid ${id}, says .*a\\.pid\nhint: .*\n$`));
+    assert.match(second.stderr, new RegExp(`^spiped: already runs as pid ${id}, says .*a\\.pid\nspiped: hint: .*\n$`));
     assert.equal(readPidFile(path), id);
     assert.equal((await stat(path, { bigint: true })).ino, before.ino);
     await stopDaemon({ id });
@@ -208,7 +208,7 @@ for (const [what, lay, said, left] of [
       const { status, stderr } = await tryPidFile(t, cwd, path, flags);
       assert.equal(status, 1);
       assert.match(stderr, said);
-      assert.match(stderr, /^spiped: cannot write pid file [^\n]*\nhint: [^\n]*\n$/);
+      assert.match(stderr, /^spiped: cannot write pid file [^\n]*\nspiped: hint: [^\n]*\n$/);
     }
     assert.deepEqual((await readdir(cwd)).sort(), ["a.pid", "precious"]);
     assert.equal(await readFile(join(cwd, "precious"), "utf8"), left === "7" ? "7" : "precious");
@@ -226,7 +226,7 @@ test("a device, a disk that is full and one that takes nothing are told in one l
     const { status, stderr } = await tryPidFile(t, cwd, path, ["-D"]);
     assert.equal(status, 1);
     assert.match(stderr, said);
-    assert.match(stderr, /^spiped: [^\n]*\nhint: [^\n]*\n$/);
+    assert.match(stderr, /^spiped: [^\n]*\nspiped: hint: [^\n]*\n$/);
   }
 });
 
@@ -240,7 +240,7 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     const words = ["unshare", "--mount", "sh", "-c", script, cwd, ...ours.spiped, ...flags] as const;
     const command = startDetached(t, words);
     assert.equal((await command.exit()).status, 1);
-    assert.match(command.stderr, /^spiped: cannot write pid file .*: the disk is full\nhint: .*\n$/);
+    assert.match(command.stderr, /^spiped: cannot write pid file .*: the disk is full\nspiped: hint: .*\n$/);
     assert.equal(command.stdout.toString(), "x\n");
   });
 
@@ -251,7 +251,7 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     await chown(path, 65_534, 65_534);
     const { status, stderr } = await tryPidFile(t, cwd, path, ["-D"]);
     assert.equal(status, 1);
-    assert.match(stderr, /cannot write pid file .*: the file belongs to another user\nhint: /);
+    assert.match(stderr, /cannot write pid file .*: the file belongs to another user\nspiped: hint: /);
     assert.equal(await readFile(path, "utf8"), "1234567890");
   });
 

@@ -200,7 +200,10 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
       const inShell = async (script: string) => Command.run(t, ["sh", "-c", script, "sh", ...all]);
       const { status, stderr } = await inShell('exec "$@" >&-');
       assert.equal(status, 1);
-      assert.match(stderr, new RegExp(`^${program}: cannot write to standard output: it is closed\nhint: [^\n]*\n$`));
+      assert.match(
+        stderr,
+        new RegExp(`^${program}: cannot write to standard output: it is closed\n${program}: hint: [^\n]*\n$`),
+      );
       // Nobody listens on the target, which is what the status says.
       assert.deepEqual((({ status, stderr }) => [status, stderr])(await inShell('exec "$@" > /dev/null')), [1, ""]);
     });

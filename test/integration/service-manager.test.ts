@@ -221,7 +221,7 @@ test("what cannot be listened on is said in a line", options, async (t) => {
   const wrapped = handing(["sh", "-c", '"$@"; exit $?', "sh", ...(await words(t, "systemd:", "-F"))], {});
   const spiped = Command.start(t, wrapped, { stdin: "ignore", more: [descriptor] });
   await spiped.line(/systemd:: the sockets are for process \d+, and this is \d+$/);
-  await spiped.line(/^hint: no wrapper may stand in between, npx for one/);
+  await spiped.line(/^spiped: hint: no wrapper may stand in between, npx for one/);
   assert.equal((await spiped.exit()).status, 1);
 });
 

@@ -147,9 +147,9 @@ async function startFrom(
 // What cannot be read or written.
 
 for (const [what, script, message] of [
-  ["a closed standard input", '"$@" <&-', /^spipe: standard input is closed\nhint: .*\n$/],
-  ["a closed standard output", 'echo hello | "$@" >&-', /^spipe: standard output is closed\nhint: .*\n$/],
-  ["both closed", '"$@" <&- >&-', /^spipe: standard input is closed\nhint: .*\n$/],
+  ["a closed standard input", '"$@" <&-', /^spipe: standard input is closed\nspipe: hint: .*\n$/],
+  ["a closed standard output", 'echo hello | "$@" >&-', /^spipe: standard output is closed\nspipe: hint: .*\n$/],
+  ["both closed", '"$@" <&- >&-', /^spipe: standard input is closed\nspipe: hint: .*\n$/],
   ["all three closed", '"$@" <&- >&- 2>&-', /^$/],
   ["a folder as its standard input", '"$@" < /', /^spipe: standard input is a folder\n$/],
   [

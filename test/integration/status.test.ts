@@ -130,7 +130,7 @@ test(
     const where = textOf(status).replace(/[[\]]/g, "\\$&");
     assert.match(
       again.stderr,
-      new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nhint: another program [^\n]*\n$`),
+      new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nspiped: hint: another program [^\n]*\n$`),
     );
   },
 );

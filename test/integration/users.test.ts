@@ -137,7 +137,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     const { stderr } = await tryWith(t, map, ["-u", "games"]);
     assert.match(
       stderr,
-      /^spiped: cannot change to user \d+, group \d+: it does not exist in this user namespace\nhint: /,
+      /^spiped: cannot change to user \d+, group \d+: it does not exist in this user namespace\nspiped: hint: /,
     );
   });
 
@@ -193,7 +193,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
       const { status, stderr } = await tryWith(t, ["setpriv", ...start], ["-u", words]);
       assert.equal(status, 1);
       assert.match(stderr.split("\n")[0] ?? "", expected);
-      assert.match(stderr.split("\n")[1] ?? "", /^hint: /);
+      assert.match(stderr.split("\n")[1] ?? "", /^spiped: hint: /);
     });
   }
 
@@ -279,7 +279,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
       const command = startDetached(t, [...without, ...ours.spiped, ...flags]);
       assert.equal((await command.exit()).status, 1);
       assert.match(command.lines[0] ?? "", /^spiped: cannot change to user \d+, group \d+: /);
-      assert.match(command.lines[1] ?? "", /^hint: /);
+      assert.match(command.lines[1] ?? "", /^spiped: hint: /);
       assert.equal(command.lines.length, 2);
       assert.deepEqual(await readdir(dirname(key.path)), ["key"]);
     },

@@ -18,7 +18,7 @@ const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegEx
     ["taken", /Cannot open file: .*no-key/],
   ],
   ours: [
-    ["usage", /^hint: usage: /m],
+    ["usage", /^spiped: hint: usage: /m],
     ["number", /bad number/],
     ["address", /bad address|cannot look up/],
     ["taken", /cannot read key file .*no-key/],

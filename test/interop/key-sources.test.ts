@@ -92,7 +92,7 @@ withCOriginal((c) => {
           assert.equal((await refused.exit()).status, 1);
           assert.match(
             refused.stderr,
-            /^spiped: cannot read key file .*: it is empty, so everybody knows this key\nhint: /,
+            /^spiped: cannot read key file .*: it is empty, so everybody knows this key\nspiped: hint: /,
           );
           const source: Address = { kind: "unix", path: join(folder, "c") };
           const taken = startDetached(t, ["bash", "-c", script, "bash", ...c.spiped, ...wordsOf("c")], {

@@ -21,7 +21,7 @@ test("a command that throws ends with status 1, its message and its hint", () =>
     const error = new SpipedError("SPIPED_USAGE", "that is wrong", { hint: "do this" });
     await run("prog", async () => ({ main: async () => { throw error; } }));
   `);
-  assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: that is wrong\nhint: do this\n"]);
+  assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: that is wrong\nprog: hint: do this\n"]);
 });
 
 test("a command that cannot be loaded is told like any other error", () => {

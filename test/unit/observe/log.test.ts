@@ -70,7 +70,7 @@ test("an error is its message, and its hint on a line of its own without the pro
   const error = new SpipedError("SPIPED_LISTEN", "cannot listen", { hint: "take another -s" });
   assert.equal(
     logged((log) => log.error(error)),
-    "spiped: cannot listen\nhint: take another -s\n",
+    "spiped: cannot listen\nspiped: hint: take another -s\n",
   );
   assert.deepEqual(textLines(errorEntry(new SpipedError("SPIPED_LISTEN", "cannot listen"))), ["cannot listen"]);
 });
