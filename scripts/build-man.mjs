@@ -52,22 +52,22 @@ function broken(command, parts) {
   return lines.join("\n");
 }
 
-/** Every flag of the table, with the page's own words where it has some. */
+/** Every flag of the table, with the page's text where it has one. */
 function optionList(section, command) {
   const [introduction, ...items] = section.split(/^- /m);
-  const texts = new Map(items.map((item) => /^`--(\S+)`: ([\s\S]*)$/.exec(item).slice(1)));
+  const texts = new Map(items.map((item) => /^(.*?`--\S+`): ([\s\S]*)$/.exec(item).slice(1)));
   const list = flagsOf(command).map((flag) => {
     const { long, short, help, helpFor } = flag;
     const placeholder = placeholderOf(flag);
     const value = placeholder === undefined ? "" : ` _${placeholder}_`;
-    const term = `${short === undefined ? "" : `\`-${short}\`${value}, `}\`--${long}\`${value}`;
+    const names = [...(short === undefined ? [] : [`\`-${short}\``]), `\`--${long}\``];
     const line = helpFor?.[command] ?? help;
-    const text = texts.get(long) ?? `${line.charAt(0).toUpperCase()}${line.slice(1)}.\n`;
-    texts.delete(long);
-    return `- ${term}: ${text}`;
+    const text = texts.get(names.join(", ")) ?? `${line.charAt(0).toUpperCase()}${line.slice(1)}.\n`;
+    texts.delete(names.join(", "));
+    return `- ${names.map((name) => `${name}${value}`).join(", ")}: ${text}`;
   });
   const [unknown] = texts.keys();
-  if (unknown !== undefined) throw new Error(`${command} has no flag --${unknown}`);
+  if (unknown !== undefined) throw new Error(`${command} has no flag written ${unknown}`);
   return `${introduction}${list.join("")}`;
 }
 

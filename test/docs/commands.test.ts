@@ -12,13 +12,13 @@
 
 import assert from "node:assert/strict";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { afterwards, limits, temporaryFolder } from "../support/cleanup.js";
+import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { markOf } from "../support/daemon.js";
-import { isRunning, untilEnded } from "../support/processes.js";
+import { isRunning, processesWith, untilEnded, wordsOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { Registry } from "../support/registry.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
@@ -40,14 +40,12 @@ import {
   type Service,
   sshd,
   unbroken,
+  webPage,
 } from "./services.js";
 
 /** The service behind the tunnel of a section. */
 const services: Readonly<Record<string, Service>> = {
-  "README.md: The first tunnel in a minute": collector([], []),
-  "README.md: More examples": collector([/^a backup/], []),
-  "README.md: Flags from the environment": nothing,
-  "README.md: The daemon": nothing,
+  "README.md: On two machines": webPage,
   "docs/recipes.md: Graphite metrics": collector([/^servers.web1.load 0.42 \d+$/m, /load 0.43 \d+$/m], ["socat"]),
   "docs/recipes.md: An HTTP API between clouds": httpApi,
   "docs/recipes.md: nginx": nginx,
@@ -55,6 +53,7 @@ const services: Readonly<Record<string, Service>> = {
   "docs/recipes.md: Redis": redis,
   "docs/recipes.md: PostgreSQL": postgres,
   "docs/recipes.md: ssh": sshd,
+  "docs/recipes.md: A file, from a shell": collector([/^a backup/], []),
   "docs/recipes.md: With socat at both ends": ipmi,
   "docs/recipes.md: What the controller offers over TCP": redfish,
   "docs/recipes.md: Remoting with one long connection each way": nodes,
@@ -70,10 +69,19 @@ const services: Readonly<Record<string, Service>> = {
   "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
 };
 
+/** The section that a reader goes through in one shell, and on one machine. */
+const oneMachine = "README.md: A first tunnel, on one machine";
+
 /** Why blocks are not run here, by how they begin. */
 const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^npm install --global spiped$/, "takes the registry; test/packages installs the same packages from their files"],
-  [/^npm ci$/m, "builds, and installs for the whole system; a test of its own below runs what comes after that"],
+  [
+    /^npm run package$/m,
+    "builds, and installs for the whole system; a test of its own below runs what comes after that",
+  ],
+  [/^npm install .*--prefix ~/, "installs for the user who runs the tests"],
+  [/^npm uninstall /, "takes the registry, and a global installation"],
+  [/^sudo install .*nvm|^sudo install -m 0755 "\$\(command -v node\)"/, "installs for the whole system"],
   [/^npm run bench/, "takes minutes, and measures"],
   [/^cargo bench /, "takes minutes, and measures"],
   [/^ssh .* ipmitool /, "takes a terminal; the way there is that of the section on ssh"],
@@ -131,14 +139,15 @@ test("the list of services has no section that is gone", () => {
 
 test("README.md: Install: packages that were made in a checkout give the commands", limits, async (t) => {
   const section = sections.find(({ name }) => name === "README.md: Install");
-  const lines = section?.blocks.find(({ commands }) => commands.startsWith("npm ci\n"))?.commands.split("\n") ?? [];
-  assert.deepEqual(lines.slice(0, 2), ["npm ci", "npm run build"]);
-  await rm(join(root, "build/packages"), { recursive: true, force: true });
+  const lines = section?.blocks.find(({ commands }) => commands.startsWith("npm run package\n"))?.commands.split("\n");
+  assert.ok(lines !== undefined);
+  // What is installed and built before that, is already.
+  lines[0] = "npm run --ignore-scripts package";
   const prefix = await temporaryFolder(t);
   // What the packages depend on comes from the checkout, so that this takes no network.
   const registry = await Registry.start(t);
   for (const name of ["commander", "smol-toml"]) await registry.holdFolder(t, join(root, "node_modules", name));
-  const { status, stderr } = await Command.run(t, ["bash", "-euo", "pipefail", "-c", lines.slice(2).join("\n")], {
+  const { status, stderr } = await Command.run(t, ["bash", "-euo", "pipefail", "-c", lines.join("\n")], {
     stdin: "ignore",
     cwd: root,
     env: {
@@ -156,6 +165,7 @@ test("README.md: Install: packages that were made in a checkout give the command
 });
 
 for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) => machine !== undefined))) {
+  if (section.name === oneMachine) continue;
   const service = services[section.name];
   test(`${section.name}: its commands do what it says`, { ...limits, skip: lacking(service) }, async (t) => {
     assert.ok(service !== undefined, "the section has a service behind its tunnel, or `nothing`");
@@ -163,12 +173,38 @@ for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) 
   });
 }
 
+test("README.md: A first tunnel, on one machine: carries data, and leaves nothing behind", {
+  ...limits,
+  skip: lacking({ needs: ["curl"], start: nothing.start }),
+}, async (t) => {
+  const section = sections.find(({ name }) => name === oneMachine) ?? assert.fail(`there is no ${oneMachine}`);
+  const place = await makePlace(t, section);
+  const near = join(place.folder, "near");
+  const before = readdirSync(near);
+  // One shell for all blocks, as a reader has; after each, a NUL. Nothing here waits for the web server to start.
+  const [first = "", ...others] = section.blocks.map(({ commands }) => `${commands}printf '\\0'\n`);
+  const serverStarts = `until curl --silent --output /dev/null http://127.0.0.1:8001/; do sleep 0.1; done\n`;
+  const output = await run(t, place, "near", [first, serverStarts, ...others].join(""));
+  assert.deepEqual(
+    output
+      .split("\0")
+      .slice(0, -1)
+      .map((text, index) => (section.blocks[index]?.prints === undefined ? "" : text)),
+    section.blocks.map(({ prints = "" }) => prints),
+  );
+  assert.match(output, /^ok +handshake: /m);
+  assert.deepEqual(readdirSync(near), before);
+  const [mark = ""] = Object.entries(place.mark).map(([name, value]) => `${name}=${value}`);
+  const left = () => processesWith(mark, []);
+  await until(
+    () => (left().length === 0 ? true : undefined),
+    () => `the end of ${left().map(wordsOf).join(" and ")}`,
+  );
+});
+
 async function runSection(t: TestContext, section: Section, service: Service): Promise<void> {
   const place = await makePlace(t, section);
   const { settled, check } = await service.start(t, place);
-  if (section.name === "README.md: More examples") {
-    await run(t, place, "far", "spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2003' -k keyfile");
-  }
   for (const { machine, commands, prints } of section.blocks) {
     if (machine === undefined) continue;
     const output = await run(t, place, machine, commands);

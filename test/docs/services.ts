@@ -229,6 +229,16 @@ export const httpApi: Service = {
   },
 };
 
+/** A web page on port 8001 of the far machine. */
+export const webPage: Service = {
+  needs: ["curl"],
+  async start(t, { far }) {
+    const answer: RequestListener = (_request, response) => response.end("hello\n");
+    await listen(t, createHttpServer(answer), far, 8001);
+    return {};
+  },
+};
+
 export const redfish: Service = {
   needs: ["curl", "openssl"],
   asRoot: true,
