@@ -1,9 +1,12 @@
-// npm run pack:all -- DIR [--every-platform]: writes the packages as tarballs into DIR, as they are published.
+// npm run pack:all -- DIR [--every-platform | --self-contained]: writes the packages as tarballs into DIR.
 //
-// That is the main package, and the package that holds this platform's addon; with --every-platform those of all
-// platforms, for which native/ then has to hold every addon. The main package's manifest gets the platforms' packages
-// as optional dependencies here and not in the checkout, where npm ci would ask for a version before it is published.
-// Beside the tarballs it writes the record of them that scripts/publish.mjs asks for, and prints the record's integrity.
+// By default, as they are published: the main package and the package with this platform's addon; with --every-platform
+// the addon packages of all platforms, whose addons must then be in native/. The platform packages become optional
+// dependencies of the main package here and not in the checkout, where npm ci would look for a version before it is
+// published. A record of the tarballs, which scripts/publish.mjs requires, is written beside them; its integrity is printed.
+//
+// With --self-contained: one tarball with this platform's addon inside and no dependencies, so that installing it needs
+// no registry, and asks none for packages that may not be published yet.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,11 +20,14 @@ import { thirdPartyLicenses } from "./third-party-licenses.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { "every-platform": { type: "boolean", default: false } },
+  options: {
+    "every-platform": { type: "boolean", default: false },
+    "self-contained": { type: "boolean", default: false },
+  },
 });
 const [destination, ...others] = positionals;
-if (destination === undefined || others.length > 0) {
-  console.error("usage: npm run pack:all -- DIR [--every-platform]");
+if (destination === undefined || others.length > 0 || (values["every-platform"] && values["self-contained"])) {
+  console.error("usage: npm run pack:all -- DIR [--every-platform | --self-contained]");
   process.exit(2);
 }
 const tarballs = resolve(destination);
@@ -30,7 +36,7 @@ process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const staging = mkdtempSync(join(tmpdir(), "spiped-pack-"));
 try {
   mkdirSync(tarballs, { recursive: true });
-  await packAll();
+  await (values["self-contained"] ? packSelfContained() : packAll());
 } finally {
   rmSync(staging, { recursive: true, force: true });
 }
@@ -44,7 +50,7 @@ async function packAll() {
   await new NapiCli().createNpmDirs({ cwd: staging, npmDir: "npm" });
 
   const main = join(staging, "main");
-  stageMain(main, manifest, platforms);
+  stageMain(main, publishedManifest(manifest, platforms));
   const packed = pack(main);
   const wanted = values["every-platform"] ? platforms : [await thisPlatform(platforms)];
   for (const platform of wanted) {
@@ -55,7 +61,19 @@ async function packAll() {
   console.log(`record  ${writeRecord(tarballs, packed)}`);
 }
 
-function stageMain(folder, manifest, platforms) {
+/** The commands contain their dependencies, and the library has none. */
+async function packSelfContained() {
+  const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+  const platform = await thisPlatform(manifest.napi.targets.map(parseTriple));
+  const { scripts, dependencies, devDependencies, imports, napi, ...installed } = manifest;
+  const main = join(staging, "main");
+  stageMain(main, { ...installed, files: [...manifest.files, "native"] });
+  stageAddon(join(main, "native"), platform);
+  pack(main);
+}
+
+/** The main package's manifest as published. */
+function publishedManifest(manifest, platforms) {
   const { scripts, devDependencies, imports, napi, ...published } = manifest;
   published.optionalDependencies = Object.fromEntries(
     platforms.map(({ platformArchABI }) => [`${manifest.name}-${platformArchABI}`, manifest.version]),
@@ -67,21 +85,31 @@ function stageMain(folder, manifest, platforms) {
       return [name, version];
     }),
   );
-  writeManifest(folder, published);
+  return published;
+}
+
+function stageMain(folder, manifest) {
+  writeManifest(folder, manifest);
   for (const file of ["README.md", "LICENSE"]) cpSync(file, join(folder, file));
   // npm takes of these what `files` says.
-  const taken = manifest.files.filter((pattern) => !pattern.startsWith("!"));
+  const taken = manifest.files.filter((pattern) => !pattern.startsWith("!") && pattern !== "native");
   for (const part of new Set(taken.map((pattern) => pattern.split("/")[0]))) {
     if (!existsSync(part)) throw new Error(`there is no ${part}; run npm run build first`);
     cpSync(part, join(folder, part), { recursive: true });
   }
 }
 
-function stagePlatform(folder, { triple, platformArchABI }) {
+function stagePlatform(folder, platform) {
+  stageAddon(folder, platform);
+  cpSync("LICENSE", join(folder, "LICENSE"));
+}
+
+/** Copies a platform's addon into a folder, with the licences of the crates in it. */
+function stageAddon(folder, { triple, platformArchABI }) {
   const addon = `spiped.${platformArchABI}.node`;
   if (!existsSync(`native/${addon}`)) throw new Error(`there is no native/${addon}; build it first`);
+  mkdirSync(folder, { recursive: true });
   cpSync(`native/${addon}`, join(folder, addon));
-  cpSync("LICENSE", join(folder, "LICENSE"));
   // The name is one that npm packs unasked.
   writeFileSync(join(folder, "LICENSE.third-party.txt"), thirdPartyLicenses(triple));
 }
