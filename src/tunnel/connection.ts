@@ -61,6 +61,9 @@ type Phase =
   /** The flow, where there was one, still knows what it has moved. */
   | { readonly name: "ended"; readonly flow: Flow | undefined };
 
+/** How often a client that waits for a connection slot is checked for being gone. */
+const WAITING_CHECK_MS = 1_000;
+
 let lastId = 0;
 
 /** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
@@ -190,6 +193,7 @@ export class Connection implements ConnectionView {
         return undefined;
       }
       this.#waitsSince = performance.now();
+      this.#watchWaiting(this.#waitsSince);
       return admitted.then(() => {
         if (this.#hasPlace()) dial();
       });
@@ -234,10 +238,16 @@ export class Connection implements ConnectionView {
   #limitHandshake(): void {
     const { timeoutMs } = this.#options;
     this.#handshakeTimer = setTimeout(() => {
-      if (this.#waitsSince === undefined) {
-        this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
-      } else if (this.#stillWaits(this.#waitsSince)) this.#limitHandshake();
+      this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
     }, timeoutMs);
+  }
+
+  /** In place of the time limit for as long as the client waits. */
+  #watchWaiting(since: number): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#handshakeTimer = setTimeout(() => {
+      if (this.#stillWaits(since)) this.#watchWaiting(since);
+    }, WAITING_CHECK_MS);
   }
 
   /**
