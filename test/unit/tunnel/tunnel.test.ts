@@ -212,6 +212,33 @@ test("whoever has told a tunnel to drain is told of its end, however many they a
   await within(draining, "the tunnel to drain");
 });
 
+test("a draining tunnel says when its last handshake is over, however that went", limits, async (t) => {
+  for (const how of ["established", "failed", "none"] as const) {
+    const { tunnel, client, ended } = await startTunnel(t, "decrypt");
+    let over = 0;
+    tunnel.events.on("handshakesOver", () => {
+      over += 1;
+    });
+    const friend = ReferencePeer.client(await client(), { keyFile, x: 0n });
+    await friend.handshake();
+    const begun = how === "none" ? undefined : ReferencePeer.client(await client(), { keyFile, x: 0n });
+    await begun?.sendNonce();
+    await begun?.readNonce();
+    assert.equal(over, 0, "it does not drain yet");
+    void tunnel.drain();
+    assert.equal(over, how === "none" ? 1 : 0);
+    if (how === "established") {
+      await begun?.write(begun.macedPublicValue());
+      await until(() => over > 0 || undefined, "the end of the handshakes");
+      assert.equal(tunnel.connections, 2);
+    } else if (how === "failed") {
+      begun?.link.reset();
+      await ended(1);
+      assert.deepEqual([over, tunnel.connections], [1, 1]);
+    }
+  }
+});
+
 test("a tunnel without connections drains at once", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
   await within(tunnel.drain(), "the tunnel to drain");

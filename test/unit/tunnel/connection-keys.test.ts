@@ -1,0 +1,156 @@
+// What a connection does with its keys and its target before data can flow: which key a client is known by, what happens
+// when that key is removed, what is asked of the target, and a connection that ends while it dials.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { Cancellation } from "#dist/net/cancellation.js";
+import type { Channel } from "#dist/net/channel.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
+import { dial } from "#dist/net/dial.js";
+import { HANDSHAKE_BYTES } from "#dist/protocol/constants.js";
+import { KeyRing } from "#dist/protocol/key-ring.js";
+import type { ConnectionTarget, TargetRequest } from "#dist/tunnel/destination.js";
+import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
+import { limits } from "../../support/cleanup.js";
+import { Listener } from "../../support/listener.js";
+import { ReferencePeer } from "../../support/reference-peer.js";
+import { keyFile, RecordingChannel, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
+import { peerOptions } from "../support/established.js";
+import { sharedKeyOf } from "../support/handshakes.js";
+import { turns } from "../support/sink.js";
+
+const roles = ["encrypt", "decrypt"] as const;
+
+/** A ring in which the clients' key is bob's, and not the first. */
+function ringWithBob(): KeyRing {
+  return new KeyRing([
+    { name: "alice", key: sharedKeyOf(Buffer.from("another key")) },
+    { name: "bob", key: sharedKeyOf(keyFile) },
+  ]);
+}
+
+/** Takes bob's key away. */
+function removeBob(ring: KeyRing): void {
+  ring.update([{ name: "alice", key: sharedKeyOf(Buffer.from("another key")) }]);
+}
+
+/** A target that tells what was asked of it, and dials when it is told to. */
+function recordingTarget(listener: Listener) {
+  const requests: TargetRequest[] = [];
+  const channels: RecordingChannel[] = [];
+  let letDial: () => void = () => undefined;
+  const mayDial = new Promise<void>((resolve) => {
+    letDial = resolve;
+  });
+  const target: ConnectionTarget = {
+    open: async (request): Promise<Channel> => {
+      requests.push(request);
+      await mayDial;
+      // Cannot be cancelled, as a dial that has just been answered.
+      const signal = new Cancellation();
+      const { readBuffer, exactLength, resetOnDeath = false } = request;
+      const channel = new RecordingChannel(
+        await dial({
+          readBuffer,
+          exactLength,
+          resetOnDeath,
+          signal,
+          addresses: [socketAddressOf(listener.address)],
+          name: "target.example:80",
+          bind: undefined,
+          timeoutMs,
+          keepAlive: true,
+          descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
+        }),
+      );
+      channels.push(channel);
+      return channel;
+    },
+  };
+  return { target, requests, channels, letDial };
+}
+
+async function clientOfRing(t: TestContext, ring: KeyRing) {
+  const listener = await Listener.listen(t, "tcp");
+  const running = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], { keys: () => ring.offer });
+  return { ...running, listener, peer: ReferencePeer.client(running.dialler, peerOptions()) };
+}
+
+test("decrypt: a client is known by the name of its key, in the report as well", limits, async (t) => {
+  const { connection, peer, report } = await clientOfRing(t, ringWithBob());
+  assert.equal(connection.keyName, undefined);
+  await peer.handshake();
+  assert.equal(connection.keyName, "bob");
+  connection.cancel();
+  assert.equal((await report()).keyName, "bob");
+});
+
+test("decrypt: a connection ends when its key is removed, and at no other reload", limits, async (t) => {
+  const ring = ringWithBob();
+  const { connection, peer, report } = await clientOfRing(t, ring);
+  assert.equal(connection.endIfKeyRemoved(), false, "nobody knows its key yet");
+  await peer.handshake();
+  assert.equal(connection.endIfKeyRemoved(), false);
+  removeBob(ring);
+  assert.equal(connection.endIfKeyRemoved(), true);
+  const { reason, error } = await report();
+  assert.deepEqual([reason, error?.message], ["cancelled", "the key bob was removed"]);
+  assert.equal(await peer.link.end(), "reset");
+});
+
+test("decrypt: a key that is removed during the handshake no longer lets its client in", limits, async (t) => {
+  const ring = ringWithBob();
+  const { listener, peer, report } = await clientOfRing(t, ring);
+  await peer.sendNonce();
+  await peer.readNonce();
+  removeBob(ring);
+  await peer.write(peer.macedPublicValue());
+  const { reason, phase, error } = await report();
+  assert.deepEqual([reason, phase, error?.message], ["cancelled", "handshaking", "the key bob was removed"]);
+  assert.equal(listener.acceptedCount, 0);
+});
+
+test("encrypt: without a key the connection fails, and the application is reset", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const targets = [socketAddressOf(listener.address)];
+  const keys = () => ({ keys: sharedKeyOf(keyFile), entries: [] });
+  const { source, report } = await runConnection(t, "encrypt", targets, { keys });
+  const { reason, error } = await report();
+  assert.deepEqual([reason, error?.code], ["failed", "SPIPED_STEP"]);
+  assert.deepEqual(source.calls, ["reset"]);
+});
+
+for (const role of roles) {
+  test(`${role}: the target is asked for what its side of the connection needs`, limits, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const { target, requests, channels, letDial } = recordingTarget(listener);
+    const { dialler, source } = await runConnection(t, role, [], { target });
+    letDial();
+    if (role === "encrypt") await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
+    else await ReferencePeer.client(dialler, peerOptions()).handshake();
+    await turns();
+    const [{ readBuffer, exactLength, resetOnDeath } = assert.fail("nothing was asked")] = requests;
+    const expected =
+      role === "encrypt" ? [packetMemory.readBuffer, HANDSHAKE_BYTES, false] : [cleartextMemory.readBuffer, 0, true];
+    assert.deepEqual([readBuffer, exactLength, resetOnDeath], expected);
+    // Once the key is shown, the death of this process must not look like the end of the stream.
+    assert.deepEqual(source.deaths, ["reset"]);
+    assert.deepEqual(channels[0]?.deaths, role === "encrypt" ? ["reset"] : []);
+  });
+
+  test(`${role}: cancelled while the target answers, it resets the target and sends nothing`, limits, async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const { target, requests, channels, letDial } = recordingTarget(listener);
+    const { connection, dialler, reports, report } = await runConnection(t, role, [], { target });
+    if (role === "decrypt") await ReferencePeer.client(dialler, peerOptions()).handshake();
+    while (requests.length === 0) await turns();
+    connection.cancel();
+    assert.equal((await report()).reason, "cancelled");
+    letDial();
+    const service = await listener.next();
+    assert.equal(await service.end(), "reset");
+    assert.equal(service.waitingBytes, 0);
+    assert.deepEqual(channels[0]?.calls, ["reset"]);
+    assert.equal(reports.length, 1);
+  });
+}
