@@ -4,7 +4,8 @@
 //
 //     node scripts/trials/sanitizers.mjs [planted | rust-address | rust-thread | addon-address | addon-memcheck]...
 //
-// It needs gcc, valgrind and `rustup toolchain install nightly`. What it builds is below target/sanitizers.
+// It needs gcc, valgrind and `rustup toolchain install nightly --component rust-src`. What it builds is below
+// target/sanitizers.
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
