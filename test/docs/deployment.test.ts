@@ -1,7 +1,7 @@
 // The files of contrib: parsed by whoever reads them in the end, where that is on this system.
 
 import assert from "node:assert/strict";
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { variableOf } from "#dist/cli/environment.js";
@@ -19,12 +19,12 @@ const contrib = join(root, "contrib");
 /** The units: one for each tunnel, and one for the tunnels of a folder. */
 const units = ["spiped@.service", "spiped.service"] as const;
 
-/** A unit as systemd has it, an instance where it is a template, with a program that exists on this system. */
+/** A unit as systemd has it, an instance where it is a template. */
 async function unit(t: TestContext, name: (typeof units)[number] = "spiped@.service"): Promise<string> {
   const folder = await temporaryFolder(t);
   const text = await readFile(join(contrib, "systemd", name), "utf8");
   const path = join(folder, name.replace("@", "@ssh"));
-  await writeFile(path, text.replace("/usr/local/bin/spiped", process.execPath));
+  await writeFile(path, text);
   if (name.includes("@")) await copyFile(path, join(folder, name));
   return path;
 }
@@ -58,7 +58,7 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
       /^```ini\n(\[Unit\]\n[\s\S]*?)^```$/m.exec(await readFile(join(root, "docs/deployment.md"), "utf8")) ?? [];
     assert.ok(text !== undefined);
     const path = join(await temporaryFolder(t), "spiped-ssh.service");
-    await writeFile(path, text.replace("/usr/local/bin/spiped", process.execPath));
+    await writeFile(path, text);
     const { stdout, stderr } = await Command.run(t, [analyze, "verify", "--man=no", path]);
     assert.deepEqual(
       `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped")),
@@ -85,7 +85,7 @@ test("docs/deployment.md: a restart of the unit with its socket under load refus
   const socket = await readFile(join(contrib, "systemd/spiped@ssh.socket.example"), "utf8");
   const page = await readFile(join(root, "docs/deployment.md"), "utf8");
   assert.match(socket, /^ListenStream=0\.0\.0\.0:8022$/m);
-  const [, flags = ""] = /^ExecStart=\S+ (.*)$/m.exec(service) ?? [];
+  const [, flags = ""] = /^ExecStart=\/usr\/bin\/env spiped (.*)$/m.exec(service) ?? [];
   const [, variable = "", value = ""] =
     /^sed -i 's\/\^(\w+)=\.\*\/\1=(.*)\/' \/etc\/spiped\/ssh\.env$/m.exec(page) ?? [];
   const [, ...drain] = /^Environment=(\w+)=(\d+)$/m.exec(service) ?? [];
@@ -152,6 +152,21 @@ test("what is shipped gives open connections less time than the supervisor gives
 });
 
 for (const name of units) {
+  test(`${name} finds spiped and node on the PATH, and is spiped in the journal`, limits, async (t) => {
+    if (process.platform === "win32") return t.skip("needs env");
+    const text = await readFile(join(contrib, "systemd", name), "utf8");
+    const [, program = ""] = /^ExecStart=(\S+ \S+) /m.exec(text) ?? [];
+    assert.match(text, /^SyslogIdentifier=spiped$/m);
+    // As a drop-in for nvm or Homebrew sets it: there is no other node.
+    const bin = await temporaryFolder(t);
+    await symlink(process.execPath, join(bin, "node"));
+    await symlink(join(root, "bin/spiped.js"), join(bin, "spiped"));
+    const [file = "", ...words] = [...program.split(" "), "--version"];
+    const { status, stdout, stderr } = await Command.run(t, [file, ...words], { stdin: "ignore", env: { PATH: bin } });
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^spiped \d/);
+  });
+
   test(`${name} does not forbid memory that is written and run`, async () => {
     const text = await readFile(join(contrib, "systemd", name), "utf8");
     assert.doesNotMatch(text, /^MemoryDenyWriteExecute=/m);
