@@ -98,6 +98,8 @@ pub(crate) struct Worker {
     scratch: Scratch,
     /// It was told to stop, whatever panics afterwards.
     stops: bool,
+    /// Rounds in a row that panicked or could not wait for sockets.
+    failures: u32,
 }
 
 impl Worker {
@@ -118,6 +120,7 @@ impl Worker {
             next_vigil: None,
             scratch: Scratch::new(),
             stops: false,
+            failures: 0,
         };
         Ok((worker, inbox))
     }
@@ -126,11 +129,15 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
+            if self.failures > 1 {
+                thread::sleep(pause_after(self.failures));
+            }
             // A turn catches its own panics. One anywhere else costs this thread's connections, and not the thread.
             match catch_unwind(AssertUnwindSafe(|| self.round(&mut events, self.longest_sleep()))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return self.end_all(|| End::Cancelled),
                 Err(panic) => {
+                    self.failures = self.failures.saturating_add(1);
                     self.end_all(|| End::Failed(words_of(&*panic)));
                     // For commands that it has left behind: who sent them has woken this thread already.
                     let _ = self.inbox.waker.wake();
@@ -154,7 +161,8 @@ impl Worker {
         if self.obey() {
             return ControlFlow::Break(());
         }
-        if let Some(error) = failed {
+        if let Some(error) = &failed {
+            self.failures = self.failures.saturating_add(1);
             self.end_all(|| End::Failed(format!("cannot wait for sockets: {error}")));
         }
         self.wake_waiting();
@@ -167,6 +175,9 @@ impl Worker {
         }
         if turns > 1 && self.courtesy.is_due(Instant::now()) {
             thread::yield_now();
+        }
+        if failed.is_none() {
+            self.failures = 0;
         }
         ControlFlow::Continue(())
     }
@@ -382,6 +393,15 @@ impl Worker {
     }
 }
 
+/// How long to pause after this many failed rounds in a row: not after the first, then twice as long each time, up to a
+/// second. Otherwise a failure that recurs at once would keep a processor busy.
+fn pause_after(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
+        _ => Duration::from_millis(1 << (failures - 2).min(10)).min(Duration::from_secs(1)),
+    }
+}
+
 fn token(key: usize, side: Side) -> Token {
     Token(key * 2 + side as usize)
 }
@@ -491,6 +511,12 @@ mod tests {
         inbox.send(Command::Stop);
         thread.join().expect("the thread has not panicked");
         assert!(matches!(ends.recv().expect("it ends"), (1, End::Cancelled)));
+    }
+
+    #[test]
+    fn rounds_that_keep_failing_pause_ever_longer_up_to_a_second() {
+        let pauses = [0, 1, 2, 3, 4, 11, 12, u32::MAX].map(|failures| pause_after(failures).as_millis());
+        assert_eq!(pauses, [0, 0, 1, 2, 4, 512, 1_000, 1_000]);
     }
 
     #[test]

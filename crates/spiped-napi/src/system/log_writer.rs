@@ -27,6 +27,9 @@ const PIECE_BYTES: usize = 4_096;
 /// The thread calls nothing that needs more.
 const STACK_BYTES: usize = 128 * 1_024;
 
+/// How many panics in a row, none of which loses a message, end the thread.
+const MAX_IDLE_PANICS: u32 = 3;
+
 /// Writes lines to standard error without ever making the caller wait.
 #[napi]
 pub struct LogWriter {
@@ -106,7 +109,7 @@ impl LogWriter {
     fn start_thread(&self) -> bool {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
-        thread.spawn(move || shared.write_whatever_happens()).is_ok()
+        thread.spawn(move || shared.write_despite_panics(|| shared.write_lines())).is_ok()
     }
 }
 
@@ -115,15 +118,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A panic costs the line at which it came, and the lines go on.
-    fn write_whatever_happens(&self) {
-        while caught("log", || self.write_lines()).is_err() {
+    /// Runs `write`, and runs it again after a panic, which loses the message at hand. Returns after
+    /// [`MAX_IDLE_PANICS`] panics in a row that lost none, since such a panic would recur forever; the next message
+    /// starts a new thread.
+    fn write_despite_panics(&self, mut write: impl FnMut() -> Infallible) {
+        let mut idle_panics = 0;
+        while idle_panics < MAX_IDLE_PANICS && caught("log", &mut write).is_err() {
             let mut state = self.lock();
             if std::mem::take(&mut state.is_writing) {
                 state.lost += 1;
+                idle_panics = 0;
+            } else {
+                idle_panics += 1;
             }
             self.changed.notify_all();
         }
+        self.lock().has_thread = false;
     }
 
     fn write_lines(&self) -> Infallible {
@@ -239,6 +249,44 @@ fn wait_for_room() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn waiting(count: usize) -> Shared {
+        let shared = Shared::default();
+        let message = || Line { text: "a message\n".to_owned(), lost_before: 0 };
+        let mut state = shared.lock();
+        state.has_thread = true;
+        state.waiting.extend(std::iter::repeat_with(message).take(count));
+        state.waiting_bytes = count * message().text.len();
+        drop(state);
+        shared
+    }
+
+    #[test]
+    fn a_panic_that_recurs_at_once_ends_the_thread_and_lets_the_next_message_start_another() {
+        let shared = waiting(1);
+        let mut panics = 0;
+        shared.write_despite_panics(|| {
+            panics += 1;
+            panic!("before any message is taken");
+        });
+        let state = shared.lock();
+        assert_eq!((panics, state.has_thread, state.lost, state.waiting.len()), (MAX_IDLE_PANICS, false, 0, 1));
+    }
+
+    #[test]
+    fn each_panic_while_writing_loses_one_message_and_does_not_end_the_thread() {
+        let shared = waiting(100);
+        let mut panics = 0;
+        shared.write_despite_panics(|| {
+            panics += 1;
+            if !shared.lock().waiting.is_empty() {
+                shared.next_line();
+            }
+            panic!("while it is written");
+        });
+        let state = shared.lock();
+        assert_eq!((panics, state.lost, state.waiting_bytes), (100 + MAX_IDLE_PANICS, 100, 0));
+    }
 
     #[test]
     fn times_are_written_as_the_calendar_has_them() {
