@@ -49,7 +49,7 @@ impl AsRef<str> for Code {
 }
 
 /// What a function of the addon's face returns.
-pub type Result<T> = napi::Result<T, Code>;
+pub(crate) type Result<T> = napi::Result<T, Code>;
 
 /// An error of the core with its code.
 pub(crate) fn core_error(error: Error) -> napi::Error<Code> {

@@ -296,7 +296,7 @@ fn derive_keys(env: &Env, phase: LastPhase) -> Result<PromiseRaw<'_, SessionKeys
 }
 
 /// The exponentiation `y_SC` and the derivation of the keys.
-pub struct DeriveKeys(Option<LastPhase>);
+pub(crate) struct DeriveKeys(Option<LastPhase>);
 
 enum LastPhase {
     Client(handshake::client::Verified),

@@ -85,13 +85,13 @@ impl Opener {
 
 /// How many bytes `plaintextLength` bytes are once sealed.
 #[napi]
-pub fn sealed_length(plaintext_length: u32) -> i64 {
+pub(crate) fn sealed_length(plaintext_length: u32) -> i64 {
     spiped_core::sealed_length(plaintext_length as usize) as i64
 }
 
 /// The most data that opening `ciphertextLength` bytes can give, whatever the opener holds.
 #[napi]
-pub fn max_opened_length(ciphertext_length: u32) -> i64 {
+pub(crate) fn max_opened_length(ciphertext_length: u32) -> i64 {
     spiped_core::max_opened_length(ciphertext_length as usize) as i64
 }
 

@@ -251,7 +251,7 @@ const CLOSED: i32 = -1;
 
 /// The most bytes that `Sockets.poll` writes.
 #[napi]
-pub fn event_bytes() -> u32 {
+pub(crate) fn event_bytes() -> u32 {
     (EVENTS * (HEADER_LENGTH + MOST_EXPECTED)) as u32
 }
 

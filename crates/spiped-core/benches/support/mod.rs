@@ -6,7 +6,7 @@ const ROUNDS: usize = 7;
 
 /// Nanoseconds of one call: the best of several rounds, which is what the machine can do when nothing else
 /// disturbs it.
-pub fn best_ns<T>(calls: u32, mut call: impl FnMut() -> T) -> f64 {
+pub(crate) fn best_ns<T>(calls: u32, mut call: impl FnMut() -> T) -> f64 {
     (0..ROUNDS)
         .map(|_| {
             let start = Instant::now();

@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-pub mod vectors;
+pub(crate) mod vectors;
 
 use std::num::NonZeroU32;
 
@@ -13,48 +13,48 @@ use spiped_core::{
 };
 
 /// y of a side that gave up forward secrecy.
-pub const ONE: [u8; 256] = {
+pub(crate) const ONE: [u8; 256] = {
     let mut one = [0; 256];
     one[255] = 1;
     one
 };
 
 /// The group's modulus.
-pub fn p() -> [u8; 256] {
+pub(crate) fn p() -> [u8; 256] {
     vectors::dh().into_iter().find(|vector| vector.name == "y_equals_p").expect("is there").peer_y.array()
 }
 
 /// p − 1.
-pub fn p_minus_1() -> [u8; 256] {
+pub(crate) fn p_minus_1() -> [u8; 256] {
     let mut y = p();
     y[255] -= 1;
     y
 }
 
 /// The shared key of a key file.
-pub fn shared_key(key_file: &[u8]) -> SharedKey {
+pub(crate) fn shared_key(key_file: &[u8]) -> SharedKey {
     let mut hasher = KeyHasher::new();
     hasher.update(key_file);
     hasher.finish()
 }
 
 /// A nonce, or anything else of 32 bytes, that a reader can tell from others.
-pub fn bytes_of(byte: u8) -> [u8; 32] {
+pub(crate) fn bytes_of(byte: u8) -> [u8; 32] {
     [byte; 32]
 }
 
 /// The packets' keys of any two different bytes.
-pub fn some_keys() -> DirectionKeys {
+pub(crate) fn some_keys() -> DirectionKeys {
     DirectionKeys::from_bytes(&bytes_of(1), &bytes_of(2))
 }
 
 /// Data in which no two packets are alike.
-pub fn data(bytes: usize) -> Vec<u8> {
+pub(crate) fn data(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|index| (index * 31 + index / 251) as u8).collect()
 }
 
 /// Seals into a buffer of just the right size.
-pub fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = vec![0; sealed_length(plaintext.len())];
     let written = sealer.seal(plaintext, &mut out)?;
     assert_eq!(written, out.len());
@@ -62,7 +62,7 @@ pub fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Opens pieces one after the other, each into a buffer that is as small as it may be.
-pub fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Error> {
+pub(crate) fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Error> {
     let mut plaintext = Vec::new();
     for piece in pieces {
         let whole_packets = (opener.pending_bytes() + piece.len()) / PACKET_BYTES;
@@ -75,7 +75,7 @@ pub fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a [u8]>)
 }
 
 /// What `dk_1` and `dk_2` have in common.
-pub fn pbkdf2_once<const N: usize>(key_file: &[u8], salt: &[&[u8]]) -> [u8; N] {
+pub(crate) fn pbkdf2_once<const N: usize>(key_file: &[u8], salt: &[&[u8]]) -> [u8; N] {
     let key = digest::digest(&digest::SHA256, key_file);
     let mut out = [0; N];
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, &salt.concat(), key.as_ref(), &mut out);
@@ -83,13 +83,13 @@ pub fn pbkdf2_once<const N: usize>(key_file: &[u8], salt: &[&[u8]]) -> [u8; N] {
 }
 
 /// (`dhmac_C`, `dhmac_S`)
-pub fn dh_mac_keys(key_file: &[u8], nonce_c: &[u8; 32], nonce_s: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
+pub(crate) fn dh_mac_keys(key_file: &[u8], nonce_c: &[u8; 32], nonce_s: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
     let dk_1 = pbkdf2_once::<64>(key_file, &[nonce_c, nonce_s]);
     (dk_1[..32].try_into().expect("32"), dk_1[32..].try_into().expect("32"))
 }
 
 /// (client → server, server → client)
-pub fn packet_keys(
+pub(crate) fn packet_keys(
     key_file: &[u8],
     nonce_c: &[u8; 32],
     nonce_s: &[u8; 32],
@@ -101,7 +101,7 @@ pub fn packet_keys(
 }
 
 /// `y ‖ h` as the peer sends it.
-pub fn maced(mac_key: &[u8; 32], y: &[u8; 256]) -> [u8; 288] {
+pub(crate) fn maced(mac_key: &[u8; 32], y: &[u8; 256]) -> [u8; 288] {
     let key = hmac::Key::new(hmac::HMAC_SHA256, mac_key);
     let mut maced = [0; 288];
     maced[..256].copy_from_slice(y);
@@ -110,7 +110,7 @@ pub fn maced(mac_key: &[u8; 32], y: &[u8; 256]) -> [u8; 288] {
 }
 
 /// Whether two sets of keys are the same, as far as packets show it.
-pub fn assert_same_keys(ours: &DirectionKeys, expected: &DirectionKeys) {
+pub(crate) fn assert_same_keys(ours: &DirectionKeys, expected: &DirectionKeys) {
     let plaintext = data(2000);
     assert_eq!(seal(&mut Sealer::new(ours), &plaintext), seal(&mut Sealer::new(expected), &plaintext));
 }

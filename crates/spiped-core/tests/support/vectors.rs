@@ -6,11 +6,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// Bytes, in hex in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hex(pub Vec<u8>);
+pub(crate) struct Hex(pub Vec<u8>);
 
 impl Hex {
     /// The bytes as an array of the right length.
-    pub fn array<const N: usize>(&self) -> [u8; N] {
+    pub(crate) fn array<const N: usize>(&self) -> [u8; N] {
         self.0.as_slice().try_into().expect("the length that the protocol gives this value")
     }
 }
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Hex {
 
 /// The outcome that a scenario must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Expect {
+pub(crate) enum Expect {
     #[serde(rename = "success")]
     Success,
     #[serde(rename = "bad mac")]
@@ -46,14 +46,14 @@ pub enum Expect {
 /// A file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File<T> {
+pub(crate) struct File<T> {
     pub source: String,
     pub vectors: Vec<T>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Kdf {
+pub(crate) struct Kdf {
     pub name: String,
     pub key_file: Hex,
     pub secret: Hex,
@@ -76,7 +76,7 @@ pub struct Kdf {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Dh {
+pub(crate) struct Dh {
     pub name: String,
     pub peer_y: Hex,
     pub expect: Expect,
@@ -92,7 +92,7 @@ pub struct Dh {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Packet {
+pub(crate) struct Packet {
     pub name: String,
     #[serde(rename = "E")]
     pub e: Hex,
@@ -106,7 +106,7 @@ pub struct Packet {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Transcript {
+pub(crate) struct Transcript {
     pub name: String,
     pub key_file: Hex,
     pub x: Hex,
@@ -119,7 +119,7 @@ pub struct Transcript {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Side {
+pub(crate) enum Side {
     #[serde(rename = "the client's")]
     Client,
     #[serde(rename = "the server's")]
@@ -128,20 +128,20 @@ pub enum Side {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sent {
+pub(crate) struct Sent {
     pub nonce: Hex,
     pub dh: Hex,
     pub packets: Vec<Hex>,
 }
 
 /// The text of `test/vectors/<name>.json`.
-pub fn text(name: &str) -> String {
+pub(crate) fn text(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../test/vectors/{name}.json"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The vectors in a file's text.
-pub fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, serde_json::Error> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, serde_json::Error> {
     let file: File<T> = serde_json::from_str(text)?;
     assert!(!file.vectors.is_empty());
     Ok(file.vectors)
@@ -151,18 +151,18 @@ fn load<T: DeserializeOwned>(name: &str) -> Vec<T> {
     parse(&text(name)).unwrap_or_else(|error| panic!("{name}.json: {error}"))
 }
 
-pub fn kdf() -> Vec<Kdf> {
+pub(crate) fn kdf() -> Vec<Kdf> {
     load("kdf")
 }
 
-pub fn dh() -> Vec<Dh> {
+pub(crate) fn dh() -> Vec<Dh> {
     load("dh")
 }
 
-pub fn packet() -> Vec<Packet> {
+pub(crate) fn packet() -> Vec<Packet> {
     load("packet")
 }
 
-pub fn transcript() -> Vec<Transcript> {
+pub(crate) fn transcript() -> Vec<Transcript> {
     load("transcript")
 }

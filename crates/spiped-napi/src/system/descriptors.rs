@@ -23,7 +23,7 @@ use crate::{
 ///
 /// `IPV6_V6ONLY` is left as the system has it, as spiped does.
 #[napi]
-pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
+pub(crate) fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
     let address = look_up(&address, &port.to_string(), NUMERIC)
         .map_err(|error| resolve_error(&error))?
         .first()
@@ -42,7 +42,7 @@ pub fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
 
 /// A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it.
 #[napi]
-pub fn duplicate(descriptor: i32) -> Result<i32> {
+pub(crate) fn duplicate(descriptor: i32) -> Result<i32> {
     let copy = borrowed(descriptor)
         .and_then(|descriptor| descriptor.try_clone_to_owned())
         .map_err(|error| system_error("duplicate", error))?;
@@ -81,7 +81,7 @@ pub(crate) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
 
 /// How many descriptors this process may have open.
 #[napi]
-pub fn descriptor_limit() -> Result<f64> {
+pub(crate) fn descriptor_limit() -> Result<f64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| system_error("getrlimit", errno.into()))?;
     Ok(soft as f64)
 }

@@ -92,7 +92,7 @@ pub enum KeyContents {
 
 /// What to read, and what not.
 #[napi(object)]
-pub struct KeyFileRequest {
+pub(super) struct KeyFileRequest {
     /// To be read instead of opening the path. It stays the caller's, who leaves it open until the end.
     pub descriptor: Option<i32>,
     /// The most bytes to read.
@@ -214,7 +214,7 @@ impl KeyFile {
 /// Reads a key file, on a thread of its own, and calls back with what has come of it, an error too. Where nothing
 /// comes, it never calls back.
 #[napi(ts_args_type = "path: string | Uint8Array, request: KeyFileRequest, done: (keyFile: KeyFile) => void")]
-pub fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRequest, done: Done) -> Result<()> {
+pub(super) fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRequest, done: Done) -> Result<()> {
     let path = path_of(path);
     on_own_thread(done, move |key_file| key_file.read(&path, &request))
 }
@@ -223,7 +223,7 @@ pub fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRequest, 
 /// descriptor that the path leads to is not handed down to other processes from then on.
 #[cfg(unix)]
 #[napi(ts_args_type = "path: string | Uint8Array, done: (keyFile: KeyFile) => void")]
-pub fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()> {
+pub(super) fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()> {
     let path = path_of(path);
     on_own_thread(done, move |key_file| {
         let request =

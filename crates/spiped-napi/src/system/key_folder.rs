@@ -25,7 +25,7 @@ use crate::{
 
 /// What has come of listing a folder.
 #[napi(object)]
-pub struct KeyFolder {
+pub(super) struct KeyFolder {
     /// The names in it, in no order; none where it failed. On Windows in UTF-8.
     pub names: Vec<Uint8Array>,
     /// Whether there are more names than were asked for, of which these are some.
@@ -44,7 +44,7 @@ type Done = ThreadsafeFunction<KeyFolder, UnknownReturnValue, KeyFolder, Status,
 
 /// Lists a folder, up to `mostNames` of them, and calls back with what has come of it, an error too.
 #[napi(ts_args_type = "path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void")]
-pub fn list_key_folder(path: Either<String, Uint8Array>, most_names: u32, done: Done) -> Result<()> {
+pub(super) fn list_key_folder(path: Either<String, Uint8Array>, most_names: u32, done: Done) -> Result<()> {
     let path: PathBuf = path_of(path);
     let work = move || list(&path, most_names as usize);
     // An error of no system call, so none that means anything of the folder.

@@ -26,7 +26,7 @@ pub struct ResolvedAddress {
 
 /// What a look-up has come to.
 #[napi(object)]
-pub struct LookedUp {
+pub(crate) struct LookedUp {
     /// In the system's order; none where it failed.
     pub addresses: Vec<ResolvedAddress>,
     /// Why it failed, in the resolver's own words.
@@ -41,7 +41,7 @@ type Done = ThreadsafeFunction<LookedUp, (), LookedUp, Status, false, true>;
 /// Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
 /// hold up key exchanges too, and the end of the process, which waits for that pool.
 #[napi]
-pub fn resolve(
+pub(crate) fn resolve(
     host: String,
     service: String,
     #[napi(ts_arg_type = "(found: LookedUp) => void")] done: Done,
@@ -61,7 +61,7 @@ pub fn resolve(
 
 /// The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait.
 #[napi]
-pub fn resolve_numeric(host: String, service: String) -> Result<ResolvedAddress> {
+pub(crate) fn resolve_numeric(host: String, service: String) -> Result<ResolvedAddress> {
     let found = look_up(&host, &service, NUMERIC).map_err(|error| resolve_error(&error))?;
     found.first().map(ResolvedAddress::from).ok_or_else(|| napi::Error::new(Code::Resolve, "no address found"))
 }

@@ -23,7 +23,7 @@ use crate::errors::Result;
 ///
 /// A change of the user takes the rest back on Linux, so it has to be asked for again after that.
 #[napi]
-pub fn protect_memory() -> Result<()> {
+pub(super) fn protect_memory() -> Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|errno| system_error("setrlimit", errno.into()))?;
     refuse_tracing().map_err(|errno| system_error("refuse to be traced", errno.into()))
 }
@@ -51,7 +51,7 @@ fn refuse_tracing() -> nix::Result<()> {
 /// Gives this process the name under which `pidof` and `pgrep` look for it. To be called on the main thread, whose name
 /// is the process's. Linux only; elsewhere it stays that of the program file.
 #[napi]
-pub fn name_process(name: String) -> Result<()> {
+pub(super) fn name_process(name: String) -> Result<()> {
     #[cfg(target_os = "linux")]
     {
         let name = CString::new(name).map_err(|error| system_error("prctl", error.into()))?;
@@ -64,7 +64,7 @@ pub fn name_process(name: String) -> Result<()> {
 
 /// Whether a terminal is among standard input, output and error, be it one that has gone.
 #[napi]
-pub fn has_terminal() -> bool {
+pub(super) fn has_terminal() -> bool {
     is_terminal(stdin()) || is_terminal(stdout()) || is_terminal(stderr())
 }
 
@@ -75,7 +75,7 @@ fn is_terminal(descriptor: impl AsFd) -> bool {
 
 /// Puts `/dev/null` in the place of each terminal among standard input, output and error.
 #[napi]
-pub fn let_go_of_terminals() -> Result<()> {
+pub(super) fn let_go_of_terminals() -> Result<()> {
     let let_go = || -> std::io::Result<()> {
         if !has_terminal() {
             return Ok(());

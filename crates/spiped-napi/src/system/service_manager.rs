@@ -57,7 +57,7 @@ impl NotifySocket {
 
 /// What an inherited descriptor is.
 #[napi(object)]
-pub struct InheritedSocket {
+pub(super) struct InheritedSocket {
     /// `listening`, or why it is no use: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`.
     pub state: String,
     /// Where a TCP socket listens.
@@ -74,7 +74,7 @@ impl InheritedSocket {
 
 /// What `descriptor` is. From now on no program that this one starts gets it; of the socket nothing is changed.
 #[napi]
-pub fn inherited_socket(descriptor: i32) -> Result<InheritedSocket> {
+pub(super) fn inherited_socket(descriptor: i32) -> Result<InheritedSocket> {
     let Ok(descriptor) = borrowed(descriptor) else { return Ok(InheritedSocket::useless("closed")) };
     match fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
         Err(Errno::EBADF) => return Ok(InheritedSocket::useless("closed")),

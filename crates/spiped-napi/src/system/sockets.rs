@@ -21,7 +21,7 @@ use crate::errors::Result;
 /// The name of the error that a socket has met and nobody has been told of yet, null where there is none.
 /// Asking clears it.
 #[napi]
-pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
+pub(crate) fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
     let pending = borrowed(descriptor)
         .and_then(|descriptor| SockRef::from(&descriptor).take_error())
         .map_err(|error| system_error("take the error of a socket", error))?;
@@ -31,7 +31,7 @@ pub fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
 /// Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before that.
 /// Nothing is taken from it.
 #[napi]
-pub fn has_ended(descriptor: i32) -> bool {
+pub(crate) fn has_ended(descriptor: i32) -> bool {
     match recv(descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
         Ok(length) => length == 0,
         Err(error) => error != Errno::EAGAIN && error != Errno::EINTR,
@@ -41,7 +41,7 @@ pub fn has_ended(descriptor: i32) -> bool {
 /// Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
 /// end after all data. A UNIX socket takes it and does nothing.
 #[napi]
-pub fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
+pub(crate) fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
     borrowed(descriptor)
         .and_then(|descriptor| SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO)))
         .map_err(|error| system_error("set SO_LINGER", error))
@@ -50,7 +50,7 @@ pub fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
 /// Has the system probe a TCP connection: first after `idle_seconds` of silence, then every `interval_seconds`, and
 /// give it up when `probes` of them were not answered.
 #[napi]
-pub fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32, probes: u32) -> Result<()> {
+pub(crate) fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32, probes: u32) -> Result<()> {
     let timing = TcpKeepalive::new()
         .with_time(Duration::from_secs(idle_seconds.into()))
         .with_interval(Duration::from_secs(interval_seconds.into()))
@@ -86,7 +86,7 @@ impl Vigil {
 ///
 /// Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
 #[napi]
-pub fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
+pub(crate) fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
     let descriptor = borrowed(descriptor).ok()?;
     let socket = SockRef::from(&descriptor);
     let address = socket.peer_addr().or_else(|_| lost_peer(&socket)).ok()?;
@@ -95,7 +95,7 @@ pub fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
 
 /// Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows.
 #[napi]
-pub fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> {
+pub(crate) fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> {
     let address = borrowed(descriptor)
         .and_then(|descriptor| SockRef::from(&descriptor).local_addr())
         .map_err(|error| system_error("ask for the address of a socket", error))?;
@@ -131,7 +131,7 @@ fn lost_peer(_socket: &SockRef<'_>) -> io::Result<SockAddr> {
 
 /// Who has connected to a UNIX socket.
 #[napi(object)]
-pub struct UnixPeer {
+pub(crate) struct UnixPeer {
     pub uid: u32,
     /// Where the system tells; the process may be another's by now.
     pub pid: Option<i32>,
@@ -139,7 +139,7 @@ pub struct UnixPeer {
 
 /// The process on the other side of a UNIX socket, null where the system does not tell.
 #[napi]
-pub fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
+pub(crate) fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
     let descriptor = borrowed(descriptor).ok()?;
     if SockRef::from(&descriptor).local_addr().is_ok_and(|address: SockAddr| !address.is_unix()) {
         return None;

@@ -78,14 +78,14 @@ impl StreamThread {
 
 /// Begins to read standard input to its end.
 #[napi]
-pub fn read_standard_input() -> Result<StreamThread> {
+pub(super) fn read_standard_input() -> Result<StreamThread> {
     start("input", |ours, _| carry(io::stdin().as_fd(), ours.as_fd()))
 }
 
 /// Begins to write what comes to standard output; at the end of the whole, standard output ends too, as with
 /// `end_standard_output`. The other way, nothing comes but the end, once all is written or nothing more can be.
 #[napi]
-pub fn write_standard_output() -> Result<StreamThread> {
+pub(super) fn write_standard_output() -> Result<StreamThread> {
     start("output", |ours, shared| {
         carry(ours.as_fd(), io::stdout().as_fd())?;
         if !shared.is_whole.load(Ordering::Acquire) {
@@ -103,20 +103,20 @@ pub fn write_standard_output() -> Result<StreamThread> {
 /// Ends standard output for whoever reads it: `/dev/null` takes its place. Throws where the file system tells only
 /// now of a write that failed, as network file systems do.
 #[napi]
-pub fn end_standard_output() -> Result<()> {
+pub(super) fn end_standard_output() -> Result<()> {
     give_up_standard_output().map_err(|errno| system_error("close standard output", errno.into()))
 }
 
 /// How a descriptor was opened.
 #[napi(object)]
-pub struct AccessMode {
+pub(super) struct AccessMode {
     pub readable: bool,
     pub writable: bool,
 }
 
 /// How `descriptor` was opened.
 #[napi]
-pub fn access_mode(descriptor: i32) -> Result<AccessMode> {
+pub(super) fn access_mode(descriptor: i32) -> Result<AccessMode> {
     let flags = borrowed(descriptor)
         .and_then(|descriptor| Ok(fcntl(descriptor, FcntlArg::F_GETFL)?))
         .map_err(|error| system_error("ask how a descriptor was opened", error))?;
@@ -127,7 +127,12 @@ pub fn access_mode(descriptor: i32) -> Result<AccessMode> {
 /// Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not
 /// opened twice. Null where the system does not tell.
 #[napi]
-pub fn is_same_open_file(process: u32, descriptor: i32, other_process: u32, other_descriptor: i32) -> Option<bool> {
+pub(super) fn is_same_open_file(
+    process: u32,
+    descriptor: i32,
+    other_process: u32,
+    other_descriptor: i32,
+) -> Option<bool> {
     same_open_file(process, descriptor, other_process, other_descriptor)
 }
 

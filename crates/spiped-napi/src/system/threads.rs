@@ -9,7 +9,7 @@ const STACK_LENGTH: usize = 64 * 1024;
 
 /// Whether `count` further threads can run at once. They have ended when this returns.
 #[napi]
-pub fn can_start_threads(count: u32) -> bool {
+pub(super) fn can_start_threads(count: u32) -> bool {
     let (end, ends) = mpsc::channel::<()>();
     let ends = std::sync::Mutex::new(ends);
     thread::scope(|scope| {

@@ -10,7 +10,7 @@ use crate::errors::Result;
 
 /// A user of this system.
 #[napi(object)]
-pub struct UserAccount {
+pub(super) struct UserAccount {
     pub uid: u32,
     /// The user's login group.
     pub gid: u32,
@@ -18,7 +18,7 @@ pub struct UserAccount {
 
 /// The user with this name, or else with this number; null when there is none.
 #[napi]
-pub fn look_up_user(user: String) -> Result<Option<UserAccount>> {
+pub(super) fn look_up_user(user: String) -> Result<Option<UserAccount>> {
     let found = match User::from_name(&user) {
         Ok(None) => user.parse().map_or(Ok(None), |uid| User::from_uid(Uid::from_raw(uid))),
         other => other,
@@ -29,7 +29,7 @@ pub fn look_up_user(user: String) -> Result<Option<UserAccount>> {
 
 /// The number of the group with this name, or else with this number; null when there is none.
 #[napi]
-pub fn look_up_group(group: String) -> Result<Option<u32>> {
+pub(super) fn look_up_group(group: String) -> Result<Option<u32>> {
     let found = match Group::from_name(&group) {
         Ok(None) => group.parse().map_or(Ok(None), |gid| Group::from_gid(Gid::from_raw(gid))),
         other => other,
@@ -40,7 +40,7 @@ pub fn look_up_group(group: String) -> Result<Option<u32>> {
 
 /// The names of the capabilities that the calling thread has, or may come to have; none but on Linux.
 #[napi]
-pub fn capabilities() -> Result<Vec<String>> {
+pub(super) fn capabilities() -> Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     #[cfg(target_os = "linux")]
     for set in SETS {
@@ -53,7 +53,7 @@ pub fn capabilities() -> Result<Vec<String>> {
 
 /// Takes all capabilities from the calling thread, so that nothing that it starts has any.
 #[napi]
-pub fn drop_capabilities() -> Result<()> {
+pub(super) fn drop_capabilities() -> Result<()> {
     #[cfg(target_os = "linux")]
     for set in SETS {
         // Who has none may not be let to ask for none.

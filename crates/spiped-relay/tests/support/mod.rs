@@ -15,18 +15,18 @@ use spiped_core::{DirectionKeys, Opener, Sealer};
 use spiped_relay::{Budget, Ended, Framing, Handle, Pair, Relay, Settings};
 
 /// A test waits so long for what must come; it comes much sooner.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     Tcp,
     Unix,
 }
 
-pub const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Unix];
+pub(crate) const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Unix];
 
 /// Two connected sockets.
-pub fn connected(kind: Kind) -> (Socket, Socket) {
+pub(crate) fn connected(kind: Kind) -> (Socket, Socket) {
     let (one, other): (Socket, Socket) = match kind {
         Kind::Unix => {
             let (one, other) = UnixStream::pair().unwrap();
@@ -48,7 +48,7 @@ pub fn connected(kind: Kind) -> (Socket, Socket) {
     (one, other)
 }
 
-pub fn relay(threads: usize, budget: &Budget) -> Relay {
+pub(crate) fn relay(threads: usize, budget: &Budget) -> Relay {
     Relay::start(&Settings { threads, coalescing: true, budget: budget.clone() }).unwrap()
 }
 
@@ -56,37 +56,37 @@ fn keys(number: u8) -> DirectionKeys {
     DirectionKeys::from_bytes(&[number; 32], &[number + 100; 32])
 }
 
-pub fn sealer(number: u8) -> Sealer {
+pub(crate) fn sealer(number: u8) -> Sealer {
     Sealer::new(&keys(number))
 }
 
-pub fn opener(number: u8) -> Opener {
+pub(crate) fn opener(number: u8) -> Opener {
     Opener::new(&keys(number))
 }
 
 /// One end of a tunnel in a relay: what was handed over, and how it ends.
-pub struct One {
+pub(crate) struct One {
     pub handle: Handle,
     ended: Receiver<Ended>,
 }
 
 impl One {
-    pub fn ended(&self) -> Ended {
+    pub(crate) fn ended(&self) -> Ended {
         self.ended.recv_timeout(LIMIT).expect("the connection ends")
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.try_recv().is_ok()
     }
 }
 
 /// Hands a client's end over: cleartext at the source, packets at the target.
-pub fn add_client(relay: &Relay, source: Socket, target: Socket) -> One {
+pub(crate) fn add_client(relay: &Relay, source: Socket, target: Socket) -> One {
     add(relay, source.into(), target.into(), Framing::Seal(sealer(1)), Framing::Open(Box::new(opener(2))))
 }
 
 /// Hands a server's end over: packets at the source, cleartext at the target.
-pub fn add_server(relay: &Relay, source: Socket, target: Socket) -> One {
+pub(crate) fn add_server(relay: &Relay, source: Socket, target: Socket) -> One {
     add(relay, source.into(), target.into(), Framing::Open(Box::new(opener(1))), Framing::Seal(sealer(2)))
 }
 
@@ -99,14 +99,14 @@ fn add(relay: &Relay, source: OwnedFd, target: OwnedFd, forward: Framing, revers
 }
 
 /// A program and a service with both ends of a tunnel between them.
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     pub program: Socket,
     pub service: Socket,
     pub near: One,
     pub far: One,
 }
 
-pub fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
+pub(crate) fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
     let (program, near_source) = connected(kind);
     let (near_target, far_source) = connected(Kind::Tcp);
     let (far_target, service) = connected(kind);
@@ -116,7 +116,7 @@ pub fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
 }
 
 /// Bytes that differ from place to place.
-pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..length)
         .map(|_| {
@@ -129,7 +129,7 @@ pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Writes `bytes` in pieces and then the end, on a thread of its own.
-pub fn send_all(socket: &Socket, bytes: Vec<u8>, piece: usize) -> thread::JoinHandle<()> {
+pub(crate) fn send_all(socket: &Socket, bytes: Vec<u8>, piece: usize) -> thread::JoinHandle<()> {
     let mut socket = socket.try_clone().unwrap();
     thread::spawn(move || {
         for part in bytes.chunks(piece) {
@@ -140,23 +140,23 @@ pub fn send_all(socket: &Socket, bytes: Vec<u8>, piece: usize) -> thread::JoinHa
 }
 
 /// Reads to the end of the stream.
-pub fn read_all(mut socket: &Socket) -> Vec<u8> {
+pub(crate) fn read_all(mut socket: &Socket) -> Vec<u8> {
     let mut bytes = Vec::new();
     socket.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
-pub fn write(mut socket: &Socket, bytes: &[u8]) {
+pub(crate) fn write(mut socket: &Socket, bytes: &[u8]) {
     socket.write_all(bytes).unwrap();
 }
 
-pub fn read(mut socket: &Socket, length: usize) -> Vec<u8> {
+pub(crate) fn read(mut socket: &Socket, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     socket.read_exact(&mut bytes).unwrap();
     bytes
 }
 
 /// Makes the system reset the connection instead of closing it.
-pub fn reset(socket: Socket) {
+pub(crate) fn reset(socket: Socket) {
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
