@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { root } from "../support/programs.js";
 import { pages, readPage } from "./pages.js";
 
-for (const page of [...pages, "DESIGN.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"]) {
+for (const page of [...pages, "DESIGN.md", "CONTRIBUTING.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"]) {
   test(`the links of ${page} lead to files and headings that exist`, () => {
     for (const [, target = ""] of readPage(page).matchAll(/\]\(([^)\s]+)(?: "(?:[^"\\]|\\.)*")?\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;

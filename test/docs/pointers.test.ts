@@ -35,7 +35,7 @@ test("comments point to sections that exist", () => {
   assert.ok(found > 20, `found ${found} pointers`);
 });
 
-for (const page of ["DESIGN.md", "STYLE.md"]) {
+for (const page of ["DESIGN.md", "CONTRIBUTING.md", "STYLE.md"]) {
   const named = [...readPage(page).matchAll(/`([^`\n]+)`/g)].map(([, name = ""]) => name);
 
   test(`the paths that ${page} names exist`, () => {
