@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
 import { formatAddress, parseAddress, type SocketAddress } from "#dist/net/address.js";
 import { type LookUp, Targets } from "#dist/tunnel/targets.js";
@@ -176,4 +177,39 @@ test("other addresses are reported, the same ones in another order are not", asy
   }
   assert.deepEqual(said, ["far.test:80 is [192.0.2.2]:80 [192.0.2.3]:80", "far.test:80 is [192.0.2.3]:80"]);
   assert.deepEqual(hostsOf(targets), ["192.0.2.3"]);
+});
+
+test("any answers of name servers, in any order: the last good one counts, and each change is told once", async () => {
+  const hosts = fc.uniqueArray(fc.constantFrom("192.0.2.1", "192.0.2.2", "192.0.2.3"), { minLength: 1 });
+  const answers = fc.array(fc.oneof(hosts, fc.constant("fails" as const), fc.constant("asked again" as const)));
+  await fc.assert(
+    fc.asyncProperty(hosts, answers, async (first, all) => {
+      const { targets, resolver, said } = targetsOf("far.example:80", first);
+      let [current, isFailing, asked]: [readonly string[], boolean, number] = [first, false, 0];
+      const expected: string[] = [];
+      for (const answer of all) {
+        const refreshed = targets.refresh();
+        asked += 1;
+        if (answer === "asked again") {
+          await targets.refresh();
+          assert.equal(resolver.asked.length, asked, "one look-up at a time");
+          await resolver.gives(...current);
+          isFailing = false;
+        } else if (answer === "fails") {
+          if (!isFailing) expected.push("no such name");
+          isFailing = true;
+          await resolver.fails();
+        } else {
+          await resolver.gives(...answer);
+          isFailing = false;
+          if ([...answer].sort().join() !== [...current].sort().join()) {
+            current = answer;
+            expected.push(`far.example:80 is ${answer.map((host) => `[${host}]:80`).join(" ")}`);
+          }
+        }
+        await refreshed;
+        assert.deepEqual([hostsOf(targets), said], [current, expected]);
+      }
+    }),
+  );
 });
