@@ -15,7 +15,7 @@ import type {
   NameOutcome,
   ServiceOutcome,
 } from "../probe/findings.js";
-import { languageOf } from "../protocol/recognise.js";
+import { protocolName } from "../protocol/detect-protocol.js";
 
 /** What is thought of a step. A warning is no failure. */
 export type Verdict = "ok" | "warning" | "failed";
@@ -127,7 +127,7 @@ function answerWords(outcome: AnswerOutcome): Words {
       return ok(`32 bytes, as spiped sends them (${ms(outcome.durationMs)})`);
     case "foreign":
       return failed(
-        `it speaks ${languageOf(outcome.recognised)}, not spiped`,
+        `it speaks ${protocolName(outcome.recognised)}, not spiped`,
         recognitionHint({ kind: outcome.recognised.kind, role: "encrypt" }),
       );
     case "echo":
@@ -217,13 +217,13 @@ function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
       if (outcome.recognised?.kind === "http" && / 400\b/.test(outcome.recognised.excerpt)) {
         return {
           verdict: "warning",
-          text: `it speaks ${languageOf(outcome.recognised)}, and so has not understood what came`,
+          text: `it speaks ${protocolName(outcome.recognised)}, and so has not understood what came`,
           hint: `${service} takes no PROXY header, it seems: have it expect one, or leave --proxy-protocol out`,
         };
       }
       return outcome.recognised === undefined
         ? ok(`it says ${outcome.bytes} bytes that are no text`)
-        : ok(`it speaks ${languageOf(outcome.recognised)}`);
+        : ok(`it speaks ${protocolName(outcome.recognised)}`);
     case "says-nonce":
       return {
         verdict: "warning",

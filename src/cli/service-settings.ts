@@ -4,7 +4,7 @@
 
 import type { Address } from "../net/address.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
-import type { FlowChoices } from "../tunnel/flow-choices.js";
+import type { FlowSettings } from "../tunnel/flow-settings.js";
 import type { ConfigInUse } from "./config-reload.js";
 import type { ReportReady } from "./daemon.js";
 
@@ -28,7 +28,7 @@ export interface ServiceSettings {
   /** Where the status is answered; undefined: nowhere. */
   readonly status: Address | undefined;
   /** How packets are moved, as far as it was said. */
-  readonly flows: Partial<FlowChoices>;
+  readonly flows: Partial<FlowSettings>;
   /** Tells whoever waits for the daemon; undefined in the foreground. */
   readonly reportReady: ReportReady | undefined;
   /** What its owner should know of the words. */

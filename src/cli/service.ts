@@ -18,7 +18,7 @@ import { stateEntries } from "../observe/state-entries.js";
 import { syslogSink } from "../observe/syslog.js";
 import { ServedStatus } from "../service/served-status.js";
 import { Supervisor } from "../service/supervisor.js";
-import { chooseFlows } from "../tunnel/flow-choices.js";
+import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
@@ -41,7 +41,7 @@ import { version } from "./version.js";
  * @throws SpipedError of whatever failed at the start.
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
-  chooseFlows(settings.flows);
+  setFlowSettings(settings.flows);
   const service = new Service(settings);
   // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
   // is closed, and the system ends the program soon after.

@@ -17,10 +17,10 @@ import { standardErrorSink } from "../observe/standard-error.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import { KeyRing } from "../protocol/key-ring.js";
 import { Connection } from "../tunnel/connection.js";
-import { dialled } from "../tunnel/destination.js";
-import { chooseFlows } from "../tunnel/flow-choices.js";
+import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
+import { dialledTarget } from "../tunnel/target.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
@@ -50,7 +50,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const keyFile = required(command, "key", flags.key);
   if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
   if (flags.probe) return probeTarget(flags, target, keyFile);
-  chooseFlows({ coalescing: flags.coalescing });
+  setFlowSettings({ coalescing: flags.coalescing });
   endOnSignals();
   const targets = await resolve(target);
   const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
@@ -77,7 +77,7 @@ export async function main(words: readonly string[]): Promise<number> {
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
       target: {
-        ...dialled({
+        ...dialledTarget({
           addresses: targets,
           name: formatAddress(target),
           bind,

@@ -10,15 +10,15 @@ import type { Carrier } from "../net/channel.js";
 import { ListeningSocket } from "../net/listening-socket.js";
 import { resolve } from "../net/resolver.js";
 import { KeyRing } from "../protocol/key-ring.js";
-import type { ConnectionTarget, Destination } from "../tunnel/destination.js";
 import { TunnelEmitter } from "../tunnel/events.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
+import type { Target, Targets } from "../tunnel/target.js";
 import { Tunnel } from "../tunnel/tunnel.js";
 import { abortError, whenAborted } from "./abort.js";
-import { emitApart } from "./apart.js";
 import { text, wrong } from "./checks.js";
 import { descriptors } from "./descriptors.js";
 import type { Key } from "./key.js";
+import { emitSafely } from "./listener-errors.js";
 import { type Checked, type CommonOptions, keyInUse, readKey, readOptions, serverOptions } from "./options.js";
 import { StreamQueue } from "./stream-queue.js";
 import { TunnelStream } from "./tunnel-stream.js";
@@ -145,7 +145,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     const tunnel = new Tunnel(config, {
       keys: KeyRing.of(keyInUse(this.#key)),
       socket: ListeningSocket.listen(first, undefined),
-      destination: this.#streams(),
+      targets: this.#streams(),
       descriptors: descriptors(),
       events,
     });
@@ -247,12 +247,12 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
 
   /** Emits an event. */
   #tell<Name extends keyof ServerEvents>(name: Name, ...values: ServerEvents[Name]): void {
-    emitApart(this, name, ...values);
+    emitSafely(this, name, ...values);
   }
 
   /** Each connection's target is a stream in the program's hands. */
-  #streams(): Destination {
-    const next = (source: Carrier): ConnectionTarget => {
+  #streams(): Targets {
+    const next = (source: Carrier): Target => {
       let stream: TunnelStream | undefined;
       return {
         open: async () => {

@@ -6,7 +6,7 @@ import { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
-import { apart } from "./apart.js";
+import { callListener } from "./listener-errors.js";
 
 /** Bytes that are handed on at once; larger writes are cut. */
 export const PIECE_BYTES = 65_536;
@@ -54,7 +54,7 @@ export class StreamChannel implements Channel, ByteReader {
         }
         program.moved(chunk.length, 0);
         // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
-        if (apart(() => program.push(Buffer.from(chunk)), true)) callback();
+        if (callListener(() => program.push(Buffer.from(chunk)), true)) callback();
         else this.#unread = callback;
       },
       final: (callback) => {
@@ -105,7 +105,7 @@ export class StreamChannel implements Channel, ByteReader {
     let left = bytes;
     while (this.#sink !== undefined && !this.#stopped && left.length > 0) {
       const piece = left.subarray(0, Math.min(PIECE_BYTES, this.#sink.mostBytes));
-      this.#stopped = !this.#sink.take(piece);
+      this.#stopped = !this.#sink.receive(piece);
       left = left.subarray(piece.length);
       this.#program.moved(0, piece.length);
     }

@@ -8,8 +8,8 @@ import { SpipedError } from "../errors.js";
 import type { Carrier } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { abortError, whenAborted } from "./abort.js";
-import { emitApart } from "./apart.js";
 import { wrong } from "./checks.js";
+import { emitSafely } from "./listener-errors.js";
 import { type Callback, PIECE_BYTES, StreamChannel } from "./stream-channel.js";
 
 /** The longest time that a timer takes; a longer one is taken for it, as that of a socket. */
@@ -175,8 +175,8 @@ export class TunnelStream extends Duplex {
   /** @internal */
   opened(): void {
     this.#connected = true;
-    emitApart(this, "connect");
-    emitApart(this, "ready");
+    emitSafely(this, "connect");
+    emitSafely(this, "ready");
   }
 
   /** @internal */

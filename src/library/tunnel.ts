@@ -7,13 +7,13 @@ import type { TunnelConfig } from "../config/tunnel-config.js";
 import type { SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
 import { KeyRing } from "../protocol/key-ring.js";
-import { assemble, listen, lookUpEnds } from "../tunnel/assembly.js";
+import { assemble, listen, resolveEndpoints } from "../tunnel/assembly.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 import { abortError, whenAborted } from "./abort.js";
-import { emitApart } from "./apart.js";
 import { descriptors } from "./descriptors.js";
 import type { Key } from "./key.js";
+import { emitSafely } from "./listener-errors.js";
 import { type CommonOptions, keyInUse, readKey, readOptions, tunnelOptions } from "./options.js";
 
 /** What {@link createTunnel} takes: the flags of `spiped` by their names. */
@@ -62,7 +62,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     this.#tunnel = tunnel;
     tunnel.events
       .on("ended", (report) => this.#tell("ended", report))
-      .on("lookUpFailed", (error) => this.#tell("problem", error))
+      .on("lookupFailed", (error) => this.#tell("problem", error))
       .on("listenFailed", (error) => this.#tell("problem", error));
   }
 
@@ -76,7 +76,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     let letGoOfSignal = whenAborted(signal, abort);
     try {
       over.signal.throwIfAborted();
-      const ends = await lookUpEnds(config, { signal: over.signal, timeoutMs: config.timeoutMs });
+      const ends = await resolveEndpoints(config, { signal: over.signal, timeoutMs: config.timeoutMs });
       over.signal.throwIfAborted();
       const keys = KeyRing.of(keyInUse(key));
       const socket = listen(ends, config.sourceMode);
@@ -147,7 +147,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
 
   /** Emits an event. */
   #tell<Name extends keyof TunnelEvents>(name: Name, ...values: TunnelEvents[Name]): void {
-    emitApart(this, name, ...values);
+    emitSafely(this, name, ...values);
   }
 }
 

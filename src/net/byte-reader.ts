@@ -5,7 +5,7 @@
 
 /** Where bytes go after the exact reads. */
 export interface ByteSink {
-  /** The most bytes that the next `take` wants, 1 at least; asked when the read is prepared, which may be long before. */
+  /** The most bytes that the next `receive` wants, 1 at least; asked when the read is prepared, which may be long before. */
   readonly mostBytes: number;
   /**
    * Takes what one read gave.
@@ -13,9 +13,9 @@ export interface ByteSink {
    * @param bytes - At least 1 byte; the reader's memory, valid only until this returns.
    * @returns False to stop reading until `resume`.
    */
-  take(bytes: Uint8Array): boolean;
+  receive(bytes: Uint8Array): boolean;
   /**
-   * The other side has ended its stream in an orderly way; called once, after the last `take`.
+   * The other side has ended its stream in an orderly way; called once, after the last `receive`.
    *
    * @param handedOn - Told when everything, the end too, is with the system; never where the connection breaks.
    */
@@ -37,6 +37,6 @@ export interface ByteReader {
   arrivedSoFar?(): Uint8Array;
   /** Lets all further bytes flow into `sink`. Called once, when no exact read is under way. */
   flowInto(sink: ByteSink): void;
-  /** Reads on after `take` returned false. */
+  /** Reads on after `receive` returned false. */
   resume(): void;
 }

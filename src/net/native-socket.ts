@@ -53,21 +53,21 @@ export function keepAlive(socket: Socket): void {
   const { idleSeconds, intervalSeconds, probes } = KEEP_ALIVE;
   socket.setKeepAlive(true, idleSeconds * 1_000);
   ask(socket, (descriptor) => addon.setKeepAlive(descriptor, idleSeconds, intervalSeconds, probes));
-  keepVigil(socket);
+  watchForDeadPeer(socket);
 }
 
 /** How often it is asked whether the other side acknowledges what it is sent. */
-const VIGIL_MS = 10_000;
+const DEAD_PEER_CHECK_MS = 10_000;
 
 /** What the system does for an idle connection only. The relay does the same for those that it has. */
-function keepVigil(socket: Socket): void {
+function watchForDeadPeer(socket: Socket): void {
   // Not on Windows.
   if (addon.Vigil === undefined) return;
   const vigil = new addon.Vigil();
   const timer = setInterval(() => {
     if (ask(socket, (descriptor) => vigil.isVain(descriptor))?.answer !== true) return;
     socket.destroy(Object.assign(new Error("the other side no longer answers"), { code: "ETIMEDOUT" }));
-  }, VIGIL_MS);
+  }, DEAD_PEER_CHECK_MS);
   timer.unref();
   socket.once("close", () => clearInterval(timer));
 }

@@ -8,17 +8,17 @@ import { messageOf, SpipedError } from "../errors.js";
 import { addon, type LookedUp } from "../native/native.js";
 import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
 import type { CancelSignal } from "./cancellation.js";
-import { LookUps } from "./look-ups.js";
+import { LookupQueue } from "./lookup-queue.js";
 
 /** How long a caller waits for a look-up. */
-export interface LookUpLimits {
+export interface LookupLimits {
   /** Ends waiting at once, with the signal's reason. */
   readonly signal?: CancelSignal | undefined;
   /** As long as the system takes where it is left out. */
   readonly timeoutMs?: number | undefined;
 }
 
-const lookUps = new LookUps((host, service, done) => addon.resolve(host, service, done));
+const lookups = new LookupQueue((host, service, done) => addon.resolve(host, service, done));
 
 /**
  * Looks an address up.
@@ -29,7 +29,7 @@ const lookUps = new LookUps((host, service, done) => addon.resolve(host, service
  */
 export async function resolve(
   address: Address,
-  limits: LookUpLimits = {},
+  limits: LookupLimits = {},
 ): Promise<readonly [SocketAddress, ...SocketAddress[]]> {
   if (address.kind === "unix") return [address];
   const { addresses, failure } = await lookUp(address, limits);
@@ -48,20 +48,20 @@ export async function resolve(
 /** Looks the local address of connections up; undefined where there is none. */
 export async function resolveBind(
   bind: HostAddress | undefined,
-  limits: LookUpLimits = {},
+  limits: LookupLimits = {},
 ): Promise<readonly TcpAddress[] | undefined> {
   if (bind === undefined) return undefined;
   return (await resolve(bind, limits)).filter((one) => one.kind === "tcp");
 }
 
-function lookUp(address: HostAddress, { signal, timeoutMs = LONGEST_MS }: LookUpLimits): Promise<LookedUp> | LookedUp {
+function lookUp(address: HostAddress, { signal, timeoutMs = LONGEST_MS }: LookupLimits): Promise<LookedUp> | LookedUp {
   const { host, literal, service } = address;
   if (literal && /^\d+$/.test(service)) return numeric(host, service);
   const timedOut = () =>
     new SpipedError("SPIPED_TIMEOUT", `looking ${formatAddress(address)} up took longer than ${timeoutMs / 1_000} s`, {
       hint: "check that a name server answers on this machine",
     });
-  return lookUps.find(host, service, { signal, timeoutMs, timedOut });
+  return lookups.find(host, service, { signal, timeoutMs, timedOut });
 }
 
 function numeric(host: string, service: string): LookedUp {

@@ -92,7 +92,7 @@ export class SocketReader implements ByteReader {
     this.#sink = sink;
     const held = this.#held;
     this.#held = undefined;
-    if (held !== undefined && !sink.take(held)) return;
+    if (held !== undefined && !sink.receive(held)) return;
     this.resume();
   }
 
@@ -116,7 +116,7 @@ export class SocketReader implements ByteReader {
       this.#exact.arrived(bytes.length);
       return this.#exact.missing > 0;
     }
-    if (this.#sink !== undefined) return this.#sink.take(bytes);
+    if (this.#sink !== undefined) return this.#sink.receive(bytes);
     // A socket that reads before it is told to: what it read is kept, and it stops.
     // (`slice` of a Buffer would not copy, and the memory is everybody's.)
     this.#held = Buffer.concat(this.#held === undefined ? [bytes] : [this.#held, bytes]);

@@ -64,7 +64,7 @@ export class StreamReader implements ByteReader {
       // All that is there, unless it is too much: asked for more than that, a stream gives nothing.
       const bytes: Buffer | null = readableLength > mostBytes ? this.#stream.read(mostBytes) : this.#stream.read();
       if (bytes === null) return;
-      if (!this.#sink.take(bytes)) this.#stopped = true;
+      if (!this.#sink.receive(bytes)) this.#stopped = true;
     }
   }
 }

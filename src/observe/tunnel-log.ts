@@ -61,7 +61,7 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
     .on("limitReached", (limit) => seldom("limit", limitEntry(limit)))
     .on("descriptorsUsedUp", (connections) => seldom("limit", descriptorsEntry(connections)))
     .on("listenFailed", (error) => seldom(error.message, errorEntry(error, "listen-failed")))
-    .on("lookUpFailed", ({ code, message }) => {
+    .on("lookupFailed", ({ code, message }) => {
       log.write({ event: "look-up-failed", level: "warning", message: `${message}; the old addresses stay`, code });
     })
     .on("addressesChanged", (target, addresses) => {

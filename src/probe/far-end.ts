@@ -11,8 +11,8 @@ import { SpipedError } from "../errors.js";
 import { Cancellation } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
 import { HANDSHAKE_BYTES, MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
+import { detectProtocol } from "../protocol/detect-protocol.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
-import { recognise } from "../protocol/recognise.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { handshakeAsClient } from "../tunnel/handshake.js";
 import type { AnswerOutcome, Ending, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";
@@ -124,14 +124,14 @@ class Talk {
     const heard = this.#heard;
     const { timeoutMs } = this.#options;
     const startedAt = performance.now();
-    const isClear = () => heard.bytes.length >= NONCE_BYTES || recognise(heard.bytes) !== undefined;
+    const isClear = () => heard.bytes.length >= NONCE_BYTES || detectProtocol(heard.bytes) !== undefined;
     await heard.until(isClear, listeningMs(timeoutMs));
     if (heard.bytes.length === 0 && heard.ending === undefined) this.#start();
     await heard.until(isClear, startedAt + timeoutMs - performance.now());
     const durationMs = performance.now() - startedAt;
     if (this.#shaking === undefined) await heard.until(() => heard.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);
     const { bytes, ending } = heard;
-    const recognised = recognise(bytes, { isAll: bytes.length < NONCE_BYTES });
+    const recognised = detectProtocol(bytes, { isAll: bytes.length < NONCE_BYTES });
     if (recognised !== undefined) return { kind: "foreign", recognised };
     if (bytes.length < NONCE_BYTES) {
       return ending === undefined

@@ -4,7 +4,7 @@
 
 import type { SpipedError } from "../errors.js";
 import type { Address, SocketAddress } from "../net/address.js";
-import type { Recognised } from "../protocol/recognise.js";
+import type { DetectedProtocol } from "../protocol/detect-protocol.js";
 
 /** One step and what came of it. */
 export type Finding =
@@ -53,7 +53,7 @@ export type Ending = "ended" | "reset";
 export type AnswerOutcome =
   /** As many random bytes as spiped sends. */
   | { readonly kind: "nonce"; readonly durationMs: number }
-  | { readonly kind: "foreign"; readonly recognised: Recognised }
+  | { readonly kind: "foreign"; readonly recognised: DetectedProtocol }
   /** It sends back what it is sent. */
   | { readonly kind: "echo" }
   /** More than spiped sends before it is answered. */
@@ -91,7 +91,7 @@ export type ForwardSecrecyOutcome =
 
 /** What there is to see of a service without sending it anything. */
 export type ServiceOutcome =
-  | { readonly kind: "says"; readonly recognised: Recognised | undefined; readonly bytes: number }
+  | { readonly kind: "says"; readonly recognised: DetectedProtocol | undefined; readonly bytes: number }
   /** Just as many bytes that are no text as spiped says first. */
   | { readonly kind: "says-nonce" }
   | { readonly kind: "silent"; readonly waitedMs: number }

@@ -31,7 +31,7 @@ export class Heard implements ByteReader {
       get mostBytes() {
         return Math.max(1, free());
       },
-      take: (bytes) => {
+      receive: (bytes) => {
         const kept = bytes.subarray(0, free());
         this.#memory.set(kept, this.#length);
         this.#length += kept.length;

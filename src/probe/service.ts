@@ -5,7 +5,7 @@
 import { type Channel, sendAhead } from "../net/channel.js";
 import { ownProxyHeader } from "../net/proxy-header.js";
 import { NONCE_BYTES } from "../protocol/constants.js";
-import { recognise } from "../protocol/recognise.js";
+import { detectProtocol } from "../protocol/detect-protocol.js";
 import type { Finding, ServiceOutcome } from "./findings.js";
 import { Heard } from "./heard.js";
 import { type ReachOptions, reach } from "./reach.js";
@@ -40,7 +40,7 @@ export async function* probeService(options: ServiceOptions): AsyncGenerator<Fin
 export function outcomeOf(said: Uint8Array, { ending }: Heard, startedAt: number): ServiceOutcome {
   const durationMs = performance.now() - startedAt;
   if (said.length > 0) {
-    const recognised = recognise(said, { isAll: true });
+    const recognised = detectProtocol(said, { isAll: true });
     if (recognised === undefined && said.length === NONCE_BYTES) return { kind: "says-nonce" };
     return { kind: "says", recognised, bytes: said.length };
   }

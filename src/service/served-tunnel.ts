@@ -11,13 +11,13 @@ import { formatAddress, type ManagedAddress, type SocketAddress } from "../net/a
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
-import type { LookUpLimits, resolve } from "../net/resolver.js";
+import type { LookupLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
 import { listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
 import { isStranger, type TunnelState } from "../observe/state-entries.js";
 import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
-import { assemble, type Ends, listen, lookUpEnds } from "../tunnel/assembly.js";
+import { assemble, type Endpoints, listen, resolveEndpoints } from "../tunnel/assembly.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 import { TunnelKeys } from "./tunnel-keys.js";
 import type { TunnelWatcher } from "./watcher.js";
@@ -31,7 +31,7 @@ export interface TunnelSettings {
 
 /** How far it is. What is undefined is still to come. */
 type State =
-  | { readonly name: "starting"; readonly ends: Ends | undefined; readonly keys: TunnelKeys | undefined }
+  | { readonly name: "starting"; readonly ends: Endpoints | undefined; readonly keys: TunnelKeys | undefined }
   | {
       readonly name: "running";
       /** What was listened on; port 0 where the system chose. */
@@ -93,8 +93,8 @@ export class ServedTunnel {
    *
    * @throws SpipedError as `lookUp` does.
    */
-  async lookUp(lookUp?: typeof resolve, limits: LookUpLimits = {}): Promise<void> {
-    const ends = await lookUpEnds(this.config, limits, lookUp);
+  async lookUp(lookUp?: typeof resolve, limits: LookupLimits = {}): Promise<void> {
+    const ends = await resolveEndpoints(this.config, limits, lookUp);
     if (ends.sources.length > 1) {
       const name = formatAddress(this.config.source);
       const first = formatAddress(ends.sources[0]);

@@ -2,7 +2,7 @@
  * The one way to a tunnel from its configuration, wherever the words came from: look its addresses up, listen, and put
  * it together. What comes in between (keys, pid files, another user) is the caller's.
  *
- *     lookUpEnds ──▶ listen ──▶ assemble ──▶ Tunnel.start
+ *     resolveEndpoints ──▶ listen ──▶ assemble ──▶ Tunnel.start
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
@@ -11,15 +11,15 @@ import type { ManagedAddress, SocketAddress, TcpAddress } from "../net/address.j
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import { ListeningSocket } from "../net/listening-socket.js";
-import { type LookUpLimits, resolve, resolveBind } from "../net/resolver.js";
+import { type LookupLimits, resolve, resolveBind } from "../net/resolver.js";
 import type { KeyRing } from "../protocol/key-ring.js";
-import { DialledDestination } from "./destination.js";
 import { TunnelEmitter } from "./events.js";
-import { Targets } from "./targets.js";
+import { DialledTargets } from "./target.js";
+import { TargetAddresses } from "./target-addresses.js";
 import { Tunnel } from "./tunnel.js";
 
 /** What the addresses of a configuration stand for. */
-export interface Ends {
+export interface Endpoints {
   /** At least one; the first is listened on. */
   readonly sources: readonly [SocketAddress, ...SocketAddress[]] | readonly [ManagedAddress];
   readonly targets: readonly SocketAddress[];
@@ -28,7 +28,7 @@ export interface Ends {
 
 /** What a tunnel needs besides its configuration. */
 export interface AssemblyParts {
-  readonly ends: Omit<Ends, "sources">;
+  readonly ends: Omit<Endpoints, "sources">;
   readonly keys: KeyRing;
   /** The tunnel's from now on. */
   readonly socket: ListeningSocket;
@@ -41,11 +41,11 @@ export interface AssemblyParts {
  * @param lookUp - How source and target are looked up.
  * @throws SpipedError as `lookUp` does, of the first that fails.
  */
-export async function lookUpEnds(
+export async function resolveEndpoints(
   { source, target, bind }: Pick<TunnelConfig, "source" | "target" | "bind">,
-  limits: LookUpLimits = {},
+  limits: LookupLimits = {},
   lookUp: typeof resolve = resolve,
-): Promise<Ends> {
+): Promise<Endpoints> {
   const sourcesOf = () => (source.kind === "systemd" ? ([source] as const) : lookUp(source, limits));
   // An address without a name is asked for on this thread, and at once: not while another one looks a name up.
   const early = source.kind === "host" && source.literal ? sourcesOf() : undefined;
@@ -62,7 +62,7 @@ export async function lookUpEnds(
  * @throws SpipedError `SPIPED_LISTEN`.
  */
 export function listen(
-  { sources: [source] }: Pick<Ends, "sources">,
+  { sources: [source] }: Pick<Endpoints, "sources">,
   mode: number | undefined,
   inherited?: InheritedSockets,
 ): ListeningSocket {
@@ -75,11 +75,11 @@ export function listen(
 export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors }: AssemblyParts): Tunnel {
   const events = new TunnelEmitter();
   const { timeoutMs, keepAlive, resolveIntervalMs } = config;
-  const targets = new Targets(config.target, ends.targets, resolve, {
-    lookUpFailed: (error) => events.emit("lookUpFailed", error),
+  const addresses = new TargetAddresses(config.target, ends.targets, resolve, {
+    lookupFailed: (error) => events.emit("lookupFailed", error),
     addressesChanged: (name, addresses) => events.emit("addressesChanged", name, addresses),
   });
   const dialling = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };
-  const destination = new DialledDestination(targets, dialling);
-  return new Tunnel(config, { keys, socket, destination, events, descriptors });
+  const targets = new DialledTargets(addresses, dialling);
+  return new Tunnel(config, { keys, socket, targets, events, descriptors });
 }

@@ -15,8 +15,7 @@ import { HANDSHAKE_BYTES } from "../protocol/constants.js";
 import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
 import type { KeyOffer, RingKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
-import { type Announcement, announce } from "./announcement.js";
-import type { ConnectionTarget } from "./destination.js";
+import { type Announcement, announceClient } from "./announce-client.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
@@ -24,6 +23,7 @@ import { PumpedFlow } from "./pumped-flow.js";
 import { type Recognition, recognise, TELLING_BYTES } from "./recognition.js";
 import { relayedFlow } from "./relayed-flow.js";
 import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
+import type { Target } from "./target.js";
 
 /** What a connection needs to know when it begins; later changes do not reach it. */
 export interface ConnectionOptions {
@@ -31,7 +31,7 @@ export interface ConnectionOptions {
   /** The accepted side. Where it is the encrypted one, nothing has been read from it. */
   readonly source: Channel;
   /** Where it goes. */
-  readonly target: ConnectionTarget;
+  readonly target: Target;
   /** Asked when the handshake begins, which may be long after the connection did. A client takes the first. */
   readonly keys: () => KeyOffer;
   readonly forwardSecrecy: ForwardSecrecy;
@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   readonly timeoutMs: number;
   /** True to end when everything from the target has been handed on, whatever the source still has to say. */
   readonly endWithTarget: boolean;
-  /** True to announce the source ahead of all cleartext; see announcement.ts. */
+  /** True to announce the source ahead of all cleartext; see announce-client.ts. */
   readonly proxyProtocol?: boolean;
   /**
    * Asked by a server when its client has shown that it has the key.
@@ -145,7 +145,7 @@ export class Connection implements ConnectionView {
   }
 
   /** Ends the connection of a client that has not shown that it has the key, since others need its place. */
-  crowdOut(): void {
+  evict(): void {
     this.#fail(
       new SpipedError("SPIPED_CROWDED_OUT", "newer clients came before this one had shown that it has the key"),
     );
@@ -282,7 +282,7 @@ export class Connection implements ConnectionView {
     const encrypts = role === "encrypt";
     if (proxyProtocol) {
       this.#isStreamBegun = encrypts;
-      if (!this.#announce({ encrypts, source, target, keys, keyName: this.keyName })) return;
+      if (!this.#announceClient({ encrypts, source, target, keys, keyName: this.keyName })) return;
     }
     const options: FlowOptions = {
       encrypts,
@@ -312,10 +312,10 @@ export class Connection implements ConnectionView {
   }
 
   /** False where that is the connection's end. */
-  #announce(announcement: Announcement): boolean {
+  #announceClient(announcement: Announcement): boolean {
     let announced = false;
     try {
-      announced = announce(announcement);
+      announced = announceClient(announcement);
     } catch (error) {
       this.#fail(error);
     }

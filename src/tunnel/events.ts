@@ -8,7 +8,7 @@ import type { SocketAddress } from "../net/address.js";
 import type { ConnectionReport, ConnectionView } from "./reports.js";
 
 /** The events of a tunnel, with what comes with each. */
-export interface TunnelEvents {
+export interface TunnelEventMap {
   /** A client has connected. */
   accepted: [connection: ConnectionView];
   /** A handshake is over, the target is reached, and data can flow. */
@@ -22,7 +22,7 @@ export interface TunnelEvents {
   /** Something is wrong with listening; the tunnel goes on. */
   listenFailed: [error: SpipedError];
   /** A look-up of the target failed where the one before succeeded; the old addresses stay. */
-  lookUpFailed: [error: SpipedError];
+  lookupFailed: [error: SpipedError];
   /** A look-up of the target gave other addresses than before. */
   addressesChanged: [name: string, addresses: readonly SocketAddress[]];
   /** The tunnel no longer listens; open connections go on. */
@@ -34,4 +34,4 @@ export interface TunnelEvents {
 }
 
 /** Tells any number of listeners. */
-export class TunnelEmitter extends EventEmitter<TunnelEvents> {}
+export class TunnelEmitter extends EventEmitter<TunnelEventMap> {}

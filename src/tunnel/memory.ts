@@ -5,8 +5,8 @@
 
 import { createReadBuffer, type ReadBuffer } from "../net/socket-reader.js";
 import { ChunkBudget, ChunkPool } from "./chunk-pool.js";
-import { Waits } from "./pace.js";
-import { Turns } from "./turns.js";
+import { CoalescingTimer } from "./coalescing.js";
+import { FairScheduler } from "./fairness.js";
 
 /** Memory for one kind of data. */
 interface DataMemory {
@@ -15,15 +15,15 @@ interface DataMemory {
 }
 
 /** What connections whose receivers are full may hold in memory, all together. The relay has as much of its own. */
-export const HELD_BYTES = 32 * 1_024 * 1_024;
+export const MAX_BUFFERED_BYTES = 32 * 1_024 * 1_024;
 
-const budget = new ChunkBudget(HELD_BYTES);
+const budget = new ChunkBudget(MAX_BUFFERED_BYTES);
 
 /** The turns of all connections of a process. */
-export const turns = new Turns();
+export const turns = new FairScheduler();
 
 /** The waits of all connections of a process. */
-export const waits = new Waits();
+export const waits = new CoalescingTimer();
 
 /** Memory for cleartext. */
 export const cleartextMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };

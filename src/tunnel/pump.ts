@@ -17,8 +17,8 @@ import { asSpipedError } from "../protocol/native-errors.js";
 import { truncated } from "../protocol/packet-relay.js";
 import type { Framing } from "../protocol/packets.js";
 import type { ChunkOwner, ChunkPool } from "./chunk-pool.js";
-import { Pace, type Waiter, type Waits } from "./pace.js";
-import { Share, type Turns, type TurnTaker } from "./turns.js";
+import { type CoalescingTimer, ReadCoalescer, type Waiter } from "./coalescing.js";
+import { type FairScheduler, FairShare, type Scheduled } from "./fairness.js";
 
 /** Bytes of one read of a busy stream. */
 const LARGE_READ_BYTES = 64 * 1_024;
@@ -32,8 +32,8 @@ export interface PumpOptions {
   readonly from: ByteReader;
   readonly framing: Framing;
   readonly chunks: ChunkPool;
-  readonly turns: Turns;
-  readonly waits: Waits;
+  readonly turns: FairScheduler;
+  readonly waits: CoalescingTimer;
   /** Whether busy one-way streams of small messages wait before they are read. */
   readonly coalescing: boolean;
   readonly to: Writable;
@@ -48,10 +48,10 @@ export interface PumpOptions {
 }
 
 /** See the head of this file. */
-export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
+export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
   readonly #options: PumpOptions;
-  readonly #share: Share;
-  readonly #pace: Pace;
+  readonly #share: FairShare;
+  readonly #coalescer: ReadCoalescer;
   #state: "flowing" | "ending" | "ended" | "stopped" = "flowing";
   /** What reading waits for. */
   #waitsFor: "nothing" | "receiver" | "turn" | "more" = "nothing";
@@ -62,9 +62,9 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#share = new Share(options.turns, this);
+    this.#share = new FairShare(options.turns, this);
     // What has been read waits for nothing, in the buffer of a stream neither.
-    this.#pace = new Pace(options.coalescing && options.from.leavesBytesToSystem, options.waits.now());
+    this.#coalescer = new ReadCoalescer(options.coalescing && options.from.leavesBytesToSystem, options.waits.now());
   }
 
   /** Bytes read so far. */
@@ -106,7 +106,7 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
       : LARGE_READ_BYTES;
   }
 
-  take(input: Uint8Array): boolean {
+  receive(input: Uint8Array): boolean {
     this.#options.arrived();
     if (this.#state !== "flowing") return false;
     const { framing, chunks, to } = this.#options;
@@ -138,18 +138,18 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
     if (this.#waitsFor === "receiver" && this.#unwrittenChunks === 0) this.#readOn();
   }
 
-  goOn(): void {
+  readOn(): void {
     this.#readOn();
   }
 
   readAgain(): void {
-    this.#pace.waited(this.#options.waits.now());
+    this.#coalescer.waited(this.#options.waits.now());
     this.#readOn();
   }
 
   /** Something was read in the other direction: nothing waits in a conversation. */
   interrupt(): void {
-    this.#pace.interrupt();
+    this.#coalescer.interrupt();
     if (this.#waitsFor !== "more") return;
     this.#options.waits.cancel(this);
     this.readAgain();
@@ -158,7 +158,7 @@ export class Pump implements ByteSink, ChunkOwner, TurnTaker, Waiter {
   #whatFor(readBytes: number): "nothing" | "receiver" | "turn" | "more" {
     const { waits } = this.#options;
     const hasMoreTurn = this.#share.spend(readBytes);
-    const waitsForMore = this.#pace.afterRead(readBytes, waits.now());
+    const waitsForMore = this.#coalescer.afterRead(readBytes, waits.now());
     // What the system takes at once is written by now.
     if (this.#options.to.writableLength > 0 && this.#unwrittenChunks > 0) return "receiver";
     if (!hasMoreTurn) {

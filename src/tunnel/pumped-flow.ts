@@ -5,10 +5,10 @@
 import { SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
 import type { SessionKeys } from "../protocol/handshake-steps.js";
+import type { CoalescingTimer } from "./coalescing.js";
 import type { Flow, FlowOptions } from "./flow.js";
-import { flowChoices } from "./flow-choices.js";
+import { flowSettings } from "./flow-settings.js";
 import { cleartextMemory, packetMemory, waits as sharedWaits, turns } from "./memory.js";
-import type { Waits } from "./pace.js";
 import { Pump } from "./pump.js";
 
 /** Here the keys are two framings. */
@@ -25,11 +25,11 @@ export class PumpedFlow implements Flow {
    *
    * @param waits - What both directions wait with.
    */
-  constructor(options: PumpedFlowOptions, waits: Waits = sharedWaits) {
+  constructor(options: PumpedFlowOptions, waits: CoalescingTimer = sharedWaits) {
     const { encrypts, source, target, keys, endWithTarget, forwardEnded, ended, failed } = options;
     this.#encrypts = encrypts;
     const { sealer, opener } = keys;
-    const common = { turns, waits, coalescing: flowChoices().coalescing, failed };
+    const common = { turns, waits, coalescing: flowSettings().coalescing, failed };
     const handedOn = (to: Channel) => {
       // What has been ended in order is the system's to deliver, whatever becomes of this process.
       to.resetOnDeath?.(false);

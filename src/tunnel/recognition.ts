@@ -15,7 +15,7 @@
 
 import { SpipedError } from "../errors.js";
 import { HANDSHAKE_BYTES, NONCE_BYTES } from "../protocol/constants.js";
-import { type Recognised as Language, languageOf, recognise as recogniseLanguage } from "../protocol/recognise.js";
+import { detectProtocol, type DetectedProtocol as Language, protocolName } from "../protocol/detect-protocol.js";
 
 /**
  * What a peer was recognised as.
@@ -89,15 +89,15 @@ interface Found {
 
 function find({ role, error, seen, waiting }: FailedHandshake): Found | undefined {
   if (error.code === "SPIPED_SAME_ROLE") return { kind: "same-role", words: error.message };
-  const language = seen === undefined ? undefined : recogniseLanguage(seen, { isAll: seen.length < NONCE_BYTES });
+  const language = seen === undefined ? undefined : detectProtocol(seen, { isAll: seen.length < NONCE_BYTES });
   const isSilent = seen?.length === 0;
   if (waiting !== undefined && isLikeNonce(waiting)) {
-    const peer = language === undefined ? NOT_A_SERVER : `the peer speaks ${languageOf(language)}`;
+    const peer = language === undefined ? NOT_A_SERVER : `the peer speaks ${protocolName(language)}`;
     const words = `${isSilent ? SILENT : peer}, and the client seems to be spiped too`;
     return { kind: "client-of-client", words };
   }
   if (language !== undefined) {
-    return { kind: language.kind, words: `the peer is not spiped, it speaks ${languageOf(language)}` };
+    return { kind: language.kind, words: `the peer is not spiped, it speaks ${protocolName(language)}` };
   }
   if (isSilent) return { kind: "silent", words: error.code === "SPIPED_TRUNCATED" ? error.message : SILENT };
   const waits = role === "decrypt" && seen?.length === NONCE_BYTES && error.code === "SPIPED_TIMEOUT";
@@ -106,7 +106,7 @@ function find({ role, error, seen, waiting }: FailedHandshake): Found | undefine
 
 /** Whether it is as long as a nonce, and no text, as a program would say first. */
 function isLikeNonce(waiting: Uint8Array): boolean {
-  return waiting.length === NONCE_BYTES && recogniseLanguage(waiting, { isAll: true }) === undefined;
+  return waiting.length === NONCE_BYTES && detectProtocol(waiting, { isAll: true }) === undefined;
 }
 
 const SILENT = `the peer said nothing (0 of ${HANDSHAKE_BYTES} handshake bytes)`;

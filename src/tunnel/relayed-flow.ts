@@ -7,8 +7,8 @@ import { messageOf, SpipedError } from "../errors.js";
 import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
 import type { Flow, FlowOptions } from "./flow.js";
-import { flowChoices } from "./flow-choices.js";
-import { HELD_BYTES } from "./memory.js";
+import { flowSettings } from "./flow-settings.js";
+import { MAX_BUFFERED_BYTES } from "./memory.js";
 
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
@@ -110,10 +110,10 @@ function theRelay(): PacketRelay | undefined {
 }
 
 function startRelay(): PacketRelay | "off" {
-  const { relay: isWanted, threads, coalescing } = flowChoices();
+  const { relay: isWanted, threads, coalescing } = flowSettings();
   if (!isWanted) return "off";
   try {
-    return new PacketRelay({ threads, coalescing, heldBytes: HELD_BYTES });
+    return new PacketRelay({ threads, coalescing, heldBytes: MAX_BUFFERED_BYTES });
   } catch (cause) {
     // Too few tasks are left, say. The pumps need none, but take more of the processor.
     const why = `no threads for the relay: ${messageOf(cause)}`;

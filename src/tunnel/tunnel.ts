@@ -22,11 +22,11 @@ import { keyPairs } from "../protocol/key-pairs.js";
 import type { KeyRing } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import { Connection } from "./connection.js";
-import type { Destination } from "./destination.js";
+import { ConnectionSlots } from "./connection-slots.js";
 import type { TunnelEmitter } from "./events.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
-import { Places } from "./places.js";
 import type { ConnectionView } from "./reports.js";
+import type { Targets } from "./target.js";
 
 /** What of a configuration a tunnel goes by; the addresses in it have been looked up by then. */
 export type TunnelSettings = Omit<
@@ -40,14 +40,14 @@ export interface TunnelParts {
   /** Where clients come from. The tunnel's from now on, unless it is released. */
   readonly socket: ListeningSocket;
   /** Where to dial. */
-  readonly destination: Destination;
+  readonly targets: Targets;
   /** Who is told. */
   readonly events: TunnelEmitter;
   readonly descriptors: DescriptorBudget;
 }
 
 /** What further clients can wait for. */
-type Scarce = "places" | "descriptors" | "strangers";
+type Scarce = "slots" | "descriptors" | "strangers";
 
 /** How far a tunnel is. It goes down this list, and may leave out what is in the middle. */
 export type TunnelState =
@@ -76,7 +76,7 @@ export class Tunnel {
   readonly #connections = new Set<Connection>();
   /** Those of them that are not established yet. */
   readonly #beginning = new Set<Connection>();
-  readonly #places: Places<Connection>;
+  readonly #slots: ConnectionSlots<Connection>;
   #state: TunnelState = { name: "idle" };
   #retry: NodeJS.Timeout | undefined;
   #releaseKeyPairs: () => void = () => undefined;
@@ -89,14 +89,14 @@ export class Tunnel {
   constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
     this.#parts = parts;
-    this.#places = new Places(config.maxConnections, () => performance.now());
+    this.#slots = new ConnectionSlots(config.maxConnections, () => performance.now());
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
     const handlers: AcceptHandlers = {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
       bare: {
         how: () => this.#bare(),
         // Not more than can go on: who waits in the backlog has all the time there is, who is a stranger has not.
-        clientsPerTurn: () => Math.min(CLIENTS_PER_TURN, this.#places.free),
+        clientsPerTurn: () => Math.min(CLIENTS_PER_TURN, this.#slots.free),
         accepted: (client) => this.#accepted(client),
       },
       accepted: (client) => this.#accepted(client),
@@ -120,7 +120,7 @@ export class Tunnel {
     await this.#parts.socket.accept();
     // Told to end meanwhile, or as many clients as may be have come already.
     if (this.#state.name === "starting") this.#state = { name: "listening", waitsFor: undefined };
-    this.#parts.destination.start();
+    this.#parts.targets.start();
   }
 
   /** Who is told what happens. */
@@ -209,7 +209,7 @@ export class Tunnel {
     // No new connections: whoever is in the middle of a handshake gets a pair all the same.
     this.#releaseKeyPairs();
     letGoOfSocket();
-    this.#parts.destination.stop();
+    this.#parts.targets.stop();
     this.events.emit("draining");
     this.#settleHandshakes();
     this.#settle();
@@ -254,7 +254,7 @@ export class Tunnel {
   }
 
   #bare(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined {
-    const sockets = this.#parts.destination.bare?.();
+    const sockets = this.#parts.targets.bare?.();
     const { role, keepAlive } = this.#config;
     return sockets && { sockets, options: { keepAlive, resetOnDeath: role === "encrypt" } };
   }
@@ -276,22 +276,22 @@ export class Tunnel {
 
   #begin(client: Accepted | AcceptedBare): void {
     const { role, forwardSecrecy, timeoutMs, proxyProtocol } = this.#config;
-    const { destination, descriptors, events, keys } = this.#parts;
-    const places = this.#places;
+    const { targets, descriptors, events, keys } = this.#parts;
+    const slots = this.#slots;
     // Whoever cannot give way was asked before this client was accepted.
-    if (places.areStrangersFull || !descriptors.hasRoom) places.oldestStranger?.client.crowdOut();
+    if (slots.strangersFull || !descriptors.hasRoom) slots.oldestStranger?.client.evict();
     const channel = this.#channelOf(client);
     const connection = new Connection({
       role,
       source: channel,
-      target: destination.next(channel),
+      target: targets.next(channel),
       keys: () => keys.offer,
       forwardSecrecy,
       timeoutMs,
       endWithTarget: false,
       proxyProtocol,
       admit: () => {
-        const admitted = places.admit(connection);
+        const admitted = slots.admit(connection);
         this.#acceptOrWait();
         return admitted;
       },
@@ -303,7 +303,7 @@ export class Tunnel {
       ended: (report) => {
         this.#connections.delete(connection);
         if (this.#beginning.delete(connection)) this.#settleHandshakes();
-        places.leave(connection);
+        slots.leave(connection);
         events.emit("ended", report);
         descriptors.book(-DESCRIPTORS_PER_CONNECTION);
         this.#settle();
@@ -312,9 +312,9 @@ export class Tunnel {
     });
     this.#connections.add(connection);
     this.#beginning.add(connection);
-    places.enter(connection);
+    slots.enter(connection);
     // On the encrypting end, everybody who may connect is a friend.
-    if (role === "encrypt") places.admit(connection);
+    if (role === "encrypt") slots.admit(connection);
     descriptors.book(DESCRIPTORS_PER_CONNECTION);
     events.emit("accepted", connection);
     this.#acceptOrWait();
@@ -324,16 +324,16 @@ export class Tunnel {
   #acceptOrWait(): void {
     const { descriptors, events, socket } = this.#parts;
     const { maxConnections } = this.#config;
-    const places = this.#places;
+    const slots = this.#slots;
     if (this.#state.name !== "starting" && this.#state.name !== "listening") return;
     clearTimeout(this.#retry);
-    const giveWay = places.oldestStranger;
-    if (places.areFull) {
-      this.#wait("places", () => events.emit("limitReached", maxConnections));
+    const giveWay = slots.oldestStranger;
+    if (slots.isFull) {
+      this.#wait("slots", () => events.emit("limitReached", maxConnections));
     } else if (!descriptors.hasRoom && giveWay === undefined) {
       descriptors.whenRoom(this.#acceptAgain);
       this.#wait("descriptors", () => events.emit("descriptorsUsedUp", this.#connections.size));
-    } else if ((!descriptors.hasRoom || places.areStrangersFull) && giveWay !== undefined && giveWay.inMs > 0) {
+    } else if ((!descriptors.hasRoom || slots.strangersFull) && giveWay !== undefined && giveWay.inMs > 0) {
       descriptors.whenRoom(this.#acceptAgain);
       this.#wait("strangers", () => undefined);
       this.#retry = setTimeout(this.#acceptAgain, giveWay.inMs);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { proxyHeader } from "#dist/net/proxy-header.js";
 import { pathBytes } from "#dist/paths.js";
-import { languageOf, recognise } from "#dist/protocol/recognise.js";
+import { detectProtocol, protocolName } from "#dist/protocol/detect-protocol.js";
 import { parseProxyHeader } from "../../support/proxy-header.js";
 import { Choices, isClearLine, type Target } from "../target.js";
 
@@ -22,7 +22,7 @@ export const strangers: Target = {
   ],
   run(input) {
     for (const isAll of [false, true]) {
-      const found = recognise(input, { isAll });
+      const found = detectProtocol(input, { isAll });
       if (found === undefined) continue;
       const { kind } = found;
       if (kind === "http" || kind === "ssh" || kind === "text") {
@@ -30,8 +30,8 @@ export const strangers: Target = {
         const shown = found.excerpt.replace(/\.\.\.$/, "");
         assert.ok(Buffer.from(input).toString("latin1").replaceAll("\t", " ").includes(shown), "its own words");
       }
-      isClearLine(languageOf(found));
-      assert.match(languageOf(found), /^[\x20-\x7e]+$/);
+      isClearLine(protocolName(found));
+      assert.match(protocolName(found), /^[\x20-\x7e]+$/);
     }
   },
 };

@@ -18,7 +18,7 @@ import {
   variableOf,
 } from "#dist/flags/flags.js";
 import { usageOf } from "#dist/flags/usage.js";
-import { MAX_DEFAULT_THREADS } from "#dist/tunnel/flow-choices.js";
+import { MAX_DEFAULT_THREADS } from "#dist/tunnel/flow-settings.js";
 
 const flags: readonly Flag[] = FLAGS;
 

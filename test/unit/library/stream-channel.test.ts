@@ -49,7 +49,7 @@ test("a large write is cut into what the tunnel wants, and stops with it", () =>
   const state = channelInto(sink);
   const all = randomData("cut", 200_000);
   sink.mostBytes = 1_024;
-  sink.onTake = ({ length }) => assert.ok(length <= sink.mostBytes);
+  sink.onReceive = ({ length }) => assert.ok(length <= sink.mostBytes);
   sink.goesOn = false;
   state.write(all);
   for (let takes = 1; takes <= 3; takes += 1) {
@@ -58,7 +58,7 @@ test("a large write is cut into what the tunnel wants, and stops with it", () =>
   }
   sink.goesOn = true;
   sink.mostBytes = 1e6;
-  sink.onTake = ({ length }) => assert.ok(length <= 65_536);
+  sink.onReceive = ({ length }) => assert.ok(length <= 65_536);
   state.channel.resume();
   assert.equal(state.written, 1);
   sameBytes(sink.bytes, all);

@@ -31,7 +31,7 @@ async function connected(t: TestContext, kind: AddressKind): Promise<Connected> 
   reader.attach(socket);
   const channel = new SocketChannel(socket, reader, "peer");
   const ended = new Promise<void>((resolve) => socket.once("end", resolve));
-  channel.reader.flowInto({ mostBytes: 65_536, take: () => true, end: () => undefined });
+  channel.reader.flowInto({ mostBytes: 65_536, receive: () => true, end: () => undefined });
   endOf.set(socket, ended);
   return { channel, socket, peer: await listener.next() };
 }

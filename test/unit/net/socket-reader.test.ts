@@ -71,7 +71,7 @@ for (const kind of ["tcp", "unix"] as const) {
   test(`${kind}: further bytes come in the shared memory, never more than it holds`, limits, async (t) => {
     const { reader, peer, shared } = await connected(t, kind, 0);
     const sink = new KeepingSink();
-    sink.onTake = (bytes) => {
+    sink.onReceive = (bytes) => {
       assert.equal(bytes.buffer, shared.buffer);
       assert.equal(bytes.byteOffset, shared.byteOffset);
       assert.ok(bytes.length >= 1 && bytes.length <= READ_BUFFER_BYTES);

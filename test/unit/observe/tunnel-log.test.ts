@@ -128,7 +128,7 @@ test("of both limits, one line a minute is said, and each log counts for itself"
 
 test("a failed look-up is a warning that says what stays", () => {
   const { log, notices, warnings, errors } = keptLog();
-  logged(log).emit("lookUpFailed", new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
+  logged(log).emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
   assert.deepEqual(warnings, ["cannot look up far.test:80: no answer; the old addresses stay"]);
   assert.deepEqual([notices, errors], [[], []]);
 });

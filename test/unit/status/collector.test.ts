@@ -100,7 +100,7 @@ test("a tunnel starts until it listens, and only friends can keep it from accept
     [{ name: "idle" }, "starting", false],
     [{ name: "listening", waitsFor: undefined }, "listening", true],
     [{ name: "listening", waitsFor: "strangers" }, "listening", true],
-    [{ name: "listening", waitsFor: "places" }, "listening", false],
+    [{ name: "listening", waitsFor: "slots" }, "listening", false],
     [{ name: "listening", waitsFor: "descriptors" }, "listening", false],
     [{ name: "ended" }, "draining", false],
   ] as const) {

@@ -14,9 +14,9 @@ import { SocketReader } from "#dist/net/socket-reader.js";
 import { HANDSHAKE_BYTES } from "#dist/protocol/constants.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
-import { dialled } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
+import { dialledTarget } from "#dist/tunnel/target.js";
 import { type Address, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -125,7 +125,7 @@ export async function runConnection(
   const connection = new Connection({
     role,
     source,
-    target: dialled({
+    target: dialledTarget({
       addresses: targets,
       name: "target.example:80",
       bind: undefined,

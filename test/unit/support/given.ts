@@ -30,7 +30,7 @@ export class GivenReader implements ByteReader {
   give(bytes: Uint8Array): boolean {
     assert.ok(this.#sink !== undefined, "the pump has not started");
     const shared = Uint8Array.from(bytes);
-    const goesOn = this.#sink.take(shared);
+    const goesOn = this.#sink.receive(shared);
     shared.fill(0xee);
     return goesOn;
   }

@@ -9,15 +9,15 @@ export class KeepingSink implements ByteSink {
   #keptBytes = 0;
   #ends = 0;
   #wake: Array<() => void> = [];
-  /** The most that one `take` is to give. */
+  /** The most that one `receive` is to give. */
   mostBytes = Number.POSITIVE_INFINITY;
-  /** What `take` answers. */
+  /** What `receive` returns. */
   goesOn = true;
   /** Called with the reader's own memory, before it is copied. */
-  onTake: (bytes: Uint8Array) => void = () => undefined;
+  onReceive: (bytes: Uint8Array) => void = () => undefined;
 
-  take(bytes: Uint8Array): boolean {
-    this.onTake(bytes);
+  receive(bytes: Uint8Array): boolean {
+    this.onReceive(bytes);
     this.#kept.push(Buffer.from(bytes));
     this.#keptBytes += bytes.length;
     this.#changed();
@@ -37,7 +37,7 @@ export class KeepingSink implements ByteSink {
     return this.#keptBytes;
   }
 
-  /** How often `take` was called. */
+  /** How often `receive` was called. */
   get takes(): number {
     return this.#kept.length;
   }

@@ -9,8 +9,8 @@ import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
 import { HANDSHAKE_BYTES } from "#dist/protocol/constants.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
-import type { ConnectionTarget, TargetRequest } from "#dist/tunnel/destination.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
+import type { OpenOptions, Target } from "#dist/tunnel/target.js";
 import { limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
@@ -36,13 +36,13 @@ function removeBob(ring: KeyRing): void {
 
 /** A target that tells what was asked of it, and dials when it is told to. */
 function recordingTarget(listener: Listener) {
-  const requests: TargetRequest[] = [];
+  const requests: OpenOptions[] = [];
   const channels: RecordingChannel[] = [];
   let letDial: () => void = () => undefined;
   const mayDial = new Promise<void>((resolve) => {
     letDial = resolve;
   });
-  const target: ConnectionTarget = {
+  const target: Target = {
     open: async (request): Promise<Channel> => {
       requests.push(request);
       await mayDial;

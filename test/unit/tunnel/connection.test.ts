@@ -7,8 +7,8 @@ import { SpipedError } from "#dist/errors.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection } from "#dist/tunnel/connection.js";
-import { dialled } from "#dist/tunnel/destination.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
+import { dialledTarget } from "#dist/tunnel/target.js";
 import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
@@ -303,7 +303,7 @@ test("encrypt: bytes that cannot be delivered any more are no orderly end", limi
     const connection = new Connection({
       role: "encrypt",
       source,
-      target: dialled({
+      target: dialledTarget({
         addresses: [socketAddressOf(listener.address)],
         name: "target.example:80",
         bind: undefined,

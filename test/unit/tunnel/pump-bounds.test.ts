@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { chooseFlows } from "#dist/tunnel/flow-choices.js";
+import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
+import { FairScheduler } from "#dist/tunnel/fairness.js";
+import { setFlowSettings } from "#dist/tunnel/flow-settings.js";
 import { packetMemory } from "#dist/tunnel/memory.js";
-import { Waits } from "#dist/tunnel/pace.js";
 import { Pump, SMALL_READ_BYTES } from "#dist/tunnel/pump.js";
-import { Turns } from "#dist/tunnel/turns.js";
 import { limits, until } from "../../support/cleanup.js";
 import { established } from "../support/established.js";
 import { framingPair } from "../support/framings.js";
@@ -27,7 +27,7 @@ class Endless {
   /** The memory that the system has been given for the next read, and keeps until it is done. */
   #offeredBytes: number;
 
-  constructor(chunks: ChunkPool, loop: Turns) {
+  constructor(chunks: ChunkPool, loop: FairScheduler) {
     this.writable.on("error", () => undefined);
     this.pump = new Pump({
       from: this.reader,
@@ -35,7 +35,7 @@ class Endless {
       chunks,
       turns: loop,
       to: this.writable,
-      waits: new Waits(),
+      waits: new CoalescingTimer(),
       coalescing: false,
       arrived: () => undefined,
       ended: () => undefined,
@@ -60,7 +60,7 @@ class Endless {
 async function stalled(count: number): Promise<{ readonly all: readonly Endless[]; readonly budget: ChunkBudget }> {
   const budget = new ChunkBudget(LIMIT_BYTES);
   const chunks = new ChunkPool(budget);
-  const loop = new Turns();
+  const loop = new FairScheduler();
   const all: Endless[] = [];
   for (let index = 0; index < count; index += 1) {
     const one = new Endless(chunks, loop);
@@ -102,7 +102,7 @@ test("all memory comes back when the receivers take it, and when they fail", asy
 });
 
 test("a quiet stream is offered a small read, however long ago, and a busy one a large one", async () => {
-  const one = new Endless(new ChunkPool(new ChunkBudget(LIMIT_BYTES)), new Turns());
+  const one = new Endless(new ChunkPool(new ChunkBudget(LIMIT_BYTES)), new FairScheduler());
   assert.equal(one.pump.mostBytes, SMALL_READ_BYTES);
   one.reader.give(new Uint8Array(SMALL_READ_BYTES));
   assert.ok(one.pump.mostBytes > SMALL_READ_BYTES);
@@ -112,7 +112,7 @@ test("a quiet stream is offered a small read, however long ago, and a busy one a
 
 for (const kind of ["tcp", "unix"] as const) {
   test(`${kind}: connections of real sockets hold one read each when their readers stall`, limits, async (t) => {
-    chooseFlows({ relay: false });
+    setFlowSettings({ relay: false });
     const { budget } = packetMemory.chunks;
     assert.equal(budget.heldBytes, 0);
     const count = 8;

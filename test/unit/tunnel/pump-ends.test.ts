@@ -5,9 +5,9 @@ import { Writable } from "node:stream";
 import { test } from "node:test";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
+import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
-import { Turns } from "#dist/tunnel/turns.js";
 
 /** A reader in the test's hand. */
 class Source implements ByteReader {
@@ -49,10 +49,15 @@ function moveHello(): { readonly said: string[]; readonly answer: Taken; readonl
   const ended = () => said.push("ended");
   const failed = (error: Error) => said.push(`failed: ${error.message}`);
   const chunks = new ChunkPool(new ChunkBudget(1e6));
-  const pacing = { turns: new Turns(), waits: new Waits(), coalescing: false, arrived: () => undefined };
+  const pacing = {
+    turns: new FairScheduler(),
+    waits: new CoalescingTimer(),
+    coalescing: false,
+    arrived: () => undefined,
+  };
   const pump = new Pump({ from, framing: plain, chunks, ...pacing, to, ended, failed });
   pump.start();
-  from.sink?.take(Buffer.from("hello"));
+  from.sink?.receive(Buffer.from("hello"));
   from.sink?.end();
   const answer: Taken = (error) => answers.shift()?.(error);
   return { said, answer, pump };

@@ -7,9 +7,9 @@ import fc from "fast-check";
 import { type EndReason, endReasonOf, SpipedError } from "#dist/errors.js";
 import type { Framing } from "#dist/protocol/packets.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
+import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
-import { Turns } from "#dist/tunnel/turns.js";
 import { limits } from "../../support/cleanup.js";
 import { sameBytes } from "../support/bytes.js";
 import { framingPair, sealedBytes } from "../support/framings.js";
@@ -44,9 +44,9 @@ async function pumped(
     from: reader,
     framing,
     chunks: new ChunkPool(budget),
-    turns: new Turns(),
+    turns: new FairScheduler(),
     to: writable,
-    waits: new Waits(),
+    waits: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
     ended: () => {

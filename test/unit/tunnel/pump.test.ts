@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import type { Framing } from "#dist/protocol/packets.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
+import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
-import { Turns } from "#dist/tunnel/turns.js";
 import { randomData } from "../../support/random-data.js";
 import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
 import { CopyingFraming, framingPair, sealedBytes } from "../support/framings.js";
@@ -31,9 +31,9 @@ function pumping(framing: Framing): Pumped {
     from: reader,
     framing,
     chunks: new ChunkPool(new ChunkBudget(1e9)),
-    turns: new Turns(),
+    turns: new FairScheduler(),
     to: writable,
-    waits: new Waits(),
+    waits: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
     ended: () => told.push("ended"),

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Channel } from "#dist/net/channel.js";
-import { chooseFlows } from "#dist/tunnel/flow-choices.js";
-import { SMALL_READS, WAIT_MS, Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer, SMALL_READS, WAIT_MS } from "#dist/tunnel/coalescing.js";
+import { setFlowSettings } from "#dist/tunnel/flow-settings.js";
 import { PumpedFlow } from "#dist/tunnel/pumped-flow.js";
 import { framingPair } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
@@ -35,7 +35,7 @@ function flowing() {
       ended: () => undefined,
       failed: (error) => assert.fail(error),
     },
-    new Waits(clock),
+    new CoalescingTimer(clock),
   );
   flow.start();
   const { sealer } = framingPair();
@@ -90,8 +90,8 @@ test("a connection that is stopped leaves no timer behind", () => {
 });
 
 test("with coalescing off no direction waits", (t) => {
-  chooseFlows({ coalescing: false });
-  t.after(() => chooseFlows({ coalescing: true }));
+  setFlowSettings({ coalescing: false });
+  t.after(() => setFlowSettings({ coalescing: true }));
   const { clock, line, answer } = flowing();
   for (const one of [line, answer]) {
     for (let read = 0; read < 3 * SMALL_READS; read += 1) assert.equal(one(), true);

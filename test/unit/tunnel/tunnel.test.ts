@@ -14,10 +14,10 @@ import { BareSockets } from "#dist/net/bare-sockets.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
-import { DialledDestination } from "#dist/tunnel/destination.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { Targets } from "#dist/tunnel/targets.js";
+import { DialledTargets } from "#dist/tunnel/target.js";
+import { TargetAddresses } from "#dist/tunnel/target-addresses.js";
 import { Tunnel, type TunnelParts } from "#dist/tunnel/tunnel.js";
 import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, until, within } from "../../support/cleanup.js";
@@ -40,7 +40,7 @@ interface Started {
   readonly failures: readonly SpipedError[];
   /** A client before it has said anything. */
   client(): Promise<TestSocket>;
-  /** Waits for the end of the connection with this number, from 1. */
+  /** CoalescingTimer for the end of the connection with this number, from 1. */
   ended(count: number): Promise<ConnectionReport>;
 }
 
@@ -70,7 +70,7 @@ async function startTunnel(
     .on("limitReached", (maxConnections) => limitsReached.push(maxConnections))
     .on("descriptorsUsedUp", (connections) => shortages.push(connections))
     .on("listenFailed", (error) => failures.push(error));
-  if (!bare) parts.destination.bare = () => undefined;
+  if (!bare) parts.targets.bare = () => undefined;
   const tunnel = new Tunnel(
     { ...nearConfig(), role, ...config },
     { ...parts, ...(descriptors === undefined ? {} : { descriptors }) },
@@ -580,14 +580,14 @@ function nearConfig(): TunnelConfig {
 /** What a tunnel is made of, where nobody listens to what it reports. */
 function partsOf(source: SocketAddress | ListeningSocket, target: SocketAddress, sourceMode?: number): TunnelParts {
   const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
-  const targets = new Targets(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
-    lookUpFailed: () => undefined,
+  const targets = new TargetAddresses(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
+    lookupFailed: () => undefined,
     addressesChanged: () => undefined,
   });
   return {
     keys: KeyRing.of(sharedKeyOf(keyFile)),
     socket: source instanceof ListeningSocket ? source : ListeningSocket.listen(source, sourceMode),
-    destination: new DialledDestination(targets, {
+    targets: new DialledTargets(targets, {
       bind: undefined,
       timeoutMs: 60_000,
       keepAlive: true,

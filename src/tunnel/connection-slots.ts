@@ -1,11 +1,11 @@
 /**
  * Who may come in, and who has to wait. A client is a stranger until it has shown that it has the key; then it takes one
- * of the tunnel's places, or waits for one. Strangers have places of their own, so that they cannot take those of
+ * of the tunnel's slots, or waits for one. Strangers have slots of their own, so that they cannot take those of
  * others: where these are used up, the oldest stranger gives way to the next client.
  *
  *     enter → stranger ── admit ──▶ waits ──▶ has a place ── leave
  *
- * Differs from spiped: there a stranger holds one of the places of `-n` for as long as `-o` allows.
+ * Differs from spiped: there a stranger holds one of the slots of `-n` for as long as `-o` allows.
  */
 
 /** Strangers at once. At forty a second, each of them has more than the usual 5 s. */
@@ -18,7 +18,7 @@ export const MOST_STRANGERS = 1_024;
 export const STRANGER_MS = 1_000;
 
 /** See the head of this file. `Client` is whatever the owner keeps of one. */
-export class Places<Client> {
+export class ConnectionSlots<Client> {
   readonly #most: number;
   readonly #now: () => number;
   readonly #holders = new Set<Client>();
@@ -28,7 +28,7 @@ export class Places<Client> {
   readonly #strangers = new Map<Client, number>();
 
   /**
-   * @param most - Places for clients that are known.
+   * @param most - Slots for authenticated clients.
    * @param now - The time in milliseconds.
    */
   constructor(most: number, now: () => number) {
@@ -41,18 +41,18 @@ export class Places<Client> {
     return this.#holders.size;
   }
 
-  /** Places that nobody has. */
+  /** Free slots. */
   get free(): number {
     return this.#most - this.#holders.size;
   }
 
   /** Whether a client that became known now would have to wait. */
-  get areFull(): boolean {
+  get isFull(): boolean {
     return this.#holders.size >= this.#most;
   }
 
   /** Whether another stranger has to push one out. */
-  get areStrangersFull(): boolean {
+  get strangersFull(): boolean {
     return this.#strangers.size >= MOST_STRANGERS;
   }
 
@@ -76,7 +76,7 @@ export class Places<Client> {
    */
   admit(client: Client): Promise<void> | undefined {
     this.#strangers.delete(client);
-    if (!this.areFull) {
+    if (!this.isFull) {
       this.#holders.add(client);
       return undefined;
     }
@@ -89,7 +89,7 @@ export class Places<Client> {
     this.#waiting.get(client)?.();
     this.#waiting.delete(client);
     this.#holders.delete(client);
-    if (this.areFull) return;
+    if (this.isFull) return;
     for (const [next, goOn] of this.#waiting) {
       this.#waiting.delete(next);
       this.#holders.add(next);

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { languageOf, type Recognised, recognise } from "#dist/protocol/recognise.js";
+import { type DetectedProtocol, detectProtocol, protocolName } from "#dist/protocol/detect-protocol.js";
 
 const tlsAlert = Buffer.from("15030300020228", "hex");
 const clientHello = Buffer.from("16030100c8010000c40303", "hex");
 
-const peers: ReadonlyArray<readonly [sent: string | Uint8Array, kind: Recognised["kind"], words: string]> = [
+const peers: ReadonlyArray<readonly [sent: string | Uint8Array, kind: DetectedProtocol["kind"], words: string]> = [
   ["HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "http", 'HTTP ("HTTP/1.1 400 Bad Request")'],
   ["HTTP/1.0 400", "http", 'HTTP ("HTTP/1.0 400")'],
   ["GET / HTTP/1.1\r\nHost: far\r\n", "http", 'HTTP ("GET / HTTP/1.1")'],
@@ -26,30 +26,30 @@ const bytesOf = (sent: string | Uint8Array) => (typeof sent === "string" ? Buffe
 for (const [sent, kind, words] of peers) {
   test(`recognises ${JSON.stringify(words)}, with rubbish behind it and without`, () => {
     for (const bytes of [bytesOf(sent), Buffer.concat([bytesOf(sent), Uint8Array.of(0x80), randomBytes(300)])]) {
-      const recognised = recognise(bytes);
+      const recognised = detectProtocol(bytes);
       assert.equal(recognised?.kind, kind);
-      assert.equal(recognised === undefined ? "" : languageOf(recognised), words);
+      assert.equal(recognised === undefined ? "" : protocolName(recognised), words);
     }
   });
 }
 
 test("recognises nothing in nothing, in random bytes, and in their first bytes", () => {
-  assert.equal(recognise(new Uint8Array(0), { isAll: true }), undefined);
+  assert.equal(detectProtocol(new Uint8Array(0), { isAll: true }), undefined);
   for (let round = 0; round < 2_000; round += 1) {
     const bytes = randomBytes(320);
     bytes[20] = 0x80;
-    assert.equal(recognise(bytes), undefined);
-    assert.equal(recognise(bytes.subarray(0, 32), { isAll: true }), undefined);
+    assert.equal(detectProtocol(bytes), undefined);
+    assert.equal(detectProtocol(bytes.subarray(0, 32), { isAll: true }), undefined);
   }
 });
 
 test("takes a few letters for text only where no more comes", () => {
   const bytes = Buffer.from("-ERR unknown command\r\n");
-  assert.equal(recognise(bytes), undefined);
-  assert.deepEqual(recognise(bytes, { isAll: true }), { kind: "text", excerpt: "-ERR unknown command" });
-  assert.equal(recognise(Buffer.from("hello\x00"), { isAll: true }), undefined);
-  assert.equal(recognise(Buffer.alloc(31, "a")), undefined);
-  assert.equal(recognise(Buffer.alloc(32, "a"))?.kind, "text");
+  assert.equal(detectProtocol(bytes), undefined);
+  assert.deepEqual(detectProtocol(bytes, { isAll: true }), { kind: "text", excerpt: "-ERR unknown command" });
+  assert.equal(detectProtocol(Buffer.from("hello\x00"), { isAll: true }), undefined);
+  assert.equal(detectProtocol(Buffer.alloc(31, "a")), undefined);
+  assert.equal(detectProtocol(Buffer.alloc(32, "a"))?.kind, "text");
 });
 
 test("an excerpt is one line of ASCII without control characters, and 60 characters at most", () => {
@@ -60,12 +60,12 @@ test("an excerpt is one line of ASCII without control characters, and 60 charact
     `HTTP/1.1 200 OK\x07\x07\x07`,
     "\n".repeat(40),
   ]) {
-    const recognised = recognise(Buffer.from(sent, "latin1"));
+    const recognised = detectProtocol(Buffer.from(sent, "latin1"));
     assert.ok(recognised !== undefined && "excerpt" in recognised, JSON.stringify(sent));
     assert.match(recognised.excerpt, /^[\x20-\x7e]{0,60}$/);
   }
-  assert.deepEqual(recognise(Buffer.alloc(60, "a")), { kind: "text", excerpt: "a".repeat(60) });
-  assert.deepEqual(recognise(Buffer.alloc(61, "a")), { kind: "text", excerpt: `${"a".repeat(57)}...` });
+  assert.deepEqual(detectProtocol(Buffer.alloc(60, "a")), { kind: "text", excerpt: "a".repeat(60) });
+  assert.deepEqual(detectProtocol(Buffer.alloc(61, "a")), { kind: "text", excerpt: `${"a".repeat(57)}...` });
 });
 
 const tls = { kind: "tls" };
@@ -87,7 +87,7 @@ for (const [what, bytes, expected] of [
   ["a record that ends behind its length", [21, 3, 3, 0, 2], undefined],
 ] as const) {
   test(`TLS is told from what nearly is: ${what}`, () => {
-    assert.deepEqual(recognise(Uint8Array.from(bytes)), expected);
+    assert.deepEqual(detectProtocol(Uint8Array.from(bytes)), expected);
   });
 }
 
@@ -97,6 +97,6 @@ for (const text of [
   "we do not speak SSH-2.0, whatever we write here",
 ]) {
   test(`what begins otherwise is text: ${text}`, () => {
-    assert.equal(recognise(Buffer.from(text))?.kind, "text");
+    assert.equal(detectProtocol(Buffer.from(text))?.kind, "text");
   });
 }

@@ -7,25 +7,25 @@ import { SpipedError } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 
 /** How addresses are looked up. */
-export type LookUp = (
+export type Lookup = (
   address: Address,
   limits: { readonly signal: AbortSignal },
 ) => Promise<readonly [SocketAddress, ...SocketAddress[]]>;
 
 /** What is reported of the look-ups in the background. */
-export interface TargetEvents {
+export interface TargetAddressEvents {
   /** A look-up failed where the one before succeeded; the old addresses stay. */
-  lookUpFailed(error: SpipedError): void;
+  lookupFailed(error: SpipedError): void;
   /** A look-up gave other addresses than before. */
   addressesChanged(name: string, addresses: readonly SocketAddress[]): void;
 }
 
 /** See the head of this file. */
-export class Targets {
+export class TargetAddresses {
   readonly name: string;
   readonly #address: Address;
-  readonly #lookUp: LookUp;
-  readonly #events: TargetEvents;
+  readonly #lookUp: Lookup;
+  readonly #events: TargetAddressEvents;
   #addresses: readonly SocketAddress[];
   #failing = false;
   #lookingUp = false;
@@ -33,7 +33,7 @@ export class Targets {
   readonly #stopped = new AbortController();
 
   /** @param addresses - What the first look-up gave. */
-  constructor(address: Address, addresses: readonly SocketAddress[], lookUp: LookUp, events: TargetEvents) {
+  constructor(address: Address, addresses: readonly SocketAddress[], lookUp: Lookup, events: TargetAddressEvents) {
     this.name = formatAddress(address);
     this.#address = address;
     this.#addresses = addresses;
@@ -68,7 +68,7 @@ export class Targets {
     } catch (error) {
       if (this.#failing || this.#stopped.signal.aborted || !(error instanceof SpipedError)) return;
       this.#failing = true;
-      this.#events.lookUpFailed(error);
+      this.#events.lookupFailed(error);
     } finally {
       this.#lookingUp = false;
     }

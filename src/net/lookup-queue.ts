@@ -11,7 +11,7 @@ import type { LookedUp } from "../native/native.js";
 import type { CancelSignal } from "./cancellation.js";
 
 /** Most look-ups at a time. */
-export const MAX_LOOK_UPS = 8;
+export const MAX_LOOKUPS = 8;
 
 /** Starts a look-up by the system; `done` is called once. */
 export type SystemLookUp = (host: string, service: string, done: (found: LookedUp) => void) => void;
@@ -33,7 +33,7 @@ interface Question {
 }
 
 /** See the head of this file. */
-export class LookUps {
+export class LookupQueue {
   readonly #lookUp: SystemLookUp;
   /** All that have no answer yet, each once. */
   readonly #open = new Map<string, Question>();
@@ -99,7 +99,7 @@ export class LookUps {
 
   #startNext(): void {
     const [question] = this.#queue;
-    if (question === undefined || this.#running >= MAX_LOOK_UPS) return;
+    if (question === undefined || this.#running >= MAX_LOOKUPS) return;
     this.#queue.delete(question);
     this.#running += 1;
     const { host, service } = question;

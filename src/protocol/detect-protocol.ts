@@ -7,7 +7,7 @@
  */
 
 /** What is known of a peer that is not spiped. */
-export type Recognised =
+export type DetectedProtocol =
   /** Its first line, cut short; ASCII without control characters, and still a stranger's words. */
   | { readonly kind: "http" | "ssh" | "text"; readonly excerpt: string }
   | { readonly kind: "tls" }
@@ -36,7 +36,7 @@ const TLS_HANDSHAKE = 22;
  *   32 bytes at once.
  * @returns Undefined where it may be spiped, or anything else.
  */
-export function recognise(bytes: Uint8Array, { isAll = false } = {}): Recognised | undefined {
+export function detectProtocol(bytes: Uint8Array, { isAll = false } = {}): DetectedProtocol | undefined {
   if (isTls(bytes)) return { kind: "tls" };
   if (startsWith(bytes, PROXY_V2)) return { kind: "proxy-header" };
   const excerpt = firstLineOf(bytes);
@@ -49,7 +49,7 @@ export function recognise(bytes: Uint8Array, { isAll = false } = {}): Recognised
 }
 
 /** What the peer speaks, in words that follow "it speaks". */
-export function languageOf(recognised: Recognised): string {
+export function protocolName(recognised: DetectedProtocol): string {
   switch (recognised.kind) {
     case "http":
       return `HTTP (${JSON.stringify(recognised.excerpt)})`;

@@ -11,20 +11,20 @@ export const WHOLE_SHARE_BYTES = 256 * 1_024;
 export const FAIR_SHARE_BYTES = 64 * 1_024;
 
 /** A direction that takes turns. */
-export interface TurnTaker {
+export interface Scheduled {
   /** Its next turn has come. */
-  goOn(): void;
+  readOn(): void;
 }
 
 /** See the head of this file. One for all connections of a process. */
-export class Turns {
+export class FairScheduler {
   readonly #whenAllHadTheirTurn: (callback: () => void) => void;
   #number = 0;
   /** Who has read in this turn, and whether more than one did, in this turn or the one before. */
-  #reader: Share | undefined;
+  #reader: FairShare | undefined;
   #areMany = false;
   #wereMany = false;
-  #resting: TurnTaker[] = [];
+  #resting: Scheduled[] = [];
 
   /** @param whenAllHadTheirTurn - Calls back when the event loop has looked at all sockets once. */
   constructor(whenAllHadTheirTurn: (callback: () => void) => void = setImmediate) {
@@ -32,7 +32,7 @@ export class Turns {
   }
 
   /** @internal The number of the turn, which `share` reads in. */
-  read(share: Share): number {
+  read(share: FairShare): number {
     if (this.#reader === undefined) this.#reader = share;
     else if (this.#reader !== share) this.#areMany = true;
     return this.#number;
@@ -44,9 +44,9 @@ export class Turns {
   }
 
   /** @internal */
-  rest(taker: TurnTaker): void {
+  rest(reader: Scheduled): void {
     if (this.#resting.length === 0) this.#whenAllHadTheirTurn(this.#next);
-    this.#resting.push(taker);
+    this.#resting.push(reader);
   }
 
   readonly #next = (): void => {
@@ -56,20 +56,20 @@ export class Turns {
     this.#reader = undefined;
     const rested = this.#resting;
     this.#resting = [];
-    for (const taker of rested) taker.goOn();
+    for (const reader of rested) reader.readOn();
   };
 }
 
 /** One direction's share. */
-export class Share {
-  readonly #turns: Turns;
-  readonly #taker: TurnTaker;
+export class FairShare {
+  readonly #turns: FairScheduler;
+  readonly #reader: Scheduled;
   #turn = 0;
   #spentBytes = 0;
 
-  constructor(turns: Turns, taker: TurnTaker) {
+  constructor(turns: FairScheduler, reader: Scheduled) {
     this.#turns = turns;
-    this.#taker = taker;
+    this.#reader = reader;
   }
 
   /**
@@ -84,8 +84,8 @@ export class Share {
     return this.#spentBytes < this.#turns.shareBytes;
   }
 
-  /** Calls `goOn` of the direction in the next turn. */
+  /** Calls `readOn` of the direction in the next turn. */
   rest(): void {
-    this.#turns.rest(this.#taker);
+    this.#turns.rest(this.#reader);
   }
 }

@@ -4,16 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { GAP_MS, Pace, SMALL_BYTES, SMALL_READS, WAIT_MS, Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer, GAP_MS, ReadCoalescer, SMALL_BYTES, SMALL_READS, WAIT_MS } from "#dist/tunnel/coalescing.js";
+import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
-import { Turns } from "#dist/tunnel/turns.js";
 import { CopyingFraming } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
 import { GivenClock } from "../support/given-clock.js";
 import { turns } from "../support/sink.js";
 
-function afterSmallReads(count: number): Pace {
-  const pace = new Pace(true, 0);
+function afterSmallReads(count: number): ReadCoalescer {
+  const pace = new ReadCoalescer(true, 0);
   for (let read = 0; read < count; read += 1) assert.equal(pace.afterRead(80, 0), false);
   return pace;
 }
@@ -40,7 +40,7 @@ test("the time of a wait is no pause", () => {
 });
 
 test("switched off it never waits", () => {
-  const pace = new Pace(false, 0);
+  const pace = new ReadCoalescer(false, 0);
   for (let read = 0; read < 100; read += 1) assert.equal(pace.afterRead(80, 0), false);
 });
 
@@ -94,7 +94,7 @@ test("no read waits longer than the bound, or without eight small ones before it
 /** A direction whose clock and turns are in the test's hand. */
 function pumping({
   clock = new GivenClock(),
-  waits = new Waits(clock),
+  waits = new CoalescingTimer(clock),
   coalescing = true,
   leavesBytesToSystem = true,
 } = {}) {
@@ -108,7 +108,7 @@ function pumping({
     from: reader,
     framing: new CopyingFraming(),
     chunks: new ChunkPool(new ChunkBudget(1e9)),
-    turns: new Turns((callback) => resting.push(callback)),
+    turns: new FairScheduler((callback) => resting.push(callback)),
     waits,
     coalescing,
     to: writable,
@@ -200,7 +200,7 @@ test("a pump whose receiver is full waits for it and nothing else", async () => 
 
 test("one timer serves all: who comes later waits no longer than the first", () => {
   const clock = new GivenClock();
-  const waits = new Waits(clock);
+  const waits = new CoalescingTimer(clock);
   const all = [pumping({ clock, waits }), pumping({ clock, waits })] as const;
   all[0].waitForMore();
   clock.pass(WAIT_MS / 4);
@@ -218,7 +218,7 @@ test("one timer serves all: who comes later waits no longer than the first", () 
 test("a wait keeps the process alive: a socket that nobody reads does not", () => {
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
   const before = timers();
-  const waits = new Waits();
+  const waits = new CoalescingTimer();
   const waiter = { readAgain: () => undefined };
   waits.begin(waiter);
   assert.equal(timers(), before + 1);

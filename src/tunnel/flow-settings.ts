@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 export const MAX_DEFAULT_THREADS = 4;
 
 /** See the head of this file. */
-export interface FlowChoices {
+export interface FlowSettings {
   /** False to have everything moved by pumps. */
   readonly relay: boolean;
   /** Threads that move packets. */
@@ -17,18 +17,18 @@ export interface FlowChoices {
   readonly coalescing: boolean;
 }
 
-let choices: FlowChoices = {
+let choices: FlowSettings = {
   relay: process.platform !== "win32",
   threads: Math.min(MAX_DEFAULT_THREADS, availableParallelism()),
   coalescing: true,
 };
 
 /** Chooses; before the first connection. */
-export function chooseFlows(chosen: Partial<FlowChoices>): void {
+export function setFlowSettings(chosen: Partial<FlowSettings>): void {
   choices = { ...choices, ...chosen };
 }
 
 /** What was chosen. */
-export function flowChoices(): FlowChoices {
+export function flowSettings(): FlowSettings {
   return choices;
 }

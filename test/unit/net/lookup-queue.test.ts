@@ -5,13 +5,13 @@ import { test } from "node:test";
 import { LONGEST_MS } from "#dist/clock.js";
 import { SpipedError } from "#dist/errors.js";
 import type { LookedUp } from "#dist/native/native.js";
-import { LookUps, MAX_LOOK_UPS } from "#dist/net/look-ups.js";
+import { LookupQueue, MAX_LOOKUPS } from "#dist/net/lookup-queue.js";
 
 /** A system in the test's hand: it answers when the test says so. */
 class System {
   readonly asked: string[] = [];
   readonly #open = new Map<string, (found: LookedUp) => void>();
-  readonly lookUps = new LookUps((host, service, done) => {
+  readonly lookUps = new LookupQueue((host, service, done) => {
     this.asked.push(`${host} ${service}`);
     this.#open.set(host, done);
   });
@@ -71,22 +71,22 @@ test("an answer is not kept: whoever asks later has it looked up anew", async ()
 
 test("so many look-ups run at a time, and further ones follow in order as they end", async () => {
   const system = new System();
-  const all = names(MAX_LOOK_UPS + 3);
+  const all = names(MAX_LOOKUPS + 3);
   for (const name of all) system.ask(name);
-  assert.equal(system.asked.length, MAX_LOOK_UPS);
+  assert.equal(system.asked.length, MAX_LOOKUPS);
   for (const [place, name] of all.slice(0, 3).entries()) {
     system.answers(name, place === 0 ? { addresses: [], failure: "no such name" } : addressesOf(name));
-    assert.equal(system.asked.at(-1), `name-${MAX_LOOK_UPS + place} 80`);
-    assert.equal(system.asked.length, MAX_LOOK_UPS + place + 1);
+    assert.equal(system.asked.at(-1), `name-${MAX_LOOKUPS + place} 80`);
+    assert.equal(system.asked.length, MAX_LOOKUPS + place + 1);
   }
   for (const name of all.slice(3)) system.answers(name);
 });
 
 test("whoever asks for what waits for its turn shares that turn", async () => {
   const system = new System();
-  for (const name of names(MAX_LOOK_UPS)) system.ask(name);
+  for (const name of names(MAX_LOOKUPS)) system.ask(name);
   const both = Promise.all([system.find("late"), system.find("late")]);
-  for (const name of names(MAX_LOOK_UPS)) system.answers(name);
+  for (const name of names(MAX_LOOKUPS)) system.answers(name);
   assert.equal(system.asked.filter((one) => one === "late 80").length, 1);
   system.answers("late");
   assert.deepEqual(await both, [addressesOf("late"), addressesOf("late")]);
@@ -94,15 +94,15 @@ test("whoever asks for what waits for its turn shares that turn", async () => {
 
 test("what nobody waits for any more before its turn is never looked up", () => {
   const system = new System();
-  for (const name of names(MAX_LOOK_UPS)) system.ask(name);
+  for (const name of names(MAX_LOOKUPS)) system.ask(name);
   const [first, second] = [new AbortController(), new AbortController()];
   system.ask("late", first.signal);
   system.ask("late", second.signal);
   system.ask("later", first.signal);
   first.abort();
   second.abort();
-  for (const name of names(MAX_LOOK_UPS)) system.answers(name);
-  assert.equal(system.asked.length, MAX_LOOK_UPS);
+  for (const name of names(MAX_LOOKUPS)) system.answers(name);
+  assert.equal(system.asked.length, MAX_LOOKUPS);
 });
 
 test("one that stops waiting leaves the look-up to the others", async () => {

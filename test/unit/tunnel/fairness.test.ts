@@ -7,9 +7,9 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { createReadBuffer, READ_BUFFER_BYTES, SocketReader } from "#dist/net/socket-reader.js";
 import { ChunkBudget, ChunkPool } from "#dist/tunnel/chunk-pool.js";
-import { Waits } from "#dist/tunnel/pace.js";
+import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
+import { FAIR_SHARE_BYTES, FairScheduler, FairShare, WHOLE_SHARE_BYTES } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
-import { FAIR_SHARE_BYTES, Share, Turns, WHOLE_SHARE_BYTES } from "#dist/tunnel/turns.js";
 import { socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -17,7 +17,7 @@ import { CopyingFraming } from "../support/framings.js";
 
 /** An event loop in the test's hand. */
 class GivenLoop {
-  readonly turns = new Turns((callback) => this.#next.push(callback));
+  readonly turns = new FairScheduler((callback) => this.#next.push(callback));
   #next: Array<() => void> = [];
   /** Turns so far. */
   count = 0;
@@ -35,14 +35,14 @@ class GivenLoop {
 
 /** A direction that reads as much as it may. */
 class Reader {
-  readonly #share: Share;
+  readonly #share: FairShare;
   isResting = false;
 
   constructor({ turns }: GivenLoop) {
-    this.#share = new Share(turns, this);
+    this.#share = new FairShare(turns, this);
   }
 
-  goOn(): void {
+  readOn(): void {
     this.isResting = false;
   }
 
@@ -109,8 +109,8 @@ test("everybody who rests goes on in the next turn, once, although others rest a
   const loop = new GivenLoop();
   const calls: number[] = [];
   const takers = Array.from({ length: 5 }, (_, index) => {
-    const share: Share = new Share(loop.turns, {
-      goOn: () => {
+    const share: FairShare = new FairShare(loop.turns, {
+      readOn: () => {
         calls.push(index);
         share.rest();
       },
@@ -157,7 +157,7 @@ test("between two turns nobody reads more than a share and what one read may bri
 });
 
 /** A pump from a real socket whose peer has written as much as the system takes. */
-async function fullPump(t: TestContext, turns: Turns, wrote: (bytes: number) => void): Promise<Pump> {
+async function fullPump(t: TestContext, turns: FairScheduler, wrote: (bytes: number) => void): Promise<Pump> {
   const listener = await Listener.listen(t, "tcp");
   const reader = new SocketReader(createReadBuffer(), 0);
   const options = { ...socketOptionsOf(listener.address), allowHalfOpen: true, onread: reader.onread };
@@ -178,7 +178,7 @@ async function fullPump(t: TestContext, turns: Turns, wrote: (bytes: number) => 
     chunks: new ChunkPool(new ChunkBudget(1e9)),
     turns,
     to,
-    waits: new Waits(),
+    waits: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
     ended: () => undefined,
@@ -190,7 +190,7 @@ test(
   "of real sockets that are full of bytes, none is read further than its share before the others",
   limits,
   async (t) => {
-    const turns = new Turns();
+    const turns = new FairScheduler();
     const written = [0, 0, 0, 0];
     const most = WHOLE_SHARE_BYTES + READ_BUFFER_BYTES;
     const ahead = () => Math.max(...written) - Math.min(...written);

@@ -5,8 +5,8 @@ import { type TestContext, test } from "node:test";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
-import { type ConnectionTarget, DialledDestination } from "#dist/tunnel/destination.js";
-import { Targets } from "#dist/tunnel/targets.js";
+import { DialledTargets, type Target } from "#dist/tunnel/target.js";
+import { TargetAddresses } from "#dist/tunnel/target-addresses.js";
 import { afterwards, limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { socketAddressOf } from "../support/connections.js";
@@ -16,16 +16,16 @@ const resolveIntervalMs = 1_000;
 /** A destination that is at `first`, and at `next` once it has been looked up again. */
 function destinationAt(first: SocketAddress, next: SocketAddress) {
   let lookUps = 0;
-  const targets = new Targets(
+  const targets = new TargetAddresses(
     parseAddress("target.example:80"),
     [first],
     async () => {
       lookUps += 1;
       return [next];
     },
-    { lookUpFailed: (error) => assert.fail(error), addressesChanged: () => undefined },
+    { lookupFailed: (error) => assert.fail(error), addressesChanged: () => undefined },
   );
-  const destination = new DialledDestination(targets, {
+  const destination = new DialledTargets(targets, {
     bind: undefined,
     timeoutMs: 60_000,
     keepAlive: true,
@@ -35,7 +35,7 @@ function destinationAt(first: SocketAddress, next: SocketAddress) {
   return { destination, targets, lookUps: () => lookUps };
 }
 
-async function open(t: TestContext, target: ConnectionTarget): Promise<string> {
+async function open(t: TestContext, target: Target): Promise<string> {
   const { signal } = new AbortController();
   const channel = await target.open({ readBuffer: createReadBuffer(), exactLength: 0, signal });
   afterwards(t, () => channel.close());

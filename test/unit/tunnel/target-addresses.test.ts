@@ -5,16 +5,16 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { SpipedError } from "#dist/errors.js";
 import { formatAddress, parseAddress, type SocketAddress } from "#dist/net/address.js";
-import { type LookUp, Targets } from "#dist/tunnel/targets.js";
+import { type Lookup, TargetAddresses } from "#dist/tunnel/target-addresses.js";
 
-type Found = Awaited<ReturnType<LookUp>>;
+type Found = Awaited<ReturnType<Lookup>>;
 
 /** A resolver in the test's hand: each look-up stays open until the test answers it. */
 class Resolver {
   readonly asked: string[] = [];
   #answer: { resolve(found: Found): void; reject(error: Error): void } | undefined;
 
-  readonly lookUp: LookUp = (address) => {
+  readonly lookUp: Lookup = (address) => {
     this.asked.push(formatAddress(address));
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject };
@@ -43,17 +43,20 @@ function addressesOf(hosts: readonly string[]): Found {
   return [first, ...others];
 }
 
-function targetsOf(name: string, hosts: readonly string[]): { targets: Targets; resolver: Resolver; said: string[] } {
+function targetsOf(
+  name: string,
+  hosts: readonly string[],
+): { targets: TargetAddresses; resolver: Resolver; said: string[] } {
   const resolver = new Resolver();
   const said: string[] = [];
-  const targets = new Targets(parseAddress(name), addressesOf(hosts), resolver.lookUp, {
-    lookUpFailed: (error) => said.push(error.message),
+  const targets = new TargetAddresses(parseAddress(name), addressesOf(hosts), resolver.lookUp, {
+    lookupFailed: (error) => said.push(error.message),
     addressesChanged: (changed, addresses) => said.push(`${changed} is ${addresses.map(formatAddress).join(" ")}`),
   });
   return { targets, resolver, said };
 }
 
-function hostsOf(targets: Targets): readonly string[] {
+function hostsOf(targets: TargetAddresses): readonly string[] {
   return targets.addresses.map((address) => (address.kind === "tcp" ? address.address : address.path));
 }
 
@@ -109,14 +112,14 @@ test("after the end nobody waits for a look-up any more, and nothing is said of 
   mockTime(t);
   const signals: AbortSignal[] = [];
   const said: string[] = [];
-  const lookUp: LookUp = (_address, { signal }) => {
+  const lookUp: Lookup = (_address, { signal }) => {
     signals.push(signal);
     return new Promise((_resolve, reject) => {
       signal.addEventListener("abort", () => reject(new SpipedError("SPIPED_CANCELLED", "given up")));
     });
   };
-  const targets = new Targets(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookUp, {
-    lookUpFailed: (error) => said.push(error.message),
+  const targets = new TargetAddresses(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookUp, {
+    lookupFailed: (error) => said.push(error.message),
     addressesChanged: (changed) => said.push(changed),
   });
   const refreshing = targets.refresh();

@@ -6,8 +6,8 @@
 import type { EventEmitter } from "node:events";
 
 /** Emits an event. */
-export function emitApart(emitter: EventEmitter, name: string, ...values: readonly unknown[]): void {
-  apart(() => emitter.emit(name, ...values), true);
+export function emitSafely(emitter: EventEmitter, name: string, ...values: readonly unknown[]): void {
+  callListener(() => emitter.emit(name, ...values), true);
 }
 
 /**
@@ -15,7 +15,7 @@ export function emitApart(emitter: EventEmitter, name: string, ...values: readon
  *
  * @param otherwise - What to give back where one of them throws.
  */
-export function apart<T>(call: () => T, otherwise: T): T {
+export function callListener<T>(call: () => T, otherwise: T): T {
   try {
     return call();
   } catch (error) {

@@ -7,7 +7,7 @@ import { bareSockets } from "#dist/net/bare-sockets.js";
 import type { Channel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
-import type { ConnectionTarget } from "#dist/tunnel/destination.js";
+import type { Target } from "#dist/tunnel/target.js";
 import { limits, until } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
@@ -15,7 +15,7 @@ import { runConnection, socketAddressOf, timeoutMs } from "../support/connection
 import { peerOptions } from "../support/established.js";
 
 /** A target that is reached, and reset before the connection hears of it. */
-function resetTarget(listener: Listener, isBare: boolean): ConnectionTarget {
+function resetTarget(listener: Listener, isBare: boolean): Target {
   return {
     open: async (request) => {
       const channel: Channel = await dial({

@@ -9,19 +9,19 @@ import { dial } from "../net/dial.js";
 import type { DialOptions } from "../net/dial-options.js";
 import { relayRuns } from "./relayed-flow.js";
 import type { ConnectionReport } from "./reports.js";
-import type { Targets } from "./targets.js";
+import type { TargetAddresses } from "./target-addresses.js";
 
 /** What the connection has to say about the channel that it wants. */
-export type TargetRequest = Pick<DialOptions, "readBuffer" | "exactLength" | "resetOnDeath" | "signal">;
+export type OpenOptions = Pick<DialOptions, "readBuffer" | "exactLength" | "resetOnDeath" | "signal">;
 
 /** The target of one connection. */
-export interface ConnectionTarget {
+export interface Target {
   /**
    * Opens it; called at most once.
    *
    * @throws SpipedError `SPIPED_CONNECT`, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
    */
-  open(request: TargetRequest): Promise<Channel>;
+  open(request: OpenOptions): Promise<Channel>;
   /** Told when data can flow. */
   opened?(): void;
   /** Told once, when nothing of the connection is left. */
@@ -29,9 +29,9 @@ export interface ConnectionTarget {
 }
 
 /** The targets of a tunnel's connections. */
-export interface Destination {
+export interface Targets {
   /** The target of the next connection, which came over `source`. */
-  next(source: Carrier): ConnectionTarget;
+  next(source: Carrier): Target;
   /** Where connections are handed over to the relay: what has their sockets until then. */
   bare?(): BareSockets | undefined;
   /** Begins what goes on in the background. */
@@ -41,15 +41,15 @@ export interface Destination {
 }
 
 /** How a target is dialled, whichever connection it is for. */
-export type DialSettings = Omit<DialOptions, keyof TargetRequest>;
+export type DialSettings = Omit<DialOptions, keyof OpenOptions>;
 
 /** A target that is dialled. */
-export function dialled(settings: DialSettings): ConnectionTarget {
+export function dialledTarget(settings: DialSettings): Target {
   return { open: (request) => dial({ ...settings, ...request }) };
 }
 
 /** A target of many that are dialled alike. */
-class DialledTarget implements ConnectionTarget {
+class DialledTarget implements Target {
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
   readonly #addresses: DialSettings["addresses"];
   readonly #name: string;
@@ -67,7 +67,7 @@ class DialledTarget implements ConnectionTarget {
     this.#bare = bare;
   }
 
-  open(request: TargetRequest): Promise<Channel> {
+  open(request: OpenOptions): Promise<Channel> {
     const { bind, timeoutMs, keepAlive, descriptors } = this.#settings;
     const { readBuffer, exactLength, resetOnDeath = false, signal } = request;
     // One by one: spreading all of them costs a connection as much as a system call.
@@ -88,13 +88,13 @@ class DialledTarget implements ConnectionTarget {
 }
 
 /** A destination that is dialled, and looked up again every so often. */
-export class DialledDestination implements Destination {
-  readonly #targets: Targets;
+export class DialledTargets implements Targets {
+  readonly #targets: TargetAddresses;
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
   readonly #resolveIntervalMs: number;
 
   constructor(
-    targets: Targets,
+    targets: TargetAddresses,
     settings: {
       readonly bind: readonly TcpAddress[] | undefined;
       readonly timeoutMs: number;
@@ -109,7 +109,7 @@ export class DialledDestination implements Destination {
     this.#resolveIntervalMs = resolveIntervalMs;
   }
 
-  next(): ConnectionTarget {
+  next(): Target {
     return new DialledTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.bare());
   }
 

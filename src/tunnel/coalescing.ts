@@ -20,7 +20,7 @@ export const SMALL_BYTES = 16 * 1_024;
 export const GAP_MS = 0.5;
 
 /** The pace of one direction. */
-export class Pace {
+export class ReadCoalescer {
   readonly #enabled: boolean;
   #smallReads = 0;
   /** When the next read might have been done, had there been bytes. */
@@ -64,7 +64,7 @@ export interface Waiter {
  * The waits of all connections of a process. One timer serves all: who comes while it runs waits for what is left, and
  * many busy streams are read in one wake-up.
  */
-export class Waits {
+export class CoalescingTimer {
   readonly #clock: Clock;
   readonly #waiting = new Set<Waiter>();
   #callOff: (() => void) | undefined;

@@ -28,7 +28,7 @@ export interface Announcement {
  * @throws SpipedError `SPIPED_RESET` where the source has gone, and nobody knows any more who it was: the target must not
  *   take it for somebody on this machine.
  */
-export function announce({ encrypts, source, target, keys, keyName }: Announcement): boolean {
+export function announceClient({ encrypts, source, target, keys, keyName }: Announcement): boolean {
   const ends = source.ends?.();
   if (ends === undefined)
     throw new SpipedError("SPIPED_RESET", `source ${source.peer}: its address is not known any more`);

@@ -1,0 +1,77 @@
+// Connection slots: strangers have their own, friends wait for theirs in their order.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConnectionSlots, MOST_STRANGERS, STRANGER_MS } from "#dist/tunnel/connection-slots.js";
+import { turns } from "../support/sink.js";
+
+function slotsOf(most: number): { readonly slots: ConnectionSlots<string>; pass(milliseconds: number): void } {
+  let now = 0;
+  const slots = new ConnectionSlots<string>(most, () => now);
+  return { slots, pass: (milliseconds) => (now += milliseconds) };
+}
+
+test("whoever is known takes a place at once while there are some", () => {
+  const { slots } = slotsOf(2);
+  for (const client of ["a", "b"]) {
+    slots.enter(client);
+    assert.equal(slots.admit(client), undefined);
+  }
+  assert.deepEqual([slots.taken, slots.isFull], [2, true]);
+});
+
+test("strangers take no slots, however many they are", () => {
+  const { slots } = slotsOf(1);
+  for (let count = 0; count < MOST_STRANGERS; count += 1) slots.enter(`stranger ${count}`);
+  assert.deepEqual([slots.taken, slots.isFull, slots.strangersFull], [0, false, true]);
+  slots.leave("stranger 0");
+  assert.equal(slots.strangersFull, false);
+});
+
+test("who is known beyond the limit waits, and the oldest goes on when a place is free", async () => {
+  const { slots } = slotsOf(1);
+  const went: string[] = [];
+  for (const client of ["a", "b", "c", "d"]) {
+    slots.enter(client);
+    void slots.admit(client)?.then(() => went.push(client));
+  }
+  await turns();
+  assert.deepEqual(went, []);
+  slots.leave("c");
+  await turns();
+  // It waits no more, though it has no place.
+  assert.deepEqual([went.splice(0), slots.taken], [["c"], 1]);
+  slots.leave("a");
+  await turns();
+  assert.deepEqual([went, slots.taken], [["b"], 1]);
+  slots.leave("b");
+  await turns();
+  assert.deepEqual([went, slots.taken], [["b", "d"], 1]);
+  slots.leave("d");
+  assert.deepEqual([slots.taken, slots.isFull], [0, false]);
+});
+
+test("the oldest stranger gives way first, and not before its time", () => {
+  const { slots, pass } = slotsOf(1);
+  assert.equal(slots.oldestStranger, undefined);
+  slots.enter("a");
+  pass(400);
+  slots.enter("b");
+  assert.deepEqual(slots.oldestStranger, { client: "a", inMs: STRANGER_MS - 400 });
+  pass(STRANGER_MS);
+  assert.deepEqual(slots.oldestStranger, { client: "a", inMs: 0 });
+  slots.admit("a");
+  assert.deepEqual(slots.oldestStranger, { client: "b", inMs: 0 });
+});
+
+test("without a limit nobody waits", () => {
+  const { slots } = slotsOf(Number.POSITIVE_INFINITY);
+  for (let count = 0; count < 1_000; count += 1) assert.equal(slots.admit(`${count}`), undefined);
+  assert.equal(slots.isFull, false);
+});
+
+test("who was never there leaves nothing behind", () => {
+  const { slots } = slotsOf(1);
+  slots.leave("nobody");
+  assert.equal(slots.admit("a"), undefined);
+});
