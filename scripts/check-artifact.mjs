@@ -39,7 +39,7 @@ const SYSTEMS = {
   // Of C's own library only what Windows has; vcruntime140.dll is somebody's to install.
   "win32-msvc": {
     kind: "PE",
-    processors: { x64: 0x8664 },
+    processors: { x64: 0x8664, arm64: 0xaa64 },
     libc: /^kernel32\.dll$/,
     others: /^((advapi32|bcrypt|bcryptprimitives|ntdll|userenv|ws2_32)\.dll|api-ms-win-[\w-]+\.dll)$/,
   },

@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { NapiCli, parseTriple } from "@napi-rs/cli";
 import { writeRecord } from "./packed.mjs";
+import { packageOf } from "./platform-packages.mjs";
 import { thirdPartyLicenses } from "./third-party-licenses.mjs";
 
 const { values, positionals } = parseArgs({
@@ -76,7 +77,7 @@ async function packSelfContained() {
 function publishedManifest(manifest, platforms) {
   const { scripts, devDependencies, imports, napi, ...published } = manifest;
   published.optionalDependencies = Object.fromEntries(
-    platforms.map(({ platformArchABI }) => [`${manifest.name}-${platformArchABI}`, manifest.version]),
+    platforms.map(({ platformArchABI }) => [packageOf(platformArchABI), manifest.version]),
   );
   // The commands have them in them, as they were installed here: who audits an installation is to see just these versions.
   published.dependencies = Object.fromEntries(
@@ -102,6 +103,14 @@ function stageMain(folder, manifest) {
 function stagePlatform(folder, platform) {
   stageAddon(folder, platform);
   cpSync("LICENSE", join(folder, "LICENSE"));
+  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const name = packageOf(platform.platformArchABI);
+  writeManifest(folder, { ...manifest, name });
+  writeFileSync(
+    join(folder, "README.md"),
+    `# \`${name}\`\n\nThe native part of [spiped](https://www.npmjs.com/package/spiped) for ${platform.triple}. ` +
+      "Install `spiped`, which takes the package of its platform.\n",
+  );
 }
 
 /** Copies a platform's addon into a folder, with the licences of the crates in it. */

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { integrityOf, readRecord } from "./packed.mjs";
+import { isPlatformPackage } from "./platform-packages.mjs";
 
 /** How often the registry is asked again, and how long after the last time: it shows what is new after a while. */
 const PATIENCE = { tries: 30, pauseMs: Number(process.env.SPIPED_PUBLISH_PAUSE_MS ?? 10_000) };
@@ -70,17 +71,15 @@ function verifiedTarballs() {
   }
 
   const { name: main, version, napi } = JSON.parse(readFileSync("package.json", "utf8"));
-  const foreign = packed.filter((one) => one.version !== version || !(one.name === main || isPlatformOf(main, one)));
+  const foreign = packed.filter(
+    (one) => one.version !== version || !(one.name === main || isPlatformPackage(one.name)),
+  );
   if (foreign.length > 0) throw new Error(`${foreign.map(nameOf).join(", ")}: not of ${main} ${version}`);
   const names = new Set(packed.map(({ name }) => name));
   if (!names.has(main) || names.size !== packed.length || names.size !== napi.targets.length + 1) {
     throw new Error(`${[...names].join(", ")}: not ${main} and a package for each of its platforms`);
   }
   return tarballs.sort((one, other) => Number(one.name === main) - Number(other.name === main));
-}
-
-function isPlatformOf(main, { name }) {
-  return name.startsWith(`${main}-`);
 }
 
 /**
@@ -111,7 +110,7 @@ async function askFor(registry, name) {
   let problem;
   for (let left = 3; left > 0; left -= 1) {
     try {
-      const response = await fetch(`${registry}${name}`, {
+      const response = await fetch(`${registry}${name.replace("/", "%2f")}`, {
         headers: { accept: "application/json", "cache-control": "no-cache" },
         signal: AbortSignal.timeout(30_000),
       });

@@ -42,6 +42,7 @@ export const PREBUILT_PLATFORMS: readonly string[] = [
   "darwin-arm64",
   "freebsd-x64",
   "win32-x64-msvc",
+  "win32-arm64-msvc",
 ];
 
 const require = createRequire(import.meta.filename);
@@ -97,7 +98,7 @@ function candidates(): string[] {
 }
 
 function packageOf(platform: string): string {
-  return `spiped-${platform}`;
+  return `@spiped/${platform}`;
 }
 
 /** Alpine and its kin run Node against musl, whose loader does not load what was linked against glibc. */

@@ -14,8 +14,8 @@ import { Registry } from "../support/registry.js";
 
 const limits = { timeout: 3 * failsafeMs };
 const version = "9.8.7";
-const [main, platform] = ["spiped", "spiped-some-platform"];
-const fileOf = (name: string): string => `${name}-${version}.tgz`;
+const [main, platform] = ["spiped", "@spiped/some-platform"];
+const fileOf = (name: string): string => `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
 
 /** Two packages and their record, packed once; each test has a copy. */
 let packed: string;
@@ -29,7 +29,7 @@ before(async () => {
   const script = `
     const { spawnSync } = require("node:child_process");
     for (const name of ${JSON.stringify([main, platform])}) {
-      const folder = name + ".staging";
+      const folder = name.replace(/\\W/g, "-") + ".staging";
       require("node:fs").mkdirSync(folder);
       require("node:fs").writeFileSync(folder + "/package.json", JSON.stringify({ name, version: "${version}" }));
       const words = ["pack", "--ignore-scripts", "--pack-destination", "../tarballs"];
@@ -160,14 +160,14 @@ test("a registry that does not answer is not taken for an empty one", limits, as
   registry.manners = "broken";
   const { status, stderr } = await publish();
   assert.equal(status, 1);
-  assert.match(stderr, /^publish: the registry does not say whether it has spiped-some-platform: status 500\n$/);
+  assert.match(stderr, /^publish: the registry does not say whether it has @spiped\/some-platform: status 500\n$/);
   assert.deepEqual(registry.published, []);
   registry.stop();
   const without = await publish();
   assert.equal(without.status, 1);
   assert.match(
     without.stderr,
-    /^publish: the registry does not say whether it has spiped-some-platform: .*ECONNREFUSED/,
+    /^publish: the registry does not say whether it has @spiped\/some-platform: .*ECONNREFUSED/,
   );
 });
 
@@ -200,7 +200,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
         join(tarballs, "../package.json"),
         JSON.stringify({ name: main, version: "9.8.6", napi: { targets: ["one"] } }),
       ),
-    /^publish: spiped@9\.8\.7, spiped-some-platform@9\.8\.7: not of spiped 9\.8\.6\n$/,
+    /^publish: spiped@9\.8\.7, @spiped\/some-platform@9\.8\.7: not of spiped 9\.8\.6\n$/,
   ],
   "a platform's package is missing": [
     (tarballs) =>
@@ -208,7 +208,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
         join(tarballs, "../package.json"),
         JSON.stringify({ name: main, version, napi: { targets: ["one", "two"] } }),
       ),
-    /^publish: spiped, spiped-some-platform: not spiped and a package for each of its platforms\n$/,
+    /^publish: spiped, @spiped\/some-platform: not spiped and a package for each of its platforms\n$/,
   ],
 };
 

@@ -71,10 +71,10 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
   });
 
   await t.test("run no scripts, and depend on what the commands contain and the platforms' packages alone", () => {
-    const own = manifestOf(folder, `spiped-${platform}`);
+    const own = manifestOf(folder, `@spiped/${platform}`);
     assert.deepEqual([main.scripts, own.scripts, own.dependencies], [undefined, undefined, undefined]);
     assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander", "smol-toml"]);
-    assert.equal(main.optionalDependencies?.[`spiped-${platform}`], own.version);
+    assert.equal(main.optionalDependencies?.[`@spiped/${platform}`], own.version);
     assert.ok(Object.values(main.optionalDependencies ?? {}).every((version) => version === main.version));
   });
 
@@ -192,8 +192,8 @@ test("without the platform's package, the commands say which one is missing and 
     assert.deepEqual({ status, stdout }, { status: 1, stdout: "" });
     const lines = stderr.trimEnd().split("\n");
     assert.match(lines[0] ?? "", new RegExp(`^${name}: cannot load the native part for ${platform} .*; tried$`));
-    assert.ok(lines.some((line) => line.startsWith(`  spiped-${platform}: Cannot find module`)));
-    assert.match(lines.at(-1) ?? "", new RegExp(`hint: the package spiped-${platform} belongs here.*install again`));
+    assert.ok(lines.some((line) => line.startsWith(`  @spiped/${platform}: Cannot find module`)));
+    assert.match(lines.at(-1) ?? "", new RegExp(`hint: the package @spiped/${platform} belongs here.*install again`));
   }
 });
 

@@ -38,7 +38,7 @@ test("an addon that cannot be loaded is one error that says what was tried and w
 });
 
 test("a platform with a prebuilt package is told its name, another one to build", () => {
-  assert.match(hintFor("linux-x64-musl"), /the package spiped-linux-x64-musl belongs here.*--omit=optional/);
+  assert.match(hintFor("linux-x64-musl"), /the package @spiped\/linux-x64-musl belongs here.*--omit=optional/);
   assert.match(hintFor("linux-s390x-gnu"), /no prebuilt package for linux-s390x-gnu; build/);
 });
 
