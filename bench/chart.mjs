@@ -1,4 +1,4 @@
-// Charts as SVG: horizontal bars with the spread of the rounds, readable on light and on dark ground.
+// Charts as SVG: horizontal bars with the spread of the rounds, readable on light and dark backgrounds.
 
 import { escapeXml, svgOf } from "../scripts/support/svg.mjs";
 
@@ -8,7 +8,7 @@ const VALUES = 130;
 const BAR = 16;
 const ROW = 20;
 
-/** Each chart: its file, its title, which way is better, and the figures that it shows, each with a label. */
+/** Each chart: its file, its title, which direction is better, and the figures it shows, with labels. */
 const CHARTS = [
   {
     file: "throughput.svg",
@@ -99,7 +99,7 @@ export function charts({ figures, names }) {
 }
 
 function draw(title, groups, names) {
-  // No tunnel at all is not one way among others; it would make all others look small.
+  // "No tunnel" is left out: its bar would make all others look small.
   const kinds = Object.keys(names).filter((kind) => kind !== "direct");
   const measured = groups.flatMap(({ figure }) => kinds.flatMap((kind) => figure.kinds[kind] ?? []));
   const scale = (WIDTH - LABELS - VALUES) / Math.max(...measured.map(({ max }) => max));

@@ -1,11 +1,11 @@
-// Where and of what a result is: the machine, the system, the versions and the commit.
+// Describes a run: machine, system, versions and commit.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 
-/** What goes with every result. */
+/** The description stored with every result. */
 export function circumstances(kinds) {
   return {
     date: new Date().toISOString().slice(0, 10),
@@ -25,7 +25,7 @@ export function circumstances(kinds) {
   };
 }
 
-/** The commit of the checkout, with a + if the program is not as it was committed. */
+/** The commit of the checkout, with a + if there are uncommitted changes to the program. */
 function commit() {
   const git = (...words) =>
     execFileSync("git", words, { cwd: fileURLToPath(new URL("..", import.meta.url)), encoding: "utf8" }).trim();

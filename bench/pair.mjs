@@ -1,12 +1,12 @@
-// Starts both ends of a tunnel and lets the load program work through them.
+// Starts both ends of a tunnel and runs the load generator through them.
 
 import { fileURLToPath } from "node:url";
 import { end, freePort, listening, run, start, threadSecondsOf, usageOf } from "../scripts/support/processes.mjs";
 
-/** The load program. */
+/** The load generator. */
 export const LOAD = fileURLToPath(new URL("load/target/release/spiped-bench-load", import.meta.url));
 
-/** Starts a pair of a kind. `usage` gives what its ends, near and far, have used so far; `stop` ends them. */
+/** Starts a pair of one kind. `usage` returns what each end, near and far, has used so far; `stop` stops them. */
 export async function startPair(kind, { flags = [], manyDescriptors = false } = {}) {
   const far = await freePort();
   if (kind.id === "direct") {
@@ -20,7 +20,7 @@ export async function startPair(kind, { flags = [], manyDescriptors = false } = 
     await Promise.all(ends.map(end));
   };
   try {
-    // The near end may want to connect at once.
+    // The near end may connect at once.
     for (const [command, port] of [
       [commands.far, ports.middle],
       [commands.near, ports.near],
@@ -46,10 +46,10 @@ function usageOfEnd(pid) {
 }
 
 /**
- * Has a load work through a fresh pair; gives what the load says, the CPU seconds of both ends and of each of
- * their threads, and the most memory that one of them has taken.
+ * Runs a load through a fresh pair. Returns the load's results, the CPU seconds of both ends and of each of their
+ * threads, and the larger end's peak memory.
  *
- * @param warmUp - Words of a shorter load of the same work that goes before and is not measured.
+ * @param warmUp - Arguments of a shorter load of the same kind that runs first and is not measured.
  */
 export async function measure(kind, work, words, { warmUp, flags } = {}) {
   const pair = await startPair(kind, { flags });
@@ -75,7 +75,7 @@ export async function measure(kind, work, words, { warmUp, flags } = {}) {
   }
 }
 
-/** What each thread that is still there has used in between. */
+/** What each thread that still exists has used in between. */
 function threadsBetween(before, after) {
   return [...after].map(([thread, seconds]) => seconds - (before.get(thread) ?? 0));
 }

@@ -1,5 +1,5 @@
-// What is measured: our two ends, the C original's, and other ways to the same purpose. Each kind says which commands
-// make its two ends, near (-e) and far (-d).
+// The programs that are measured: ours, the C original, and other tunnels. Each kind has the commands that start its two
+// ends, near (-e) and far (-d).
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -23,9 +23,9 @@ const SSHD = "/usr/sbin/sshd";
 const loopback = (port) => `127.0.0.1:${port}`;
 
 /**
- * The kinds that this machine has, each with its name, its program and version, and `commands`.
+ * The kinds that are installed here, each with its name, its program and version, and `commands`.
  *
- * @param folder - Where keys and configurations may be written.
+ * @param folder - Where to write keys and configuration files.
  * @param original - The C original's `spiped`.
  */
 export function kindsHere(folder, original) {
@@ -56,7 +56,7 @@ function ours(keyFile) {
   };
 }
 
-/** Ours, reading every line at once as the original does. */
+/** Ours without coalescing: it reads every line at once, as the original does. */
 function uncoalesced(keyFile) {
   const { version, commands } = ours(keyFile);
   return {
@@ -67,7 +67,7 @@ function uncoalesced(keyFile) {
   };
 }
 
-/** Ours with what operators turn on: a status endpoint, a log in JSON, ten named keys of which the client has the last. */
+/** Ours as operators run it: a status endpoint, a JSON log, and ten named keys, of which the client has the last. */
 function operated(folder, keyFile) {
   const { version } = ours(keyFile);
   const keys = join(folder, "keys");
@@ -105,7 +105,7 @@ function theOriginal(keyFile, program) {
   };
 }
 
-/** Ours is linked as `spiped`, too; it is a script, and the original is none. */
+/** Our command is called `spiped` too, but it is a script; the original is not. */
 function isScript(program) {
   const path = program.includes("/")
     ? program
@@ -152,7 +152,7 @@ function stunnel(folder) {
   };
 }
 
-/** HAProxy as a TLS tunnel: mutual certificates, and a whole handshake for each connection, as with spiped. */
+/** HAProxy as a TLS tunnel: mutual certificates, and a full handshake for each connection, as with spiped. */
 function haproxy(folder, certificates) {
   const { authority, identity } = certificates ?? {};
   const version = authority && firstLine("haproxy", ["-v"], /version (\d+\.\d+\.\d+)/);
@@ -197,7 +197,7 @@ function ghostunnel(certificates) {
   };
 }
 
-/** An authority and one identity for both ends, on P-256; undefined without `openssl`. */
+/** A CA and one P-256 certificate for both ends; undefined without `openssl`. */
 function makeCertificates(folder) {
   if (firstLine("openssl", ["version"]) === undefined) return undefined;
   const [authority, authorityKey] = [join(folder, "authority.pem"), join(folder, "authority.key")];
@@ -217,9 +217,9 @@ function makeCertificates(folder) {
   return { authority, certificate, key, identity };
 }
 
-/** All forwarded connections share one SSH connection, so that a new one costs no key exchange. */
+/** All forwarded connections share one SSH connection, so new ones need no key exchange. */
 function ssh(folder) {
-  // As root, sshd wants its folder for privilege separation.
+  // As root, sshd needs its privilege separation folder.
   const usable = existsSync(SSHD) && (process.getuid?.() !== 0 || existsSync("/run/sshd"));
   const version = usable ? firstLine("ssh", ["-V"], /OpenSSH_([^\s,]+)/) : undefined;
   const [hostKey, userKey] = [join(folder, "host_key"), join(folder, "user_key")];
@@ -257,7 +257,7 @@ function ssh(folder) {
   };
 }
 
-/** Two plain relays, a process for each connection: what copying costs without any encryption. */
+/** Two plain relays with a process for each connection: the cost of copying without encryption. */
 function socat() {
   const end = (source, target) => [
     ...["socat", "-b", "65536", "-t", "60"],
@@ -273,12 +273,12 @@ function socat() {
   };
 }
 
-/** No tunnel: the load program talks to itself. Shows that it is cheaper than what it measures. */
+/** No tunnel: the load generator talks to itself. Shows that it costs less than what it measures. */
 function direct() {
   return { id: "direct", name: "no tunnel", version: "" };
 }
 
-/** What a program says of its version; undefined if it is not there. */
+/** The version a program reports; undefined if it is not installed. */
 function firstLine(program, words, pattern = /^(.+)$/m) {
   const { error, stdout, stderr } = spawnSync(program, words, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   return error === undefined ? `${stdout}${stderr}`.match(pattern)?.[1] : undefined;

@@ -1,4 +1,4 @@
-// Shows results: as Markdown tables, and as docs/benchmarks.md with its charts.
+// Prints results as Markdown tables, and writes docs/benchmarks.md with its charts.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,11 +8,11 @@ import { charts } from "./chart.mjs";
 
 const DOCS = new URL("../docs/", import.meta.url);
 const BEGIN = "<!-- results: written by npm run bench -->";
-/** Fewer make a result that is only a glimpse. */
+/** With fewer rounds, the result is marked as not to be relied on. */
 const FULL_ROUNDS = 5;
 const END = "<!-- end of results -->";
 
-/** Groups of the large table: a heading, and how the ids of its figures begin. */
+/** Groups of the large table: a heading, and the prefix of its figures' ids. */
 const GROUPS = [
   ["Bulk throughput", (id) => /^bulk.*\.megabytesPerSecond$/.test(id)],
   ["CPU time, threads and memory of bulk", (id) => id.startsWith("bulk")],
@@ -36,13 +36,13 @@ export function writeResults(file, results) {
   writeLaidOut(file, JSON.stringify(results, short, 2));
 }
 
-/** Writes a file as the checkout's style wants it. */
+/** Writes a file and formats it in the project's style. */
 function writeLaidOut(file, text) {
   const biome = fileURLToPath(new URL("../node_modules/.bin/biome", import.meta.url));
   writeFileSync(file, execFileSync(biome, ["format", `--stdin-file-path=${basename(file)}`], { input: text }));
 }
 
-/** Writes results.json, the charts, and the part of benchmarks.md that is between the marks. */
+/** Writes results.json, the charts, and the part of benchmarks.md between the markers. */
 export function writeDocs(results) {
   mkdirSync(new URL("benchmarks/", DOCS), { recursive: true });
   writeResults(fileURLToPath(new URL("benchmarks/results.json", DOCS)), results);
@@ -114,7 +114,7 @@ function failures({ failures }) {
   return failures.length === 0 ? "" : `### What failed\n\n${failures.map((one) => `- ${one}`).join("\n")}`;
 }
 
-/** Median and, in brackets, the smallest and the largest. */
+/** The median, with the smallest and largest in brackets. */
 function spread(measured, digits) {
   if (measured?.median === undefined) return "";
   const show = (one) => one.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });

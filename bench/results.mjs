@@ -1,9 +1,9 @@
-// From the values of all rounds to medians, spreads, ratios and goals: what results.json holds.
+// Turns the values of all rounds into medians, spreads, ratios and goals: the contents of results.json.
 
-/** C spiped's packet encryption alone, on the machine that the goals were set on; another one wants `--c-framing`. */
+/** C spiped's packet encryption alone, on the machine that the goals were set on; for another, pass `--c-framing`. */
 export const C_FRAMING_MEGABYTES = 675;
 
-/** Each goal: the figures it needs, what of them is compared, and the limit, which it must reach or must not pass. */
+/** Each goal: the figures it needs, the value computed from them, and its lower or upper limit. */
 const GOALS = [
   ratio("bulk-1-forward.megabytesPerSecond", "bulk throughput, 1 connection", { atLeast: 3.3 }),
   ratio("bulk-1-forward.cpuBoth", "bulk CPU per GB", { atMost: 0.33 }),
@@ -50,7 +50,7 @@ function value(id, title, unit, limit) {
   return { ids: [id], title, unit, of: ([figure]) => figure.kinds.ours, ...limit };
 }
 
-/** Each stalled reader's share, and a bound for all: 32 MiB that are held for full receivers, and the connections. */
+/** Per stalled reader, and for all: 32 MiB buffered for full receivers, plus the connections themselves. */
 function stalledGoals(count) {
   return [
     value(`stalled-readers.largerKilobytesEach${count}`, `${count} stalled readers: each, larger end`, "kB", {
@@ -60,7 +60,7 @@ function stalledGoals(count) {
   ];
 }
 
-/** What status, a log in JSON and named keys cost. */
+/** The cost of status, a JSON log and named keys. */
 function operated(id, title, limit) {
   const of = ([figure]) => quotient(figure.kinds.operated, figure.kinds.ours);
   return { ids: [id], title: `${title}, with status, JSON log and ten named keys`, unit: "× without", of, ...limit };
@@ -74,7 +74,7 @@ function framing(id, title) {
   return { ids: [id], title, unit: "× C", of, atLeast: 2.5 };
 }
 
-/** The results of some runs in one round as one result. */
+/** Combines the results of several runs in one round. */
 export function middleOf(results) {
   const names = new Set(results.flatMap(Object.keys));
   return Object.fromEntries(
@@ -86,9 +86,9 @@ export function middleOf(results) {
 }
 
 /**
- * Figures from samples.
+ * Computes figures from samples.
  *
- * @param samples - For each scenario's id and kind the results of the rounds, in order; null for one that failed.
+ * @param samples - The results of the rounds in order, by scenario id and kind; null for a failed one.
  */
 export function figuresOf(scenarios, samples) {
   const figures = [];
@@ -108,7 +108,7 @@ export function figuresOf(scenarios, samples) {
   return figures;
 }
 
-/** One to the other, round by round: what is the matter with the machine in one round then concerns both. */
+/** The ratio round by round, so a disturbance of the machine in one round affects both sides. */
 function quotient(one, other) {
   if (one === undefined || other === undefined) return undefined;
   const both = one.values.flatMap((value, round) => {
@@ -119,9 +119,9 @@ function quotient(one, other) {
 }
 
 /**
- * How each goal was met. One whose scenario was to be measured, and that has no figure, has failed.
+ * Evaluates each goal. A goal whose scenario was chosen but has no figure has failed.
  *
- * @param chosen - The scenarios of the run.
+ * @param chosen - The scenarios of this run.
  */
 export function goalsOf(results, chosen) {
   return GOALS.flatMap(({ ids, of, ...goal }) => {

@@ -1,4 +1,4 @@
-// npm run bench: our two ends beside the C original's and other programs', in one run and in turn. See
+// npm run bench: compares our two ends with the C original's and other programs', alternating in one run. See
 // docs/benchmarks.md.
 
 import { execFileSync } from "node:child_process";
@@ -15,10 +15,10 @@ import { tables, writeDocs, writeResults } from "./report.mjs";
 import { C_FRAMING_MEGABYTES, figuresOf, goalsOf, middleOf } from "./results.mjs";
 import { scenarios } from "./scenarios/all.mjs";
 
-/** What a quick run may take, so that with building it ends within two minutes. */
+/** The time limit of a quick run, so that it takes two minutes including the build. */
 const QUICK_SECONDS = 105;
 
-/** Rounds that measure the other programs: they stand beside, and no goal is about them. */
+/** Rounds that also measure the other programs; no goal depends on them. */
 const OTHERS_ROUNDS = 2;
 
 const HELP = `npm run bench -- [options]
@@ -103,7 +103,7 @@ async function measureAll() {
   };
   return { ...results, goals: goalsOf(results, chosen) };
 
-  /** One scenario for each kind, once or some times in turn; who is first changes each time. */
+  /** Runs one scenario for each kind, once or several times, alternating; the order changes each time. */
   async function measureOne(scenario, round) {
     const inTurn = kinds.filter(
       (kind) => scenario.kinds.includes(kind.id) && !(isOther(kind) && round >= OTHERS_ROUNDS),
@@ -117,7 +117,7 @@ async function measureAll() {
         try {
           results[kind.id].push(await scenario.run(kind));
         } catch (error) {
-          // What fails is a result, too, and takes no other with it.
+          // A failure is a result too, and does not stop the others.
           failures.push(`${what}, round ${round + 1}: ${error.message.replaceAll(folder, "…")}`);
         }
       }
@@ -139,7 +139,7 @@ function idsOf(scenarios) {
   return scenarios.map(({ id }) => id).join(", ");
 }
 
-/** Neither ours nor the original. */
+/** Whether a kind is neither ours nor the original. */
 function isOther({ id }) {
   return !["ours", "uncoalesced", "operated", "c"].includes(id);
 }

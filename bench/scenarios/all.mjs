@@ -1,5 +1,5 @@
-// The scenarios of a run, in order. Each runs once a round, or some times a round, for each of its kinds, and gives one
-// value for each of its figures. A figure has a title, a unit, the digits that are shown, and whether `more` is better.
+// The scenarios of a run, in order. Each runs once or several times per round for each of its kinds, and produces one value
+// for each of its figures. A figure has a title, a unit, the number of digits shown, and whether `more` is better.
 
 import { bulk } from "./bulk.mjs";
 import { connections } from "./connections.mjs";
@@ -14,7 +14,7 @@ const TLS = ["stunnel", "haproxy", "ghostunnel"];
 const OTHERS = [...TLS, "ssh", "socat", "direct"];
 
 /**
- * @param quick - Whether to leave out what no goal needs, and to measure the rest with less.
+ * @param quick - Leave out what no goal needs, and measure the rest for a shorter time.
  */
 export function scenarios(quick) {
   const others = quick ? [] : OTHERS;

@@ -1,4 +1,4 @@
-// Bulk: all that goes through one connection or several, one way or both.
+// Bulk throughput through one connection or several, one way or both.
 
 import { measure } from "../pair.mjs";
 import { cpuFigures, cpuPer, many } from "./figures.mjs";
@@ -32,8 +32,8 @@ export function bulk(connections, direction, { bytes, kinds }) {
 }
 
 /**
- * How the work spreads over threads. Both ends and the load share the machine's cores, so that one end's share of them
- * says little of how many it could use; that its threads have equal shares of its work says it.
+ * How the work spreads over threads. Both ends and the load share the machine's cores, so the number of cores an end
+ * uses says little about how many it could use. How evenly its threads share its work does.
  */
 function threadFigures(title) {
   const sharing = "threads' CPU time ÷ that of the busiest";

@@ -4,8 +4,8 @@ import { measure } from "../pair.mjs";
 import { cpuFigures, cpuPer, latencyFigures } from "./figures.mjs";
 
 /**
- * @param flags - `-f` gives forward secrecy up.
- * @param warmUp - Connections that go before and do not count: what runs for years is warm.
+ * @param flags - `-f` disables forward secrecy.
+ * @param warmUp - Connections made first that do not count: a process that runs for years is warm.
  */
 export function connections(parallel, flags, { count, warmUp, kinds }) {
   const title = `new connections, ${parallel} at once${flags.length > 0 ? ", -f" : ""}`;

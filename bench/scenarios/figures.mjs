@@ -1,6 +1,6 @@
-// Figures that several scenarios have.
+// Figures shared by several scenarios.
 
-/** Latency: what half of all take at most, and what all but one in a hundred do. */
+/** Latency: the median and the 99th percentile. */
 export function latencyFigures(title, what = "median", unit = "µs") {
   const digits = unit === "ms" ? 2 : 0;
   return {
@@ -9,7 +9,7 @@ export function latencyFigures(title, what = "median", unit = "µs") {
   };
 }
 
-/** What the load program gives in µs, in ms. */
+/** Converts a load generator figure from µs to ms. */
 export function inMillis({ medianMicros, p99Micros }) {
   return { medianMillis: medianMicros / 1_000, p99Millis: p99Micros / 1_000 };
 }
@@ -23,14 +23,14 @@ export function cpuFigures(title, unit, digits) {
   };
 }
 
-/** CPU time for each unit of `amount`; nothing for a kind that has no ends. */
+/** CPU time per unit of `amount`; empty for a kind that has no ends. */
 export function cpuPer(cpuSeconds, amount) {
   if (cpuSeconds === undefined) return {};
   const [cpuNear, cpuFar] = [cpuSeconds.near / amount, cpuSeconds.far / amount];
   return { cpuNear, cpuFar, cpuBoth: cpuNear + cpuFar };
 }
 
-/** `count` with its thousands apart, and the word for it. */
+/** `count` with thousands separators, and its noun. */
 export function many(count, what) {
   return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -4,7 +4,7 @@
 import { addon } from "../../dist/native/native.js";
 
 const SIZES = [1, 1_024, 8_192, 65_536];
-/** Sealed data that one pass goes through: small enough for a cache. */
+/** Sealed data per pass: small enough for the cache. */
 const PASS_BYTES = 1_000_000;
 const SECONDS = 0.15;
 
@@ -25,7 +25,7 @@ for (const size of SIZES) {
     packets.push(sealed.slice());
   }
   const openAll = () => {
-    // Packets are right only once, so each pass has an opener of its own.
+    // A packet number opens only once, so each pass has its own opener.
     const opener = addon.Opener.fromKeys(encryptionKey, macKey, 0n);
     for (const packet of packets) opener.open(packet, opened);
   };
@@ -54,7 +54,7 @@ function megabytesPerSecond(pass, bytes) {
   return (passes * bytes) / 1e6 / seconds;
 }
 
-/** CPU time, so that what else the machine does counts little. */
+/** CPU time, so that other load on the machine matters little. */
 function cpuSeconds() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;

@@ -1,4 +1,4 @@
-// How long an answer takes: alone, and next to connections that send all they can.
+// Round-trip latency: alone, and next to connections that send at full speed.
 
 import { measure } from "../pair.mjs";
 import { cpuFigures, cpuPer, inMillis, latencyFigures, many } from "./figures.mjs";

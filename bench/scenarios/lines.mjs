@@ -1,4 +1,4 @@
-// A metrics load: lines of 80 bytes, each written on its own.
+// A metrics load: lines of 80 bytes, each written separately.
 
 import { measure } from "../pair.mjs";
 import { cpuFigures, cpuPer, inMillis, latencyFigures } from "./figures.mjs";

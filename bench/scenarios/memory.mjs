@@ -1,4 +1,4 @@
-// Memory of each end: with idle connections, and with connections whose reader takes nothing.
+// Memory of each end: with idle connections, and with connections whose receiver reads nothing.
 
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,16 +6,16 @@ import { descriptorLimit, end, start } from "../../scripts/support/processes.mjs
 import { LOAD, startPair } from "../pair.mjs";
 import { many } from "./figures.mjs";
 
-/** What a step may take: opening or filling many connections, or reading all that they hold. */
+/** Time limit of one step: opening or filling many connections, or reading everything they have buffered. */
 const STEP_MS = 120_000;
-/** What an end may take until its memory has settled. */
+/** Time limit for an end's memory to settle. */
 const SETTLE_MS = 1_000;
 const ENDS = [
   ["near", "-e end"],
   ["far", "-d end"],
 ];
 
-/** Connections that have been used once, more and more of them. */
+/** A growing number of connections, each used once. */
 export function idle(counts, { kinds, atMostRounds }) {
   const possible = counts.filter(hasDescriptorsFor);
   const figures = {};
@@ -45,7 +45,7 @@ export function idle(counts, { kinds, atMostRounds }) {
   };
 }
 
-/** Connections that are full from the reader back to the sender. Then all is read, compared, and closed. */
+/** Connections that are full from the receiver back to the sender. Then everything is read, compared and closed. */
 export function stalledReaders(counts, { kinds, atMostRounds }) {
   const possible = counts.filter(hasDescriptorsFor);
   const figures = {};
@@ -92,9 +92,9 @@ export function stalledReaders(counts, { kinds, atMostRounds }) {
 }
 
 /**
- * Runs `work` with a pair and a load that goes on to its next step each time it is told to.
+ * Runs `work` with a pair and a load that takes its next step each time it is told to.
  *
- * @param work - Is given `next`, which has the load take a step, and `resident`, the settled memory of both ends in MB.
+ * @param work - Receives `next`, which makes the load take a step, and `resident`, the settled memory of both ends in MB.
  */
 async function withHeldConnections(kind, load, counts, work) {
   const pair = await startPair(kind, { flags: ["-n", "0"], manyDescriptors: true });
@@ -102,7 +102,7 @@ async function withHeldConnections(kind, load, counts, work) {
     stdio: ["pipe", "pipe", "pipe"],
     manyDescriptors: true,
   });
-  // A load that has died is told of by its missing answer.
+  // If the load has died, its missing answer reports it.
   process.stdin.on("error", () => {});
   const answers = createInterface({ input: process.stdout })[Symbol.asyncIterator]();
   try {
@@ -125,7 +125,7 @@ async function withHeldConnections(kind, load, counts, work) {
   }
 }
 
-/** Each connection has two sockets in each end, and in the load. */
+/** Each connection takes two sockets in each end and in the load. */
 function hasDescriptorsFor(count) {
   return count * 2 + 100 <= descriptorLimit();
 }

@@ -1,9 +1,9 @@
-// From the start of the process to the first connection that it takes.
+// Time from the start of the process to its first accepted connection.
 
 import { freePort, run } from "../../scripts/support/processes.mjs";
 import { LOAD } from "../pair.mjs";
 
-/** Starts each some times, in turn with a Node.js that does nothing, and takes medians. */
+/** Starts each several times, alternating with a Node.js that does nothing, and takes medians. */
 export function start({ times, kinds }) {
   return {
     id: "start",

@@ -1,4 +1,4 @@
-//! Requests next to full-speed transfers: what a quiet connection waits while busy ones share the tunnel with it.
+//! Requests next to full-speed transfers: how long a quiet connection waits while busy ones share its tunnel.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,8 +15,7 @@ const REQUEST: usize = 64;
 /// How long everything runs before a request counts.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Sends requests of 64 bytes, each when the one before has been answered, for `seconds`, next to `transfers`
-/// connections that send all they can.
+/// Sends 64-byte requests one after another for `seconds`, next to `transfers` connections that send at full speed.
 pub fn run(near: &str, far: &str, seconds: &str, transfers: &str) -> Outcome {
     let (seconds, transfers): (f64, usize) = (seconds.parse()?, transfers.parse()?);
     let pattern = Arc::new(Pattern::new());
@@ -63,7 +62,7 @@ pub fn run(near: &str, far: &str, seconds: &str, transfers: &str) -> Outcome {
     ))
 }
 
-/// Both sides of one connection. A byte goes through first, so that the two belong together.
+/// Both sides of one connection. A first byte makes sure that the two belong together.
 fn connect(near: &str, listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     let mut near = TcpStream::connect(near)?;
     near.write_all(&[0x5a])?;
@@ -72,7 +71,7 @@ fn connect(near: &str, listener: &TcpListener) -> io::Result<(TcpStream, TcpStre
     Ok((near, far))
 }
 
-/// Sends until it is told to stop; gives how much that was.
+/// Sends until told to stop; returns the number of bytes.
 fn sender(
     mut stream: TcpStream,
     pattern: &Arc<Pattern>,

@@ -1,4 +1,4 @@
-//! Bulk throughput: a number of bytes through each of some connections, one way or both.
+//! Bulk throughput: a number of bytes through each of several connections, one way or both.
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::Outcome;
 use crate::pattern::Pattern;
 
-/// When it began and when its last byte had been sent, or had come and was right.
+/// When it began, and when its last byte was sent, or had arrived and been compared.
 type Half = JoinHandle<io::Result<(Instant, Instant)>>;
 
 /// Sends, receives and compares. The time runs from the first byte to the last one that was compared.

@@ -1,4 +1,4 @@
-//! Churn: connections that come, have something of their own echoed, and go, each counted by how it went.
+//! Churn: connections that open, have their own data echoed and close, each counted by its outcome.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -12,11 +12,11 @@ use crate::Outcome;
 use crate::pattern::Pattern;
 use crate::turns::echo_one;
 
-/// Stacks of the threads, of which there may be thousands.
+/// Stack size of the threads, of which there may be thousands.
 const STACK: usize = 128 * 1_024;
 
 /// Connects, sends a number and up to `most` bytes, ends its direction, reads the echo to its end and compares, `count`
-/// times, `parallel` at once. A connection that fails is counted by what its client saw, and the others go on.
+/// times, `parallel` at once. A failed connection is counted by what its client saw; the others continue.
 pub fn run(near: &str, far: &str, count: &str, parallel: &str, most: &str) -> Outcome {
     let (count, parallel, most): (u64, usize, u64) =
         (count.parse()?, parallel.parse()?, most.parse()?);
@@ -86,11 +86,11 @@ fn work(near: SocketAddr, pattern: &Pattern, next: &AtomicU64, count: u64, most:
     }
 }
 
-/// One connection; gives how much went each way.
+/// One connection; returns the bytes sent each way.
 fn visit(near: SocketAddr, pattern: &Pattern, number: u64, most: u64) -> io::Result<u64> {
     let mut stream = TcpStream::connect(near)?;
     let mut sent = number.to_be_bytes().to_vec();
-    // Numbers that follow each other have lengths far apart.
+    // Consecutive numbers get very different lengths.
     let length = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % (most + 1);
     pattern.send(&mut sent, length)?;
     stream.write_all(&sent)?;
@@ -110,7 +110,7 @@ fn visit(near: SocketAddr, pattern: &Pattern, number: u64, most: u64) -> io::Res
 fn serve(far: &str) -> io::Result<()> {
     let listener = TcpListener::bind(far)?;
     small_thread(move || {
-        // A connection that breaks is for its client to tell of.
+        // Its client reports a broken connection.
         for stream in listener.incoming().flatten() {
             let _ = small_thread(move || drop(echo_one(stream)));
         }

@@ -1,16 +1,15 @@
-//! Idle connections: opened, used once, and held.
+//! Idle connections: opened, used once, and kept open.
 
 use std::io::{Read, Write, stdin};
 use std::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 
-/// Connections that are opened at once; fewer than the shortest backlog among what is measured, 10.
+/// Connections opened at once; fewer than the shortest listen backlog of the measured programs, 10.
 const AT_ONCE: usize = 8;
 
-/// Waits for a line on standard input, opens connections until there are as many as the first count says, sends a
-/// byte through each and says so on standard output; and so on with the next count. Holds all until a last line, or
-/// the end of the input.
+/// Waits for a line on standard input, opens connections up to the first count, sends a byte through each and reports it
+/// on standard output; then the same for the next count. Keeps all open until a last line or the end of input.
 pub fn run(near: &str, far: &str, counts: &[&str]) -> Outcome {
     let listener = TcpListener::bind(far)?;
     let mut held = Vec::new();

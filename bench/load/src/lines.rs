@@ -1,5 +1,5 @@
-//! A metrics load: lines of 80 bytes, each written on its own, at full speed or at a steady rate. Each line carries
-//! its number and the time just before it was written, so that the receiver knows its age.
+//! A metrics load: lines of 80 bytes, each written separately, at full speed or at a steady rate. Each line carries its
+//! number and the time just before it was written, so the receiver knows its age.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use crate::turns::percentiles;
 
 const LINE: usize = 80;
 
-/// Writes `count` lines, `rate` a second; 0: as fast as it goes.
+/// Writes `count` lines, `rate` per second; 0 means as fast as possible.
 pub fn run(near: &str, far: &str, count: &str, rate: &str) -> Outcome {
     let (count, rate): (u64, f64) = (count.parse()?, rate.parse()?);
     let listener = TcpListener::bind(far)?;

@@ -1,10 +1,10 @@
-//! Load for the benchmark and for trials: both the application that connects to a tunnel's near end and the service behind its far
-//! end. Prints one JSON object with what was measured.
+//! Load generator for the benchmark and for trials: both the application that connects to a tunnel's near end and the
+//! service behind its far end. Prints its measurements as one JSON object.
 //!
 //!     spiped-bench-load bulk       NEAR FAR BYTES CONNECTIONS forward|reverse|both
 //!     spiped-bench-load handshakes NEAR FAR COUNT PARALLEL
 //!     spiped-bench-load pingpong   NEAR FAR SIZE COUNT
-//!     spiped-bench-load lines      NEAR FAR COUNT LINES_A_SECOND      (0: as fast as it goes)
+//!     spiped-bench-load lines      NEAR FAR COUNT LINES_A_SECOND      (0: as fast as possible)
 //!     spiped-bench-load beside     NEAR FAR SECONDS TRANSFERS         (requests next to transfers)
 //!     spiped-bench-load idle       NEAR FAR COUNT...                  (each after a line on standard input)
 //!     spiped-bench-load stalled    NEAR FAR COUNT...                  (each after a line on standard input)
@@ -29,7 +29,7 @@ mod turns;
 use std::env;
 use std::error::Error;
 
-/// Anything that goes wrong ends the measurement.
+/// Any error ends the measurement.
 pub type Outcome = Result<String, Box<dyn Error + Send + Sync>>;
 
 fn main() {

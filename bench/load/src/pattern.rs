@@ -1,18 +1,18 @@
-//! What is sent: a block of pseudo-random bytes over and over, so that comparing costs little more than reading.
+//! The data sent: one block of pseudo-random bytes, repeated, so that comparing costs little more than reading.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
-/// Bytes of the block; a prime, so that no power of two lines up with it, and small enough for a cache.
+/// Block size in bytes: a prime, so that no power of two lines up with it, and small enough for the cache.
 const BLOCK: usize = 1_048_573;
-/// Bytes of one write and one read.
+/// Size in bytes of one write and one read.
 const PIECE: usize = 262_144;
 
-/// The block that is sent, and its continuation, so that any piece can be taken whole.
+/// The block, followed by a copy of its beginning, so that any piece is contiguous.
 pub struct Pattern(Vec<u8>);
 
 impl Pattern {
-    /// Makes the block; always the same.
+    /// Makes the block; it is always the same.
     pub fn new() -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut bytes: Vec<u8> = (0..BLOCK)
@@ -43,18 +43,18 @@ impl Pattern {
         Ok(())
     }
 
-    /// Sends one more piece after `sent` bytes; gives its length.
+    /// Sends one more piece after `sent` bytes; returns its length.
     pub fn send_piece(&self, to: &mut impl Write, sent: u64) -> io::Result<u64> {
         to.write_all(self.piece(sent, PIECE))?;
         Ok(PIECE as u64)
     }
 
-    /// Writes as much as goes at once after `sent` bytes, at most a piece; gives its length.
+    /// Writes what fits at once after `sent` bytes, at most one piece; returns its length.
     pub fn write_some(&self, to: &mut impl Write, sent: u64) -> io::Result<usize> {
         to.write(self.piece(sent, PIECE))
     }
 
-    /// Reads `total` bytes and compares them; gives the time when the last one had been compared.
+    /// Reads `total` bytes and compares them; returns the time when the last one had been compared.
     pub fn receive(&self, from: &mut impl Read, total: u64) -> io::Result<Instant> {
         let mut buffer = vec![0; PIECE];
         let mut received = 0_u64;
@@ -73,7 +73,7 @@ impl Pattern {
         Ok(Instant::now())
     }
 
-    /// Reads and compares until the stream ends; gives how much came.
+    /// Reads and compares until the end of the stream; returns the number of bytes.
     pub fn receive_until_end(&self, from: &mut impl Read) -> io::Result<u64> {
         let mut buffer = vec![0; PIECE];
         let mut received = 0_u64;
@@ -85,7 +85,7 @@ impl Pattern {
         }
     }
 
-    /// Reads once and compares what came; gives its length, 0 at the end of the stream.
+    /// Reads once and compares; returns the length, 0 at the end of the stream.
     fn receive_piece(
         &self,
         from: &mut impl Read,
@@ -102,7 +102,7 @@ impl Pattern {
         Ok(length)
     }
 
-    /// An error unless the stream ends here.
+    /// Fails unless the stream ends here.
     pub fn expect_end(&self, from: &mut impl Read) -> io::Result<()> {
         match from.read(&mut [0])? {
             0 => Ok(()),

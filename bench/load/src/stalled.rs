@@ -1,4 +1,4 @@
-//! Stalled readers: connections whose service takes nothing, each filled until its sender can send no more.
+//! Stalled readers: connections whose service reads nothing, each filled until its sender is blocked.
 
 use std::io::{self, ErrorKind, Read, Write, stdin};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,16 +10,16 @@ use socket2::{Domain, Socket, Type};
 use crate::Outcome;
 use crate::pattern::Pattern;
 
-/// Connections that are opened at once; fewer than the shortest backlog among what is measured, 10.
+/// Connections opened at once; fewer than the shortest listen backlog of the measured programs, 10.
 const AT_ONCE: usize = 8;
-/// A connection is full when it has taken nothing for so long.
+/// A connection counts as full after accepting nothing for this long.
 const QUIET: Duration = Duration::from_millis(400);
-/// Longer than that nothing is filled: what still trickles then is little.
+/// Time limit for filling: what still trickles in later is little.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// What one connection may take before it counts as having no bound at all.
+/// A connection that accepts more than this counts as unbounded.
 const ENDLESS: u64 = 64_000_000;
-/// The segments of a network. With loopback's of 64 KiB the system itself would hold 7 MB for each connection, and
-/// slow all TCP down when it has had enough.
+/// A network's segment size. With loopback's 64 KiB the kernel would buffer 7 MB per connection, and slow down all TCP
+/// under memory pressure.
 const SEGMENT: u32 = 1_448;
 
 struct Connection {
@@ -28,9 +28,9 @@ struct Connection {
     sent: u64,
 }
 
-/// Waits for a line on standard input, opens connections until there are as many as the first count says, fills them
-/// and says so on standard output; and so on with the next count. After one more line everything is read and compared,
-/// the connections end, and that is said, too. Ends after a last line, or at the end of the input.
+/// Waits for a line on standard input, opens connections up to the first count, fills them and reports it on standard
+/// output; then the same for the next count. After one more line it reads and compares everything, closes the connections
+/// and reports that. Exits after a last line or at the end of input.
 pub fn run(near: &str, far: &str, counts: &[&str]) -> Outcome {
     let pattern = Pattern::new();
     let near = near.parse()?;
@@ -78,7 +78,7 @@ fn wait_for_line() -> io::Result<()> {
     stdin().read_line(&mut String::new()).map(drop)
 }
 
-/// Opens `count` connections. Each says its number, so that both sides of one are known.
+/// Opens `count` connections. Each sends its number, so that its two sides can be matched.
 fn open(
     near: SocketAddr,
     listener: &TcpListener,
@@ -127,8 +127,8 @@ fn fill(pattern: &Pattern, connections: &mut [Connection]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads all connections at once, so that what they wait for overlaps: a sender that has found the window closed for
-/// long tries again only after seconds.
+/// Reads all connections at once, so that their waits overlap: a sender that has seen a closed window for long retries
+/// only after seconds.
 fn drain_all(pattern: &Pattern, connections: Vec<Connection>) -> io::Result<()> {
     thread::scope(|scope| {
         let readers: Vec<_> = connections

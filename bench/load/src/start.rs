@@ -10,7 +10,7 @@ use crate::Outcome;
 const BETWEEN_TRIES: Duration = Duration::from_micros(250);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Starts a command and measures until it takes a connection at `address`, or, with "end", until it has ended.
+/// Starts a command and measures until it accepts a connection at `address` or, with "end", until it has exited.
 pub fn run(address: &str, command: &[&str]) -> Outcome {
     let [program, words @ ..] = command else {
         return Err("no command".into());
@@ -30,7 +30,7 @@ pub fn run(address: &str, command: &[&str]) -> Outcome {
         Some(address) => wait_for(address, &mut child, begun),
         None => child.wait().map_err(Into::into).map(|_| begun.elapsed()),
     };
-    // What has ended cannot be killed, and need not be.
+    // It may have exited already.
     let _ = child.kill();
     child.wait()?;
     Ok(format!(

@@ -1,4 +1,4 @@
-//! Tiny writes: a system call, and a segment of its own, for each byte, both ways at once.
+//! Tiny writes: one system call and one segment for each byte, both ways at once.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use crate::Outcome;
 use crate::pattern::Pattern;
 
-/// Writes one byte at a time, whatever it is given.
+/// Writes one byte at a time.
 struct OneByOne(TcpStream);
 
 impl Write for OneByOne {

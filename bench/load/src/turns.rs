@@ -1,4 +1,4 @@
-//! Turns: something goes there and comes back. A whole connection for each byte, or one connection for all.
+//! Round trips: a whole connection for each byte, or one connection for all.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -64,7 +64,7 @@ pub fn pingpong(near: &str, far: &str, size: &str, count: &str) -> Outcome {
     Ok(format!("{{{}}}", percentiles(&mut times)))
 }
 
-/// Sends something and waits for its echo.
+/// Sends a message and waits for its echo.
 pub fn turn(stream: &mut TcpStream, ping: &[u8], pong: &mut [u8]) -> std::io::Result<()> {
     stream.write_all(ping)?;
     stream.read_exact(pong)?;
@@ -75,14 +75,14 @@ pub fn turn(stream: &mut TcpStream, ping: &[u8], pong: &mut [u8]) -> std::io::Re
     }
 }
 
-/// A service with `threads` threads, each of which serves one connection after the other.
+/// A service with `threads` threads, each serving one connection after another.
 fn echo(far: &str, threads: usize) -> std::io::Result<()> {
     let listener = TcpListener::bind(far)?;
     for _ in 0..threads {
         let listener = listener.try_clone()?;
         thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
-            // A connection that breaks is for its client to tell of.
+            // Its client reports a broken connection.
             for stream in listener.incoming().flatten() {
                 let _ = serve(stream, &mut buffer);
             }
@@ -91,7 +91,7 @@ fn echo(far: &str, threads: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Echoes what comes over one connection until it ends.
+/// Echoes everything on one connection until it ends.
 pub fn echo_one(stream: TcpStream) -> std::io::Result<()> {
     serve(stream, &mut vec![0; 65_536])
 }
