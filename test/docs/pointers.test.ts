@@ -1,5 +1,5 @@
-// `Source: docs/protocol.md, "Packets"` in a comment leads to a section that exists, and the paths that the developers'
-// pages name are in the tree.
+// `Source: docs/protocol.md, "Packets"` in a comment names a section that exists, and the paths and npm scripts that the
+// developers' pages name exist.
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -35,7 +35,7 @@ test("comments point to sections that exist", () => {
   assert.ok(found > 20, `found ${found} pointers`);
 });
 
-for (const page of ["DESIGN.md", "CONTRIBUTING.md", "STYLE.md"]) {
+for (const page of ["DESIGN.md", "CONTRIBUTING.md", "STYLE.md", "docs/data-path.md", "docs/protocol.md"]) {
   const named = [...readPage(page).matchAll(/`([^`\n]+)`/g)].map(([, name = ""]) => name);
 
   test(`the paths that ${page} names exist`, () => {
