@@ -64,7 +64,7 @@ function links(tests) {
   for (const one of tests) {
     const [, path, title] = /^([\w/-]+): (.*)$/.exec(one) ?? [];
     const file = `test/${path}.test.ts`;
-    if (!titles.get(title)?.includes(file)) problems.push(missing(one, file));
+    if (!titles.get(title)?.includes(file)) problems.push(missing(one, file, title));
     byFile.set(file, [...(byFile.get(file) ?? []), title]);
   }
   return [...byFile]
@@ -76,14 +76,16 @@ function links(tests) {
     .join(", ");
 }
 
-/** A message that offers the title with the most words in common. */
-function missing(one, file) {
+/** A message that says where the title is now, or which title of the same file has the most words in common. */
+function missing(one, file, title) {
+  const elsewhere = titles.get(title);
+  if (elsewhere !== undefined) return `${source}: "${one}": the test is now in ${elsewhere.join(", ")}`;
   const words = new Set(one.split(/\W+/));
-  const score = (title) => title.split(/\W+/).filter((word) => words.has(word)).length;
+  const score = (other) => other.split(/\W+/).filter((word) => words.has(word)).length;
   const [best] = [...titles]
     .filter(([, files]) => files.includes(file))
-    .map(([title]) => title)
+    .map(([other]) => other)
     .sort((a, b) => score(b) - score(a));
-  const hint = best === undefined ? `${file} does not exist or has no tests` : `perhaps it is now "${best}"`;
+  const hint = best === undefined ? `there are no tests in ${file}` : `perhaps it is now "${best}"`;
   return `${source} names a test that does not exist: "${one}"; ${hint}`;
 }
