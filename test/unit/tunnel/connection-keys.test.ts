@@ -120,6 +120,17 @@ test("encrypt: without a key the connection fails, and the application is reset"
   assert.deepEqual(source.calls, ["reset"]);
 });
 
+test("encrypt: a handshake that fails closes the target, and resets the application", limits, async (t) => {
+  const listener = await Listener.listen(t, "tcp");
+  const { target, channels, letDial } = recordingTarget(listener);
+  const { source, report } = await runConnection(t, "encrypt", [], { target });
+  letDial();
+  const server = await listener.next();
+  server.finish();
+  assert.equal((await report()).reason, "handshake-failed");
+  assert.deepEqual([source.calls, channels[0]?.calls], [["reset"], ["close"]]);
+});
+
 for (const role of roles) {
   test(`${role}: the target is asked for what its side of the connection needs`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");

@@ -97,7 +97,10 @@ for (const kind of kinds) {
         const server = await listener.next();
         await server.write(new Uint8Array(cut));
         server.finish();
-        assert.equal((await report()).reason, "handshake-failed");
+        const { reason, error } = await report();
+        assert.equal(reason, "handshake-failed");
+        const hint = cut === 0 ? "" : "; it may have another key";
+        assert.equal(error?.message, `the peer ended the connection after ${cut} of 320 handshake bytes${hint}`);
         assert.deepEqual(source.calls, ["reset"]);
         assert.equal(await dialler.endWhileOpen(), "reset");
         await server.closed();
@@ -116,7 +119,9 @@ for (const kind of kinds) {
         });
         await dialler.write(new Uint8Array(cut));
         dialler.finish();
-        assert.equal((await report()).reason, "handshake-failed");
+        const { reason, error } = await report();
+        assert.equal(reason, "handshake-failed");
+        assert.equal(error?.message, `the peer ended the connection after ${cut} of 320 handshake bytes`);
         assert.deepEqual(source.calls, ["close"]);
         await dialler.closed();
         assert.equal(await acceptedBefore(t, listener), 0);
@@ -300,6 +305,9 @@ for (const how of ["finish", "reset"] as const) {
       const { reason, phase, error } = await report();
       assert.deepEqual([reason, phase], ["timed-out", "client-known"]);
       assert.match(error?.message ?? "", /^the client gave up after it had waited \d+\.\d s for a place$/);
+      const checks = t.mock.method(source, "hasEnded");
+      t.mock.timers.tick(10_000);
+      assert.equal(checks.mock.callCount(), 0, "it is not checked any more");
       assert.equal(await acceptedBefore(t, listener), 0, "and the target never hears of it");
     });
   }
