@@ -110,11 +110,20 @@ async function places(kinds, { isLong }, flags) {
     await Promise.all(clients);
     const displaced = Math.max(...order.map((number, at) => Math.abs(number - at)));
     const what = `300 clients, ${order.length} served, at most ${most} at once, failed: ${failed.total === 0 ? 0 : failed}; the one furthest from its turn: by ${displaced}`;
-    if (failed.total > 0 || most > 50) throw new Error(what);
+    if (failed.total > 0 || most > 50) throw new Error(`${what}; ${await reasonsOf(pair)}; ${failuresIn(pair)}`);
     return `${what}; ${await reasonsOf(pair)}`;
   } finally {
     await Promise.all([service.close(), pair.stop()]);
   }
+}
+
+/** What our ends say of connections that failed, without addresses and times, each once. */
+function failuresIn(pair) {
+  const ours = [pair.near, pair.far].filter(({ isOurs }) => isOurs);
+  const lines = ours.flatMap((end) => end.log().split("\n")).filter((line) => line.includes("connection from"));
+  return [
+    ...new Set(lines.map((line) => line.replace(/^.*connection from \S+: /, "").replace(/ \([\d.]+ s\)/, ""))),
+  ].join("; ");
 }
 
 /** 500 clients at once at an end that may open 100 files: they wait, and all are served. */
