@@ -14,7 +14,7 @@ const commands = ["spiped", "spipe"].map((name) => {
     long,
     description: helpFor?.[name] ?? help,
     value: completionOf(value),
-    choices: value.kind === "choice" ? value.words : [],
+    choices: value.kind === "choice" ? value.choices : [],
   }));
   return { name, flags: flags.map((flag) => ({ ...flag, rivals: excludedBy(flag, flags) })) };
 });

@@ -1,28 +1,33 @@
 /**
- * Flags from the environment, for containers: `SPIPED_` and the flag's long name in capitals. A flag on the command
- * line wins over its variable, and over the variables that contradict it.
+ * Options from the environment, for containers: `SPIPED_` and the long name in capitals. An option on the command line
+ * overrides its own variable and those of the options that it excludes.
  */
 
 import type { Command, Option } from "commander";
 import { SpipedError } from "../errors.js";
-import { rivalsOf, variableOf as variableOfFlag } from "../flags/flags.js";
+import { FLAGS, rivalsOf, variableOf as variableOfFlag } from "../flags/flags.js";
+import { meantOption } from "../flags/suggestions.js";
 import { parseYesOrNo } from "../flags/values.js";
 
-/** The variable of a flag. */
+/** The environment variable of an option. */
 export function variableOf(option: Option): string {
   return variableOfFlag(longOf(option));
 }
 
 /**
- * Sets the flags that the command line left out from their variables. Called after parsing.
+ * Sets the options that are not on the command line from their variables. To be called after parsing.
  *
- * @throws SpipedError `SPIPED_USAGE` for a value that the flag does not take.
+ * @throws SpipedError `SPIPED_USAGE` for a value that the option does not take, and for a misspelled variable: a tunnel
+ *   whose SPIPED_REQUIRE_FORWARDSECRECY counts for nothing must not start.
  */
 export function applyEnvironment(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
+  refuseMisspelled(command, environment);
   for (const option of command.options) {
     const variable = variableOf(option);
     const text = environment[variable];
-    if (text === undefined || option.long === "--version" || isSilenced(command, option)) continue;
+    if (text === undefined || option.long === "--version" || isOverridden(command, option)) continue;
+    if (text === "")
+      throw new SpipedError("SPIPED_USAGE", `${variable} is empty`, { hint: "give it a value, or unset it" });
     const name = option.attributeName();
     if (option.required) {
       command.setOptionValueWithSource(name, parseValue(option, variable, text), "env");
@@ -32,11 +37,37 @@ export function applyEnvironment(command: Command, environment: Readonly<Record<
   }
 }
 
-function isSilenced(command: Command, option: Option): boolean {
+function isOverridden(command: Command, option: Option): boolean {
   const given = (one: Option) => command.getOptionValueSource(one.attributeName()) === "cli";
   if (given(option)) return true;
   const rivals = rivalsOf(longOf(option));
   return command.options.some((one) => rivals.includes(longOf(one)) && given(one));
+}
+
+/**
+ * Variables that Kubernetes sets in every pod of a namespace with a service called `spiped`, or `spiped-something`; and
+ * our own.
+ */
+const NOT_OPTIONS =
+  /^SPIPED_(?:INTERNAL_.*|RELAY|(?:.+_)?SERVICE_(?:HOST|PORT)(?:_.+)?|(?:.+_)?PORT(?:_\d+_[A-Z]+(?:_[A-Z]+)?)?)$/;
+
+/** Shorter names are close to too many others, SPIPED_BIN to SPIPED_BIND. */
+const SHORTEST_MISSPELLED = 5;
+
+function refuseMisspelled(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
+  const known = command.options.filter(({ long }) => long !== "--version");
+  for (const variable of Object.keys(environment)) {
+    const name = /^SPIPED_(.+)$/.exec(variable)?.[1]?.toLowerCase().replaceAll("_", "-") ?? "";
+    const isKnown = [...FLAGS.map(({ long }) => long), ...known.map(longOf)].includes(name);
+    if (environment[variable] === undefined || isKnown || NOT_OPTIONS.test(variable)) continue;
+    if (name.length < SHORTEST_MISSPELLED) continue;
+    const meant = meantOption(name, known.map(longOf), { isWhole: true });
+    const option = known.find((one) => longOf(one) === meant);
+    if (option === undefined || isOverridden(command, option)) continue;
+    throw new SpipedError("SPIPED_USAGE", `unknown variable ${variable}`, {
+      hint: `did you mean ${variableOf(option)}?`,
+    });
+  }
 }
 
 function longOf({ long }: Option): string {

@@ -1,7 +1,7 @@
 /**
- * The words and variables that this process was given, bytes that are not UTF-8 included: Node.js puts U+FFFD in the
- * place of each, and a path with one leads nowhere. Linux still knows the bytes; they become texts as `paths.ts` has
- * them.
+ * The arguments and environment variables of this process, including bytes that are not UTF-8. Node.js replaces each of
+ * those with U+FFFD, and no path with one can be opened; on Linux the bytes can still be read from /proc. They become
+ * texts as in `paths.ts`.
  */
 
 import { readFileSync } from "node:fs";
@@ -9,37 +9,37 @@ import { messageOf, SpipedError } from "../errors.js";
 import { hasBytes, textOfBytes } from "../paths.js";
 import { isRecord, ownValue } from "./own-variables.js";
 
-/** See the head of this file. */
+/** What a command works from. */
 export interface Given {
-  /** The words after the program's name. */
-  readonly words: readonly string[];
-  /** The variables that {@link FLAG_VARIABLES} names, as they were at the start. */
+  /** The arguments after the program's name. */
+  readonly args: readonly string[];
+  /** The environment variables that begin with `SPIPED_`, but for internal ones, as they were at startup. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
 const FLAG_VARIABLES = /^SPIPED_(?!INTERNAL_)/;
 
-/** Hands what is not UTF-8 to the daemon's second process, in ASCII: the words of a start are UTF-8 as well. */
+/** Hands what is not UTF-8 to the daemon's second process, in ASCII: spawning takes UTF-8 only. */
 const HANDED_OVER = "SPIPED_INTERNAL_GIVEN";
 
 let given: Given | undefined;
 
 /**
- * What this process was given. Asked first before anything changes how it is shown to others.
+ * What this process was given. The first call must come before the process is renamed, which overwrites the bytes.
  *
- * @throws SpipedError `SPIPED_USAGE` where the system no longer knows the bytes, or somebody else has set a variable of ours.
+ * @throws SpipedError `SPIPED_USAGE` where the bytes cannot be read, or an internal variable has a foreign value.
  */
 export function takeGiven(): Given {
   given ??= handedOver() ?? asGiven();
   return given;
 }
 
-/** What the second process's environment needs besides our own; nothing where all is UTF-8. */
+/** What has to be added to the environment of the daemon's second process; nothing where all is UTF-8. */
 export function variablesForDaemon(): Readonly<Record<string, string>> {
-  const { words, variables } = takeGiven();
-  // JSON has lone surrogates in ASCII.
-  return [...words, ...Object.values(variables)].some(hasBytes)
-    ? { [HANDED_OVER]: JSON.stringify({ words, variables }) }
+  const { args, variables } = takeGiven();
+  // JSON writes lone surrogates in ASCII.
+  return [...args, ...Object.values(variables)].some(hasBytes)
+    ? { [HANDED_OVER]: JSON.stringify({ args, variables }) }
     : {};
 }
 
@@ -50,18 +50,18 @@ function handedOver(): Given | undefined {
 }
 
 function isGiven(value: unknown): value is Given {
-  if (!isRecord(value) || !Array.isArray(value["words"]) || !isRecord(value["variables"])) return false;
-  return [...value["words"], ...Object.values(value["variables"])].every((one) => typeof one === "string");
+  if (!isRecord(value) || !Array.isArray(value["args"]) || !isRecord(value["variables"])) return false;
+  return [...value["args"], ...Object.values(value["variables"])].every((one) => typeof one === "string");
 }
 
 function asGiven(): Given {
-  const words = process.argv.slice(2);
+  const args = process.argv.slice(2);
   const variables: Record<string, string> = {};
   for (const [name, text = ""] of Object.entries(process.env)) {
     if (FLAG_VARIABLES.test(name)) variables[name] = text;
   }
-  if (words.some(isChanged)) {
-    words.splice(0, words.length, ...rawTexts("/proc/self/cmdline", words).slice(-words.length));
+  if (args.some(isChanged)) {
+    args.splice(0, args.length, ...rawTexts("/proc/self/cmdline", args).slice(-args.length));
   }
   const changed = Object.values(variables).filter(isChanged);
   if (changed.length > 0) {
@@ -70,15 +70,15 @@ function asGiven(): Given {
       if (FLAG_VARIABLES.test(name)) variables[name] = entry.slice(name.length + 1);
     }
   }
-  return { words, variables };
+  return { args, variables };
 }
 
-/** Whether Node.js may have put something else into a text. */
+/** Whether Node.js may have replaced bytes of a text. */
 function isChanged(text: string): boolean {
   return text.includes("\ufffd");
 }
 
-/** The texts of a file in which a zero byte ends each. */
+/** The texts of a file that are terminated by zero bytes. */
 function rawTexts(path: string, changed: readonly string[]): readonly string[] {
   try {
     return textOfBytes(readFileSync(path)).split("\0").slice(0, -1);
@@ -86,7 +86,7 @@ function rawTexts(path: string, changed: readonly string[]): readonly string[] {
     const text = changed.find(isChanged) ?? "";
     throw new SpipedError("SPIPED_USAGE", `${JSON.stringify(text)} is not UTF-8: ${messageOf(cause)}`, {
       cause,
-      hint: "paths that are not UTF-8 work on Linux only, where /proc is mounted; rename the file, or link to it",
+      hint: "paths that are not UTF-8 need Linux with /proc mounted; rename the file, or link to it",
     });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The command `spiped key-id FILE...`; a folder stands for the keys in it.
+ * The command `spiped key-id FILE...`. A folder stands for the keys in it.
  */
 
 import { join } from "node:path";
@@ -11,16 +11,18 @@ import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import { leaveSignal } from "./early-signals.js";
-import { addFlags, createCommand, parseWords } from "./options.js";
+import { addFlags, createCommand, parseArguments } from "./options.js";
 import { writeOutput } from "./output.js";
 import { StopSignals } from "./stop-signals.js";
 
-/** Writes a line for each file, and for each in a folder; one that is no key does not keep the others from being told. */
-export async function keyId(words: readonly string[]): Promise<number> {
+/** Writes a line for each key file, also of a folder. Files that are no key are reported, and the others still shown. */
+export async function keyId(args: readonly string[]): Promise<number> {
   const command = addFlags(createCommand("spiped key-id", "FILE..."), "spiped key-id")
-    .description("Tells keys apart: the same id, the same key. An id may be shown to anybody; a key's SHA-256 may not.")
-    .argument("<file...>", "key files, or folders of them; - is standard input");
-  const parsed = parseWords(command, words);
+    .description(
+      "Shows the ids of key files: the same id means the same key. An id is public; the SHA-256 of a key is not.",
+    )
+    .argument("<file...>", "key files or folders of them; - is standard input");
+  const parsed = parseArguments(command, args);
   if (parsed !== undefined) return parsed.exitStatus;
   const log = createLog(standardErrorSink("spiped"));
   leaveSignal("SIGHUP");

@@ -4,17 +4,21 @@
 
 import { randomFillSync } from "node:crypto";
 import { generateKeyFile } from "../config/new-key-file.js";
+import { usageError } from "./argument-mistakes.js";
 import { leaveSignal } from "./early-signals.js";
-import { addFlags, createCommand, parseWords } from "./options.js";
+import { addFlags, createCommand, parseArguments } from "./options.js";
 
 /** Writes a new key file. */
-export function keygen(words: readonly string[]): number {
+export function keygen(args: readonly string[]): number {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
   const command = addFlags(createCommand("spiped keygen", "FILE"), "spiped keygen")
-    .description("Writes a new key: 32 random bytes, mode 0600, never over an existing file.")
+    .description("Writes a new key file: 32 random bytes, mode 0600. It never overwrites a file.")
     .argument("<file>", "the key file to write");
-  const parsed = parseWords(command, words);
+  const parsed = parseArguments(command, args);
   if (parsed !== undefined) return parsed.exitStatus;
-  generateKeyFile(command.args[0] ?? "", randomFillSync);
+  const path = command.args[0] ?? "";
+  if (path === "") throw usageError("the file name is empty", "is a shell variable unset?");
+  if (path === "-") throw usageError("spiped keygen writes to a file, not to standard output", "name a file");
+  generateKeyFile(path, randomFillSync);
   return 0;
 }

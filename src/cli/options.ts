@@ -1,39 +1,45 @@
 /**
- * The table of flags as commander takes it: how words become values, and what is said of wrong ones.
+ * The table of options for commander, which parses the arguments and writes `--help`.
  */
 
 import { isatty } from "node:tty";
 import { Command, CommanderError, Option } from "commander";
-import { SpipedError } from "../errors.js";
 import {
   attributeOf,
   type CommandName,
   contradictionIn,
   defaultOf,
-  FLAGS,
   type Flag,
-  type FlagName,
   flagsOf,
   GROUPS,
-  isTunnelWord,
+  isTunnelFlag,
   labelOf,
-  placeholderOf,
 } from "../flags/flags.js";
 import { parserOf } from "../flags/values.js";
+import { type KnownOption, listOf, missingOptions, refuseMistakes, usageError } from "./argument-mistakes.js";
 import { writeOutput } from "./output.js";
 import { version } from "./version.js";
 
-/** The width of `--help` where it does not go to a terminal. */
+/** The width of `--help` where standard output is no terminal. */
 const HELP_COLUMNS = 80;
 
-/** Half of what commander can take, which has them all on the stack; `spiped key-id keys/*` has many. */
-const MOST_WORDS = 50_000;
+/** Commander spreads arguments on the stack and takes about twice as many; `spiped key-id keys/*` has many. */
+const MOST_ARGUMENTS = 50_000;
+
+/** All commands, for `--help`. */
+const COMMANDS = `
+Commands:
+  spiped                  run one end of a tunnel, as a daemon or in the foreground
+  spiped keygen FILE      make a new key file
+  spiped key-id FILE...   show ids that are the same where the key is the same
+  spipe                   connect standard input and output to a spiped -d
+`;
 
 /**
- * Makes a command with what all of ours have in common but flags.
+ * Makes a command without options.
  *
  * @param name - The program's name.
- * @param usage - Its flags in one line.
+ * @param usage - Its options in one line.
  */
 export function createCommand(name: string, usage: string): Command {
   return new Command(name)
@@ -43,15 +49,16 @@ export function createCommand(name: string, usage: string): Command {
     .configureOutput({
       writeOut: writeOutput,
       writeErr: () => undefined,
-      // Commander asks Node.js's streams, which changes the descriptors of a pipe. A terminal can be asked.
+      // Commander would ask Node.js's streams, which makes pipes non-blocking. Terminals can be asked.
       getOutHelpWidth: () => (isatty(1) ? process.stdout.columns : HELP_COLUMNS),
       getErrHelpWidth: () => HELP_COLUMNS,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-    });
+    })
+    .addHelpText("after", COMMANDS);
 }
 
-/** Adds a command's flags, those last that all commands have. */
+/** Adds a command's options from the table. */
 export function addFlags(command: Command, name: CommandName): Command {
   command.optionsGroup(GROUPS.about);
   for (const flag of flagsOf(name)) addFlag(command, flag, flag.helpFor?.[name] ?? flag.help);
@@ -60,66 +67,43 @@ export function addFlags(command: Command, name: CommandName): Command {
 
 function addFlag(command: Command, flag: Flag, help: string): void {
   const { long, short, argument, value } = flag;
-  const words = `${short === undefined ? "" : `-${short}, `}--${long}${argument === undefined ? "" : ` <${argument}>`}`;
-  if (value.kind === "version") command.version(`${command.name()} ${version}`, words, help);
-  else if (value.kind === "help") command.helpOption(words, help);
-  else command.addOption(optionOf(flag, new Option(words, help)).helpGroup(GROUPS[flag.group]));
+  const syntax = `${short === undefined ? "" : `-${short}, `}--${long}${argument === undefined ? "" : ` <${argument}>`}`;
+  if (value.kind === "version") command.version(`${command.name()} ${version}`, syntax, help);
+  else if (value.kind === "help") command.helpOption(syntax, help);
+  else command.addOption(optionOf(flag, new Option(syntax, help)).helpGroup(GROUPS[flag.group]));
 }
 
 /**
- * Parses words.
+ * Parses arguments.
  *
- * @returns The status to end with where everything has been said, as after `--help`.
- * @throws SpipedError `SPIPED_USAGE` for words that the command does not take.
+ * @returns The exit status where there is nothing left to do, as after `--help`.
+ * @throws SpipedError `SPIPED_USAGE` for arguments that the command does not take.
  */
-export function parseWords(command: Command, words: readonly string[]): { readonly exitStatus: number } | undefined {
-  refuseRepeated(command);
-  if (words.length > MOST_WORDS) throw usageError(command, `too many arguments: ${words.length}`);
+export function parseArguments(command: Command, args: readonly string[]): { readonly exitStatus: number } | undefined {
+  if (args.length > MOST_ARGUMENTS) {
+    throw usageError(`too many arguments: ${args.length}`, `${MOST_ARGUMENTS} can be given; name a folder instead`);
+  }
+  const operands = command.registeredArguments;
+  const mostOperands = operands.some(({ variadic }) => variadic) ? MOST_ARGUMENTS : operands.length;
+  refuseMistakes({ command: command.name(), options: knownOptions(command), mostOperands }, args);
   try {
-    command.parse([...words], { from: "user" });
+    command.parse([...args], { from: "user" });
     return undefined;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { exitStatus: 0 };
-    if (error.code === "commander.excessArguments") {
-      const leftover = command.args[command.registeredArguments.length] ?? "";
-      throw usageError(command, `too many arguments, from ${JSON.stringify(leftover)} on`, words);
+    const name = command.name();
+    if (error.code === "commander.missingArgument") {
+      throw usageError(`${name} needs a file name`, `for example: ${name} keyfile`);
     }
     const [message = ""] = error.message.replace(/^error: /, "").split("\n", 1);
-    throw usageError(command, message.replace(/\.$/, ""), words);
+    throw usageError(message.replace(/\.$/, ""), `${name} --help lists the options`);
   }
 }
 
-/**
- * An error in the command line.
- *
- * @param words - Those of it, where they have not all become values.
- */
-export function usageError(command: Command, message: string, words: readonly string[] = []): SpipedError {
-  const lower = message.charAt(0).toLowerCase() + message.slice(1);
-  const name = command.name();
-  return new SpipedError("SPIPED_USAGE", lower, {
-    hint: `usage: ${name} ${usageFor(command, words)}; ${name} --help explains`,
-  });
-}
-
-/** The way to use it that was meant: the second one is that of `--config`. */
-function usageFor(command: Command, words: readonly string[]): string {
-  const [onWords = "", ...others] = command.usage().split(`\n       ${command.name()} `);
-  const isOnFile =
-    command.getOptionValue("config") !== undefined || words.some((word) => /^--config(?:=|$)/.test(word));
-  return (isOnFile ? others[0] : undefined) ?? onWords;
-}
-
-/** Commander takes the last of repeated flags without a word; here it is a mistake, as in the original. */
-function refuseRepeated(command: Command): void {
-  for (const option of command.options) {
-    let seen = false;
-    command.on(`option:${option.name()}`, () => {
-      if (seen) throw usageError(command, `${option.flags} is given more than once`);
-      seen = true;
-    });
-  }
+function knownOptions({ options }: Command): readonly KnownOption[] {
+  const known = options.map(({ long, short, required }) => ({ long: long ?? "", short, takesValue: required }));
+  return [...known, { long: "--help", short: "-h", takesValue: false }];
 }
 
 function optionOf(flag: Flag, option: Option): Option {
@@ -131,28 +115,29 @@ function optionOf(flag: Flag, option: Option): Option {
   return option.default(value, Number.isFinite(value) ? String(value / 1_000) : "no limit");
 }
 
-/** The value of a flag that has to be there. */
-export function required(command: Command, name: FlagName, value: string | undefined): string {
-  if (value !== undefined) return value;
-  const flag: Flag | undefined = FLAGS.find(({ long }) => long === name);
-  throw usageError(command, `${flag && `${labelOf(flag)} ${placeholderOf(flag)}`} is missing`);
-}
-
-/** Refuses flags that exclude each other, and a command line without one of those of which one must be there. */
+/**
+ * Refuses options that exclude each other, and a command without those that it needs.
+ *
+ * @throws SpipedError `SPIPED_USAGE`.
+ */
 export function refuseContradictions(command: Command, name: CommandName): void {
-  if (command.getOptionValue("config") !== undefined) refuseTunnelWords(command, name);
-  const message = contradictionIn(name, command.opts());
-  if (message !== undefined) throw usageError(command, message);
+  const hasConfig = command.getOptionValue("config") !== undefined;
+  if (hasConfig) refuseTunnelFlags(command, name);
+  const contradiction = contradictionIn(name, command.opts());
+  if (contradiction !== undefined) {
+    const { flags, hint } = contradiction;
+    throw usageError(`${listOf(flags.map(labelOf))} exclude each other`, hint);
+  }
+  const missing = hasConfig ? undefined : missingOptions(name, command.opts());
+  if (missing !== undefined) throw missing;
 }
 
-/** What is said of a tunnel beside a file with tunnels would count for none of them, or for all. */
-function refuseTunnelWords(command: Command, name: CommandName): void {
+/** Beside a file with many tunnels, it would not be clear which one an option of a tunnel is for. */
+function refuseTunnelFlags(command: Command, name: CommandName): void {
   const given = flagsOf(name)
-    .filter(isTunnelWord)
+    .filter(isTunnelFlag)
     .filter((flag) => !["default", undefined].includes(command.getOptionValueSource(attributeOf(flag))));
   if (given.length === 0) return;
-  throw usageError(
-    command,
-    `--config takes tunnels from a file; write there what ${given.map(labelOf).join(", ")} says`,
-  );
+  const hint = "write these in the file, for each tunnel or in [defaults]";
+  throw usageError(`--config cannot be combined with ${listOf(given.map(labelOf))}`, hint);
 }

@@ -135,8 +135,11 @@ function reason(cause: unknown): string {
 }
 
 function cannotWrite(path: string, cause: unknown): SpipedError {
-  const hint = ["ELOOP", "EMLINK", "EPERM", "EEXIST"].includes(codeOf(cause) ?? "")
-    ? "remove it if it is a pid file, or name another with -p"
-    : "name another with -p, or stay in the foreground with -F";
+  const code = codeOf(cause) ?? "";
+  const hint = ["ELOOP", "EMLINK", "EPERM", "EEXIST"].includes(code)
+    ? "remove it if it is an old pid file, or choose another with -p"
+    : code === "ENOENT"
+      ? `make the folder ${dirname(path)}, or choose another pid file with -p`
+      : "choose another with -p, or stay in the foreground with -F";
   return new SpipedError("SPIPED_PID_FILE", `cannot write pid file ${path}: ${reason(cause)}`, { cause, hint });
 }

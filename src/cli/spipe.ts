@@ -5,10 +5,11 @@
 import type { Command } from "commander";
 import { systemClock } from "../clock.js";
 import { readKeyFile } from "../config/key-file.js";
+import { parseAddressOption } from "../flags/addresses.js";
 import type { FlagValues } from "../flags/flags.js";
 import { forwardSecrecyOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
-import { type Address, formatAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
+import { type Address, formatAddress, type HostAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
 import { endedEntry } from "../observe/connection-entries.js";
@@ -21,8 +22,10 @@ import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { dialledTarget } from "../tunnel/target.js";
+import { usageError } from "./argument-mistakes.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
-import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
+import type { Given } from "./given.js";
+import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
 import { StdioChannel } from "./stdio-channel.js";
 
 const EXAMPLES = `
@@ -32,28 +35,29 @@ Examples:
   echo hello | spipe -t far.example:2562 -k keyfile
   ssh -o 'ProxyCommand spipe -t %h:8022 -k keyfile' far.example
   spipe --probe -t far.example:2562 -k keyfile
-                                        where it does not work: what is wrong, step by step
+                                        check the way step by step, and say what is wrong
 `;
 
-/** So long may the end of standard input take to come once a signal has. */
+/** How long to wait, after a signal, for the end of standard input. */
 const LAST_INPUT_MS = 250;
 
 /** Runs `spipe`. */
-export async function main(words: readonly string[]): Promise<number> {
+export async function main({ args }: Given): Promise<number> {
   const log = createLog(standardErrorSink("spipe"));
   const command = spipeCommand();
-  const parsed = parseWords(command, words);
+  const parsed = parseArguments(command, args[0] === "help" || args[0] === "version" ? [`--${args[0]}`] : args);
   if (parsed !== undefined) return parsed.exitStatus;
   const flags = command.opts<FlagValues<"spipe">>();
   refuseContradictions(command, "spipe");
-  const target = parseTargetAddress(required(command, "target", flags.target));
-  const keyFile = required(command, "key", flags.key);
-  if (keyFile === "-") throw usageError(command, "-k - would take the key from the data; name a file");
-  if (flags.probe) return probeTarget(flags, target, keyFile);
+  const target = parseAddressOption("target", flags.target ?? "");
+  const bind = flags.bind === undefined ? undefined : parseAddressOption("bind", flags.bind);
+  const keyFile = flags.key ?? "";
+  if (keyFile === "-") throw usageError("-k - is standard input, which is the data", "name a key file");
+  if (flags.probe) return probeTarget(flags, { target, bind }, keyFile);
   setFlowSettings({ coalescing: flags.coalescing });
   endOnSignals();
   const targets = await resolve(target);
-  const bind = await resolveBind(flags.bind === undefined ? undefined : parseBindAddress(flags.bind));
+  const bindAddresses = await resolveBind(bind);
   const forwardSecrecy = forwardSecrecyOf(flags);
   const releaseKeyPairs = forwardSecrecy === "off" ? () => undefined : keyPairs.keep(1, systemClock);
   const { key, warnings } = await readKeyFile(keyFile, { exceptStandardInput: true });
@@ -61,8 +65,8 @@ export async function main(words: readonly string[]): Promise<number> {
   return new Promise((resolveStatus) => {
     let forwardHasEnded = false;
     let leave: (() => void) | undefined;
-    // Whoever closes our input and sends a signal right behind it, as ssh does to its ProxyCommand, is done: the end goes
-    // out before we go. An input that has not ended is cut, and the far end sees a reset.
+    // ssh closes the input of its ProxyCommand and sends a signal right after it: the end of the data must still go out.
+    // Where the input has not ended, the far end sees a reset.
     for (const [signal, status] of [
       ["SIGTERM", 0],
       ...(isHangUpIgnored() ? [] : ([["SIGHUP", 129]] as const)),
@@ -80,13 +84,13 @@ export async function main(words: readonly string[]): Promise<number> {
         ...dialledTarget({
           addresses: targets,
           name: formatAddress(target),
-          bind,
+          bind: bindAddresses,
           timeoutMs: flags.timeout,
           keepAlive: flags.keepAlive,
           descriptors: DescriptorBudget.measure(),
         }),
         opened: () => {
-          // There is no other connection that would need them.
+          // There will be no other connection.
           key.destroy();
           releaseKeyPairs();
         },
@@ -107,19 +111,22 @@ export async function main(words: readonly string[]): Promise<number> {
   });
 }
 
-async function probeTarget(flags: FlagValues<"spipe">, target: Address, keyFile: string): Promise<number> {
+async function probeTarget(
+  flags: FlagValues<"spipe">,
+  addresses: { readonly target: Address; readonly bind: HostAddress | undefined },
+  keyFile: string,
+): Promise<number> {
   const { probe } = await import("./probe.js");
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
   return probe(keyFile, {
-    target,
-    bind: flags.bind === undefined ? undefined : parseBindAddress(flags.bind),
+    ...addresses,
     forwardSecrecy: forwardSecrecyOf(flags),
     keepAlive: flags.keepAlive,
     timeoutMs: flags.timeout,
   });
 }
 
-/** Until data can flow, SIGTERM is an orderly end; others do what they do to a program that does not know them. */
+/** Until data can flow, SIGTERM exits with status 0, and other signals have their default effect. */
 function endOnSignals(): void {
   takeSignal("SIGTERM", () => process.exit(0));
   leaveSignal("SIGINT");
@@ -127,7 +134,7 @@ function endOnSignals(): void {
   else leaveSignal("SIGHUP");
 }
 
-/** The command's flags. */
+/** The command with its options. */
 export function spipeCommand(): Command {
   const command = createCommand("spipe", usageOf("spipe").join("\n       spipe ")).description(
     "Standard input and output through an encrypted, authenticated connection to a spiped -d.",
@@ -135,7 +142,7 @@ export function spipeCommand(): Command {
   return addFlags(command, "spipe").addHelpText("after", EXAMPLES);
 }
 
-/** The original's three messages, and behind them the reason, which it does not give. */
+/** The message of the C original, followed by the reason, which it does not give. */
 function failureOf({ phase, error }: ConnectionReport): string {
   const what = WHAT_FAILED[phase] ?? "Connection error";
   return error === undefined ? what : `${what}: ${error.message}`;

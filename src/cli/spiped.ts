@@ -1,64 +1,66 @@
 /**
- * The command `spiped`: words and files → settings → tunnels in the foreground, or a daemon.
+ * The command `spiped`: arguments, environment and files → settings → tunnels in the foreground, or a daemon.
  */
 
 import type { Command } from "commander";
 import { SpipedError } from "../errors.js";
+import { parseAddressOption } from "../flags/addresses.js";
 import { type FlagValues, flagsOf, variableOf } from "../flags/flags.js";
 import { asError } from "../flags/mistakes.js";
-import { tunnelConfigOf } from "../flags/tunnel-values.js";
+import { refuseSourceMode, tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
-import { ADDRESS_PARSERS } from "../flags/values.js";
+import { formatAddress } from "../net/address.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
+import { listOf, usageError } from "./argument-mistakes.js";
 import type { ConfigInUse } from "./config-reload.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
-import { takeGiven } from "./given.js";
+import type { Given } from "./given.js";
 import { keyId } from "./key-id.js";
 import { keygen } from "./keygen.js";
 import { chooseLogBy } from "./log-flags.js";
-import { addFlags, createCommand, parseWords, refuseContradictions, required, usageError } from "./options.js";
+import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
 import { runService } from "./service.js";
 import type { ServiceSettings } from "./service-settings.js";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
-Each flag can come from the environment: SPIPED_KEY for --key, SPIPED_DECRYPT=yes for --decrypt.
+Options can come from the environment: SPIPED_KEY for --key, SPIPED_DECRYPT=yes for --decrypt.
 
 Examples:
-  spiped keygen keyfile                 make a key; copy it to the other machine
-  spiped key-id keyfile                 an id that is the same where the key is the same
-  spiped -e -s '[127.0.0.1]:2562' -t far.example:2562 -k keyfile
-                                        near: cleartext comes in, packets go out
-  spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2562' -k keyfile
-                                        far: packets come in, cleartext goes out
-  spiped --check ...                    with the flags of either: what would not work, and what to do
+  spiped keygen keyfile                 make a key, and copy it to the other machine
+  spiped -d -s '[0.0.0.0]:8025' -t '[127.0.0.1]:25' -k keyfile
+                                        far end: packets come in, cleartext goes to the service
+  spiped -e -s '[127.0.0.1]:8025' -t far.example:8025 -k keyfile
+                                        near end: cleartext comes in, packets go to the far end
+  spiped --check ...                    with the options of either end: what would not work, and what to do
 `;
 
 type Flags = FlagValues<"spiped">;
 
 /** Runs `spiped`. */
-export async function main(words: readonly string[]): Promise<number> {
-  if (words[0] === "keygen") return keygen(words.slice(1));
-  if (words[0] === "key-id") return keyId(words.slice(1));
+export async function main(given: Given): Promise<number> {
+  const args = withoutHelpCommand(given.args);
+  if (args[0] === "keygen") return keygen(args.slice(1));
+  if (args[0] === "key-id") return keyId(args.slice(1));
   const reportReady = takeReport(process.env);
   const command = spipedCommand();
-  const parsed = parseWords(command, words);
+  const parsed = parseArguments(command, args);
   if (parsed !== undefined) return parsed.exitStatus;
-  applyEnvironment(command, takeGiven().variables);
+  applyEnvironment(command, given.variables);
   refuseContradictions(command, "spiped");
   const file = await readConfig(command);
   const flags = command.opts<Flags>();
   chooseLogBy(flags);
-  if (process.platform === "win32") refuseOnWindows(command, flags);
-  const settings = settingsOf(command, flags, file);
+  if (process.platform === "win32") refuseOnWindows(flags);
+  const settings = settingsOf(flags, file, given.variables);
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
   if (flags.check) {
     const { check } = await import("./check.js");
     return check({ ...settings, pidFile: flags.foreground ? undefined : pidFile });
   }
   if (flags.foreground) return runService(settings);
-  // The keys of a file are files, which mean the same to both processes.
+  // The keys of a configuration file are paths, which the daemon can open itself.
   const keyFile = file === undefined ? settings.tunnels[0]?.keyFile : undefined;
   if (reportReady === undefined) return startDaemon(keyFile);
   return runService({
@@ -70,10 +72,9 @@ export async function main(words: readonly string[]): Promise<number> {
 }
 
 /**
- * Reads the file of `--config`. What it says of the process counts where neither the command line nor a variable says
- * anything.
+ * Reads the file of `--config`. The command line and the environment override its keys of the process.
  *
- * @throws SpipedError `SPIPED_CONFIG` with everything that is wrong.
+ * @throws SpipedError `SPIPED_CONFIG` with all mistakes in it.
  */
 async function readConfig(command: Command): Promise<ConfigInUse | undefined> {
   const { config: path } = command.opts<Flags>();
@@ -83,13 +84,22 @@ async function readConfig(command: Command): Promise<ConfigInUse | undefined> {
   const checked = await check();
   if (checked.kind === "wrong") throw asError(checked.mistakes);
   for (const [name, value] of Object.entries(checked.config.process)) {
-    const isSaid = !["default", undefined].includes(command.getOptionValueSource(name));
-    if (!isSaid && value !== undefined) command.setOptionValueWithSource(name, value, "config");
+    const isGiven = !["default", undefined].includes(command.getOptionValueSource(name));
+    if (!isGiven && value !== undefined) command.setOptionValueWithSource(name, value, "config");
   }
   return { path, config: checked.config, check };
 }
 
-/** The command's flags. */
+/** `help` and `version`, which other programs have as commands. */
+function withoutHelpCommand(args: readonly string[]): readonly string[] {
+  const [first, second, ...others] = args;
+  if (first === "version" && second === undefined) return ["--version"];
+  if (first !== "help" || others.length > 0) return args;
+  if (second === undefined) return ["--help"];
+  return second === "keygen" || second === "key-id" ? [second, "--help"] : args;
+}
+
+/** The command with its options. */
 export function spipedCommand(): Command {
   const command = createCommand("spiped", usageOf("spiped").join("\n       spiped ")).description(
     "An encrypted, authenticated pipe between two socket addresses.",
@@ -97,9 +107,9 @@ export function spipedCommand(): Command {
   return addFlags(command, "spiped").addHelpText("after", EXAMPLES);
 }
 
-function settingsOf(command: Command, flags: Flags, file: ConfigInUse | undefined): ServiceSettings {
+function settingsOf(flags: Flags, file: ConfigInUse | undefined, variables: Given["variables"]): ServiceSettings {
   return {
-    tunnels: file?.config.tunnels ?? [tunnelOf(command, flags)],
+    tunnels: file?.config.tunnels ?? [tunnelOf(flags)],
     file,
     keyDescriptor: undefined,
     waitsForLookUps: flags.daemonizeFirst === true,
@@ -107,40 +117,42 @@ function settingsOf(command: Command, flags: Flags, file: ConfigInUse | undefine
     user: flags.user,
     drainTimeoutMs: flags.drainTimeout,
     syslog: flags.syslog === true,
-    status: flags.status === undefined ? undefined : ADDRESS_PARSERS.status(flags.status),
+    status: flags.status === undefined ? undefined : parseAddressOption("status", flags.status),
     flows: {
-      ...relayOf(takeGiven().variables),
+      ...relayOf(variables),
       coalescing: flags.coalescing,
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     },
     reportReady: undefined,
-    warnings: file === undefined ? [] : warningsOf(takeGiven().variables),
+    warnings: file === undefined ? [] : warningsOf(variables),
   };
 }
 
 /** The tunnel of the command line. */
-function tunnelOf(command: Command, flags: Flags): TunnelSettings {
-  const config = tunnelConfigOf(
-    { name: undefined, role: flags.encrypt ? "encrypt" : "decrypt" },
-    {
-      ...flags,
-      source: required(command, "source", flags.source),
-      target: required(command, "target", flags.target),
-    },
-  );
-  return { config, keyFile: required(command, "key", flags.key) };
+function tunnelOf(flags: Flags): TunnelSettings {
+  const { source = "", target = "", key = "" } = flags;
+  const role = flags.encrypt ? "encrypt" : "decrypt";
+  const config = tunnelConfigOf({ name: undefined, role }, { ...flags, source, target }, parseAddressOption);
+  refuseSourceMode(config.source, flags.sourceMode);
+  const [from, to] = [formatAddress(config.source), formatAddress(config.target)];
+  if (from.toLowerCase() === to.toLowerCase()) {
+    const meant = role === "encrypt" ? "-s of the spiped -d on the other machine" : "the address of the service";
+    throw usageError(`-s and -t are both ${from}`, `-t is ${meant}; on one machine, give each end a port of its own`);
+  }
+  return { config, keyFile: key };
 }
 
-/** Beside `--config`, variables of a tunnel are of no use, and somebody may think that they are. */
+/** Beside `--config`, variables of a tunnel have no effect. */
 function warningsOf(variables: Readonly<Record<string, string | undefined>>): readonly string[] {
   const roles = ["encrypt", "decrypt"];
   const ofTunnel = flagsOf("spiped").filter(({ belongsTo, long }) => belongsTo === "tunnel" || roles.includes(long));
   const useless = ofTunnel.map(({ long }) => variableOf(long)).filter((name) => variables[name] !== undefined);
   if (useless.length === 0) return [];
-  return [`${useless.join(", ")}: beside --config, variables of a tunnel count for nothing; write them in the file`];
+  const verb = useless.length === 1 ? "has" : "have";
+  return [`${listOf(useless)} ${verb} no effect beside --config, which takes tunnels from its file`];
 }
 
-/** For whoever suspects the threads, and for tests of what does without. */
+/** For tests, and for troubleshooting: `SPIPED_RELAY=off` moves packets without threads. */
 function relayOf({ SPIPED_RELAY }: Readonly<Record<string, string | undefined>>): { readonly relay?: false } {
   if (SPIPED_RELAY === undefined || SPIPED_RELAY === "on") return {};
   if (SPIPED_RELAY === "off") return { relay: false };
@@ -149,13 +161,11 @@ function relayOf({ SPIPED_RELAY }: Readonly<Record<string, string | undefined>>)
   });
 }
 
-/** Says what Windows lacks where it is asked for. */
-function refuseOnWindows(command: Command, flags: Flags): void {
-  if (!flags.foreground)
-    throw usageError(command, "there is no daemon on Windows; add -F and let a service manager run it");
-  if (flags.syslog)
-    throw usageError(command, "there is no syslog on Windows; leave --syslog out and redirect standard error");
+/** Refuses what Windows lacks. */
+function refuseOnWindows(flags: Flags): void {
+  if (!flags.foreground) throw usageError("there are no daemons on Windows", "add -F and let a service manager run it");
+  if (flags.syslog) throw usageError("there is no syslog on Windows", "leave --syslog out and redirect standard error");
   if (flags.sourceMode !== undefined) {
-    throw usageError(command, "there are no UNIX sockets on Windows, so --source-mode means nothing there");
+    throw usageError("--source-mode is for UNIX sockets, and Windows has none", "leave it out");
   }
 }

@@ -31,7 +31,7 @@ export function lookUpIdentity(text: string): Identity {
   const [user = "", group, ...rest] = text.split(":");
   if (rest.length > 0 || (user === "" && !group) || group === "") {
     throw new SpipedError("SPIPED_USER", `bad user ${JSON.stringify(text)} for -u`, {
-      hint: "write USER, USER:GROUP or :GROUP, each a name or a number",
+      hint: "write USER, USER:GROUP or :GROUP, as names or numbers",
     });
   }
   if (process.setuid === undefined) {
@@ -212,6 +212,6 @@ function numericId(text: string): number | undefined {
 
 function unknown(kind: string, name: string): SpipedError {
   return new SpipedError("SPIPED_USER", `there is no ${kind} ${JSON.stringify(name)}`, {
-    hint: "-u takes USER, USER:GROUP or :GROUP, each a name or a number",
+    hint: "write USER, USER:GROUP or :GROUP after -u, as names or numbers",
   });
 }

@@ -2,13 +2,14 @@
  * What people are told about key files: why one cannot be read or written, what helps, and what they should mend.
  */
 
+import { dirname } from "node:path";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
 
 /** Fewer bytes can be guessed sooner than the encryption can be broken. */
 const ENOUGH_BYTES = 32;
 
-const MAKE_ONE = "make one with spiped keygen FILE, and copy it to both machines";
+const MAKE_ONE = "make one with spiped keygen FILE, and copy it to the other machine";
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
@@ -51,7 +52,7 @@ export function noThread(path: string, cause: unknown): SpipedError {
 
 /** A file, or standard input, without a byte. */
 export function empty(path: string): SpipedError {
-  const hint = path === "-" ? "did the command that was to give it fail?" : MAKE_ONE;
+  const hint = path === "-" ? "did the command that writes the key fail?" : MAKE_ONE;
   return unreadable(path, "it is empty, so everybody knows this key", hint);
 }
 
@@ -99,10 +100,13 @@ export function standardInput(path: string): SpipedError {
 /** A new key file that cannot be written. */
 export function unwritable(path: string, cause: unknown): SpipedError {
   const code = codeOf(cause) ?? "";
-  return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${REASONS[code] ?? messageOf(cause)}`, {
-    cause,
-    ...(code === "EEXIST" ? { hint: "an existing key is never overwritten; take another name" } : {}),
-  });
+  const folder = dirname(path);
+  const [reason, hint] = {
+    ENOENT: [`there is no folder ${folder}`, `make it first: mkdir -p ${folder}`],
+    EEXIST: ["it exists already", "keys are never overwritten; choose another name"],
+    EACCES: ["permission denied", `choose a folder that you may write to; ${folder} is not one`],
+  }[code] ?? [REASONS[code] ?? messageOf(cause), undefined];
+  return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason}`, { cause, hint });
 }
 
 /** What the owner of a key that was read should mend, one line each. */
@@ -112,9 +116,10 @@ export function warningsOf(path: string, file: KeyFile): readonly string[] {
   // On Windows the mode says nothing about who can read the file.
   if (process.platform !== "win32" && file.kind === "file") warnings.push(...warningsOfMode(name, file.mode ?? 0));
   if (file.lengthBytes < ENOUGH_BYTES) {
-    warnings.push(`key file ${name} has ${file.lengthBytes} of ${ENOUGH_BYTES} bytes, and can be guessed; ${MAKE_ONE}`);
+    const length = `${file.lengthBytes} ${file.lengthBytes === 1 ? "byte" : "bytes"}`;
+    warnings.push(`key file ${name} has only ${length}, so the key can be guessed; ${MAKE_ONE}`);
   } else if (file.contents === "text") {
-    warnings.push(`key file ${name} is text; if somebody has made it up, it can be guessed; ${MAKE_ONE}`);
+    warnings.push(`key file ${name} is printable text, and a passphrase can be guessed; ${MAKE_ONE}`);
   }
   return warnings;
 }
@@ -144,9 +149,9 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
   switch (code) {
     case "EACCES":
       if (process.geteuid === undefined) return "let the user that runs spiped read it";
-      return `${ownerOf(file)} spiped runs as user ${process.geteuid()}, who must be able to read it`;
+      return `${ownerOf(file)} spiped runs as user ${process.geteuid()} and must be able to read it`;
     case "EISDIR":
-      return "name the file in it, since only a decrypting end takes a folder; of a mounted file that is missing outside, Docker makes a folder";
+      return "name a key file in it, since only -d takes a folder; Docker makes a folder where a mounted file is missing on the host";
     default:
       return MAKE_ONE;
   }
@@ -154,6 +159,6 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
 
 /** Whose the file is, as the beginning of a sentence; something else where a folder on the way hides it. */
 function ownerOf({ uid, mode }: KeyFile): string {
-  if (uid === null || mode === null) return "a folder on the way to it lets nobody else in;";
+  if (uid === null || mode === null) return "a folder above it denies access;";
   return `it belongs to user ${uid}, with mode ${mode.toString(8).padStart(4, "0")};`;
 }

@@ -15,7 +15,8 @@ import { formatAddress } from "../net/address.js";
 import { type ConfigText, type ConfigTexts, readConfigTexts } from "./config-text.js";
 import { type Entry, type Place, readTunnelValues, readValues, type Say, type Values } from "./config-values.js";
 import type { FlagValues } from "./flags.js";
-import { type Mistake, type Mistakes, nearest } from "./mistakes.js";
+import type { Mistake, Mistakes } from "./mistakes.js";
+import { nearest } from "./suggestions.js";
 import { LineSearch, parseToml, SearchBudget, type TomlTable, type TomlValue } from "./toml.js";
 
 /** A tunnel of a file. */

@@ -4,6 +4,7 @@
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
+import { parseAddressOf } from "./addresses.js";
 import {
   attributeOf,
   CONTRADICTIONS,
@@ -15,10 +16,10 @@ import {
   keyOf,
   rivalsOf,
 } from "./flags.js";
-import { nearest } from "./mistakes.js";
+import { nearest } from "./suggestions.js";
 import type { LineSearch, TomlValue } from "./toml.js";
 import { type TunnelHead, tunnelConfigOf } from "./tunnel-values.js";
-import { ADDRESS_PARSERS, parserOf } from "./values.js";
+import { parserOf } from "./values.js";
 
 /** Where something stands. */
 export interface Place {
@@ -195,7 +196,7 @@ function flagValue(flag: Flag, value: TomlValue): unknown {
       return textOf(value);
     case "address": {
       const text = textOf(value);
-      ADDRESS_PARSERS[flag.value.use](text);
+      parseAddressOf(flag.value.use, text);
       return text;
     }
     case "mode":

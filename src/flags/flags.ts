@@ -1,69 +1,71 @@
 /**
- * Every flag, once. From this table come the command line, the variables, the keys of a configuration file, `--help`,
- * the terms of the man pages, and what the shells complete. A new flag is a row here.
+ * The table of all options. The command line, the environment variables, the keys of a configuration file, `--help`, the
+ * man pages and the shell completions are all made from it: to add an option, add a row.
  */
 
 import { DEFAULTS } from "../config/tunnel-config.js";
 
-/** The commands that have flags of their own. */
+/** The commands that have options of their own. */
 export type CommandName = "spiped" | "spipe" | "spiped keygen" | "spiped key-id";
 
-/** The headings of `--help`, in the order in which a reader wants them. */
+/** The headings of `--help`, in order. */
 export const GROUPS = {
   ends: "Ends and key:",
   secrecy: "Forward secrecy:",
   connections: "Connections:",
   process: "Process:",
-  trouble: "Where it does not work:",
+  trouble: "Troubleshooting:",
   about: "About:",
 } as const;
 
-/** What an address is for; each use takes other forms. */
+/** What an address is for; the forms that are allowed depend on it. */
 export type AddressUse = "source" | "target" | "bind" | "status";
 
-/** What may stand behind a flag, and what becomes of it. */
+/** The value that an option takes, and how it is parsed. */
 export type FlagValue =
-  /** Nothing: it is there, or it is not. */
+  /** No value: a flag. */
   | { readonly kind: "switch" }
-  /** Nothing: `--no-…` takes away what is there by default. In a file it is the key without `no-`, true or false. */
+  /** No value: `--no-…` turns off a default. In a file it is the key without `no-`, true or false. */
   | { readonly kind: "negation" }
   | { readonly kind: "text" | "file" | "user" }
   | { readonly kind: "address"; readonly use: AddressUse }
-  /** With fractions; 0 stands for the default, which is `Infinity` where there is no limit. It becomes milliseconds. */
+  /** Seconds, with fractions; 0 means the default, `Infinity` where there is no limit. Parsed to milliseconds. */
   | { readonly kind: "seconds"; readonly defaultMs: number }
-  /** 0 stands for no limit. */
+  /** 0 means no limit. */
   | { readonly kind: "limit"; readonly most: number; readonly default: number }
   /** At least 1. */
   | { readonly kind: "count"; readonly most: number }
   /** Permissions in octal digits. */
   | { readonly kind: "mode" }
-  | { readonly kind: "choice"; readonly words: readonly string[] }
-  /** Says something and ends. */
+  | { readonly kind: "choice"; readonly choices: readonly string[] }
+  /** Prints something and exits. */
   | { readonly kind: "version" | "help" };
 
 /** A row of the table. */
 export interface Flag {
-  /** Without its dashes. The variable and the key in a file are named after it. */
+  /** Without dashes. The environment variable and the key in a file are named after it. */
   readonly long: string;
   readonly short?: string;
   readonly value: FlagValue;
-  /** What stands for the value: in `--help` in angle brackets, elsewhere in capitals. */
+  /** The name of the value: in angle brackets in `--help`, in capitals elsewhere. */
   readonly argument?: string;
-  /** The capitals, where they say more than `argument`. */
+  /** The name in capitals, where it is not simply `argument`. */
   readonly placeholder?: string;
-  /** Its part of the usage line, where that is not made of the above. */
+  /** A value, as it is typed in a shell. Hints show it; a required option has one. */
+  readonly example?: string;
+  /** Its part of the usage line, where that cannot be made from the above. */
   readonly usage?: string;
-  /** Whether the command does not work without it. */
+  /** The command does not work without it. */
   readonly isRequired?: true;
   readonly group: keyof typeof GROUPS;
-  /** One line. Man pages may say more. */
+  /** One line. The man pages may say more. */
   readonly help: string;
-  /** The line of a command for which it means something else. */
+  /** Another line for a command in which the option means something else. */
   readonly helpFor?: Partial<Readonly<Record<CommandName, string>>>;
   readonly commands: readonly CommandName[];
   /**
-   * Where a configuration file has it: in the table of a tunnel; above all tables, where it counts for the process; or
-   * nowhere, since it means something on the command line only.
+   * Where it goes in a configuration file: in a tunnel's table; above all tables, for the process; or nowhere, because it
+   * makes sense on the command line only.
    */
   readonly belongsTo: "tunnel" | "process" | "command line";
 }
@@ -76,7 +78,7 @@ const SPIPE = ["spipe"] as const;
 const BOTH = ["spiped", "spipe"] as const;
 const ALL = ["spiped", "spipe", "spiped keygen", "spiped key-id"] as const;
 
-/** In the order of `--help` and the man pages: the groups one after the other. */
+/** In the order of `--help` and the man pages, group by group. */
 export const FLAGS = [
   {
     long: "encrypt",
@@ -102,6 +104,7 @@ export const FLAGS = [
     value: { kind: "address", use: "source" },
     argument: "address",
     placeholder: "SOURCE",
+    example: "'[127.0.0.1]:8025'",
     isRequired: true,
     group: "ends",
     help: "where to listen",
@@ -114,6 +117,7 @@ export const FLAGS = [
     value: { kind: "address", use: "target" },
     argument: "address",
     placeholder: "TARGET",
+    example: "far.example:8025",
     isRequired: true,
     group: "ends",
     help: "where to connect",
@@ -127,9 +131,10 @@ export const FLAGS = [
     value: { kind: "file" },
     argument: "file",
     placeholder: "KEYFILE",
+    example: "keyfile",
     isRequired: true,
     group: "ends",
-    help: "key file, or with -d a folder with one for each client",
+    help: "key file; with -d also a folder with one key per client",
     helpFor: { spipe: "key file" },
     commands: BOTH,
     belongsTo: "tunnel",
@@ -141,7 +146,7 @@ export const FLAGS = [
     argument: "address",
     placeholder: "BIND",
     group: "ends",
-    help: "local address of connections to TARGET, with or without a port",
+    help: "local address of connections to TARGET, the port is optional",
     commands: BOTH,
     belongsTo: "tunnel",
   },
@@ -150,7 +155,7 @@ export const FLAGS = [
     value: { kind: "file" },
     argument: "file",
     group: "ends",
-    help: "tunnels from a TOML file, or a folder of them, instead of the flags above",
+    help: "run the tunnels of a TOML file, or of a folder of them, instead of the options above",
     commands: SPIPED,
     belongsTo: "command line",
   },
@@ -159,7 +164,7 @@ export const FLAGS = [
     value: { kind: "mode" },
     argument: "mode",
     group: "ends",
-    help: "permissions of the file where SOURCE is a UNIX socket, 0660 say",
+    help: "permissions of SOURCE if it is a UNIX socket, such as 0660",
     commands: SPIPED,
     belongsTo: "tunnel",
   },
@@ -168,7 +173,7 @@ export const FLAGS = [
     short: "f",
     value: { kind: "switch" },
     group: "secrecy",
-    help: "give forward secrecy up: less CPU time, less secrecy",
+    help: "disable forward secrecy: less CPU time, less secrecy",
     commands: BOTH,
     belongsTo: "tunnel",
   },
@@ -177,7 +182,7 @@ export const FLAGS = [
     short: "g",
     value: { kind: "switch" },
     group: "secrecy",
-    help: "refuse a peer that gives forward secrecy up",
+    help: "refuse peers that disable forward secrecy",
     commands: BOTH,
     belongsTo: "tunnel",
   },
@@ -186,7 +191,7 @@ export const FLAGS = [
     short: "j",
     value: { kind: "negation" },
     group: "connections",
-    help: "no TCP keep-alive",
+    help: "disable TCP keep-alive",
     commands: BOTH,
     belongsTo: "tunnel",
   },
@@ -196,7 +201,7 @@ export const FLAGS = [
     value: { kind: "seconds", defaultMs: DEFAULTS.timeoutMs },
     argument: "seconds",
     group: "connections",
-    help: "time for connecting, and again for the handshake",
+    help: "timeout for connecting, and again for the handshake",
     commands: BOTH,
     belongsTo: "tunnel",
   },
@@ -204,9 +209,9 @@ export const FLAGS = [
     long: "no-coalescing",
     value: { kind: "negation" },
     group: "connections",
-    help: "read busy one-way streams of small messages at once, too",
+    help: "do not wait up to 1 ms to batch streams of small messages",
     commands: BOTH,
-    // The threads that move packets serve all tunnels.
+    // All tunnels share the threads that move packets.
     belongsTo: "process",
   },
   {
@@ -216,7 +221,7 @@ export const FLAGS = [
     argument: "count",
     placeholder: "MAX",
     group: "connections",
-    help: "most connections at once, 0 for no limit",
+    help: "connection limit, 0 for none",
     commands: SPIPED,
     belongsTo: "tunnel",
   },
@@ -226,7 +231,7 @@ export const FLAGS = [
     value: { kind: "seconds", defaultMs: DEFAULTS.resolveIntervalMs },
     argument: "seconds",
     group: "connections",
-    help: "time between look-ups of TARGET",
+    help: "time between lookups of TARGET",
     commands: SPIPED,
     belongsTo: "tunnel",
   },
@@ -235,7 +240,7 @@ export const FLAGS = [
     short: "R",
     value: { kind: "switch" },
     group: "connections",
-    help: "look TARGET up at the start only",
+    help: "look TARGET up at startup only",
     commands: SPIPED,
     belongsTo: "tunnel",
   },
@@ -243,7 +248,7 @@ export const FLAGS = [
     long: "proxy-protocol",
     value: { kind: "switch" },
     group: "connections",
-    help: "tell the service who has connected, by a PROXY header",
+    help: "send the service a PROXY header with the client's address",
     commands: SPIPED,
     belongsTo: "tunnel",
   },
@@ -251,7 +256,7 @@ export const FLAGS = [
     long: "end-with-remote",
     value: { kind: "switch" },
     group: "connections",
-    help: "end when the remote has ended, not only when standard input has too",
+    help: "exit when the remote end closes, without waiting for the end of standard input",
     commands: SPIPE,
     belongsTo: "command line",
   },
@@ -269,7 +274,7 @@ export const FLAGS = [
     short: "D",
     value: { kind: "switch" },
     group: "process",
-    help: "become a daemon at once, then retry failed look-ups each second",
+    help: "become a daemon at once, then retry failed lookups every second",
     commands: SPIPED,
     belongsTo: "command line",
   },
@@ -280,7 +285,7 @@ export const FLAGS = [
     argument: "file",
     placeholder: "PIDFILE",
     group: "process",
-    help: "pid file of the daemon (default: SOURCE.pid)",
+    help: "pid file of the daemon (default: SOURCE.pid in the current folder)",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -291,7 +296,7 @@ export const FLAGS = [
     argument: "user",
     usage: "[-u USER[:GROUP] | -u :GROUP]",
     group: "process",
-    help: "USER[:GROUP] or :GROUP to become after the start",
+    help: "switch to USER[:GROUP] or :GROUP after startup",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -300,7 +305,7 @@ export const FLAGS = [
     value: { kind: "seconds", defaultMs: Number.POSITIVE_INFINITY },
     argument: "seconds",
     group: "process",
-    help: "after SIGTERM, time until what is still open is reset",
+    help: "after SIGTERM, time until connections that are still open are reset",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -309,7 +314,7 @@ export const FLAGS = [
     value: { kind: "count", most: MAX_THREADS },
     argument: "count",
     group: "process",
-    help: "threads that move packets (default: one for each core, at most 4)",
+    help: "threads that move packets (default: one per core, at most 4)",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -318,7 +323,7 @@ export const FLAGS = [
     value: { kind: "address", use: "status" },
     argument: "address",
     group: "process",
-    help: "answer over HTTP there: a page, /status, /metrics, /healthz",
+    help: "serve a status page, /status, /metrics and /healthz over HTTP there",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -326,25 +331,25 @@ export const FLAGS = [
     long: "syslog",
     value: { kind: "switch" },
     group: "process",
-    help: "after the start, write to the system's log instead of standard error",
+    help: "log to syslog instead of standard error once started",
     commands: SPIPED,
     belongsTo: "process",
   },
   {
     long: "log-level",
-    value: { kind: "choice", words: ["error", "warning", "info", "debug"] },
+    value: { kind: "choice", choices: ["error", "warning", "info", "debug"] },
     argument: "level",
     group: "process",
-    help: "least of what is written: error, warning, info (the default) or debug",
+    help: "lowest level to log: error, warning, info (the default) or debug",
     commands: SPIPED,
     belongsTo: "process",
   },
   {
     long: "log-format",
-    value: { kind: "choice", words: ["text", "json"] },
+    value: { kind: "choice", choices: ["text", "json"] },
     argument: "format",
     group: "process",
-    help: "text (the default), or json: an object for each event",
+    help: "text (the default), or json: one object per event",
     commands: SPIPED,
     belongsTo: "process",
   },
@@ -352,7 +357,7 @@ export const FLAGS = [
     long: "check",
     value: { kind: "switch" },
     group: "trouble",
-    help: "start nothing; say step by step what would work with these flags, and what to do",
+    help: "start nothing; check these options step by step, and say what to do",
     commands: SPIPED,
     belongsTo: "command line",
   },
@@ -360,7 +365,7 @@ export const FLAGS = [
     long: "probe",
     value: { kind: "switch" },
     group: "trouble",
-    help: "carry nothing; say step by step what works on the way to the service, and what to do",
+    help: "carry no data; check the way to the service step by step, and say what to do",
     commands: SPIPE,
     belongsTo: "command line",
   },
@@ -384,29 +389,29 @@ export const FLAGS = [
   },
 ] as const satisfies readonly Flag[];
 
-/** Flags of which one excludes the others. The last word is the command line's: one there silences their variables. */
+/** Options that exclude each other. One on the command line overrides the environment variables of the others. */
 export interface Contradiction {
   readonly flags: readonly FlagName[];
-  /** Said where several of them are given. */
-  readonly message: string;
-  /** Said where none is, and one must be. */
-  readonly missing?: string;
+  /** What to do where several of them are given. */
+  readonly hint: string;
+  /** One of them is needed. */
+  readonly isRequired?: true;
 }
 
 /** See {@link Contradiction}. */
 export const CONTRADICTIONS: readonly Contradiction[] = [
   {
     flags: ["encrypt", "decrypt"],
-    message: "-e and -d exclude each other; take one of them",
-    missing: "either -e or -d is needed",
+    hint: "-e for the end where cleartext comes in, -d for the end next to the service",
+    isRequired: true,
   },
   {
     flags: ["without-forward-secrecy", "require-forward-secrecy"],
-    message: "-f gives forward secrecy up and -g demands it; take one of them",
+    hint: "-f disables forward secrecy, and -g requires it",
   },
   {
     flags: ["resolve-interval", "resolve-once"],
-    message: "-R looks up once and -r again and again; take one of them",
+    hint: "-r looks TARGET up again and again, and -R at startup only",
   },
 ];
 
@@ -429,8 +434,8 @@ type Value<One extends Row> = One["value"] extends { readonly kind: "switch" }
   ? true
   : One["value"] extends { readonly kind: "negation" }
     ? boolean
-    : One["value"] extends { readonly kind: "choice"; readonly words: readonly (infer Word)[] }
-      ? Word
+    : One["value"] extends { readonly kind: "choice"; readonly choices: readonly (infer Choice)[] }
+      ? Choice
       : One["value"] extends { readonly kind: "text" | "file" | "user" | "address" }
         ? string
         : number;
@@ -445,30 +450,30 @@ type HasDefault =
   | { readonly default: number }
   | { readonly kind: "seconds"; readonly defaultMs: number };
 
-/** What the words of a command come to: the values of its flags by name, as commander names them. */
+/** The values of a command's options, by the names that commander gives them. */
 export type FlagValues<Command extends CommandName> = {
   readonly [One in RowOf<Command> as One["value"] extends HasDefault ? Attribute<One> : never]: Value<One>;
 } & {
   readonly [One in RowOf<Command> as One["value"] extends HasDefault ? never : Attribute<One>]?: Value<One>;
 };
 
-/** The flags of a command, in the order of the table. */
+/** The options of a command, in the order of the table. */
 export function flagsOf(command: CommandName): readonly Flag[] {
   return FLAGS.filter((flag: Flag) => flag.commands.includes(command));
 }
 
-/** The name of a flag's value, as {@link FlagValues} has it. */
+/** The name of an option's value in {@link FlagValues}. */
 export function attributeOf({ long, value }: Flag): string {
-  const words = value.kind === "negation" ? long.replace(/^no-/, "") : long;
-  return words.replaceAll(/-(.)/g, (_all, letter: string) => letter.toUpperCase());
+  const name = value.kind === "negation" ? long.replace(/^no-/, "") : long;
+  return name.replaceAll(/-(.)/g, (_all, letter: string) => letter.toUpperCase());
 }
 
-/** The flag's key in a file: what is there by default is true or false there. */
+/** The option's key in a configuration file. */
 export function keyOf({ long, value }: Flag): string {
   return value.kind === "negation" ? long.replace(/^no-/, "") : long;
 }
 
-/** What a flag's value is where nobody says anything. */
+/** The default of an option. */
 export function defaultOf({ value }: Flag): boolean | number | undefined {
   switch (value.kind) {
     case "negation":
@@ -491,48 +496,51 @@ export function defaultOf({ value }: Flag): boolean | number | undefined {
   }
 }
 
-/** Whether values say something else than holds anyway. */
+/** Whether an option has a value other than its default. */
 export function isGiven(flag: Flag, values: Readonly<Record<string, unknown>>): boolean {
   const value = values[attributeOf(flag)];
   return value !== undefined && value !== defaultOf(flag);
 }
 
-/** The first contradiction in a command's values. */
-export function contradictionIn(command: CommandName, values: Readonly<Record<string, unknown>>): string | undefined {
+/** The first options in a command's values that exclude each other, and what to do. */
+export function contradictionIn(
+  command: CommandName,
+  values: Readonly<Record<string, unknown>>,
+): { readonly flags: readonly Flag[]; readonly hint: string } | undefined {
   const flags = flagsOf(command);
-  for (const { flags: names, message, missing } of CONTRADICTIONS) {
-    const own = flags.filter(({ long }) => names.some((name) => name === long));
-    const given = own.filter((flag) => isGiven(flag, values));
-    if (given.length > 1) return message;
-    if (given.length === 0 && own.length > 0 && missing !== undefined && values["config"] === undefined) return missing;
+  for (const { flags: names, hint } of CONTRADICTIONS) {
+    const given = flags
+      .filter(({ long }) => names.some((name) => name === long))
+      .filter((flag) => isGiven(flag, values));
+    if (given.length > 1) return { flags: given, hint };
   }
   return undefined;
 }
 
-/** The variable of a flag. */
+/** The environment variable of an option. */
 export function variableOf(long: string): string {
   return `SPIPED_${long.replaceAll("-", "_").toUpperCase()}`;
 }
 
-/** What messages call a flag: `-o`, `--threads`. */
+/** What messages call an option: `-o`, `--threads`. */
 export function labelOf({ long, short }: Flag): string {
   return short === undefined ? `--${long}` : `-${short}`;
 }
 
-/** What stands for a flag's value in capitals; undefined where it has none. */
+/** The name of an option's value in capitals; undefined where it takes none. */
 export function placeholderOf({ placeholder, argument }: Flag): string | undefined {
   return placeholder ?? argument?.toUpperCase();
 }
 
-/** Whether a flag says what a tunnel is, which a configuration file says otherwise. */
-export function isTunnelWord({ long, belongsTo }: Flag): boolean {
+/** Whether an option describes a tunnel, and therefore cannot be used beside `--config`. */
+export function isTunnelFlag({ long, belongsTo }: Flag): boolean {
   return belongsTo === "tunnel" || long === "encrypt" || long === "decrypt";
 }
 
-/** The flags that cannot be given beside this one. */
+/** The options that cannot be used beside this one. */
 export function rivalsOf(long: string): readonly string[] {
-  const words = FLAGS.filter(isTunnelWord).map((flag) => flag.long);
-  if (long === "config") return words;
+  const ofTunnel = FLAGS.filter(isTunnelFlag).map((flag) => flag.long);
+  if (long === "config") return ofTunnel;
   const flags: readonly string[] = CONTRADICTIONS.find((one) => one.flags.some((name) => name === long))?.flags ?? [];
-  return [...flags.filter((name) => name !== long), ...(words.some((word) => word === long) ? ["config"] : [])];
+  return [...flags.filter((name) => name !== long), ...(ofTunnel.some((name) => name === long) ? ["config"] : [])];
 }

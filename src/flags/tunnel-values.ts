@@ -1,37 +1,41 @@
 /**
- * Values of flags → the configuration of one tunnel, wherever the words came from.
+ * Makes the configuration of a tunnel from the values of its options.
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
+import { formatAddress, type SourceAddress } from "../net/address.js";
 import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import { type ParseAddress, parseAddressOf } from "./addresses.js";
 import type { FlagValues } from "./flags.js";
-import { ADDRESS_PARSERS } from "./values.js";
 
-/** The values of a tunnel's flags, of which none contradicts another, and the two that it cannot do without. */
+/** The values of a tunnel's options; none excludes another, and the required addresses are there. */
 export type TunnelValues = FlagValues<"spiped"> & { readonly source: string; readonly target: string };
 
-/** What a tunnel is besides the values of its flags. */
+/** The rest of a tunnel's configuration. */
 export type TunnelHead = Pick<TunnelConfig, "name" | "role">;
 
 /**
  * Makes the configuration of a tunnel.
  *
+ * @param parse - Parses an address.
  * @throws SpipedError `SPIPED_ADDRESS`, `SPIPED_USAGE`.
  */
-export function tunnelConfigOf({ name, role }: TunnelHead, values: TunnelValues): TunnelConfig {
-  const source = ADDRESS_PARSERS.source(values.source);
-  if (source.kind === "systemd" && values.sourceMode !== undefined) {
-    throw new SpipedError("SPIPED_USAGE", "--source-mode is for sockets made here; a .socket unit has SocketMode=");
-  }
+export function tunnelConfigOf(
+  { name, role }: TunnelHead,
+  values: TunnelValues,
+  parse: ParseAddress = parseAddressOf,
+): TunnelConfig {
+  const source = parse("source", values.source);
+  if (source.kind === "systemd") refuseSourceMode(source, values.sourceMode);
   return Object.freeze({
     name,
     role,
     source,
-    target: ADDRESS_PARSERS.target(values.target),
+    target: parse("target", values.target),
     sourceMode: values.sourceMode,
     resolveIntervalMs: values.resolveOnce ? Number.POSITIVE_INFINITY : values.resolveInterval,
-    bind: values.bind === undefined ? undefined : ADDRESS_PARSERS.bind(values.bind),
+    bind: values.bind === undefined ? undefined : parse("bind", values.bind),
     forwardSecrecy: forwardSecrecyOf(values),
     keepAlive: values.keepAlive,
     proxyProtocol: values.proxyProtocol === true,
@@ -40,7 +44,21 @@ export function tunnelConfigOf({ name, role }: TunnelHead, values: TunnelValues)
   });
 }
 
-/** Makes one value of `-f` and `-g`. */
+/**
+ * Refuses permissions for a source that is no UNIX socket made by this program.
+ *
+ * @throws SpipedError `SPIPED_USAGE`.
+ */
+export function refuseSourceMode(source: SourceAddress, mode: number | undefined): void {
+  if (mode === undefined || source.kind === "unix") return;
+  const [what, hint] =
+    source.kind === "systemd"
+      ? ["SOURCE comes from a .socket unit", "write SocketMode= in the unit"]
+      : [`SOURCE ${formatAddress(source)} is none`, "leave it out, or listen on the /absolute/path of a UNIX socket"];
+  throw new SpipedError("SPIPED_USAGE", `--source-mode is for UNIX sockets, and ${what}`, { hint });
+}
+
+/** The one value of `-f` and `-g`. */
 export function forwardSecrecyOf({
   withoutForwardSecrecy,
   requireForwardSecrecy,

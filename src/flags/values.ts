@@ -1,16 +1,15 @@
 /**
- * What a flag's text stands for, wherever it came from: the command line, a variable, or a file. `label` is what a
- * message calls the place: `-o`, or `decrypt.redis.timeout`.
+ * Parsers for the values of options, whether they come from the command line, the environment or a file. `label` is what a
+ * message calls the option: `-o`, or `decrypt.redis.timeout`.
  */
 
 import { SpipedError } from "../errors.js";
-import { parseBindAddress, parseLocalAddress, parseSourceAddress, parseTargetAddress } from "../net/address.js";
-import type { AddressUse, FlagValue } from "./flags.js";
+import type { FlagValue } from "./flags.js";
 
-/** The longest time that a flag takes, in seconds: a week. */
+/** The longest time that an option takes, in seconds: one week. */
 const MAX_SECONDS = 604_800;
 
-/** What makes a value of a text; nothing for those that are their text, and those that have none. */
+/** The parser of a value; undefined where the text is the value, or where there is none. */
 export function parserOf(value: FlagValue, label: string): ((text: string) => unknown) | undefined {
   switch (value.kind) {
     case "switch":
@@ -18,7 +17,7 @@ export function parserOf(value: FlagValue, label: string): ((text: string) => un
     case "text":
     case "file":
     case "user":
-    // Stays as it is written until all of a tunnel is there: `ADDRESS_PARSERS`.
+    // Parsed together with the rest of the tunnel, by `addresses.ts`.
     case "address":
     case "version":
     case "help":
@@ -32,49 +31,47 @@ export function parserOf(value: FlagValue, label: string): ((text: string) => un
     case "mode":
       return parseMode(label);
     case "choice":
-      return parseChoice(label, value.words);
+      return parseChoice(label, value.choices);
   }
 }
-
-/** What is taken for an address, by its use. */
-export const ADDRESS_PARSERS = {
-  source: parseSourceAddress,
-  target: parseTargetAddress,
-  bind: parseBindAddress,
-  status: parseLocalAddress,
-} as const satisfies Readonly<Record<AddressUse, (text: string) => unknown>>;
 
 /** Parses permissions in octal digits. */
 export function parseMode(label: string): (text: string) => number {
   return (text) => {
     if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
     throw new SpipedError("SPIPED_USAGE", `bad permissions for ${label}: ${JSON.stringify(text)}`, {
-      hint: "write octal digits, 0660 for the owner and the group",
+      hint: "write octal digits, such as 0660 for the owner and the group",
     });
   };
 }
 
-/** Parses a number of seconds; 0 stands for the default. */
+/** Parses a number of seconds into milliseconds; 0 means the default. */
 export function parseSeconds(label: string, defaultMs: number): (text: string) => number {
   return (text) => {
     const seconds = /^\+?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
     if (!(seconds <= MAX_SECONDS)) {
       throw new SpipedError("SPIPED_USAGE", `bad number of seconds for ${label}: ${JSON.stringify(text)}`, {
-        hint: `write a number from 0 to ${MAX_SECONDS}; fractions are allowed, 0 stands for the default`,
+        hint: secondsHint(text),
       });
     }
-    // A timer counts whole milliseconds, and 0 of them would be no time at all.
+    // Timers have whole milliseconds, and 0 ms would mean no time at all.
     return seconds === 0 ? defaultMs : Math.max(1, Math.round(seconds * 1_000));
   };
 }
 
-/** Parses a count; 0 stands for no limit. */
+function secondsHint(text: string): string {
+  const [, number] = /^(\d+(?:\.\d+)?) ?(?:s|sec|secs|seconds?)$/i.exec(text) ?? [];
+  if (number !== undefined) return `write the number alone: ${number}`;
+  return `write seconds as a number from 0 to ${MAX_SECONDS}, such as 2.5; 0 means the default`;
+}
+
+/** Parses a count; 0 means no limit. */
 export function parseLimit(label: string, most: number): (text: string) => number {
   return (text) => {
     const count = /^\+?\d+$/.test(text) ? Number(text) : Number.NaN;
     if (!(count <= most)) {
       throw new SpipedError("SPIPED_USAGE", `bad number for ${label}: ${JSON.stringify(text)}`, {
-        hint: `write a whole number from 0 to ${most}; 0 stands for no limit`,
+        hint: `write a whole number from 0 to ${most}; 0 means no limit`,
       });
     }
     return count === 0 ? Number.POSITIVE_INFINITY : count;
@@ -92,18 +89,21 @@ export function parseCount(label: string, most: number): (text: string) => numbe
   };
 }
 
-/** Parses one of a few words. */
-export function parseChoice<Word extends string>(label: string, words: readonly Word[]): (text: string) => Word {
+/** Parses one of a few choices. */
+export function parseChoice<Choice extends string>(
+  label: string,
+  choices: readonly Choice[],
+): (text: string) => Choice {
   return (text) => {
-    const word = words.find((one) => one === text);
-    if (word !== undefined) return word;
-    throw new SpipedError("SPIPED_USAGE", `bad word for ${label}: ${JSON.stringify(text)}`, {
-      hint: `write one of ${words.join(", ")}`,
+    const choice = choices.find((one) => one === text);
+    if (choice !== undefined) return choice;
+    throw new SpipedError("SPIPED_USAGE", `bad value for ${label}: ${JSON.stringify(text)}`, {
+      hint: `write ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`,
     });
   };
 }
 
-/** Parses yes or no, as variables have it. */
+/** Parses the value of an environment variable for a flag. */
 export function parseYesOrNo(label: string): (text: string) => boolean {
   return (text) => {
     if (["1", "true", "yes"].includes(text)) return true;

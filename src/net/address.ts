@@ -59,7 +59,7 @@ export interface TcpAddress {
 const MANAGED = "systemd:";
 
 /** What no name server and no list of hosts has in a name, control characters and bytes that are not UTF-8 among it. */
-const UNFIT_FOR_HOSTS = /[\s[\]/\p{Cc}\p{Cs}]/u;
+const UNFIT_FOR_HOSTS = /[\s[\]/*\p{Cc}\p{Cs}]/u;
 
 const TCP_FORMS = "[IPv4]:port, [IPv6]:port or host:port";
 
@@ -82,7 +82,8 @@ function parse(text: string, typed: string): Address {
   if (text === "") throw malformed(typed, "it is empty");
   if (/^\s|\s$/.test(text)) throw malformed(typed, "it begins or ends with a blank");
   if (text.startsWith("[")) return parseBracketed(text, typed);
-  if (colon === -1) throw malformed(typed, "the port is missing");
+  if (colon === -1) throw malformed(typed, `the ${/^\d+$/.test(text) ? "host" : "port"} is missing`);
+  if (isIP(text) !== 0 && !isIP(text.slice(0, colon))) throw malformed(typed, "the port is missing");
   const host = text.slice(0, colon);
   const service = text.slice(colon + 1);
   if (host === "") throw malformed(typed, "the host is missing");
@@ -136,6 +137,7 @@ export function parseLocalAddress(text: string): Address {
  */
 export function parseBindAddress(text: string): HostAddress {
   if (text.startsWith("/")) throw malformed(text, "connections cannot be bound to a UNIX socket");
+  if (isIP(text) === 6) throw malformed(text, "an IPv6 address needs brackets");
   const withoutPort = text.startsWith("[") ? text.endsWith("]") : text !== "" && !text.includes(":");
   const address = parse(withoutPort ? `${text}:0` : text, text);
   // Where the port may be missing, its colon cannot be told from the others.

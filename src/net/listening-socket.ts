@@ -286,10 +286,10 @@ function make(address: SocketAddress, mode: number | undefined): Made {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there; stop it, or take another address",
-  EADDRNOTAVAIL: "it must be an address of this machine; [0.0.0.0] and [::] stand for all of them",
-  ENOENT: "make the folder first; in a unit, RuntimeDirectory= does",
-  EACCES: "ports below 1024 and foreign folders need more rights",
+  EADDRINUSE: "another program listens there; stop it, or choose another address",
+  EADDRNOTAVAIL: "listen on an address of this machine; [0.0.0.0] and [::] mean all of them",
+  ENOENT: "make the folder first; RuntimeDirectory= does that in a systemd unit",
+  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, and a UNIX socket a folder that you may write to",
 };
 
 /** Why an address cannot be listened on, for the operator. */

@@ -41,8 +41,18 @@ export async function resolve(
       port: one.port,
     }),
   );
-  if (first === undefined) throw unresolved(address, failure ?? "no address found");
+  if (first === undefined) {
+    if (!(await hasService(address, limits))) throw unknownService(address);
+    throw unresolved(address, failure ?? "no address found");
+  }
   return [first, ...others];
+}
+
+/** Whether the port is a number, or a name that the system knows. */
+async function hasService({ service }: HostAddress, limits: LookupLimits): Promise<boolean> {
+  if (/^\d+$/.test(service)) return true;
+  const { addresses } = await lookUp({ kind: "host", host: "127.0.0.1", literal: true, service }, limits);
+  return addresses.length > 0;
 }
 
 /** Looks the local address of connections up; undefined where there is none. */
@@ -70,6 +80,11 @@ function numeric(host: string, service: string): LookedUp {
   } catch (cause) {
     return { addresses: [], failure: messageOf(cause) };
   }
+}
+
+function unknownService(address: HostAddress): SpipedError {
+  const message = `cannot look up ${formatAddress(address)}: this machine knows no service ${JSON.stringify(address.service)}`;
+  return new SpipedError("SPIPED_RESOLVE", message, { hint: "write the port as a number" });
 }
 
 function unresolved(address: Address, why: string): SpipedError {

@@ -1,4 +1,4 @@
-// Words that the commands do not take: one clear line that says what to do, exit status 1, and nothing on standard output.
+// Arguments that the commands do not take: a message, a hint, exit status 1, and nothing on standard output.
 
 import assert from "node:assert/strict";
 import { chmod, symlink, writeFile } from "node:fs/promises";
@@ -21,10 +21,10 @@ import { newKey, startSpiped } from "../support/tunnel.js";
  */
 async function refuses(
   t: TestContext,
-  words: readonly [string, ...string[]],
+  args: readonly [string, ...string[]],
   expected: string | RegExp,
 ): Promise<string> {
-  const { status, stdout, stderr } = await Command.run(t, words);
+  const { status, stdout, stderr } = await Command.run(t, args);
   assert.equal(status, 1, stderr);
   assert.equal(stdout, "");
   const [line, ...others] = stderr.trimEnd().split("\n");
@@ -37,125 +37,67 @@ async function refuses(
 
 const S = "[127.0.0.1]:1";
 const T = "[127.0.0.1]:2";
-/** Exists, so that only the words under test are wrong. */
+/** A file that exists. */
 const K = join(root, "package.json");
 const right = ["-s", S, "-t", T, "-k", K] as const;
 
-const noDirection = "either -e or -d is needed";
-const bothSecrecies = "-f gives forward secrecy up and -g demands it; take one of them";
-const leftOver = 'too many arguments, from "left-over" on';
-const twice = (flag: string): string => `${flag} is given more than once`;
-
-const wrongForSpiped: readonly (readonly [string, readonly string[], string | RegExp])[] = [
-  ["nothing at all", [], noDirection],
-  ["neither -e nor -d", ["-F", ...right], noDirection],
-  ["-e and -d", ["-F", "-e", "-d", ...right], "-e and -d exclude each other; take one of them"],
-  ["no -s", ["-F", "-e", "-t", T, "-k", K], "-s SOURCE is missing"],
-  ["no -t", ["-F", "-e", "-s", S, "-k", K], "-t TARGET is missing"],
-  ["no -k", ["-F", "-e", "-s", S, "-t", T], "-k KEYFILE is missing"],
-  ["-f and -g", ["-F", "-e", "-f", "-g", ...right], bothSecrecies],
-  ["-fg in one word", ["-Fefg", ...right], bothSecrecies],
-  ["-e twice", ["-F", "-e", "-e", ...right], twice("-e, --encrypt")],
-  ["-dd in one word", ["-Fdd", ...right], twice("-d, --decrypt")],
-  ["-s twice", ["-F", "-e", ...right, "-s", S], twice("-s, --source <address>")],
-  ["-k twice, once as a long name", ["-F", "-e", ...right, "--key", K], twice("-k, --key <file>")],
-  ["-n twice", ["-F", "-e", ...right, "-n", "1", "-n", "1"], twice("-n, --max-connections <count>")],
-  ["a leftover word", ["-F", "-e", ...right, "left-over"], leftOver],
-  ["a flag that does not exist", ["-F", "-e", ...right, "-x"], "unknown option '-x'"],
-  ["-s without its address", ["-F", "-e", "-t", T, "-k", K, "-s"], "option '-s, --source <address>' argument missing"],
-  ...["", "x", "-1", "1.5", "1e9999", "0x10", "100000000000"].map(
-    (n) =>
-      [`-n ${JSON.stringify(n)}`, ["-F", "-e", ...right, "-n", n], `bad number for -n: ${JSON.stringify(n)}`] as const,
-  ),
-  ...["", "x", "-1", "inf", "nan", "1s", "1e99"].map(
-    (o) =>
-      [
-        `-o ${JSON.stringify(o)}`,
-        ["-F", "-e", ...right, "-o", o],
-        `bad number of seconds for -o: ${JSON.stringify(o)}`,
-      ] as const,
-  ),
-  ...(
-    [
-      ["", "it is empty"],
-      [":80", "the host is missing"],
-      ["localhost", "the port is missing"],
-      ["localhost:", "the port is missing"],
-      [" [127.0.0.1]:80", "it begins or ends with a blank"],
-      ["[127.0.0.1]", "the port is missing"],
-      ["[127.0.0.1]:", "the port is missing"],
-      ["[127.0.0.1]:65536", "the port is above 65535"],
-      ["[127.0.0.1:80", "the closing bracket is missing"],
-      ["[127.0.0.1]80", "a colon and the port must follow the bracket"],
-      ["[::g]:80", "what stands in brackets is no IP address"],
-      ["::1", '":" is no IPv6 address; the port is missing, or brackets'],
-      ["relative/path", "the port is missing"],
-      [`/${"x".repeat(108)}`, /the path has 109 bytes and a UNIX socket takes 10[37]$/],
-    ] as const
-  ).flatMap(([address, why]) => {
-    const named = JSON.stringify(address);
-    const said = typeof why === "string" ? `bad address ${named}: ${why}` : why;
-    return [
-      [`-s ${named}`, ["-F", "-e", "-s", address, "-t", T, "-k", K], said] as const,
-      [`-t ${named}`, ["-F", "-e", "-s", S, "-t", address, "-k", K], said] as const,
-    ];
-  }),
+// All messages about arguments are in the table of test/unit/cli/mistakes.test.ts; these go through the real commands.
+for (const [what, program, args, expected] of [
+  ["nothing at all", ours.spiped, [], "-e or -d, -s SOURCE, -t TARGET and -k KEYFILE are missing"],
   [
-    "a target port 0",
-    ["-F", "-e", "-s", S, "-t", "[127.0.0.1]:0", "-k", K],
-    `bad address "[127.0.0.1]:0": nobody can listen on port 0`,
+    "a long option with one dash",
+    ours.spiped,
+    ["-encrypt", ...right],
+    "-encrypt has one dash, and long options have two",
+  ],
+  ["-s without its address", ours.spiped, ["-F", "-e", "-t", T, "-k", K, "-s"], "-s needs a value"],
+  [
+    "a bad address",
+    ours.spiped,
+    ["-F", "-e", "-s", "80", "-t", T, "-k", K],
+    'bad address for -s: "80": the host is missing',
   ],
   [
-    "a -b that is a path",
-    ["-F", "-e", ...right, "-b", "/socket"],
-    `bad address "/socket": connections cannot be bound to a UNIX socket`,
-  ],
-  [
-    "a -b that is no address",
-    ["-F", "-e", ...right, "-b", "[1.2.3]"],
-    `bad address "[1.2.3]": what stands in brackets is no IP address`,
+    "a path that is too long",
+    ours.spiped,
+    ["-F", "-e", "-s", `/${"x".repeat(108)}`, "-t", T, "-k", K],
+    /the path has 109 bytes and a UNIX socket takes 10[37]$/,
   ],
   [
     "a host that does not exist",
+    ours.spiped,
     ["-F", "-e", "-s", S, "-t", "no-such-host.invalid:80", "-k", K],
     /^spiped: cannot look up no-such-host\.invalid:80: /,
   ],
   [
     "a service that does not exist",
+    ours.spiped,
     ["-F", "-e", "-s", S, "-t", "[127.0.0.1]:no-such-service", "-k", K],
-    /^spiped: cannot look up \[127\.0\.0\.1\]:no-such-service: /,
+    'cannot look up [127.0.0.1]:no-such-service: this machine knows no service "no-such-service"',
   ],
-];
-
-for (const [what, words, expected] of wrongForSpiped) {
-  test(`spiped refuses ${what}`, limits, async (t) => {
-    await refuses(t, [...ours.spiped, ...words], expected);
-  });
-}
-
-for (const [what, words, expected] of [
-  ["nothing at all", [], "-t TARGET is missing"],
-  ["no -t", ["-k", K], "-t TARGET is missing"],
-  ["no -k", ["-t", T], "-k KEYFILE is missing"],
-  ["-t twice", ["-t", T, "-k", K, "-t", T], twice("-t, --target <address>")],
-  ["-f and -g", ["-t", T, "-k", K, "-fg"], bothSecrecies],
-  ["-s, which is spiped's", ["-t", T, "-k", K, "-s", S], "unknown option '-s'"],
-  ["a leftover word", ["-t", T, "-k", K, "left-over"], leftOver],
-  ["a bad number", ["-t", T, "-k", K, "-o", "soon"], 'bad number of seconds for -o: "soon"'],
-  ["a bad address", ["-t", "nowhere", "-k", K], `bad address "nowhere": the port is missing`],
+  ["nothing at all", ours.spipe, [], "-t TARGET and -k KEYFILE are missing"],
+  ["a leftover argument", ours.spipe, ["-t", T, "-k", K, "left-over"], 'unexpected argument "left-over"'],
   [
     "a key file that is not there",
+    ours.spipe,
     ["-t", T, "-k", "/no/such/file"],
     "cannot read key file /no/such/file: there is no such file",
   ],
-  [
-    "-k -, since standard input is the data",
-    ["-t", T, "-k", "-"],
-    "-k - would take the key from the data; name a file",
-  ],
 ] as const) {
-  test(`spipe refuses ${what}`, limits, async (t) => {
-    await refuses(t, [...ours.spipe, ...words], expected);
+  test(`${program === ours.spipe ? "spipe" : "spiped"} refuses ${what}`, limits, async (t) => {
+    await refuses(t, [...program, ...args], expected);
+  });
+}
+
+for (const [args, expected] of [
+  [["help"], /^Usage: spiped \{-e \| -d\}/],
+  [["help", "keygen"], /^Usage: spiped keygen FILE/],
+  [["version"], /^spiped \d+\.\d+\.\d+\n$/],
+] as const) {
+  test(`spiped ${args.join(" ")} is understood as a command`, limits, async (t) => {
+    const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...args]);
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, expected);
   });
 }
 
@@ -204,6 +146,9 @@ test("spiped and spipe tell their version and their help on standard output and 
     const { status, stdout, stderr } = await Command.run(t, [...command, "--help"]);
     assert.deepEqual([status, stderr], [0, ""]);
     assert.match(stdout, /Examples:/);
+    for (const one of ["spiped ", "spiped keygen FILE", "spiped key-id FILE...", "spipe "]) {
+      assert.ok(stdout.includes(`\n  ${one}`), one);
+    }
     for (const flag of ["-t, --target", "-k, --key", "-f,", "-g,", "-o,"]) assert.ok(stdout.includes(flag), flag);
   }
 });

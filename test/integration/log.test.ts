@@ -97,14 +97,14 @@ for (const [what, words, env] of [
   });
 }
 
-test("a word that is no level or format is refused with those that are", limits, async (t) => {
+test("an unknown level or format is refused, and the hint lists those that exist", limits, async (t) => {
   for (const [flag, words] of [
-    ["--log-level", "error, warning, info, debug"],
-    ["--log-format", "text, json"],
+    ["--log-level", "error, warning, info or debug"],
+    ["--log-format", "text or json"],
   ] as const) {
     const { status, stderr } = await Command.run(t, [...ours.spiped, flag, "loud"]);
     assert.equal(status, 1);
-    assert.match(stderr, new RegExp(`^spiped: bad word for ${flag}: "loud"\nspiped: hint: write one of ${words}\n$`));
+    assert.match(stderr, new RegExp(`^spiped: bad value for ${flag}: "loud"\nspiped: hint: write ${words}\n$`));
   }
 });
 

@@ -1,4 +1,4 @@
-// The same words to both implementations: what the original takes, ours takes, and what it refuses, ours refuses for the
+// The same arguments to both implementations: what the original takes, ours takes, and what it refuses, ours refuses for the
 // same reason. Where ours differs on purpose, the case says so.
 
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { ours, withCOriginal } from "../support/programs.js";
 
-/** What becomes of words: they are wrong, or right as far as the key file, which is not there. */
+/** What becomes of arguments: they are wrong, or right up to the key file, which is not there. */
 type Verdict = "usage" | "number" | "address" | "taken";
 
 const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegExp])[]>> = {
@@ -18,7 +18,10 @@ const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegEx
     ["taken", /Cannot open file: .*no-key/],
   ],
   ours: [
-    ["usage", /^spiped: hint: usage: /m],
+    [
+      "usage",
+      /^spiped: -\S.* (?:is|are) missing$|needs a value|given twice$|exclude each other$|unexpected arg|unknown opt|takes no value|empty value$/m,
+    ],
     ["number", /bad number/],
     ["address", /bad address|cannot look up/],
     ["taken", /cannot read key file .*no-key/],
@@ -30,7 +33,7 @@ const t = ["-t", "/nowhere/target"] as const;
 const k = ["-k", "/nowhere/no-key"] as const;
 const right = ["-d", ...s, ...t, ...k] as const;
 
-/** The words, and what both make of them; or the C original first and ours second. */
+/** The arguments, and the verdict of both; or that of the C original first and ours second. */
 const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
   [right, "taken"],
   [["-dF", ...s, ...t, ...k], "taken"],
@@ -49,9 +52,9 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
   [[...right, "-F", "-r", "0.25"], "taken"],
   [[...right, "-F", "-R", "-r", "60"], "taken"],
   [[...right, "-F", "-R", "-r", "0"], "taken"],
-  // The value of a flag is whatever word comes next.
-  [["-d", ...s, "-t", "-F", ...k], "address"],
-  [[...right, "-n", "-F"], "number"],
+  // Differs from spiped: there the value of an option is whatever argument comes next.
+  [["-d", ...s, "-t", "-F", ...k], "address", "usage"],
+  [[...right, "-n", "-F"], "number", "usage"],
 
   [[], "usage"],
   [["-e", ...right], "usage"],
@@ -72,9 +75,10 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
     [[...right, flag], "usage"] as const,
   ]),
 
-  ...["", "x", "5x", "1.5", "=5"].map((value) => [[...right, "-F", "-n", value], "number"] as const),
+  ...["-n", "-o", "-r"].map((flag) => [[...right, "-F", flag, ""], "number", "usage"] as const),
+  ...["x", "5x", "1.5", "=5"].map((value) => [[...right, "-F", "-n", value], "number"] as const),
   ...["-o", "-r"].flatMap((flag) =>
-    ["", "x", "5s", "-1"].map((value) => [[...right, "-F", flag, value], "number"] as const),
+    ["x", "5s", "-1"].map((value) => [[...right, "-F", flag, value], "number"] as const),
   ),
   // Differs from spiped: a negative -n is taken there for a huge one, and there is no end that makes sense.
   [[...right, "-F", "-n", "-1"], "taken", "number"],
@@ -83,7 +87,9 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
   // Differs from spiped: numbers are decimal.
   [[...right, "-F", "-n", "0x10"], "taken", "number"],
 
-  ...["", "localhost", "[127.0.0.1]", "relative/path"].flatMap((address) => [
+  [["-dF", "-s", "", ...t, ...k], "address", "usage"],
+  [["-dF", ...s, "-t", "", ...k], "address", "usage"],
+  ...["localhost", "[127.0.0.1]", "relative/path"].flatMap((address) => [
     [["-dF", "-s", address, ...t, ...k], "address"] as const,
     [["-dF", ...s, "-t", address, ...k], "address"] as const,
   ]),

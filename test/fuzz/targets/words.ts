@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { Command } from "commander";
 import { applyEnvironment } from "#dist/cli/environment.js";
-import { addFlags, createCommand, parseWords, refuseContradictions, required } from "#dist/cli/options.js";
+import { addFlags, createCommand, parseArguments, refuseContradictions } from "#dist/cli/options.js";
 import type { FileTunnel } from "#dist/flags/config-file.js";
 import {
   attributeOf,
@@ -39,9 +39,9 @@ export const words: Target = {
     const command = commands.find((one) => one === name) ?? "spiped";
     const made = commandOf(command);
     const expected = readWords(command, given);
-    let parsed: ReturnType<typeof parseWords>;
+    let parsed: ReturnType<typeof parseArguments>;
     try {
-      parsed = parseWords(made, given);
+      parsed = parseArguments(made, given);
     } catch (error) {
       const { message, hint } = spipedError(error, "SPIPED_USAGE");
       assert.ok(hint !== undefined, message);
@@ -76,7 +76,7 @@ export function commandOf(name: CommandName): Command {
 /** A tunnel of words that are right. */
 export function tunnelOfWords(name: string, given: readonly string[]): FileTunnel {
   const command = commandOf("spiped");
-  assert.equal(parseWords(command, given), undefined);
+  assert.equal(parseArguments(command, given), undefined);
   const tunnel = tunnelOf(command, name);
   assert.ok(tunnel !== undefined, `no tunnel of ${JSON.stringify(given)}`);
   return tunnel;
@@ -88,11 +88,11 @@ function tunnelOf(command: Command, name: string): FileTunnel | undefined {
     const values = command.opts<FlagValues<"spiped">>();
     const both = {
       ...values,
-      source: required(command, "source", values.source),
-      target: required(command, "target", values.target),
+      source: values.source ?? "",
+      target: values.target ?? "",
     } satisfies TunnelValues;
     const config = tunnelConfigOf({ name, role: values.encrypt ? "encrypt" : "decrypt" }, both);
-    return { config, keyFile: required(command, "key", values.key) };
+    return { config, keyFile: values.key ?? "" };
   } catch (error) {
     const { hint, message } = spipedError(error, "SPIPED_USAGE", "SPIPED_ADDRESS");
     assert.ok(hint !== undefined || message.includes("source-mode"), message);
@@ -110,10 +110,13 @@ function readWords(
   for (const flag of flags) if (defaultOf(flag) !== undefined) values[attributeOf(flag)] = defaultOf(flag);
   const seen = new Set<Flag>();
   let says = false;
+  // Stricter than getopt_long: no empty values, and none that is an option.
+  const isOption = (text: string | undefined) =>
+    flags.some(({ long, short }) => text === `--${long}` || text === `-${short}`);
   const take = (flag: Flag, text: string | undefined): boolean => {
     if (flag.value.kind === "version" || flag.value.kind === "help") says = true;
     if (says) return true;
-    if (seen.has(flag)) return false;
+    if (seen.has(flag) || (flag.argument !== undefined && text === "")) return false;
     seen.add(flag);
     const value = flagValueOf(flag, text);
     values[attributeOf(flag)] = value;
@@ -124,16 +127,18 @@ function readWords(
     if (word === "--") return queue.length === 0 ? values : undefined;
     if (!word.startsWith("-") || word === "-") return undefined;
     const [name = ""] = word.split("=", 1);
+    if (flags.some(({ long }) => name === `-${long}`)) return undefined;
     const whole = flags.find(({ long, short }) => word === `--${long}` || word === `-${short}`);
     const long = flags.find((flag) => name === `--${flag.long}` && flag.argument !== undefined);
     const short = flags.find((flag) => flag.short === word[1]);
     if (whole !== undefined) {
       const text = whole.argument === undefined ? undefined : queue.shift();
-      if (whole.argument !== undefined && text === undefined) return undefined;
+      if (whole.argument !== undefined && (text === undefined || isOption(text))) return undefined;
       if (!take(whole, text)) return undefined;
     } else if (long !== undefined && word.startsWith("--")) {
       if (!take(long, word.slice(name.length + 1))) return undefined;
     } else if (short !== undefined && !word.startsWith("--")) {
+      if (short.argument !== undefined && word[2] === "=") return undefined;
       if (!take(short, word.slice(2))) return undefined;
       if (short.argument === undefined) queue.unshift(`-${word.slice(2)}`);
     } else {
@@ -159,7 +164,7 @@ function flagValueOf({ value }: Flag, text = ""): unknown {
     case "address":
       return text;
     case "choice":
-      return value.words.includes(text) ? text : undefined;
+      return value.choices.includes(text) ? text : undefined;
     case "mode":
       return [...text].every((one) => "01234567".includes(one)) &&
         text.length >= 1 &&
@@ -212,7 +217,7 @@ export const environment: Target = {
         applyEnvironment(made, variables);
       } catch (error) {
         const { message, hint } = spipedError(error, "SPIPED_USAGE");
-        assert.ok(isWrong || expected === undefined, message);
+        assert.ok(isWrong || expected === undefined || message.startsWith("unknown variable "), message);
         assert.ok(message.includes("SPIPED_") && hint !== undefined, message);
         continue;
       }

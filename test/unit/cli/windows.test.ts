@@ -17,20 +17,23 @@ import { onPlatform } from "../support/platform.js";
 
 const address = "[127.0.0.1]:9";
 const common = ["-e", "-t", address, "-k", "/nowhere/key"];
-const words = [...common, "-s", address];
+const args = [...common, "-s", "[127.0.0.1]:10"];
+
+/** The command, with nothing in the environment. */
+const start = (command: typeof spiped, args: readonly string[]) => Promise.resolve(command({ args, variables: {} }));
 
 for (const [flags, code, message] of [
-  [words, "SPIPED_USAGE", /there is no daemon on Windows; add -F/],
-  [[...words, "-D"], "SPIPED_USAGE", /there is no daemon on Windows/],
-  [[...words, "-p", "pid"], "SPIPED_USAGE", /there is no daemon on Windows/],
-  [[...words, "-F", "--syslog"], "SPIPED_USAGE", /there is no syslog on Windows/],
-  [[...words, "-F", "--source-mode", "0660"], "SPIPED_USAGE", /no UNIX sockets on Windows/],
+  [args, "SPIPED_USAGE", /there are no daemons on Windows/],
+  [[...args, "-D"], "SPIPED_USAGE", /there are no daemons on Windows/],
+  [[...args, "-p", "pid"], "SPIPED_USAGE", /there are no daemons on Windows/],
+  [[...args, "-F", "--syslog"], "SPIPED_USAGE", /there is no syslog on Windows/],
+  [[...args, "-F", "--source-mode", "0660"], "SPIPED_USAGE", /for UNIX sockets, and Windows has none/],
   [[...common, "-F", "-s", "/run/s"], "SPIPED_ADDRESS", /no UNIX sockets on Windows/],
-  [[...words, "-F"], "SPIPED_KEY_FILE", /there is no such file/],
+  [[...args, "-F"], "SPIPED_KEY_FILE", /there is no such file/],
 ] as const) {
   test(`on Windows, spiped ${flags.slice(4).join(" ")} is an error: ${message.source}`, async (t) => {
     onPlatform(t, "win32");
-    await rejectsSpipedError(spiped(flags), code, message);
+    await rejectsSpipedError(start(spiped, flags), code, message);
   });
 }
 
@@ -48,7 +51,7 @@ test("on Windows, a closed console ends spiped, and reads no key again", async (
       if (text.includes("listening on ")) resolve();
     });
   });
-  const status = spiped(["-F", "-e", "-s", "[127.0.0.1]:0", "-t", address, "-k", path]);
+  const status = start(spiped, ["-F", "-e", "-s", "[127.0.0.1]:0", "-t", address, "-k", path]);
   await listens;
   process.emit("SIGHUP", "SIGHUP");
   assert.equal(await status, 0);
@@ -57,7 +60,7 @@ test("on Windows, a closed console ends spiped, and reads no key again", async (
 test("on Windows, spipe takes no UNIX socket for its target", async (t) => {
   onPlatform(t, "win32");
   await rejectsSpipedError(
-    spipe(["-t", "/run/s", "-k", "/nowhere/key"]),
+    start(spipe, ["-t", "/run/s", "-k", "/nowhere/key"]),
     "SPIPED_ADDRESS",
     /no UNIX sockets on Windows/,
   );
@@ -67,7 +70,11 @@ test("where the system has no users, -u says so", async (t) => {
   const { setuid } = process;
   Reflect.deleteProperty(process, "setuid");
   afterwards(t, () => Reflect.set(process, "setuid", setuid));
-  await rejectsSpipedError(spiped([...words, "-F", "-u", "nobody"]), "SPIPED_USER", /this system has no such users/);
+  await rejectsSpipedError(
+    start(spiped, [...args, "-F", "-u", "nobody"]),
+    "SPIPED_USER",
+    /this system has no such users/,
+  );
 });
 
 test("on Windows, permissions of a key file mean nothing, so none are warned of", async (t) => {

@@ -128,11 +128,19 @@ for (const [mode, ...warned] of [
 }
 
 for (const [what, contents, warned] of [
-  ["31 random bytes", key32.subarray(1), /has 31 of 32 bytes, and can be guessed; make one with spiped keygen FILE/],
-  ["a word", Buffer.from("secret\n"), /has 7 of 32 bytes/],
-  ["words", Buffer.from("correct horse battery staple, and more of them\n"), /is text; if somebody has made it up/],
-  ["words of another language", Buffer.from("Правильная лошадь батарейка скрепка"), /is text/],
-  ["one long word", Buffer.from("correcthorsebatterystaplecorrecthorse"), /is text/],
+  [
+    "31 random bytes",
+    key32.subarray(1),
+    /has only 31 bytes, so the key can be guessed; make one with spiped keygen FILE/,
+  ],
+  ["a word", Buffer.from("secret\n"), /has only 7 bytes/],
+  [
+    "words",
+    Buffer.from("correct horse battery staple, and more of them\n"),
+    /is printable text, and a passphrase can be guessed/,
+  ],
+  ["words of another language", Buffer.from("Правильная лошадь батарейка скрепка"), /is printable text/],
+  ["one long word", Buffer.from("correcthorsebatterystaplecorrecthorse"), /is printable text/],
   ["random bytes as hexadecimal digits", Buffer.from(`${Buffer.from(key32).toString("hex")}\n`), undefined],
   ["random bytes as base64", Buffer.from(`${Buffer.from(key32).toString("base64")}\n`), undefined],
   ["random bytes as base64url", Buffer.from(randomData("64", 64)).toString("base64url"), undefined],
@@ -154,7 +162,7 @@ test("a key file that is not there is an error that says so and how to make one"
 test("a folder is no key file", async (t) => {
   const path = await temporaryFolder(t);
   const hint =
-    /^name the file in it, since only a decrypting end takes a folder; of a mounted file that is missing outside, Docker makes a folder$/;
+    /^name a key file in it, since only -d takes a folder; Docker makes a folder where a mounted file is missing on the host$/;
   await refuses(readKeyFile(path), /it is a folder$/, hint);
   // Whoever is given its descriptor says so.
   const descriptor = await openKeyFile(path);
@@ -179,7 +187,7 @@ test("a key file that may not be read is an error that says whose it is, and who
   // The folder lets everybody through, or it would be what is refused.
   chmodSync(dirname(path), 0o711);
   await asNobody(async () => {
-    const hint = `^it belongs to user ${uid}, with mode 0000; spiped runs as user ${process.geteuid?.()}, who must`;
+    const hint = `^it belongs to user ${uid}, with mode 0000; spiped runs as user ${process.geteuid?.()} and must`;
     await refuses(readKeyFile(path), /permission denied$/, new RegExp(hint));
   });
 });
@@ -188,7 +196,7 @@ test("a key file in a folder that may not be entered is an error that says so", 
   const path = await keyFileOf(t, key32);
   chmodSync(dirname(path), 0o600);
   await asNobody(async () => {
-    const hint = /^a folder on the way to it lets nobody else in; spiped runs as user \d+/;
+    const hint = /^a folder above it denies access; spiped runs as user \d+/;
     await refuses(readKeyFile(path), /permission denied$/, hint);
   });
   chmodSync(dirname(path), 0o700);

@@ -88,7 +88,7 @@ test("neither a folder nor a link, even to nowhere, is overwritten", async (t) =
 
 test("a folder that does not exist is the reason that is given", async (t) => {
   const path = join(await temporaryFolder(t), "nowhere", "key");
-  throwsSpipedError(() => generateKeyFile(path, randomFillSync), "SPIPED_KEY_FILE", /there is no such file/);
+  throwsSpipedError(() => generateKeyFile(path, randomFillSync), "SPIPED_KEY_FILE", /there is no folder /);
 });
 
 test("a folder that may not be written to is the reason that is given", async (t) => {

@@ -272,14 +272,14 @@ for (const [name, text, mistakes] of [
   [
     "an address without a port",
     redis.replace("[::1]:6380", "host"),
-    [/^t\.toml:2: decrypt\.redis\.source: bad address "host": the port is missing; write \/absolute/],
+    [/^t\.toml:2: decrypt\.redis\.source: bad address "host": the port is missing; add the port: host:PORT/],
   ],
   ["a target with port 0", redis.replace(":6379", ":0"), [/^t\.toml:3: decrypt\.redis\.target: bad address .* port 0/]],
   ["a bind that is a path", `${redis}bind = "/b"`, [/^t\.toml:5: decrypt\.redis\.bind: .*UNIX socket/]],
   [
     "a time that is negative",
     `${redis}timeout = -1`,
-    [/^t\.toml:5: decrypt\.redis\.timeout: bad number of seconds for timeout: "-1"; write a number from 0/],
+    [/^t\.toml:5: decrypt\.redis\.timeout: bad number of seconds for timeout: "-1"; write seconds as a number from 0/],
   ],
   ["a time without an end", `${redis}timeout = inf`, [/decrypt\.redis\.timeout: bad number of seconds/]],
   ["a time that is no number", `${redis}timeout = nan`, [/decrypt\.redis\.timeout: bad number of seconds/]],
