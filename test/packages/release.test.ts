@@ -68,6 +68,15 @@ test("only the job that publishes may publish, and only after everything else", 
   assert.deepEqual([...needed].sort(), [...jobs.keys()].sort());
 });
 
+test("CI has a job with the oldest Node.js that is supported, and with the oldest Rust", () => {
+  const ci = readFileSync(join(folder, "ci.yml"), "utf8");
+  const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { engines: { node: string } };
+  const [, minimum = ""] = /^ {2}minimum:\n((?: {4}.*\n|\n)+)/m.exec(ci) ?? [];
+  assert.equal(/node-version: (\d+\.\d+)\.0$/m.exec(minimum)?.[1], engines.node.replace(">=", ""));
+  assert.match(minimum, /rust-version = .* Cargo\.toml\)$/m);
+  assert.match(readFileSync(join(root, "Cargo.toml"), "utf8"), /^rust-version = "\d+\.\d+"$/m);
+});
+
 test("pip takes nothing but files whose digests are here", () => {
   for (const line of workflow.match(/.*\bpip".*/g) ?? []) {
     assert.match(line, / install --quiet --require-hashes --only-binary :all: -r \.github\/zigbuild\.txt$/);
