@@ -99,6 +99,10 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^chgrp spiped keys /, "takes a user spiped; test/integration/key-folder has what he can read and what he cannot"],
   [/^docker build /, "takes docker and a network; deployment.test.ts runs the entry point"],
   [/^kubectl /, "takes a cluster; deployment.test.ts runs the flags and the probes"],
+  [
+    /^sudo .*\n(.*\n)*sudo launchctl bootstrap /m,
+    "takes macOS; launchd.test.ts checks the property list and its arguments",
+  ],
   [/^install .*\n(.*\n)*service spiped start$/m, "takes FreeBSD; freebsd.test.ts runs it with a stand-in for rc.subr"],
 ];
 
