@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Flag, flagsOf } from "#dist/flags/flags.js";
@@ -94,8 +95,11 @@ const completed: ReadonlyArray<readonly [words: string, line: string]> = [
 ];
 
 for (const shell of ["bash", "zsh"] as const) {
-  const pressTab = (words: string): { readonly shown: string; readonly line: string | undefined } => {
-    const script = [join(root, "test/support/press-tab.py"), shell, join(root, "completions"), words];
+  const pressTab = (
+    words: string,
+    ...settings: readonly string[]
+  ): { readonly shown: string; readonly line: string | undefined } => {
+    const script = [join(root, "test/support/press-tab.py"), shell, join(root, "completions"), words, ...settings];
     const { stdout, stderr } = spawnSync("python3", script, { cwd: root, encoding: "utf8", timeout: 30_000 });
     return { shown: `${stdout}${stderr}`, line: /LINE:(.*):$/m.exec(stdout)?.[1] };
   };
@@ -113,7 +117,27 @@ for (const shell of ["bash", "zsh"] as const) {
         assert.match(shown, new RegExp(`^${flag}|  ${flag} `, "m"), shown);
       }
     });
+
+    test(`docs/install.md: its lines load the completions in ${shell}`, { skip: shell === "bash" && oldBash() }, () => {
+      const lines = installLines(shell);
+      const settings = shell === "zsh" ? `${lines}\nautoload -U compinit && compinit` : lines;
+      for (const [words, line] of [
+        ["spiped --de", "spiped --decrypt "],
+        ["spipe --end", "spipe --end-with-remote "],
+      ] as const) {
+        const pressed = pressTab(words, settings);
+        assert.equal(pressed.line, line, pressed.shown);
+      }
+    });
   });
+}
+
+/** What docs/install.md says a shell has to run, with the folder of this checkout. */
+function installLines(shell: string): string {
+  const page = readFileSync(join(root, "docs/install.md"), "utf8");
+  const [, lines] = new RegExp(`^\`\`\`${shell}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(page) ?? [];
+  assert.ok(lines !== undefined);
+  return lines.replaceAll("/usr/local/lib/node_modules/spiped", root);
 }
 
 /** The bash of macOS does not tell what stands on its line. */
@@ -134,6 +158,23 @@ testWith("fish", "TAB in fish completes flags and files", () => {
     assert.deepEqual(candidates(words), added, words);
   }
   assert.deepEqual(candidates("spiped --re"), ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]);
+});
+
+testWith("fish", "docs/install.md: its lines load the completions in fish", () => {
+  const home = mkdtempSync(join(tmpdir(), "fish-"));
+  try {
+    const fish = (script: string) => {
+      const env = { PATH: process.env["PATH"], HOME: home };
+      const { stdout, stderr } = spawnSync("fish", ["-c", script], { cwd: root, encoding: "utf8", env });
+      assert.equal(stderr, "");
+      return stdout.split("\t")[0];
+    };
+    fish(installLines("fish"));
+    assert.equal(fish("complete -C 'spiped --decr'"), "--decrypt");
+    assert.equal(fish("complete -C 'spipe --end'"), "--end-with-remote");
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });
 
 function wordsOf({ long, short }: Flag): readonly string[] {

@@ -1,6 +1,6 @@
 """Types words into an interactive shell on a terminal of its own, presses TAB, and prints what the shell shows.
 
-press-tab.py bash|zsh FOLDER WORDS, in which FOLDER has the completions.
+press-tab.py bash|zsh FOLDER WORDS [SETTINGS], in which FOLDER has the completions. SETTINGS are lines that load them.
 """
 
 import os
@@ -9,7 +9,15 @@ import re
 import sys
 import tempfile
 
-shell, completions, words = sys.argv[1:]
+shell, completions, words, *others = sys.argv[1:]
+loading = (
+    others[0]
+    if others
+    else {
+        "bash": f". '{completions}/spiped.bash'",
+        "zsh": f"fpath=('{completions}' $fpath)\nautoload -U compinit\ncompinit -u -D",
+    }[shell]
+)
 # The last line is bound to ^X^X: what it prints comes after all that TAB has shown.
 settings = {
     "bash": f"""
@@ -19,7 +27,7 @@ bind 'set completion-query-items 0'
 bind 'set page-completions off'
 bind 'set bell-style none'
 bind 'set enable-bracketed-paste off'
-. '{completions}/spiped.bash'
+{loading}
 bind -x '"\\C-x\\C-x": echo "LINE:$READLINE_LINE:"'
 """,
     "zsh": f"""
@@ -27,9 +35,7 @@ PROMPT='READY> '
 LISTMAX=1000
 unset zle_bracketed_paste
 setopt no_beep no_prompt_sp
-fpath=('{completions}' $fpath)
-autoload -U compinit
-compinit -u -D
+{loading}
 tell() {{ print -r -- "LINE:$BUFFER:" }}
 zle -N tell
 bindkey '^X^X' tell
