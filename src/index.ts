@@ -9,5 +9,5 @@ export type { CommonOptions } from "./library/options.js";
 export { createServer, type ServerEvents, type ServerOptions, SpipedServer } from "./library/server.js";
 export { createTunnel, SpipedTunnel, type TunnelEvents, type TunnelOptions } from "./library/tunnel.js";
 export { TunnelStream } from "./library/tunnel-stream.js";
-export type { ForwardSecrecy } from "./protocol/handshake-steps.js";
+export type { ForwardSecrecy } from "./protocol/handshake.js";
 export type { ConnectionReport } from "./tunnel/reports.js";

@@ -3,7 +3,7 @@
  */
 
 import type { Address, HostAddress, SourceAddress } from "../net/address.js";
-import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "../protocol/handshake.js";
 
 /** How one tunnel works. */
 export interface TunnelConfig {

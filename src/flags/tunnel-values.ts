@@ -5,7 +5,7 @@
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import { formatAddress, type SourceAddress } from "../net/address.js";
-import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "../protocol/handshake.js";
 import { type ParseAddress, parseAddressOf } from "./addresses.js";
 import type { FlagValues } from "./flags.js";
 

@@ -6,7 +6,7 @@
 import { DEFAULTS } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
 import { parseAddress, parseBindAddress, parseTargetAddress } from "../net/address.js";
-import type { ForwardSecrecy } from "../protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "../protocol/handshake.js";
 import type { SharedKey } from "../protocol/secret.js";
 import {
   count,

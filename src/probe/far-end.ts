@@ -12,7 +12,7 @@ import { Cancellation } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
 import { HANDSHAKE_BYTES, MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import { detectProtocol } from "../protocol/detect-protocol.js";
-import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
+import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { handshakeAsClient } from "../tunnel/handshake.js";
 import type { AnswerOutcome, Ending, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";

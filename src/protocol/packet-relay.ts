@@ -7,7 +7,7 @@
 
 import { SpipedError } from "../errors.js";
 import { addon, type RelayEnd } from "../native/native.js";
-import type { SessionKeys } from "./handshake-steps.js";
+import type { SessionKeys } from "./handshake.js";
 import { asSpipedError } from "./native-errors.js";
 
 /** One of a connection's two sockets. */

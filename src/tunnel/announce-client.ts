@@ -8,7 +8,7 @@
 import { SpipedError } from "../errors.js";
 import { type Channel, sendAhead } from "../net/channel.js";
 import { proxyHeader } from "../net/proxy-header.js";
-import type { SessionKeys } from "../protocol/handshake-steps.js";
+import type { SessionKeys } from "../protocol/handshake.js";
 
 /** What is announced, and to whom. */
 export interface Announcement {

@@ -12,7 +12,7 @@ import { type EndReason, endReasonOf, SpipedError } from "../errors.js";
 import { Cancellation } from "../net/cancellation.js";
 import type { Channel } from "../net/channel.js";
 import { HANDSHAKE_BYTES } from "../protocol/constants.js";
-import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake-steps.js";
+import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake.js";
 import type { KeyOffer, RingKey } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
 import { type Announcement, announceClient } from "./announce-client.js";

@@ -7,7 +7,7 @@
 
 import type { SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
-import type { SessionKeys } from "../protocol/handshake-steps.js";
+import type { SessionKeys } from "../protocol/handshake.js";
 
 /** Both directions of a connection. */
 export interface Flow {

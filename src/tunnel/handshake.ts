@@ -1,21 +1,14 @@
 /**
- * The dialogue of the handshake over one socket, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The
- * steps themselves are in `protocol/handshake-steps.ts`; here is who says what when.
+ * The dialogue of the handshake over one channel, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The steps
+ * themselves are in `protocol/handshake.ts`; this says who sends what and when.
  *
- * Source: docs/protocol.md, "The handshake".
+ * Source: DESIGN.md, "The handshake".
  */
 
 import type { CancelSignal } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
 import { MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
-import {
-  type ForwardSecrecy,
-  type ServerAwaitingPublic,
-  type ServerVerified,
-  type SessionKeys,
-  startClientHandshake,
-  startServerHandshake,
-} from "../protocol/handshake-steps.js";
+import { ClientHandshake, type ForwardSecrecy, ServerHandshake, type SessionKeys } from "../protocol/handshake.js";
 import type { KeySet, SharedKey } from "../protocol/secret.js";
 
 /** What both roles need. */
@@ -24,7 +17,7 @@ export interface HandshakeOptions {
   readonly channel: Channel;
   readonly key: SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
-  /** Aborted when the connection has ended: all secrets are wiped then, and what costs CPU time is left out. */
+  /** Aborted when the connection has ended: all secrets are wiped at once, and no more CPU time is spent. */
   readonly signal: CancelSignal;
 }
 
@@ -32,31 +25,26 @@ export interface HandshakeOptions {
  * Speaks the client's part.
  *
  * @param onShown - Called as soon as the server may know that this side has the key.
- * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
+ * @throws SpipedError of the step that failed, or of the read; the signal's reason where it is aborted. The caller closes
+ *   the channel and sends nothing on it.
  */
 export async function handshakeAsClient(options: HandshakeOptions, onShown?: () => void): Promise<SessionKeys> {
   const { channel, key, forwardSecrecy, signal } = options;
-  const { reader } = channel;
   signal.throwIfAborted();
-  let phase: { destroy(): void } | undefined;
-  // At once: the read that is waited for may never settle.
-  const wipe = () => phase?.destroy();
+  const handshake = new ClientHandshake(key, forwardSecrecy);
+  // Wiped on abort, not only in `finally`: the read that is awaited may never settle.
+  const wipe = () => handshake.destroy();
   signal.addEventListener("abort", wipe);
   try {
-    const awaitingNonce = startClientHandshake(key, forwardSecrecy);
-    phase = awaitingNonce;
-    // At once, and not after the server's: there are servers that wait for it.
-    sendAhead(channel, awaitingNonce.nonce);
-    const keyed = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_BYTES));
-    phase = keyed;
-    const { macedPublic, next } = await keyed.makePublic();
-    phase = next;
+    // Sent without waiting for the server's: some servers wait for it.
+    sendAhead(channel, handshake.nonce);
+    handshake.receiveNonce(await channel.reader.readExactly(NONCE_BYTES));
+    const macedPublic = await handshake.macedPublic();
     signal.throwIfAborted();
     onShown?.();
     sendAhead(channel, macedPublic);
-    const exchanged = next.verify(await reader.readExactly(MACED_PUBLIC_BYTES));
-    phase = exchanged;
-    return await exchanged.deriveKeys();
+    handshake.verify(await channel.reader.readExactly(MACED_PUBLIC_BYTES));
+    return await handshake.deriveKeys();
   } catch (error) {
     // A step that finds its secrets wiped is not what went wrong.
     signal.throwIfAborted();
@@ -78,39 +66,33 @@ export interface ServerHandshakeOptions extends Omit<HandshakeOptions, "key"> {
 /**
  * Speaks the server's part.
  *
- * @param onClientKnown - Called as soon as the client has shown that it has the key, while the keys are exchanged; a
- * promise that it gives holds the handshake up.
- * @throws SpipedError of the step that failed, or of the read; the caller closes the socket and says nothing on it.
+ * @param onAuthenticated - Called as soon as the client has shown that it has the key; a promise that it returns holds
+ *   the handshake up.
+ * @throws SpipedError as {@link handshakeAsClient} does.
  */
 export async function handshakeAsServer(
   { channel, key, forwardSecrecy, signal, onIdentified }: ServerHandshakeOptions,
-  onClientKnown: () => Promise<void> | undefined,
+  onAuthenticated: () => Promise<void> | undefined,
 ): Promise<SessionKeys> {
-  const { reader } = channel;
   signal.throwIfAborted();
-  let phase: { destroy(): void } | undefined;
-  const wipe = () => phase?.destroy();
+  const handshake = new ServerHandshake(key, forwardSecrecy);
+  const wipe = () => handshake.destroy();
   signal.addEventListener("abort", wipe);
   try {
-    const awaitingNonce = startServerHandshake(key, forwardSecrecy);
-    phase = awaitingNonce;
-    sendAhead(channel, awaitingNonce.nonce);
-    const awaitingPublic = awaitingNonce.receiveNonce(await reader.readExactly(NONCE_BYTES));
-    phase = awaitingPublic;
-    const verified = verifyClient(awaitingPublic, await reader.readExactly(MACED_PUBLIC_BYTES), onIdentified);
-    phase = verified;
-    // Whoever was told which key it is may have ended the connection for that.
+    sendAhead(channel, handshake.nonce);
+    handshake.receiveNonce(await channel.reader.readExactly(NONCE_BYTES));
+    verifyClient(handshake, await channel.reader.readExactly(MACED_PUBLIC_BYTES), onIdentified);
+    // `onIdentified` may have ended the connection.
     signal.throwIfAborted();
-    const admitted = onClientKnown();
+    const admitted = onAuthenticated();
     if (admitted !== undefined) {
       await admitted;
       signal.throwIfAborted();
     }
-    const { macedPublic, next } = await verified.makePublic();
-    phase = next;
+    const macedPublic = await handshake.macedPublic();
     signal.throwIfAborted();
     sendAhead(channel, macedPublic);
-    return await next.deriveKeys();
+    return await handshake.deriveKeys();
   } catch (error) {
     // A step that finds its secrets wiped is not what went wrong.
     signal.throwIfAborted();
@@ -122,14 +104,14 @@ export async function handshakeAsServer(
 }
 
 function verifyClient(
-  awaitingPublic: ServerAwaitingPublic,
+  handshake: ServerHandshake,
   macedPublic: Uint8Array,
   onIdentified: ((keyIndex: number) => void) | undefined,
-): ServerVerified {
+): void {
   try {
-    return awaitingPublic.verify(macedPublic);
+    handshake.verify(macedPublic);
   } finally {
-    const { keyIndex } = awaitingPublic;
+    const { keyIndex } = handshake;
     if (keyIndex !== undefined) onIdentified?.(keyIndex);
   }
 }

@@ -4,7 +4,7 @@
 
 import { SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
-import type { SessionKeys } from "../protocol/handshake-steps.js";
+import type { SessionKeys } from "../protocol/handshake.js";
 import type { CoalescingTimer } from "./coalescing.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { flowSettings } from "./flow-settings.js";

@@ -35,8 +35,8 @@ fn connect(forward_secrecy: ForwardSecrecy) -> (SessionKeys, SessionKeys) {
     };
     let client = client::NonceSent::new(key.clone(), forward_secrecy, [1; 32]).receive_nonce(&[2; 32]);
     let server = server::NonceSent::new(key, forward_secrecy, [2; 32]).receive_nonce(&[1; 32]);
-    let (client, from_client) = client.send_public(key_pair()).expect("fits");
-    let (server, from_server) = server.verify(&from_client).expect("right").send_public(key_pair()).expect("fits");
+    let (client, from_client) = client.maced_public(key_pair()).expect("fits");
+    let (server, from_server) = server.verify(&from_client).expect("right").maced_public(key_pair()).expect("fits");
     let client = client.verify(&from_server).expect("right");
     (client.derive_keys(), server.derive_keys())
 }

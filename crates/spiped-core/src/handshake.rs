@@ -4,8 +4,8 @@
 //! done in another order. A step that fails leaves nothing to go on with.
 //!
 //! ```text
-//! client::NonceSent ─receive_nonce→ Keyed ─send_public→ PublicSent ─verify→ Verified ─derive_keys→ keys
-//! server::NonceSent ─receive_nonce→ AwaitingPublic ─identify→ Identified ─verify→ Verified ─send_public→ PublicSent
+//! client::NonceSent ─receive_nonce→ Keyed ─maced_public→ PublicSent ─verify→ Verified ─derive_keys→ keys
+//! server::NonceSent ─receive_nonce→ AwaitingPublic ─identify→ Identified ─verify→ Verified ─maced_public→ PublicSent
 //!                   ─derive_keys→ keys
 //! ```
 //!

@@ -26,9 +26,9 @@
 //! let (nonce_c, nonce_s) = (*client.nonce(), *server.nonce());
 //!
 //! // The client sends its public value; the server answers with its own.
-//! let (client, y_h_c) = client.receive_nonce(&nonce_s).send_public(KeyPair::generate()?)?;
+//! let (client, y_h_c) = client.receive_nonce(&nonce_s).maced_public(KeyPair::generate()?)?;
 //! let server = server.receive_nonce(&nonce_c).verify(&y_h_c)?;
-//! let (server, y_h_s) = server.send_public(KeyPair::generate()?)?;
+//! let (server, y_h_s) = server.maced_public(KeyPair::generate()?)?;
 //! let (client_keys, server_keys) = (client.verify(&y_h_s)?.derive_keys(), server.derive_keys());
 //!
 //! // The client seals what the server opens.

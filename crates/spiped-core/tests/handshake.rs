@@ -45,7 +45,7 @@ fn a_side_that_gave_up_forward_secrecy_uses_1_whatever_the_peer_sent() {
         assert_same_keys(&client.open, &reverse);
 
         let server = awaiting_public(ForwardSecrecy::Off).verify(&maced(&mac_key_c, &y)).expect("is right");
-        let (server, from_server) = server.send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+        let (server, from_server) = server.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
         assert_eq!(from_server, maced(&mac_key_s, &ONE));
         let server = server.derive_keys();
         assert_same_keys(&server.seal, &reverse);
@@ -113,7 +113,7 @@ fn a_client_tells_another_client_and_itself_from_a_wrong_key() {
 
     // All that it says comes back, the nonce too.
     let keyed = client::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Off, NONCE_C).receive_nonce(&NONCE_C);
-    let (public_sent, own) = keyed.send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+    let (public_sent, own) = keyed.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
     assert_eq!(public_sent.verify(&own).err(), Some(Error::SameRole));
 }
 
@@ -132,9 +132,9 @@ fn a_key_pair_that_gives_less_or_more_than_was_asked_for_is_refused() {
             ForwardSecrecy::Allow | ForwardSecrecy::Require => KeyPair::from_exponent(&bytes_of(0)),
         };
         let client = client::NonceSent::new(shared_key(KEY_FILE), forward_secrecy, NONCE_C).receive_nonce(&NONCE_S);
-        assert_eq!(client.send_public(wrong_pair()).err(), Some(Error::KeyPair));
+        assert_eq!(client.maced_public(wrong_pair()).err(), Some(Error::KeyPair));
         let server = awaiting_public(forward_secrecy).verify(&maced(&mac_key_c, &[7; 256])).expect("is right");
-        assert_eq!(server.send_public(wrong_pair()).err(), Some(Error::KeyPair));
+        assert_eq!(server.maced_public(wrong_pair()).err(), Some(Error::KeyPair));
     }
 }
 
@@ -143,7 +143,7 @@ fn random_values_are_not_twice_the_same() {
     assert_ne!(random_nonce(), random_nonce());
     let public = || {
         let client = client::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Allow, NONCE_C);
-        client.receive_nonce(&NONCE_S).send_public(KeyPair::generate().expect("random bytes")).expect("fits").1
+        client.receive_nonce(&NONCE_S).maced_public(KeyPair::generate().expect("random bytes")).expect("fits").1
     };
     assert_ne!(public(), public());
 }
@@ -152,9 +152,9 @@ fn connect(of_client: ForwardSecrecy, of_server: ForwardSecrecy) -> Result<(Sess
     let client = client::NonceSent::new(shared_key(KEY_FILE), of_client, random_nonce()?);
     let server = server::NonceSent::new(shared_key(KEY_FILE), of_server, random_nonce()?);
     let (nonce_c, nonce_s) = (*client.nonce(), *server.nonce());
-    let (client, from_client) = client.receive_nonce(&nonce_s).send_public(key_pair(of_client)?)?;
+    let (client, from_client) = client.receive_nonce(&nonce_s).maced_public(key_pair(of_client)?)?;
     let server = server.receive_nonce(&nonce_c).verify(&from_client)?;
-    let (server, from_server) = server.send_public(key_pair(of_server)?)?;
+    let (server, from_server) = server.maced_public(key_pair(of_server)?)?;
     Ok((client.verify(&from_server)?.derive_keys(), server.derive_keys()))
 }
 
@@ -167,7 +167,7 @@ fn key_pair(forward_secrecy: ForwardSecrecy) -> Result<KeyPair, Error> {
 
 fn public_sent(forward_secrecy: ForwardSecrecy) -> client::PublicSent {
     let client = client::NonceSent::new(shared_key(KEY_FILE), forward_secrecy, NONCE_C).receive_nonce(&NONCE_S);
-    client.send_public(key_pair(forward_secrecy).expect("random bytes")).expect("fits").0
+    client.maced_public(key_pair(forward_secrecy).expect("random bytes")).expect("fits").0
 }
 
 fn awaiting_public(forward_secrecy: ForwardSecrecy) -> server::AwaitingPublic {

@@ -43,12 +43,12 @@ proptest! {
             let number = client.index(count);
             let key = shared_key(&key_file(number));
             let client = client::NonceSent::new(key, ForwardSecrecy::Off, NONCE_C).receive_nonce(&NONCE_S);
-            let (client, sent) = client.send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+            let (client, sent) = client.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
             let server = awaiting_public(&set, ForwardSecrecy::Off).identify(&sent).expect("one of them fits");
             prop_assert_eq!(server.key_index(), number);
             let server = server.verify().expect("1 will do");
             prop_assert_eq!(server.key_index(), number);
-            let (server, sent) = server.send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+            let (server, sent) = server.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
             // The server has answered under the client's key, and under no other.
             let (of_client, of_server) = (client.verify(&sent).expect("is right").derive_keys(), server.derive_keys());
             assert_same_keys(&of_client.seal, &of_server.open);

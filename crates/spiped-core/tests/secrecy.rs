@@ -58,7 +58,7 @@ fn no_phase_of_a_handshake_prints_a_secret() {
     prints_none(&client);
     let client = client.receive_nonce(&NONCE_S);
     prints_none(&client);
-    let (client, from_client) = client.send_public(KeyPair::from_exponent(&x)).expect("fits");
+    let (client, from_client) = client.maced_public(KeyPair::from_exponent(&x)).expect("fits");
     prints_none(&client);
 
     let server = server::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Off, NONCE_S);
@@ -69,7 +69,7 @@ fn no_phase_of_a_handshake_prints_a_secret() {
     prints_none(&server);
     let server = server.verify().expect("is right");
     prints_none(&server);
-    let (server, from_server) = server.send_public(KeyPair::without_forward_secrecy()).expect("fits");
+    let (server, from_server) = server.maced_public(KeyPair::without_forward_secrecy()).expect("fits");
     prints_none(&server);
 
     let client = client.verify(&from_server).expect("is right");

@@ -104,9 +104,9 @@ fn handshake(forward_secrecy: ForwardSecrecy) -> [SessionKeys; 2] {
     };
     let client = client::NonceSent::new(shared_key(), forward_secrecy, [1; 32]).receive_nonce(&[2; 32]);
     let server = server::NonceSent::new(shared_key(), forward_secrecy, [2; 32]).receive_nonce(&[1; 32]);
-    let (client, from_client) = client.send_public(key_pair()).expect("fits");
+    let (client, from_client) = client.maced_public(key_pair()).expect("fits");
     let server = server.verify(&from_client).expect("is right");
-    let (server, from_server) = server.send_public(key_pair()).expect("fits");
+    let (server, from_server) = server.maced_public(key_pair()).expect("fits");
     [client.verify(&from_server).expect("is right").derive_keys(), server.derive_keys()]
 }
 

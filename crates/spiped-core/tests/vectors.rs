@@ -37,7 +37,7 @@ fn every_key_derivation_gives_the_known_keys() {
 
         let client = client::NonceSent::new(shared_key(&vector.key_file.0), ForwardSecrecy::Off, nonce_c);
         let (client, from_client) =
-            client.receive_nonce(&nonce_s).send_public(KeyPair::without_forward_secrecy()).expect("goes with off");
+            client.receive_nonce(&nonce_s).maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
         assert_eq!(from_client, maced(&mac_key_c, &ONE), "{}", vector.name);
 
         let server = server::NonceSent::new(shared_key(&vector.key_file.0), ForwardSecrecy::Off, nonce_s);
@@ -45,7 +45,7 @@ fn every_key_derivation_gives_the_known_keys() {
             .receive_nonce(&nonce_c)
             .verify(&from_client)
             .expect("is right")
-            .send_public(KeyPair::without_forward_secrecy())
+            .maced_public(KeyPair::without_forward_secrecy())
             .expect("goes with off");
         assert_eq!(from_server, maced(&mac_key_s, &ONE), "{}", vector.name);
 
@@ -77,7 +77,7 @@ fn a_key_file_in_pieces_is_the_same_key() {
         let client = client::NonceSent::new(hasher.finish(), ForwardSecrecy::Off, vector.nonce_c.array());
         let (_, from_client) = client
             .receive_nonce(&vector.nonce_s.array())
-            .send_public(KeyPair::without_forward_secrecy())
+            .maced_public(KeyPair::without_forward_secrecy())
             .expect("goes with off");
         assert_eq!(from_client, maced(&vector.dh_mac_key_c.array(), &ONE), "{}", vector.name);
     }
@@ -89,7 +89,7 @@ fn one_bit_of_a_key_file_or_a_nonce_makes_other_keys() {
         let (nonce_c, nonce_s) = (vector.nonce_c.array(), vector.nonce_s.array());
         let first_public = |key_file: &[u8], nonce_c: [u8; 32], nonce_s: [u8; 32]| {
             let client = client::NonceSent::new(shared_key(key_file), ForwardSecrecy::Off, nonce_c);
-            client.receive_nonce(&nonce_s).send_public(KeyPair::without_forward_secrecy()).expect("goes with off").1
+            client.receive_nonce(&nonce_s).maced_public(KeyPair::without_forward_secrecy()).expect("goes with off").1
         };
         let right = first_public(&vector.key_file.0, nonce_c, nonce_s);
         for bit in 0..256 {
@@ -116,7 +116,7 @@ fn both_sides_compute_the_known_shared_value() {
 
         let client = client::NonceSent::new(shared_key(key_file), ForwardSecrecy::Require, nonce_c);
         let (client, from_client) =
-            client.receive_nonce(&nonce_s).send_public(KeyPair::from_exponent(&x.array())).expect("goes with require");
+            client.receive_nonce(&nonce_s).maced_public(KeyPair::from_exponent(&x.array())).expect("goes with require");
         assert_eq!(from_client, maced(&mac_key_c, &y.array()), "{}", vector.name);
         let keys = client.verify(&maced(&mac_key_s, &vector.peer_y.array())).expect("is right").derive_keys();
         assert_same_keys(&keys.seal, &forward);
@@ -127,7 +127,7 @@ fn both_sides_compute_the_known_shared_value() {
             .receive_nonce(&nonce_c)
             .verify(&maced(&mac_key_c, &vector.peer_y.array()))
             .expect("is right")
-            .send_public(KeyPair::from_exponent(&x.array()))
+            .maced_public(KeyPair::from_exponent(&x.array()))
             .expect("goes with require");
         assert_eq!(from_server, maced(&mac_key_s, &y.array()), "{}", vector.name);
         let keys = server.derive_keys();
@@ -151,7 +151,7 @@ fn every_public_value_of_a_server_has_its_known_outcome() {
                 ForwardSecrecy::Off => KeyPair::without_forward_secrecy(),
                 ForwardSecrecy::Allow | ForwardSecrecy::Require => KeyPair::from_exponent(&bytes_of(3)),
             };
-            let (client, _) = client.receive_nonce(&kdf.nonce_s.array()).send_public(key_pair).expect("fits");
+            let (client, _) = client.receive_nonce(&kdf.nonce_s.array()).maced_public(key_pair).expect("fits");
             client.verify(received).map(|_| ())
         };
         let (usually, required) = match vector.expect {
@@ -291,12 +291,12 @@ fn replay(vector: &Transcript) -> Result<([u8; 288], SessionKeys), Error> {
     match vector.x_is {
         Side::Client => {
             let client = client::NonceSent::new(key, forward_secrecy, nonce_c).receive_nonce(&nonce_s);
-            let (client, sent) = client.send_public(key_pair)?;
+            let (client, sent) = client.maced_public(key_pair)?;
             Ok((sent, client.verify(&vector.server_sends.dh.array())?.derive_keys()))
         }
         Side::Server => {
             let server = server::NonceSent::new(key, forward_secrecy, nonce_s).receive_nonce(&nonce_c);
-            let (server, sent) = server.verify(&vector.client_sends.dh.array())?.send_public(key_pair)?;
+            let (server, sent) = server.verify(&vector.client_sends.dh.array())?.maced_public(key_pair)?;
             Ok((sent, server.derive_keys()))
         }
     }

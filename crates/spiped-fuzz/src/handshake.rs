@@ -92,7 +92,7 @@ pub fn run(input: &Input) {
 
     let received = h.after(&y, &of_client, &of_server);
     let client = client::NonceSent::new(shared_key(key_file), wish.for_core(), *nonce_c).receive_nonce(nonce_s);
-    let (client, from_client) = client.send_public(wish.key_pair(*x)).expect("goes with the wish");
+    let (client, from_client) = client.maced_public(wish.key_pair(*x)).expect("goes with the wish");
     assert_eq!(from_client, Mac::Right.after(&wish.public(*x), &of_server, &of_client));
     // A wrong MAC is looked at once more: a peer may take the client for its server.
     let (of_other_client, _) = dh_mac_keys(key_file, nonce_s, nonce_c);
@@ -113,7 +113,7 @@ pub fn run(input: &Input) {
     let server = server.verify(&received);
     assert_eq!(server.as_ref().map(|_| ()), expected(*wish, &of_client, &received).as_ref().copied());
     if let Ok(server) = server {
-        let (server, from_server) = server.send_public(wish.key_pair(*x)).expect("goes with the wish");
+        let (server, from_server) = server.maced_public(wish.key_pair(*x)).expect("goes with the wish");
         assert_eq!(from_server, Mac::Right.after(&wish.public(*x), &of_client, &of_server));
         let (keys, (forward, reverse)) = (server.derive_keys(), expected_keys());
         assert_same_keys(&keys.open, &forward);

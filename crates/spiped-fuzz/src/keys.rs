@@ -53,7 +53,7 @@ pub fn run(input: &Input) {
         assert_eq!(server.as_ref().map(|_| ()), outcome.as_ref().copied());
         let Ok(server) = server else { continue };
         let x = [7; 32];
-        let (server, from_server) = server.send_public(wish.key_pair(x)).expect("goes with the wish");
+        let (server, from_server) = server.maced_public(wish.key_pair(x)).expect("goes with the wish");
         assert_eq!(from_server, Mac::Right.after(&wish.public(x), &of_client, &of_server));
         let keys = server.derive_keys();
         let (forward, reverse) = packet_keys(&[*key], nonce_c, nonce_s, &wish.shared_value(x, &y));

@@ -82,7 +82,7 @@ fn shake_hands(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
     let mut other = !same_key | change(nonce_c_changes, &mut nonce_c);
     other |= change(nonce_s_changes, &mut nonce_s);
     let key_pair = |side: &Side| side.wish.key_pair(side.x);
-    let client = client.receive_nonce(&nonce_s).send_public(key_pair(&input.client));
+    let client = client.receive_nonce(&nonce_s).maced_public(key_pair(&input.client));
     let (client, mut from_client) = client.expect("goes with the wish");
     assert_eq!(from_client[..256], input.client.wish.public(input.client.x));
     other |= change(y_c_changes, &mut from_client);
@@ -97,7 +97,7 @@ fn shake_hands(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
         assert_eq!(server.err(), Some(Error::ForwardSecrecyRequired));
         return None;
     }
-    let server = server.expect("all is right").send_public(key_pair(&input.server));
+    let server = server.expect("all is right").maced_public(key_pair(&input.server));
     let (server, mut from_server) = server.expect("goes with the wish");
     let changed = change(y_s_changes, &mut from_server);
     let client = client.verify(&from_server);

@@ -102,7 +102,7 @@ impl ClientHandshake {
     ) -> Result<Uint8ArraySlice<'env>> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
             ClientPhase::Keyed(phase) => {
-                let (phase, maced) = phase.send_public(key_pair()?).map_err(core_error)?;
+                let (phase, maced) = phase.maced_public(key_pair()?).map_err(core_error)?;
                 self.phase = ClientPhase::PublicSent(phase);
                 copied(env, &maced)
             }
@@ -249,7 +249,7 @@ impl ServerHandshake {
     ) -> Result<Uint8ArraySlice<'env>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
             ServerPhase::Verified(phase) => {
-                let (phase, maced) = phase.send_public(key_pair()?).map_err(core_error)?;
+                let (phase, maced) = phase.maced_public(key_pair()?).map_err(core_error)?;
                 self.phase = ServerPhase::PublicSent(phase);
                 copied(env, &maced)
             }

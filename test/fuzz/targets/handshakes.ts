@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import type { ErrorCode } from "#dist/errors.js";
-import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake-steps.js";
+import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake.js";
 import { handshakeAsClient, handshakeAsServer } from "#dist/tunnel/handshake.js";
 import { keyedClient, keyedServer, keyPairFor, sharedKeyOf } from "../../unit/support/handshakes.js";
 import { MemoryChannel } from "../../unit/support/memory-channel.js";

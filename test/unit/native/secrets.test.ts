@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { addon } from "#dist/native/native.js";
-import { startClientHandshake, startServerHandshake } from "#dist/protocol/handshake-steps.js";
+import { ClientHandshake, ServerHandshake } from "#dist/protocol/handshake.js";
 import { Opener, Sealer } from "#dist/protocol/packets.js";
 import { dhMacKeysOf, packetKeysOf, secretOf } from "../../support/reference-protocol.js";
 import { keyedClient, keyedServer, sharedKeyOf, someNonces } from "../support/handshakes.js";
@@ -92,8 +92,8 @@ async function allHandles(): Promise<Readonly<Record<string, object> & Record<Kn
     opener: addon.Opener.fromKeys(E, H, 0n),
     wrappedSealer: new Sealer(addon.Sealer.fromKeys(E, H, 0n)),
     wrappedOpener: new Opener(addon.Opener.fromKeys(E, H, 0n)),
-    startedClient: startClientHandshake(sharedKey, "allow"),
-    startedServer: startServerHandshake(sharedKey, "allow").receiveNonce(nonceC),
+    startedClient: new ClientHandshake(sharedKey, "allow"),
+    startedServer: new ServerHandshake(sharedKey, "allow"),
   };
 }
 

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ErrorCode } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import type { ForwardSecrecy } from "#dist/protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "#dist/protocol/handshake.js";
 import {
   dhMacKeysOf,
   macPublicValue,

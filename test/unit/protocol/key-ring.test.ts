@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import { startServerHandshake } from "#dist/protocol/handshake-steps.js";
+import { ServerHandshake } from "#dist/protocol/handshake.js";
 import { type KeyOffer, KeyRing, type NamedKey } from "#dist/protocol/key-ring.js";
 import { dhMacKeysOf, macPublicValue, secretOf } from "../../support/reference-protocol.js";
 import { throwsCode, throwsSpipedError } from "../support/errors.js";
@@ -20,11 +20,11 @@ function ringOf(...names: readonly string[]): KeyRing {
 /** Whose key a client with this key file has, by an offer. */
 function whoIs({ keys, entries }: KeyOffer, keyFile: string) {
   const nonceC = new Uint8Array(32).fill(7);
-  const started = startServerHandshake(keys, "off");
+  const started = new ServerHandshake(keys, "off");
   const macKeys = dhMacKeysOf(secretOf(Buffer.from(keyFile)), nonceC, started.nonce);
-  const awaiting = started.receiveNonce(nonceC);
-  awaiting.verify(macPublicValue(macKeys.client, 1n));
-  return entries[awaiting.keyIndex ?? -1];
+  started.receiveNonce(nonceC);
+  started.verify(macPublicValue(macKeys.client, 1n));
+  return entries[started.keyIndex ?? -1];
 }
 
 test("a ring knows its clients by their keys, however many there are", () => {
@@ -103,7 +103,7 @@ test("a second copy of a key that is there already is wiped", () => {
   const ring = ringOf("alice", "bob");
   const copy = named("alice");
   ring.update([copy, named("bob")]);
-  throwsCode(() => startServerHandshake(copy.key, "off"), "SPIPED_STEP");
+  throwsCode(() => new ServerHandshake(copy.key, "off"), "SPIPED_STEP");
   assert.equal(whoIs(ring.offer, "alice")?.name, "alice");
 });
 
@@ -116,13 +116,13 @@ test("when all keys are gone nobody is known", () => {
 test("a handshake that has begun goes on with the keys that it began with", () => {
   const ring = ringOf("alice", "bob");
   const { keys, entries } = ring.offer;
-  const started = startServerHandshake(keys, "off");
+  const started = new ServerHandshake(keys, "off");
   ring.update([named("bob")]);
   const nonceC = new Uint8Array(32).fill(7);
-  const awaiting = started.receiveNonce(nonceC);
-  awaiting.verify(macPublicValue(dhMacKeysOf(secretOf(Buffer.from("alice")), nonceC, started.nonce).client, 1n));
+  started.receiveNonce(nonceC);
+  started.verify(macPublicValue(dhMacKeysOf(secretOf(Buffer.from("alice")), nonceC, started.nonce).client, 1n));
   // It is known to have been taken away.
-  assert.equal(entries[awaiting.keyIndex ?? -1]?.isRemoved, true);
+  assert.equal(entries[started.keyIndex ?? -1]?.isRemoved, true);
 });
 
 test("keys that are replaced are the caller's, and their set is destroyed", () => {

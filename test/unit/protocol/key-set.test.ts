@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import { startServerHandshake } from "#dist/protocol/handshake-steps.js";
+import { ServerHandshake } from "#dist/protocol/handshake.js";
 import { dhMacKeysOf, macPublicValue, secretOf } from "../../support/reference-protocol.js";
 import { throwsCode, throwsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
@@ -19,10 +19,10 @@ function shownTo(
   y = 1n,
   mode: "off" | "require" = "off",
 ) {
-  const started = startServerHandshake(keys, mode);
+  const started = new ServerHandshake(keys, mode);
   const macKeys = dhMacKeysOf(secretOf(keyFile), peerNonce, started.nonce);
-  const awaiting = started.receiveNonce(peerNonce);
-  return { awaiting, verify: () => awaiting.verify(macPublicValue(macKeys.client, y)) };
+  started.receiveNonce(peerNonce);
+  return { server: started, verify: () => started.verify(macPublicValue(macKeys.client, y)) };
 }
 
 function setOf(files: readonly Uint8Array[]) {
@@ -32,36 +32,36 @@ function setOf(files: readonly Uint8Array[]) {
 test("a server says which of its keys a client has, in any order of clients", () => {
   const keys = setOf(keyFiles);
   for (const index of [0, 1, 2, 2, 0, 1, 1, 0, 2]) {
-    const { awaiting, verify } = shownTo(keys, keyFiles[index] ?? alice);
-    assert.equal(awaiting.keyIndex, undefined);
+    const { server, verify } = shownTo(keys, keyFiles[index] ?? alice);
+    assert.equal(server.keyIndex, undefined);
     verify();
-    assert.equal(awaiting.keyIndex, index);
+    assert.equal(server.keyIndex, index);
   }
 });
 
 test("a client with none of the keys is refused, and has no index", () => {
   for (const keys of [setOf(keyFiles), setOf([])]) {
-    const { awaiting, verify } = shownTo(keys, Buffer.from("mallory's"));
+    const { server, verify } = shownTo(keys, Buffer.from("mallory's"));
     throwsSpipedError(verify, "SPIPED_WRONG_MAC", /wrong MAC/);
-    assert.equal(awaiting.keyIndex, undefined);
+    assert.equal(server.keyIndex, undefined);
   }
 });
 
 test("a client that gives up forward secrecy where it is required is refused, and its key is known", () => {
-  const { awaiting, verify } = shownTo(setOf(keyFiles), bob, 1n, "require");
+  const { server, verify } = shownTo(setOf(keyFiles), bob, 1n, "require");
   throwsSpipedError(verify, "SPIPED_FORWARD_SECRECY_REQUIRED", /forward secrecy/);
-  assert.equal(awaiting.keyIndex, 1);
+  assert.equal(server.keyIndex, 1);
 });
 
 test("a set outlives its keys' handles, and a handshake its set's", () => {
   const handles = keyFiles.map(sharedKeyOf);
   const keys = new addon.KeySet(handles);
   for (const handle of handles) handle.destroy();
-  const { awaiting, verify } = shownTo(keys, bob);
+  const { server, verify } = shownTo(keys, bob);
   keys.destroy();
   keys.destroy();
   verify();
-  assert.equal(awaiting.keyIndex, 1);
+  assert.equal(server.keyIndex, 1);
   throwsCode(() => new addon.ServerHandshake(keys, "off"), "SPIPED_STEP");
   throwsCode(() => new addon.KeySet(handles), "SPIPED_STEP");
 });

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import type { ForwardSecrecy } from "#dist/protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "#dist/protocol/handshake.js";
 import { Opener, Sealer } from "#dist/protocol/packets.js";
 import { numberOf, openPacket, packetKeysOf, type Role, secretOf } from "../../support/reference-protocol.js";
 import { flipped, piecesOf, publicValueBytes, sameBytes, splits } from "../support/bytes.js";

@@ -1,7 +1,7 @@
 // The addon's handshake, as far as several tests need it: with given nonces, and both sides against each other.
 
 import { addon, type KeyPair, type SessionKeys, type SharedKey } from "#dist/native/native.js";
-import type { ForwardSecrecy } from "#dist/protocol/handshake-steps.js";
+import type { ForwardSecrecy } from "#dist/protocol/handshake.js";
 
 /** K of a key file with these contents. */
 export function sharedKeyOf(keyFile: Uint8Array): SharedKey {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Transform } from "node:stream";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake-steps.js";
+import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake.js";
 import { handshakeAsClient, handshakeAsServer } from "#dist/tunnel/handshake.js";
 import {
   checkPublicValue,

@@ -54,7 +54,7 @@ impl Keyed {
     ///
     /// # Errors
     /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
-    pub fn send_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
+    pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         self.forward_secrecy.check_key_pair(&key_pair)?;
         let maced = leaving_nothing(|| mac_public(&self.mac_keys.client, &key_pair));
         Ok((PublicSent { keyed: self, key_pair }, maced))

@@ -128,7 +128,7 @@ impl Verified {
     ///
     /// # Errors
     /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
-    pub fn send_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
+    pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         let Self { known, peer } = self;
         known.forward_secrecy.check_key_pair(&key_pair)?;
         let maced = leaving_nothing(|| mac_public(&known.mac_keys.server, &key_pair));

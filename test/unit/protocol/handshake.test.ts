@@ -1,14 +1,8 @@
-// The handshake's phases: both sides of the product against each other, and each against the tests' own implementation.
+// The handshake's steps: both sides of the product against each other, and each against the tests' own implementation.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type ForwardSecrecy,
-  type PublicExchanged,
-  type SessionKeys,
-  startClientHandshake,
-  startServerHandshake,
-} from "#dist/protocol/handshake-steps.js";
+import { ClientHandshake, type ForwardSecrecy, ServerHandshake, type SessionKeys } from "#dist/protocol/handshake.js";
 import type { Framing } from "#dist/protocol/packets.js";
 import {
   checkPublicValue,
@@ -150,55 +144,70 @@ for (const role of ["client", "server"] as const) {
   });
 
   test(`a ${role} whose peer sends a nonce of another length refuses it`, () => {
-    const start = role === "client" ? startClientHandshake : startServerHandshake;
     for (const length of [0, 31, 33]) {
-      throwsSpipedError(() => start(key, "off").receiveNonce(new Uint8Array(length)), "SPIPED_BUFFER", /32 bytes/);
+      const handshake = begin(role, "off");
+      throwsSpipedError(() => handshake.receiveNonce(new Uint8Array(length)), "SPIPED_BUFFER", /32 bytes/);
     }
   });
 
-  test(`a ${role} that is destroyed in any phase takes no further step`, async () => {
-    const start = role === "client" ? startClientHandshake : startServerHandshake;
-    const started = start(key, "off");
+  test(`a ${role} that is destroyed before any step takes no further step`, async () => {
+    const started = begin(role, "off");
     started.destroy();
     throwsSpipedError(() => started.receiveNonce(new Uint8Array(32)), "SPIPED_STEP", /destroyed/);
-    const keyed = start(key, "off").receiveNonce(new Uint8Array(32));
+    const keyed = begin(role, "off");
+    keyed.receiveNonce(new Uint8Array(32));
     keyed.destroy();
-    if ("makePublic" in keyed) await rejectsSpipedError(keyed.makePublic(), "SPIPED_STEP", /destroyed/);
-    else throwsSpipedError(() => keyed.verify(new Uint8Array(288)), "SPIPED_STEP", /destroyed/);
-    const { exchanged } = await exchangedAs(role);
+    throwsSpipedError(() => keyed.macedPublic(), "SPIPED_STEP", /destroyed/);
+    throwsSpipedError(() => keyed.verify(new Uint8Array(288)), "SPIPED_STEP", /destroyed/);
+    const exchanged = await exchangedAs(role);
     exchanged.destroy();
-    await rejectsSpipedError(exchanged.deriveKeys(), "SPIPED_STEP", /destroyed/);
+    throwsSpipedError(() => exchanged.deriveKeys(), "SPIPED_STEP", /destroyed/);
+  });
+
+  test(`a ${role} refuses a step out of order, and then goes on with the right one`, async () => {
+    const early = begin(role, "off");
+    throwsSpipedError(() => early.verify(new Uint8Array(288)), "SPIPED_STEP", /out of order/);
+    throwsSpipedError(() => early.macedPublic(), "SPIPED_STEP", /out of order/);
+    throwsSpipedError(() => early.deriveKeys(), "SPIPED_STEP", /out of order/);
+    early.receiveNonce(new Uint8Array(32));
+    throwsSpipedError(() => early.receiveNonce(new Uint8Array(32)), "SPIPED_STEP", /out of order/);
+    const exchanged = await exchangedAs(role);
+    throwsSpipedError(() => exchanged.macedPublic(), "SPIPED_STEP", /out of order/);
+    await exchanged.deriveKeys();
+    throwsSpipedError(() => exchanged.deriveKeys(), "SPIPED_STEP", /used up/);
   });
 }
 
 test("a client that is destroyed while its key pair is made sends nothing", async () => {
-  const keyed = startClientHandshake(key, "allow").receiveNonce(new Uint8Array(32));
-  const made = keyed.makePublic();
-  keyed.destroy();
+  const client = new ClientHandshake(key, "allow");
+  client.receiveNonce(new Uint8Array(32));
+  const made = client.macedPublic();
+  client.destroy();
+  assert.ok(made instanceof Promise);
   await rejectsSpipedError(made, "SPIPED_STEP", /destroyed/);
 });
 
-test("no phase can be used a second time", async () => {
-  const started = startClientHandshake(key, "off");
-  const keyed = started.receiveNonce(new Uint8Array(32));
-  throwsSpipedError(() => started.receiveNonce(new Uint8Array(32)), "SPIPED_STEP", /out of order/);
-  await keyed.makePublic();
-  await rejectsSpipedError(keyed.makePublic(), "SPIPED_STEP", /out of order/);
-  const { exchanged } = await exchangedAs("server");
-  await exchanged.deriveKeys();
-  await rejectsSpipedError(exchanged.deriveKeys(), "SPIPED_STEP", /used up/);
-});
+function begin(role: Role, mode: ForwardSecrecy): ClientHandshake | ServerHandshake {
+  return role === "client" ? new ClientHandshake(key, mode) : new ServerHandshake(key, mode);
+}
 
 async function bothSides(client: ForwardSecrecy, server: ForwardSecrecy, keys = { client: key, server: key }) {
-  const startedC = startClientHandshake(keys.client, client);
-  const startedS = startServerHandshake(keys.server, server);
-  const keyedC = startedC.receiveNonce(startedS.nonce);
-  const awaitingS = startedS.receiveNonce(startedC.nonce);
-  const { macedPublic: macedC, next: awaitingC } = await keyedC.makePublic();
-  const { macedPublic: macedS, next: exchangedS } = await awaitingS.verify(macedC).makePublic();
-  const exchangedC = awaitingC.verify(macedS);
-  const [keysC, keysS] = await Promise.all([exchangedC.deriveKeys(), exchangedS.deriveKeys()]);
+  const sideC = new ClientHandshake(keys.client, client);
+  const sideS = new ServerHandshake(keys.server, server);
+  const { macedC, macedS } = await exchange(sideC, sideS);
+  const [keysC, keysS] = await Promise.all([sideC.deriveKeys(), sideS.deriveKeys()]);
   return { keysC, keysS, macedC, macedS };
+}
+
+/** All steps but the last. */
+async function exchange(client: ClientHandshake, server: ServerHandshake) {
+  client.receiveNonce(server.nonce);
+  server.receiveNonce(client.nonce);
+  const macedC = await client.macedPublic();
+  server.verify(macedC);
+  const macedS = await server.macedPublic();
+  client.verify(macedS);
+  return { macedC, macedS };
 }
 
 /** A handshake of the product's `role` with the reference, whose exponent is `x`. */
@@ -208,37 +217,29 @@ async function againstReference(
   x: bigint,
 ): Promise<{ keys: SessionKeys; ySC: bigint; nonceC: Uint8Array; nonceS: Uint8Array }> {
   const peerNonce = new Uint8Array(32).fill(Number(x % 251n) + 1);
-  const started = role === "client" ? startClientHandshake(key, mode) : startServerHandshake(key, mode);
-  const [nonceC, nonceS] = role === "client" ? [started.nonce, peerNonce] : [peerNonce, started.nonce];
+  const handshake = begin(role, mode);
+  const [nonceC, nonceS] = role === "client" ? [handshake.nonce, peerNonce] : [peerNonce, handshake.nonce];
   const macKeys = dhMacKeysOf(secretOf(keyFile), nonceC, nonceS);
   const peerMaced = macPublicValue(macKeys[role === "client" ? "server" : "client"], publicValueOf(x));
-  const phase = started.receiveNonce(peerNonce);
-  let maced: Uint8Array;
-  let exchanged: PublicExchanged;
-  if ("makePublic" in phase) {
-    const { macedPublic, next } = await phase.makePublic();
-    maced = macedPublic;
-    exchanged = next.verify(peerMaced);
-  } else {
-    const { macedPublic, next } = await phase.verify(peerMaced).makePublic();
-    maced = macedPublic;
-    exchanged = next;
-  }
+  handshake.receiveNonce(peerNonce);
+  if (role === "server") handshake.verify(peerMaced);
+  const maced = await handshake.macedPublic();
+  if (role === "client") handshake.verify(peerMaced);
   const y = checkPublicValue(macKeys[role], maced);
-  const keys = await exchanged.deriveKeys();
+  const keys = await handshake.deriveKeys();
   return { keys, ySC: sharedValueOf(y, x), nonceC, nonceS };
 }
 
-/** The last phase but one of a side, before it checks its peer's public value. */
+/** A side that is about to check its peer's public value. */
 async function verifierOf(role: Role, mode: ForwardSecrecy) {
   const peerNonce = new Uint8Array(32).fill(9);
-  const started = role === "client" ? startClientHandshake(key, mode) : startServerHandshake(key, mode);
-  const [nonceC, nonceS] = role === "client" ? [started.nonce, peerNonce] : [peerNonce, started.nonce];
+  const handshake = begin(role, mode);
+  const [nonceC, nonceS] = role === "client" ? [handshake.nonce, peerNonce] : [peerNonce, handshake.nonce];
   const macKeys = dhMacKeysOf(secretOf(keyFile), nonceC, nonceS);
-  const phase = started.receiveNonce(peerNonce);
+  handshake.receiveNonce(peerNonce);
   const macKey = macKeys[role === "client" ? "server" : "client"];
-  const awaiting = "makePublic" in phase ? (await phase.makePublic()).next : phase;
-  const verifyBytes = (maced: Uint8Array) => awaiting.verify(maced);
+  if (role === "client") await handshake.macedPublic();
+  const verifyBytes = (maced: Uint8Array) => handshake.verify(maced);
   return {
     macKey,
     ownMaced: macPublicValue(macKeys[role], 1n),
@@ -247,13 +248,12 @@ async function verifierOf(role: Role, mode: ForwardSecrecy) {
   };
 }
 
-async function exchangedAs(role: Role): Promise<{ exchanged: PublicExchanged }> {
-  const startedC = startClientHandshake(key, "off");
-  const startedS = startServerHandshake(key, "off");
-  const { macedPublic: macedC, next } = await startedC.receiveNonce(startedS.nonce).makePublic();
-  const verified = startedS.receiveNonce(startedC.nonce).verify(macedC);
-  const { macedPublic: macedS, next: exchangedS } = await verified.makePublic();
-  return { exchanged: role === "client" ? next.verify(macedS) : exchangedS };
+/** A side that has only its last step to take. */
+async function exchangedAs(role: Role): Promise<ClientHandshake | ServerHandshake> {
+  const client = new ClientHandshake(key, "off");
+  const server = new ServerHandshake(key, "off");
+  await exchange(client, server);
+  return role === "client" ? client : server;
 }
 
 function carries(sealer: Framing, opener: Framing): void {
