@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { lstat, readdir, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { SocketAddress } from "#dist/net/address.js";
@@ -11,6 +12,7 @@ import { tryToListen } from "#dist/net/bind-trial.js";
 import { freePort } from "../../support/addresses.js";
 import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 
+const onLinux = { skip: process.platform !== "linux" };
 const hasUnixSockets = { skip: process.platform === "win32" };
 
 function tcp(port: number, address = "127.0.0.1"): SocketAddress {
@@ -23,6 +25,12 @@ async function listen(t: TestContext, where: number | string): Promise<Server> {
   await new Promise<void>((resolve) => server.listen(options, resolve));
   afterwards(t, () => server.close());
   return server;
+}
+
+/** As a server does that is killed. */
+function leaveSocketBehind(path: string): void {
+  const program = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
+  spawnSync(process.execPath, ["-e", program]);
 }
 
 test("a free port is free, and stays so", async (t) => {
@@ -48,11 +56,24 @@ test("a UNIX socket is free, in use, or left behind, and no file comes or goes",
   if (process.platform !== "linux") server.removeAllListeners("connection");
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "in-use" });
   // Node.js removes the file of a server that it closes; of one that was killed it stays.
-  const program = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
   await new Promise((resolve) => server.close(resolve));
-  spawnSync(process.execPath, ["-e", program]);
+  leaveSocketBehind(path);
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "stale" });
   assert.ok((await lstat(path)).isSocket());
+});
+
+test("a connection that is still open does not make its UNIX socket one in use", onLinux, async (t) => {
+  const path = join(await temporaryFolder(t), "socket");
+  const server = await listen(t, path);
+  server.removeAllListeners("connection");
+  const accepted = once(server, "connection");
+  const client = connect(path);
+  afterwards(t, () => client.destroy());
+  await accepted;
+  // Its file goes as well.
+  server.close();
+  leaveSocketBehind(path);
+  assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "stale" });
 });
 
 test("what is no socket, and a folder that is missing, are refused", hasUnixSockets, async (t) => {

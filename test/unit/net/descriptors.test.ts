@@ -1,13 +1,14 @@
 // Descriptors as they are booked: by connections, and by the attempts of a dial that run beside each other.
 
 import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import { DESCRIPTORS_PER_CONNECTION, DescriptorBudget } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
-import { limits } from "../../support/cleanup.js";
+import { afterwards, limits } from "../../support/cleanup.js";
 import { deafAddress } from "../../support/deaf-listener.js";
 
 const attemptDelayMs = 250;
@@ -33,6 +34,20 @@ test("there is always room where nothing limits it", () => {
   const budget = new DescriptorBudget(Number.POSITIVE_INFINITY);
   budget.book(1_000_000);
   assert.ok(budget.hasRoom);
+});
+
+test("what is open or reserved is no longer free", (t) => {
+  const before = DescriptorBudget.measure().connections;
+  if (process.platform === "win32" || before === Number.POSITIVE_INFINITY) {
+    t.skip("descriptors are not limited");
+    return;
+  }
+  const open = Array.from({ length: 20 }, () => openSync(process.execPath, "r"));
+  afterwards(t, () => {
+    for (const one of open) closeSync(one);
+  });
+  assert.equal(DescriptorBudget.measure().connections, before - 20 / DESCRIPTORS_PER_CONNECTION);
+  assert.equal(DescriptorBudget.measure(10).connections, before - 30 / DESCRIPTORS_PER_CONNECTION);
 });
 
 test("whoever waits for room is woken once, when there is enough for a connection", () => {
