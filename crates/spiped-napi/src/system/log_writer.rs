@@ -2,7 +2,8 @@
 //!
 //! Standard error belongs to others as well: making it non-blocking would break their writes, and a blocking write on
 //! the main thread would hold up data. So a thread writes, waits as long as it takes, and holds up nobody. It never
-//! ends; the end of the process ends it.
+//! ends; the end of the process ends it. Where the system gives no thread, the caller writes what standard error takes
+//! without blocking, and keeps the rest.
 
 use std::{
     cmp::min,
@@ -11,7 +12,7 @@ use std::{
     io::{self, stderr},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use napi_derive::napi;
@@ -57,7 +58,7 @@ struct State {
 }
 
 struct Line {
-    text: String,
+    text: Vec<u8>,
     /// Lines lost between the one before and this one.
     lost_before: u64,
 }
@@ -82,27 +83,36 @@ impl LogWriter {
     #[napi]
     pub fn write(&self, line: String) {
         let mut state = self.shared.lock();
-        state.has_thread = state.has_thread || self.start_thread();
-        if !state.has_thread || state.waiting_bytes + line.len() > self.max_waiting_bytes {
+        if state.waiting_bytes + line.len() > self.max_waiting_bytes {
             state.lost += 1;
             return;
         }
         state.waiting_bytes += line.len();
         let lost_before = std::mem::take(&mut state.lost);
-        state.waiting.push_back(Line { text: line, lost_before });
-        self.shared.changed.notify_all();
+        state.waiting.push_back(Line { text: line.into_bytes(), lost_before });
+        state.has_thread = state.has_thread || self.start_thread();
+        if state.has_thread {
+            self.shared.changed.notify_all();
+        } else {
+            state.write_without_thread(&mut write_piece, &mut || has_room(Duration::ZERO));
+        }
     }
 
     /// Waits until all lines are written, but no longer than `timeout_ms`. True when they are.
     #[napi]
     pub fn flush(&self, timeout_ms: u32) -> bool {
         let timeout = Duration::from_millis(timeout_ms.into());
+        let mut state = self.shared.lock();
+        if !state.has_thread {
+            let until = Instant::now() + timeout;
+            state.write_without_thread(&mut write_piece, &mut || {
+                has_room(until.saturating_duration_since(Instant::now()))
+            });
+            return state.waiting.is_empty();
+        }
         let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
-        let (state, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(self.shared.lock(), timeout, is_busy)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) =
+            self.shared.changed.wait_timeout_while(state, timeout, is_busy).unwrap_or_else(PoisonError::into_inner);
         !state.is_writing && state.waiting.is_empty()
     }
 
@@ -110,6 +120,43 @@ impl LogWriter {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || shared.write_despite_panics(|| shared.write_lines())).is_ok()
+    }
+}
+
+impl State {
+    /// Writes waiting lines for as long as `has_room` says that a piece can be written without blocking. What is left
+    /// of a line goes on waiting.
+    fn write_without_thread(
+        &mut self,
+        write: &mut dyn FnMut(&[u8]) -> io::Result<usize>,
+        has_room: &mut dyn FnMut() -> bool,
+    ) {
+        while let Some(line) = self.waiting.front_mut() {
+            if !has_room() {
+                return;
+            }
+            let lost = std::mem::take(&mut line.lost_before);
+            if lost > 0 {
+                let text = describe_lost(&self.lost_line, lost);
+                self.waiting_bytes += text.len();
+                line.text.splice(0..0, text.into_bytes());
+            }
+            match write(&line.text[..min(PIECE_BYTES, line.text.len())]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(count) if 0 < count && count < line.text.len() => {
+                    self.waiting_bytes -= count;
+                    line.text.drain(..count);
+                }
+                result => {
+                    if !matches!(result, Ok(1..)) {
+                        self.lost += 1;
+                    }
+                    self.waiting_bytes -= line.text.len();
+                    self.waiting.pop_front();
+                }
+            }
+        }
     }
 }
 
@@ -142,10 +189,10 @@ impl Shared {
             let line = self.next_line();
             let text = match line.lost_before {
                 0 => line.text,
-                lost => format!("{}{}", self.describe_lost(lost), line.text),
+                lost => [self.describe_lost(lost).into_bytes(), line.text].concat(),
             };
-            let broken_line = if is_mid_line { "\n" } else { "" };
-            let written = write_whole(format!("{broken_line}{text}").as_bytes());
+            let broken_line: &[u8] = if is_mid_line { b"\n" } else { b"" };
+            let written = write_whole(&[broken_line, &text].concat());
             let mut state = self.lock();
             state.is_writing = false;
             match written {
@@ -164,7 +211,7 @@ impl Shared {
     }
 
     fn describe_lost(&self, lost: u64) -> String {
-        self.lock().lost_line.replace("{lost}", &lost.to_string()).replace("{time}", &iso_time(SystemTime::now()))
+        describe_lost(&self.lock().lost_line, lost)
     }
 
     fn next_line(&self) -> Line {
@@ -178,6 +225,10 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+fn describe_lost(lost_line: &str, lost: u64) -> String {
+    lost_line.replace("{lost}", &lost.to_string()).replace("{time}", &iso_time(SystemTime::now()))
 }
 
 /// `2026-01-31T12:00:00.000Z`
@@ -230,6 +281,21 @@ fn write_piece(piece: &[u8]) -> io::Result<usize> {
     io::Write::write(&mut stderr(), piece)
 }
 
+/// Whether a piece can be written without blocking, now or within `timeout`.
+#[cfg(unix)]
+fn has_room(timeout: Duration) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let stderr = stderr();
+    let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut watched, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(not(unix))]
+fn has_room(_timeout: Duration) -> bool {
+    true
+}
+
 /// Waits where somebody else has made standard error non-blocking.
 fn wait_for_room() {
     #[cfg(unix)]
@@ -252,7 +318,7 @@ mod tests {
 
     fn waiting(count: usize) -> Shared {
         let shared = Shared::default();
-        let message = || Line { text: "a message\n".to_owned(), lost_before: 0 };
+        let message = || Line { text: b"a message\n".to_vec(), lost_before: 0 };
         let mut state = shared.lock();
         state.has_thread = true;
         state.waiting.extend(std::iter::repeat_with(message).take(count));
@@ -271,6 +337,30 @@ mod tests {
         });
         let state = shared.lock();
         assert_eq!((panics, state.has_thread, state.lost, state.waiting.len()), (MAX_IDLE_PANICS, false, 0, 1));
+    }
+
+    #[test]
+    fn without_a_thread_the_caller_writes_what_is_taken_and_keeps_the_rest() {
+        let shared = waiting(3);
+        let mut state = shared.lock();
+        (state.has_thread, state.lost_line) = (false, "{lost} lost\n".to_owned());
+        state.waiting[1].lost_before = 2;
+        let (mut written, mut room) = (Vec::new(), 0);
+        for (more, expected) in
+            [(0, ""), (4, "a me"), (6, "a message\n"), (100, "a message\n2 lost\na message\na message\n")]
+        {
+            room += more;
+            state.write_without_thread(
+                &mut |piece| {
+                    let count = min(piece.len(), room - written.len());
+                    written.extend_from_slice(&piece[..count]);
+                    if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+                },
+                &mut || true,
+            );
+            assert_eq!(String::from_utf8_lossy(&written), expected);
+        }
+        assert_eq!((state.waiting.len(), state.waiting_bytes, state.lost), (0, 0, 0));
     }
 
     #[test]
