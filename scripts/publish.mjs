@@ -1,11 +1,12 @@
-// node scripts/publish.mjs DIR INTEGRITY [--provenance]: publishes the tarballs of DIR, the main package last.
+// node scripts/publish.mjs DIR INTEGRITY [--provenance | --verify-only]: publishes the tarballs of DIR, the main package
+// last.
 //
-// INTEGRITY is that of the record which `npm run pack:all` has written and printed; it comes by another way than the
-// tarballs. Nothing is published unless all of this holds: DIR has the tarballs of the record, to the byte, and no
-// other; they are the packages of this checkout's version; what the registry has of them already, from a run that was
-// interrupted, is the same. After that it can be run again at any time.
+// INTEGRITY is that of the record which `npm run pack:all` wrote and printed; it must not travel with the tarballs.
+// Nothing is published unless DIR has exactly the tarballs of the record, byte for byte; they are the packages of this
+// checkout's version; and what the registry already has of them, from an interrupted run, is the same. It can be run
+// again at any time. --verify-only stops after checking the tarballs, and asks no registry.
 //
-// npm's own settings say which registry that is.
+// The registry is the one that npm is configured for.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,16 +17,19 @@ import { parseArgs } from "node:util";
 import { integrityOf, readRecord } from "./packed.mjs";
 import { isPlatformPackage } from "./platform-packages.mjs";
 
-/** How often the registry is asked again, and how long after the last time: it shows what is new after a while. */
+/** How often to ask the registry again, and the pause in between: new packages show up after a while. */
 const PATIENCE = { tries: 30, pauseMs: Number(process.env.SPIPED_PUBLISH_PAUSE_MS ?? 10_000) };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { provenance: { type: "boolean", default: false } },
+  options: {
+    provenance: { type: "boolean", default: false },
+    "verify-only": { type: "boolean", default: false },
+  },
 });
 const [folder, integrity, ...others] = positionals;
 if (folder === undefined || integrity === undefined || others.length > 0) {
-  console.error("usage: node scripts/publish.mjs DIR INTEGRITY [--provenance]");
+  console.error("usage: node scripts/publish.mjs DIR INTEGRITY [--provenance | --verify-only]");
   process.exit(2);
 }
 
@@ -38,6 +42,10 @@ try {
 
 async function publishAll() {
   const tarballs = verifiedTarballs();
+  if (values["verify-only"]) {
+    for (const tarball of tarballs) console.log(`${nameOf(tarball)}  is what was packed`);
+    return;
+  }
   const registry = npm(["config", "get", "registry"]).stdout.trim().replace(/\/*$/, "/");
   const missing = [];
   for (const tarball of tarballs) {
@@ -46,12 +54,12 @@ async function publishAll() {
   }
   for (const tarball of missing) {
     const { status, stderr } = publish(tarball);
-    // It can be there in spite of that: the registry did not show it, or the answer was lost.
+    // It can be there even after a failure: the registry did not list it yet, or the answer was lost.
     const tries = status === 0 ? PATIENCE.tries : 3;
     if (!(await isThereSoon(registry, tarball, tries))) {
       throw new Error(
         status === 0
-          ? `the registry does not show ${nameOf(tarball)}, which it has taken; run this again later`
+          ? `the registry accepted ${nameOf(tarball)} but does not list it yet; run this again later`
           : `npm did not publish ${nameOf(tarball)}: ${stderr.trim()}`,
       );
     }
@@ -59,12 +67,12 @@ async function publishAll() {
   }
 }
 
-/** The tarballs with their bytes, in the order to publish them in. @throws Error unless they are what was recorded. */
+/** The tarballs with their bytes, in the order to publish them in. @throws Error unless they match the record. */
 function verifiedTarballs() {
   const packed = readRecord(folder, integrity);
   const files = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
   const unknown = files.filter((name) => !packed.some(({ file }) => file === name));
-  if (unknown.length > 0) throw new Error(`nobody has recorded ${unknown.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`not in the record: ${unknown.join(", ")}`);
   const tarballs = packed.map((one) => ({ ...one, bytes: readFileSync(join(folder, one.file)) }));
   for (const { file, bytes, integrity } of tarballs) {
     if (integrityOf(bytes) !== integrity) throw new Error(`${file} is not what was packed`);
@@ -85,7 +93,7 @@ function verifiedTarballs() {
 /**
  * Whether the registry has a tarball's version.
  *
- * @throws Error where it has another one under that name, and where it does not say.
+ * @throws Error if it has another one under that name, or does not answer.
  */
 async function isThere(registry, tarball) {
   const { name, version } = tarball;
@@ -105,7 +113,7 @@ async function isThereSoon(registry, tarball, tries) {
   return false;
 }
 
-/** What the registry has under a name; undefined where it says that there is nothing. */
+/** What the registry has under a name; undefined if it says that there is nothing. */
 async function askFor(registry, name) {
   let problem;
   for (let left = 3; left > 0; left -= 1) {
@@ -125,7 +133,7 @@ async function askFor(registry, name) {
   throw new Error(`the registry does not say whether it has ${name}: ${problem}`);
 }
 
-/** Hands npm a copy of the very bytes that were verified. */
+/** Gives npm a copy of exactly the bytes that were verified. */
 function publish({ file, bytes }) {
   const own = mkdtempSync(join(tmpdir(), "spiped-publish-"));
   try {
@@ -137,10 +145,10 @@ function publish({ file, bytes }) {
   }
 }
 
-function npm(words, cwd = process.cwd()) {
+function npm(args, cwd = process.cwd()) {
   const shell = process.platform === "win32";
-  const result = spawnSync("npm", words, { cwd, encoding: "utf8", shell, stdio: ["ignore", "pipe", "pipe"] });
-  if (result.error !== undefined) throw new Error(`npm does not run: ${result.error.message}`);
+  const result = spawnSync("npm", args, { cwd, encoding: "utf8", shell, stdio: ["ignore", "pipe", "pipe"] });
+  if (result.error !== undefined) throw new Error(`cannot run npm: ${result.error.message}`);
   return result;
 }
 

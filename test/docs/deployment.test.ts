@@ -230,7 +230,7 @@ test("what the Dockerfile copies from the checkout is let in by its .dockerignor
 });
 
 function matchesGlob(pattern: string, file: string): boolean {
-  return new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*")}$`).test(file);
+  return new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", ".*")}(/|$)`).test(file);
 }
 
 interface Probe {

@@ -54,7 +54,7 @@ interface Release {
   readonly registry: Registry;
   /** The tarballs' folder. */
   readonly tarballs: string;
-  publish(integrity?: string): Promise<{ status: number | null; stdout: string; stderr: string }>;
+  publish(integrity?: string, ...flags: string[]): Promise<{ status: number | null; stdout: string; stderr: string }>;
 }
 
 async function release(t: TestContext): Promise<Release> {
@@ -64,8 +64,8 @@ async function release(t: TestContext): Promise<Release> {
   const registry = await Registry.start(t);
   const env = { ...registry.env, SPIPED_PUBLISH_PAUSE_MS: "10", npm_config_cache: join(folder, "cache") };
   const noRetries = { npm_config_fetch_retries: "0", npm_config_update_notifier: "false" };
-  const publish = (integrity = record) =>
-    Command.run(t, [process.execPath, join(root, "scripts/publish.mjs"), "tarballs", integrity], {
+  const publish = (integrity = record, ...flags: string[]) =>
+    Command.run(t, [process.execPath, join(root, "scripts/publish.mjs"), "tarballs", integrity, ...flags], {
       stdin: "ignore",
       cwd: folder,
       env: { ...env, ...noRetries },
@@ -89,6 +89,15 @@ test("a release publishes all packages, the one that names the others last", lim
   assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
   assert.equal(stdout, both.map((name) => `${name}  published\n`).join(""));
   assert.deepEqual(registry.published, both);
+});
+
+test("--verify-only checks the tarballs and publishes nothing", limits, async (t) => {
+  const { registry, tarballs, publish } = await release(t);
+  const { status, stdout } = await publish(record, "--verify-only");
+  assert.deepEqual([status, stdout], [0, both.map((name) => `${name}  is what was packed\n`).join("")]);
+  appendFileSync(join(tarballs, fileOf(platform)), "\0");
+  assert.equal((await publish(record, "--verify-only")).status, 1);
+  assert.deepEqual(registry.published, []);
 });
 
 test("a release that is there already is left as it is", limits, async (t) => {
@@ -182,7 +191,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
   ],
   "a tarball is not recorded": [
     (tarballs) => copyFileSync(join(tarballs, fileOf(platform)), join(tarballs, "spiped-more-9.8.7.tgz")),
-    /^publish: nobody has recorded spiped-more-9\.8\.7\.tgz\n$/,
+    /^publish: not in the record: spiped-more-9\.8\.7\.tgz\n$/,
   ],
   "a tarball is gone": [(tarballs) => rmSync(join(tarballs, fileOf(platform))), /^publish: ENOENT: /],
   "the record was changed with the tarball": [

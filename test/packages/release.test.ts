@@ -1,9 +1,11 @@
 // What .github/workflows/release.yml promises of itself: what was packed is what gets published.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { temporaryFolder } from "../support/cleanup.js";
 import { root } from "../support/programs.js";
 
 const folder = join(root, ".github/workflows");
@@ -28,6 +30,12 @@ function commandsOf(name: string): readonly string[] {
   return [...runs].flatMap(([, block, line]) => (block ?? line ?? "").trim().split(/\n +/));
 }
 
+/** The jobs that a job waits for. */
+function neededBy(name: string): readonly string[] {
+  const [, list = ""] = /^ {4}needs: \[?([^\]\n]*)\]?$/m.exec(job(name)) ?? [];
+  return list.split(", ").filter((text) => text !== "");
+}
+
 test("every action is named by the digest of what it does", () => {
   for (const file of readdirSync(folder)) {
     const uses = readFileSync(join(folder, file), "utf8").match(/\buses: .*/g) ?? [];
@@ -38,6 +46,7 @@ test("every action is named by the digest of what it does", () => {
 
 test("between packing and publishing nothing runs but this repository, and what its lock file has", () => {
   assert.deepEqual(commandsOf("pack"), [
+    "node scripts/digests.mjs --check dist native/*.node",
     "npm ci --ignore-scripts",
     "node scripts/check-artifact.mjs native/*.node",
     "node scripts/pack-all.mjs tarballs --every-platform | tee pack.log",
@@ -56,16 +65,76 @@ test("the record comes from the job that packs, and not along with the tarballs"
   assert.match(job("publish"), /^ {10}RECORD: \$\{\{ needs\.pack\.outputs\.record \}\}$/m);
 });
 
-test("only the job that publishes may publish, and only after everything else", () => {
-  const others = [...jobs.keys()].filter((name) => name !== "publish");
+test("only the jobs that publish may publish, and only after everything else", () => {
+  const others = [...jobs.keys()].filter((name) => !["publish", "push"].includes(name));
   assert.ok(others.length > 6);
-  for (const name of others) assert.doesNotMatch(job(name), /id-token|environment:|secrets\./, name);
+  for (const name of others)
+    assert.doesNotMatch(job(name), /id-token|environment:|secrets\.|packages: write|token/, name);
   const needed = new Set(["publish"]);
-  for (const name of needed) {
-    const [, list = ""] = /^ {4}needs: \[?([^\]\n]*)\]?$/m.exec(job(name)) ?? [];
-    for (const one of list.split(", ").filter((text) => text !== "")) needed.add(one);
+  for (const name of needed) for (const one of neededBy(name)) needed.add(one);
+  assert.deepEqual([...needed, "push"].sort(), [...jobs.keys()].sort());
+  assert.match(job("publish"), /^ {4}if: github\.ref_type == 'tag'$/m);
+  assert.ok(neededBy("push").includes("publish"));
+});
+
+test("every addon's digest goes from the job that builds it to the job that packs", () => {
+  const { napi } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { napi: { targets: string[] } };
+  const built = ["cross", "native"].flatMap((name) => {
+    assert.ok(neededBy("pack").includes(name));
+    assert.ok(job("pack").includes(`\${{ toJSON(needs.${name}.outputs) }}`));
+    assert.ok(commandsOf(name).includes('node scripts/digests.mjs native/*.node >> "$GITHUB_OUTPUT"'));
+    const outputs = [...job(name).matchAll(/^ {6}([\w-]+): \$\{\{ steps\.digests\.outputs\.([\w-]+) \}\}$/gm)];
+    for (const [, name, step] of outputs) assert.equal(name, step);
+    const platforms = [...job(name).matchAll(/\bplatform: ([\w-]+),/g)].map(([, platform]) => platform);
+    assert.deepEqual(outputs.map(([, name]) => name).sort(), [...platforms].sort());
+    return platforms;
+  });
+  assert.equal(built.length, napi.targets.length);
+});
+
+test("every job that compiles checks the Rust that it has, whose digests are here for every target", () => {
+  const [, version = ""] = /^ {2}RUSTUP_TOOLCHAIN: (\d+\.\d+\.\d+) /m.exec(workflow) ?? [];
+  const pinned = readFileSync(join(root, ".github/rust.sha256"), "utf8");
+  for (const [name] of jobs) {
+    const compiles = commandsOf(name).findIndex((command) => /^cargo /.test(command));
+    const checks = commandsOf(name).findIndex((command) => /^node scripts\/check-rust\.mjs /.test(command));
+    if (compiles !== -1) assert.ok(checks !== -1 && checks < compiles, name);
   }
-  assert.deepEqual([...needed].sort(), [...jobs.keys()].sort());
+  for (const [, target] of workflow.matchAll(/\btarget: ([\w-]+),/g)) {
+    assert.match(pinned, new RegExp(`^[\\da-f]{64} {2}rust-std-${version}-${target}\\.tar\\.xz$`, "m"));
+  }
+});
+
+test("what arrives changed, unannounced or not at all fails the check of digests", async (t) => {
+  const files = await temporaryFolder(t);
+  mkdirSync(join(files, "dist"));
+  writeFileSync(join(files, "dist", "one.js"), "1");
+  writeFileSync(join(files, "spiped.linux-x64-gnu.node"), "2");
+  const digests = (...args: string[]) =>
+    spawnSync(process.execPath, [join(root, "scripts/digests.mjs"), ...args], { cwd: files, encoding: "utf8", env });
+  const env: Record<string, string | undefined> = { ...process.env };
+  const paths = ["dist", "spiped.linux-x64-gnu.node"];
+  const built = digests(...paths)
+    .stdout.trimEnd()
+    .split("\n");
+  const outputs = Object.fromEntries(built.map((line) => line.split("=") as [string, string]));
+  assert.deepEqual(Object.keys(outputs), ["dist", "linux-x64-gnu"]);
+  env["DIGESTS"] = JSON.stringify([{ dist: outputs["dist"] }, { "linux-x64-gnu": outputs["linux-x64-gnu"] }]);
+  assert.equal(digests("--check", ...paths).status, 0);
+  assert.match(digests("--check", "dist").stderr, /^digests: linux-x64-gnu is missing$/m);
+  writeFileSync(join(files, "spiped.other.node"), "3");
+  assert.match(digests("--check", ...paths, "spiped.other.node").stderr, /spiped\.other\.node is not what was built/);
+  writeFileSync(join(files, "dist", "two.js"), "");
+  const changed = digests("--check", ...paths);
+  assert.equal(changed.status, 1);
+  assert.match(changed.stderr, /^digests: dist is not what was built: /);
+});
+
+test("the image is made of the packages that are published, and pushed as it was tested", () => {
+  assert.equal(commandsOf("image")[0], 'node scripts/publish.mjs tarballs "$RECORD" --verify-only');
+  assert.ok(commandsOf("image").some((command) => command.includes("--build-arg PARTS=packages")));
+  assert.equal(commandsOf("push")[0], "node scripts/digests.mjs --check images/*.tar.gz");
+  assert.match(job("push"), /DIGESTS: "\[\$\{\{ toJSON\(needs\.image\.outputs\) \}\}\]"/);
 });
 
 test("CI has a job with the oldest Node.js that is supported, and with the oldest Rust", () => {
