@@ -4,8 +4,8 @@
  * The comment beside each group says whose fault it is; that decides who is told, and how much.
  */
 
-/** All codes of a {@link SpipedError}. */
-const ERROR_CODES = [
+/** All codes of a {@link SpipedError}; docs/library.md gives the cause and the remedy of each. */
+export const ERROR_CODES = [
   // The operator's: wrong words, files or addresses; in a program, wrong options. Said in one line, exit status 1.
   "SPIPED_USAGE",
   "SPIPED_CONFIG",
@@ -26,6 +26,7 @@ const ERROR_CODES = [
   "SPIPED_RESET",
   "SPIPED_TRUNCATED",
   // The peer's: another key or nonsense. The peer is never told which.
+  "SPIPED_HANDSHAKE_ENDED",
   "SPIPED_WRONG_MAC",
   "SPIPED_SAME_ROLE",
   "SPIPED_DH_OUT_OF_RANGE",
@@ -106,6 +107,7 @@ export function endReasonOf(error: SpipedError): EndReason {
       return "connect-failed";
     case "SPIPED_TIMEOUT":
       return "timed-out";
+    case "SPIPED_HANDSHAKE_ENDED":
     case "SPIPED_WRONG_MAC":
     case "SPIPED_SAME_ROLE":
     case "SPIPED_DH_OUT_OF_RANGE":

@@ -91,7 +91,12 @@ export function wrong(name: string, allowed: string, value: unknown): SpipedErro
   return refused(name, allowed, shown(value));
 }
 
-/** The same where the value itself is not to be seen. */
+/** The error of a class that was constructed by the program instead of by the function that makes it. */
+export function notConstructible(name: string, makers: string): SpipedError {
+  return new SpipedError("SPIPED_OPTION", `${name} has no public constructor; ${makers} makes one`);
+}
+
+/** As {@link wrong}, where the value itself must not be shown. */
 export function refused(name: string, allowed: string, given: string): SpipedError {
   return new SpipedError("SPIPED_OPTION", `${name} must be ${allowed}, not ${given}`);
 }

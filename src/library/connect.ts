@@ -35,7 +35,7 @@ export interface ConnectOptions extends CommonOptions {
 export function connect(options: ConnectOptions): TunnelStream {
   const read = readOptions("connect", connectOptions, options);
   const { key, target, bind, forwardSecrecy, timeoutMs, keepAlive, signal } = read;
-  const stream = new TunnelStream("this program", read.allowHalfOpen);
+  const stream = TunnelStream.of("this program", read.allowHalfOpen);
   const name = formatAddress(target);
   const deadline = performance.now() + timeoutMs;
   const leftMs = () => Math.max(1, Math.ceil(deadline - performance.now()));

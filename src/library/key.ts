@@ -7,16 +7,22 @@ import { randomBytes } from "node:crypto";
 import { readKeyFile as readSharedKey } from "../config/key-file.js";
 import { GENERATED_KEY_BYTES } from "../config/new-key-file.js";
 import { type SharedKey, sharedKeyOf } from "../protocol/secret.js";
-import { bytes, text } from "./checks.js";
+import { bytes, notConstructible, text } from "./checks.js";
 
-/** A key shared with the peer. */
+/** A key shared with the peer. `readKeyFile` and `createKey` make it; it has no public constructor. */
 export class Key {
   readonly #shared: SharedKey;
   #destroyed = false;
 
-  /** @internal Made by `readKeyFile` and `createKey`. */
-  constructor(shared: SharedKey) {
+  private constructor(shared: SharedKey | undefined) {
+    // The types forbid it; a program in JavaScript has no other check.
+    if (shared === undefined) throw notConstructible("Key", "readKeyFile or createKey");
     this.#shared = shared;
+  }
+
+  /** @internal */
+  static of(shared: SharedKey): Key {
+    return new Key(shared);
   }
 
   /** @internal */
@@ -49,7 +55,7 @@ export class Key {
 export async function readKeyFile(path: string): Promise<Key> {
   // What `-` stands for on the command line is the program's own here.
   const { key } = await readSharedKey(text("path", path) === "-" ? "./-" : path);
-  return new Key(key);
+  return Key.of(key);
 }
 
 /**
@@ -58,7 +64,7 @@ export async function readKeyFile(path: string): Promise<Key> {
  * @throws SpipedError `SPIPED_KEY_FILE` where they are empty.
  */
 export function createKey(contents: Uint8Array): Key {
-  return new Key(sharedKeyOf(bytes("contents", contents)));
+  return Key.of(sharedKeyOf(bytes("contents", contents)));
 }
 
 /** Random contents for a new key file, 32 bytes; `createKey` makes a key of them. */

@@ -66,11 +66,15 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
   #state: State = { name: "idle" };
   #letGoOfSignal: (() => void) | undefined;
 
-  /** @internal Made by `createServer`. */
-  constructor(options: ServerOptions) {
+  private constructor(options: ServerOptions) {
     super();
     this.#options = readOptions("createServer", serverOptions, options);
     this.#key = this.#options.key;
+  }
+
+  /** @internal */
+  static of(options: ServerOptions): SpipedServer {
+    return new SpipedServer(options);
   }
 
   /** Where clients connect, as `connect` takes it; undefined while the server does not listen. */
@@ -256,7 +260,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
       let stream: TunnelStream | undefined;
       return {
         open: async () => {
-          stream = new TunnelStream("this program", this.#options.allowHalfOpen);
+          stream = TunnelStream.of("this program", this.#options.allowHalfOpen);
           stream.carriedBy(source);
           return stream.channel;
         },
@@ -284,7 +288,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
  * @throws SpipedError `SPIPED_OPTION`.
  */
 export function createServer(options: ServerOptions, onConnection?: (stream: TunnelStream) => void): SpipedServer {
-  const server = new SpipedServer(options);
+  const server = SpipedServer.of(options);
   if (onConnection === undefined) return server;
   if (typeof onConnection !== "function") throw wrong("onConnection", "a function", onConnection);
   return server.on("connection", onConnection);

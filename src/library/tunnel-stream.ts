@@ -8,7 +8,7 @@ import { SpipedError } from "../errors.js";
 import type { Carrier } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { abortError, whenAborted } from "./abort.js";
-import { wrong } from "./checks.js";
+import { notConstructible, wrong } from "./checks.js";
 import { emitSafely } from "./listener-errors.js";
 import { type Callback, PIECE_BYTES, StreamChannel } from "./stream-channel.js";
 
@@ -44,10 +44,15 @@ export class TunnelStream extends Duplex {
   #bytesRead = 0;
   #bytesWritten = 0;
 
-  /** @internal Made by `connect` and `createServer`. */
-  constructor(peer: string, allowHalfOpen: boolean) {
+  private constructor(peer: string | undefined, allowHalfOpen: boolean) {
+    if (peer === undefined) throw notConstructible("TunnelStream", "connect or createServer");
     super({ allowHalfOpen, highWaterMark: PIECE_BYTES });
     this.channel = new StreamChannel(this, peer);
+  }
+
+  /** @internal */
+  static of(peer: string, allowHalfOpen: boolean): TunnelStream {
+    return new TunnelStream(peer, allowHalfOpen);
   }
 
   /** True from the end of the handshake on. */

@@ -30,7 +30,7 @@ export interface ByteReader {
    * Reads exactly `length` bytes, never a byte more off the socket than all exact reads together.
    *
    * @returns The bytes; they belong to the caller.
-   * @throws SpipedError `SPIPED_TRUNCATED` at the end of the stream, `SPIPED_RESET` where the socket was closed.
+   * @throws SpipedError `SPIPED_HANDSHAKE_ENDED` at the end of the stream, `SPIPED_RESET` where the socket was closed.
    */
   readExactly(length: number): Promise<Uint8Array>;
   /** What has come for exact reads so far, whole or not; for whoever wants to know what came instead. */

@@ -259,7 +259,7 @@ class Talk {
   #failure(error: unknown, startedAt: number): HandshakeOutcome {
     if (!(error instanceof SpipedError)) throw error;
     switch (error.code) {
-      case "SPIPED_TRUNCATED":
+      case "SPIPED_HANDSHAKE_ENDED":
       case "SPIPED_RESET":
         return { kind: "closed", how: this.#heard.ending ?? "reset", bytes: this.#answerLength };
       case "SPIPED_FORWARD_SECRECY_REQUIRED":

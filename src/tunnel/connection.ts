@@ -326,12 +326,11 @@ export class Connection implements ConnectionView {
   /** @param side - Where it was a socket that failed: which. */
   #fail(thrown: unknown, side?: "source" | "target"): void {
     const error = this.#recognise(asSpipedError(thrown), side);
-    // An end in the middle of the handshake is one more way to fail it.
-    if (this.#phase.name === "handshaking" && error.code === "SPIPED_TRUNCATED") {
-      const { role } = this.#options;
-      // A server that does not know us says nothing; this is all that a client sees of it.
-      const isUnknown = this.#recognised === undefined;
-      const why = role === "encrypt" && isUnknown ? `${error.message}; it may have another key` : error.message;
+    const { role } = this.#options;
+    const isUnknown = this.#recognised === undefined;
+    // A server with another key says nothing; this is all that a client sees of it.
+    if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
+      const why = `${error.message}; it may have another key`;
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
     } else {
       this.#end(endReasonOf(error), error);

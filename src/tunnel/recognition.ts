@@ -60,7 +60,7 @@ export interface FailedHandshake {
 export const TELLING_BYTES = NONCE_BYTES + 1;
 
 /** What a handshake that failed can mean for the peer; other errors have nothing to do with it. */
-const OF_PEER = ["SPIPED_TRUNCATED", "SPIPED_RESET", "SPIPED_TIMEOUT", "SPIPED_WRONG_MAC", "SPIPED_SAME_ROLE"];
+const OF_PEER = ["SPIPED_HANDSHAKE_ENDED", "SPIPED_RESET", "SPIPED_TIMEOUT", "SPIPED_WRONG_MAC", "SPIPED_SAME_ROLE"];
 
 /** What the peer seems to be, and the error in words that say so; the error as it is where nothing can be said. */
 export function recognise(failed: FailedHandshake): {
@@ -79,7 +79,7 @@ export function recognise(failed: FailedHandshake): {
 function before({ code, message }: SpipedError, kind: Recognised): readonly string[] {
   if (code === "SPIPED_WRONG_MAC" || code === "SPIPED_SAME_ROLE") return [];
   // That nothing has come says the end itself.
-  return code === "SPIPED_TRUNCATED" && kind === "silent" ? [] : [message];
+  return code === "SPIPED_HANDSHAKE_ENDED" && kind === "silent" ? [] : [message];
 }
 
 interface Found {
@@ -99,7 +99,7 @@ function find({ role, error, seen, waiting }: FailedHandshake): Found | undefine
   if (language !== undefined) {
     return { kind: language.kind, words: `the peer is not spiped, it speaks ${protocolName(language)}` };
   }
-  if (isSilent) return { kind: "silent", words: error.code === "SPIPED_TRUNCATED" ? error.message : SILENT };
+  if (isSilent) return { kind: "silent", words: error.code === "SPIPED_HANDSHAKE_ENDED" ? error.message : SILENT };
   const waits = role === "decrypt" && seen?.length === NONCE_BYTES && error.code === "SPIPED_TIMEOUT";
   return waits ? { kind: "same-role", words: WAITS } : undefined;
 }

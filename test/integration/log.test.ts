@@ -50,7 +50,7 @@ test("with JSON, each line of a life is an object: start, strangers, state, end"
   const http = await entry(command, "connection-ended");
   assert.deepEqual(
     [http["reason"], http["code"], http["recognised"], http["phase"]],
-    ["handshake-failed", "SPIPED_TRUNCATED", "http", "handshaking"],
+    ["handshake-failed", "SPIPED_HANDSHAKE_ENDED", "http", "handshaking"],
   );
   assert.match(String(http["message"]), /it speaks HTTP/);
   assert.match(String(http["hint"]), /only spiped -e and spipe/);

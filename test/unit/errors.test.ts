@@ -27,6 +27,7 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_TIMEOUT: "timed-out",
   SPIPED_RESET: "reset",
   SPIPED_TRUNCATED: "truncated",
+  SPIPED_HANDSHAKE_ENDED: "handshake-failed",
   SPIPED_WRONG_MAC: "handshake-failed",
   SPIPED_SAME_ROLE: "handshake-failed",
   SPIPED_DH_OUT_OF_RANGE: "handshake-failed",

@@ -128,7 +128,7 @@ function changedBytes(bytes: Buffer, { changes }: Plan): Buffer {
 
 /** What must come of it; undefined where the keys do. */
 function expectedOf(plan: Plan): ErrorCode | undefined {
-  if (plan.cut !== undefined) return "SPIPED_TRUNCATED";
+  if (plan.cut !== undefined) return "SPIPED_HANDSHAKE_ENDED";
   const isChanged = !changedBytes(Buffer.alloc(320), plan).equals(Buffer.alloc(320));
   if (plan.junk !== undefined || isChanged) return "SPIPED_WRONG_MAC";
   return plan.mode === "require" && plan.peerMode === "off" ? "SPIPED_FORWARD_SECRECY_REQUIRED" : undefined;

@@ -121,7 +121,11 @@ test("an end before all bytes have come says how many did", { ...limits, skip },
   const second = channel.readExactly(3);
   await peer.write("f");
   peer.finish();
-  await rejectsSpipedError(second, "SPIPED_TRUNCATED", /^the peer ended the connection after 6 of 8 handshake bytes$/);
+  await rejectsSpipedError(
+    second,
+    "SPIPED_HANDSHAKE_ENDED",
+    /^the peer ended the connection after 6 of 8 handshake bytes$/,
+  );
 });
 
 test("a reset while bytes are expected is told once", { ...limits, skip }, async (t) => {

@@ -64,12 +64,12 @@ test("bytes that came before the end are still read, and the next read says that
   arrive(reads, new Uint8Array(40));
   reads.ended("orderly");
   assert.equal((await reads.read(32)).length, 32);
-  await rejectsSpipedError(reads.read(288), "SPIPED_TRUNCATED", /after 40 of 320 handshake bytes/);
+  await rejectsSpipedError(reads.read(288), "SPIPED_HANDSHAKE_ENDED", /after 40 of 320 handshake bytes/);
 });
 
 test("a read that waits is told of an orderly end and of a close", async () => {
   for (const [how, code] of [
-    ["orderly", "SPIPED_TRUNCATED"],
+    ["orderly", "SPIPED_HANDSHAKE_ENDED"],
     ["closed", "SPIPED_RESET"],
   ] as const) {
     const reads = new ExactReads(32);
@@ -83,7 +83,7 @@ test("a close after an orderly end leaves it an orderly end", async () => {
   const reads = new ExactReads(32);
   reads.ended("orderly");
   reads.ended("closed");
-  await rejectsSpipedError(reads.read(32), "SPIPED_TRUNCATED", /ended the connection/);
+  await rejectsSpipedError(reads.read(32), "SPIPED_HANDSHAKE_ENDED", /ended the connection/);
 });
 
 test("nothing is missing where no exact reads are due", () => {

@@ -225,7 +225,7 @@ test("an address of another machine is said with what to do", limits, async (t) 
   const address: SocketAddress = { kind: "tcp", family: 4, address: "203.0.113.77", port: 0 };
   assert.throws(
     () => new Clients(t, address, 0),
-    (error) => error instanceof SpipedError && /must be an address of this machine/.test(error.hint ?? ""),
+    (error) => error instanceof SpipedError && /on an address of this machine/.test(error.hint ?? ""),
   );
 });
 

@@ -142,13 +142,13 @@ for (const kind of ["tcp", "unix"] as const) {
       await peer.write(new Uint8Array(cut));
       peer.finish();
       const why = new RegExp(`ended the connection after ${cut} of 320 handshake bytes`);
-      await rejectsSpipedError(reader.readExactly(32), "SPIPED_TRUNCATED", why);
+      await rejectsSpipedError(reader.readExactly(32), "SPIPED_HANDSHAKE_ENDED", why);
     }
     const { reader, peer } = await connected(t, kind, 320);
     await peer.write(new Uint8Array(319));
     peer.finish();
     await reader.readExactly(32);
-    await rejectsSpipedError(reader.readExactly(288), "SPIPED_TRUNCATED", /after 319 of 320/);
+    await rejectsSpipedError(reader.readExactly(288), "SPIPED_HANDSHAKE_ENDED", /after 319 of 320/);
   });
 
   test(`${kind}: an end right behind the handshake is the end of the flow`, limits, async (t) => {

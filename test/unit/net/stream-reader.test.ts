@@ -83,7 +83,7 @@ test("an end within the exact reads is told with how much came", async () => {
   for (const cut of [0, 1, 31]) {
     const reader = new StreamReader(Readable.from(cut === 0 ? [] : [new Uint8Array(cut)], { objectMode: false }), 320);
     const why = new RegExp(`after ${cut} of 320 handshake bytes`);
-    await rejectsSpipedError(reader.readExactly(32), "SPIPED_TRUNCATED", why);
+    await rejectsSpipedError(reader.readExactly(32), "SPIPED_HANDSHAKE_ENDED", why);
   }
 });
 

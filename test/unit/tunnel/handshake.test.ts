@@ -164,7 +164,7 @@ for (const role of roles) {
       const nonce = await channel.read(32);
       const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
       channel.input.end(Buffer.concat([peerNonce, maced]).subarray(0, cut));
-      await rejectsSpipedError(keys, "SPIPED_TRUNCATED", new RegExp(`after ${cut} of 320 handshake bytes`));
+      await rejectsSpipedError(keys, "SPIPED_HANDSHAKE_ENDED", new RegExp(`after ${cut} of 320 handshake bytes`));
       assert.equal(known(), 0);
     }
   });

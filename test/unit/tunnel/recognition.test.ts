@@ -23,7 +23,7 @@ const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>
   ],
   [
     "text, and an end",
-    "SPIPED_TRUNCATED",
+    "SPIPED_HANDSHAKE_ENDED",
     { role: "decrypt", seen: Buffer.from("SSH-2.0-OpenSSH_9.2\r\n") },
     "ssh",
     /^how it ended; the peer is not spiped, it speaks SSH \("SSH-2\.0-OpenSSH_9\.2"\)$/,
@@ -50,7 +50,13 @@ const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>
     "silent",
     /^how it ended; .*\(0 of 320 handshake bytes\)$/,
   ],
-  ["nothing, at a server", "SPIPED_TRUNCATED", { role: "decrypt", seen: new Uint8Array() }, "silent", /^how it ended$/],
+  [
+    "nothing, at a server",
+    "SPIPED_HANDSHAKE_ENDED",
+    { role: "decrypt", seen: new Uint8Array() },
+    "silent",
+    /^how it ended$/,
+  ],
   ["a client, at a client", "SPIPED_SAME_ROLE", { seen: nonce }, "same-role", /^how it ended$/],
   [
     "a server that waits, at a server",
@@ -74,7 +80,7 @@ const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>
     /^how it ended; the peer said nothing .*, and the client seems to be spiped too/,
   ],
   ["random bytes", "SPIPED_WRONG_MAC", { seen: randomBytes(320) }, undefined, /^how it ended$/],
-  ["a nonce and an end", "SPIPED_TRUNCATED", { role: "decrypt", seen: nonce }, undefined, /^how it ended$/],
+  ["a nonce and an end", "SPIPED_HANDSHAKE_ENDED", { role: "decrypt", seen: nonce }, undefined, /^how it ended$/],
   ["a nonce and no more, at a client", "SPIPED_TIMEOUT", { seen: nonce }, undefined, /^how it ended$/],
   ["what nobody knows", "SPIPED_TIMEOUT", {}, undefined, /^how it ended$/],
 ];
