@@ -8,7 +8,7 @@
  * The steps have these names in the core and in the addon too. The core makes each phase a type; the addon holds the
  * phase that is reached and refuses a step out of order.
  *
- * Source: DESIGN.md, "The handshake".
+ * Source: docs/protocol.md, "The handshake".
  */
 
 import {

@@ -2,7 +2,7 @@
  * The dialogue of the handshake over one channel, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The steps
  * themselves are in `protocol/handshake.ts`; this says who sends what and when.
  *
- * Source: DESIGN.md, "The handshake".
+ * Source: docs/protocol.md, "The handshake".
  */
 
 import type { CancelSignal } from "../net/cancellation.js";
