@@ -25,7 +25,7 @@ export function prepareProcess(program: string): Log {
   process.on("exit", () => {
     // Lines are dropped rather than waited for, here as everywhere.
     flushStandardError(LAST_LINES_MS);
-    letGoOfTerminals();
+    detachTerminals();
   });
   return log;
 }
@@ -41,8 +41,8 @@ export function protectMemoryAgain(): void {
  * At its end Node.js restores terminals that it was started with, although nobody here changes one, and crashes where
  * the terminal has gone. It leaves a descriptor alone that leads elsewhere by then.
  */
-export function letGoOfTerminals(): void {
+export function detachTerminals(): void {
   if (process.platform === "win32" || !addon.hasTerminal()) return;
   flushStandardError(LAST_LINES_MS);
-  addon.letGoOfTerminals();
+  addon.detachTerminals();
 }

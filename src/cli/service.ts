@@ -25,7 +25,7 @@ import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { unreadableNow } from "./key-access.js";
 import { lookUpAgainAndAgain } from "./look-ups-at-start.js";
-import { letGoOfTerminals, protectMemoryAgain } from "./own-process.js";
+import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import type { ServiceSettings } from "./service-settings.js";
 import { takeFromServiceManager } from "./service-variables.js";
@@ -205,7 +205,7 @@ class Service {
     const { reportReady } = this.#settings;
     this.#manager.ready(this.#supervisor.status, reportReady === undefined ? undefined : process.pid);
     if (reportReady === undefined) return;
-    letGoOfTerminals();
+    detachTerminals();
     reportReady();
   }
 

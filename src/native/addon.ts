@@ -1,171 +1,182 @@
-/**
- * The client's side of a handshake. Its steps, in this order: `receiveNonce`, `macedPublic`, `verify`,
- * `deriveKeys`.
- */
+/** The client's side of a handshake. Its steps, in order: `receiveNonce`, `macedPublic`, `verify`, `deriveKeys`. */
 export declare class ClientHandshake {
-  /** Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests. */
+  /** Starts a handshake with a fresh random nonce, or with `nonceC`, 32 bytes, in known-answer tests. */
   constructor(key: SharedKey, forwardSecrecy: ForwardSecrecy, nonceC?: Uint8Array | undefined | null)
-  /** `nonce_C`, 32 bytes, to be sent at once. */
+  /** `nonce_C`, 32 bytes: send it at once. */
   get nonce(): Uint8Array
-  /** Takes `nonce_S`, 32 bytes. */
+  /** Takes the server's `nonce_S`, 32 bytes. */
   receiveNonce(nonceS: Uint8Array): void
-  /** `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
+  /** Returns `y_C ‖ h_C`, 288 bytes, to send. Uses up `keyPair`. */
   macedPublic(keyPair: KeyPair): Uint8Array
-  /** The same with x = 0, y = 1: with forward secrecy "off". */
+  /** The same with x = 0, y = 1, for forward secrecy "off". */
   macedPublicWithoutForwardSecrecy(): Uint8Array
-  /** Checks the server's `y_S ‖ h_S`, 288 bytes. */
-  verify(macedPublic: Uint8Array): void
-  /** The packets' keys, derived on the thread pool. The last step. */
-  deriveKeys(): Promise<SessionKeys>
   /**
-   * The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
-   * off the event loop.
+   * Checks the server's `y_S ‖ h_S`, 288 bytes. Throws `SPIPED_WRONG_MAC`, `SPIPED_SAME_ROLE`,
+   * `SPIPED_DH_OUT_OF_RANGE` or `SPIPED_FORWARD_SECRECY_REQUIRED`.
    */
+  verify(macedPublic: Uint8Array): void
+  /** Derives the packets' keys, on the thread pool. The last step. */
+  deriveKeys(): Promise<SessionKeys>
+  /** Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
   deriveKeysNow(): SessionKeys
-  /** Wipes what the handshake holds. */
+  /** Wipes the secrets of the handshake. */
   destroy(): void
 }
 
-/** Closes a descriptor when it is told to, or when its environment ends before: a worker that is terminated, say. */
+/** Detects that the peer of a TCP connection has vanished while data was unacknowledged. */
+export declare class DeadPeerDetector {
+  constructor()
+  /**
+   * Whether the peer acknowledged nothing new for as long as keep-alive grants an idle connection. Always false if
+   * the system does not tell, or without keep-alive. Call it from time to time, always with the same socket.
+   */
+  isDead(descriptor: number): boolean
+}
+
+/** Closes a descriptor on request, or at the latest when its environment ends, as when a worker is terminated. */
 export declare class DescriptorGuard {
-  /** The descriptor belongs to this from now on. */
+  /** Takes ownership of `descriptor`. */
   constructor(descriptor: number)
-  /** Closes it, once. */
+  /** Closes the descriptor, unless that has happened. */
   close(): void
 }
 
-/** What has come of opening or reading a key file. */
+/** The result of opening or reading a key file. */
 export declare class KeyFile {
   get state(): KeyFileState
   /** The name of the `errno`, such as `ENOENT`. */
   get failure(): string | null
-  /** What the system says about `failure`. */
+  /** The meaning of `failure`. */
   get failureText(): string | null
-  /** Null where the system does not even say what it is. */
+  /** Null if the system does not tell. */
   get kind(): KeyFileKind | null
   /** Its permissions; null on Windows. */
   get mode(): number | null
   /** Its owner; null on Windows. */
   get uid(): number | null
   /**
-   * Which file it is, and how it was when it was written to last: the same under another name, and for who may not
-   * read it. Null where that cannot be told, as on Windows.
+   * Identifies the file and its last modification, whatever its name, and even if it may not be read. Null if the
+   * system does not tell, as on Windows.
    */
   get identity(): string | null
-  /** Whether the path leads to a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do. */
+  /** Whether the path names a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do. */
   get namesDescriptor(): boolean
-  /** How many bytes were read. */
+  /** The number of bytes read. */
   get lengthBytes(): number
-  /** Whether a file was written to while it was read. */
+  /** Whether the file was modified while it was read. */
   get hasChanged(): boolean
   get contents(): KeyContents
-  /** The key; null where there is none, as after an empty file, and the second time. */
+  /** Takes the key; null if there is none, as for an empty file, and on a second call. */
   takeKey(): SharedKey | null
-  /** The close-on-exec descriptor of a file that was opened and not read. The caller owns it; null the second time. */
+  /**
+   * Takes the close-on-exec descriptor of a file that was opened and not read; null on a second call. The caller
+   * owns it.
+   */
   takeDescriptor(): number | null
 }
 
-/** Makes the shared key of a key file that is read in pieces. There is none of an empty file. */
+/** Hashes a key file that is read in pieces into a shared key. An empty file gives no key. */
 export declare class KeyHasher {
   constructor()
-  /** Takes the next piece, of any length. The caller wipes it. */
+  /** Hashes the next piece, of any length. The caller wipes it. */
   update(piece: Uint8Array): void
   /**
-   * The SHA-256 of all pieces. Uses the hasher up.
+   * Returns K, the SHA-256 of all pieces, and uses up the hasher. Throws `SPIPED_KEY_FILE` if there were no bytes.
    *
-   * Differs from spiped: of no bytes there is no key, since everybody would know it.
+   * Differs from spiped, which accepts an empty key file, although everybody knows its key.
    */
   finish(): SharedKey
-  /** Wipes what has been taken. */
+  /** Wipes the state of the hash. */
   destroy(): void
 }
 
-/** x and y of one side and one connection. */
+/** The Diffie-Hellman key pair x, y of one side of one connection. */
 export declare class KeyPair {
-  /** A fresh random pair, made on the thread pool. */
+  /** Generates a random pair, on the thread pool. */
   static generate(): Promise<KeyPair>
-  /** x = 0, y = 1: for a handshake with forward secrecy "off". */
+  /** The pair x = 0, y = 1, for forward secrecy "off". */
   static withoutForwardSecrecy(): KeyPair
-  /** The pair of a given x, 32 bytes, big-endian, made on the thread pool: for known-answer tests. */
+  /** Computes the pair for a given x, 32 bytes, big-endian, on the thread pool. For known-answer tests. */
   static fromExponent(x: Uint8Array): Promise<KeyPair>
   /** Wipes x. */
   destroy(): void
 }
 
-/** The keys of a server, one of which a client must have; those used most recently are tried first. */
+/** The keys that a server accepts. The most recently used are tried first. */
 export declare class KeySet {
-  /** The keys may be destroyed afterwards; the set keeps what it needs. */
+  /** The set keeps its own references: the keys may be destroyed afterwards. */
   constructor(keys: Array<SharedKey>)
-  /** Lets go of all keys; each is wiped when no handshake needs it any more. */
+  /** Releases all keys; each is wiped as soon as no handshake uses it. */
   destroy(): void
 }
 
-/** A small file that one process holds for as long as it lives. */
+/** A small file that one process keeps locked while it lives. */
 export declare class LockedFile {
   /**
-   * Opens or makes the file at `path`, mode 0644 less the umask, and takes hold of it unless somebody else has.
+   * Opens the file at `path`, or creates it with mode 0644 less the umask, and locks it unless another process has.
    *
-   * Throws `ELOOP` for a link, `EISDIR` for a folder, `ENXIO` for anything else that is no regular file, `EMLINK`
-   * for a file that has other names, and `EPERM` for one that belongs neither to this process's user nor to the
-   * superuser: whoever may write to the folder could have put them there.
+   * Throws `ELOOP` for a symbolic link, `EISDIR` for a folder, `ENXIO` for anything else that is not a regular file,
+   * `EMLINK` for a file with several names, and `EPERM` for one that belongs neither to this process's user nor to
+   * root: anybody with write access to the folder could have planted it.
    */
   constructor(path: Uint8Array)
-  /** False where another process holds it. */
+  /** False if another process has locked it. */
   get isHeld(): boolean
-  /** True where it was not there before. */
+  /** Whether this created it. */
   get isNew(): boolean
-  /** The first bytes of what is in it. */
+  /** Its first 64 bytes, as text. */
   read(): string
-  /** Replaces what is in it. */
+  /** Replaces its contents. */
   write(text: string): void
-  /** Lets go of it; another process may take it from now on. */
+  /** Unlocks it; another process may lock it from now on. */
   release(): void
-  /** Takes hold of it again. False where another process has it. */
+  /** Locks it again. Returns false if another process has locked it. */
   holdAgain(): boolean
-  /** Removes it, unless something else has taken its place. */
+  /** Removes it, unless another file has taken its place. */
   remove(): void
 }
 
-/** Writes lines to standard error without ever making the caller wait. */
+/** Writes messages to standard error without ever blocking the caller. */
 export declare class LogWriter {
-  /** A writer of lines, which holds up to `max_waiting_bytes` of lines that nobody has taken yet. */
+  /** A writer that buffers up to `max_waiting_bytes` of messages. */
   constructor(maxWaitingBytes: number)
   /**
-   * What the line looks like that says how many were lost, with its line break: `{lost}` in it stands for their number,
-   * and `{time}` for the time, ISO 8601 in UTC.
+   * Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number, and
+   * `{time}` for the time in ISO 8601, UTC.
    */
   setLostLine(line: string): void
   /**
-   * Takes one line, with its line break, to be written as soon as can be. A line for which there is no room is lost;
-   * the next one that is written says how many were.
+   * Queues one message, with its line break. If there is no room it is lost, and the next message is preceded by one
+   * that says how many were.
    */
   write(line: string): void
-  /** Waits until all lines are written, but no longer than `timeout_ms`. True when they are. */
+  /** Waits up to `timeout_ms` until all messages are written. Returns whether they are. */
   flush(timeoutMs: number): boolean
 }
 
-/** Sends to the socket of a service manager and never waits for it. */
+/** Sends notifications to a service manager without blocking. */
 export declare class NotifySocket {
-  /** `path` is that of a UNIX socket; one that begins with a zero byte is the name of an abstract one. */
+  /** `path` is the path of a UNIX socket, or, if it starts with a zero byte, the name of an abstract one. */
   constructor(path: Uint8Array)
   /**
-   * Sends `message`, whole or not at all. Throws where nobody is there, and `EAGAIN` or `ENOBUFS` where the manager
-   * does not keep up.
+   * Sends `message` as one datagram. Throws if nobody receives there, and `EAGAIN` or `ENOBUFS` if the manager does
+   * not keep up.
    */
   send(message: Uint8Array): void
 }
 
-/** Gets one direction's data back out of its packets. */
+/** Turns one direction's packets back into data. */
 export declare class Opener {
-  /** An opener of given keys, 32 bytes each, and first packet number: for known-answer tests. */
+  /** An opener with the given keys, 32 bytes each, and the number of its first packet. For known-answer tests. */
   static fromKeys(encryptionKey: Uint8Array, macKey: Uint8Array, packetNumber: bigint): Opener
   /**
-   * Opens the packets that `ciphertext` completes and keeps the beginning of the next.
-   * `maxOpenedLength(ciphertext.length)` bytes are always enough for `out`, which must not overlap
-   * `ciphertext`. Returns the bytes written.
+   * Opens the packets that `ciphertext` completes and buffers the start of the next one. `out` needs room for
+   * `maxOpenedLength(ciphertext.length)` bytes and must not overlap `ciphertext`. Returns the number of bytes
+   * written. Throws `SPIPED_PACKET_MAC`, `SPIPED_PACKET_LENGTH` or `SPIPED_PACKET_NUMBERS_USED_UP`, from then on
+   * always.
    */
   open(ciphertext: Uint8Array, out: Uint8Array): number
-  /** How many bytes of an incomplete packet are held, 0 to 1,059. */
+  /** How many bytes of an incomplete packet are buffered, 0 to 1,059. */
   get pendingBytes(): number
   /** Wipes the keys. */
   destroy(): void
@@ -173,214 +184,208 @@ export declare class Opener {
 
 /** Threads that move packets between sockets. */
 export declare class Relay {
-  /** Starts the threads. `ended` is told once of each connection's end; it keeps no process alive. */
+  /** Starts the threads. `ended` is called once for each connection; it does not keep the process alive. */
   constructor(threads: number, coalescing: boolean, budgetBytes: number, ended: (id: number, end: RelayEnd | null) => void)
   /**
-   * Takes over two descriptors of connected stream sockets, and what `keys` holds. `encrypts`: cleartext comes
-   * in at the source. The descriptors are the relay's from now on, whatever happens.
+   * Takes over two descriptors of connected stream sockets and the keys in `keys`. With `encrypts`, the source sends
+   * cleartext; otherwise, packets. The relay owns the descriptors from now on, even if this throws.
    */
   handOver(id: number, encrypts: boolean, source: number, target: number, keys: SessionKeys): RelayedConnection
-  /** Bytes that wait in memory for full receivers, of all connections together. */
-  get heldBytes(): number
+  /** Bytes buffered for slow receivers, of all connections together. */
+  get bufferedBytes(): number
 }
 
-/** A connection that was handed over. */
+/** A connection in the relay. */
 export declare class RelayedConnection {
   /** Bytes of cleartext from the source to the target so far. */
   get bytesForward(): number
   /** Bytes of cleartext from the target to the source so far. */
   get bytesReverse(): number
-  /** Moves no more bytes, and wipes the keys. */
+  /** Stops moving bytes and wipes the keys. */
   stop(): void
-  /** Closes or resets the source, as soon as the relay no longer uses it. */
+  /** Closes the source, or resets it with `resets`, as soon as the relay no longer uses it. */
   endSource(resets: boolean): void
-  /** Closes or resets the target, as soon as the relay no longer uses it. */
+  /** Closes the target, or resets it with `resets`, as soon as the relay no longer uses it. */
   endTarget(resets: boolean): void
 }
 
-/** Makes packets of one direction's data. */
+/** Turns one direction's data into packets. */
 export declare class Sealer {
-  /** A sealer of given keys, 32 bytes each, and first packet number: for known-answer tests. */
+  /** A sealer with the given keys, 32 bytes each, and the number of its first packet. For known-answer tests. */
   static fromKeys(encryptionKey: Uint8Array, macKey: Uint8Array, packetNumber: bigint): Sealer
   /**
-   * Seals at least 1 byte into whole packets. `out` needs `sealedLength(plaintext.length)` bytes and must
-   * not overlap `plaintext`. Returns the bytes written, a multiple of 1,060.
+   * Seals at least 1 byte into whole packets. `out` needs room for `sealedLength(cleartext.length)` bytes and must
+   * not overlap `cleartext`. Returns the number of bytes written, a multiple of 1,060.
    */
-  seal(plaintext: Uint8Array, out: Uint8Array): number
+  seal(cleartext: Uint8Array, out: Uint8Array): number
   /** Wipes the keys. */
   destroy(): void
 }
 
-/**
- * The server's side of a handshake. Its steps, in this order: `receiveNonce`, `verify`, `macedPublic`,
- * `deriveKeys`.
- */
+/** The server's side of a handshake. Its steps, in order: `receiveNonce`, `verify`, `macedPublic`, `deriveKeys`. */
 export declare class ServerHandshake {
-  /** Begins a handshake with one key or several, and a fresh random nonce, or a given one: for known-answer tests. */
+  /**
+   * Starts a handshake with one key or a set of keys, and a fresh random nonce, or `nonceS`, 32 bytes, in
+   * known-answer tests.
+   */
   constructor(keys: SharedKey | KeySet, forwardSecrecy: ForwardSecrecy, nonceS?: Uint8Array | undefined | null)
-  /** `nonce_S`, 32 bytes, to be sent at once. */
+  /** `nonce_S`, 32 bytes: send it at once. */
   get nonce(): Uint8Array
-  /** Takes `nonce_C`, 32 bytes. */
+  /** Takes the client's `nonce_C`, 32 bytes. */
   receiveNonce(nonceC: Uint8Array): void
-  /** Checks the client's `y_C ‖ h_C`, 288 bytes. */
+  /**
+   * Checks the client's `y_C ‖ h_C`, 288 bytes. Throws `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE` or
+   * `SPIPED_FORWARD_SECRECY_REQUIRED`.
+   */
   verify(macedPublic: Uint8Array): void
   /**
-   * Which of the set's keys the client has, as soon as its MAC was found right, whatever was wrong with its `y_C`; null
-   * before.
+   * The index of the client's key in the set, once `verify` found its MAC correct, even if it then rejected `y_C`;
+   * null before that.
    */
   get keyIndex(): number | null
-  /** `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds. */
+  /** Returns `y_S ‖ h_S`, 288 bytes, to send. Uses up `keyPair`. */
   macedPublic(keyPair: KeyPair): Uint8Array
-  /** The same with x = 0, y = 1: with forward secrecy "off". */
+  /** The same with x = 0, y = 1, for forward secrecy "off". */
   macedPublicWithoutForwardSecrecy(): Uint8Array
-  /** The packets' keys, derived on the thread pool. The last step. */
+  /** Derives the packets' keys, on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
-  /**
-   * The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
-   * off the event loop.
-   */
+  /** Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
   deriveKeysNow(): SessionKeys
-  /** Wipes what the handshake holds. */
+  /** Wipes the secrets of the handshake. */
   destroy(): void
 }
 
-/** The packets' keys, as a sealer and an opener that are taken once each. */
+/** The packets' keys of a connection. The sealer and the opener can be taken once each. */
 export declare class SessionKeys {
-  /** Seals the first data of this side, as `Sealer.seal` does. Whoever takes the sealer goes on behind it. */
-  sealFirst(plaintext: Uint8Array, out: Uint8Array): number
-  /** The sealer of what this side sends. */
+  /**
+   * Seals the first data that this side sends, as `Sealer.seal` does. The sealer continues with the next packet
+   * number.
+   */
+  sealFirst(cleartext: Uint8Array, out: Uint8Array): number
+  /** Takes the sealer for what this side sends. */
   takeSealer(): Sealer
-  /** The opener of what this side receives. */
+  /** Takes the opener for what this side receives. */
   takeOpener(): Opener
-  /** Wipes what has not been taken. */
+  /** Wipes the keys that were not taken. */
   destroy(): void
 }
 
 /** K, the secret that both ends share, for any number of handshakes. */
 export declare class SharedKey {
-  /** 8 bytes that tell keys apart, and that may be shown. */
+  /** 8 bytes that identify the key and are not secret. */
   id(): Uint8Array
-  /** Whether both are made of the same key file. */
+  /** Whether both keys are the same, compared in constant time. */
   isSame(other: SharedKey): boolean
-  /** Lets go of K; it is wiped when no handshake, and no set of keys, needs it any more. */
+  /** Releases K, which is wiped as soon as no handshake and no set of keys uses it. */
   destroy(): void
 }
 
 /** The file of a UNIX socket. */
 export declare class SocketFile {
-  /** The file at `path`, which need not be there. Its folder is held until `listen` fails or the file is removed. */
+  /** The file at `path`, which need not exist. Its folder is kept open until `listen` fails or the file is removed. */
   constructor(path: Uint8Array)
   /**
-   * A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
+   * Creates the socket and listens on it. Returns a non-blocking, close-on-exec descriptor, which the caller owns.
    *
-   * A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
-   * permissions of the new file, from its first moment; without it the umask decides.
+   * Replaces a stale socket file, on which nobody listens; throws `EADDRINUSE` for any other file. The file is
+   * created with the permissions `mode`, or by default with those that the umask leaves.
    */
   listen(backlog: number, mode?: number | undefined | null): number
   /**
-   * Gives the file that `listen` has made to a user and a group; without one of them, that stays as it is.
+   * Changes the user and the group of the file that `listen` created; an omitted one stays as it is.
    *
-   * @returns False where the system has no way to do that to this very file: by its name it can be another one, which
-   * somebody who may write to the folder has put there.
+   * @returns False if the system can only do so by name, which is not safe: anybody with write access to the folder
+   * could have replaced the file.
    */
   give(user?: number | undefined | null, group?: number | undefined | null): boolean
-  /** Removes the file, unless something else has taken its place, and lets go of its folder. */
+  /** Removes the file, unless another one has taken its place, and closes its folder. */
   remove(): void
 }
 
-/** Sockets that are being accepted, dialled and shaken hands with. Numbers stand for them. */
+/** Sockets that are listening, connecting, or in a handshake, identified by numbers. */
 export declare class Sockets {
-  /** `ready` is called when `poll` has something to tell. Throws where the event loop cannot watch. */
+  /** `ready` is called whenever `poll` has events. Throws `ENOSYS` if the event loop cannot watch descriptors. */
   constructor(keepAlive: KeepAliveTimes, ready: () => void)
   /**
-   * Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. Of one that is
-   * `shared` with others who accept nothing is changed.
+   * Takes over the descriptor of a listening socket and returns the socket's number. The options of a socket that is
+   * `shared` with other processes are not changed.
    */
   listen(descriptor: number, shared: boolean, keepAlive: boolean, resetsOnClose: boolean): number
-  /** Accepts a client, null where none waits; the next one is an event then. */
+  /** Accepts a client. Returns null if none is waiting; then the next one causes an event. */
   accept(listener: number): AcceptedSocket | null
-  /** Makes another event of the clients that wait. */
-  askAgain(listener: number): void
-  /** Begins to connect to a numeric address, and gives the socket's number; how it ends is an event. */
+  /** Causes another event if clients are still waiting. */
+  rearm(listener: number): void
+  /** Starts to connect to a numeric address and returns the socket's number. An event reports the outcome. */
   connect(address: string, port: number, keepAlive: boolean, resetsOnClose: boolean): number
-  /** The same for a UNIX socket, whose path is `path`; `EAGAIN` where its backlog is full. */
+  /** The same for the UNIX socket at `path`. Throws `EAGAIN` if its backlog is full. */
   connectUnix(path: Uint8Array): number
-  /** Sends all of it. */
+  /** Sends all of `bytes`. Throws `EAGAIN` if the socket does not accept all of it. */
   send(id: number, bytes: Uint8Array): void
-  /** Expects this many bytes; that they have come, or will not, is an event. Nothing behind them is read. */
-  expect(id: number, length: number): void
-  /** What has come of the bytes that are expected, or were when the stream ended or the socket failed. */
-  arrived(id: number): Uint8Array
-  /** What waits to be read, at most `length` bytes of it, and stays there. */
-  peek(id: number, length: number): Uint8Array
   /**
-   * Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before
-   * that.
+   * Starts to read exactly `length` bytes, 1 to 512, and nothing after them. An event reports that they have arrived
+   * or never will.
    */
+  expect(id: number, length: number): void
+  /** The expected bytes that have arrived so far, or had when the stream ended or the socket failed. */
+  arrived(id: number): Uint8Array
+  /** Returns up to `length` bytes that have arrived, without consuming them. */
+  peek(id: number, length: number): Uint8Array
+  /** Whether the peer has ended its stream or the socket has failed, and everything before that has been read. */
   hasEnded(id: number): boolean
-  /** Says what the other side sees when the socket is closed, by whomever: a reset or an end. */
+  /** Sets what the peer sees when the socket is closed: a reset, or the end of the stream. */
   resetOnClose(id: number, resets: boolean): void
-  /** Where a socket is bound, null where it is no TCP socket. Throws where the system no longer knows. */
+  /** The local address of a TCP socket, null for any other. Throws if the system no longer knows it. */
   localAddress(id: number): ResolvedAddress | null
-  /** Gives the descriptor of a socket away. */
+  /** Removes a socket and returns its descriptor, which the caller owns. */
   take(id: number): number
-  /** Closes or resets a socket; closes one that listens. */
+  /** Closes a socket, or resets its connection with `resets`. */
   close(id: number, resets: boolean): void
   /**
-   * Writes what has happened into `out`, which has room for `eventBytes()`, and gives the bytes written. Each event:
-   * the socket's number, a kind, a value, 4 bytes each; then bytes, filled up to a multiple of 4.
+   * Writes all events since the last call into `out`, which needs room for `eventBytes()`, and returns the number of
+   * bytes written. An event is the socket's number, a kind and a value, 4 bytes each in native byte order, then
+   * data, padded to a multiple of 4 bytes.
    *
-   * Kinds: 0, clients wait; 1, connected; 2, the bytes that were expected, as many as the value says; 3, the stream has
-   * ended after that many of them; 4, failed, with the number of an `errno`.
+   * Kinds: 0, clients are waiting; 1, connected; 2, the expected bytes have arrived, and the value is their number;
+   * 3, the stream ended after that many of them; 4, failed, with an `errno` as the value.
    */
   poll(out: Uint8Array): number
 }
 
 /** A thread that reads standard input or writes standard output. */
 export declare class StreamThread {
-  /** JavaScript's end of the socket pair: close-on-exec. The caller owns it. */
+  /** JavaScript's end of the socket pair, close-on-exec. The caller owns it. */
   get descriptor(): number
   /**
-   * How it ended: 0 for an orderly end, the system's number of an error, or null for a thread that is at work.
-   * It is there before the socket pair ends.
+   * How the thread ended: 0 for an orderly end, or an `errno`; null while it is running. It is set before the thread
+   * closes its end of the socket pair.
    */
   get outcome(): number | null
   /**
-   * Says that all has been written, before JavaScript ends its end. Without this word, a socket that goes away
-   * is no end of standard output, which may belong to others too.
+   * Tells the thread that everything has been written, before JavaScript closes its end. Otherwise the thread does
+   * not end standard output, which may be shared.
    */
   endAfterThis(): void
 }
 
 /**
- * Sends messages to the system's logger and never waits for it.
+ * Sends messages to the system's logger without blocking.
  *
- * Datagrams, or, to a logger that takes a stream, messages with a zero byte behind each, as syslog(3) does.
+ * They are datagrams, or, if the logger uses a stream, each is followed by a zero byte, as with syslog(3).
  */
 export declare class SyslogSocket {
-  /** A socket of its own. */
+  /** Opens the socket. */
   constructor()
   /**
-   * Sends `message` to the logger at `path`, whole or not at all. Throws where nobody is there, and `EAGAIN` or
-   * `ENOBUFS` where the logger does not keep up.
+   * Sends `message` to the logger at `path`, whole or not at all. Throws if nobody listens there, and `EAGAIN` or
+   * `ENOBUFS` if the logger does not keep up.
    */
   send(path: string, message: Uint8Array): void
-}
-
-/** Looks from time to time whether the other side of a TCP connection acknowledges what it is sent. */
-export declare class Vigil {
-  constructor()
-  /**
-   * Whether it has not for as long as keep-alive gives an idle connection. Never where the system does not tell, or
-   * there is no keep-alive.
-   */
-  isVain(descriptor: number): boolean
 }
 
 /** A client that was accepted. */
 export interface AcceptedSocket {
   id: number
-  /** Who it is: `[address]:port`, or the user behind a UNIX socket; null where the system does not tell. */
+  /** The client as `[address]:port`, or the user of a UNIX socket's client; null if the system does not tell. */
   peer?: string
 }
 
@@ -393,242 +398,239 @@ export interface AccessMode {
   writable: boolean
 }
 
-/** Whether `count` further threads can run at once. They have ended when this returns. */
+/** Whether `count` more threads can run at the same time. They have ended when this returns. */
 export declare function canStartThreads(count: number): boolean
 
-/** The names of the capabilities that the calling thread has, or may come to have; none but on Linux. */
+/** The names of the capabilities that the calling thread has or may acquire. Always empty except on Linux. */
 export declare function capabilities(): Array<string>
 
-/** How many descriptors this process may have open. */
+/** How many descriptors this process may have open: the soft limit. */
 export declare function descriptorLimit(): number
 
-/** Takes all capabilities from the calling thread, so that nothing that it starts has any. */
+/** Replaces each terminal among standard input, output and error with `/dev/null`. */
+export declare function detachTerminals(): void
+
+/** Drops all capabilities of the calling thread, so that nothing it starts has any. */
 export declare function dropCapabilities(): void
 
-/** A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it. */
+/** Duplicates `descriptor`. Returns a close-on-exec descriptor, which the caller owns. */
 export declare function duplicate(descriptor: number): number
 
 /**
- * Ends standard output for whoever reads it: `/dev/null` takes its place. Throws where the file system tells only
- * now of a write that failed, as network file systems do.
+ * Ends standard output by replacing it with `/dev/null`. Throws if the file system reports a failed write only on
+ * close, as network file systems do.
  */
 export declare function endStandardOutput(): void
 
-/** The most bytes that `Sockets.poll` writes. */
+/** The most bytes that `Sockets.poll` can write. */
 export declare function eventBytes(): number
 
 /**
- * What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
- * "require" does not.
+ * Forward secrecy on this side: "off" disables it, "allow" accepts a peer that disables it, "require" refuses such a
+ * peer.
  */
 export type ForwardSecrecy = 'off' | 'allow' | 'require'
 
 /**
- * Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before that.
- * Nothing is taken from it.
+ * Whether the peer has ended its stream or the socket has failed, and everything before that has been read. Consumes
+ * nothing.
  */
 export declare function hasEnded(descriptor: number): boolean
 
-/** Whether a terminal is among standard input, output and error, be it one that has gone. */
+/** Whether standard input, output or error is a terminal, even one that has hung up. */
 export declare function hasTerminal(): boolean
 
-/** What `descriptor` is. From now on no program that this one starts gets it; of the socket nothing is changed. */
+/** Examines `descriptor` and makes it close-on-exec. The socket itself is not changed. */
 export declare function inheritedSocket(descriptor: number): InheritedSocket
 
-/** What an inherited descriptor is. */
+/** A descriptor inherited from the service manager. */
 export interface InheritedSocket {
-  /** `listening`, or why it is no use: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`. */
+  /** `listening`, or why it cannot be used: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`. */
   state: string
-  /** Where a TCP socket listens. */
+  /** The address of a TCP socket. */
   tcp?: ResolvedAddress
-  /** Where a UNIX socket listens; an abstract name begins with a zero byte. */
+  /** The path of a UNIX socket; an abstract name starts with a zero byte. */
   path?: Uint8Array
 }
 
 /**
- * Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not
- * opened twice. Null where the system does not tell.
+ * Whether two descriptors share one open file description, because one was inherited or duplicated from the other.
+ * Null if the system does not tell.
  */
 export declare function isSameOpenFile(process: number, descriptor: number, otherProcess: number, otherDescriptor: number): boolean | null
 
-/** Probes of a silent connection. */
+/** When the system probes an idle connection. */
 export interface KeepAliveTimes {
   idleSeconds: number
   intervalSeconds: number
   probes: number
 }
 
-/** What a key's contents look like. */
+/** What a key file's contents look like. */
 export type KeyContents = 'binary' | 'encoded' | 'text'
 
-/** What is at the path, or behind the descriptor. */
+/** The kind of file at the path, or behind the descriptor. */
 export type KeyFileKind = 'file' | 'folder' | 'pipe' | 'socket' | 'device'
 
-/** What to read, and what not. */
+/** What to read, and what to refuse. */
 export interface KeyFileRequest {
-  /** To be read instead of opening the path. It stays the caller's, who leaves it open until the end. */
+  /** Read this descriptor instead of opening the path. The caller keeps it, and keeps it open until the callback. */
   descriptor?: number
   /** The most bytes to read. */
   limitBytes: number
-  /**
-   * Only a file that a path leads to, and that could be read again: no pipe, no device, none of this process's
-   * descriptors.
-   */
+  /** Refuse anything that cannot be read again by its path: pipes, devices and this process's descriptors. */
   regularOnly: boolean
-  /** Not what standard input is, unless that is a file. */
+  /** Refuse standard input, unless it is a regular file. */
   exceptStandardInput: boolean
 }
 
-/** How far a key file was read. */
+/** The outcome of reading or opening a key file. */
 export type KeyFileState = 'failed' | 'refused' | 'opened' | 'too-long' | 'read'
 
-/** What has come of listing a folder. */
+/** The result of listing a folder. */
 export interface KeyFolder {
-  /** The names in it, in no order; none where it failed. On Windows in UTF-8. */
+  /** The names in it as bytes, unordered; empty after an error. On Windows in UTF-8. */
   names: Array<Uint8Array>
-  /** Whether there are more names than were asked for, of which these are some. */
+  /** Whether the folder has more than `maxNames` names, of which these are some. */
   hasMore: boolean
-  /** Whether the path leads to a descriptor of this process, as `/dev/fd/63` does. */
+  /** Whether the path names a descriptor of this process, as `/dev/fd/63` does. */
   namesDescriptor: boolean
-  /** Its permissions; none where they cannot be told, as on Windows. */
+  /** Its permissions; unset if the system does not tell, as on Windows. */
   mode?: number
   /** The name of the `errno`, such as `ENOENT`, and what it means. */
   failure?: string
   failureText?: string
 }
 
-/** Puts `/dev/null` in the place of each terminal among standard input, output and error. */
-export declare function letGoOfTerminals(): void
-
 /**
- * A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
- * non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
+ * Listens on `address`, a numeric IPv4 or IPv6 address with `%scope` if it needs one. Returns a non-blocking,
+ * close-on-exec descriptor with `SO_REUSEADDR`, which the caller owns.
  *
- * `IPV6_V6ONLY` is left as the system has it, as spiped does.
+ * `IPV6_V6ONLY` keeps the system's default, as in spiped.
  */
 export declare function listenTcp(address: string, port: number, backlog: number): number
 
-/** Lists a folder, up to `mostNames` of them, and calls back with what has come of it, an error too. */
-export declare function listKeyFolder(path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void): void
+/**
+ * Lists up to `maxNames` names of a folder on a thread of its own and calls `done` with the result, also after an
+ * error.
+ */
+export declare function listKeyFolder(path: string | Uint8Array, maxNames: number, done: (folder: KeyFolder) => void): void
 
-/** Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows. */
+/** The local address of a TCP socket, null for any other. Throws if the system no longer knows it. */
 export declare function localAddress(descriptor: number): ResolvedAddress | null
 
-/** What a look-up has come to. */
-export interface LookedUp {
-  /** In the system's order; none where it failed. */
+/** The id of the group with this name, or else with this number; null if there is none. */
+export declare function lookUpGroup(group: string): number | null
+
+/** The result of a lookup. */
+export interface LookupResult {
+  /** In the system's order; empty after an error. */
   addresses: Array<ResolvedAddress>
-  /** Why it failed, in the resolver's own words. */
+  /** The resolver's message, if it failed. */
   failure?: string
 }
 
-/** The number of the group with this name, or else with this number; null when there is none. */
-export declare function lookUpGroup(group: string): number | null
-
-/** The user with this name, or else with this number; null when there is none. */
+/** The user with this name, or else with this number; null if there is none. */
 export declare function lookUpUser(user: string): UserAccount | null
 
-/** The most data that opening `ciphertextLength` bytes can give, whatever the opener holds. */
+/** The most data, in bytes, that opening `ciphertextLength` bytes can give. */
 export declare function maxOpenedLength(ciphertextLength: number): number
 
 /**
- * Gives this process the name under which `pidof` and `pgrep` look for it. To be called on the main thread, whose name
- * is the process's. Linux only; elsewhere it stays that of the program file.
+ * Sets the process name, by which `pidof` and `pgrep` find it. Call it on the main thread, whose name is that of the
+ * process. Linux only; does nothing elsewhere.
  */
 export declare function nameProcess(name: string): void
 
 /**
- * Opens a key file as `readKeyFile` does, or a folder, and leaves the reading to whom its descriptor is given. A
- * descriptor that the path leads to is not handed down to other processes from then on.
+ * Opens a key file, as `readKeyFile` does, or a folder, without reading it. If the path names a descriptor of this
+ * process, that descriptor becomes close-on-exec.
  */
 export declare function openKeyFile(path: string | Uint8Array, done: (keyFile: KeyFile) => void): void
 
 /**
- * The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
+ * The remote address of a TCP connection, null for other sockets or if the system no longer knows it.
  *
- * Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
+ * Linux still knows it after a reset, although `getpeername` fails.
  */
 export declare function peerAddress(descriptor: number): ResolvedAddress | null
 
 /**
- * Keeps the memory of this process from others for good: no core dump, not for the superuser either, and no tracing
- * or reading by other processes of the same user. macOS has the limit for core dumps only.
+ * Protects the memory of this process: no core dumps, not even for root, and no tracing or reading by other processes
+ * of the same user. On macOS only the limit on core dumps applies.
  *
- * A change of the user takes the rest back on Linux, so it has to be asked for again after that.
+ * On Linux, changing the user undoes the protection against tracing, so call this again afterwards.
  */
 export declare function protectMemory(): void
 
 /**
- * Reads a key file, on a thread of its own, and calls back with what has come of it, an error too. Where nothing
- * comes, it never calls back.
+ * Reads a key file on a thread of its own and calls `done` with the result, also after an error. If reading blocks
+ * forever, `done` is never called.
  */
 export declare function readKeyFile(path: string | Uint8Array, request: KeyFileRequest, done: (keyFile: KeyFile) => void): void
 
-/** Begins to read standard input to its end. */
+/** Starts to read standard input to its end. */
 export declare function readStandardInput(): StreamThread
 
-/** How a relayed connection ended, where not in an orderly way. */
+/** How a relayed connection ended, unless it was orderly. */
 export interface RelayEnd {
   /** `truncated`, `rejected`, `broken`, `cancelled` or `failed`. */
   kind: string
-  /** `source` or `target`, where one of them is `broken`. */
+  /** `source` or `target`, for `broken`: the side that failed. */
   side?: string
-  /** The code of the error: the name of an `errno`, or one of the core's; none of a mistake of this program. */
+  /** The error's code, for `rejected` and `broken`: one of the core's, or the name of an `errno`. */
   code?: string
-  /** What is to be said of it. */
+  /** The error's message. */
   message?: string
-  /** Bytes of a packet that was cut, where it is `truncated`. */
+  /** Bytes received of the incomplete packet, for `truncated`. */
   pendingBytes?: number
 }
 
 /**
- * Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.
+ * Resolves `host` and `service`, each a number or a name, to stream addresses, and calls `done` once.
  *
- * Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
- * hold up key exchanges too, and the end of the process, which waits for that pool.
+ * Runs on a thread of its own. An unresponsive name server blocks it for a minute; on Node.js's thread pool that would
+ * stall handshakes too, and keep the process from exiting, which waits for that pool.
  */
-export declare function resolve(host: string, service: string, done: (found: LookedUp) => void): void
+export declare function resolve(host: string, service: string, done: (found: LookupResult) => void): void
 
 /** One address of a name. */
 export interface ResolvedAddress {
   /** 4 or 6. */
   family: number
-  /** The number, with `%scope` where it needs one. */
+  /** Numeric, with `%scope` if it needs one. */
   address: string
   port: number
 }
 
-/** The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait. */
+/** Parses a numeric `host` and `service`. Does not block. */
 export declare function resolveNumeric(host: string, service: string): ResolvedAddress
 
-/** How many bytes `plaintextLength` bytes are once sealed. */
-export declare function sealedLength(plaintextLength: number): number
+/** The size of `cleartextLength` bytes of data once sealed, in bytes: a multiple of 1,060. */
+export declare function sealedLength(cleartextLength: number): number
 
 /**
- * Has the system probe a TCP connection: first after `idle_seconds` of silence, then every `interval_seconds`, and
- * give it up when `probes` of them were not answered.
+ * Enables keep-alive on a TCP connection: the system probes it after `idle_seconds` without data, then every
+ * `interval_seconds`, and ends it after `probes` unanswered probes.
  */
 export declare function setKeepAlive(descriptor: number, idleSeconds: number, intervalSeconds: number, probes: number): void
 
 /**
- * Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
- * end after all data. A UNIX socket takes it and does nothing.
+ * Sets what the peer of a TCP connection sees when the socket is closed: a reset at once, or the end of the stream
+ * after all data. Has no effect on a UNIX socket.
  */
 export declare function setResetOnClose(descriptor: number, resets: boolean): void
 
-/**
- * The name of the error that a socket has met and nobody has been told of yet, null where there is none.
- * Asking clears it.
- */
+/** Takes the pending error of a socket, `SO_ERROR`: the name of an `errno`, or null if there is none. */
 export declare function takeSocketError(descriptor: number): string | null
 
-/** The process on the other side of a UNIX socket, null where the system does not tell. */
+/** The process at the other end of a UNIX socket, null if the system does not tell. */
 export declare function unixPeer(descriptor: number): UnixPeer | null
 
-/** Who has connected to a UNIX socket. */
+/** The process that connected to a UNIX socket. */
 export interface UnixPeer {
   uid: number
-  /** Where the system tells; the process may be another's by now. */
+  /** Unset if the system does not tell. The process may have exited, and its id may be in use again. */
   pid?: number
 }
 
@@ -640,7 +642,7 @@ export interface UserAccount {
 }
 
 /**
- * Begins to write what comes to standard output; at the end of the whole, standard output ends too, as with
- * `end_standard_output`. The other way, nothing comes but the end, once all is written or nothing more can be.
+ * Starts to write to standard output, and ends it at the end of the stream, as `endStandardOutput` does. The socket
+ * pair carries no data back; its end means that everything is written, or that nothing more can be.
  */
 export declare function writeStandardOutput(): StreamThread

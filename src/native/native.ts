@@ -19,7 +19,7 @@ export type {
   KeyHasher,
   KeyPair,
   KeySet,
-  LookedUp,
+  LookupResult,
   Opener,
   RelayEnd,
   Sealer,

@@ -56,7 +56,7 @@ export class BareListener {
   accept(): void {
     if (this.#accepting || this.#closed) return;
     this.#accepting = true;
-    this.#sockets.askAgain(this.#id);
+    this.#sockets.rearm(this.#id);
   }
 
   /** Leaves further clients in the backlog. True where it accepted until now. */
@@ -78,7 +78,7 @@ export class BareListener {
     const most = Math.max(1, this.#handlers.clientsPerTurn());
     for (let count = 0; this.#accepting; count += 1) {
       if (count === most) {
-        this.#sockets.askAgain(this.#id);
+        this.#sockets.rearm(this.#id);
         return;
       }
       let client: ReturnType<BareSockets["accept"]>;

@@ -90,8 +90,8 @@ export class BareSockets {
   }
 
   /** Makes another event of clients that still wait. */
-  askAgain(listener: number): void {
-    this.#native.askAgain(listener);
+  rearm(listener: number): void {
+    this.#native.rearm(listener);
   }
 
   /**

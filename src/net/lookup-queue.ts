@@ -7,14 +7,14 @@
  */
 
 import { messageOf, type SpipedError } from "../errors.js";
-import type { LookedUp } from "../native/native.js";
+import type { LookupResult } from "../native/native.js";
 import type { CancelSignal } from "./cancellation.js";
 
 /** Most look-ups at a time. */
 export const MAX_LOOKUPS = 8;
 
 /** Starts a look-up by the system; `done` is called once. */
-export type SystemLookUp = (host: string, service: string, done: (found: LookedUp) => void) => void;
+export type SystemLookUp = (host: string, service: string, done: (found: LookupResult) => void) => void;
 
 /** How long somebody waits. */
 export interface Patience {
@@ -29,7 +29,7 @@ export interface Patience {
 interface Question {
   readonly host: string;
   readonly service: string;
-  readonly waiting: Set<(found: LookedUp) => void>;
+  readonly waiting: Set<(found: LookupResult) => void>;
 }
 
 /** See the head of this file. */
@@ -50,7 +50,7 @@ export class LookupQueue {
    *
    * @returns The addresses, or why there are none.
    */
-  find(host: string, service: string, { signal, timeoutMs, timedOut }: Patience): Promise<LookedUp> {
+  find(host: string, service: string, { signal, timeoutMs, timedOut }: Patience): Promise<LookupResult> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason);
@@ -63,7 +63,7 @@ export class LookupQueue {
         question.waiting.delete(answer);
         this.#forgetUnlessWanted(question);
       };
-      const answer = (found: LookedUp) => {
+      const answer = (found: LookupResult) => {
         stopWaiting();
         resolve(found);
       };
@@ -110,7 +110,7 @@ export class LookupQueue {
     }
   }
 
-  #ended(question: Question, found: LookedUp): void {
+  #ended(question: Question, found: LookupResult): void {
     this.#running -= 1;
     this.#open.delete(`${question.host} ${question.service}`);
     for (const answer of [...question.waiting]) answer(found);

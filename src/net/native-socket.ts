@@ -62,10 +62,10 @@ const DEAD_PEER_CHECK_MS = 10_000;
 /** What the system does for an idle connection only. The relay does the same for those that it has. */
 function watchForDeadPeer(socket: Socket): void {
   // Not on Windows.
-  if (addon.Vigil === undefined) return;
-  const vigil = new addon.Vigil();
+  if (addon.DeadPeerDetector === undefined) return;
+  const vigil = new addon.DeadPeerDetector();
   const timer = setInterval(() => {
-    if (ask(socket, (descriptor) => vigil.isVain(descriptor))?.answer !== true) return;
+    if (ask(socket, (descriptor) => vigil.isDead(descriptor))?.answer !== true) return;
     socket.destroy(Object.assign(new Error("the other side no longer answers"), { code: "ETIMEDOUT" }));
   }, DEAD_PEER_CHECK_MS);
   timer.unref();

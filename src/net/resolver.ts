@@ -5,7 +5,7 @@
 
 import { LONGEST_MS } from "../clock.js";
 import { messageOf, SpipedError } from "../errors.js";
-import { addon, type LookedUp } from "../native/native.js";
+import { addon, type LookupResult } from "../native/native.js";
 import { type Address, formatAddress, type HostAddress, type SocketAddress, type TcpAddress } from "./address.js";
 import type { CancelSignal } from "./cancellation.js";
 import { LookupQueue } from "./lookup-queue.js";
@@ -64,7 +64,10 @@ export async function resolveBind(
   return (await resolve(bind, limits)).filter((one) => one.kind === "tcp");
 }
 
-function lookUp(address: HostAddress, { signal, timeoutMs = LONGEST_MS }: LookupLimits): Promise<LookedUp> | LookedUp {
+function lookUp(
+  address: HostAddress,
+  { signal, timeoutMs = LONGEST_MS }: LookupLimits,
+): Promise<LookupResult> | LookupResult {
   const { host, literal, service } = address;
   if (literal && /^\d+$/.test(service)) return numeric(host, service);
   const timedOut = () =>
@@ -74,7 +77,7 @@ function lookUp(address: HostAddress, { signal, timeoutMs = LONGEST_MS }: Lookup
   return lookups.find(host, service, { signal, timeoutMs, timedOut });
 }
 
-function numeric(host: string, service: string): LookedUp {
+function numeric(host: string, service: string): LookupResult {
   try {
     return { addresses: [addon.resolveNumeric(host, service)] };
   } catch (cause) {

@@ -72,12 +72,12 @@ export async function* probeReach(options: ReachOptions): AsyncGenerator<Finding
   (yield* reach(options))?.channel.close();
 }
 
-interface LookedUp {
+interface LookupResult {
   readonly outcome: NameOutcome;
   readonly addresses: readonly SocketAddress[] | undefined;
 }
 
-async function lookUp(address: Address, timeoutMs: number): Promise<LookedUp> {
+async function lookUp(address: Address, timeoutMs: number): Promise<LookupResult> {
   const startedAt = performance.now();
   try {
     const addresses = await resolve(address, { timeoutMs });

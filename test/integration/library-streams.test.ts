@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { connect, type SpipedError, type TunnelStream } from "#dist/index.js";
-import { addon, type LookedUp } from "#dist/native/native.js";
+import { addon, type LookupResult } from "#dist/native/native.js";
 import { textOf } from "../support/addresses.js";
 import { afterwards, limits, until, within } from "../support/cleanup.js";
 import { deafAddress } from "../support/deaf-listener.js";
@@ -92,7 +92,7 @@ test("connect's time limit is one for all: the handshake has what the look-up ha
   t.mock.method(performance, "now", () => now);
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let answer: (() => void) | undefined;
-  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookedUp) => void) => {
+  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookupResult) => void) => {
     answer = () => done({ addresses: [{ family: 4, address: "127.0.0.1", port }] });
   });
   const stream = connect({ key, target: slow, timeoutMs: 60_000 });

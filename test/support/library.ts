@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { connect, createKey, createServer, generateKey, type SpipedServer, type TunnelStream } from "#dist/index.js";
-import { addon, type LookedUp } from "#dist/native/native.js";
+import { addon, type LookupResult } from "#dist/native/native.js";
 import { afterwards } from "./cleanup.js";
 
 export const key = createKey(generateKey());
@@ -34,8 +34,8 @@ export async function newClient(t: TestContext, server: SpipedServer): Promise<T
 
 /** Lets no look-up come to an end before that of the test. */
 export function hangLookUps(t: TestContext): void {
-  const hung: Array<(found: LookedUp) => void> = [];
-  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookedUp) => void) => {
+  const hung: Array<(found: LookupResult) => void> = [];
+  t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookupResult) => void) => {
     hung.push(done);
   });
   afterwards(t, () => {

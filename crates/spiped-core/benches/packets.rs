@@ -19,15 +19,15 @@ fn measure() {
     let keys = DirectionKeys::from_bytes(&[1; 32], &[2; 32]);
     for bytes in [64, 1024, 16 * 1024, 64 * 1024] {
         let calls = u32::try_from(64 * 1024 * 1024 / bytes.max(1024)).expect("fits") / 16;
-        let plaintext = vec![3; bytes];
+        let cleartext = vec![3; bytes];
         let mut sealed = vec![0; sealed_length(bytes)];
         let mut opened = vec![0; max_opened_length(sealed.len())];
         let packets = (sealed.len() / 1060) as f64;
 
         let mut sealer = Sealer::new(&keys);
-        let seal_ns = best_ns(calls, || sealer.seal(black_box(&plaintext), &mut sealed));
+        let seal_ns = best_ns(calls, || sealer.seal(black_box(&cleartext), &mut sealed));
         sealer = Sealer::new(&keys);
-        sealer.seal(&plaintext, &mut sealed).expect("seals");
+        sealer.seal(&cleartext, &mut sealed).expect("seals");
         // The same packets are right only once, so each call has an opener of its own.
         let open_ns = best_ns(calls, || Opener::new(&keys).open(black_box(&sealed), &mut opened));
         let new_ns = best_ns(calls, || Opener::new(black_box(&keys)));

@@ -11,7 +11,7 @@ use std::fmt;
 use crypto_bigint::{U320, U2048, const_monty_params, modular::ConstMontyForm};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes, wipe::leaving_nothing};
+use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes, wipe::wiping_stack};
 
 /// The group's modulus.
 const P: U2048 = U2048::from_be_hex(P_HEX);
@@ -62,7 +62,7 @@ impl KeyPair {
     pub fn generate() -> Result<Self, Error> {
         let mut bits = SecretBytes::zeroed();
         fill_random(bits.expose_mut())?;
-        Ok(leaving_nothing(|| Self::of(Exponent::from_random_bits(bits.expose()))))
+        Ok(wiping_stack(|| Self::of(Exponent::from_random_bits(bits.expose()))))
     }
 
     /// x = 0, y = 1.
@@ -77,7 +77,7 @@ impl KeyPair {
         if x == &[0; EXPONENT_BYTES] {
             return Self::without_forward_secrecy();
         }
-        leaving_nothing(|| Self::of(Exponent::from_bytes(x)))
+        wiping_stack(|| Self::of(Exponent::from_bytes(x)))
     }
 
     fn of(x: Exponent) -> Self {
@@ -92,7 +92,7 @@ impl KeyPair {
     }
 
     /// Whether this side takes part in forward secrecy.
-    pub(crate) fn gives_forward_secrecy(&self) -> bool {
+    pub(crate) fn has_forward_secrecy(&self) -> bool {
         self.x.is_some()
     }
 
@@ -113,7 +113,7 @@ impl KeyPair {
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPair").field("gives_forward_secrecy", &self.gives_forward_secrecy()).finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("has_forward_secrecy", &self.has_forward_secrecy()).finish_non_exhaustive()
     }
 }
 
@@ -141,7 +141,7 @@ impl PeerPublic {
     /// or 1.
     ///
     /// Differs from spiped: its `-g` refuses 1 alone.
-    pub(crate) fn gives_forward_secrecy(&self) -> bool {
+    pub(crate) fn has_forward_secrecy(&self) -> bool {
         ![U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE)].contains(&*self.0)
     }
 }

@@ -38,7 +38,7 @@ pub enum ForwardSecrecy {
 impl ForwardSecrecy {
     /// A key pair that gives up more, or less, than was asked for must not be used.
     fn check_key_pair(self, key_pair: &KeyPair) -> Result<(), Error> {
-        let fits = key_pair.gives_forward_secrecy() == (self != Self::Off);
+        let fits = key_pair.has_forward_secrecy() == (self != Self::Off);
         if fits { Ok(()) } else { Err(Error::KeyPair) }
     }
 }
@@ -67,7 +67,7 @@ fn has_mac(key: &SecretBytes<KEY_BYTES>, maced: &[u8; MACED_PUBLIC_BYTES]) -> bo
 /// Checks a y whose MAC is right: y < p, and then whether y gives the forward secrecy that is required.
 fn check_public(y: &[u8; PUBLIC_BYTES], forward_secrecy: ForwardSecrecy) -> Result<PeerPublic, Error> {
     let peer = PeerPublic::parse(y)?;
-    if forward_secrecy == ForwardSecrecy::Require && !peer.gives_forward_secrecy() {
+    if forward_secrecy == ForwardSecrecy::Require && !peer.has_forward_secrecy() {
         return Err(Error::ForwardSecrecyRequired);
     }
     Ok(peer)

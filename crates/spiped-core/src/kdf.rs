@@ -85,8 +85,8 @@ pub(crate) fn derive_packet_keys(
     (DirectionKeys::from_bytes(e_c, h_c), DirectionKeys::from_bytes(e_s, h_s))
 }
 
-/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already. What it leaves on the stack,
-/// the output among it, whoever calls this crate's steps wipes.
+/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already. What it leaves on the
+/// stack, the output among it, whoever calls this crate's steps wipes.
 fn pbkdf2_once(key: &SharedKey, salt: &[u8], out: &mut [u8]) {
     let Ok(()) = pbkdf2::pbkdf2::<Hmac<Sha256>>(key.expose(), salt, 1, out) else { unreachable!("HMAC takes any key") };
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::{KEY_BYTES, KEY_ID_BYTES, wipe::leaving_nothing};
+use crate::{KEY_BYTES, KEY_ID_BYTES, wipe::wiping_stack};
 
 /// `N` secret bytes. Wiped on drop; `Debug` prints none of them.
 pub(crate) struct SecretBytes<const N: usize>(Box<[u8; N]>);
@@ -63,7 +63,7 @@ impl KeyHasher {
 
     /// Takes the key file's next piece, of any length.
     pub fn update(&mut self, piece: &[u8]) {
-        leaving_nothing(|| self.0.update(piece));
+        wiping_stack(|| self.0.update(piece));
     }
 
     /// K, the SHA-256 of all pieces.
@@ -71,7 +71,7 @@ impl KeyHasher {
     pub fn finish(mut self) -> SharedKey {
         let mut key = SecretBytes::zeroed();
         // In place, since the hasher would be moved to the stack otherwise.
-        leaving_nothing(|| self.0.finalize_into_reset(key.expose_mut().into()));
+        wiping_stack(|| self.0.finalize_into_reset(key.expose_mut().into()));
         SharedKey(Arc::new(key))
     }
 }
@@ -101,7 +101,7 @@ impl SharedKey {
     /// Whether both are made of the same key file; in constant time.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        leaving_nothing(|| self.expose().ct_eq(other.expose()).into())
+        wiping_stack(|| self.expose().ct_eq(other.expose()).into())
     }
 
     /// What tells keys apart and may be shown: the first 64 bits of HMAC-SHA256(K, "spiped key id").
@@ -109,7 +109,7 @@ impl SharedKey {
     #[must_use]
     pub fn id(&self) -> [u8; KEY_ID_BYTES] {
         let mut id = [0; KEY_ID_BYTES];
-        leaving_nothing(|| {
+        wiping_stack(|| {
             let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.expose()) else { unreachable!("HMAC takes any key") };
             mac.update(b"spiped key id");
             id.copy_from_slice(&mac.finalize().into_bytes()[..KEY_ID_BYTES]);

@@ -7,13 +7,13 @@ use crate::{
     DirectionKeys, Error, PACKET_BYTES, PACKET_DATA_BYTES,
     mac::{LANES, PacketMac},
     packet::PacketCipher,
-    wipe::{leaving_nothing, leaving_nothing_of_packets},
+    wipe::{wiping_packet_stack, wiping_stack},
 };
 
-/// How many bytes `plaintext_length` bytes of data are once sealed: a multiple of 1,060.
+/// How many bytes `cleartext_length` bytes of data are once sealed: a multiple of 1,060.
 #[must_use]
-pub const fn sealed_length(plaintext_length: usize) -> usize {
-    plaintext_length.div_ceil(PACKET_DATA_BYTES) * PACKET_BYTES
+pub const fn sealed_length(cleartext_length: usize) -> usize {
+    cleartext_length.div_ceil(PACKET_DATA_BYTES) * PACKET_BYTES
 }
 
 /// The most data that opening `ciphertext_length` bytes can give, whatever rest the opener holds.
@@ -43,30 +43,30 @@ impl Sealer {
         Self { cipher, mac, numbers: PacketNumbers::starting_at(packet_number) }
     }
 
-    /// Seals `plaintext`, at least 1 byte, into whole packets; all but the last carry 1,024 bytes.
+    /// Seals `cleartext`, at least 1 byte, into whole packets; all but the last carry 1,024 bytes.
     ///
     /// `out` needs [`sealed_length`] bytes of room. Returns the number of bytes written.
     ///
     /// # Errors
-    /// [`Error::Buffer`] when `plaintext` is empty or `out` too small, [`Error::PacketNumbersUsedUp`] when
+    /// [`Error::Buffer`] when `cleartext` is empty or `out` too small, [`Error::PacketNumbersUsedUp`] when
     /// there is not a number for each packet. Nothing is sealed then, and no number used.
-    pub fn seal(&mut self, plaintext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        let sealed_bytes = sealed_length(plaintext.len());
-        if plaintext.is_empty() {
+    pub fn seal(&mut self, cleartext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let sealed_bytes = sealed_length(cleartext.len());
+        if cleartext.is_empty() {
             return Err(Error::Buffer);
         }
         let out = out.get_mut(..sealed_bytes).ok_or(Error::Buffer)?;
         let (packets, _) = out.as_chunks_mut::<PACKET_BYTES>();
         let first_number = self.numbers.first_of(packets.len())?;
         self.numbers.advance(packets.len());
-        leaving_nothing_of_packets(|| self.seal_whole(plaintext, packets, first_number));
+        wiping_packet_stack(|| self.seal_whole(cleartext, packets, first_number));
         Ok(sealed_bytes)
     }
 
-    fn seal_whole(&self, plaintext: &[u8], packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
-        let runs = packets.chunks_mut(LANES).zip(plaintext.chunks(LANES * PACKET_DATA_BYTES));
-        for ((packets, plaintext), first_of_run) in runs.zip((first_number..=u64::MAX).step_by(LANES)) {
-            let data = plaintext.chunks(PACKET_DATA_BYTES);
+    fn seal_whole(&self, cleartext: &[u8], packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
+        let runs = packets.chunks_mut(LANES).zip(cleartext.chunks(LANES * PACKET_DATA_BYTES));
+        for ((packets, cleartext), first_of_run) in runs.zip((first_number..=u64::MAX).step_by(LANES)) {
+            let data = cleartext.chunks(PACKET_DATA_BYTES);
             for ((packet, data), number) in packets.iter_mut().zip(data).zip(first_of_run..=u64::MAX) {
                 self.cipher.encrypt(number, data, packet);
             }
@@ -132,7 +132,7 @@ impl Opener {
             self.extend_rest(ciphertext);
             Ok(0)
         } else {
-            leaving_nothing_of_packets(|| self.open_whole(ciphertext, out))
+            wiping_packet_stack(|| self.open_whole(ciphertext, out))
         };
         if let Err(failure) = opened {
             self.failure = Some(failure);
@@ -169,7 +169,7 @@ impl Opener {
 
 /// The round keys and MAC states of one direction. Both lie on the heap, and nothing of them elsewhere.
 fn expand(keys: &DirectionKeys) -> (PacketCipher, PacketMac) {
-    leaving_nothing(|| (PacketCipher::new(keys.encryption.expose()), PacketMac::new(keys.mac.expose())))
+    wiping_stack(|| (PacketCipher::new(keys.encryption.expose()), PacketMac::new(keys.mac.expose())))
 }
 
 /// What opens whole packets.

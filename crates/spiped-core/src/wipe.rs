@@ -1,8 +1,8 @@
 //! Wipes what an operation on secrets leaves behind in places that have no owner: the stack below it, and the vector
 //! registers, which the system copies to the stack when a signal arrives.
 //!
-//! Secrets at rest are on the heap and are wiped by their owners; see [`crate::secret`]. This is for the rest: copies that
-//! a compiler makes, and what libraries leave in their frames.
+//! Secrets at rest are on the heap and are wiped by their owners; see [`crate::secret`]. This is for the rest: copies
+//! that a compiler makes, and what libraries leave in their frames.
 
 use zeroize::zeroize_stack;
 
@@ -15,21 +15,21 @@ const PACKETS_BYTES: usize = UNOPTIMIZED * 16 * 1024;
 
 const UNOPTIMIZED: usize = if cfg!(debug_assertions) { 2 } else { 1 };
 
-/// Runs an operation on secrets, and wipes what it leaves on the stack and in registers. What it returns is not wiped, and
-/// must hold no secret outside of the heap.
-pub(crate) fn leaving_nothing<R>(operation: impl FnOnce() -> R) -> R {
+/// Runs an operation on secrets, and wipes what it leaves on the stack and in registers. What it returns is not wiped,
+/// and must hold no secret outside of the heap.
+pub(crate) fn wiping_stack<R>(operation: impl FnOnce() -> R) -> R {
     let _wiping = WipingStack::<ANY_OPERATION_BYTES>;
     run(operation)
 }
 
 /// The same for packets.
-pub(crate) fn leaving_nothing_of_packets<R>(operation: impl FnOnce() -> R) -> R {
+pub(crate) fn wiping_packet_stack<R>(operation: impl FnOnce() -> R) -> R {
     let _wiping = WipingStack::<PACKETS_BYTES>;
     run(operation)
 }
 
-/// A frame of its own, below the caller's. The caller wipes from there on down: this relies on a stack that grows towards
-/// lower addresses, and on the call staying a call. A test looks whether both hold.
+/// A frame of its own, below the caller's. The caller wipes from there on down: this relies on a stack that grows
+/// towards lower addresses, and on the call staying a call. A test looks whether both hold.
 #[inline(never)]
 fn run<R>(operation: impl FnOnce() -> R) -> R {
     operation()
@@ -63,8 +63,8 @@ fn wipe_vector_registers() {
         };
     }
 
-    // SAFETY: the processor and the system have the instructions, which change the registers that are named as outputs and
-    // their upper parts, and zmm16 to zmm31. Of these no calling convention lets a function expect anything.
+    // SAFETY: the processor and the system have the instructions, which change the registers that are named as outputs
+    // and their upper parts, and zmm16 to zmm31. Of these no calling convention lets a function expect anything.
     unsafe {
         if is_x86_feature_detected!("avx512f") {
             clearing!(
@@ -114,7 +114,8 @@ fn wipe_vector_registers() {
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code)]
 fn wipe_vector_registers() {
-    // SAFETY: every such processor has the instructions, which change nothing but the registers that are named as outputs.
+    // SAFETY: every such processor has the instructions, which change nothing but the registers that are named as
+    // outputs.
     unsafe {
         std::arch::asm!(
             "movi v0.16b, #0", "movi v1.16b, #0", "movi v2.16b, #0", "movi v3.16b, #0",

@@ -60,10 +60,10 @@ fn no_packet_uses_more_stack_than_is_wiped() {
     for data_bytes in [1, 1024, 65_536] {
         let keys = DirectionKeys::from_bytes(&SECRET, &SECRET);
         let (mut sealer, mut opener) = (Sealer::new(&keys), Opener::new(&keys));
-        let plaintext = vec![0; data_bytes];
+        let cleartext = vec![0; data_bytes];
         let mut packets = vec![0; sealed_length(data_bytes)];
         let left = left_by(move || {
-            sealer.seal(&plaintext, &mut packets).expect("seals");
+            sealer.seal(&cleartext, &mut packets).expect("seals");
             let mut opened = vec![0; max_opened_length(packets.len())];
             opener.open(&packets, &mut opened).expect("opens");
         });

@@ -181,7 +181,7 @@ fn every_public_value_of_a_server_has_its_known_outcome() {
 fn every_packet_opens_with_its_known_outcome_whole_and_byte_by_byte() {
     for vector in vectors::packet() {
         let expected = match vector.expect {
-            Expect::Success => Ok(vector.plaintext.as_ref().expect("success has a plaintext").0.clone()),
+            Expect::Success => Ok(vector.cleartext.as_ref().expect("success has a cleartext").0.clone()),
             Expect::BadMac => Err(Error::PacketMac),
             Expect::BadLength => Err(Error::PacketLength),
             other => panic!("{}: {other:?} is not an outcome of a packet", vector.name),
@@ -192,11 +192,11 @@ fn every_packet_opens_with_its_known_outcome_whole_and_byte_by_byte() {
 }
 
 #[test]
-fn every_known_plaintext_seals_to_its_known_packet() {
+fn every_known_cleartext_seals_to_its_known_packet() {
     for vector in vectors::packet() {
-        let Some(plaintext) = &vector.plaintext else { continue };
+        let Some(cleartext) = &vector.cleartext else { continue };
         let mut sealer = Sealer::starting_at(&keys(&vector), number(&vector));
-        let sealed = seal(&mut sealer, &plaintext.0).expect("is sealed");
+        let sealed = seal(&mut sealer, &cleartext.0).expect("is sealed");
         // A peer may send any padding; ours is zeros.
         assert_eq!(sealed == vector.packet.0, vector.name != "padding_not_zero", "{}", vector.name);
     }
@@ -234,7 +234,7 @@ fn every_recorded_connection_is_understood_and_repeated() {
         let stream: Vec<u8> = peers.packets.iter().flat_map(|packet| packet.0.iter().copied()).collect();
         for piece_bytes in [stream.len(), 1] {
             let opened = open(&mut Opener::new(&keys.open), stream.chunks(piece_bytes)).expect("opens");
-            assert_eq!(opened, vector.plaintext_both_ways.0, "{}, {piece_bytes} bytes at a time", vector.name);
+            assert_eq!(opened, vector.cleartext_both_ways.0, "{}, {piece_bytes} bytes at a time", vector.name);
         }
 
         // This side's packets, cut as they were.

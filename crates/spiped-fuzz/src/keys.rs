@@ -1,5 +1,5 @@
-//! A server with several keys, some of them the same, and one client after the other with one of these keys or with none:
-//! each is told apart, whoever came before, and the server goes on with that client's key.
+//! A server with several keys, some of them the same, and one client after the other with one of these keys or with
+//! none: each is told apart, whoever came before, and the server goes on with that client's key.
 
 use arbitrary::Arbitrary;
 use spiped_core::{Error, KeySet, SharedKey, handshake::server};

@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their input. Each module is a target: its `Input`, made of any bytes, and `run`, which
-//! panics where the code is not as it should be. They are here and not in the crate of the targets, so that the tests run
-//! each of the corpus's files through the same code, on any Rust.
+//! panics where the code is not as it should be. They are here and not in the crate of the targets, so that the tests
+//! run each of the corpus's files through the same code, on any Rust.
 //!
 //! ```text
 //! fuzz/fuzz_targets/  the targets, one line each     reference.rs, derivations.rs  packets and keys, made independently
@@ -22,7 +22,8 @@ pub mod sockets;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// Runs a target with the input that these bytes stand for, as cargo-fuzz does; bytes that stand for none are passed over.
+/// Runs a target with the input that these bytes stand for, as cargo-fuzz does; bytes that stand for none are passed
+/// over.
 ///
 /// # Panics
 /// Where there is no such target, or it finds something.

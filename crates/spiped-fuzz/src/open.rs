@@ -28,7 +28,7 @@ enum Part {
 /// Panics where the core is not as it should be.
 pub fn run(input: &Input) {
     let stream = stream(input);
-    let (plaintexts, failure) = open_by_reference(input, &stream);
+    let (cleartexts, failure) = open_by_reference(input, &stream);
     let mut opener = Opener::starting_at(&input.keys.for_core(), input.first_number);
     let mut taken = 0;
     for piece in cut(&stream, &input.splits) {
@@ -40,7 +40,7 @@ pub fn run(input: &Input) {
         let mut out = vec![0xee; (complete - first) * DATA + usize::from(input.spare_room)];
         assert!((complete - first) * DATA <= max_opened_length(piece.len()));
         let opened = opener.open(piece, &mut out);
-        if complete > plaintexts.len() {
+        if complete > cleartexts.len() {
             let mut failure = failure.expect("the reference stopped there");
             // Packets without a number may be found out before a wrong one in front of them is.
             if u128::from(input.first_number) + complete as u128 > 1 << 64 && opened == Err(Error::PacketNumbersUsedUp)
@@ -52,7 +52,7 @@ pub fn run(input: &Input) {
             assert_eq!(opener.open(&[], &mut []), Err(failure), "for ever");
             return;
         }
-        let expected = plaintexts[first..complete].concat();
+        let expected = cleartexts[first..complete].concat();
         assert_eq!(opened, Ok(expected.len()));
         assert_eq!(out[..expected.len()], expected);
         assert!(out[expected.len()..].iter().all(|byte| *byte == 0xee), "written beyond what was opened");
@@ -88,18 +88,18 @@ fn stream(input: &Input) -> Vec<u8> {
 
 /// What the packets before the first wrong one carry, and what is wrong with that one.
 fn open_by_reference(input: &Input, stream: &[u8]) -> (Vec<Vec<u8>>, Option<Error>) {
-    let mut plaintexts = Vec::new();
+    let mut cleartexts = Vec::new();
     for (index, packet) in (0_u64..).zip(stream.chunks_exact(PACKET)) {
         let opened = match input.first_number.checked_add(index) {
             Some(number) => input.keys.open(number, packet),
             None => Err(Error::PacketNumbersUsedUp),
         };
         match opened {
-            Ok(plaintext) => plaintexts.push(plaintext),
-            Err(failure) => return (plaintexts, Some(failure)),
+            Ok(cleartext) => cleartexts.push(cleartext),
+            Err(failure) => return (cleartexts, Some(failure)),
         }
     }
-    (plaintexts, None)
+    (cleartexts, None)
 }
 
 /// Changes nothing, whatever comes.

@@ -1,9 +1,10 @@
-//! Connections in a relay whose peers do anything at any time: they write any number of bytes, read or do not, end their
-//! stream, close or reset it, send packets that are changed, dropped, repeated or swapped; and their owner cancels them.
+//! Connections in a relay whose peers do anything at any time: they write any number of bytes, read or do not, end
+//! their stream, close or reset it, send packets that are changed, dropped, repeated or swapped; and their owner
+//! cancels them.
 //!
-//! Each byte that arrives is the right one, an orderly end is seen if and only if everything before it came, the reason that
-//! is reported is one that there is, whoever reads gets everything, what is held stays below its bound, nothing goes round
-//! and round, and no descriptor is left.
+//! Each byte that arrives is the right one, an orderly end is seen if and only if everything before it came, the reason
+//! that is reported is one that there is, whoever reads gets everything, what is held stays below its bound, nothing
+//! goes round and round, and no descriptor is left.
 
 mod peers;
 mod trial;
@@ -159,7 +160,7 @@ fn run_all(input: &Input) {
                 notice_resets(&mut relay, &mut trials);
             }
         }
-        assert!(budget.held_bytes() <= bound, "{} bytes are held", budget.held_bytes());
+        assert!(budget.buffered_bytes() <= bound, "{} bytes are held", budget.buffered_bytes());
         trials.iter_mut().for_each(Trial::look);
     }
 
@@ -179,7 +180,7 @@ fn run_all(input: &Input) {
         trial.check_quiet();
         assert!(trial.has_ended(), "it has not ended: {trial:?}");
     }
-    assert_eq!(budget.held_bytes(), 0, "what has ended holds memory");
+    assert_eq!(budget.buffered_bytes(), 0, "what has ended holds memory");
 }
 
 /// Until nothing is left to do.

@@ -20,13 +20,13 @@ pub struct Input {
 /// Panics where the core is not as it should be.
 pub fn run(input: &Input) {
     let mut sealer = Sealer::starting_at(&input.keys.for_core(), input.first_number);
-    let (mut plaintext, mut sealed) = (Vec::new(), Vec::new());
+    let (mut cleartext, mut sealed) = (Vec::new(), Vec::new());
     for call in &input.calls {
         let data = call.up_to(MOST);
         let expected = seal_by_reference(input, sealed.len() / PACKET, &data);
         assert_eq!(seal(&mut sealer, &data), expected);
         if let Ok(packets) = expected {
-            plaintext.extend(data);
+            cleartext.extend(data);
             sealed.extend(packets);
         }
     }
@@ -38,7 +38,7 @@ pub fn run(input: &Input) {
         let written = opener.open(piece, &mut out).expect("is as it was sealed");
         opened.extend_from_slice(&out[..written]);
     }
-    assert_eq!(opened, plaintext);
+    assert_eq!(opened, cleartext);
     assert_eq!(opener.pending_bytes(), 0);
 }
 

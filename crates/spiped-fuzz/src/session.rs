@@ -1,6 +1,6 @@
-//! Two honest ends, and somebody between them who may change any byte that they say: whatever passes is what was said. A
-//! changed nonce or public value ends the handshake, a changed packet ends its direction; unchanged, both ends have the keys
-//! of the reference, and the data of both directions arrives however it is cut.
+//! Two honest ends, and somebody between them who may change any byte that they say: whatever passes is what was said.
+//! A changed nonce or public value ends the handshake, a changed packet ends its direction; unchanged, both ends have
+//! the keys of the reference, and the data of both directions arrives however it is cut.
 
 use arbitrary::Arbitrary;
 use spiped_core::{
@@ -122,7 +122,7 @@ fn expected_keys(input: &Input) -> (Keys, Keys) {
 /// One direction.
 fn flow(flow: &Flow, seal: &DirectionKeys, open: &DirectionKeys, expected: &Keys) {
     let (mut sealer, mut opener) = (Sealer::new(seal), Opener::new(open));
-    let (mut plaintext, mut packets, mut number) = (Vec::new(), Vec::new(), 0);
+    let (mut cleartext, mut packets, mut number) = (Vec::new(), Vec::new(), 0);
     for call in &flow.calls {
         let data = call.up_to(MOST);
         if data.is_empty() {
@@ -134,7 +134,7 @@ fn flow(flow: &Flow, seal: &DirectionKeys, open: &DirectionKeys, expected: &Keys
             assert_eq!(packet, expected.packet(number, data, data.len() as u32));
             number += 1;
         }
-        plaintext.extend(data);
+        cleartext.extend(data);
         packets.extend(out);
     }
     let changed = flow.change.as_ref().is_some_and(|change| change.apply(&mut packets));
@@ -150,10 +150,10 @@ fn flow(flow: &Flow, seal: &DirectionKeys, open: &DirectionKeys, expected: &Keys
     }
     if changed {
         assert_eq!(outcome, Err(Error::PacketMac));
-        assert!(opened.len() < plaintext.len() && plaintext.starts_with(&opened));
+        assert!(opened.len() < cleartext.len() && cleartext.starts_with(&opened));
     } else {
         assert_eq!(outcome, Ok(()));
-        assert!(opened == plaintext);
+        assert!(opened == cleartext);
         assert_eq!(opener.pending_bytes(), 0);
     }
 }

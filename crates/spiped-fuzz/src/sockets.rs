@@ -1,6 +1,6 @@
-//! Sockets during a handshake, whose peers send any bytes in any pieces, end, close or reset at any time, while any number of
-//! bytes is expected, or none: what was expected is told once and whole, nothing behind it is read, an end is told with what
-//! came before it, and the descriptor that is given away has the rest.
+//! Sockets during a handshake, whose peers send any bytes in any pieces, end, close or reset at any time, while any
+//! number of bytes is expected, or none: what was expected is told once and whole, nothing behind it is read, an end is
+//! told with what came before it, and the descriptor that is given away has the rest.
 
 use std::{
     io::{ErrorKind, Read},
@@ -14,7 +14,7 @@ use std::{
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libc::MSG_NOSIGNAL;
 use socket2::{SockAddr, Socket, Type};
-use spiped_sockets::{Event, Id, MOST_EXPECTED, Options, Owner, Sockets};
+use spiped_sockets::{Event, Id, MAX_EXPECTED_BYTES, Options, Owner, Sockets};
 
 use crate::relay::open_descriptors;
 
@@ -91,8 +91,8 @@ fn run_all(input: &Input) {
         let which = usize::from(*which) % clients.len();
         let client = &mut clients[which];
         match action {
-            Action::Write { length } => client.write(usize::from(*length) % (2 * MOST_EXPECTED)),
-            Action::Expect { length } => client.expect(&mut sockets, usize::from(*length) % (MOST_EXPECTED + 2)),
+            Action::Write { length } => client.write(usize::from(*length) % (2 * MAX_EXPECTED_BYTES)),
+            Action::Expect { length } => client.expect(&mut sockets, usize::from(*length) % (MAX_EXPECTED_BYTES + 2)),
             Action::Send { length } => client.answer(&mut sockets, usize::from(*length)),
             Action::Finish => client.finish(),
             Action::Close => client.close(false),
@@ -202,7 +202,7 @@ impl Client {
         let given_up = sockets.arrived(self.id).len();
         let outcome = sockets.expect(self.id, length);
         match length {
-            1..=MOST_EXPECTED if self.is_here => {
+            1..=MAX_EXPECTED_BYTES if self.is_here => {
                 outcome.expect("it is here");
                 // What had come of another expectation is not told any more.
                 self.told += if self.expected > 0 { given_up } else { 0 };

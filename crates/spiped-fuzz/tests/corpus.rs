@@ -1,5 +1,5 @@
-//! Each file of the corpus through the code of its target: what fuzzing has once reached stays right, on any Rust. One test,
-//! since targets count the descriptors of their process.
+//! Each file of the corpus through the code of its target: what fuzzing has once reached stays right, on any Rust. One
+//! test, since targets count the descriptors of their process.
 
 use std::{fs, path::Path};
 

@@ -1,17 +1,17 @@
-//! Buffers of JavaScript as slices: the sizes that the core asks for, and no overlap.
+//! JavaScript's buffers as slices, with their sizes checked and no overlap between input and output.
 
 use napi::bindgen_prelude::{Env, Uint8ArraySlice};
 
 use crate::errors::{Code, Result, node_error};
 
-/// Exactly `N` bytes. `what` names them in the error.
+/// `bytes` as an array of exactly `N` bytes; throws `SPIPED_BUFFER` otherwise. `what` names them in the error.
 pub(crate) fn exactly<'a, const N: usize>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8; N]> {
     bytes
         .try_into()
         .map_err(|_| napi::Error::new(Code::Buffer, format!("{what} must be {N} bytes long, not {}", bytes.len())))
 }
 
-/// The bytes of `input` and `out`, once it is known that they are not the same memory.
+/// The bytes of `input` and `out`; throws `SPIPED_BUFFER` if they overlap.
 pub(crate) fn separate<'a>(
     input: &'a Uint8ArraySlice,
     out: &'a mut Uint8ArraySlice,

@@ -1,9 +1,9 @@
-//! Rust's errors as JavaScript's: the `code` of the `Error` that is thrown.
+//! Rust's errors as JavaScript's: each becomes an `Error` with a `code`.
 
 use napi::{Env, JsError, Status};
 use spiped_core::Error;
 
-/// The `code` of an error, out of a closed list but for the names of the system's own errors.
+/// The `code` of an error: one of a closed list, or the name of an `errno`.
 pub enum Code {
     WrongMac,
     SameRole,
@@ -12,18 +12,18 @@ pub enum Code {
     PacketMac,
     PacketLength,
     PacketNumbersUsedUp,
-    /// Wrong sizes, or overlapping buffers: a bug of the caller.
+    /// Wrong sizes, or overlapping buffers: a bug in the caller.
     Buffer,
-    /// A step out of order, or a handle that is used up or destroyed: a bug of the caller.
+    /// A step out of order, or a handle that is used up or destroyed: a bug in the caller.
     Step,
     Random,
-    /// A key file without contents, whose key everybody knows.
+    /// An empty key file, whose key everybody knows.
     EmptyKey,
-    /// A name look-up failed.
+    /// A lookup failed.
     Resolve,
     /// The name of an `errno`, such as `EADDRINUSE`.
     System(String),
-    /// Node.js failed, such as for want of memory.
+    /// Node.js failed, for example out of memory.
     Node(Status),
 }
 
@@ -48,10 +48,10 @@ impl AsRef<str> for Code {
     }
 }
 
-/// What a function of the addon's face returns.
+/// What the exported functions return.
 pub(crate) type Result<T> = napi::Result<T, Code>;
 
-/// An error of the core with its code.
+/// An error of the core, with its code.
 pub(crate) fn core_error(error: Error) -> napi::Error<Code> {
     let code = match error {
         Error::WrongMac => Code::WrongMac,
@@ -68,18 +68,18 @@ pub(crate) fn core_error(error: Error) -> napi::Error<Code> {
     napi::Error::new(code, error.to_string())
 }
 
-/// An error of Node.js with its own code.
+/// An error of Node.js, with its own code.
 pub(crate) fn node_error(error: napi::Error) -> napi::Error<Code> {
     napi::Error::new(Code::Node(error.status), error.reason.clone())
 }
 
-/// A handle that is destroyed or used up, or a step that is not this one's turn.
+/// The error for a step out of order, or a handle that is used up or destroyed.
 pub(crate) fn step_error() -> napi::Error<Code> {
     napi::Error::new(Code::Step, "the handle is destroyed or used up, or this step is out of order")
 }
 
-/// The same error for a promise to reject with, code and all: a task can only carry napi's own statuses,
-/// so the JavaScript error is made first.
+/// `error` for a promise to reject with, including its code. A task can only carry napi's own statuses, so the
+/// JavaScript error is created here.
 pub(crate) fn rejection(env: Env, error: napi::Error<Code>) -> napi::Error {
     JsError::from(error).into_unknown(env).into()
 }

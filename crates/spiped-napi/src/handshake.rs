@@ -1,7 +1,7 @@
-//! The handshake, one method for each step of the protocol.
+//! The handshake, with one method per step of the protocol.
 //!
-//! In the core a step consumes its phase. Here a handle holds the phase that the connection has reached. A step
-//! that is not this phase's leaves it as it is; a step that fails ends the handshake, and what it held is wiped.
+//! In the core, each step consumes a phase and returns the next. Here a handle holds the current phase. A step out of
+//! order throws and changes nothing; a step that fails ends the handshake and wipes its secrets.
 
 use std::mem;
 
@@ -16,8 +16,8 @@ use crate::{
     panics::caught,
 };
 
-/// What one side wants of forward secrecy: "off" gives it up, "allow" goes on when the peer gives it up,
-/// "require" does not.
+/// Forward secrecy on this side: "off" disables it, "allow" accepts a peer that disables it, "require" refuses such a
+/// peer.
 #[napi(string_enum)]
 pub enum ForwardSecrecy {
     #[napi(value = "off")]
@@ -38,8 +38,7 @@ impl From<ForwardSecrecy> for handshake::ForwardSecrecy {
     }
 }
 
-/// The client's side of a handshake. Its steps, in this order: `receiveNonce`, `macedPublic`, `verify`,
-/// `deriveKeys`.
+/// The client's side of a handshake. Its steps, in order: `receiveNonce`, `macedPublic`, `verify`, `deriveKeys`.
 #[napi]
 pub struct ClientHandshake {
     nonce_c: [u8; NONCE_BYTES],
@@ -56,7 +55,7 @@ enum ClientPhase {
 
 #[napi]
 impl ClientHandshake {
-    /// Begins a handshake with a fresh random nonce, or with a given one: for known-answer tests.
+    /// Starts a handshake with a fresh random nonce, or with `nonceC`, 32 bytes, in known-answer tests.
     #[napi(constructor)]
     pub fn new(key: &SharedKey, forward_secrecy: ForwardSecrecy, nonce_c: Option<Uint8ArraySlice>) -> Result<Self> {
         let nonce_c = own_nonce(nonce_c)?;
@@ -64,13 +63,13 @@ impl ClientHandshake {
         Ok(Self { nonce_c, phase: ClientPhase::NonceSent(phase) })
     }
 
-    /// `nonce_C`, 32 bytes, to be sent at once.
+    /// `nonce_C`, 32 bytes: send it at once.
     #[napi(getter, ts_return_type = "Uint8Array")]
     pub fn nonce<'env>(&self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
         copied(env, &self.nonce_c)
     }
 
-    /// Takes `nonce_S`, 32 bytes.
+    /// Takes the server's `nonce_S`, 32 bytes.
     #[napi]
     pub fn receive_nonce(&mut self, nonce_s: Uint8ArraySlice) -> Result<()> {
         let nonce_s = exactly("a nonce", &nonce_s)?;
@@ -83,13 +82,13 @@ impl ClientHandshake {
         }
     }
 
-    /// `y_C ‖ h_C`, 288 bytes, to be sent. Takes over what `keyPair` holds.
+    /// Returns `y_C ‖ h_C`, 288 bytes, to send. Uses up `keyPair`.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
         self.maced_public_of(env, || key_pair.take())
     }
 
-    /// The same with x = 0, y = 1: with forward secrecy "off".
+    /// The same with x = 0, y = 1, for forward secrecy "off".
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public_without_forward_secrecy<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
         self.maced_public_of(env, || Ok(spiped_core::KeyPair::without_forward_secrecy()))
@@ -110,7 +109,8 @@ impl ClientHandshake {
         }
     }
 
-    /// Checks the server's `y_S ‖ h_S`, 288 bytes.
+    /// Checks the server's `y_S ‖ h_S`, 288 bytes. Throws `SPIPED_WRONG_MAC`, `SPIPED_SAME_ROLE`,
+    /// `SPIPED_DH_OUT_OF_RANGE` or `SPIPED_FORWARD_SECRECY_REQUIRED`.
     #[napi]
     pub fn verify(&mut self, maced_public: Uint8ArraySlice) -> Result<()> {
         let maced_public = exactly::<MACED_PUBLIC_BYTES>("a public value with its MAC", &maced_public)?;
@@ -123,7 +123,7 @@ impl ClientHandshake {
         }
     }
 
-    /// The packets' keys, derived on the thread pool. The last step.
+    /// Derives the packets' keys, on the thread pool. The last step.
     #[napi]
     pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
@@ -132,8 +132,7 @@ impl ClientHandshake {
         }
     }
 
-    /// The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
-    /// off the event loop.
+    /// Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
     #[napi]
     pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
@@ -142,7 +141,7 @@ impl ClientHandshake {
         }
     }
 
-    /// Wipes what the handshake holds.
+    /// Wipes the secrets of the handshake.
     #[napi]
     pub fn destroy(&mut self) {
         self.phase = ClientPhase::Over;
@@ -154,8 +153,7 @@ impl ClientHandshake {
     }
 }
 
-/// The server's side of a handshake. Its steps, in this order: `receiveNonce`, `verify`, `macedPublic`,
-/// `deriveKeys`.
+/// The server's side of a handshake. Its steps, in order: `receiveNonce`, `verify`, `macedPublic`, `deriveKeys`.
 #[napi]
 pub struct ServerHandshake {
     nonce_s: [u8; NONCE_BYTES],
@@ -173,7 +171,8 @@ enum ServerPhase {
 
 #[napi]
 impl ServerHandshake {
-    /// Begins a handshake with one key or several, and a fresh random nonce, or a given one: for known-answer tests.
+    /// Starts a handshake with one key or a set of keys, and a fresh random nonce, or `nonceS`, 32 bytes, in
+    /// known-answer tests.
     #[napi(constructor)]
     pub fn new(
         keys: Either<ClassInstance<SharedKey>, ClassInstance<KeySet>>,
@@ -189,13 +188,13 @@ impl ServerHandshake {
         Ok(Self { nonce_s, key_index: None, phase: ServerPhase::NonceSent(phase) })
     }
 
-    /// `nonce_S`, 32 bytes, to be sent at once.
+    /// `nonce_S`, 32 bytes: send it at once.
     #[napi(getter, ts_return_type = "Uint8Array")]
     pub fn nonce<'env>(&self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
         copied(env, &self.nonce_s)
     }
 
-    /// Takes `nonce_C`, 32 bytes.
+    /// Takes the client's `nonce_C`, 32 bytes.
     #[napi]
     pub fn receive_nonce(&mut self, nonce_c: Uint8ArraySlice) -> Result<()> {
         let nonce_c = exactly("a nonce", &nonce_c)?;
@@ -208,7 +207,8 @@ impl ServerHandshake {
         }
     }
 
-    /// Checks the client's `y_C ‖ h_C`, 288 bytes.
+    /// Checks the client's `y_C ‖ h_C`, 288 bytes. Throws `SPIPED_WRONG_MAC`, `SPIPED_DH_OUT_OF_RANGE` or
+    /// `SPIPED_FORWARD_SECRECY_REQUIRED`.
     #[napi]
     pub fn verify(&mut self, maced_public: Uint8ArraySlice) -> Result<()> {
         let maced_public = exactly::<MACED_PUBLIC_BYTES>("a public value with its MAC", &maced_public)?;
@@ -223,20 +223,20 @@ impl ServerHandshake {
         }
     }
 
-    /// Which of the set's keys the client has, as soon as its MAC was found right, whatever was wrong with its `y_C`; null
-    /// before.
+    /// The index of the client's key in the set, once `verify` found its MAC correct, even if it then rejected `y_C`;
+    /// null before that.
     #[napi(getter)]
     pub fn key_index(&self) -> Option<u32> {
         self.key_index
     }
 
-    /// `y_S ‖ h_S`, 288 bytes, to be sent. Takes over what `keyPair` holds.
+    /// Returns `y_S ‖ h_S`, 288 bytes, to send. Uses up `keyPair`.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public<'env>(&mut self, env: &'env Env, key_pair: &mut KeyPair) -> Result<Uint8ArraySlice<'env>> {
         self.maced_public_of(env, || key_pair.take())
     }
 
-    /// The same with x = 0, y = 1: with forward secrecy "off".
+    /// The same with x = 0, y = 1, for forward secrecy "off".
     #[napi(ts_return_type = "Uint8Array")]
     pub fn maced_public_without_forward_secrecy<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>> {
         self.maced_public_of(env, || Ok(spiped_core::KeyPair::without_forward_secrecy()))
@@ -257,7 +257,7 @@ impl ServerHandshake {
         }
     }
 
-    /// The packets' keys, derived on the thread pool. The last step.
+    /// Derives the packets' keys, on the thread pool. The last step.
     #[napi]
     pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
@@ -266,8 +266,7 @@ impl ServerHandshake {
         }
     }
 
-    /// The packets' keys, derived on the spot: with forward secrecy "off", where there is no exponentiation to keep
-    /// off the event loop.
+    /// Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
     #[napi]
     pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
@@ -276,7 +275,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Wipes what the handshake holds.
+    /// Wipes the secrets of the handshake.
     #[napi]
     pub fn destroy(&mut self) {
         self.phase = ServerPhase::Over;
@@ -288,8 +287,8 @@ impl ServerHandshake {
     }
 }
 
-/// Starts the derivation. Not as an `AsyncTask` that is returned: napi-rs would hold on to the handle until the
-/// task has ended, and the handle could not be destroyed meanwhile.
+/// Starts the derivation. It is not returned as an `AsyncTask`, because napi-rs would then borrow the handle until the
+/// task ends, and the handle could not be destroyed in the meantime.
 fn derive_keys(env: &Env, phase: LastPhase) -> Result<PromiseRaw<'_, SessionKeys>> {
     let work = env.spawn(DeriveKeys(Some(phase))).map_err(node_error)?;
     Ok(work.promise_object())

@@ -1,4 +1,4 @@
-//! The shared key, and one connection's key pair and keys.
+//! Shared keys, and the key pairs and packet keys of connections.
 
 use napi::bindgen_prelude::{AsyncTask, ClassInstance, Env, Task, Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
@@ -11,7 +11,7 @@ use crate::{
     panics::caught,
 };
 
-/// Makes the shared key of a key file that is read in pieces. There is none of an empty file.
+/// Hashes a key file that is read in pieces into a shared key. An empty file gives no key.
 #[napi]
 pub struct KeyHasher {
     hasher: Option<spiped_core::KeyHasher>,
@@ -26,7 +26,7 @@ impl KeyHasher {
         Self { hasher: Some(spiped_core::KeyHasher::new()), is_empty: true }
     }
 
-    /// Takes the next piece, of any length. The caller wipes it.
+    /// Hashes the next piece, of any length. The caller wipes it.
     #[napi]
     pub fn update(&mut self, piece: Uint8ArraySlice) -> Result<()> {
         if self.hasher.is_none() {
@@ -43,9 +43,9 @@ impl KeyHasher {
         }
     }
 
-    /// The SHA-256 of all pieces. Uses the hasher up.
+    /// Returns K, the SHA-256 of all pieces, and uses up the hasher. Throws `SPIPED_KEY_FILE` if there were no bytes.
     ///
-    /// Differs from spiped: of no bytes there is no key, since everybody would know it.
+    /// Differs from spiped, which accepts an empty key file, although everybody knows its key.
     #[napi]
     pub fn finish(&mut self) -> Result<SharedKey> {
         let hasher = self.hasher.take().ok_or_else(step_error)?;
@@ -55,7 +55,7 @@ impl KeyHasher {
         Ok(SharedKey(Some(hasher.finish())))
     }
 
-    /// Wipes what has been taken.
+    /// Wipes the state of the hash.
     #[napi]
     pub fn destroy(&mut self) {
         self.hasher = None;
@@ -72,32 +72,32 @@ impl SharedKey {
         self.0.clone().ok_or_else(step_error)
     }
 
-    /// 8 bytes that tell keys apart, and that may be shown.
+    /// 8 bytes that identify the key and are not secret.
     #[napi]
     pub fn id(&self) -> Result<Uint8Array> {
         Ok(self.get()?.id().to_vec().into())
     }
 
-    /// Whether both are made of the same key file.
+    /// Whether both keys are the same, compared in constant time.
     #[napi]
     pub fn is_same(&self, other: &SharedKey) -> Result<bool> {
         Ok(self.get()?.is_same(&other.get()?))
     }
 
-    /// Lets go of K; it is wiped when no handshake, and no set of keys, needs it any more.
+    /// Releases K, which is wiped as soon as no handshake and no set of keys uses it.
     #[napi]
     pub fn destroy(&mut self) {
         self.0 = None;
     }
 }
 
-/// The keys of a server, one of which a client must have; those used most recently are tried first.
+/// The keys that a server accepts. The most recently used are tried first.
 #[napi]
 pub struct KeySet(Option<spiped_core::KeySet>);
 
 #[napi]
 impl KeySet {
-    /// The keys may be destroyed afterwards; the set keeps what it needs.
+    /// The set keeps its own references: the keys may be destroyed afterwards.
     #[napi(constructor)]
     pub fn new(keys: Vec<ClassInstance<SharedKey>>) -> Result<Self> {
         let keys = keys.iter().map(|key| key.get()).collect::<Result<_>>()?;
@@ -108,32 +108,32 @@ impl KeySet {
         self.0.clone().ok_or_else(step_error)
     }
 
-    /// Lets go of all keys; each is wiped when no handshake needs it any more.
+    /// Releases all keys; each is wiped as soon as no handshake uses it.
     #[napi]
     pub fn destroy(&mut self) {
         self.0 = None;
     }
 }
 
-/// x and y of one side and one connection.
+/// The Diffie-Hellman key pair x, y of one side of one connection.
 #[napi]
 pub struct KeyPair(Option<spiped_core::KeyPair>);
 
 #[napi]
 impl KeyPair {
-    /// A fresh random pair, made on the thread pool.
+    /// Generates a random pair, on the thread pool.
     #[napi(ts_return_type = "Promise<KeyPair>")]
     pub fn generate() -> AsyncTask<MakeKeyPair> {
         AsyncTask::new(MakeKeyPair::Random)
     }
 
-    /// x = 0, y = 1: for a handshake with forward secrecy "off".
+    /// The pair x = 0, y = 1, for forward secrecy "off".
     #[napi(factory)]
     pub fn without_forward_secrecy() -> Self {
         Self(Some(spiped_core::KeyPair::without_forward_secrecy()))
     }
 
-    /// The pair of a given x, 32 bytes, big-endian, made on the thread pool: for known-answer tests.
+    /// Computes the pair for a given x, 32 bytes, big-endian, on the thread pool. For known-answer tests.
     #[napi(ts_return_type = "Promise<KeyPair>")]
     pub fn from_exponent(x: Uint8ArraySlice) -> Result<AsyncTask<MakeKeyPair>> {
         Ok(AsyncTask::new(MakeKeyPair::OfExponent(Box::new(Zeroizing::new(*exactly("an exponent", &x)?)))))
@@ -176,14 +176,14 @@ impl Task for MakeKeyPair {
     }
 }
 
-/// The packets' keys, as a sealer and an opener that are taken once each.
+/// The packets' keys of a connection. The sealer and the opener can be taken once each.
 #[napi]
 pub struct SessionKeys {
     seal: Option<Sealing>,
     open: Option<spiped_core::DirectionKeys>,
 }
 
-/// What seals: keys that have sealed nothing, or the one sealer that was made of them, which counts its packets.
+/// The keys that seal, or, after the first packet, the sealer that counts its packets.
 enum Sealing {
     NotBegun(spiped_core::DirectionKeys),
     Begun(spiped_core::Sealer),
@@ -204,23 +204,24 @@ impl SessionKeys {
         Self { seal: Some(Sealing::NotBegun(keys.seal)), open: Some(keys.open) }
     }
 
-    /// Seals the first data of this side, as `Sealer.seal` does. Whoever takes the sealer goes on behind it.
+    /// Seals the first data that this side sends, as `Sealer.seal` does. The sealer continues with the next packet
+    /// number.
     #[napi]
-    pub fn seal_first(&mut self, plaintext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
+    pub fn seal_first(&mut self, cleartext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
         let mut sealer = self.seal.take().ok_or_else(step_error)?.sealer();
         let sealed =
-            separate(&plaintext, &mut out).and_then(|(plaintext, out)| sealer.seal(plaintext, out).map_err(core_error));
+            separate(&cleartext, &mut out).and_then(|(cleartext, out)| sealer.seal(cleartext, out).map_err(core_error));
         self.seal = Some(Sealing::Begun(sealer));
         sealed.map(|written| written as i64)
     }
 
-    /// The sealer of what this side sends.
+    /// Takes the sealer for what this side sends.
     #[napi]
     pub fn take_sealer(&mut self) -> Result<Sealer> {
         Ok(Sealer::new(self.seal.take().ok_or_else(step_error)?.sealer()))
     }
 
-    /// The opener of what this side receives.
+    /// Takes the opener for what this side receives.
     #[napi]
     pub fn take_opener(&mut self) -> Result<Opener> {
         let keys = self.open.take().ok_or_else(step_error)?;
@@ -233,7 +234,7 @@ impl SessionKeys {
         Some((seal.sealer(), spiped_core::Opener::new(&open)))
     }
 
-    /// Wipes what has not been taken.
+    /// Wipes the keys that were not taken.
     #[napi]
     pub fn destroy(&mut self) {
         self.seal = None;
@@ -241,7 +242,7 @@ impl SessionKeys {
     }
 }
 
-/// Direction keys of given bytes: for known-answer tests.
+/// The keys of one direction from bytes, for known-answer tests.
 pub(crate) fn direction_keys(encryption: &[u8], mac: &[u8]) -> Result<spiped_core::DirectionKeys> {
     Ok(spiped_core::DirectionKeys::from_bytes(exactly("an encryption key", encryption)?, exactly("a MAC key", mac)?))
 }

@@ -1,8 +1,8 @@
-//! The Node.js addon of spiped: `spiped-core` as JavaScript sees it, and the few system calls that
-//! Node.js does not offer.
+//! The Node.js addon of spiped: exposes `spiped-core` and the relay to JavaScript, and the few system calls that
+//! Node.js lacks.
 //!
-//! Thin on purpose: conversions, work for the thread pool, errors as codes. No decision about the
-//! protocol is made here, and no secret becomes a JavaScript value.
+//! It is thin on purpose: it converts values, moves work to the thread pool and turns errors into codes. It makes no
+//! decisions about the protocol, and no secret becomes a JavaScript value.
 
 // Nothing is exported from a build for tests, so that most of it is unused there.
 #![cfg_attr(test, allow(dead_code))]
@@ -21,8 +21,8 @@ mod relay;
 mod sockets;
 mod system;
 
-/// Loads with `SPIPED_PORTABLE_MAC` set: MACs go the portable way, whatever the processor can do. For tests of that
-/// way, and for whoever suspects the other one.
+/// With the environment variable `SPIPED_PORTABLE_MAC` set, MACs are computed without the processor's SHA instructions,
+/// for tests and to rule those out as the cause of a problem.
 #[napi_derive::module_init]
 fn choose_mac() {
     if std::env::var_os("SPIPED_PORTABLE_MAC").is_some() {

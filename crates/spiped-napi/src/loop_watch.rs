@@ -1,7 +1,7 @@
-//! Node.js's event loop watches a descriptor that it has no class for.
+//! Has Node.js's event loop watch a descriptor for which Node.js has no class.
 //!
-//! Node.js is built on libuv and exports it to addons. Its functions are looked up at run time, so that the addon loads
-//! where there is none of them; there, nothing can be watched.
+//! Node.js exports libuv to addons. Its functions are looked up at run time, so that the addon still loads in a program
+//! without libuv; there, nothing can be watched.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -21,7 +21,7 @@ use crate::errors::{Code, Result};
 type PollCallback = unsafe extern "C" fn(*mut c_void, c_int, c_int);
 type CloseCallback = unsafe extern "C" fn(*mut c_void);
 
-/// The functions of libuv that are used, as `uv.h` declares them; a handle is a `void *` here.
+/// The functions of libuv that are needed, as `uv.h` declares them, with handles as `void *`.
 #[derive(Clone, Copy)]
 struct Libuv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
@@ -34,7 +34,7 @@ struct Libuv {
     unreference: unsafe extern "C" fn(*mut c_void),
 }
 
-/// `UV_POLL` of `uv_handle_type`, and `UV_READABLE` of `uv_poll_event`: the same in all versions of libuv 1.
+/// `UV_POLL` of `uv_handle_type` and `UV_READABLE` of `uv_poll_event`, which are stable throughout libuv 1.
 const UV_POLL: c_int = 8;
 const UV_READABLE: c_int = 1;
 
@@ -51,8 +51,8 @@ impl Libuv {
             let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr().cast::<c_char>()) };
             (!found.is_null()).then_some(found)
         }
-        // SAFETY: each is the function of that name, whose declaration in `uv.h` is the field's type, where all pointers
-        // are alike to a C calling convention. Part of libuv's stable ABI since 1.19.
+        // SAFETY: each is the function of that name, whose declaration in `uv.h` is the field's type, where all
+        // pointers are alike to a C calling convention. Part of libuv's stable ABI since 1.19.
         unsafe {
             Some(Self {
                 handle_size: mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> usize>(symbol(
@@ -82,14 +82,14 @@ impl Libuv {
     }
 }
 
-/// A descriptor that the event loop watches until its environment ends.
+/// A descriptor that the event loop watches until the environment ends.
 pub(crate) struct LoopWatch {
     libuv: Libuv,
     handle: *mut c_void,
     keeps_alive: bool,
 }
 
-/// What belongs to a watch; freed when libuv has closed its handle.
+/// The state of a watch, freed once libuv has closed its handle.
 struct Watched {
     env: sys::napi_env,
     callback: sys::napi_ref,
@@ -100,7 +100,8 @@ struct Watched {
 }
 
 impl LoopWatch {
-    /// Calls `callback` whenever `descriptor` is readable, as Node.js calls back itself. Keeps no program alive at first.
+    /// Calls `callback` whenever `descriptor` is readable, the way Node.js calls its own callbacks. At first the watch
+    /// does not keep the process alive.
     #[allow(unsafe_code)]
     pub(crate) fn start(env: &Env, descriptor: OwnedFd, callback: &Function<'_, (), ()>) -> Result<Self> {
         let failed = |what: &str| napi::Error::new(Code::System("ENOSYS".to_owned()), format!("cannot watch: {what}"));
@@ -118,8 +119,8 @@ impl LoopWatch {
             memory,
             descriptor,
         }));
-        // SAFETY: on the loop's own thread, as all of Node-API is. The handle has the memory that libuv asks for, aligned
-        // for any of its types; it and `watched` live until `closed`, which libuv calls after the last `ready`.
+        // SAFETY: on the loop's own thread, as all of Node-API is. The handle has the memory that libuv asks for,
+        // aligned for any of its types; it and `watched` live until `closed`, which libuv calls after the last `ready`.
         unsafe {
             if (libuv.poll_init)(event_loop, handle, number) != 0 {
                 drop(Box::from_raw(watched));
@@ -147,7 +148,7 @@ impl LoopWatch {
         Ok(Self { libuv, handle, keeps_alive: false })
     }
 
-    /// Whether the watch keeps the program alive.
+    /// Sets whether the watch keeps the process alive.
     #[allow(unsafe_code)]
     pub(crate) fn keep_alive(&mut self, keeps_alive: bool) {
         if self.keeps_alive == keeps_alive {
@@ -155,7 +156,8 @@ impl LoopWatch {
         }
         self.keeps_alive = keeps_alive;
         let call = if keeps_alive { self.libuv.reference } else { self.libuv.unreference };
-        // SAFETY: called by JavaScript, thus on the loop's thread and before the environment ends, and with it the handle.
+        // SAFETY: called by JavaScript, thus on the loop's thread and before the environment ends, and with it the
+        // handle.
         unsafe { call(self.handle) };
     }
 }
@@ -185,7 +187,7 @@ unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) 
     }
 }
 
-/// Node.js's hook: the environment ends when the handle is closed.
+/// Node.js's cleanup hook: the environment waits until the handle is closed.
 #[allow(unsafe_code)]
 unsafe extern "C" fn environment_ends(_hook: sys::napi_async_cleanup_hook_handle, handle: *mut c_void) {
     let Some(libuv) = Libuv::get() else { return };
@@ -193,7 +195,7 @@ unsafe extern "C" fn environment_ends(_hook: sys::napi_async_cleanup_hook_handle
     unsafe { (libuv.close)(handle, closed) };
 }
 
-/// libuv's callback: nothing will be called any more.
+/// libuv's callback: the handle is closed, and no other callback follows.
 #[allow(unsafe_code)]
 unsafe extern "C" fn closed(handle: *mut c_void) {
     let Some(libuv) = Libuv::get() else { return };

@@ -1,4 +1,4 @@
-//! Packets: one call for what one read gave, synchronous, from buffer to buffer.
+//! Seals and opens packets synchronously, from buffer to buffer, one call per read.
 
 use napi::bindgen_prelude::{BigInt, Uint8ArraySlice};
 use napi_derive::napi;
@@ -9,7 +9,7 @@ use crate::{
     keys::direction_keys,
 };
 
-/// Makes packets of one direction's data.
+/// Turns one direction's data into packets.
 #[napi]
 pub struct Sealer(Option<spiped_core::Sealer>);
 
@@ -19,20 +19,20 @@ impl Sealer {
         Self(Some(sealer))
     }
 
-    /// A sealer of given keys, 32 bytes each, and first packet number: for known-answer tests.
+    /// A sealer with the given keys, 32 bytes each, and the number of its first packet. For known-answer tests.
     #[napi(factory)]
     pub fn from_keys(encryption_key: Uint8ArraySlice, mac_key: Uint8ArraySlice, packet_number: BigInt) -> Result<Self> {
         let keys = direction_keys(&encryption_key, &mac_key)?;
         Ok(Self::new(spiped_core::Sealer::starting_at(&keys, parse_packet_number(&packet_number)?)))
     }
 
-    /// Seals at least 1 byte into whole packets. `out` needs `sealedLength(plaintext.length)` bytes and must
-    /// not overlap `plaintext`. Returns the bytes written, a multiple of 1,060.
+    /// Seals at least 1 byte into whole packets. `out` needs room for `sealedLength(cleartext.length)` bytes and must
+    /// not overlap `cleartext`. Returns the number of bytes written, a multiple of 1,060.
     #[napi]
-    pub fn seal(&mut self, plaintext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
+    pub fn seal(&mut self, cleartext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
         let sealer = self.0.as_mut().ok_or_else(step_error)?;
-        let (plaintext, out) = separate(&plaintext, &mut out)?;
-        sealer.seal(plaintext, out).map(|written| written as i64).map_err(core_error)
+        let (cleartext, out) = separate(&cleartext, &mut out)?;
+        sealer.seal(cleartext, out).map(|written| written as i64).map_err(core_error)
     }
 
     /// Wipes the keys.
@@ -42,7 +42,7 @@ impl Sealer {
     }
 }
 
-/// Gets one direction's data back out of its packets.
+/// Turns one direction's packets back into data.
 #[napi]
 pub struct Opener(Option<spiped_core::Opener>);
 
@@ -52,16 +52,17 @@ impl Opener {
         Self(Some(opener))
     }
 
-    /// An opener of given keys, 32 bytes each, and first packet number: for known-answer tests.
+    /// An opener with the given keys, 32 bytes each, and the number of its first packet. For known-answer tests.
     #[napi(factory)]
     pub fn from_keys(encryption_key: Uint8ArraySlice, mac_key: Uint8ArraySlice, packet_number: BigInt) -> Result<Self> {
         let keys = direction_keys(&encryption_key, &mac_key)?;
         Ok(Self::new(spiped_core::Opener::starting_at(&keys, parse_packet_number(&packet_number)?)))
     }
 
-    /// Opens the packets that `ciphertext` completes and keeps the beginning of the next.
-    /// `maxOpenedLength(ciphertext.length)` bytes are always enough for `out`, which must not overlap
-    /// `ciphertext`. Returns the bytes written.
+    /// Opens the packets that `ciphertext` completes and buffers the start of the next one. `out` needs room for
+    /// `maxOpenedLength(ciphertext.length)` bytes and must not overlap `ciphertext`. Returns the number of bytes
+    /// written. Throws `SPIPED_PACKET_MAC`, `SPIPED_PACKET_LENGTH` or `SPIPED_PACKET_NUMBERS_USED_UP`, from then on
+    /// always.
     #[napi]
     pub fn open(&mut self, ciphertext: Uint8ArraySlice, mut out: Uint8ArraySlice) -> Result<i64> {
         let opener = self.0.as_mut().ok_or_else(step_error)?;
@@ -69,7 +70,7 @@ impl Opener {
         opener.open(ciphertext, out).map(|written| written as i64).map_err(core_error)
     }
 
-    /// How many bytes of an incomplete packet are held, 0 to 1,059.
+    /// How many bytes of an incomplete packet are buffered, 0 to 1,059.
     #[napi(getter)]
     pub fn pending_bytes(&self) -> Result<i64> {
         let opener = self.0.as_ref().ok_or_else(step_error)?;
@@ -83,13 +84,13 @@ impl Opener {
     }
 }
 
-/// How many bytes `plaintextLength` bytes are once sealed.
+/// The size of `cleartextLength` bytes of data once sealed, in bytes: a multiple of 1,060.
 #[napi]
-pub(crate) fn sealed_length(plaintext_length: u32) -> i64 {
-    spiped_core::sealed_length(plaintext_length as usize) as i64
+pub(crate) fn sealed_length(cleartext_length: u32) -> i64 {
+    spiped_core::sealed_length(cleartext_length as usize) as i64
 }
 
-/// The most data that opening `ciphertextLength` bytes can give, whatever the opener holds.
+/// The most data, in bytes, that opening `ciphertextLength` bytes can give.
 #[napi]
 pub(crate) fn max_opened_length(ciphertext_length: u32) -> i64 {
     spiped_core::max_opened_length(ciphertext_length as usize) as i64

@@ -1,6 +1,6 @@
-//! What becomes of a panic, a mistake of this program: where it is told as the outcome of the work, as the end of a
-//! connection or a look-up that failed, Rust is not to write it on standard error as well. Anywhere else Rust's own words
-//! are all that is left of it, and the process ends.
+//! Contains panics, which are bugs in this program. Where a panic is reported as the result of the work, such as the
+//! end of a connection or a failed lookup, Rust's own message on standard error is suppressed. Anywhere else that
+//! message is all there is, and the process exits.
 
 use std::{
     any::Any,
@@ -12,18 +12,18 @@ use std::{
 };
 
 thread_local! {
-    /// Whether what panics on this thread now is told otherwise.
-    static IS_TOLD: Cell<bool> = const { Cell::new(false) };
+    /// Whether a panic on this thread will be reported by other means.
+    static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
 }
 
 static SILENCE: Once = Once::new();
 
-/// Has panics that are told otherwise not be written on standard error.
+/// Suppresses the messages of panics that are reported by other means.
 pub(crate) fn silence() {
     SILENCE.call_once(|| {
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            if !IS_TOLD.get() && !is_relay_thread() {
+            if !IS_REPORTED.get() && !is_relay_thread() {
                 others(panic);
             }
         }));
@@ -40,43 +40,43 @@ fn is_relay_thread() -> bool {
     false
 }
 
-/// Does `work`.
+/// Runs `work`. `name` identifies it in fault-injection trials.
 ///
 /// # Errors
-/// What it says where it panics.
+/// The message of a panic.
 pub(crate) fn caught<T>(name: &str, work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
-    let before = IS_TOLD.replace(true);
+    let before = IS_REPORTED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         asked_to_panic(name);
         work()
     }));
-    IS_TOLD.set(before);
-    outcome.map_err(|panic| words_of(&*panic).to_owned())
+    IS_REPORTED.set(before);
+    outcome.map_err(|panic| panic_message(&*panic).to_owned())
 }
 
-/// Starts a thread that does `work` and hands what comes of it to `done`; what `failed` makes of a panic's words where it
-/// panics. So `done` is called whatever happens, and nobody waits in vain.
+/// Runs `work` on a new thread and passes the result to `done`. If `work` panics, `failed` turns the message into a
+/// result, so `done` is always called.
 ///
 /// # Errors
-/// Where the system gives no thread.
+/// The system's error if it cannot create a thread.
 pub(crate) fn on_own_thread<T: 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
     failed: impl FnOnce(String) -> T + Send + 'static,
     done: impl FnOnce(T) + Send + 'static,
 ) -> io::Result<()> {
-    let failed = |words| failed(format!("internal error: {words}"));
+    let failed = |message| failed(format!("internal error: {message}"));
     let run = move || done(caught(name, work).unwrap_or_else(failed));
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> &str {
-    let words = panic.downcast_ref::<&str>().copied();
-    words.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let message = panic.downcast_ref::<&str>().copied();
+    message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }
 
-/// For trials, in an addon that is built for them.
+/// Panics on demand, in an addon built for fault-injection trials.
 #[cfg(all(unix, feature = "panics"))]
 fn asked_to_panic(name: &str) {
     spiped_relay::panic_if_asked(name);

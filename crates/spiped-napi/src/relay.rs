@@ -1,5 +1,5 @@
-//! The relay as JavaScript sees it: two descriptors are handed over with their framings, bytes are counted, one
-//! callback tells of the end, and each socket is ended as JavaScript says.
+//! Exposes the relay: JavaScript hands over two descriptors and a connection's keys, reads byte counts, is called back
+//! at the end, and decides how each socket is closed.
 
 use std::{
     os::fd::{FromRawFd, OwnedFd, RawFd},
@@ -23,22 +23,22 @@ use crate::{
     system::descriptors::system_error,
 };
 
-/// How a relayed connection ended, where not in an orderly way.
+/// How a relayed connection ended, unless it was orderly.
 #[napi(object)]
 pub struct RelayEnd {
     /// `truncated`, `rejected`, `broken`, `cancelled` or `failed`.
     pub kind: String,
-    /// `source` or `target`, where one of them is `broken`.
+    /// `source` or `target`, for `broken`: the side that failed.
     pub side: Option<String>,
-    /// The code of the error: the name of an `errno`, or one of the core's; none of a mistake of this program.
+    /// The error's code, for `rejected` and `broken`: one of the core's, or the name of an `errno`.
     pub code: Option<String>,
-    /// What is to be said of it.
+    /// The error's message.
     pub message: Option<String>,
-    /// Bytes of a packet that was cut, where it is `truncated`.
+    /// Bytes received of the incomplete packet, for `truncated`.
     pub pending_bytes: Option<u32>,
 }
 
-/// The number that `handOver` was given, and the end; null for an orderly one, after which both sockets are closed.
+/// The id that was passed to `handOver`, and the end, which is null if it was orderly and both sockets are closed.
 type Told = FnArgs<(f64, Option<RelayEnd>)>;
 type Tell = ThreadsafeFunction<Told, (), Told, napi::Status, false, true>;
 
@@ -52,7 +52,7 @@ pub struct Relay {
 
 #[napi]
 impl Relay {
-    /// Starts the threads. `ended` is told once of each connection's end; it keeps no process alive.
+    /// Starts the threads. `ended` is called once for each connection; it does not keep the process alive.
     #[napi(constructor)]
     pub fn new(
         threads: u32,
@@ -68,8 +68,8 @@ impl Relay {
         Ok(Self { relay, budget, tell: Arc::new(tell) })
     }
 
-    /// Takes over two descriptors of connected stream sockets, and what `keys` holds. `encrypts`: cleartext comes
-    /// in at the source. The descriptors are the relay's from now on, whatever happens.
+    /// Takes over two descriptors of connected stream sockets and the keys in `keys`. With `encrypts`, the source sends
+    /// cleartext; otherwise, packets. The relay owns the descriptors from now on, even if this throws.
     #[napi]
     pub fn hand_over(
         &self,
@@ -89,7 +89,7 @@ impl Relay {
             let end = relay_end(end);
             match end {
                 Some(_) => theirs.come_back(source, target),
-                // There is nothing to decide.
+                // JavaScript has nothing to decide.
                 None => theirs.close(source, target),
             }
             tell.call((id, end).into(), ThreadsafeFunctionCallMode::NonBlocking);
@@ -97,14 +97,14 @@ impl Relay {
         Ok(RelayedConnection { handle, sockets })
     }
 
-    /// Bytes that wait in memory for full receivers, of all connections together.
+    /// Bytes buffered for slow receivers, of all connections together.
     #[napi(getter)]
-    pub fn held_bytes(&self) -> f64 {
-        self.budget.held_bytes() as f64
+    pub fn buffered_bytes(&self) -> f64 {
+        self.budget.buffered_bytes() as f64
     }
 }
 
-/// A connection that was handed over.
+/// A connection in the relay.
 #[napi]
 pub struct RelayedConnection {
     handle: Handle,
@@ -125,19 +125,19 @@ impl RelayedConnection {
         self.counters().reverse() as f64
     }
 
-    /// Moves no more bytes, and wipes the keys.
+    /// Stops moving bytes and wipes the keys.
     #[napi]
     pub fn stop(&self) {
         self.handle.cancel();
     }
 
-    /// Closes or resets the source, as soon as the relay no longer uses it.
+    /// Closes the source, or resets it with `resets`, as soon as the relay no longer uses it.
     #[napi]
     pub fn end_source(&self, resets: bool) {
         self.sockets.lock().source.end(resets);
     }
 
-    /// Closes or resets the target, as soon as the relay no longer uses it.
+    /// Closes the target, or resets it with `resets`, as soon as the relay no longer uses it.
     #[napi]
     pub fn end_target(&self, resets: bool) {
         self.sockets.lock().target.end(resets);
@@ -148,8 +148,8 @@ impl RelayedConnection {
     }
 }
 
-/// The sockets of a connection, which come back from the relay at its end and are ended as JavaScript says, whichever
-/// comes first.
+/// The sockets of a connection. The relay returns them at the end, and JavaScript says how to close them, in either
+/// order.
 #[derive(Default)]
 struct Sockets(Mutex<Pending>);
 
@@ -164,7 +164,7 @@ impl Sockets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Both were ended in order, and what they still have to say is the system's to deliver.
+    /// Closes both sockets after an orderly end; the system delivers what is left.
     fn close(&self, source: OwnedFd, target: OwnedFd) {
         end(source, false);
         end(target, false);
@@ -182,14 +182,14 @@ impl Sockets {
 
 #[derive(Default)]
 enum Socket {
-    /// The relay uses it.
+    /// The relay is using it.
     #[default]
     Away,
-    /// The relay uses it; it will be reset or closed.
+    /// The relay is using it; then it is closed or reset.
     Awaited {
         resets: bool,
     },
-    /// Nobody uses it.
+    /// The relay has returned it.
     Back(OwnedFd),
     Ended,
 }
@@ -218,7 +218,7 @@ impl Socket {
 }
 
 fn end(descriptor: OwnedFd, resets: bool) {
-    // A UNIX socket knows no reset, and a socket that was reset takes no option.
+    // Fails on a socket that was reset; has no effect on a UNIX socket.
     let _ = SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO));
 }
 

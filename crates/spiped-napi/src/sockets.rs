@@ -1,4 +1,4 @@
-//! Sockets without a class of Node.js's, from the moment they are accepted or dialled until the relay carries their data.
+//! Sockets that Node.js has no objects for, from accepting or dialing until the relay takes over.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use napi::bindgen_prelude::{Env, Function, Uint8ArraySlice};
 use napi_derive::napi;
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockAddr;
-use spiped_sockets::{EVENTS, Event, KeepAlive, MOST_EXPECTED, Options, Owner};
+use spiped_sockets::{EVENTS, Event, KeepAlive, MAX_EXPECTED_BYTES, Options, Owner};
 
 use crate::{
     buffers::copied,
@@ -32,11 +32,11 @@ use crate::{
 #[napi(object)]
 pub struct AcceptedSocket {
     pub id: u32,
-    /// Who it is: `[address]:port`, or the user behind a UNIX socket; null where the system does not tell.
+    /// The client as `[address]:port`, or the user of a UNIX socket's client; null if the system does not tell.
     pub peer: Option<String>,
 }
 
-/// Probes of a silent connection.
+/// When the system probes an idle connection.
 #[napi(object)]
 pub struct KeepAliveTimes {
     pub idle_seconds: u32,
@@ -44,7 +44,7 @@ pub struct KeepAliveTimes {
     pub probes: u32,
 }
 
-/// Sockets that are being accepted, dialled and shaken hands with. Numbers stand for them.
+/// Sockets that are listening, connecting, or in a handshake, identified by numbers.
 #[napi]
 pub struct Sockets {
     sockets: spiped_sockets::Sockets,
@@ -52,12 +52,12 @@ pub struct Sockets {
     keep_alive: KeepAlive,
 }
 
-/// Of each event before its bytes: the socket's number, the kind, and the value, 4 bytes each in the machine's order.
+/// The header of each event: the socket's number, the kind and the value, 4 bytes each, in native byte order.
 const HEADER_LENGTH: usize = 12;
 
 #[napi]
 impl Sockets {
-    /// `ready` is called when `poll` has something to tell. Throws where the event loop cannot watch.
+    /// `ready` is called whenever `poll` has events. Throws `ENOSYS` if the event loop cannot watch descriptors.
     #[napi(constructor)]
     pub fn new(env: Env, keep_alive: KeepAliveTimes, ready: Function<'_, (), ()>) -> Result<Self> {
         let failed = |error| system_error("wait for sockets", error);
@@ -72,8 +72,8 @@ impl Sockets {
         Ok(Self { sockets, watch, keep_alive })
     }
 
-    /// Watches a socket that listens; the descriptor belongs to this from now on. Gives its number. Of one that is
-    /// `shared` with others who accept nothing is changed.
+    /// Takes over the descriptor of a listening socket and returns the socket's number. The options of a socket that is
+    /// `shared` with other processes are not changed.
     #[napi]
     pub fn listen(&mut self, descriptor: i32, shared: bool, keep_alive: bool, resets_on_close: bool) -> Result<u32> {
         let owner = if shared { Owner::ServiceManager } else { Owner::Us };
@@ -85,7 +85,7 @@ impl Sockets {
         Ok(id)
     }
 
-    /// Accepts a client, null where none waits; the next one is an event then.
+    /// Accepts a client. Returns null if none is waiting; then the next one causes an event.
     #[napi]
     pub fn accept(&mut self, listener: u32) -> Result<Option<AcceptedSocket>> {
         let accepted = self.sockets.accept(listener).map_err(|error| system_error("accept", error))?;
@@ -94,18 +94,18 @@ impl Sockets {
         Ok(Some(AcceptedSocket { id, peer }))
     }
 
-    /// Makes another event of the clients that wait.
+    /// Causes another event if clients are still waiting.
     #[napi]
-    pub fn ask_again(&mut self, listener: u32) -> Result<()> {
-        self.sockets.ask_again(listener).map_err(|error| system_error("listen", error))
+    pub fn rearm(&mut self, listener: u32) -> Result<()> {
+        self.sockets.rearm(listener).map_err(|error| system_error("listen", error))
     }
 
-    /// Begins to connect to a numeric address, and gives the socket's number; how it ends is an event.
+    /// Starts to connect to a numeric address and returns the socket's number. An event reports the outcome.
     #[napi]
     pub fn connect(&mut self, address: String, port: u16, keep_alive: bool, resets_on_close: bool) -> Result<u32> {
         let address = match address.parse() {
             Ok(ip) => SocketAddr::new(ip, port),
-            // With a scope, say.
+            // For example, an address with a scope.
             Err(_) => *look_up(&address, &port.to_string(), NUMERIC)
                 .map_err(|error| resolve_error(&error))?
                 .first()
@@ -114,7 +114,7 @@ impl Sockets {
         self.connect_to(&address.into(), options(self.keep_alive, keep_alive, resets_on_close))
     }
 
-    /// The same for a UNIX socket, whose path is `path`; `EAGAIN` where its backlog is full.
+    /// The same for the UNIX socket at `path`. Throws `EAGAIN` if its backlog is full.
     #[napi]
     pub fn connect_unix(&mut self, path: Uint8ArraySlice) -> Result<u32> {
         let address = SockAddr::unix(OsStr::from_bytes(&path)).map_err(|error| system_error("connect", error))?;
@@ -127,54 +127,54 @@ impl Sockets {
         Ok(id)
     }
 
-    /// Sends all of it.
+    /// Sends all of `bytes`. Throws `EAGAIN` if the socket does not accept all of it.
     #[napi]
     pub fn send(&mut self, id: u32, bytes: Uint8ArraySlice) -> Result<()> {
         self.sockets.send(id, &bytes).map_err(|error| system_error("write", error))
     }
 
-    /// Expects this many bytes; that they have come, or will not, is an event. Nothing behind them is read.
+    /// Starts to read exactly `length` bytes, 1 to 512, and nothing after them. An event reports that they have arrived
+    /// or never will.
     #[napi]
     pub fn expect(&mut self, id: u32, length: u32) -> Result<()> {
         self.sockets.expect(id, length as usize).map_err(|error| system_error("read", error))
     }
 
-    /// What has come of the bytes that are expected, or were when the stream ended or the socket failed.
+    /// The expected bytes that have arrived so far, or had when the stream ended or the socket failed.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn arrived<'env>(&self, env: &'env Env, id: u32) -> Result<Uint8ArraySlice<'env>> {
         copied(env, self.sockets.arrived(id))
     }
 
-    /// What waits to be read, at most `length` bytes of it, and stays there.
+    /// Returns up to `length` bytes that have arrived, without consuming them.
     #[napi(ts_return_type = "Uint8Array")]
     pub fn peek<'env>(&self, env: &'env Env, id: u32, length: u32) -> Result<Uint8ArraySlice<'env>> {
-        let mut waiting = vec![0; MOST_EXPECTED.min(length as usize)];
+        let mut waiting = vec![0; MAX_EXPECTED_BYTES.min(length as usize)];
         let descriptor = self.sockets.descriptor(id).unwrap_or(-1);
-        // One that is broken, or gone, has nothing to tell.
+        // A broken or closed socket has nothing to read.
         let found = recv(descriptor, &mut waiting, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).unwrap_or(0);
         copied(env, &waiting[..found])
     }
 
-    /// Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before
-    /// that.
+    /// Whether the peer has ended its stream or the socket has failed, and everything before that has been read.
     #[napi]
     pub fn has_ended(&self, id: u32) -> bool {
         has_ended(self.sockets.descriptor(id).unwrap_or(CLOSED))
     }
 
-    /// Says what the other side sees when the socket is closed, by whomever: a reset or an end.
+    /// Sets what the peer sees when the socket is closed: a reset, or the end of the stream.
     #[napi]
     pub fn reset_on_close(&mut self, id: u32, resets: bool) -> Result<()> {
         self.sockets.reset_on_close(id, resets).map_err(|error| system_error("set SO_LINGER", error))
     }
 
-    /// Where a socket is bound, null where it is no TCP socket. Throws where the system no longer knows.
+    /// The local address of a TCP socket, null for any other. Throws if the system no longer knows it.
     #[napi]
     pub fn local_address(&self, id: u32) -> Result<Option<ResolvedAddress>> {
         local_address(self.sockets.descriptor(id).unwrap_or(CLOSED))
     }
 
-    /// Gives the descriptor of a socket away.
+    /// Removes a socket and returns its descriptor, which the caller owns.
     #[napi]
     pub fn take(&mut self, id: u32) -> Result<i32> {
         let descriptor = self.sockets.take(id).map_err(|error| system_error("take a socket", error))?;
@@ -182,25 +182,26 @@ impl Sockets {
         Ok(descriptor.into_raw_fd())
     }
 
-    /// Closes or resets a socket; closes one that listens.
+    /// Closes a socket, or resets its connection with `resets`.
     #[napi]
     pub fn close(&mut self, id: u32, resets: bool) {
         self.sockets.close(id, resets);
         self.changed();
     }
 
-    /// Writes what has happened into `out`, which has room for `eventBytes()`, and gives the bytes written. Each event:
-    /// the socket's number, a kind, a value, 4 bytes each; then bytes, filled up to a multiple of 4.
+    /// Writes all events since the last call into `out`, which needs room for `eventBytes()`, and returns the number of
+    /// bytes written. An event is the socket's number, a kind and a value, 4 bytes each in native byte order, then
+    /// data, padded to a multiple of 4 bytes.
     ///
-    /// Kinds: 0, clients wait; 1, connected; 2, the bytes that were expected, as many as the value says; 3, the stream has
-    /// ended after that many of them; 4, failed, with the number of an `errno`.
+    /// Kinds: 0, clients are waiting; 1, connected; 2, the expected bytes have arrived, and the value is their number;
+    /// 3, the stream ended after that many of them; 4, failed, with an `errno` as the value.
     #[napi]
     pub fn poll(&mut self, mut out: Uint8ArraySlice) -> Result<u32> {
         // SAFETY: synchronous, on the thread that owns the array, and nothing else here refers to its memory.
         #[allow(unsafe_code)]
         let out = unsafe { out.as_mut() };
         if out.len() < event_bytes() as usize {
-            return Err(napi::Error::new(Code::Buffer, "the events need more room"));
+            return Err(napi::Error::new(Code::Buffer, "the buffer is too small for the events"));
         }
         let mut written = 0;
         let told = |id: u32, event: Event<'_>| {
@@ -219,7 +220,7 @@ impl Sockets {
             written += HEADER_LENGTH + bytes.len().next_multiple_of(4);
         };
         self.sockets.poll(told).map_err(|error| system_error("wait for sockets", error))?;
-        // Connections that have failed are gone.
+        // Connections that failed were removed.
         self.changed();
         Ok(written as u32)
     }
@@ -246,13 +247,13 @@ impl Sockets {
     }
 }
 
-/// The number of no descriptor.
+/// Not a descriptor.
 const CLOSED: i32 = -1;
 
-/// The most bytes that `Sockets.poll` writes.
+/// The most bytes that `Sockets.poll` can write.
 #[napi]
 pub(crate) fn event_bytes() -> u32 {
-    (EVENTS * (HEADER_LENGTH + MOST_EXPECTED)) as u32
+    (EVENTS * (HEADER_LENGTH + MAX_EXPECTED_BYTES)) as u32
 }
 
 fn options(times: KeepAlive, keep_alive: bool, resets_on_close: bool) -> Options {

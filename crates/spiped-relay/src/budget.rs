@@ -1,50 +1,50 @@
-//! What connections whose receivers are full may hold in memory, all together.
+//! A limit on the memory that all connections together use to buffer output for slow receivers.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts bytes that wait for full receivers. A clone counts in the same place.
+/// Counts the bytes buffered for slow receivers. Clones share one count.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    held: Arc<AtomicUsize>,
+    buffered: Arc<AtomicUsize>,
     limit_bytes: usize,
 }
 
 impl Budget {
-    /// A budget of `limit_bytes`. Beyond it a direction reads only for a receiver that has room, and a packet at a
-    /// time, so that what is held grows no further.
+    /// A budget of `limit_bytes`. Once it is exhausted, a direction reads only if its receiver has room, and one packet
+    /// at a time, so that the total stops growing.
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
-        Self { held: Arc::default(), limit_bytes }
+        Self { buffered: Arc::default(), limit_bytes }
     }
 
-    /// Bytes held now.
+    /// Bytes buffered now.
     #[must_use]
-    pub fn held_bytes(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.held_bytes() >= self.limit_bytes
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.buffered_bytes() >= self.limit_bytes
     }
 
-    pub(crate) fn hold(&self, bytes: &[u8]) -> Held {
-        self.held.fetch_add(bytes.len(), Ordering::Relaxed);
-        Held { memory: bytes.into(), written: 0, budget: self.clone() }
+    pub(crate) fn buffer(&self, bytes: &[u8]) -> Buffered {
+        self.buffered.fetch_add(bytes.len(), Ordering::Relaxed);
+        Buffered { memory: bytes.into(), written: 0, budget: self.clone() }
     }
 }
 
-/// Output that its receiver had no room for. Its memory counts until it is dropped.
-pub(crate) struct Held {
+/// Output that the receiver had no room for. All of it counts against the budget until it is dropped.
+pub(crate) struct Buffered {
     memory: Box<[u8]>,
     written: usize,
     budget: Budget,
 }
 
-impl Held {
-    pub(crate) fn rest(&self) -> &[u8] {
+impl Buffered {
+    pub(crate) fn unsent(&self) -> &[u8] {
         &self.memory[self.written..]
     }
 
@@ -53,9 +53,9 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Buffered {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.memory.len(), Ordering::Relaxed);
+        self.budget.buffered.fetch_sub(self.memory.len(), Ordering::Relaxed);
     }
 }
 
@@ -64,15 +64,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_counts_from_when_it_is_held_until_it_is_dropped() {
+    fn memory_counts_against_the_budget_until_it_is_dropped() {
         let budget = Budget::new(10);
-        let mut first = budget.hold(&[1; 6]);
-        assert!(!budget.clone().is_used_up());
-        let second = budget.hold(&[2; 4]);
-        assert!(budget.clone().is_used_up());
+        let mut first = budget.buffer(&[1; 6]);
+        assert!(!budget.clone().is_exhausted());
+        let second = budget.buffer(&[2; 4]);
+        assert!(budget.clone().is_exhausted());
         first.advance(5);
-        assert_eq!((first.rest(), budget.held_bytes()), (&[1][..], 10));
+        assert_eq!((first.unsent(), budget.buffered_bytes()), (&[1][..], 10));
         drop((first, second));
-        assert_eq!(budget.held_bytes(), 0);
+        assert_eq!(budget.buffered_bytes(), 0);
     }
 }

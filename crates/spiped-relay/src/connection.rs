@@ -1,4 +1,4 @@
-//! One connection: two sockets and two directions, until its one end.
+//! One connection: two sockets and two directions, which end together.
 
 use std::{
     io,
@@ -14,21 +14,21 @@ use socket2::Socket;
 use spiped_core::Error;
 
 use crate::{
-    direction::{Direction, Failure, Next, Surroundings, Turn},
+    coalescer::Coalescer,
+    direction::{Direction, Failure, Next, Turn, TurnContext},
     framing::Framing,
-    pace::Pace,
 };
 
 /// One of a connection's two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The one that was accepted.
+    /// The accepted socket.
     Source,
-    /// The one that was dialled.
+    /// The dialed socket.
     Target,
 }
 
-/// Where bytes go.
+/// The direction in which bytes flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// From the source to the target.
@@ -53,11 +53,11 @@ impl Way {
     }
 }
 
-/// What is handed over: two connected stream sockets, and what is done to each direction's bytes.
+/// What the owner hands over: two connected stream sockets, and how to transform the bytes of each direction.
 pub struct Pair {
-    /// The socket that was accepted.
+    /// The accepted socket.
     pub source: OwnedFd,
-    /// The socket that was dialled.
+    /// The dialed socket.
     pub target: OwnedFd,
     /// For bytes from the source to the target.
     pub forward: Framing,
@@ -65,7 +65,7 @@ pub struct Pair {
     pub reverse: Framing,
 }
 
-/// Bytes of cleartext handed on so far, readable at any time.
+/// Bytes of cleartext forwarded so far; may be read at any time, from any thread.
 #[derive(Debug, Default)]
 pub struct Counters {
     forward: AtomicU64,
@@ -97,43 +97,43 @@ impl Counters {
 /// Why a connection ended.
 #[derive(Debug)]
 pub enum End {
-    /// Both directions have ended, and their ends were handed on.
+    /// Both streams ended, and both ends were passed on.
     Orderly,
-    /// The packets ended inside one.
+    /// The stream of packets ended inside a packet.
     Truncated {
-        /// Bytes of it that came.
+        /// Bytes of it that were received, 1 to 1,059.
         pending_bytes: usize,
     },
-    /// A packet was not right, or there are no more packet numbers.
+    /// A packet failed its checks, or the packet numbers are used up.
     Rejected(Error),
-    /// Reading or writing this side failed.
+    /// Reading from or writing to this side failed.
     Broken {
         /// The side that failed.
         side: Side,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Its owner wanted it to end.
+    /// The owner cancelled it.
     Cancelled,
-    /// A mistake in this program.
+    /// A bug in this program: the message of a panic.
     Failed(String),
 }
 
-/// A connection that has ended. The sockets are as they were: whoever drops this closes them.
+/// A connection that has ended, with both sockets still open: dropping this closes them.
 #[derive(Debug)]
 pub struct Ended {
-    /// Why.
+    /// Why it ended.
     pub end: End,
-    /// The socket that was accepted.
+    /// The accepted socket.
     pub source: OwnedFd,
-    /// The socket that was dialled.
+    /// The dialed socket.
     pub target: OwnedFd,
 }
 
-/// Told once of a connection's end, on the thread that served it.
+/// Called once when a connection ends, on the thread that served it.
 pub(crate) type OnEnd = Box<dyn FnOnce(Ended) + Send>;
 
-/// See the head of this file.
+/// Two sockets, the two directions between them, and what to do when they end.
 pub(crate) struct Connection {
     source: Socket,
     target: Socket,
@@ -145,12 +145,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(pair: Pair, counters: Arc<Counters>, coalescing: bool, on_end: OnEnd) -> Self {
-        let pace = || Pace::new(coalescing, Instant::now());
+        let coalescer = || Coalescer::new(coalescing, Instant::now());
         Self {
             source: pair.source.into(),
             target: pair.target.into(),
-            forward: Direction::new(pair.forward, pace()),
-            reverse: Direction::new(pair.reverse, pace()),
+            forward: Direction::new(pair.forward, coalescer()),
+            reverse: Direction::new(pair.reverse, coalescer()),
             counters,
             on_end,
         }
@@ -174,26 +174,26 @@ impl Connection {
         self.forward.is_ended() && self.reverse.is_ended()
     }
 
-    /// A socket has failed. An error that a read will meet is left to it, behind the bytes that came before.
+    /// Handles a socket error: returns the end, unless a read will meet the error after the bytes that came before it.
     pub(crate) fn socket_failed(&mut self, side: Side) -> Option<End> {
         let reading = match side {
             Side::Source => &self.forward,
             Side::Target => &self.reverse,
         };
-        if !reading.is_deaf() {
+        if !reading.is_not_reading() {
             return None;
         }
         failure_of(side, self.socket(side))
     }
 
-    pub(crate) fn turn(&mut self, way: Way, around: &mut Surroundings<'_>) -> Result<Turn, End> {
+    pub(crate) fn turn(&mut self, way: Way, context: &mut TurnContext<'_>) -> Result<Turn, End> {
         let Self { source, target, forward, reverse, counters, .. } = self;
         let (direction, other, from, to) = match way {
             Way::Forward => (forward, reverse, (Side::Source, &*source), (Side::Target, &*target)),
             Way::Reverse => (reverse, forward, (Side::Target, &*target), (Side::Source, &*source)),
         };
         let turn =
-            direction.turn(from.1, to.1, around, |bytes| counters.add(way, bytes)).map_err(
+            direction.turn(from.1, to.1, context, |bytes| counters.add(way, bytes)).map_err(
                 |failure| match failure {
                     Failure::Truncated { pending_bytes } => End::Truncated { pending_bytes },
                     Failure::Rejected(error) => End::Rejected(error),
@@ -202,10 +202,10 @@ impl Connection {
                 },
             )?;
         if turn.moved {
-            other.answered();
+            other.interrupt_coalescing();
         }
-        // The system told of it while this direction was reading, and tells of it once.
-        if direction.keeps_an_end_waiting()
+        // The system reports a failure once, and did so while this direction was reading.
+        if direction.has_unread_end()
             && let Some(end) = failure_of(from.0, from.1)
         {
             return Err(end);
@@ -214,7 +214,7 @@ impl Connection {
         Ok(turn)
     }
 
-    /// Wipes the keys and gives the sockets back.
+    /// Wipes the keys and returns the sockets to the owner.
     pub(crate) fn end(self, end: End) {
         let Self { source, target, forward, reverse, on_end, .. } = self;
         drop((forward, reverse));

@@ -1,38 +1,33 @@
-//! One direction of a connection: what a read gave is sealed or opened, and written at once.
+//! One direction of a connection: data that was read is sealed or opened and written at once.
 //!
 //! ```text
 //! flowing ──end of stream──▶ ending ──all written, half-close──▶ ended
 //! ```
 //!
-//! Output that the receiver has no room for is held, and then nothing more is read.
+//! Output that the receiver has no room for is buffered, and nothing more is read until it is written.
 
-use std::{
-    io::{self, ErrorKind, Read},
-    mem,
-    net::Shutdown,
-    os::fd::AsFd,
-    time::Instant,
-};
+use std::{io, mem, time::Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::Socket;
 use spiped_core::{Error, PACKET_BYTES, PACKET_DATA_BYTES, max_opened_length, sealed_length};
 
 use crate::{
-    budget::{Budget, Held},
-    courtesy::Courtesy,
+    budget::{Budget, Buffered},
+    coalescer::Coalescer,
+    fairness::Fairness,
     framing::Framing,
-    pace::Pace,
+    socket_io::{end_stream, has_room, receive, send},
 };
 
-/// Packets of one read.
+/// Packets per read.
 const WHOLE_TURN_PACKETS: usize = 64;
-/// Packets of the reads of all directions that wait for a turn while somebody quiet is about, and of one at least.
+/// While fairness is active: packets per round, shared by all directions that wait for a turn.
 const ROUND_PACKETS: usize = 32;
+/// While fairness is active: the fewest packets per read.
 const FAIR_TURN_PACKETS: usize = 8;
 
-/// Memory to read and to transform into, shared by all connections of a thread: cleartext and packets never lie in the
-/// same place.
+/// Buffers for reading and transforming, shared by all connections of a thread. Cleartext and packets never share
+/// memory.
 pub(crate) struct Scratch {
     cleartext: Box<[u8]>,
     packets: Box<[u8]>,
@@ -48,7 +43,7 @@ impl Scratch {
     }
 }
 
-/// What a turn has come to.
+/// The outcome of a turn.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Turn {
     /// Whether bytes were read.
@@ -56,20 +51,20 @@ pub(crate) struct Turn {
     pub(crate) next: Next,
 }
 
-/// What a direction waits for after its turn.
+/// What a direction waits for after a turn.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
-    /// For its next turn: there may be more.
+    /// Its next turn: there may be more to read.
     Turn,
-    /// For a socket to become readable or writable.
+    /// A socket becoming readable or writable.
     Readiness,
-    /// For a time at which to read on.
+    /// The time of its next read.
     Until(Instant),
-    /// For nothing: the end of the stream has been handed on.
+    /// Nothing: the end of the stream has been passed on.
     Nothing,
 }
 
-/// Why a direction cannot go on.
+/// Why a direction failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Truncated { pending_bytes: usize },
@@ -84,46 +79,46 @@ enum State {
     Ended,
 }
 
-/// What a turn works with.
-pub(crate) struct Surroundings<'a> {
+/// What a turn needs besides the connection.
+pub(crate) struct TurnContext<'a> {
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) budget: &'a Budget,
-    pub(crate) courtesy: &'a Courtesy,
-    /// How many others wait for a turn.
+    pub(crate) fairness: &'a Fairness,
+    /// How many other directions wait for a turn.
     pub(crate) others: usize,
     pub(crate) now: Instant,
 }
 
-/// See the head of this file.
+/// The state of one direction.
 pub(crate) struct Direction {
     state: State,
-    held: Option<Held>,
-    pace: Pace,
+    buffered: Option<Buffered>,
+    coalescer: Coalescer,
     waits_until: Option<Instant>,
-    /// Whether a read may give something; readiness is told once, so this stays until a read finds nothing.
+    /// Whether there may be data to read. Readiness is reported once, so this stays set until a read finds nothing.
     readable: bool,
-    /// Whether the stream's end, or an error, may lie behind what is there.
-    end_in_sight: bool,
+    /// Whether the end of the stream, or an error, may follow the unread data.
+    end_pending: bool,
     writable: bool,
-    /// Whether anything was sent since `take_sent`; before this was made, something was.
+    /// Whether anything was sent since the last `take_sent`; true at first, since the handshake sent something.
     sent: bool,
 }
 
 impl Direction {
-    pub(crate) fn new(framing: Framing, pace: Pace) -> Self {
+    pub(crate) fn new(framing: Framing, coalescer: Coalescer) -> Self {
         Self {
             state: State::Flowing(framing),
-            held: None,
-            pace,
+            buffered: None,
+            coalescer,
             waits_until: None,
             readable: true,
-            end_in_sight: false,
+            end_pending: false,
             writable: true,
             sent: true,
         }
     }
 
-    /// Whether anything was sent since this was asked last.
+    /// Whether anything was sent since the last call.
     pub(crate) fn take_sent(&mut self) -> bool {
         mem::take(&mut self.sent)
     }
@@ -132,17 +127,17 @@ impl Direction {
         matches!(self.state, State::Ended)
     }
 
-    /// Whether a failed socket would go unnoticed, since this direction does not read it.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.held.is_some() || !self.writable || !matches!(self.state, State::Flowing(_))
+    /// Whether this direction does not read at the moment, so that a failure of its socket would go unnoticed.
+    pub(crate) fn is_not_reading(&self) -> bool {
+        self.buffered.is_some() || !self.writable || !matches!(self.state, State::Flowing(_))
     }
 
-    /// Whether the stream's end, or an error, may lie behind what the receiver has no room for.
-    pub(crate) fn keeps_an_end_waiting(&self) -> bool {
-        self.end_in_sight && self.is_deaf() && matches!(self.state, State::Flowing(_))
+    /// Whether the end of the stream, or an error, may follow data that cannot be read because the receiver is full.
+    pub(crate) fn has_unread_end(&self) -> bool {
+        self.end_pending && self.is_not_reading() && matches!(self.state, State::Flowing(_))
     }
 
-    /// Until when the next read waits.
+    /// Until when the next read is delayed.
     pub(crate) fn waits_until(&self) -> Option<Instant> {
         self.waits_until
     }
@@ -151,11 +146,11 @@ impl Direction {
         self.waits_until = None;
     }
 
-    /// The socket to read is readable, or `end_in_sight`.
-    pub(crate) fn became_readable(&mut self, end_in_sight: bool) {
+    /// The socket became readable; with `end_pending`, its stream may have ended or failed.
+    pub(crate) fn became_readable(&mut self, end_pending: bool) {
         self.readable = true;
-        if end_in_sight {
-            self.end_in_sight = true;
+        if end_pending {
+            self.end_pending = true;
             self.stop_waiting();
         }
     }
@@ -168,28 +163,28 @@ impl Direction {
         self.writable = true;
     }
 
-    /// Something was read in the other direction.
-    pub(crate) fn answered(&mut self) {
-        self.pace.interrupt();
+    /// Data was read in the other direction: reads again at once.
+    pub(crate) fn interrupt_coalescing(&mut self) {
+        self.coalescer.interrupt();
         self.stop_waiting();
     }
 
-    /// Does one step: at most one read, and what follows from it. `count` is told of cleartext that was handed on.
+    /// Does at most one read, and transforms and writes the data. Reports the bytes of cleartext to `count`.
     pub(crate) fn turn(
         &mut self,
         from: &Socket,
         to: &Socket,
-        around: &mut Surroundings<'_>,
+        context: &mut TurnContext<'_>,
         count: impl FnOnce(usize),
     ) -> Result<Turn, Failure> {
-        if !self.write_held(to)? {
+        if !self.write_buffered(to)? {
             return Ok(Turn { moved: false, next: Next::Readiness });
         }
         let framing = match &mut self.state {
             State::Flowing(framing) => framing,
             State::Ending => {
                 end_stream(to).map_err(Failure::Write)?;
-                // What has been ended in order is the system's to deliver, whatever becomes of this process.
+                // From here on the system delivers what is left, even if this process exits.
                 let _ = to.set_linger(None);
                 self.state = State::Ended;
                 self.sent = true;
@@ -200,18 +195,18 @@ impl Direction {
         if !self.readable || self.waits_until.is_some() {
             return Ok(Turn { moved: false, next: Next::Readiness });
         }
-        let packets = if around.budget.is_used_up() {
+        let packets = if context.budget.is_exhausted() {
             if !has_room(to).map_err(Failure::Write)? {
                 self.writable = false;
                 return Ok(Turn { moved: false, next: Next::Readiness });
             }
             1
-        } else if !around.courtesy.is_due(around.now) {
+        } else if !context.fairness.is_active(context.now) {
             WHOLE_TURN_PACKETS
         } else {
-            (ROUND_PACKETS / (around.others + 1)).clamp(FAIR_TURN_PACKETS, WHOLE_TURN_PACKETS)
+            (ROUND_PACKETS / (context.others + 1)).clamp(FAIR_TURN_PACKETS, WHOLE_TURN_PACKETS)
         };
-        let Scratch { cleartext, packets: packet_memory } = &mut *around.scratch;
+        let Scratch { cleartext, packets: packet_memory } = &mut *context.scratch;
         let (input, out) = match framing {
             Framing::Seal(_) => (&mut cleartext[..packets * PACKET_DATA_BYTES], &mut packet_memory[..]),
             Framing::Open(_) => (&mut packet_memory[..packets * PACKET_BYTES], &mut cleartext[..]),
@@ -220,17 +215,17 @@ impl Direction {
         };
         let Some(length) = receive(from, input).map_err(Failure::Read)? else {
             self.readable = false;
-            self.end_in_sight = false;
+            self.end_pending = false;
             return Ok(Turn { moved: false, next: Next::Readiness });
         };
         if length == 0 {
             return self.read_end(from);
         }
-        // A short read has taken everything, and what comes later is told.
-        if length < input.len() && !self.end_in_sight {
+        // A short read took everything, and the system reports later data.
+        if length < input.len() && !self.end_pending {
             self.readable = false;
         }
-        around.courtesy.saw(length, around.now);
+        context.fairness.record_read(length, context.now);
         let input = &input[..length];
         let out = &mut out[..framing.output_length(length)];
         let written = framing.transform(input, out).map_err(Failure::Rejected)?;
@@ -239,17 +234,17 @@ impl Direction {
         self.sent |= sent > 0;
         if sent < written {
             self.writable = false;
-            self.held = Some(around.budget.hold(&out[sent..written]));
+            self.buffered = Some(context.budget.buffer(&out[sent..written]));
         }
-        let wait = self.pace.after_read(length, around.now);
-        if self.held.is_some() {
+        let wait = self.coalescer.after_read(length, context.now);
+        if self.buffered.is_some() {
             return Ok(Turn { moved: true, next: Next::Readiness });
         }
         if let Some(until) = wait
-            && !self.end_in_sight
+            && !self.end_pending
         {
             self.waits_until = wait;
-            // Woken in time or not, it reads then.
+            // It reads when woken, early or late.
             self.readable = true;
             return Ok(Turn { moved: true, next: Next::Until(until) });
         }
@@ -257,7 +252,7 @@ impl Direction {
     }
 
     fn read_end(&mut self, from: &Socket) -> Result<Turn, Failure> {
-        // A reset behind the end of the stream: the system reports the end, and the error only to those who ask.
+        // After a reset that follows the end of the stream, the system reports the end, and the error only on request.
         if let Some(error) = from.take_error().map_err(Failure::Read)? {
             return Err(Failure::Read(error));
         }
@@ -270,16 +265,18 @@ impl Direction {
         }
     }
 
-    /// Writes what is held. False where some of it still waits.
-    fn write_held(&mut self, to: &Socket) -> Result<bool, Failure> {
-        let Some(held) = &mut self.held else { return Ok(self.writable || !matches!(self.state, State::Flowing(_))) };
+    /// Writes buffered output. Returns false if some of it is left.
+    fn write_buffered(&mut self, to: &Socket) -> Result<bool, Failure> {
+        let Some(buffered) = &mut self.buffered else {
+            return Ok(self.writable || !matches!(self.state, State::Flowing(_)));
+        };
         if !self.writable {
             return Ok(false);
         }
-        held.advance(send(to, held.rest()).map_err(Failure::Write)?);
+        buffered.advance(send(to, buffered.unsent()).map_err(Failure::Write)?);
         self.sent = true;
-        if held.rest().is_empty() {
-            self.held = None;
+        if buffered.unsent().is_empty() {
+            self.buffered = None;
             return Ok(true);
         }
         self.writable = false;
@@ -287,116 +284,5 @@ impl Direction {
     }
 }
 
-/// What a read gave: 0 at the end of the stream, `None` while there is nothing.
-fn receive(mut from: &Socket, memory: &mut [u8]) -> io::Result<Option<usize>> {
-    loop {
-        match from.read(memory) {
-            Ok(length) => return Ok(Some(length)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Writes as much as the system takes, all of it unless the receiver is full.
-fn send(to: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match to.send_with_flags(&bytes[sent..], NO_SIGNAL) {
-            Ok(length) => sent += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sent)
-}
-
-/// Half-closes. A connection that is broken has no stream to end any more, and says why only to those who ask.
-fn end_stream(to: &Socket) -> io::Result<()> {
-    to.shutdown(Shutdown::Write).map_err(|error| match to.take_error() {
-        Ok(Some(cause)) => cause,
-        Ok(None) | Err(_) => error,
-    })
-}
-
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: libc::c_int = 0;
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-
-/// Whether a write would be taken now.
-fn has_room(to: &Socket) -> io::Result<bool> {
-    let mut asked = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
-    poll(&mut asked, PollTimeout::ZERO)?;
-    Ok(asked[0].any().unwrap_or(true))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{
-        io::{Read, Write},
-        net::{TcpListener, TcpStream},
-        os::unix::net::UnixStream,
-        time::Duration,
-    };
-
-    use spiped_core::{DirectionKeys, Sealer};
-
-    use super::*;
-
-    #[test]
-    fn an_end_for_a_receiver_that_was_reset_meanwhile_is_told_as_the_reset() {
-        let (program, from) = UnixStream::pair().expect("a pair of sockets");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
-        let service = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
-        let (from, to) = (Socket::from(from), Socket::from(listener.accept().expect("accepts").0));
-        let now = Instant::now();
-        let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
-        let mut direction = Direction::new(framing, Pace::new(true, now));
-        let (mut scratch, budget, courtesy) = (Scratch::new(), Budget::new(1 << 20), Courtesy::new());
-        let mut around = Surroundings { scratch: &mut scratch, budget: &budget, courtesy: &courtesy, others: 0, now };
-        drop(program);
-        let turn = direction.turn(&from, &to, &mut around, |_| {}).expect("it has read the end");
-        assert_eq!(turn.next, Next::Turn);
-        Socket::from(service).set_linger(Some(Duration::ZERO)).expect("resets");
-        poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).expect("it comes");
-        let failure = direction.turn(&from, &to, &mut around, |_| {}).expect_err("there is nothing to end");
-        assert!(matches!(&failure, Failure::Write(error) if error.kind() == ErrorKind::ConnectionReset), "{failure:?}");
-    }
-
-    #[test]
-    fn a_busy_stream_of_small_messages_goes_on_once_its_full_receiver_has_room() {
-        let pair = || UnixStream::pair().expect("a pair of sockets");
-        let ((mut program, from), (to, mut service)) = (pair(), pair());
-        service.set_nonblocking(true).expect("a socket");
-        let (from, to) = (Socket::from(from), Socket::from(to));
-        from.set_nonblocking(true).expect("a socket");
-        to.set_nonblocking(true).expect("a socket");
-        let now = Instant::now();
-        let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
-        let mut direction = Direction::new(framing, Pace::new(true, now));
-        let (mut scratch, budget, courtesy) = (Scratch::new(), Budget::new(1 << 20), Courtesy::new());
-        let mut turn = |direction: &mut Direction| {
-            let mut around =
-                Surroundings { scratch: &mut scratch, budget: &budget, courtesy: &courtesy, others: 0, now };
-            direction.turn(&from, &to, &mut around, |_| {}).expect("a turn")
-        };
-        for _ in 0..100_000 {
-            program.write_all(b"a line").expect("it is written");
-            direction.became_readable(false);
-            direction.stop_waiting();
-            turn(&mut direction);
-            if direction.held.is_some() {
-                break;
-            }
-        }
-        assert!(direction.held.is_some(), "the receiver is full");
-        program.write_all(b"a line").expect("it is written");
-        let _ = service.read_to_end(&mut Vec::new());
-        direction.became_readable(false);
-        direction.became_writable();
-        assert!(turn(&mut direction).moved);
-    }
-}
+mod tests;

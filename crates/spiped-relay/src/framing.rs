@@ -1,20 +1,20 @@
-//! What is done to the bytes of one direction.
+//! How the bytes of one direction are transformed.
 
 use spiped_core::{Error, Opener, Sealer, max_opened_length, sealed_length};
 
-/// Seals or opens. Wiped on drop.
+/// Seals or opens packets. Its keys are wiped on drop.
 pub enum Framing {
     /// Cleartext comes in, packets go out.
     Seal(Sealer),
-    /// Packets come in, cleartext goes out. On the heap, since it has room for a packet.
+    /// Packets come in, cleartext goes out. Boxed, since it contains a packet-sized buffer.
     Open(Box<Opener>),
-    /// For tests of what a mistake costs.
+    /// Panics, for tests of how panics are contained.
     #[cfg(test)]
     Panics,
 }
 
 impl Framing {
-    /// Bytes of room that `length` bytes of input may need.
+    /// The largest output, in bytes, for `length` bytes of input.
     pub(crate) fn output_length(&self, length: usize) -> usize {
         match self {
             Self::Seal(_) => sealed_length(length),
@@ -34,7 +34,7 @@ impl Framing {
         }
     }
 
-    /// Bytes of a packet whose end has not come; there are none while sealing.
+    /// Bytes of an incomplete packet; always 0 when sealing.
     pub(crate) fn pending_bytes(&self) -> usize {
         match self {
             Self::Seal(_) => 0,
@@ -44,7 +44,7 @@ impl Framing {
         }
     }
 
-    /// Of `input` bytes in and `output` bytes out, those that are cleartext.
+    /// How many bytes are cleartext, given `input` bytes in and `output` bytes out.
     pub(crate) fn cleartext(&self, input: usize, output: usize) -> usize {
         match self {
             Self::Seal(_) => input,

@@ -1,19 +1,19 @@
-//! Packets between two sockets, without JavaScript.
+//! Moves packets between two sockets without JavaScript.
 //!
-//! Once a handshake is over, its owner hands two sockets over, with what seals one direction and what opens the other.
-//! A few threads, each serving many connections, move the bytes until the connection ends; then the owner gets the
-//! sockets back with what happened, decides what that means, and ends them. Nothing here opens, configures, times out
-//! or closes a socket, but for the half-close that follows the end of a stream.
+//! After a handshake, the owner hands over two sockets, a sealer for one direction and an opener for the other. A few
+//! threads, each serving many connections, move the bytes until the connection ends. The owner then gets both sockets
+//! back with the reason, and closes or resets them. This crate never opens, configures, times out or closes a socket,
+//! except that it half-closes one to pass on the end of a stream.
 //!
 //! ```text
-//! relay.rs        the threads, and which of them takes a connection
-//! worker.rs       one thread: waits for readiness, gives each direction its turn
-//! connection.rs   two sockets and two directions, until their one end
-//! direction.rs    read → seal or open → write
-//! pace.rs         when a busy stream of small messages waits before it is read
-//! courtesy.rs     whether busy connections make room for quiet ones
-//! silence.rs      whether the other side has gone without a word
-//! budget.rs       what full receivers may hold in memory, all together
+//! relay.rs        the threads, and the choice of one for each new connection
+//! worker.rs       one thread: waits for readiness and gives each direction its turn; inbox.rs: its commands
+//! connection.rs   two sockets and two directions, which end together
+//! direction.rs    read → seal or open → write; socket_io.rs: the system calls
+//! coalescer.rs    delays reads of busy streams of small messages
+//! fairness.rs     lets interactive connections go ahead of bulk transfers
+//! dead_peer.rs    detects peers that vanished; platform.rs: what differs between systems
+//! budget.rs       limits the memory that buffers output for slow receivers
 //! stepped.rs      a relay without threads, for tests
 //! ```
 //!
@@ -21,25 +21,28 @@
 #![cfg(unix)]
 
 mod budget;
+mod coalescer;
 mod connection;
-mod courtesy;
+mod dead_peer;
 mod direction;
+mod fairness;
 mod framing;
-mod pace;
+mod inbox;
 #[cfg(feature = "panics")]
 mod panics;
+mod platform;
 mod relay;
-mod silence;
+mod socket_io;
 #[cfg(feature = "stepped")]
 mod stepped;
 mod worker;
 
 pub use budget::Budget;
 pub use connection::{Counters, End, Ended, Pair, Side};
+pub use dead_peer::{DeadPeerDetector, Liveness};
 pub use framing::Framing;
 #[cfg(feature = "panics")]
 pub use panics::panic_if_asked;
 pub use relay::{Handle, Relay, Settings, is_relay_thread};
-pub use silence::{Answer, Vigil};
 #[cfg(feature = "stepped")]
 pub use stepped::{Stepped, Then};

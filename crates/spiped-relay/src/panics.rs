@@ -1,8 +1,12 @@
-//! Panics on demand, to see what one costs. Not in an addon that anybody is given: it takes the feature `panics`.
+//! Panics on demand, for fault-injection trials. Only with the feature `panics`, which no released addon has.
 
 use std::{env, fs, path::Path};
 
-/// Panics where the folder of the variable `TRIAL_PANICS` has a file of this name, which is removed: once for each file.
+/// Panics if the folder that the environment variable `TRIAL_PANICS` names contains a file called `name`, and removes
+/// the file: one panic per file.
+///
+/// # Panics
+/// As described.
 pub fn panic_if_asked(name: &str) {
     let Some(folder) = env::var_os("TRIAL_PANICS") else { return };
     assert!(fs::remove_file(Path::new(&folder).join(name)).is_err(), "asked to panic: {name}");

@@ -1,4 +1,4 @@
-//! The threads, and which of them takes a connection.
+//! The relay's threads, and the choice of a thread for each new connection.
 
 use std::{
     fmt, io,
@@ -12,30 +12,31 @@ use std::{
 use crate::{
     budget::Budget,
     connection::{Connection, Counters, Ended, OnEnd, Pair},
-    courtesy::Courtesy,
-    worker::{Command, Inbox, Worker},
+    fairness::Fairness,
+    inbox::{Command, Inbox},
+    worker::Worker,
 };
 
 const THREAD_NAME: &str = "relay-";
 
-/// Whether this code runs on a thread of a relay.
+/// Whether the current thread belongs to a relay.
 #[must_use]
 pub fn is_relay_thread() -> bool {
     thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
 }
 
-/// How a relay works.
+/// A relay's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Threads, at least 1.
+    /// Number of threads; 0 counts as 1.
     pub threads: usize,
-    /// Whether busy streams of small messages wait up to 1 ms before they are read.
+    /// Whether to delay reads of busy streams of small messages, by up to 1 ms, to read more at once.
     pub coalescing: bool,
-    /// What full receivers may hold in memory.
+    /// Limits the memory that buffers output for slow receivers.
     pub budget: Budget,
 }
 
-/// Threads that move packets. Dropping it cancels the connections that it still has.
+/// Threads that move packets between sockets. Dropping the relay cancels its connections.
 pub struct Relay {
     inboxes: Vec<Arc<Inbox>>,
     next_id: AtomicU64,
@@ -46,20 +47,20 @@ impl Relay {
     /// Starts the threads.
     ///
     /// # Errors
-    /// Where the system gives no thread, or nothing to wait with.
+    /// The system's error if it cannot create a thread or a poll instance.
     pub fn start(settings: &Settings) -> io::Result<Self> {
         let mut relay = Self { inboxes: Vec::new(), next_id: AtomicU64::new(0), coalescing: settings.coalescing };
-        let courtesy = Arc::new(Courtesy::new());
+        let fairness = Arc::new(Fairness::new());
         for number in 0..settings.threads.max(1) {
-            let (worker, inbox) = Worker::new(settings.budget.clone(), Arc::clone(&courtesy))?;
-            // Those that are started end with `relay` where one is not.
+            let (worker, inbox) = Worker::new(settings.budget.clone(), Arc::clone(&fairness))?;
+            // If this fails, dropping `relay` stops the threads that run already.
             thread::Builder::new().name(format!("{THREAD_NAME}{number}")).spawn(move || worker.run())?;
             relay.inboxes.push(inbox);
         }
         Ok(relay)
     }
 
-    /// Takes a connection. `on_end` is called once, on one of the threads; it must not wait.
+    /// Takes over a connection. `on_end` is called once, on a relay thread; it must not block.
     pub fn add(&self, pair: Pair, on_end: impl FnOnce(Ended) + Send + 'static) -> Handle {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         Handle::of_new(id, self.least_busy(), pair, self.coalescing, Box::new(on_end))
@@ -87,7 +88,7 @@ impl fmt::Debug for Relay {
     }
 }
 
-/// A connection that was handed over. Dropping the handle lets it go on.
+/// A connection in the relay. Dropping the handle does not end the connection.
 pub struct Handle {
     id: u64,
     inbox: Arc<Inbox>,
@@ -102,12 +103,12 @@ impl Handle {
         Self { id, inbox: Arc::clone(inbox), counters }
     }
 
-    /// Ends the connection, unless it has ended already.
+    /// Cancels the connection; does nothing if it has ended.
     pub fn cancel(&self) {
         self.inbox.send(Command::Cancel(self.id));
     }
 
-    /// Bytes moved so far.
+    /// Bytes forwarded so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters

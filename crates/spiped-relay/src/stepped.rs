@@ -1,4 +1,4 @@
-//! A relay without threads: whoever has it decides when it goes on, so that the same input does the same each time.
+//! A relay without threads: the caller runs it step by step, so that tests are deterministic.
 
 use std::{
     io,
@@ -11,12 +11,13 @@ use mio::Events;
 use crate::{
     budget::Budget,
     connection::{Ended, Pair},
-    courtesy::Courtesy,
+    fairness::Fairness,
+    inbox::Inbox,
     relay::Handle,
-    worker::{EVENTS, Inbox, Worker},
+    worker::{EVENTS, Worker},
 };
 
-/// See the head of this file.
+/// A relay that runs only while [`Stepped::step`] is called.
 pub struct Stepped {
     worker: Worker,
     inbox: Arc<Inbox>,
@@ -25,28 +26,28 @@ pub struct Stepped {
     coalescing: bool,
 }
 
-/// What comes after a step.
+/// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// Another step: there may be more to do.
+    /// Step again: there may be more to do.
     Step,
-    /// Another step at this time.
+    /// Step again at this time.
     StepAt(Instant),
-    /// Nothing, unless a socket becomes ready or somebody wants something.
+    /// Nothing, until a socket becomes ready or a connection is added or cancelled.
     Nothing,
 }
 
 impl Stepped {
-    /// Serves nobody yet.
+    /// A relay without connections.
     ///
     /// # Errors
-    /// Where the system gives nothing to wait with.
+    /// The system's error if it cannot create a poll instance.
     pub fn new(coalescing: bool, budget: &Budget) -> io::Result<Self> {
-        let (worker, inbox) = Worker::new(budget.clone(), Arc::new(Courtesy::new()))?;
+        let (worker, inbox) = Worker::new(budget.clone(), Arc::new(Fairness::new()))?;
         Ok(Self { worker, inbox, events: Events::with_capacity(EVENTS), next_id: 0, coalescing })
     }
 
-    /// Takes a connection, as [`Relay::add`] does.
+    /// Takes over a connection, as [`Relay::add`] does.
     ///
     /// [`Relay::add`]: crate::Relay::add
     pub fn add(&mut self, pair: Pair, on_end: impl FnOnce(Ended) + Send + 'static) -> Handle {
@@ -54,7 +55,7 @@ impl Stepped {
         Handle::of_new(self.next_id, &self.inbox, pair, self.coalescing, Box::new(on_end))
     }
 
-    /// Does one round, without waiting for anything.
+    /// Runs one round without blocking.
     pub fn step(&mut self) -> Then {
         let _ = self.worker.round(&mut self.events, Some(Duration::ZERO));
         match self.worker.next_turn() {

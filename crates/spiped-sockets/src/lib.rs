@@ -1,9 +1,17 @@
-//! Sockets from the moment they are accepted or dialled until somebody carries their data: what a handshake needs of
-//! them, without a stream, a buffer or a timer for each.
+//! Sockets from accepting or dialing until the end of the handshake, without a stream, a buffer or a timer for each.
 //!
-//! Nothing here waits. Whoever has [`Sockets`] waits until their one descriptor is readable, asks what has happened, and
-//! decides what comes next: accepting each client, sending, expecting a number of bytes, giving a socket away.
+//! Nothing here blocks. The owner of [`Sockets`] waits until their one descriptor is readable, polls for events, and
+//! decides what to do next: accept a client, send, expect a number of bytes, or take a socket away.
+//!
+//! ```text
+//! lib.rs          the sockets and their events
+//! options.rs      options of TCP sockets, and what a listening socket passes on
+//! platform.rs     what differs between systems
+//! ```
 #![cfg(unix)]
+
+mod options;
+mod platform;
 
 use std::{
     collections::HashMap,
@@ -13,74 +21,59 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
-use socket2::{SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{SockAddr, Socket, Type};
 
-/// The most bytes that can be expected at a time.
-pub const MOST_EXPECTED: usize = 512;
+pub use options::{KeepAlive, Options};
+use options::{is_tcp, set};
+use platform::{INHERITS, NO_SIGNAL};
 
-/// Events that are asked for at a time.
+/// The most bytes that can be expected at once.
+pub const MAX_EXPECTED_BYTES: usize = 512;
+
+/// The most events per poll.
 pub const EVENTS: usize = 256;
 
-/// What a number stands for; never used again while anybody could still mean the one before.
+/// Identifies a socket. Ids count up, so that one is not reused soon.
 pub type Id = u32;
 
-/// What is set on a socket.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How the system finds out that the other side is gone; `None` leaves that to chance.
-    pub keep_alive: Option<KeepAlive>,
-    /// Whether the other side sees a reset when the socket is closed, by whomever.
-    pub resets_on_close: bool,
-}
-
-/// Probes of a silent connection.
-#[derive(Clone, Copy, Debug)]
-pub struct KeepAlive {
-    /// Silence before the first.
-    pub idle: Duration,
-    /// Time between them.
-    pub interval: Duration,
-    /// How many remain unanswered before the connection is given up.
-    pub probes: u32,
-}
-
-/// What has happened to a socket.
+/// An event of a socket.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Clients wait to be accepted.
+    /// Clients are waiting to be accepted.
     Acceptable,
-    /// It is connected.
+    /// The connection is established.
     Connected,
-    /// The bytes that were expected.
+    /// The expected bytes have arrived.
     Arrived(&'a [u8]),
-    /// The other side has ended its stream after that many of the bytes that were expected.
+    /// The peer ended its stream after this many of the expected bytes.
     Ended(usize),
-    /// It cannot be connected, or it is broken.
+    /// Connecting failed, or the connection is broken.
     Failed(io::Error),
 }
 
 enum Entry {
-    Listening { socket: Socket, owner: Owner, options: Options, hands_on: HandsOn },
+    Listening { socket: Socket, owner: Owner, options: Options, inheritance: Inheritance },
     Connecting { socket: Socket, resets_on_close: bool },
     Open(Open),
 }
 
-/// Whether what is accepted has the options of the socket that listens.
+/// Whether accepted sockets inherit the options of the listening socket.
 #[derive(Clone, Copy, PartialEq)]
-enum HandsOn {
-    /// It may have anything: others accept from the same socket, so that nothing is set there.
+enum Inheritance {
+    /// No: the system does not pass them on, or the socket is shared, so that no options are set on it.
     Never,
-    /// Some may still be waiting who came before the options were set.
+    /// Not all: clients that connected before the options were set may still be waiting.
     NotYet,
+    /// Yes.
     Now,
 }
 
-/// Whose a socket that listens is.
+/// Who uses a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Owner {
-    /// Nobody else accepts from it.
+    /// This process alone.
     Us,
-    /// A service manager keeps it, for whoever comes after us or beside us: it stays as it is.
+    /// Also a service manager, which may pass it to other processes. Its options must not be changed.
     ServiceManager,
 }
 
@@ -88,7 +81,7 @@ struct Open {
     socket: Socket,
     is_watched: bool,
     resets_on_close: bool,
-    /// How many bytes are expected, and those of them that have come; empty where none are.
+    /// How many bytes are expected, and those that have arrived; 0 and empty if none are.
     expected: usize,
     arrived: Vec<u8>,
 }
@@ -99,7 +92,7 @@ impl Open {
     }
 }
 
-/// See the head of this file.
+/// A set of sockets, polled together.
 pub struct Sockets {
     poll: Poll,
     events: Events,
@@ -108,10 +101,10 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// None yet.
+    /// An empty set.
     ///
     /// # Errors
-    /// Where the system gives nothing to wait with.
+    /// The system's error if it cannot create a poll instance.
     pub fn new() -> io::Result<Self> {
         Ok(Self { poll: Poll::new()?, events: Events::with_capacity(EVENTS), entries: HashMap::new(), last_id: 0 })
     }
@@ -122,10 +115,10 @@ impl Sockets {
         self.entries.is_empty()
     }
 
-    /// Watches a socket that listens. What is accepted from it gets these options.
+    /// Takes over a listening socket. Sockets accepted from it get `options`.
     ///
     /// # Errors
-    /// Where it cannot be watched.
+    /// The system's.
     pub fn listen(&mut self, descriptor: OwnedFd, owner: Owner, options: Options) -> io::Result<Id> {
         let socket = Socket::from(descriptor);
         socket.set_nonblocking(true)?;
@@ -134,48 +127,48 @@ impl Sockets {
         }
         let id = self.free_id();
         self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token(id), Interest::READABLE)?;
-        let hands_on = match owner {
-            Owner::Us if INHERITS => HandsOn::NotYet,
-            Owner::Us | Owner::ServiceManager => HandsOn::Never,
+        let inheritance = match owner {
+            Owner::Us if INHERITS => Inheritance::NotYet,
+            Owner::Us | Owner::ServiceManager => Inheritance::Never,
         };
-        self.entries.insert(id, Entry::Listening { socket, owner, options, hands_on });
+        self.entries.insert(id, Entry::Listening { socket, owner, options, inheritance });
         Ok(id)
     }
 
-    /// Accepts a client, if one waits, and gives its address. Nothing watches it yet. Where none is left, the next one
-    /// is an event.
+    /// Accepts a client and returns its address, or `None` if none is waiting; then the next one causes an event. The
+    /// client has no events until [`Self::expect`].
     ///
     /// # Errors
-    /// The system's; a client that has gone again is none.
+    /// The system's. Clients that have left again are skipped.
     pub fn accept(&mut self, listener: Id) -> io::Result<Option<(Id, SockAddr)>> {
-        let Some(Entry::Listening { socket, owner, options, hands_on }) = self.entries.get_mut(&listener) else {
+        let Some(Entry::Listening { socket, owner, options, inheritance }) = self.entries.get_mut(&listener) else {
             return Err(unknown());
         };
         let (client, address) = loop {
             if *owner == Owner::ServiceManager {
-                // The flag is everybody's who has the socket, and systemd takes it away when it starts another program.
+                // The flag is shared with every process that has the socket, and systemd clears it when it starts one.
                 socket.set_nonblocking(true)?;
             }
             match socket.accept() {
                 Ok(accepted) => break accepted,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // Nobody is left who came before the options were set.
-                    if *hands_on == HandsOn::NotYet {
-                        *hands_on = HandsOn::Now;
+                    // No client is left that connected before the options were set.
+                    if *inheritance == Inheritance::NotYet {
+                        *inheritance = Inheritance::Now;
                     }
                     return Ok(None);
                 }
-                Err(error) if has_gone(&error) => {}
+                Err(error) if is_client_gone(&error) => {}
                 Err(error) => return Err(error),
             }
         };
-        let (options, hands_on) = (*options, *hands_on);
+        let (options, inheritance) = (*options, *inheritance);
         client.set_nonblocking(true)?;
-        if hands_on != HandsOn::Now && !address.is_unix() {
-            // One that was reset meanwhile takes no option, and whoever reads from it learns of that.
+        if inheritance != Inheritance::Now && !address.is_unix() {
+            // Fails on a connection that was reset, which the next read reports.
             let _ = set(&client, options);
         }
-        if hands_on == HandsOn::Never && !address.is_unix() && !options.resets_on_close {
+        if inheritance == Inheritance::Never && !address.is_unix() && !options.resets_on_close {
             let _ = client.set_linger(None);
         }
         let id = self.free_id();
@@ -183,19 +176,19 @@ impl Sockets {
         Ok(Some((id, address)))
     }
 
-    /// Has waiting clients reported once more, where not all were accepted.
+    /// Causes another event if clients are still waiting.
     ///
     /// # Errors
-    /// Where it cannot be watched.
-    pub fn ask_again(&mut self, listener: Id) -> io::Result<()> {
+    /// The system's.
+    pub fn rearm(&mut self, listener: Id) -> io::Result<()> {
         let Some(Entry::Listening { socket, .. }) = self.entries.get(&listener) else { return Err(unknown()) };
         self.poll.registry().reregister(&mut SourceFd(&socket.as_raw_fd()), token(listener), Interest::READABLE)
     }
 
-    /// Begins to connect; how it ends is an event.
+    /// Starts to connect. An event reports the outcome.
     ///
     /// # Errors
-    /// What the system says at once.
+    /// The system's, if connecting fails at once.
     pub fn connect(&mut self, address: &SockAddr, options: Options) -> io::Result<Id> {
         let socket = Socket::new(address.domain(), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -203,7 +196,7 @@ impl Sockets {
             set(&socket, options)?;
         }
         match socket.connect(address) {
-            // Of a UNIX socket, `WouldBlock` means that its backlog is full, and nothing has begun.
+            // For a UNIX socket, `WouldBlock` means that the backlog is full and nothing was started.
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
@@ -213,10 +206,10 @@ impl Sockets {
         Ok(id)
     }
 
-    /// Sends all of it.
+    /// Sends all of `bytes`.
     ///
     /// # Errors
-    /// The system's; `WouldBlock` where the socket does not take all, which a new one does.
+    /// The system's; `WouldBlock` if the socket does not accept everything, which a new one does.
     pub fn send(&mut self, id: Id, bytes: &[u8]) -> io::Result<()> {
         let open = self.open(id)?;
         match open.socket.send_with_flags(bytes, NO_SIGNAL)? {
@@ -225,12 +218,13 @@ impl Sockets {
         }
     }
 
-    /// Expects this many bytes, at least 1. Nothing behind them is read.
+    /// Starts to read exactly `length` bytes, 1 to [`MAX_EXPECTED_BYTES`], and nothing after them. An event reports
+    /// that they have arrived or never will.
     ///
     /// # Errors
-    /// Where the socket cannot be watched.
+    /// `InvalidInput` for any other length; the system's.
     pub fn expect(&mut self, id: Id, length: usize) -> io::Result<()> {
-        if length == 0 || length > MOST_EXPECTED {
+        if length == 0 || length > MAX_EXPECTED_BYTES {
             return Err(ErrorKind::InvalidInput.into());
         }
         let Some(Entry::Open(open)) = self.entries.get_mut(&id) else { return Err(unknown()) };
@@ -238,7 +232,7 @@ impl Sockets {
         open.arrived.clear();
         let descriptor = open.socket.as_raw_fd();
         let (registry, mut source) = (self.poll.registry(), SourceFd(&descriptor));
-        // Watching it anew reports what has come already.
+        // Registering again reports data that has arrived already.
         if open.is_watched {
             registry.reregister(&mut source, token(id), Interest::READABLE)
         } else {
@@ -247,7 +241,7 @@ impl Sockets {
         }
     }
 
-    /// What has come of the bytes that are expected, or were when the stream ended or the socket failed.
+    /// The expected bytes that have arrived so far, or had when the stream ended or the socket failed.
     #[must_use]
     pub fn arrived(&self, id: Id) -> &[u8] {
         match self.entries.get(&id) {
@@ -256,7 +250,7 @@ impl Sockets {
         }
     }
 
-    /// Says what the other side sees when the socket is closed, by whomever.
+    /// Sets what the peer sees when the socket is closed: a reset, or the end of the stream.
     ///
     /// # Errors
     /// The system's.
@@ -269,10 +263,10 @@ impl Sockets {
         Ok(())
     }
 
-    /// Gives a socket away.
+    /// Removes a connected socket and returns its descriptor.
     ///
     /// # Errors
-    /// Where there is none.
+    /// `EBADF` if there is no such socket; the system's.
     pub fn take(&mut self, id: Id) -> io::Result<OwnedFd> {
         match self.entries.remove(&id) {
             Some(Entry::Open(open)) => {
@@ -289,7 +283,7 @@ impl Sockets {
         }
     }
 
-    /// The number of a socket's descriptor, for questions to the system.
+    /// The descriptor of a socket, to query the system.
     #[must_use]
     pub fn descriptor(&self, id: Id) -> Option<RawFd> {
         match self.entries.get(&id)? {
@@ -298,21 +292,21 @@ impl Sockets {
         }
     }
 
-    /// Closes a socket, one that listens too; one that is not there is closed already.
+    /// Closes a socket, or resets its connection with `resets`. Does nothing if there is no such socket.
     pub fn close(&mut self, id: Id, resets: bool) {
-        // A socket that was reset takes no option.
+        // Fails on a socket that was reset.
         let _ = self.reset_on_close(id, resets);
         if let Some(Entry::Listening { socket, .. }) = self.entries.remove(&id) {
-            // Where somebody else has it open too, the system would go on watching it.
+            // If another process has it open too, closing it would not remove it from the poll instance.
             let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
         }
     }
 
-    /// Tells what has happened, without waiting for it.
+    /// Passes all events since the last call to `on_event`, without blocking.
     ///
     /// # Errors
     /// The system's.
-    pub fn poll(&mut self, mut told: impl FnMut(Id, Event<'_>)) -> io::Result<()> {
+    pub fn poll(&mut self, mut on_event: impl FnMut(Id, Event<'_>)) -> io::Result<()> {
         let Self { poll, events, entries, .. } = self;
         match poll.poll(events, Some(Duration::ZERO)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
@@ -324,20 +318,20 @@ impl Sockets {
                 Some(Entry::Connecting { socket, resets_on_close }) => match connected(&socket) {
                     Ok(true) => {
                         entries.insert(id, Entry::Open(Open::new(socket, true, resets_on_close)));
-                        told(id, Event::Connected);
+                        on_event(id, Event::Connected);
                     }
                     Ok(false) => {
                         entries.insert(id, Entry::Connecting { socket, resets_on_close });
                     }
-                    Err(error) => told(id, Event::Failed(error)),
+                    Err(error) => on_event(id, Event::Failed(error)),
                 },
                 Some(Entry::Open(mut open)) => {
-                    receive(&mut open, |event| told(id, event));
+                    receive(&mut open, |event| on_event(id, event));
                     entries.insert(id, Entry::Open(open));
                 }
                 Some(listening @ Entry::Listening { .. }) => {
                     entries.insert(id, listening);
-                    told(id, Event::Acceptable);
+                    on_event(id, Event::Acceptable);
                 }
                 None => {}
             }
@@ -364,78 +358,48 @@ impl Sockets {
 }
 
 impl AsRawFd for Sockets {
-    /// Readable when something has happened.
+    /// Readable while there are events.
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()
     }
 }
 
-/// A peer that is gone is an error, whatever this process does about signals.
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: libc::c_int = 0;
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
-
-/// Whether the system gives a client the options that the listening socket has when it comes. Linux does, all of those
-/// that are set here; others differ.
-const INHERITS: bool = cfg!(target_os = "linux");
-
-fn set(socket: &Socket, options: Options) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    match options.keep_alive {
-        Some(KeepAlive { idle, interval, probes }) => {
-            let timing = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
-            socket.set_tcp_keepalive(&timing)?;
-        }
-        // A listening socket may come from somebody who wanted it otherwise.
-        None => socket.set_keepalive(false)?,
-    }
-    if options.resets_on_close {
-        socket.set_linger(Some(Duration::ZERO))?;
-    }
-    Ok(())
-}
-
-fn is_tcp(socket: &Socket) -> bool {
-    socket.local_addr().is_ok_and(|address| !address.is_unix())
-}
-
-/// Whether it is connected by now.
+/// Whether the connection is established.
 fn connected(socket: &Socket) -> io::Result<bool> {
     match socket.take_error()? {
         Some(error) => Err(error),
-        // A report that came too early.
+        // `NotConnected` means that the report was premature.
         None => Ok(!matches!(socket.peer_addr(), Err(error) if error.kind() == ErrorKind::NotConnected)),
     }
 }
 
-fn receive(open: &mut Open, told: impl FnOnce(Event<'_>)) {
+fn receive(open: &mut Open, on_event: impl FnOnce(Event<'_>)) {
     while open.expected > 0 {
-        let mut bytes = [0; MOST_EXPECTED];
+        let mut bytes = [0; MAX_EXPECTED_BYTES];
         let missing = open.expected - open.arrived.len();
         match (&open.socket).read(&mut bytes[..missing]) {
             Ok(0) => {
                 open.expected = 0;
-                return told(Event::Ended(open.arrived.len()));
+                return on_event(Event::Ended(open.arrived.len()));
             }
             Ok(length) => open.arrived.extend_from_slice(&bytes[..length]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => {
                 open.expected = 0;
-                return told(Event::Failed(error));
+                return on_event(Event::Failed(error));
             }
         }
         if open.arrived.len() == open.expected {
             open.expected = 0;
-            told(Event::Arrived(&open.arrived));
+            on_event(Event::Arrived(&open.arrived));
             return open.arrived.clear();
         }
     }
 }
 
-/// Errors that a client leaves in the backlog when it goes again.
-fn has_gone(error: &io::Error) -> bool {
+/// Errors of clients that left before they were accepted.
+fn is_client_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted)
         || error.raw_os_error() == Some(libc::EPROTO)
 }

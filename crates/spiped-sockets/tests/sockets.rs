@@ -1,4 +1,4 @@
-//! Sockets that are accepted, dialled and shaken hands with: what happens to each is told once, and as it is.
+//! Accepting, connecting and exact reads: each event is reported once and correctly.
 #![cfg(unix)]
 
 use std::{
@@ -44,7 +44,7 @@ fn poll(sockets: &mut Sockets) -> Vec<(Id, Told)> {
     told
 }
 
-/// What is told next, however long that takes.
+/// Waits for the next event.
 fn next(sockets: &mut Sockets) -> (Id, Told) {
     let begun = Instant::now();
     loop {
@@ -53,7 +53,7 @@ fn next(sockets: &mut Sockets) -> (Id, Told) {
         if let Some(one) = told.pop() {
             return one;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is told");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no event comes");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -94,18 +94,18 @@ fn each_client_is_accepted_once_with_its_address() {
 }
 
 #[test]
-fn clients_that_were_left_waiting_are_told_of_when_asked_and_not_before() {
+fn waiting_clients_are_reported_again_only_on_request() {
     let (mut sockets, listener, address) = listening(PLAIN);
     let _peer = TcpStream::connect(address).expect("connects");
     assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
     assert_eq!(poll(&mut sockets), []);
-    sockets.ask_again(listener).expect("is watched");
+    sockets.rearm(listener).expect("is watched");
     assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
     assert!(sockets.accept(listener).expect("accepts").is_some());
 }
 
 #[test]
-fn what_is_accepted_and_what_is_dialled_have_their_options() {
+fn accepted_and_dialed_sockets_have_the_options() {
     let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     for options in [PLAIN, CAREFUL] {
         let (mut sockets, id, _peer) = accepted(options);
@@ -127,21 +127,21 @@ fn what_is_accepted_and_what_is_dialled_have_their_options() {
 }
 
 #[test]
-fn a_target_that_refuses_is_told_and_gone() {
+fn a_refused_connection_is_reported_and_removed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let mut sockets = Sockets::new().expect("something to wait with");
     match sockets.connect(&address.into(), PLAIN) {
         Ok(id) => assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionRefused))),
-        // Some systems say so at once.
+        // Some systems report it at once.
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
     }
     assert!(sockets.is_empty());
 }
 
 #[test]
-fn a_unix_socket_is_dialled_and_sees_what_is_sent() {
+fn connects_to_a_unix_socket_and_sends() {
     let path = std::env::temp_dir().join(format!("spiped-sockets-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("listens");
@@ -158,17 +158,17 @@ fn a_unix_socket_is_dialled_and_sees_what_is_sent() {
 }
 
 #[test]
-fn expected_bytes_come_whole_and_nothing_behind_them_is_read() {
+fn expected_bytes_arrive_together_and_nothing_after_them_is_read() {
     let (mut sockets, id, mut peer) = accepted(PLAIN);
     sockets.expect(id, 5).expect("is watched");
     peer.write_all(b"abc").expect("writes");
-    assert_eq!(poll(&mut sockets), [], "too few are not told of");
-    assert_eq!(sockets.arrived(id), b"abc", "but to whoever asks");
+    assert_eq!(poll(&mut sockets), [], "too few bytes cause no event");
+    assert_eq!(sockets.arrived(id), b"abc", "but can be queried");
     peer.write_all(b"defgrest").expect("writes");
     assert_eq!(next(&mut sockets), (id, Told::Arrived(b"abcde".to_vec())));
-    assert_eq!(poll(&mut sockets), [], "nobody expects more");
-    assert_eq!(sockets.arrived(id), b"", "they were handed over");
-    // What has come already is told of as well.
+    assert_eq!(poll(&mut sockets), [], "no more are expected");
+    assert_eq!(sockets.arrived(id), b"", "they were reported");
+    // Bytes that arrived earlier are reported too.
     sockets.expect(id, 2).expect("is watched");
     assert_eq!(next(&mut sockets), (id, Told::Arrived(b"fg".to_vec())));
     let mut rest = [0; 4];
@@ -179,13 +179,13 @@ fn expected_bytes_come_whole_and_nothing_behind_them_is_read() {
 #[test]
 fn no_bytes_and_too_many_cannot_be_expected() {
     let (mut sockets, id, _peer) = accepted(PLAIN);
-    for length in [0, spiped_sockets::MOST_EXPECTED + 1] {
+    for length in [0, spiped_sockets::MAX_EXPECTED_BYTES + 1] {
         assert_eq!(sockets.expect(id, length).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput));
     }
 }
 
 #[test]
-fn an_end_and_a_reset_are_told_apart_and_once() {
+fn an_end_and_a_reset_are_each_reported_once() {
     let (mut sockets, id, mut peer) = accepted(PLAIN);
     sockets.expect(id, 5).expect("is watched");
     peer.write_all(b"abc").expect("writes");
@@ -208,7 +208,7 @@ fn an_end_and_a_reset_are_told_apart_and_once() {
 }
 
 #[test]
-fn closing_ends_or_resets_whatever_was_said_before() {
+fn closing_ends_or_resets_regardless_of_earlier_options() {
     for (before, resets) in [(PLAIN, false), (CAREFUL, false), (PLAIN, true), (CAREFUL, true)] {
         let (mut sockets, id, mut peer) = accepted(before);
         sockets.close(id, resets);
@@ -219,7 +219,7 @@ fn closing_ends_or_resets_whatever_was_said_before() {
 }
 
 #[test]
-fn dropping_resets_those_that_are_to_be() {
+fn dropping_resets_sockets_with_reset_on_close() {
     let (mut sockets, id, mut peer) = accepted(PLAIN);
     sockets.reset_on_close(id, true).expect("is set");
     drop(sockets);
@@ -227,7 +227,7 @@ fn dropping_resets_those_that_are_to_be() {
 }
 
 #[test]
-fn what_was_given_away_is_told_of_no_more_and_its_number_not_used_again_soon() {
+fn a_socket_that_was_taken_has_no_events_and_its_id_is_not_reused_soon() {
     let (mut sockets, id, mut peer) = accepted(PLAIN);
     sockets.expect(id, 1).expect("is watched");
     let mut stream = stream_of(&mut sockets, id);
@@ -244,7 +244,7 @@ fn what_was_given_away_is_told_of_no_more_and_its_number_not_used_again_soon() {
 }
 
 #[test]
-fn a_socket_that_takes_no_more_refuses_and_does_not_wait() {
+fn sending_to_a_full_socket_fails_without_blocking() {
     let (mut sockets, id, _peer) = accepted(PLAIN);
     let much = vec![0; 1 << 20];
     let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full at last");
@@ -252,7 +252,7 @@ fn a_socket_that_takes_no_more_refuses_and_does_not_wait() {
 }
 
 #[test]
-fn clients_that_came_before_the_socket_was_watched_have_its_options_too() {
+fn clients_that_connected_before_listen_have_the_options_too() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listening socket");
     let address = listener.local_addr().expect("an address");
     let _early = TcpStream::connect(address).expect("a client");
@@ -274,11 +274,11 @@ fn clients_that_came_before_the_socket_was_watched_have_its_options_too() {
 }
 
 #[test]
-fn a_listening_socket_is_watched_anew_after_others_and_has_their_options_no_more() {
+fn a_listening_socket_with_a_reused_descriptor_has_its_own_options() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listening socket");
     let address = listener.local_addr().expect("an address");
     let mut sockets = Sockets::new().expect("sockets");
-    // The copies are likely to have the same number, one after the other.
+    // Both copies are likely to get the same descriptor number.
     let copy = || listener.try_clone().expect("a copy");
     let before = sockets.listen(copy().into(), Owner::Us, CAREFUL).expect("it is watched");
     sockets.close(before, false);
@@ -290,7 +290,7 @@ fn a_listening_socket_is_watched_anew_after_others_and_has_their_options_no_more
 }
 
 #[test]
-fn a_shared_socket_that_others_make_blocking_holds_nobody_up() {
+fn accept_does_not_block_after_another_process_makes_the_socket_blocking() {
     let mut sockets = Sockets::new().expect("something to wait with");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     let others = listener.try_clone().expect("a second descriptor");
@@ -303,13 +303,13 @@ fn a_shared_socket_that_others_make_blocking_holds_nobody_up() {
 }
 
 #[test]
-fn of_a_shared_socket_nothing_is_changed_and_what_it_gives_has_the_options() {
+fn a_shared_socket_is_not_changed_and_accepted_sockets_have_the_options() {
     for (options, lingers) in [(CAREFUL, Some(Duration::ZERO)), (PLAIN, None)] {
         let mut sockets = Sockets::new().expect("something to wait with");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
         let address = listener.local_addr().expect("an address");
         let others = Socket::from(listener.try_clone().expect("a second descriptor"));
-        // What somebody else has left there, and every client inherits.
+        // An option that another process set, and that every client inherits.
         let left = if lingers.is_none() { Some(Duration::ZERO) } else { None };
         others.set_linger(left).expect("is set");
         let id = sockets.listen(listener.into(), Owner::ServiceManager, options).expect("is watched");

@@ -4,19 +4,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LONGEST_MS } from "#dist/clock.js";
 import { SpipedError } from "#dist/errors.js";
-import type { LookedUp } from "#dist/native/native.js";
+import type { LookupResult } from "#dist/native/native.js";
 import { LookupQueue, MAX_LOOKUPS } from "#dist/net/lookup-queue.js";
 
 /** A system in the test's hand: it answers when the test says so. */
 class System {
   readonly asked: string[] = [];
-  readonly #open = new Map<string, (found: LookedUp) => void>();
+  readonly #open = new Map<string, (found: LookupResult) => void>();
   readonly lookUps = new LookupQueue((host, service, done) => {
     this.asked.push(`${host} ${service}`);
     this.#open.set(host, done);
   });
 
-  find(host: string, signal?: AbortSignal): Promise<LookedUp> {
+  find(host: string, signal?: AbortSignal): Promise<LookupResult> {
     const timedOut = () => new SpipedError("SPIPED_TIMEOUT", "too late");
     return this.lookUps.find(host, "80", { signal, timeoutMs: LONGEST_MS, timedOut });
   }
@@ -26,7 +26,7 @@ class System {
     this.find(host, signal).catch(() => undefined);
   }
 
-  answers(host: string, found: LookedUp = addressesOf(host)): void {
+  answers(host: string, found: LookupResult = addressesOf(host)): void {
     const done = this.#open.get(host);
     assert.ok(done !== undefined, `${host} is looked up`);
     this.#open.delete(host);
@@ -34,7 +34,7 @@ class System {
   }
 }
 
-function addressesOf(host: string): LookedUp {
+function addressesOf(host: string): LookupResult {
   return { addresses: [{ family: 4, address: `address of ${host}`, port: 80 }] };
 }
 

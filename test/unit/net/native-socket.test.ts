@@ -23,9 +23,9 @@ async function connected(t: TestContext): Promise<{ socket: Socket; peer: TestSo
 
 test("keep-alive does without what this system lacks", limits, async (t) => {
   const { socket } = await connected(t);
-  const { Vigil } = addon;
-  afterwards(t, () => Object.assign(addon, { Vigil }));
-  Reflect.deleteProperty(addon, "Vigil");
+  const { DeadPeerDetector } = addon;
+  afterwards(t, () => Object.assign(addon, { DeadPeerDetector }));
+  Reflect.deleteProperty(addon, "DeadPeerDetector");
   keepAlive(socket);
   assert.equal(socket.destroyed, false);
 });
@@ -43,11 +43,11 @@ test("a peer that has not acknowledged anything for as long is given up", limits
   t.mock.timers.enable({ apis: ["setInterval"] });
   const { socket } = await connected(t);
   keepAlive(socket);
-  let isVain = false;
-  t.mock.method(addon.Vigil.prototype, "isVain", () => isVain);
+  let isDead = false;
+  t.mock.method(addon.DeadPeerDetector.prototype, "isDead", () => isDead);
   t.mock.timers.tick(10_000);
   assert.equal(socket.destroyed, false);
-  isVain = true;
+  isDead = true;
   const failed = once(socket, "error");
   t.mock.timers.tick(10_000);
   assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, "ETIMEDOUT");

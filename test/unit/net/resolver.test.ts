@@ -5,12 +5,12 @@ import { getEventListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
-import { addon, type LookedUp } from "#dist/native/native.js";
+import { addon, type LookupResult } from "#dist/native/native.js";
 import { parseAddress, parseBindAddress } from "#dist/net/address.js";
 import { resolve, resolveBind } from "#dist/net/resolver.js";
 import { rejectsSpipedError } from "../support/errors.js";
 
-type Done = (found: LookedUp) => void;
+type Done = (found: LookupResult) => void;
 
 for (const [text, family, address, port] of [
   ["[127.0.0.1]:0", 4, "127.0.0.1", 0],

@@ -5,7 +5,7 @@ use crate::{
     Error, KeyPair, MACED_PUBLIC_BYTES, NONCE_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
     kdf::{DhMacKeys, Nonces, derive_packet_keys},
-    wipe::leaving_nothing,
+    wipe::wiping_stack,
 };
 
 /// `nonce_C` goes to the server at once; its nonce has not arrived yet.
@@ -35,7 +35,7 @@ impl NonceSent {
     #[must_use]
     pub fn receive_nonce(self, nonce_s: &[u8; NONCE_BYTES]) -> Keyed {
         let nonces = Nonces::new(&self.nonce_c, nonce_s);
-        let mac_keys = leaving_nothing(|| DhMacKeys::derive(&self.key, &nonces));
+        let mac_keys = wiping_stack(|| DhMacKeys::derive(&self.key, &nonces));
         Keyed { key: self.key, forward_secrecy: self.forward_secrecy, nonces, mac_keys }
     }
 }
@@ -56,14 +56,14 @@ impl Keyed {
     /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
     pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         self.forward_secrecy.check_key_pair(&key_pair)?;
-        let maced = leaving_nothing(|| mac_public(&self.mac_keys.client, &key_pair));
+        let maced = wiping_stack(|| mac_public(&self.mac_keys.client, &key_pair));
         Ok((PublicSent { keyed: self, key_pair }, maced))
     }
 
     /// Whether the peer, which has sent what a server would have, is a client with the same key: one that took this
     /// side's nonce for the server's.
     fn is_from_client(&self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> bool {
-        leaving_nothing(|| {
+        wiping_stack(|| {
             let mac_keys = DhMacKeys::derive(&self.key, &self.nonces.swapped());
             has_mac(&mac_keys.client, maced_public)
         })
@@ -85,7 +85,7 @@ impl PublicSent {
     /// order; [`Error::SameRole`] for a wrong MAC that would be right if this side were the server.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
-        if !leaving_nothing(|| has_mac(&keyed.mac_keys.server, maced_public)) {
+        if !wiping_stack(|| has_mac(&keyed.mac_keys.server, maced_public)) {
             return Err(if keyed.is_from_client(maced_public) { Error::SameRole } else { Error::WrongMac });
         }
         let peer = check_public(public_of(maced_public), keyed.forward_secrecy)?;
@@ -106,7 +106,7 @@ impl Verified {
     /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
-        let (forward, reverse) = leaving_nothing(|| {
+        let (forward, reverse) = wiping_stack(|| {
             let y_sc = self.key_pair.shared_value(&self.peer);
             derive_packet_keys(&self.key, &self.nonces, y_sc.expose())
         });

@@ -5,7 +5,7 @@ use crate::{
     Error, KeyPair, KeySet, MACED_PUBLIC_BYTES, NONCE_BYTES, PUBLIC_BYTES, SessionKeys, SharedKey,
     dh::PeerPublic,
     kdf::{DhMacKeys, Nonces, derive_packet_keys},
-    wipe::leaving_nothing,
+    wipe::wiping_stack,
 };
 
 /// `nonce_S` goes to the client at once; its nonce has not arrived yet.
@@ -48,14 +48,14 @@ pub struct AwaitingPublic {
 }
 
 impl AwaitingPublic {
-    /// Finds the key under which the client's `h_C` is right, those used most recently first. Costs a PBKDF2 and an HMAC
-    /// for each key that is tried; each MAC is compared in constant time.
+    /// Finds the key under which the client's `h_C` is right, those used most recently first. Costs a PBKDF2 and an
+    /// HMAC for each key that is tried; each MAC is compared in constant time.
     ///
     /// # Errors
     /// [`Error::WrongMac`] when it is right under none.
     pub fn identify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Identified, Error> {
         let Self { keys, forward_secrecy, nonces } = self;
-        let (key_index, key, mac_keys) = leaving_nothing(|| {
+        let (key_index, key, mac_keys) = wiping_stack(|| {
             keys.find(|key| {
                 let mac_keys = DhMacKeys::derive(key, &nonces);
                 has_mac(&mac_keys.client, maced_public).then_some(mac_keys)
@@ -131,7 +131,7 @@ impl Verified {
     pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         let Self { known, peer } = self;
         known.forward_secrecy.check_key_pair(&key_pair)?;
-        let maced = leaving_nothing(|| mac_public(&known.mac_keys.server, &key_pair));
+        let maced = wiping_stack(|| mac_public(&known.mac_keys.server, &key_pair));
         Ok((PublicSent { key: known.key, nonces: known.nonces, key_pair, peer }, maced))
     }
 }
@@ -149,7 +149,7 @@ impl PublicSent {
     /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
-        let (forward, reverse) = leaving_nothing(|| {
+        let (forward, reverse) = wiping_stack(|| {
             let y_sc = self.key_pair.shared_value(&self.peer);
             derive_packet_keys(&self.key, &self.nonces, y_sc.expose())
         });

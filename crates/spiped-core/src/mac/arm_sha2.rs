@@ -74,7 +74,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                     let State { abcd, efgh } = now[lane];
                     now[lane] =
                         State { abcd: vsha256hq_u32(abcd, efgh, input), efgh: vsha256h2q_u32(efgh, abcd, input) };
-                    keep_turn(&mut now[lane].abcd);
+                    keep_interleaved(&mut now[lane].abcd);
                 }
             };
         }
@@ -123,7 +123,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
 
 /// Leaves `vector` as it is, and the calls of this function in their order. Without it the compiler is free to put
 /// the rounds of one lane behind all those of another.
-fn keep_turn(vector: &mut uint32x4_t) {
+fn keep_interleaved(vector: &mut uint32x4_t) {
     // SAFETY: there is no instruction in it.
     unsafe { asm!("/* {:q} */", inout(vreg) * vector, options(nomem, nostack, preserves_flags)) }
 }

@@ -45,8 +45,8 @@ impl Zeroize for State {
 #[allow(unsafe_code)]
 fn compress<const COUNT: usize>(state: &mut [u32; 8], blocks: &[Block; COUNT]) {
     const { assert!(COUNT > 0) }
-    // SAFETY: aws-lc reads and writes the eight words, and reads as many blocks as there are, of which it wants at least
-    // one. It keeps neither.
+    // SAFETY: aws-lc reads and writes the eight words, and reads as many blocks as there are, of which it wants at
+    // least one. It keeps neither.
     unsafe {
         aws_lc_sys::SHA256_TransformBlocks(state.as_mut_ptr(), blocks.as_ptr().cast(), COUNT);
     }

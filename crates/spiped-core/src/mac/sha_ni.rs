@@ -78,7 +78,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                     let State { abef, cdgh } = &mut now[lane];
                     *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, input);
                     *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32::<0x0e>(input));
-                    keep_turn(abef);
+                    keep_interleaved(abef);
                 }
             };
         }
@@ -131,7 +131,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
 
 /// Leaves `vector` as it is, and the calls of this function in their order. Without it the compiler likes to put
 /// the rounds of one lane behind all those of another, where they use fewer registers.
-fn keep_turn(vector: &mut __m128i) {
+fn keep_interleaved(vector: &mut __m128i) {
     // SAFETY: there is no instruction in it.
     unsafe { asm!("/* {} */", inout(xmm_reg) * vector, options(nomem, nostack, preserves_flags)) }
 }

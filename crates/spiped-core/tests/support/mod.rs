@@ -54,24 +54,24 @@ pub(crate) fn data(bytes: usize) -> Vec<u8> {
 }
 
 /// Seals into a buffer of just the right size.
-pub(crate) fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut out = vec![0; sealed_length(plaintext.len())];
-    let written = sealer.seal(plaintext, &mut out)?;
+pub(crate) fn seal(sealer: &mut Sealer, cleartext: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut out = vec![0; sealed_length(cleartext.len())];
+    let written = sealer.seal(cleartext, &mut out)?;
     assert_eq!(written, out.len());
     Ok(out)
 }
 
 /// Opens pieces one after the other, each into a buffer that is as small as it may be.
 pub(crate) fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Error> {
-    let mut plaintext = Vec::new();
+    let mut cleartext = Vec::new();
     for piece in pieces {
         let whole_packets = (opener.pending_bytes() + piece.len()) / PACKET_BYTES;
         let mut out = vec![0; whole_packets * 1024];
         assert!(out.len() <= max_opened_length(piece.len()));
         let written = opener.open(piece, &mut out)?;
-        plaintext.extend_from_slice(&out[..written]);
+        cleartext.extend_from_slice(&out[..written]);
     }
-    Ok(plaintext)
+    Ok(cleartext)
 }
 
 /// What `dk_1` and `dk_2` have in common.
@@ -111,6 +111,6 @@ pub(crate) fn maced(mac_key: &[u8; 32], y: &[u8; 256]) -> [u8; 288] {
 
 /// Whether two sets of keys are the same, as far as packets show it.
 pub(crate) fn assert_same_keys(ours: &DirectionKeys, expected: &DirectionKeys) {
-    let plaintext = data(2000);
-    assert_eq!(seal(&mut Sealer::new(ours), &plaintext), seal(&mut Sealer::new(expected), &plaintext));
+    let cleartext = data(2000);
+    assert_eq!(seal(&mut Sealer::new(ours), &cleartext), seal(&mut Sealer::new(expected), &cleartext));
 }

@@ -99,7 +99,7 @@ pub(crate) struct Packet {
     #[serde(rename = "H")]
     pub h: Hex,
     pub number: String,
-    pub plaintext: Option<Hex>,
+    pub cleartext: Option<Hex>,
     pub packet: Hex,
     pub expect: Expect,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Transcript {
     pub server_sends: Sent,
     #[serde(rename = "ySC")]
     pub y_sc: Hex,
-    pub plaintext_both_ways: Hex,
+    pub cleartext_both_ways: Hex,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -1,4 +1,5 @@
-//! The two peers of a connection: one that speaks cleartext, one that speaks packets. Each knows what the other may see.
+//! The two peers of a connection: one that speaks cleartext, one that speaks packets. Each knows what the other may
+//! see.
 
 use std::{
     collections::VecDeque,

@@ -1,15 +1,15 @@
-//! Paths that lead to the descriptors of this very process: another process, or a later time, finds another file there.
+//! Paths that name descriptors of this process. Other processes, or this one later, find a different file there.
 
 use std::path::Path;
 
 #[cfg(unix)]
 const STANDARD_STREAMS: [&str; 3] = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
 
-/// How many links there may be, as the system has it.
+/// The most symbolic links to follow; Linux has the same limit.
 #[cfg(unix)]
 const MAX_LINKS: usize = 40;
 
-/// The number of the descriptor of this process that `path` is, or is a link to: `/dev/stdin`, `/dev/fd/63`,
+/// The descriptor of this process that `path` names, directly or through links: `/dev/stdin`, `/dev/fd/63`,
 /// `/proc/self/fd/3`.
 #[cfg(unix)]
 pub(super) fn own_descriptor(path: &Path) -> Option<i32> {
@@ -24,14 +24,15 @@ pub(super) fn own_descriptor(path: &Path) -> Option<i32> {
         let own = folder.join(name);
         match own.read_link() {
             Ok(target) => path = folder.join(target),
-            // Where they are no links, they are devices.
+            // On systems where these are no links, they are devices.
             Err(_) => return STANDARD_STREAMS.iter().zip(0..).find(|(name, _)| own == Path::new(name)).map(|(_, n)| n),
         }
     }
     None
 }
 
-/// `/dev/fd`, and what it is a link to on Linux: `/proc/PROCESS/fd`, for a thread `/proc/PROCESS/task/THREAD/fd`.
+/// Whether this is `/dev/fd` or, on Linux, its target: `/proc/PROCESS/fd`, or `/proc/PROCESS/task/THREAD/fd` for a
+/// thread.
 #[cfg(unix)]
 fn holds_own_descriptors(folder: &Path) -> bool {
     let own = Path::new("/proc").join(std::process::id().to_string());

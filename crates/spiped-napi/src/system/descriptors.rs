@@ -1,4 +1,4 @@
-//! Descriptors that listen before Node.js takes them over, and how many of them there may be.
+//! Listening descriptors for Node.js to take over, and the limit on descriptors.
 
 use std::{
     io,
@@ -18,10 +18,10 @@ use crate::{
     relay::owned,
 };
 
-/// A descriptor that listens on `address`, numeric, IPv4 or IPv6 with `%scope` where it needs one:
-/// non-blocking, close-on-exec, with `SO_REUSEADDR`. The caller owns it.
+/// Listens on `address`, a numeric IPv4 or IPv6 address with `%scope` if it needs one. Returns a non-blocking,
+/// close-on-exec descriptor with `SO_REUSEADDR`, which the caller owns.
 ///
-/// `IPV6_V6ONLY` is left as the system has it, as spiped does.
+/// `IPV6_V6ONLY` keeps the system's default, as in spiped.
 #[napi]
 pub(crate) fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32> {
     let address = look_up(&address, &port.to_string(), NUMERIC)
@@ -40,7 +40,7 @@ pub(crate) fn listen_tcp(address: String, port: u16, backlog: i32) -> Result<i32
     listen().map_err(|error| system_error("listen", error))
 }
 
-/// A second, close-on-exec descriptor of what `descriptor` stands for. The caller owns it.
+/// Duplicates `descriptor`. Returns a close-on-exec descriptor, which the caller owns.
 #[napi]
 pub(crate) fn duplicate(descriptor: i32) -> Result<i32> {
     let copy = borrowed(descriptor)
@@ -49,26 +49,26 @@ pub(crate) fn duplicate(descriptor: i32) -> Result<i32> {
     Ok(copy.into_raw_fd())
 }
 
-/// Closes a descriptor when it is told to, or when its environment ends before: a worker that is terminated, say.
+/// Closes a descriptor on request, or at the latest when its environment ends, as when a worker is terminated.
 #[napi]
 pub struct DescriptorGuard(Option<OwnedFd>);
 
 #[napi]
 impl DescriptorGuard {
-    /// The descriptor belongs to this from now on.
+    /// Takes ownership of `descriptor`.
     #[napi(constructor)]
     pub fn new(descriptor: i32) -> Result<Self> {
         Ok(Self(Some(owned(descriptor)?)))
     }
 
-    /// Closes it, once.
+    /// Closes the descriptor, unless that has happened.
     #[napi]
     pub fn close(&mut self) {
         self.0 = None;
     }
 }
 
-/// A descriptor of Node.js's, for one system call.
+/// Borrows a descriptor that Node.js owns, for one system call.
 pub(crate) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
     if descriptor < 0 {
         return Err(Errno::EBADF.into());
@@ -79,14 +79,14 @@ pub(crate) fn borrowed<'a>(descriptor: i32) -> io::Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
-/// How many descriptors this process may have open.
+/// How many descriptors this process may have open: the soft limit.
 #[napi]
 pub(crate) fn descriptor_limit() -> Result<f64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| system_error("getrlimit", errno.into()))?;
     Ok(soft as f64)
 }
 
-/// An error whose code is the name of its `errno`.
+/// A system error, whose code is the name of its `errno`.
 pub(crate) fn system_error(call: &str, error: io::Error) -> napi::Error<Code> {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL));
     napi::Error::new(Code::System(format!("{errno:?}")), format!("{call}: {}", errno.desc()))

@@ -1,8 +1,8 @@
-//! Key files, opened and read on threads of their own.
+//! Opens and reads key files, each on a thread of its own.
 //!
-//! A pipe that nobody writes to, or a mount that does not answer, holds the thread up for as long as it likes: on the
-//! event loop it would hold up everything, and on Node.js's thread pool the end of the process, which waits for that
-//! pool. The contents are hashed here and never become JavaScript values.
+//! A pipe without a writer or an unresponsive mount can block the thread forever. On the event loop that would stop
+//! everything; on Node.js's thread pool it would stop the process from exiting, which waits for that pool. The contents
+//! are hashed here and never become JavaScript values.
 
 use std::{
     fs::{File, Metadata},
@@ -43,68 +43,67 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-/// Contents pass through a buffer of this many bytes, and are looked at if they fit into it.
+/// The size of the read buffer. Contents that fit are classified, see [`KeyContents`].
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Takes a `KeyFile` when the thread is through. It does not keep the event loop alive, since that may be never.
+/// Receives the `KeyFile` when the thread is done. It does not keep the event loop alive, since that may be never.
 type Done = ThreadsafeFunction<KeyFile, UnknownReturnValue, KeyFile, Status, false, true>;
 
-/// How far a key file was read.
+/// The outcome of reading or opening a key file.
 #[napi(string_enum = "kebab-case")]
 #[derive(Clone, Copy)]
 pub enum KeyFileState {
-    /// The system refused; `failure` says why.
+    /// A system call failed; see `failure`.
     Failed,
-    /// It is not what the request wants, and was not read.
+    /// The request excludes files of this kind; it was not read.
     Refused,
-    /// It is open, and not read yet.
+    /// It is open but has not been read.
     Opened,
-    /// It goes on after as many bytes as the request allows.
+    /// It is longer than the request allows.
     TooLong,
-    /// It was read to its end.
+    /// It was read completely.
     Read,
 }
 
-/// What is at the path, or behind the descriptor.
+/// The kind of file at the path, or behind the descriptor.
 #[napi(string_enum = "kebab-case")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum KeyFileKind {
     File,
     Folder,
-    /// A pipe, with a name or without.
+    /// A pipe or a FIFO.
     Pipe,
     Socket,
-    /// A device: a terminal, `/dev/zero`.
+    /// A device, such as a terminal or `/dev/zero`.
     Device,
 }
 
-/// What a key's contents look like.
+/// What a key file's contents look like.
 #[napi(string_enum = "kebab-case")]
 #[derive(Clone, Copy)]
 pub enum KeyContents {
-    /// Not text, or too long to look at.
+    /// Not text, or too long to classify.
     Binary,
-    /// Text such as programs write random bytes in: hexadecimal digits, base64.
+    /// At least 32 characters that look like encoded random bytes: hexadecimal or base64.
     Encoded,
     /// Any other text.
     Text,
 }
 
-/// What to read, and what not.
+/// What to read, and what to refuse.
 #[napi(object)]
 pub(super) struct KeyFileRequest {
-    /// To be read instead of opening the path. It stays the caller's, who leaves it open until the end.
+    /// Read this descriptor instead of opening the path. The caller keeps it, and keeps it open until the callback.
     pub descriptor: Option<i32>,
     /// The most bytes to read.
     pub limit_bytes: u32,
-    /// Only a file that a path leads to, and that could be read again: no pipe, no device, none of this process's
-    /// descriptors.
+    /// Refuse anything that cannot be read again by its path: pipes, devices and this process's descriptors.
     pub regular_only: bool,
-    /// Not what standard input is, unless that is a file.
+    /// Refuse standard input, unless it is a regular file.
     pub except_standard_input: bool,
 }
 
-/// What has come of opening or reading a key file.
+/// The result of opening or reading a key file.
 #[napi]
 pub struct KeyFile {
     state: KeyFileState,
@@ -132,13 +131,13 @@ impl KeyFile {
         self.failure.as_ref().map(|(name, _)| name.clone())
     }
 
-    /// What the system says about `failure`.
+    /// The meaning of `failure`.
     #[napi(getter)]
     pub fn failure_text(&self) -> Option<String> {
         self.failure.as_ref().map(|(_, text)| text.clone())
     }
 
-    /// Null where the system does not even say what it is.
+    /// Null if the system does not tell.
     #[napi(getter)]
     pub fn kind(&self) -> Option<KeyFileKind> {
         self.metadata.as_ref().map(kind_of)
@@ -162,8 +161,8 @@ impl KeyFile {
         return None;
     }
 
-    /// Which file it is, and how it was when it was written to last: the same under another name, and for who may not
-    /// read it. Null where that cannot be told, as on Windows.
+    /// Identifies the file and its last modification, whatever its name, and even if it may not be read. Null if the
+    /// system does not tell, as on Windows.
     #[napi(getter)]
     pub fn identity(&self) -> Option<String> {
         #[cfg(unix)]
@@ -172,19 +171,19 @@ impl KeyFile {
         return None;
     }
 
-    /// Whether the path leads to a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do.
+    /// Whether the path names a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do.
     #[napi(getter)]
     pub fn names_descriptor(&self) -> bool {
         self.own_descriptor.is_some()
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     #[napi(getter)]
     pub fn length_bytes(&self) -> u32 {
         self.length_bytes
     }
 
-    /// Whether a file was written to while it was read.
+    /// Whether the file was modified while it was read.
     #[napi(getter)]
     pub fn has_changed(&self) -> bool {
         self.has_changed
@@ -195,13 +194,14 @@ impl KeyFile {
         self.contents
     }
 
-    /// The key; null where there is none, as after an empty file, and the second time.
+    /// Takes the key; null if there is none, as for an empty file, and on a second call.
     #[napi]
     pub fn take_key(&mut self) -> Option<SharedKey> {
         self.key.take()
     }
 
-    /// The close-on-exec descriptor of a file that was opened and not read. The caller owns it; null the second time.
+    /// Takes the close-on-exec descriptor of a file that was opened and not read; null on a second call. The caller
+    /// owns it.
     #[napi]
     pub fn take_descriptor(&mut self) -> Option<i32> {
         #[cfg(unix)]
@@ -211,16 +211,16 @@ impl KeyFile {
     }
 }
 
-/// Reads a key file, on a thread of its own, and calls back with what has come of it, an error too. Where nothing
-/// comes, it never calls back.
+/// Reads a key file on a thread of its own and calls `done` with the result, also after an error. If reading blocks
+/// forever, `done` is never called.
 #[napi(ts_args_type = "path: string | Uint8Array, request: KeyFileRequest, done: (keyFile: KeyFile) => void")]
 pub(super) fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRequest, done: Done) -> Result<()> {
     let path = path_of(path);
     on_own_thread(done, move |key_file| key_file.read(&path, &request))
 }
 
-/// Opens a key file as `readKeyFile` does, or a folder, and leaves the reading to whom its descriptor is given. A
-/// descriptor that the path leads to is not handed down to other processes from then on.
+/// Opens a key file, as `readKeyFile` does, or a folder, without reading it. If the path names a descriptor of this
+/// process, that descriptor becomes close-on-exec.
 #[cfg(unix)]
 #[napi(ts_args_type = "path: string | Uint8Array, done: (keyFile: KeyFile) => void")]
 pub(super) fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()> {
@@ -234,7 +234,7 @@ pub(super) fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Res
     })
 }
 
-/// A path's bytes need not be a text.
+/// The path as the system takes it: its bytes need not be valid UTF-8.
 pub(super) fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
     match path {
         Either::A(text) => text.into(),
@@ -253,10 +253,11 @@ fn on_own_thread(done: Done, work: impl FnOnce(&mut KeyFile) -> io::Result<()> +
     let tell = move |key_file| {
         done.call(key_file, ThreadsafeFunctionCallMode::NonBlocking);
     };
-    // An error of no system call, so none that means anything of the file.
+    // No error of a system call, so it says nothing about the file.
     let failed = |words| KeyFile::new().failed(("EFAULT".to_owned(), words));
-    panics::on_own_thread("key file", run, failed, tell)
-        .map_err(|error| napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for a key: {error}")))
+    panics::on_own_thread("key file", run, failed, tell).map_err(|error| {
+        napi::Error::new(Code::System("EAGAIN".to_owned()), format!("cannot start a thread to read a key: {error}"))
+    })
 }
 
 impl KeyFile {
@@ -294,7 +295,7 @@ impl KeyFile {
         Ok(())
     }
 
-    /// Opens what the request wants. What it does not want is not even opened: that can have effects of its own.
+    /// Opens the file, unless the request excludes it; opening can have side effects, so that is checked first.
     fn open(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<Option<File>> {
         let file = match request.descriptor {
             Some(descriptor) => given(descriptor)?,
@@ -371,7 +372,7 @@ impl KeyFile {
     }
 }
 
-/// What looks random is not told from what is; what a person could have made up is told from both.
+/// Separates text that a person could have typed from encoded and binary contents, which may or may not be random.
 fn contents_of(bytes: &[u8]) -> KeyContents {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return KeyContents::Binary;

@@ -1,5 +1,4 @@
-//! The names in a folder of keys, listed on a thread of its own, for the reason that key files have: a mount that does
-//! not answer holds nothing up but that thread.
+//! Lists a folder of keys on a thread of its own, as key files are read: an unresponsive mount blocks only that thread.
 
 use std::{
     ffi::OsString,
@@ -23,41 +22,43 @@ use crate::{
     panics::on_own_thread,
 };
 
-/// What has come of listing a folder.
+/// The result of listing a folder.
 #[napi(object)]
 pub(super) struct KeyFolder {
-    /// The names in it, in no order; none where it failed. On Windows in UTF-8.
+    /// The names in it as bytes, unordered; empty after an error. On Windows in UTF-8.
     pub names: Vec<Uint8Array>,
-    /// Whether there are more names than were asked for, of which these are some.
+    /// Whether the folder has more than `maxNames` names, of which these are some.
     pub has_more: bool,
-    /// Whether the path leads to a descriptor of this process, as `/dev/fd/63` does.
+    /// Whether the path names a descriptor of this process, as `/dev/fd/63` does.
     pub names_descriptor: bool,
-    /// Its permissions; none where they cannot be told, as on Windows.
+    /// Its permissions; unset if the system does not tell, as on Windows.
     pub mode: Option<u32>,
     /// The name of the `errno`, such as `ENOENT`, and what it means.
     pub failure: Option<String>,
     pub failure_text: Option<String>,
 }
 
-/// Takes a `KeyFolder` when the thread is through. It does not keep the event loop alive, since that may be never.
+/// Receives the `KeyFolder` when the thread is done. It does not keep the event loop alive, since that may be never.
 type Done = ThreadsafeFunction<KeyFolder, UnknownReturnValue, KeyFolder, Status, false, true>;
 
-/// Lists a folder, up to `mostNames` of them, and calls back with what has come of it, an error too.
-#[napi(ts_args_type = "path: string | Uint8Array, mostNames: number, done: (folder: KeyFolder) => void")]
-pub(super) fn list_key_folder(path: Either<String, Uint8Array>, most_names: u32, done: Done) -> Result<()> {
+/// Lists up to `maxNames` names of a folder on a thread of its own and calls `done` with the result, also after an
+/// error.
+#[napi(ts_args_type = "path: string | Uint8Array, maxNames: number, done: (folder: KeyFolder) => void")]
+pub(super) fn list_key_folder(path: Either<String, Uint8Array>, max_names: u32, done: Done) -> Result<()> {
     let path: PathBuf = path_of(path);
-    let work = move || list(&path, most_names as usize);
-    // An error of no system call, so none that means anything of the folder.
+    let work = move || list(&path, max_names as usize);
+    // No error of a system call, so it says nothing about the folder.
     let failed = |words| failed("EFAULT".to_owned(), words);
     let tell = move |folder| {
         done.call(folder, ThreadsafeFunctionCallMode::NonBlocking);
     };
-    on_own_thread("key folder", work, failed, tell)
-        .map_err(|error| napi::Error::new(Code::System("EAGAIN".to_owned()), format!("no thread for keys: {error}")))
+    on_own_thread("key folder", work, failed, tell).map_err(|error| {
+        napi::Error::new(Code::System("EAGAIN".to_owned()), format!("cannot start a thread to list keys: {error}"))
+    })
 }
 
-fn list(path: &Path, most_names: usize) -> KeyFolder {
-    let names = match names_in(path, most_names) {
+fn list(path: &Path, max_names: usize) -> KeyFolder {
+    let names = match names_in(path, max_names) {
         Ok(names) => names,
         Err(error) => {
             let (name, text) = describe(&error);
@@ -69,8 +70,8 @@ fn list(path: &Path, most_names: usize) -> KeyFolder {
         }
     };
     KeyFolder {
-        has_more: names.len() > most_names,
-        names: names.into_iter().take(most_names).map(|name| bytes_of(name).into()).collect(),
+        has_more: names.len() > max_names,
+        names: names.into_iter().take(max_names).map(|name| bytes_of(name).into()).collect(),
         names_descriptor: own_descriptor(path).is_some(),
         mode: mode_of(path),
         failure: None,
@@ -89,9 +90,9 @@ fn failed(name: String, text: String) -> KeyFolder {
     }
 }
 
-/// One more than the most, where there are more.
-fn names_in(path: &Path, most_names: usize) -> io::Result<Vec<OsString>> {
-    fs::read_dir(path)?.take(most_names + 1).map(|entry| Ok(entry?.file_name())).collect()
+/// Up to `max_names` + 1 names, which shows whether there are more.
+fn names_in(path: &Path, max_names: usize) -> io::Result<Vec<OsString>> {
+    fs::read_dir(path)?.take(max_names + 1).map(|entry| Ok(entry?.file_name())).collect()
 }
 
 #[cfg(unix)]

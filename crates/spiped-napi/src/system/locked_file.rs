@@ -1,4 +1,5 @@
-//! A small file that one process holds for as long as it lives: the system lets go of it whatever the process dies of.
+//! A small file, such as a pid file, that one process keeps locked while it lives. The system releases the lock however
+//! the process dies.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -13,20 +14,20 @@ use nix::{
 
 use super::{
     descriptors::system_error,
-    place::{Place, kind_of},
+    file_at::{FileAt, kind_of},
 };
 use crate::errors::Result;
 
-/// How often a file is looked at anew that somebody changes under our hands.
+/// How often to try again if another process changes the file at the same time.
 const ATTEMPTS: usize = 10;
 
-/// Of a longer text, so much is read.
+/// The most bytes to read.
 const TEXT_LENGTH: usize = 64;
 
-/// A small file that one process holds for as long as it lives.
+/// A small file that one process keeps locked while it lives.
 #[napi]
 pub struct LockedFile {
-    place: Place,
+    file_at: FileAt,
     file: File,
     is_new: bool,
     is_held: bool,
@@ -34,48 +35,48 @@ pub struct LockedFile {
 
 #[napi]
 impl LockedFile {
-    /// Opens or makes the file at `path`, mode 0644 less the umask, and takes hold of it unless somebody else has.
+    /// Opens the file at `path`, or creates it with mode 0644 less the umask, and locks it unless another process has.
     ///
-    /// Throws `ELOOP` for a link, `EISDIR` for a folder, `ENXIO` for anything else that is no regular file, `EMLINK`
-    /// for a file that has other names, and `EPERM` for one that belongs neither to this process's user nor to the
-    /// superuser: whoever may write to the folder could have put them there.
+    /// Throws `ELOOP` for a symbolic link, `EISDIR` for a folder, `ENXIO` for anything else that is not a regular file,
+    /// `EMLINK` for a file with several names, and `EPERM` for one that belongs neither to this process's user nor to
+    /// root: anybody with write access to the folder could have planted it.
     #[napi(constructor)]
     pub fn new(path: Uint8ArraySlice) -> Result<Self> {
         Self::open(&path).map_err(|errno| system_error("open", errno.into()))
     }
 
     fn open(path: &[u8]) -> nix::Result<Self> {
-        let place = Place::of(path)?;
+        let file_at = FileAt::of(path)?;
         for _ in 0..ATTEMPTS {
-            // Before it is opened: opening a device can do something.
-            place.status()?.map_or(Ok(()), |status| check(&status))?;
-            let Some((file, is_new)) = open_or_make(&place)? else { continue };
+            // Before opening it, since opening a device can have side effects.
+            file_at.status()?.map_or(Ok(()), |status| check(&status))?;
+            let Some((file, is_new)) = open_or_make(&file_at)? else { continue };
             let status = fstat(&file)?;
             check(&status)?;
             match hold(&file)? {
-                Hold::Ours if place.holds(&status)? => return Ok(Self { place, file, is_new, is_held: true }),
-                // Its owner has removed it meanwhile.
+                Hold::Ours if file_at.holds(&status)? => return Ok(Self { file_at, file, is_new, is_held: true }),
+                // Its owner removed it in the meantime.
                 Hold::Ours => {}
-                Hold::Another => return Ok(Self { place, file, is_new, is_held: false }),
-                Hold::Readers => place.remove(&status)?,
+                Hold::Another => return Ok(Self { file_at, file, is_new, is_held: false }),
+                Hold::Readers => file_at.remove(&status)?,
             }
         }
         Err(Errno::EAGAIN)
     }
 
-    /// False where another process holds it.
+    /// False if another process has locked it.
     #[napi(getter)]
     pub fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// True where it was not there before.
+    /// Whether this created it.
     #[napi(getter)]
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// The first bytes of what is in it.
+    /// Its first 64 bytes, as text.
     #[napi]
     pub fn read(&self) -> Result<String> {
         let mut bytes = [0; TEXT_LENGTH];
@@ -83,7 +84,7 @@ impl LockedFile {
         Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
     }
 
-    /// Replaces what is in it.
+    /// Replaces its contents.
     #[napi]
     pub fn write(&self, text: String) -> Result<()> {
         let write = || {
@@ -93,26 +94,26 @@ impl LockedFile {
         write().map_err(|error: io::Error| system_error("write", error))
     }
 
-    /// Lets go of it; another process may take it from now on.
+    /// Unlocks it; another process may lock it from now on.
     #[napi]
     pub fn release(&mut self) {
         self.is_held = false;
-        // What fails leaves it held for as long as this process lives, which is the safe side.
+        // If this fails, it stays locked while this process lives, which is safe.
         let _ = let_go(&self.file);
     }
 
-    /// Takes hold of it again. False where another process has it.
+    /// Locks it again. Returns false if another process has locked it.
     #[napi]
     pub fn hold_again(&mut self) -> bool {
         self.is_held = self.is_held || matches!(hold(&self.file), Ok(Hold::Ours | Hold::Readers));
         self.is_held
     }
 
-    /// Removes it, unless something else has taken its place.
+    /// Removes it, unless another file has taken its place.
     #[napi]
     pub fn remove(&self) -> Result<()> {
         fstat(&self.file)
-            .and_then(|status| self.place.remove(&status))
+            .and_then(|status| self.file_at.remove(&status))
             .map_err(|errno| system_error("unlink", errno.into()))
     }
 }
@@ -128,15 +129,15 @@ fn check(status: &FileStat) -> nix::Result<()> {
     }
 }
 
-/// The file, and whether it is new; None where it has come or gone meanwhile.
-fn open_or_make(place: &Place) -> nix::Result<Option<(File, bool)>> {
+/// The file, and whether it is new; `None` if it was created or removed at the same time.
+fn open_or_make(file_at: &FileAt) -> nix::Result<Option<(File, bool)>> {
     let mode = Mode::from_bits_truncate(0o644);
-    match place.open(OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
+    match file_at.open(OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
         Ok(file) => return Ok(Some((file, true))),
         Err(Errno::EEXIST) => {}
         Err(errno) => return Err(errno),
     }
-    match place.open(OFlag::O_RDWR, Mode::empty()) {
+    match file_at.open(OFlag::O_RDWR, Mode::empty()) {
         Ok(file) => Ok(Some((file, false))),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
@@ -144,26 +145,26 @@ fn open_or_make(place: &Place) -> nix::Result<Option<(File, bool)>> {
 }
 
 enum Hold {
-    /// Ours from now on. So it is, without a lock, where the file system has none.
+    /// Locked by this process, or on a file system without locks.
     Ours,
-    /// Somebody's who may write to it.
+    /// Locked by a process that may write to the file.
     Another,
-    /// Nobody's, but those who may only read it keep it from us.
+    /// Only blocked by read locks of processes that may not write to the file.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
     Readers,
 }
 
-/// Without waiting. The lock belongs to the open file: no other descriptor that is closed lets go of it, and since
-/// the descriptor is close-on-exec, nobody inherits it.
+/// Locks without blocking. The lock belongs to the open file description, so closing another descriptor does not
+/// release it, and since the descriptor is close-on-exec, no child inherits it.
 #[cfg(target_os = "linux")]
 fn hold(file: &File) -> nix::Result<Hold> {
-    // `flock` would do, were it not that everybody who may read the file could lock it too, and stop us for ever.
+    // Not `flock`: anybody who may read the file could then lock it too, and keep us out forever.
     match set_lock(file, libc::F_WRLCK) {
         Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => return Ok(Hold::Ours),
         Err(Errno::EAGAIN | Errno::EACCES) => {}
         Err(errno) => return Err(errno),
     }
-    // Whoever could read only cannot be in the way of a lock for reading.
+    // Read locks do not conflict with those of processes that may only read.
     match set_lock(file, libc::F_RDLCK) {
         Ok(()) => Ok(Hold::Readers),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(Hold::Another),

@@ -1,9 +1,8 @@
-//! Lines to standard error, written by a thread of their own.
+//! Writes log messages to standard error on a thread of its own.
 //!
-//! Standard error belongs to others as well: making it non-blocking would break their writes, and a blocking write on
-//! the main thread would hold up data. So a thread writes, waits as long as it takes, and holds up nobody. It never
-//! ends; the end of the process ends it. Where the system gives no thread, the caller writes what standard error takes
-//! without blocking, and keeps the rest.
+//! Standard error may be shared: making it non-blocking would break other programs' writes, and a blocking write on the
+//! main thread would stall data. So a thread does blocking writes. It runs until the process exits. If the system
+//! cannot create a thread, the caller writes what standard error accepts without blocking, and buffers the rest.
 
 use std::{
     cmp::min,
@@ -19,19 +18,19 @@ use napi_derive::napi;
 
 use crate::panics::caught;
 
-/// As many bytes as go into a pipe in one piece, so that lines of several programs do not mix.
+/// The most bytes that a pipe takes atomically, so that messages of several programs do not mix.
 #[cfg(unix)]
 const PIECE_BYTES: usize = libc::PIPE_BUF;
 #[cfg(not(unix))]
 const PIECE_BYTES: usize = 4_096;
 
-/// The thread calls nothing that needs more.
+/// Enough for what the thread calls.
 const STACK_BYTES: usize = 128 * 1_024;
 
 /// How many panics in a row, none of which loses a message, end the thread.
 const MAX_IDLE_PANICS: u32 = 3;
 
-/// Writes lines to standard error without ever making the caller wait.
+/// Writes messages to standard error without ever blocking the caller.
 #[napi]
 pub struct LogWriter {
     shared: Arc<Shared>,
@@ -41,17 +40,17 @@ pub struct LogWriter {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is a line to write, or the last one has been written.
+    /// Signals a new message, and the end of each write.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// What a line about lost ones looks like.
+    /// The template of the message about lost ones.
     lost_line: String,
     waiting: VecDeque<Line>,
     waiting_bytes: usize,
-    /// Lines lost since the last one in `waiting`.
+    /// Messages lost since the last one in `waiting`.
     lost: u64,
     has_thread: bool,
     is_writing: bool,
@@ -59,27 +58,27 @@ struct State {
 
 struct Line {
     text: Vec<u8>,
-    /// Lines lost between the one before and this one.
+    /// Messages lost between the previous one and this one.
     lost_before: u64,
 }
 
 #[napi]
 impl LogWriter {
-    /// A writer of lines, which holds up to `max_waiting_bytes` of lines that nobody has taken yet.
+    /// A writer that buffers up to `max_waiting_bytes` of messages.
     #[napi(constructor)]
     pub fn new(max_waiting_bytes: u32) -> Self {
         Self { shared: Arc::default(), max_waiting_bytes: max_waiting_bytes as usize }
     }
 
-    /// What the line looks like that says how many were lost, with its line break: `{lost}` in it stands for their number,
-    /// and `{time}` for the time, ISO 8601 in UTC.
+    /// Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number, and
+    /// `{time}` for the time in ISO 8601, UTC.
     #[napi]
     pub fn set_lost_line(&self, line: String) {
         self.shared.lock().lost_line = line;
     }
 
-    /// Takes one line, with its line break, to be written as soon as can be. A line for which there is no room is lost;
-    /// the next one that is written says how many were.
+    /// Queues one message, with its line break. If there is no room it is lost, and the next message is preceded by one
+    /// that says how many were.
     #[napi]
     pub fn write(&self, line: String) {
         let mut state = self.shared.lock();
@@ -98,7 +97,7 @@ impl LogWriter {
         }
     }
 
-    /// Waits until all lines are written, but no longer than `timeout_ms`. True when they are.
+    /// Waits up to `timeout_ms` until all messages are written. Returns whether they are.
     #[napi]
     pub fn flush(&self, timeout_ms: u32) -> bool {
         let timeout = Duration::from_millis(timeout_ms.into());
@@ -124,8 +123,8 @@ impl LogWriter {
 }
 
 impl State {
-    /// Writes waiting lines for as long as `has_room` says that a piece can be written without blocking. What is left
-    /// of a line goes on waiting.
+    /// Writes waiting messages while `has_room` says that a write would not block. The rest of a message written in
+    /// part stays in the queue.
     fn write_without_thread(
         &mut self,
         write: &mut dyn FnMut(&[u8]) -> io::Result<usize>,
@@ -231,12 +230,12 @@ fn describe_lost(lost_line: &str, lost: u64) -> String {
     lost_line.replace("{lost}", &lost.to_string()).replace("{time}", &iso_time(SystemTime::now()))
 }
 
-/// `2026-01-31T12:00:00.000Z`
+/// The time in the form `2026-01-31T12:00:00.000Z`.
 fn iso_time(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years that begin in March, so that a leap day is the last of one; 719,468 days lie between the first of them and
-    // 1970. An era is 400 of them, always as long.
+    // Counts years from March, so that a leap day is the last day of one; 719,468 days lie between 1 March of year 0
+    // and 1970. An era is 400 years, all of the same length.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -249,12 +248,12 @@ fn iso_time(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
-/// Nobody takes the rest.
+/// The write failed after this many bytes.
 struct Unfinished {
     written_bytes: usize,
 }
 
-/// Writes all of `bytes`, however long it takes.
+/// Writes all of `bytes`, however long that takes.
 fn write_whole(bytes: &[u8]) -> Result<(), Unfinished> {
     let mut written_bytes = 0;
     while written_bytes < bytes.len() {
@@ -272,7 +271,7 @@ fn write_whole(bytes: &[u8]) -> Result<(), Unfinished> {
 
 #[cfg(unix)]
 fn write_piece(piece: &[u8]) -> io::Result<usize> {
-    // Not with the lock of Rust's own standard error, for which a panic elsewhere would wait.
+    // Bypasses the lock of Rust's standard error, on which a panicking thread would block.
     Ok(nix::unistd::write(stderr(), piece)?)
 }
 
@@ -296,7 +295,7 @@ fn has_room(_timeout: Duration) -> bool {
     true
 }
 
-/// Waits where somebody else has made standard error non-blocking.
+/// Waits until standard error accepts data, in case another program made it non-blocking.
 fn wait_for_room() {
     #[cfg(unix)]
     {
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_the_calendar_has_them() {
+    fn times_follow_the_calendar() {
         for (milliseconds, expected) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_399_999, "2000-02-28T23:59:59.999Z"),

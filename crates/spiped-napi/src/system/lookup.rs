@@ -1,4 +1,4 @@
-//! Look-ups that say all that the system's resolver says, service names and scopes too.
+//! Lookups with the system's resolver, including service names and scopes, which Node.js omits.
 
 use std::net::SocketAddr;
 
@@ -19,54 +19,56 @@ use crate::{
 pub struct ResolvedAddress {
     /// 4 or 6.
     pub family: u32,
-    /// The number, with `%scope` where it needs one.
+    /// Numeric, with `%scope` if it needs one.
     pub address: String,
     pub port: u32,
 }
 
-/// What a look-up has come to.
+/// The result of a lookup.
 #[napi(object)]
-pub(crate) struct LookedUp {
-    /// In the system's order; none where it failed.
+pub(crate) struct LookupResult {
+    /// In the system's order; empty after an error.
     pub addresses: Vec<ResolvedAddress>,
-    /// Why it failed, in the resolver's own words.
+    /// The resolver's message, if it failed.
     pub failure: Option<String>,
 }
 
-/// Told what a look-up has come to. It is weak: a look-up that nobody waits for any more keeps no process alive.
-type Done = ThreadsafeFunction<LookedUp, (), LookedUp, Status, false, true>;
+/// Receives the result of a lookup. It is weak: a lookup does not keep the process alive.
+type Done = ThreadsafeFunction<LookupResult, (), LookupResult, Status, false, true>;
 
-/// Looks up the stream addresses of `host` and `service`, a number or a name, and calls `done` once.
+/// Resolves `host` and `service`, each a number or a name, to stream addresses, and calls `done` once.
 ///
-/// Runs on a thread of its own. A silent name server holds it up for a minute; on Node.js's thread pool it would
-/// hold up key exchanges too, and the end of the process, which waits for that pool.
+/// Runs on a thread of its own. An unresponsive name server blocks it for a minute; on Node.js's thread pool that would
+/// stall handshakes too, and keep the process from exiting, which waits for that pool.
 #[napi]
 pub(crate) fn resolve(
     host: String,
     service: String,
-    #[napi(ts_arg_type = "(found: LookedUp) => void")] done: Done,
+    #[napi(ts_arg_type = "(found: LookupResult) => void")] done: Done,
 ) -> Result<()> {
-    let failed = |words| LookedUp { addresses: Vec::new(), failure: Some(words) };
+    let failed = |words| LookupResult { addresses: Vec::new(), failure: Some(words) };
     let work = move || match look_up(&host, &service, 0) {
-        Ok(addresses) => LookedUp { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None },
+        Ok(addresses) => {
+            LookupResult { addresses: addresses.iter().map(ResolvedAddress::from).collect(), failure: None }
+        }
         Err(error) => failed(words_of(&error)),
     };
-    // Where the environment has gone meanwhile, there is nobody left to be told.
+    // Fails if the environment has ended, and then nobody is waiting.
     let tell = move |found| {
         done.call(found, ThreadsafeFunctionCallMode::NonBlocking);
     };
     on_own_thread("look-up", work, failed, tell)
-        .map_err(|error| napi::Error::new(Code::Resolve, format!("no thread for the look-up: {error}")))
+        .map_err(|error| napi::Error::new(Code::Resolve, format!("cannot start a thread for the lookup: {error}")))
 }
 
-/// The address that `host` and `service` are where both are numbers. It asks nobody, so it does not wait.
+/// Parses a numeric `host` and `service`. Does not block.
 #[napi]
 pub(crate) fn resolve_numeric(host: String, service: String) -> Result<ResolvedAddress> {
     let found = look_up(&host, &service, NUMERIC).map_err(|error| resolve_error(&error))?;
     found.first().map(ResolvedAddress::from).ok_or_else(|| napi::Error::new(Code::Resolve, "no address found"))
 }
 
-/// The flags with which both words must be numbers, and nobody is asked.
+/// Flags for `getaddrinfo`: host and service must be numeric, so that it never blocks.
 #[cfg(unix)]
 pub(crate) const NUMERIC: i32 = libc::AI_NUMERICHOST | libc::AI_NUMERICSERV;
 /// The same of Windows: `AI_NUMERICHOST` and `AI_NUMERICSERV`, which libc does not name there.
@@ -83,7 +85,7 @@ pub(crate) fn resolve_error(error: &LookupError) -> napi::Error<Code> {
     napi::Error::new(Code::Resolve, words_of(error))
 }
 
-/// The resolver's own words.
+/// The resolver's own message.
 fn words_of(error: &LookupError) -> String {
     let words = error.to_string();
     words.strip_prefix("failed to lookup address information: ").unwrap_or(&words).to_owned()
@@ -99,7 +101,7 @@ impl From<&SocketAddr> for ResolvedAddress {
     }
 }
 
-/// The address as a number. Where the system names scopes, Node.js wants this name; on Windows it wants the index.
+/// The numeric address. Node.js expects scopes by name, or by index on Windows.
 fn numeric_host(address: &SocketAddr) -> String {
     match address {
         #[cfg(unix)]

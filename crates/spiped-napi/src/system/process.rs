@@ -1,4 +1,4 @@
-//! What this process is to others on the machine: its name, who may look into its memory, and which terminals it holds.
+//! How other processes see this one: its name, access to its memory, and its terminals.
 
 #[cfg(target_os = "linux")]
 use std::ffi::CString;
@@ -18,10 +18,10 @@ use nix::{
 use super::descriptors::system_error;
 use crate::errors::Result;
 
-/// Keeps the memory of this process from others for good: no core dump, not for the superuser either, and no tracing
-/// or reading by other processes of the same user. macOS has the limit for core dumps only.
+/// Protects the memory of this process: no core dumps, not even for root, and no tracing or reading by other processes
+/// of the same user. On macOS only the limit on core dumps applies.
 ///
-/// A change of the user takes the rest back on Linux, so it has to be asked for again after that.
+/// On Linux, changing the user undoes the protection against tracing, so call this again afterwards.
 #[napi]
 pub(super) fn protect_memory() -> Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|errno| system_error("setrlimit", errno.into()))?;
@@ -48,8 +48,8 @@ fn refuse_tracing() -> nix::Result<()> {
     Ok(())
 }
 
-/// Gives this process the name under which `pidof` and `pgrep` look for it. To be called on the main thread, whose name
-/// is the process's. Linux only; elsewhere it stays that of the program file.
+/// Sets the process name, by which `pidof` and `pgrep` find it. Call it on the main thread, whose name is that of the
+/// process. Linux only; does nothing elsewhere.
 #[napi]
 pub(super) fn name_process(name: String) -> Result<()> {
     #[cfg(target_os = "linux")]
@@ -62,20 +62,20 @@ pub(super) fn name_process(name: String) -> Result<()> {
     Ok(())
 }
 
-/// Whether a terminal is among standard input, output and error, be it one that has gone.
+/// Whether standard input, output or error is a terminal, even one that has hung up.
 #[napi]
 pub(super) fn has_terminal() -> bool {
     is_terminal(stdin()) || is_terminal(stdout()) || is_terminal(stderr())
 }
 
-/// A terminal that has gone answers with an error of its own.
+/// A terminal that has hung up fails with `EIO` or `ENXIO`.
 fn is_terminal(descriptor: impl AsFd) -> bool {
     matches!(isatty(descriptor), Ok(true) | Err(Errno::EIO | Errno::ENXIO))
 }
 
-/// Puts `/dev/null` in the place of each terminal among standard input, output and error.
+/// Replaces each terminal among standard input, output and error with `/dev/null`.
 #[napi]
-pub(super) fn let_go_of_terminals() -> Result<()> {
+pub(super) fn detach_terminals() -> Result<()> {
     let let_go = || -> std::io::Result<()> {
         if !has_terminal() {
             return Ok(());
@@ -92,5 +92,5 @@ pub(super) fn let_go_of_terminals() -> Result<()> {
         }
         Ok(())
     };
-    let_go().map_err(|error| system_error("let go of the terminal", error))
+    let_go().map_err(|error| system_error("detach from the terminal", error))
 }

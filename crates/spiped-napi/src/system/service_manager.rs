@@ -1,4 +1,4 @@
-//! What a service manager hands down and is told: sockets that listen already, and datagrams about the state.
+//! The service manager: inherits listening sockets from it and sends it notifications.
 
 use std::{
     ffi::OsStr,
@@ -23,17 +23,17 @@ use super::{
 };
 use crate::errors::Result;
 
-/// Sends to the socket of a service manager and never waits for it.
+/// Sends notifications to a service manager without blocking.
 #[napi]
 pub struct NotifySocket {
-    /// Open from the start, for the time when descriptors have run out. Not connected: a manager may come back.
+    /// Opened early, in case descriptors run out later. Not connected, since the manager may restart.
     socket: UnixDatagram,
     address: SockAddr,
 }
 
 #[napi]
 impl NotifySocket {
-    /// `path` is that of a UNIX socket; one that begins with a zero byte is the name of an abstract one.
+    /// `path` is the path of a UNIX socket, or, if it starts with a zero byte, the name of an abstract one.
     #[napi(constructor)]
     pub fn new(path: Uint8ArraySlice) -> Result<Self> {
         let open = || {
@@ -44,8 +44,8 @@ impl NotifySocket {
         open().map_err(|error| system_error("open a datagram socket", error))
     }
 
-    /// Sends `message`, whole or not at all. Throws where nobody is there, and `EAGAIN` or `ENOBUFS` where the manager
-    /// does not keep up.
+    /// Sends `message` as one datagram. Throws if nobody receives there, and `EAGAIN` or `ENOBUFS` if the manager does
+    /// not keep up.
     #[napi]
     pub fn send(&self, message: Uint8ArraySlice) -> Result<()> {
         SockRef::from(&self.socket)
@@ -55,14 +55,14 @@ impl NotifySocket {
     }
 }
 
-/// What an inherited descriptor is.
+/// A descriptor inherited from the service manager.
 #[napi(object)]
 pub(super) struct InheritedSocket {
-    /// `listening`, or why it is no use: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`.
+    /// `listening`, or why it cannot be used: `closed`, `no socket`, `no stream`, `not listening`, `unknown family`.
     pub state: String,
-    /// Where a TCP socket listens.
+    /// The address of a TCP socket.
     pub tcp: Option<ResolvedAddress>,
-    /// Where a UNIX socket listens; an abstract name begins with a zero byte.
+    /// The path of a UNIX socket; an abstract name starts with a zero byte.
     pub path: Option<Uint8Array>,
 }
 
@@ -72,7 +72,7 @@ impl InheritedSocket {
     }
 }
 
-/// What `descriptor` is. From now on no program that this one starts gets it; of the socket nothing is changed.
+/// Examines `descriptor` and makes it close-on-exec. The socket itself is not changed.
 #[napi]
 pub(super) fn inherited_socket(descriptor: i32) -> Result<InheritedSocket> {
     let Ok(descriptor) = borrowed(descriptor) else { return Ok(InheritedSocket::useless("closed")) };
@@ -119,7 +119,7 @@ fn is_listening(socket: &SockRef<'_>) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// The system does not say; listening fails later where it is none. What has a peer is none for sure.
+/// The system does not tell, except that a socket with a peer is not listening. Others fail when they are used.
 #[cfg(target_vendor = "apple")]
 fn is_listening(socket: &SockRef<'_>) -> io::Result<bool> {
     Ok(socket.peer_addr().is_err())

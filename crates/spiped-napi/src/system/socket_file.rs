@@ -1,4 +1,4 @@
-//! UNIX sockets to listen on, whose folder may belong to somebody who is not to be trusted.
+//! Listening UNIX sockets in folders that untrusted users may write to.
 
 use std::{
     ffi::OsStr,
@@ -23,10 +23,10 @@ use nix::{
 use socket2::{Domain, SockAddr, Socket, Type};
 
 #[cfg(target_os = "linux")]
-use super::place::is_same;
+use super::file_at::is_same;
 use super::{
     descriptors::system_error,
-    place::{Place, kind_of},
+    file_at::{FileAt, kind_of},
 };
 use crate::errors::Result;
 
@@ -34,25 +34,25 @@ use crate::errors::Result;
 #[napi]
 pub struct SocketFile {
     path: PathBuf,
-    /// None once there is nothing more to do to it: JavaScript may keep this for long after.
-    place: Option<Place>,
-    /// The file that `listen` has made.
+    /// `None` once it is no longer needed: JavaScript may keep this object much longer.
+    file_at: Option<FileAt>,
+    /// The file that `listen` created.
     made: Option<FileStat>,
 }
 
 #[napi]
 impl SocketFile {
-    /// The file at `path`, which need not be there. Its folder is held until `listen` fails or the file is removed.
+    /// The file at `path`, which need not exist. Its folder is kept open until `listen` fails or the file is removed.
     #[napi(constructor)]
     pub fn new(path: Uint8ArraySlice) -> Result<Self> {
-        let place = Place::of(&path).map_err(|errno| system_error("listen", errno.into()))?;
-        Ok(Self { path: OsStr::from_bytes(&path).into(), place: Some(place), made: None })
+        let file_at = FileAt::of(&path).map_err(|errno| system_error("listen", errno.into()))?;
+        Ok(Self { path: OsStr::from_bytes(&path).into(), file_at: Some(file_at), made: None })
     }
 
-    /// A descriptor that listens: non-blocking, close-on-exec. The caller owns it.
+    /// Creates the socket and listens on it. Returns a non-blocking, close-on-exec descriptor, which the caller owns.
     ///
-    /// A socket file that nobody answers on is replaced, one that somebody answers on is not. `mode` are the
-    /// permissions of the new file, from its first moment; without it the umask decides.
+    /// Replaces a stale socket file, on which nobody listens; throws `EADDRINUSE` for any other file. The file is
+    /// created with the permissions `mode`, or by default with those that the umask leaves.
     #[napi]
     pub fn listen(&mut self, backlog: i32, mode: Option<u32>) -> Result<i32> {
         let bound = mode.map_or_else(|| self.bind(), |mode| with_mode(mode, || self.bind()));
@@ -62,15 +62,15 @@ impl SocketFile {
             Ok(socket.into_raw_fd())
         });
         listening.map_err(|error| {
-            self.place = None;
+            self.file_at = None;
             system_error("listen", error)
         })
     }
 
-    /// Gives the file that `listen` has made to a user and a group; without one of them, that stays as it is.
+    /// Changes the user and the group of the file that `listen` created; an omitted one stays as it is.
     ///
-    /// @returns False where the system has no way to do that to this very file: by its name it can be another one, which
-    /// somebody who may write to the folder has put there.
+    /// @returns False if the system can only do so by name, which is not safe: anybody with write access to the folder
+    /// could have replaced the file.
     #[napi]
     pub fn give(&self, user: Option<u32>, group: Option<u32>) -> Result<bool> {
         self.give_to(user, group).map_err(|errno| system_error("chown", errno.into()))
@@ -79,9 +79,9 @@ impl SocketFile {
     #[cfg(target_os = "linux")]
     fn give_to(&self, user: Option<u32>, group: Option<u32>) -> nix::Result<bool> {
         let made = self.made.as_ref().ok_or(Errno::ENOENT)?;
-        let file = self.place()?.open(OFlag::O_PATH, Mode::empty())?;
+        let file = self.file_at()?.open(OFlag::O_PATH, Mode::empty())?;
         let status = fstat(&file)?;
-        // One that has a second name may have been somebody else's before it was linked to this place.
+        // A file with a second name may belong to somebody else, who linked it here.
         if !is_same(&status, made) || kind_of(&status) != SFlag::S_IFSOCK || status.st_nlink != 1 {
             return Err(Errno::ENOENT);
         }
@@ -94,41 +94,41 @@ impl SocketFile {
         Ok(false)
     }
 
-    /// Removes the file, unless something else has taken its place, and lets go of its folder.
+    /// Removes the file, unless another one has taken its place, and closes its folder.
     #[napi]
     pub fn remove(&mut self) -> Result<()> {
-        let place = self.place.take();
-        let removed = place.zip(self.made.take()).map_or(Ok(()), |(place, made)| place.remove(&made));
+        let file_at = self.file_at.take();
+        let removed = file_at.zip(self.made.take()).map_or(Ok(()), |(file_at, made)| file_at.remove(&made));
         removed.map_err(|errno| system_error("unlink", errno.into()))
     }
 
-    fn place(&self) -> nix::Result<&Place> {
-        self.place.as_ref().ok_or(Errno::ENOENT)
+    fn file_at(&self) -> nix::Result<&FileAt> {
+        self.file_at.as_ref().ok_or(Errno::ENOENT)
     }
 
-    /// By the whole path, which is what the system's tools show of the socket.
+    /// Binds by the whole path, since the system's tools show it.
     fn bind(&self) -> io::Result<(Socket, FileStat)> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         let address = SockAddr::unix(&self.path)?;
         match socket.bind(&address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                self.place()?.remove(&self.stale(&address).ok_or(error)?)?;
+                self.file_at()?.remove(&self.stale(&address).ok_or(error)?)?;
                 socket.bind(&address)?;
             }
             bound => bound?,
         }
-        // Not where it was made if somebody has moved a folder on the way; then it is not ours to remove either.
-        let made = self.place()?.status()?.filter(|status| kind_of(status) == SFlag::S_IFSOCK);
+        // Missing if somebody renamed a folder on the path in between; then it is not ours to remove either.
+        let made = self.file_at()?.status()?.filter(|status| kind_of(status) == SFlag::S_IFSOCK);
         Ok((socket, made.ok_or(Errno::ENOENT)?))
     }
 
-    /// The socket file, if nobody listens on it.
+    /// The status of a stale socket file, on which nobody listens.
     fn stale(&self, address: &SockAddr) -> Option<FileStat> {
-        let status = self.place.as_ref()?.status().ok()??;
+        let status = self.file_at.as_ref()?.status().ok()??;
         let connect = || {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            // A listener whose backlog is full would hold a blocking connect up.
+            // A listener whose backlog is full would block a blocking connect.
             socket.set_nonblocking(true)?;
             socket.connect(address)
         };
@@ -137,9 +137,9 @@ impl SocketFile {
     }
 }
 
-/// Runs `bind`, whose file gets these permissions as it is made: changing them afterwards would be by its name, which
-/// can be another file's by then. So it is the umask, of a thread that has one of its own. Where it can have none, it
-/// is the process's for a moment.
+/// Runs `bind` so that its file is created with these permissions. Changing them later would go by name, which could be
+/// another file's by then. So this sets the umask, on a thread that has its own on Linux; elsewhere it changes that of
+/// the process for a moment.
 fn with_mode<T: Send>(mode: u32, bind: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let run = || {
         #[cfg(target_os = "linux")]
@@ -151,6 +151,6 @@ fn with_mode<T: Send>(mode: u32, bind: impl FnOnce() -> io::Result<T> + Send) ->
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("bind".to_owned()).spawn_scoped(scope, run)?;
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that binds has panicked")))
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the binding thread panicked")))
     })
 }

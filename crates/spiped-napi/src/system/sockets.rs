@@ -1,4 +1,4 @@
-//! What Node.js cannot ask of a socket, or tell it. All of it takes the number of a socket that Node.js owns.
+//! Queries and options of sockets that Node.js lacks. All functions take a descriptor that Node.js owns.
 
 use std::{
     io,
@@ -18,8 +18,7 @@ use super::{
 };
 use crate::errors::Result;
 
-/// The name of the error that a socket has met and nobody has been told of yet, null where there is none.
-/// Asking clears it.
+/// Takes the pending error of a socket, `SO_ERROR`: the name of an `errno`, or null if there is none.
 #[napi]
 pub(crate) fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
     let pending = borrowed(descriptor)
@@ -28,8 +27,8 @@ pub(crate) fn take_socket_error(descriptor: i32) -> Result<Option<String>> {
     Ok(pending.map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))))
 }
 
-/// Whether the other side has ended its stream, or the socket has failed, with nothing that waits to be read before that.
-/// Nothing is taken from it.
+/// Whether the peer has ended its stream or the socket has failed, and everything before that has been read. Consumes
+/// nothing.
 #[napi]
 pub(crate) fn has_ended(descriptor: i32) -> bool {
     match recv(descriptor, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
@@ -38,8 +37,8 @@ pub(crate) fn has_ended(descriptor: i32) -> bool {
     }
 }
 
-/// Says what the other side of a TCP connection sees when the socket is closed, by whomever: a reset at once, or an
-/// end after all data. A UNIX socket takes it and does nothing.
+/// Sets what the peer of a TCP connection sees when the socket is closed: a reset at once, or the end of the stream
+/// after all data. Has no effect on a UNIX socket.
 #[napi]
 pub(crate) fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
     borrowed(descriptor)
@@ -47,8 +46,8 @@ pub(crate) fn set_reset_on_close(descriptor: i32, resets: bool) -> Result<()> {
         .map_err(|error| system_error("set SO_LINGER", error))
 }
 
-/// Has the system probe a TCP connection: first after `idle_seconds` of silence, then every `interval_seconds`, and
-/// give it up when `probes` of them were not answered.
+/// Enables keep-alive on a TCP connection: the system probes it after `idle_seconds` without data, then every
+/// `interval_seconds`, and ends it after `probes` unanswered probes.
 #[napi]
 pub(crate) fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_seconds: u32, probes: u32) -> Result<()> {
     let timing = TcpKeepalive::new()
@@ -60,40 +59,40 @@ pub(crate) fn set_keep_alive(descriptor: i32, idle_seconds: u32, interval_second
         .map_err(|error| system_error("set TCP keep-alive", error))
 }
 
-/// Looks from time to time whether the other side of a TCP connection acknowledges what it is sent.
+/// Detects that the peer of a TCP connection has vanished while data was unacknowledged.
 #[napi]
 #[derive(Default)]
-pub struct Vigil(spiped_relay::Vigil);
+pub struct DeadPeerDetector(spiped_relay::DeadPeerDetector);
 
 #[napi]
-impl Vigil {
+impl DeadPeerDetector {
     #[napi(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether it has not for as long as keep-alive gives an idle connection. Never where the system does not tell, or
-    /// there is no keep-alive.
+    /// Whether the peer acknowledged nothing new for as long as keep-alive grants an idle connection. Always false if
+    /// the system does not tell, or without keep-alive. Call it from time to time, always with the same socket.
     #[napi]
-    pub fn is_vain(&mut self, descriptor: i32) -> bool {
+    pub fn is_dead(&mut self, descriptor: i32) -> bool {
         borrowed(descriptor).is_ok_and(|descriptor| {
-            self.0.look(&SockRef::from(&descriptor), Instant::now()) == spiped_relay::Answer::Never
+            self.0.check(&SockRef::from(&descriptor), Instant::now()) == spiped_relay::Liveness::Dead
         })
     }
 }
 
-/// The other side of a TCP connection, null where the socket is of another kind or the system no longer knows.
+/// The remote address of a TCP connection, null for other sockets or if the system no longer knows it.
 ///
-/// Linux still knows it of a connection that has been reset meanwhile, though `getpeername` does not tell.
+/// Linux still knows it after a reset, although `getpeername` fails.
 #[napi]
 pub(crate) fn peer_address(descriptor: i32) -> Option<ResolvedAddress> {
     let descriptor = borrowed(descriptor).ok()?;
     let socket = SockRef::from(&descriptor);
-    let address = socket.peer_addr().or_else(|_| lost_peer(&socket)).ok()?;
+    let address = socket.peer_addr().or_else(|_| reset_peer(&socket)).ok()?;
     address.as_socket().as_ref().map(ResolvedAddress::from)
 }
 
-/// Where a TCP socket is bound, null where it is of another kind. Throws where the system no longer knows.
+/// The local address of a TCP socket, null for any other. Throws if the system no longer knows it.
 #[napi]
 pub(crate) fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> {
     let address = borrowed(descriptor)
@@ -103,10 +102,10 @@ pub(crate) fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> 
 }
 
 #[cfg(target_os = "linux")]
-fn lost_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
+fn reset_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
     use std::{mem::size_of, os::fd::AsRawFd};
 
-    // The system wants the exact length of the address, which depends on the family.
+    // The system requires the exact length of the address, which depends on the family.
     let of_length = |length: usize| {
         let ask = |storage: *mut socket2::SockAddrStorage, written: *mut libc::socklen_t| {
             // SAFETY: both pointers are `try_init`'s, valid for writes; `length` is less than the storage has.
@@ -125,19 +124,19 @@ fn lost_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn lost_peer(_socket: &SockRef<'_>) -> io::Result<SockAddr> {
+fn reset_peer(_socket: &SockRef<'_>) -> io::Result<SockAddr> {
     Err(Errno::ENOTCONN.into())
 }
 
-/// Who has connected to a UNIX socket.
+/// The process that connected to a UNIX socket.
 #[napi(object)]
 pub(crate) struct UnixPeer {
     pub uid: u32,
-    /// Where the system tells; the process may be another's by now.
+    /// Unset if the system does not tell. The process may have exited, and its id may be in use again.
     pub pid: Option<i32>,
 }
 
-/// The process on the other side of a UNIX socket, null where the system does not tell.
+/// The process at the other end of a UNIX socket, null if the system does not tell.
 #[napi]
 pub(crate) fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
     let descriptor = borrowed(descriptor).ok()?;

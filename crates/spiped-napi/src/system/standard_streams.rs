@@ -1,11 +1,11 @@
-//! Standard input and output of any kind, read and written by threads that do nothing else.
+//! Reads standard input and writes standard output of any kind, each on a thread of its own.
 //!
-//! Node.js reads files and devices on the pool that key exchanges need, knows no stream for some kinds, and makes
-//! what it does read non-blocking, for every program that shares it. A thread may block, so it changes nothing.
-//! JavaScript has a socket pair's other end, and with it backpressure and ends.
+//! Node.js reads files and devices on the thread pool that handshakes need, does not support some kinds, and makes the
+//! others non-blocking for every program that shares them. A thread may block, so it changes nothing. JavaScript gets
+//! the other end of a socket pair, which provides backpressure and the end of the stream.
 //!
-//! The threads touch nothing of Node.js's and nobody joins them: one that blocks for ever does not hold up the
-//! process's end.
+//! The threads do not call into Node.js and are never joined: one that blocks forever does not keep the process from
+//! exiting.
 
 use std::{
     fs::OpenOptions,
@@ -33,10 +33,10 @@ use socket2::SockRef;
 use super::descriptors::{borrowed, system_error};
 use crate::errors::Result;
 
-/// Bytes of one read.
+/// Bytes per read.
 const BUFFER_LENGTH: usize = 65_536;
 
-/// A thread that has no outcome yet.
+/// The outcome of a thread that is still running.
 const AT_WORK: i32 = -1;
 
 /// A thread that reads standard input or writes standard output.
@@ -46,44 +46,44 @@ pub struct StreamThread {
     shared: Arc<Shared>,
 }
 
-/// What JavaScript and the thread tell each other besides bytes.
+/// What JavaScript and the thread share besides the socket pair.
 struct Shared {
     outcome: AtomicI32,
-    /// The end that JavaScript makes is the end of the stream, and not of its interest in it.
+    /// Whether JavaScript has written everything, so that the end of its socket is the end of the stream.
     is_whole: AtomicBool,
 }
 
 #[napi]
 impl StreamThread {
-    /// JavaScript's end of the socket pair: close-on-exec. The caller owns it.
+    /// JavaScript's end of the socket pair, close-on-exec. The caller owns it.
     #[napi(getter)]
     pub fn descriptor(&self) -> i32 {
         self.descriptor
     }
 
-    /// How it ended: 0 for an orderly end, the system's number of an error, or null for a thread that is at work.
-    /// It is there before the socket pair ends.
+    /// How the thread ended: 0 for an orderly end, or an `errno`; null while it is running. It is set before the thread
+    /// closes its end of the socket pair.
     #[napi(getter)]
     pub fn outcome(&self) -> Option<i32> {
         Some(self.shared.outcome.load(Ordering::Acquire)).filter(|outcome| *outcome != AT_WORK)
     }
 
-    /// Says that all has been written, before JavaScript ends its end. Without this word, a socket that goes away
-    /// is no end of standard output, which may belong to others too.
+    /// Tells the thread that everything has been written, before JavaScript closes its end. Otherwise the thread does
+    /// not end standard output, which may be shared.
     #[napi]
     pub fn end_after_this(&self) {
         self.shared.is_whole.store(true, Ordering::Release);
     }
 }
 
-/// Begins to read standard input to its end.
+/// Starts to read standard input to its end.
 #[napi]
 pub(super) fn read_standard_input() -> Result<StreamThread> {
     start("input", |ours, _| carry(io::stdin().as_fd(), ours.as_fd()))
 }
 
-/// Begins to write what comes to standard output; at the end of the whole, standard output ends too, as with
-/// `end_standard_output`. The other way, nothing comes but the end, once all is written or nothing more can be.
+/// Starts to write to standard output, and ends it at the end of the stream, as `endStandardOutput` does. The socket
+/// pair carries no data back; its end means that everything is written, or that nothing more can be.
 #[napi]
 pub(super) fn write_standard_output() -> Result<StreamThread> {
     start("output", |ours, shared| {
@@ -92,19 +92,19 @@ pub(super) fn write_standard_output() -> Result<StreamThread> {
             return Err(Errno::ECANCELED);
         }
         match SockRef::from(&io::stdout()).shutdown(std::net::Shutdown::Write) {
-            // Nobody is left to hear of the end.
+            // Nobody is left to see the end.
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => give_up_standard_output(),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => replace_standard_output(),
             result => result.map_err(errno_of),
         }
     })
 }
 
-/// Ends standard output for whoever reads it: `/dev/null` takes its place. Throws where the file system tells only
-/// now of a write that failed, as network file systems do.
+/// Ends standard output by replacing it with `/dev/null`. Throws if the file system reports a failed write only on
+/// close, as network file systems do.
 #[napi]
 pub(super) fn end_standard_output() -> Result<()> {
-    give_up_standard_output().map_err(|errno| system_error("close standard output", errno.into()))
+    replace_standard_output().map_err(|errno| system_error("close standard output", errno.into()))
 }
 
 /// How a descriptor was opened.
@@ -124,8 +124,8 @@ pub(super) fn access_mode(descriptor: i32) -> Result<AccessMode> {
     Ok(AccessMode { readable: mode != libc::O_WRONLY, writable: mode != libc::O_RDONLY })
 }
 
-/// Whether two descriptors are one and the same open file: the one inherited or duplicated from the other, not
-/// opened twice. Null where the system does not tell.
+/// Whether two descriptors share one open file description, because one was inherited or duplicated from the other.
+/// Null if the system does not tell.
 #[napi]
 pub(super) fn is_same_open_file(
     process: u32,
@@ -177,7 +177,7 @@ fn start(name: &str, work: Work) -> Result<StreamThread> {
     Ok(StreamThread { descriptor, shared })
 }
 
-/// Copies to the end.
+/// Copies until the end of the stream.
 fn carry(from: BorrowedFd, to: BorrowedFd) -> nix::Result<()> {
     let mut buffer = vec![0; BUFFER_LENGTH];
     loop {
@@ -193,8 +193,7 @@ fn carry(from: BorrowedFd, to: BorrowedFd) -> nix::Result<()> {
     }
 }
 
-/// Makes a system call until it is through. Somebody else may have made the descriptor non-blocking: then it is waited
-/// for.
+/// Repeats a system call until it succeeds or fails for good. Waits if somebody else made the descriptor non-blocking.
 fn again(descriptor: BorrowedFd, ready: PollFlags, mut call: impl FnMut() -> nix::Result<usize>) -> nix::Result<usize> {
     loop {
         match call() {
@@ -208,14 +207,14 @@ fn again(descriptor: BorrowedFd, ready: PollFlags, mut call: impl FnMut() -> nix
     }
 }
 
-fn give_up_standard_output() -> nix::Result<()> {
+fn replace_standard_output() -> nix::Result<()> {
     let stdout = io::stdout();
-    // dup2 says nothing of a close that fails.
+    // dup2 does not report that closing failed.
     match close(dup(stdout.as_fd())?) {
         Ok(()) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(errno),
     }
-    // Where there is none, the end of the program is what the reader sees.
+    // Without /dev/null, the reader sees the end when the process exits.
     if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
         dup2_stdout(null)?;
     }

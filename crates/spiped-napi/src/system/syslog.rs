@@ -1,4 +1,4 @@
-//! The socket on which the system's logger listens, of either kind.
+//! Sends messages to the system's logger, over a datagram or a stream socket.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -15,19 +15,19 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::descriptors::system_error;
 use crate::errors::Result;
 
-/// Sends messages to the system's logger and never waits for it.
+/// Sends messages to the system's logger without blocking.
 ///
-/// Datagrams, or, to a logger that takes a stream, messages with a zero byte behind each, as syslog(3) does.
+/// They are datagrams, or, if the logger uses a stream, each is followed by a zero byte, as with syslog(3).
 #[napi]
 pub struct SyslogSocket {
-    /// Not connected, so a logger may go and come back.
+    /// Not connected, since the logger may restart.
     datagrams: UnixDatagram,
     stream: Option<LogStream>,
 }
 
 #[napi]
 impl SyslogSocket {
-    /// A socket of its own.
+    /// Opens the socket.
     #[napi(constructor)]
     pub fn new() -> Result<Self> {
         let open = || {
@@ -38,8 +38,8 @@ impl SyslogSocket {
         open().map_err(|error| system_error("open a datagram socket", error))
     }
 
-    /// Sends `message` to the logger at `path`, whole or not at all. Throws where nobody is there, and `EAGAIN` or
-    /// `ENOBUFS` where the logger does not keep up.
+    /// Sends `message` to the logger at `path`, whole or not at all. Throws if nobody listens there, and `EAGAIN` or
+    /// `ENOBUFS` if the logger does not keep up.
     #[napi]
     pub fn send(&mut self, path: String, message: Uint8ArraySlice) -> Result<()> {
         self.try_send(&path, &message).map_err(|error| system_error("send to the system's logger", error))
@@ -48,7 +48,7 @@ impl SyslogSocket {
     fn try_send(&mut self, path: &str, message: &[u8]) -> io::Result<()> {
         if let Some(stream) = self.stream.as_mut().filter(|stream| stream.path == path) {
             match stream.send(message) {
-                // The logger has gone; perhaps another one has come.
+                // The logger closed the stream; it may have restarted.
                 Err(error) if error.kind() != ErrorKind::WouldBlock => self.stream = None,
                 sent => return sent,
             }
@@ -65,14 +65,14 @@ impl SyslogSocket {
 struct LogStream {
     path: String,
     socket: UnixStream,
-    /// What the system has not taken yet of the last message: less than one message.
+    /// The unsent rest of the last message.
     rest: Vec<u8>,
 }
 
 impl LogStream {
     fn connect(path: &str) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A full backlog is an error instead of a wait.
+        // A full backlog is an error instead of blocking.
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path)?)?;
         Ok(Self { path: path.to_owned(), socket: OwnedFd::from(socket).into(), rest: Vec::new() })

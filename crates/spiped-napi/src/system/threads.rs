@@ -1,13 +1,13 @@
-//! Whether the system lets this process start more threads; nothing tells beforehand where its limits are.
+//! Whether this process may start more threads, which only trying shows.
 
 use std::{sync::mpsc, thread};
 
 use napi_derive::napi;
 
-/// Little more than what a thread needs that does nothing but wait.
+/// Enough for a thread that only waits.
 const STACK_LENGTH: usize = 64 * 1024;
 
-/// Whether `count` further threads can run at once. They have ended when this returns.
+/// Whether `count` more threads can run at the same time. They have ended when this returns.
 #[napi]
 pub(super) fn can_start_threads(count: u32) -> bool {
     let (end, ends) = mpsc::channel::<()>();
@@ -18,7 +18,7 @@ pub(super) fn can_start_threads(count: u32) -> bool {
             thread::Builder::new().stack_size(STACK_LENGTH).spawn_scoped(scope, wait)
         };
         let all = (0..count).map(start).all(|started| started.is_ok());
-        // Whoever waits hears that nothing will come.
+        // Ends the waiting threads.
         drop(end);
         all
     })

@@ -1,4 +1,4 @@
-//! Users and groups by name or number, with the login group, and capabilities: Node.js knows neither.
+//! Users and groups by name or number, and capabilities, which Node.js lacks.
 
 use napi_derive::napi;
 use nix::unistd::{Gid, Group, Uid, User};
@@ -16,7 +16,7 @@ pub(super) struct UserAccount {
     pub gid: u32,
 }
 
-/// The user with this name, or else with this number; null when there is none.
+/// The user with this name, or else with this number; null if there is none.
 #[napi]
 pub(super) fn look_up_user(user: String) -> Result<Option<UserAccount>> {
     let found = match User::from_name(&user) {
@@ -27,7 +27,7 @@ pub(super) fn look_up_user(user: String) -> Result<Option<UserAccount>> {
     Ok(account.map(|account| UserAccount { uid: account.uid.as_raw(), gid: account.gid.as_raw() }))
 }
 
-/// The number of the group with this name, or else with this number; null when there is none.
+/// The id of the group with this name, or else with this number; null if there is none.
 #[napi]
 pub(super) fn look_up_group(group: String) -> Result<Option<u32>> {
     let found = match Group::from_name(&group) {
@@ -38,7 +38,7 @@ pub(super) fn look_up_group(group: String) -> Result<Option<u32>> {
     Ok(found.map(|group| group.gid.as_raw()))
 }
 
-/// The names of the capabilities that the calling thread has, or may come to have; none but on Linux.
+/// The names of the capabilities that the calling thread has or may acquire. Always empty except on Linux.
 #[napi]
 pub(super) fn capabilities() -> Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
@@ -51,12 +51,12 @@ pub(super) fn capabilities() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Takes all capabilities from the calling thread, so that nothing that it starts has any.
+/// Drops all capabilities of the calling thread, so that nothing it starts has any.
 #[napi]
 pub(super) fn drop_capabilities() -> Result<()> {
     #[cfg(target_os = "linux")]
     for set in SETS {
-        // Who has none may not be let to ask for none.
+        // A thread without capabilities may not be allowed to clear them.
         if !read(set)?.is_empty() {
             caps::clear(None, set).map_err(|error| capability_error(&error))?;
         }
@@ -64,7 +64,7 @@ pub(super) fn drop_capabilities() -> Result<()> {
     Ok(())
 }
 
-/// In an order in which they can be cleared.
+/// In the order in which they can be cleared.
 #[cfg(target_os = "linux")]
 const SETS: [caps::CapSet; 4] =
     [caps::CapSet::Ambient, caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable];
@@ -72,7 +72,7 @@ const SETS: [caps::CapSet; 4] =
 #[cfg(target_os = "linux")]
 fn read(set: caps::CapSet) -> Result<caps::CapsHashSet> {
     match caps::read(None, set) {
-        // A system without this set, as some that play Linux are.
+        // Systems that emulate Linux may lack this set.
         Err(_) if matches!(set, caps::CapSet::Ambient) => Ok(caps::CapsHashSet::new()),
         read => read.map_err(|error| capability_error(&error)),
     }

@@ -1,4 +1,4 @@
-//! Key files where there are descriptors and permissions.
+//! Key files on systems with descriptors and permissions.
 
 use std::{
     ffi::OsStr,
@@ -28,14 +28,14 @@ pub(super) fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     OsStr::from_bytes(bytes).into()
 }
 
-/// A terminal that is opened does not become that of this process. With `is_regular`, what was put in the place of
-/// a file does not hold the thread up.
+/// Opens `path` without making a terminal the controlling one. With `is_regular`, opening never blocks, even if a FIFO
+/// has replaced the file.
 pub(super) fn open_to_read(path: &Path, is_regular: bool) -> io::Result<File> {
     let flags = if is_regular { libc::O_NOCTTY | libc::O_NONBLOCK } else { libc::O_NOCTTY };
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// A file of the caller's: from its beginning, but for standard input, of which others may have read a part.
+/// Duplicates the caller's descriptor, and rewinds a file, except standard input, which others may have read in part.
 pub(super) fn given(descriptor: i32) -> io::Result<File> {
     let mut file = File::from(borrowed(descriptor)?.try_clone_to_owned()?);
     if descriptor != 0 && file.metadata()?.is_file() {
@@ -44,7 +44,7 @@ pub(super) fn given(descriptor: i32) -> io::Result<File> {
     Ok(file)
 }
 
-/// The descriptors of a process that a shell has started go on to those that it starts, from a certain number on.
+/// Makes a descriptor close-on-exec: those that a shell passes on, such as `/dev/fd/63`, are not.
 pub(super) fn keep_from_children(descriptor: i32) -> io::Result<()> {
     fcntl(borrowed(descriptor)?, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(())
@@ -65,8 +65,8 @@ pub(super) fn kind_of(metadata: &Metadata) -> KeyFileKind {
     }
 }
 
-/// Refuses a descriptor of this process that was not given to it, or that never ends. Node.js's own are no files, or pipes
-/// that have both ends in here, and whose bytes, which tell it of signals, must not be taken.
+/// Refuses descriptors that Node.js opened itself. Those are not files, or pipes with both ends in this process, such
+/// as the one that carries signals and must not be read here.
 pub(super) fn require_given(metadata: &Metadata) -> io::Result<()> {
     let kind = SFlag::from_bits_truncate((metadata.mode() as libc::mode_t) & SFlag::S_IFMT.bits());
     let holds_other_end = || (0..HIGHEST_OWN).any(|other| writes_to(other, metadata));
@@ -76,7 +76,7 @@ pub(super) fn require_given(metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Higher than any descriptor that Node.js has opened before a key is read.
+/// Above any descriptor that Node.js opens before a key is read.
 const HIGHEST_OWN: i32 = 256;
 
 /// Whether a descriptor writes to this pipe.
@@ -90,29 +90,29 @@ fn writes_to(descriptor: i32, pipe: &Metadata) -> bool {
     is_writer().unwrap_or(false)
 }
 
-/// Differs whenever the file was written to in between.
+/// A value that changes whenever the file is modified.
 pub(super) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
     (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
 }
 
-/// Without the time of the last change of the inode, since a new name changes it.
+/// Omits the inode's change time, since renaming changes it.
 pub(super) fn identity_of(metadata: &Metadata) -> String {
     let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
     format!("{device}:{inode}:{size}:{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
 }
 
-/// Whether reading this takes bytes off standard input. Of a file it does not where the path opens it anew.
+/// Whether reading this file consumes standard input. A regular file that is opened again by its path does not.
 pub(super) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bool {
     let is_same = |input: BorrowedFd<'_>| {
         let input = File::from(input.try_clone_to_owned()?).metadata()?;
         io::Result::Ok((metadata.dev(), metadata.ino()) == (input.dev(), input.ino()))
     };
-    // Linux opens a file anew through /dev/stdin, too; elsewhere that is a second descriptor of the same.
+    // On Linux, opening /dev/stdin opens the file again; elsewhere it duplicates the descriptor.
     let is_opened_anew = is_opened_anew || (cfg!(target_os = "linux") && metadata.is_file());
     !is_opened_anew && is_same(stdin().as_fd()).unwrap_or(false)
 }
 
-/// Somebody made the descriptor non-blocking; its writer has more time than that.
+/// Waits for data on a descriptor that somebody made non-blocking.
 pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
     match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
@@ -120,7 +120,7 @@ pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
     }
 }
 
-/// The name of the `errno` and what it means.
+/// The name of the `errno` and its meaning.
 pub(in crate::system) fn describe(error: &io::Error) -> (String, String) {
     let errno = match error.kind() {
         io::ErrorKind::IsADirectory => Errno::EISDIR,

@@ -9,7 +9,7 @@ use std::{
 
 use super::KeyFileKind;
 
-/// Paths are texts here.
+/// Paths are text on Windows.
 pub(super) fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
@@ -21,7 +21,7 @@ pub(super) fn open_to_read(path: &Path, _is_regular: bool) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-/// There is no other descriptor than that of standard input.
+/// The only descriptor is standard input.
 pub(super) fn given(_descriptor: i32) -> io::Result<File> {
     Ok(File::from(stdin().as_handle().try_clone_to_owned()?))
 }
@@ -38,12 +38,12 @@ pub(super) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
     (metadata.file_size(), metadata.last_write_time())
 }
 
-/// No path leads to standard input.
+/// No path names standard input.
 pub(super) fn is_standard_input(_metadata: &Metadata, _is_opened_anew: bool) -> bool {
     false
 }
 
-/// No path leads to a descriptor.
+/// No path names a descriptor.
 pub(super) fn require_given(_metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
@@ -52,7 +52,7 @@ pub(super) fn wait_for_more(_file: &File) -> io::Result<()> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// The name that other systems have for it, and Windows' own words.
+/// The name of the `errno` on other systems, and Windows' own message.
 pub(in crate::system) fn describe(error: &io::Error) -> (String, String) {
     let name = match error.kind() {
         io::ErrorKind::NotFound => "ENOENT",

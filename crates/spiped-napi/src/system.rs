@@ -1,16 +1,16 @@
-//! What Node.js does not offer of the system.
+//! System calls that Node.js lacks.
 
 mod descriptor_paths;
 #[cfg(unix)]
 pub(crate) mod descriptors;
+#[cfg(unix)]
+mod file_at;
 mod key_file;
 mod key_folder;
 #[cfg(unix)]
 mod locked_file;
 mod log_writer;
 pub(crate) mod lookup;
-#[cfg(unix)]
-mod place;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]

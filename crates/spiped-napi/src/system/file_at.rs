@@ -1,5 +1,5 @@
-//! A file by its name in a folder that stays open, so that whoever may rename folders on the way to it cannot turn what
-//! is done to it to another one.
+//! A file by its name in a folder that is kept open, as for `openat`, so that renaming a folder on its path cannot
+//! redirect an operation to another file.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,27 +18,27 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-/// Opens a folder to name files in it. Where the system can, this takes no more rights than naming them does.
+/// The mode in which folders are opened. `O_PATH` needs no read permission.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 const FOLDER: OFlag = OFlag::O_PATH;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 const FOLDER: OFlag = OFlag::O_RDONLY;
 
-/// See the head of this file.
-pub(super) struct Place {
-    /// None where the folder may be used but not be opened: then `name` is the whole path.
+/// A folder and the name of a file in it, which need not exist.
+pub(super) struct FileAt {
+    /// `None` if the folder may be searched but not opened; then `name` is the whole path.
     folder: Option<OwnedFd>,
     name: OsString,
 }
 
-impl Place {
-    /// The place that `path` leads to now, through all links but one at its end.
+impl FileAt {
+    /// The location that `path` names now, following all symbolic links except a final one.
     pub(super) fn of(path: &[u8]) -> Result<Self> {
         let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => (&path[..=slash], &path[slash + 1..]),
             None => (&b"."[..], path),
         };
-        // Linux would take such a name of a UNIX socket for one without a place in the file system.
+        // Linux would take such a name of a UNIX socket for an abstract one.
         if path.is_empty() || path.contains(&0) {
             return Err(Errno::EINVAL);
         }
@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    /// What lies here, a link itself rather than what it leads to; None where nothing does.
+    /// The status of the file, or `None` if there is none. Does not follow a symbolic link.
     pub(super) fn status(&self) -> Result<Option<FileStat>> {
         match fstatat(self.folder(), self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(status) => Ok(Some(status)),
@@ -62,18 +62,18 @@ impl Place {
         }
     }
 
-    /// Whether this very file lies here.
+    /// Whether the file here is `file`.
     pub(super) fn holds(&self, file: &FileStat) -> Result<bool> {
         Ok(self.status()?.is_some_and(|status| is_same(&status, file)))
     }
 
-    /// Opens what lies here. A link at the end is an error, and nothing waits.
+    /// Opens the file. Fails for a symbolic link, and never blocks.
     pub(super) fn open(&self, flags: OFlag, mode: Mode) -> Result<File> {
         let safe = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         Ok(openat(self.folder(), self.name.as_os_str(), flags | safe, mode)?.into())
     }
 
-    /// Removes what lies here if it is this very file.
+    /// Removes the file if it is `file`.
     pub(super) fn remove(&self, file: &FileStat) -> Result<()> {
         if self.holds(file)? {
             unlinkat(self.folder(), self.name.as_os_str(), UnlinkatFlags::NoRemoveDir)?;
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-/// What kind of file it is.
+/// The kind of file.
 pub(super) fn kind_of(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
 }

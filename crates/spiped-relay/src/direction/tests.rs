@@ -1,0 +1,65 @@
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::{fd::AsFd, unix::net::UnixStream},
+    time::Duration,
+};
+
+use spiped_core::{DirectionKeys, Sealer};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::*;
+
+#[test]
+fn an_end_of_stream_for_a_receiver_that_has_reset_is_reported_as_the_reset() {
+    let (program, from) = UnixStream::pair().expect("a pair of sockets");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let service = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
+    let (from, to) = (Socket::from(from), Socket::from(listener.accept().expect("accepts").0));
+    let now = Instant::now();
+    let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+    let mut direction = Direction::new(framing, Coalescer::new(true, now));
+    let (mut scratch, budget, fairness) = (Scratch::new(), Budget::new(1 << 20), Fairness::new());
+    let mut context = TurnContext { scratch: &mut scratch, budget: &budget, fairness: &fairness, others: 0, now };
+    drop(program);
+    let turn = direction.turn(&from, &to, &mut context, |_| {}).expect("reads the end");
+    assert_eq!(turn.next, Next::Turn);
+    Socket::from(service).set_linger(Some(Duration::ZERO)).expect("resets");
+    poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).expect("the reset arrives");
+    let failure = direction.turn(&from, &to, &mut context, |_| {}).expect_err("the connection is reset");
+    assert!(matches!(&failure, Failure::Write(error) if error.kind() == ErrorKind::ConnectionReset), "{failure:?}");
+}
+
+#[test]
+fn a_coalesced_stream_continues_once_its_full_receiver_has_room() {
+    let pair = || UnixStream::pair().expect("a pair of sockets");
+    let ((mut program, from), (to, mut service)) = (pair(), pair());
+    service.set_nonblocking(true).expect("a socket");
+    let (from, to) = (Socket::from(from), Socket::from(to));
+    from.set_nonblocking(true).expect("a socket");
+    to.set_nonblocking(true).expect("a socket");
+    let now = Instant::now();
+    let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+    let mut direction = Direction::new(framing, Coalescer::new(true, now));
+    let (mut scratch, budget, fairness) = (Scratch::new(), Budget::new(1 << 20), Fairness::new());
+    let mut turn = |direction: &mut Direction| {
+        let mut context = TurnContext { scratch: &mut scratch, budget: &budget, fairness: &fairness, others: 0, now };
+        direction.turn(&from, &to, &mut context, |_| {}).expect("a turn")
+    };
+    for _ in 0..100_000 {
+        program.write_all(b"a line").expect("it is written");
+        direction.became_readable(false);
+        direction.stop_waiting();
+        turn(&mut direction);
+        if direction.buffered.is_some() {
+            break;
+        }
+    }
+    assert!(direction.buffered.is_some(), "the receiver is full");
+    program.write_all(b"a line").expect("it is written");
+    let _ = service.read_to_end(&mut Vec::new());
+    direction.became_readable(false);
+    direction.became_writable();
+    assert!(turn(&mut direction).moved);
+}
