@@ -106,17 +106,17 @@ const begun = performance.now();
 for (let round = 2; round < RELOADS + 2; round += 1) {
   write(round);
   child.kill("SIGHUP");
-  await said(/SIGHUP: .*(?:toml again; tunnels|nothing was changed)/g, round - 1);
+  await said(/SIGHUP: .*(?:reloaded .*toml; tunnels|keeping the old configuration)/g, round - 1);
 }
 const seconds = (performance.now() - begun) / 1_000;
-const refused = log.match(/nothing was changed/g)?.length ?? 0;
+const refused = log.match(/keeping the old configuration/g)?.length ?? 0;
 isOver = true;
 await Promise.all(visits);
 for (const socket of open) socket.destroy();
 // Back to what it was.
 write(1);
 child.kill("SIGHUP");
-await said(/SIGHUP: .*(?:toml again; tunnels|nothing was changed)/g, RELOADS + 1);
+await said(/SIGHUP: .*(?:reloaded .*toml; tunnels|keeping the old configuration)/g, RELOADS + 1);
 for (let tries = 0; descriptors() > before && tries < 1_000; tries += 1)
   await new Promise((wake) => setTimeout(wake, 10));
 const after = descriptors();

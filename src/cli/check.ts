@@ -89,13 +89,13 @@ function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
   const step = "user";
   try {
     const identity = lookUpIdentity(user);
-    if (mayBecome(identity)) verdicts.write({ verdict: "ok", step, text: `-u ${user} is known` });
+    if (mayBecome(identity)) verdicts.write({ verdict: "ok", step, text: `can switch to ${user}` });
     else {
       verdicts.write({
         verdict: "failed",
         step,
-        text: `this user may not become ${user}`,
-        hint: "check, and start, as root; or leave -u out",
+        text: `this user cannot switch to ${user}`,
+        hint: "run the check, and spiped, as root, or remove -u",
       });
     }
     return identity;
@@ -113,7 +113,7 @@ async function checkSource(
   const step = "source";
   if (source.kind === "systemd") {
     // Handed over at a start by the manager, and so never to this command.
-    const text = `${formatAddress(source)} is the service manager's to open: it is not checked here`;
+    const text = `${formatAddress(source)} is opened by the service manager, and not checked here`;
     verdicts.write({ verdict: "ok", step, text });
     return;
   }
@@ -131,32 +131,32 @@ async function checkListening(
     const [address, ...others] = await resolve(where, { timeoutMs });
     const name = formatAddress(address);
     if (others.length > 0) {
-      const text = `${formatAddress(where)} has ${others.length + 1} addresses; only ${name} would be listened on`;
+      const text = `${formatAddress(where)} resolves to ${others.length + 1} addresses; spiped would listen on ${name} only`;
       verdicts.write({ verdict: "warning", step, text });
     }
     if (statusAt !== undefined && excludeEachOther(address, statusAt)) {
       verdicts.write({
         verdict: "failed",
         step,
-        text: `${name} is taken by the status, which is to be on ${formatAddress(statusAt)}`,
-        hint: "take another address with -s or --status",
+        text: `${name} conflicts with the status address ${formatAddress(statusAt)}`,
+        hint: "use another address for -s or --status",
       });
       return address;
     }
     const trial = await tryToListen(address);
     switch (trial.kind) {
       case "free":
-        verdicts.write({ verdict: "ok", step, text: `${name} can be listened on` });
+        verdicts.write({ verdict: "ok", step, text: `can listen on ${name}` });
         break;
       case "stale":
-        verdicts.write({ verdict: "ok", step, text: `${name} can be listened on; nobody answers on the socket there` });
+        verdicts.write({ verdict: "ok", step, text: `can listen on ${name}, replacing the stale socket there` });
         break;
       case "in-use":
         verdicts.write({
           verdict: "warning",
           step,
-          text: `${name} is in use: is this tunnel running already?`,
-          hint: `if it is another program, take another address with ${step === "source" ? "-s" : "--status"}`,
+          text: `${name} is in use: is this tunnel already running?`,
+          hint: `if it is another program, use another address for ${step === "source" ? "-s" : "--status"}`,
         });
         break;
       case "refused":
@@ -175,7 +175,7 @@ function checkPidFile(verdicts: Verdicts, pidFile: string): void {
     const holder = PidFile.holderOf(pidFile);
     if (holder === undefined) verdicts.write({ verdict: "ok", step, text: `${pidFile} can be written` });
     else {
-      const text = `${pidFile} belongs to pid ${holder || "(not yet written)"}: is this tunnel running already?`;
+      const text = `${pidFile} is held by pid ${holder || "(not yet written)"}: is this tunnel already running?`;
       verdicts.write({ verdict: "warning", step, text });
     }
   } catch (error) {
@@ -188,8 +188,8 @@ function checkLimit(verdicts: Verdicts, tunnels: CheckSettings["tunnels"]): void
   const maxConnections = tunnels.reduce((sum, { config }) => sum + config.maxConnections, 0);
   const { connections } = DescriptorBudget.measure();
   const room = Number.isFinite(connections)
-    ? `open files for ${connections} connections at once`
-    : "no limit of open files";
+    ? `enough file descriptors for ${connections} connections`
+    : "no limit on file descriptors";
   if (maxConnections <= connections || !Number.isFinite(maxConnections)) {
     verdicts.write({ verdict: "ok", step, text: room });
     return;
@@ -197,8 +197,8 @@ function checkLimit(verdicts: Verdicts, tunnels: CheckSettings["tunnels"]): void
   verdicts.write({
     verdict: "warning",
     step,
-    text: `${room}, and -n allows ${maxConnections}; further clients would wait`,
-    hint: "raise ulimit -n, or LimitNOFILE= of a unit, to twice as many and 64",
+    text: `${room}, and -n allows ${maxConnections}; new clients would wait`,
+    hint: `raise ulimit -n, or LimitNOFILE= in the unit, to ${2 * maxConnections + 64} or more`,
   });
 }
 

@@ -11,7 +11,10 @@ import {
   configMistakeEntry,
   configNotStartedEntry,
   configReadEntry,
+  noTunnelsEntry,
+  resolvingNewNamesEntry,
   restartNeededEntry,
+  tunnelsFailedEntry,
 } from "../observe/service-entries.js";
 import { Rereading } from "../service/rereading.js";
 import type { Supervisor } from "../service/supervisor.js";
@@ -132,14 +135,12 @@ export class ConfigReload {
       if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
       return false;
     }
-    log.write(configReadEntry(path, countsOf(changes), checked.config.tunnels.length));
+    log.write(configReadEntry(path, { count: checked.config.tunnels.length, changes: countsOf(changes) }));
     if (this.#phase.name === "waiting") {
-      log.notice("SIGHUP: the names that the file has now are looked up, and then all of its tunnels listen");
+      log.write(resolvingNewNamesEntry());
     }
-    if (outcome.failed > 0)
-      log.warning(`SIGHUP: tunnels that do not run, and are tried again next time: ${outcome.failed}`);
-    if (supervisor.tunnels.length === 0)
-      log.warning("no tunnel is left; this process waits for SIGHUP, or for its end");
+    if (outcome.failed > 0) log.write(tunnelsFailedEntry(outcome.failed));
+    if (supervisor.tunnels.length === 0) log.write(noTunnelsEntry());
     return outcome.failed === 0;
   }
 
@@ -173,8 +174,8 @@ function countsOf({ unchanged, ending, starting }: ConfigChanges): string {
   const counts = [
     [unchanged.length, "unchanged"],
     [changed, "changed"],
-    [starting.length - changed, "new"],
-    [ending.length - changed, "gone"],
+    [starting.length - changed, "added"],
+    [ending.length - changed, "removed"],
   ] as const;
   return counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(", ");
 }

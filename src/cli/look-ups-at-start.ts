@@ -6,6 +6,7 @@ import { messageOf } from "../errors.js";
 import type { Address } from "../net/address.js";
 import { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
+import { retryingLookUpEntry } from "../observe/service-entries.js";
 import type { Supervisor } from "../service/supervisor.js";
 import type { ConfigReload } from "./config-reload.js";
 
@@ -33,7 +34,7 @@ async function resolveAgainAndAgain(address: Address, isWanted: () => boolean, l
     try {
       return await resolve(address);
     } catch (error) {
-      if (!said) log.warning(`${messageOf(error)}; trying again each second`);
+      if (!said) log.write(retryingLookUpEntry(messageOf(error)));
     }
     await new Promise((wake) => setTimeout(wake, RETRY_MS));
   }

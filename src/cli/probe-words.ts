@@ -62,9 +62,9 @@ function nameWords(address: Address, outcome: NameOutcome): Words {
   const name = formatAddress(address);
   switch (outcome.kind) {
     case "literal":
-      return ok(`${name} needs no look-up`);
+      return ok(`${name} needs no lookup`);
     case "found":
-      return ok(`${name} is ${list(outcome.addresses.map(formatAddress))} (${ms(outcome.durationMs)})`);
+      return ok(`${name} resolves to ${list(outcome.addresses.map(formatAddress))} (${ms(outcome.durationMs)})`);
     case "failed":
       return failed(outcome.error.message, outcome.error.hint);
   }
@@ -90,24 +90,24 @@ function connectionHint({ address, outcome }: ConnectionAttempt, { what }: Probe
   const source = what === "far end" ? "its -s" : "its port";
   if (outcome.kind === "no-answer") {
     return address.kind === "unix"
-      ? `${listener} takes no connections; look at it`
-      : `a firewall on the way drops it, or the machine is down; open the port there, and compare -t with ${source}`;
+      ? `${listener} does not accept connections; check whether it hangs`
+      : `a firewall drops the packets, or the host is down; open the port there, and check that -t matches ${source}`;
   }
   if (outcome.kind === "connected") return undefined;
   switch (outcome.code) {
     case "ECONNREFUSED":
     case "ENOENT":
-      return `nobody listens there; start ${listener}, and compare -t with ${source}`;
+      return `nothing listens there; start ${listener}, and check that -t matches ${source}`;
     case "EHOSTUNREACH":
     case "ENETUNREACH":
-      return "compare -t with the machine's address, and look at this machine's network";
+      return "check the address in -t, and this machine's network";
     case "EACCES":
     case "EPERM":
       return address.kind === "unix"
-        ? "this user may not use the socket; give the user, or its group, the right to write to it (--source-mode)"
-        : "this machine forbids it; look at its firewall";
+        ? "no permission to use the socket; grant this user or its group write access (--source-mode)"
+        : "blocked on this machine; check its firewall";
     case "ECONNRESET":
-      return what === "far end" ? HANGS_UP : "look at the service's own log";
+      return what === "far end" ? HANGS_UP : "see the service's own log";
     case "EADDRNOTAVAIL":
       return "-b must be an address of this machine";
     default:
@@ -116,41 +116,44 @@ function connectionHint({ address, outcome }: ConnectionAttempt, { what }: Probe
 }
 
 const HANGS_UP =
-  "is the service behind the far end up? spiped in C, and a spiped -e, hang up in this way where their -t cannot be " +
-  "reached; so does what lets in some addresses only. Read the log there";
+  "is the service behind the far end up? The original spiped and a spiped -e hang up like this when they cannot reach " +
+  "their -t; so does an access list that excludes this address. See the log there";
 
 const NOT_SPIPED = recognitionHint({ kind: "text", role: "encrypt" });
 
 function answerWords(outcome: AnswerOutcome): Words {
   switch (outcome.kind) {
     case "nonce":
-      return ok(`32 bytes, as spiped sends them (${ms(outcome.durationMs)})`);
+      return ok(`received 32 bytes, as from spiped (${ms(outcome.durationMs)})`);
     case "foreign":
       return failed(
         `it speaks ${protocolName(outcome.recognised)}, not spiped`,
         recognitionHint({ kind: outcome.recognised.kind, role: "encrypt" }),
       );
     case "echo":
-      return failed("it sends back what it is sent, and is not spiped", NOT_SPIPED);
+      return failed("it echoes what it receives, so it is not spiped", NOT_SPIPED);
     case "talkative":
-      return failed(`it says ${outcome.bytes} bytes or more at once, where spiped says 32 and waits`, NOT_SPIPED);
+      return failed(`it sent at least ${outcome.bytes} bytes unasked; spiped sends 32 and waits`, NOT_SPIPED);
     case "silent":
       return outcome.bytes > 0
-        ? failed(
-            `${outcome.bytes} of the 32 bytes that spiped sends at once, within ${ms(outcome.waitedMs)}`,
-            NOT_SPIPED,
-          )
-        : failed(`nothing within ${ms(outcome.waitedMs)}`, recognitionHint({ kind: "silent", role: "encrypt" }));
+        ? failed(`only ${outcome.bytes} of the 32 bytes that spiped sends, within ${ms(outcome.waitedMs)}`, NOT_SPIPED)
+        : failed(
+            `nothing received within ${ms(outcome.waitedMs)}`,
+            recognitionHint({ kind: "silent", role: "encrypt" }),
+          );
     case "closed":
       if (outcome.whenSpokenTo) {
-        const text = `it said nothing, and ${HUNG_UP[outcome.how]} when it was spoken to (${ms(outcome.durationMs)})`;
-        return failed(text, `TLS servers do that. ${NOT_SPIPED}`);
+        const text = `it sent nothing, and ${HUNG_UP[outcome.how]} when it was sent data (${ms(outcome.durationMs)})`;
+        return failed(text, `TLS servers do this. ${NOT_SPIPED}`);
       }
       return failed(`${HUNG_UP[outcome.how]} after ${outcome.bytes} of 32 bytes (${ms(outcome.durationMs)})`, HANGS_UP);
   }
 }
 
-const HUNG_UP: Readonly<Record<Ending, string>> = { ended: "it hung up", reset: "it reset the connection" };
+const HUNG_UP: Readonly<Record<Ending, string>> = {
+  ended: "it closed the connection",
+  reset: "it reset the connection",
+};
 
 function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
   switch (outcome.kind) {
@@ -160,95 +163,99 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
       if (outcome.bytes > 0) {
         return failed(
           `${HUNG_UP[outcome.how]} after ${outcome.bytes} of 288 bytes`,
-          "if it is spiped, it takes this end's key, and something on the way cuts connections, or it was ended. Read " +
-            "the log there",
+          "if it is spiped, it accepts this end's key, and either it was stopped or something on the path cuts " +
+            "connections. See the log there",
         );
       }
       return failed(
-        `${HUNG_UP[outcome.how]} as soon as it could tell which key this end has: it has another one`,
-        `compare the keys: spiped key-id KEYFILE, here and there${
-          target.kind === "unix" ? "; over a UNIX socket it may also be that the service behind it is down" : ""
-        }. The log there says more`,
+        `${HUNG_UP[outcome.how]} as soon as it could check this end's key: the keys differ`,
+        `compare the keys: run spiped key-id KEYFILE on both machines${
+          target.kind === "unix" ? "; over a UNIX socket, the service behind it may also be down" : ""
+        }. See the log there`,
       );
     case "silent":
       return failed(
-        `${outcome.bytes} of the 288 bytes of an answer within ${ms(outcome.waitedMs)}`,
-        "a spiped -d with another key hangs up; with this one it is silent while it has as many connections as its -n " +
-          "allows: its log says so, and then raise -n there. Or it is not spiped",
+        `received ${outcome.bytes} of 288 bytes of the reply within ${ms(outcome.waitedMs)}`,
+        "a spiped -d with a different key hangs up; one with this key stays silent while it is at its connection limit: " +
+          "if its log says so, raise -n there. Or it is not spiped",
       );
     case "same-role":
       return failed(outcome.error.message, recognitionHint({ kind: "same-role", role: "encrypt" }));
     case "wrong-answer":
-      return failed(outcome.error.message, "something on the way changes what is sent, or it is not spiped");
+      return failed(outcome.error.message, "something on the path changes the data, or it is not spiped");
   }
 }
 
 function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
   switch (outcome.kind) {
     case "both":
-      return ok("neither end gives it up");
+      return ok("on at both ends");
     case "given-up-here":
-      return { verdict: "warning", text: "given up by this end (-f)", hint: "leave -f out, unless CPU time is scarce" };
+      return { verdict: "warning", text: "turned off at this end (-f)", hint: "remove -f unless CPU time is scarce" };
     case "given-up-by-both":
       return {
         verdict: "warning",
-        text: "given up by both ends (-f)",
-        hint: "leave -f out, unless CPU time is scarce",
+        text: "turned off at both ends (-f)",
+        hint: "remove -f unless CPU time is scarce",
       };
     case "given-up-there":
       return outcome.isRequired
-        ? failed("the far end gives it up (-f), and this end requires it (-g)", "take -f away there")
-        : { verdict: "warning", text: "given up by the far end (-f)", hint: "take -f away there; -g here demands it" };
+        ? failed("turned off at the far end (-f), and this end requires it (-g)", "remove -f there")
+        : {
+            verdict: "warning",
+            text: "turned off at the far end (-f)",
+            hint: "remove -f there; -g here would require it",
+          };
     case "required-there":
-      return failed("the far end requires it (-g), and this end gives it up (-f)", "take -f away here");
+      return failed("required by the far end (-g), and turned off at this end (-f)", "remove -f here");
   }
 }
 
-const UNASKED: Readonly<Record<Ending, string>> = { ended: "hangs up", reset: "resets the connection" };
+const UNASKED: Readonly<Record<Ending, string>> = { ended: "closed the connection", reset: "reset the connection" };
 
 /** Before the exchange of keys, which a reset may overtake, this is no proof of the key: others can do it, too. */
-const RESETS = "the far end resets the connection once it can tell which key this end has";
+const RESETS = "the far end reset the connection once it could check this end's key";
 
 function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
   const service = what === "far end" ? "the service behind the far end" : "the service";
-  const check = what === "far end" ? `is ${service} up? Start it, and check -t there` : `look at ${service}'s own log`;
+  const check = what === "far end" ? `is ${service} up? Start it, and check -t there` : `see ${service}'s own log`;
   switch (outcome.kind) {
     case "says":
       if (outcome.recognised?.kind === "http" && / 400\b/.test(outcome.recognised.excerpt)) {
         return {
           verdict: "warning",
-          text: `it speaks ${protocolName(outcome.recognised)}, and so has not understood what came`,
-          hint: `${service} takes no PROXY header, it seems: have it expect one, or leave --proxy-protocol out`,
+          text: `it speaks ${protocolName(outcome.recognised)}: it did not understand what it received`,
+          hint: `${service} does not seem to accept a PROXY header: enable it there, or remove --proxy-protocol`,
         };
       }
       return outcome.recognised === undefined
-        ? ok(`it says ${outcome.bytes} bytes that are no text`)
+        ? ok(`it sent ${outcome.bytes} bytes of binary data`)
         : ok(`it speaks ${protocolName(outcome.recognised)}`);
     case "says-nonce":
       return {
         verdict: "warning",
-        text: "it says 32 bytes that are no text, as a spiped -d does",
-        hint: `${what === "far end" ? "the far end's -t" : "-t"} must be the service, not another spiped -d; is this end to be -e?`,
+        text: "it sent 32 bytes of binary data, as a spiped -d does",
+        hint: `${what === "far end" ? "the far end's -t" : "-t"} must be the service, not another spiped -d; should this end run -e?`,
       };
     case "silent":
       return ok(
         what === "far end"
-          ? `open after ${ms(outcome.waitedMs)}, and says nothing: it waits to be asked, or the far end still tries to reach it`
-          : `open after ${ms(outcome.waitedMs)}, and says nothing: it waits to be asked`,
+          ? `open after ${ms(outcome.waitedMs)}, no data yet: it waits for the client, or the far end is still connecting to it`
+          : `open after ${ms(outcome.waitedMs)}, no data yet: it waits for the client`,
       );
     case "closed":
       return what === "far end" && outcome.how === "reset"
         ? failed(RESETS, check)
         : failed(`${HUNG_UP[outcome.how]} (${ms(outcome.durationMs)})`, check);
     case "reset-early":
-      return failed(RESETS, `another key it would answer by hanging up, if it is spiped; ${check}`);
+      return failed(RESETS, `a spiped with a different key would close the connection instead; ${check}`);
     case "hung-up-unasked":
       return failed(
-        `the far end ${UNASKED[outcome.how]} before it was told anything`,
-        `${check}. spiped in C hangs up in this way where its -t cannot be reached`,
+        `the far end ${UNASKED[outcome.how]} before this end sent anything`,
+        `${check}. The original spiped hangs up like this when it cannot reach its -t`,
       );
     case "wrong-packet":
-      return failed(outcome.error.message, "something on the way changes what is sent");
+      return failed(outcome.error.message, "something on the path changes the data");
   }
 }
 

@@ -46,9 +46,9 @@ export async function checkKeys(
       const id = keyIdOf(key);
       const first = firstById.get(id) ?? name;
       firstById.set(id, first);
-      verdicts.write({ verdict: "ok", step, text: `${file} is the key of ${name}, with the id ${id}` });
+      verdicts.write({ verdict: "ok", step, text: `${file} is the key of ${name}, id ${id}` });
       if (first !== name) {
-        const text = `${file} is the same key as that of ${first}: whoever has it is ${first}`;
+        const text = `${file} is the same key as ${first}'s: its clients are logged as ${first}`;
         verdicts.write({ verdict: "warning", step, text });
       }
       for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
@@ -81,7 +81,7 @@ export async function checkKey(
 
 function judged(verdicts: Verdicts, keyFile: string, { key, warnings }: ReadKey): SharedKey {
   const step = "key file";
-  verdicts.write({ verdict: "ok", step, text: `${keyFile} has the id ${keyIdOf(key)}` });
+  verdicts.write({ verdict: "ok", step, text: `${keyFile} has id ${keyIdOf(key)}` });
   for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
   return key;
 }

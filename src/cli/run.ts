@@ -6,6 +6,7 @@
 
 import { isLimit, messageOf, SpipedError } from "../errors.js";
 import { createLog, directSink } from "../observe/log.js";
+import { signalIgnoredEntry } from "../observe/service-entries.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
 import { tellFaultsTo, watchFaults } from "./faults.js";
 import { type Given, takeGiven } from "./given.js";
@@ -30,7 +31,8 @@ export async function run(program: string, load: () => Promise<CommandModule>): 
     log = prepareProcess(program);
     tellFaultsTo(log);
     await closeDebugger();
-    for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => log.notice(`${signal}: ignored`));
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const)
+      takeSignal(signal, () => log.write(signalIgnoredEntry(signal)));
     status = await command.main(given);
   } catch (error) {
     log.error(nameLimit(error));

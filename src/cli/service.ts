@@ -10,8 +10,9 @@ import { isatty } from "node:tty";
 import { LONGEST_MS, systemClock } from "../clock.js";
 import { messageOf } from "../errors.js";
 import { InheritedSockets, readHanded } from "../net/inherited-sockets.js";
+import { counted } from "../observe/counted.js";
 import { createLog, type Log } from "../observe/log.js";
-import { drainingEntry, stoppedEntry } from "../observe/service-entries.js";
+import { drainingEntry, reloadWhileStoppingEntry, stoppedEntry } from "../observe/service-entries.js";
 import { ServiceManager } from "../observe/service-manager.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { stateEntries } from "../observe/state-entries.js";
@@ -222,14 +223,14 @@ class Service {
     const { drainTimeoutMs } = this.#settings;
     let cut = 0;
     let limit: NodeJS.Timeout | undefined;
-    let why = "";
+    let limitMs: number | undefined;
     const cancel = () => {
       cut += supervisor.connections;
       supervisor.cancel();
     };
     const first = await signals.next();
     this.#status?.stopping();
-    this.#manager.stopping(`no longer listening; open connections: ${supervisor.connections}`);
+    this.#manager.stopping(`shutting down, ${counted(supervisor.connections, "connection")} open`);
     const drained = supervisor.drain();
     this.#pidFile?.release();
     signals.whenever(cancel);
@@ -238,21 +239,21 @@ class Service {
       this.#log.write(drainingEntry(first, supervisor.connections));
       if (Number.isFinite(drainTimeoutMs)) {
         limit = setTimeout(() => {
-          why = ` after ${drainTimeoutMs / 1_000} s, as --drain-timeout says`;
+          limitMs = drainTimeoutMs;
           cancel();
         }, drainTimeoutMs);
       }
     }
     await drained;
     clearTimeout(limit);
-    this.#log.write(stoppedEntry(cut, why));
+    this.#log.write(stoppedEntry(cut, limitMs));
     return cut === 0 ? 0 : 1;
   }
 
   /** SIGHUP: reads keys again; where there is a file, what has changed in it before. */
   async reload(): Promise<void> {
     if (this.#supervisor.isEnding) {
-      this.#log.notice("SIGHUP: this process is ending; only folders of keys are read again");
+      this.#log.write(reloadWhileStoppingEntry());
       await this.#supervisor.reload();
       return;
     }

@@ -37,7 +37,7 @@ export function takeHandles(server: Server, handlers: AcceptHandlers): void {
       accepted = socketOf(client, createReader.call(handlers));
     } catch (cause) {
       // Some systems refuse what Node asks of a socket that has been reset; that ends nothing but itself.
-      const why = `cannot take a connection: ${messageOf(cause)}`;
+      const why = `cannot accept a connection: ${messageOf(cause)}`;
       handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
       return;
     }

@@ -228,9 +228,9 @@ function remoteOf({ remoteAddress, remotePort, remoteFamily }: Socket): RemoteAd
 }
 
 const FAILURES: Readonly<Record<string, string>> = {
-  ECONNRESET: "connection reset",
-  EPIPE: "it no longer reads",
-  ETIMEDOUT: "it no longer answers",
-  EHOSTUNREACH: "no route to it",
+  ECONNRESET: "connection reset by peer",
+  EPIPE: "broken pipe",
+  ETIMEDOUT: "connection timed out",
+  EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network unreachable",
 };

@@ -49,12 +49,12 @@ function detail(name: string, failures: readonly string[]): string {
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection reset",
-  EHOSTUNREACH: "no route to it",
+  ECONNRESET: "connection reset by peer",
+  EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network unreachable",
-  ENOENT: "there is no such socket",
+  ENOENT: "no such socket",
   EACCES: "permission denied",
-  EADDRNOTAVAIL: "the local address is not available",
-  EADDRINUSE: "the local address is in use",
+  EADDRNOTAVAIL: "local address not available",
+  EADDRINUSE: "local address in use",
   ETIMEDOUT: "no answer",
 };

@@ -72,6 +72,6 @@ export class ExactReads {
 export function handshakeEndError(how: "orderly" | "closed", arrivedBytes: number, length: number): SpipedError {
   const got = `${arrivedBytes} of ${length} handshake bytes`;
   return how === "orderly"
-    ? new SpipedError("SPIPED_HANDSHAKE_ENDED", `the peer ended the connection after ${got}`)
-    : new SpipedError("SPIPED_RESET", `the connection was closed after ${got}`);
+    ? new SpipedError("SPIPED_HANDSHAKE_ENDED", `the peer closed the connection after ${got}`)
+    : new SpipedError("SPIPED_RESET", `connection reset after ${got}`);
 }

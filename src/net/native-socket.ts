@@ -66,7 +66,7 @@ function watchForDeadPeer(socket: Socket): void {
   const vigil = new addon.DeadPeerDetector();
   const timer = setInterval(() => {
     if (ask(socket, (descriptor) => vigil.isDead(descriptor))?.answer !== true) return;
-    socket.destroy(Object.assign(new Error("the other side no longer answers"), { code: "ETIMEDOUT" }));
+    socket.destroy(Object.assign(new Error("connection timed out"), { code: "ETIMEDOUT" }));
   }, DEAD_PEER_CHECK_MS);
   timer.unref();
   socket.once("close", () => clearInterval(timer));

@@ -71,8 +71,8 @@ function lookUp(
   const { host, literal, service } = address;
   if (literal && /^\d+$/.test(service)) return numeric(host, service);
   const timedOut = () =>
-    new SpipedError("SPIPED_TIMEOUT", `looking ${formatAddress(address)} up took longer than ${timeoutMs / 1_000} s`, {
-      hint: "check that a name server answers on this machine",
+    new SpipedError("SPIPED_TIMEOUT", `lookup of ${formatAddress(address)} timed out after ${timeoutMs / 1_000} s`, {
+      hint: "check that DNS works on this machine",
     });
   return lookups.find(host, service, { signal, timeoutMs, timedOut });
 }
@@ -86,12 +86,12 @@ function numeric(host: string, service: string): LookupResult {
 }
 
 function unknownService(address: HostAddress): SpipedError {
-  const message = `cannot look up ${formatAddress(address)}: this machine knows no service ${JSON.stringify(address.service)}`;
+  const message = `cannot resolve ${formatAddress(address)}: this machine knows no service ${JSON.stringify(address.service)}`;
   return new SpipedError("SPIPED_RESOLVE", message, { hint: "write the port as a number" });
 }
 
 function unresolved(address: Address, why: string): SpipedError {
-  return new SpipedError("SPIPED_RESOLVE", `cannot look up ${formatAddress(address)}: ${why}`, {
-    hint: "check the name, and that a name server answers on this machine",
+  return new SpipedError("SPIPED_RESOLVE", `cannot resolve ${formatAddress(address)}: ${why}`, {
+    hint: "check the name, and that DNS works on this machine",
   });
 }

@@ -4,6 +4,7 @@
 
 import { type EndReason, isFaultOfOurs, stackOf } from "../errors.js";
 import type { ConnectionReport, ConnectionView } from "../tunnel/reports.js";
+import { grouped } from "./counted.js";
 import type { Level, LogEntry, SomeFacts } from "./entry.js";
 import type { Sum } from "./failures.js";
 import { recognitionHint } from "./recognition-words.js";
@@ -79,12 +80,12 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
   const mostTimes = moreAddresses ? "" : ` (${grouped(mostCount)})`;
   const most = addresses === 1 || (moreAddresses && mostCount <= 1) ? "" : `, most from ${mostFrom}${mostTimes}`;
   const span = Math.max(1, Math.round(spanMs / 1_000));
-  const example = of.example === undefined ? "" : `; the last: ${of.example}`;
+  const example = of.example === undefined ? "" : `; last: ${of.example}`;
   return {
     event: "connections-summed",
     level: "warning",
     message:
-      `${wordsOf(reason)}${key === undefined ? "" : ` (key ${key})`}: and ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
+      `${wordsOf(reason)}${key === undefined ? "" : ` (key ${key})`}: ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
       `${most}${example}`,
     key,
     phase,
@@ -101,9 +102,9 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
 }
 
 const PHASES: Readonly<Record<ConnectionView["phase"], string>> = {
-  dialling: "dialling the target",
-  handshaking: "in the handshake",
-  "client-known": "client known, exchanging keys and dialling",
+  dialling: "connecting to the target",
+  handshaking: "handshaking",
+  "client-known": "client authenticated, handshaking and connecting to the target",
   piping: "open",
   ended: "ended",
 };
@@ -139,8 +140,4 @@ function parenthesis(words: readonly string[]): string {
 
 function seconds(milliseconds: number): string {
   return `${(milliseconds / 1_000).toFixed(3)} s`;
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString("en-US");
 }

@@ -81,7 +81,7 @@ function jsonValue(name: keyof typeof KEYS, value: NonNullable<LogEntry[keyof ty
 
 /** A line about lost ones, with `{lost}` for their number and, in JSON, `{time}`. */
 export function lostLine(format: "text" | "json", { program, toJournal, time }: LineStart): string {
-  const message = "{lost} of these lines could not be written";
+  const message = "log messages dropped: {lost} (standard error is not read fast enough)";
   const priority = toJournal ? priorityOf("warning") : "";
   if (format === "text") return `${priority}${time === undefined ? "" : "{time} "}${program}: ${message}\n`;
   const object = JSON.stringify({ time: "{time}", level: "warning", event: "lines-lost", count: "{lost}", message });

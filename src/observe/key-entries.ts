@@ -1,48 +1,58 @@
 /**
- * What becomes of the keys of a tunnel, as entries of the log.
+ * Log messages about the keys of a tunnel.
  */
 
+import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
 
-/** Names that are written out in one line. */
-const MOST_NAMES = 10;
+/** How many names one message lists. */
+const MAX_NAMES = 10;
 
-/** The keys of a folder that was read again, beside those until now. */
+/** How a reload changed the keys of a folder. */
 export interface ChangedKeys {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly renamed: readonly (readonly [from: string, to: string])[];
 }
 
-/** The key is read again. */
+/** A key file has been reloaded. */
 export function keyReadEntry(keyFile: string): LogEntry {
-  const message = `SIGHUP: read ${keyFile} again; new connections use it`;
+  const message = `SIGHUP: reloaded key file ${keyFile}; new connections use it`;
   return { event: "key-read", level: "info", message, keyFile };
 }
 
-/** The key, or a folder of them, cannot be read again. @param isUnclear - Whether somebody may have been meant to go. */
+/**
+ * A key file or a folder of keys cannot be reloaded.
+ *
+ * @param isUnclear - Whether a key that was taken away may still be accepted.
+ */
 export function keyKeptEntry(keyFile: string, why: string, kind: "file" | "folder", isUnclear = false): LogEntry {
-  const kept = kind === "file" ? "the old key stays" : "the old keys stay, all of them";
+  const kept = kind === "file" ? "keeping the old key" : "keeping all old keys";
   const level = isUnclear ? "error" : "warning";
   return { event: "key-kept", level, message: `SIGHUP: ${why}; ${kept}`, keyFile };
 }
 
-/** A file of a folder gives no key; others are read. */
+/** One file of a folder cannot be read; the others are. */
 export function oneKeyKeptEntry(keyFile: string, problem: string): LogEntry {
   return { event: "key-kept", level: "warning", message: `SIGHUP: ${problem}`, keyFile };
 }
 
-/** The keys of a folder, at the start. */
+/** Something about a reloaded key should be fixed. */
+export function keyWarningEntry(keyFile: string, warning: string): LogEntry {
+  return { event: "note", level: "warning", message: `SIGHUP: ${warning}`, keyFile };
+}
+
+/** The keys of a folder at the start. */
 export function keysReadEntry(keyFile: string, names: readonly string[]): LogEntry {
-  const message = `read ${keyFile}: ${counted(names.length)}: ${listOf(names)}`;
+  const message = `read key folder ${keyFile}: ${counted(names.length, "key")}: ${listOf(names)}`;
   return { event: "key-read", level: "info", message, keyFile, keys: names.length, keysAdded: names };
 }
 
 /**
- * The keys of a folder are read again.
+ * A folder of keys has been reloaded.
  *
  * @param keys - How many there are.
- * @param ended - How many connections were reset, since their keys are gone.
+ * @param ended - Connections that were reset because their keys are gone.
  */
 export function keysReadAgainEntry(keyFile: string, keys: number, changes: ChangedKeys, ended: number): LogEntry {
   const { added, removed } = changes;
@@ -52,13 +62,12 @@ export function keysReadAgainEntry(keyFile: string, keys: number, changes: Chang
     ["removed", removed],
     ["renamed", renamed],
   ] as const;
-  const said = lists.filter(([, names]) => names.length > 0).map(([what, names]) => `; ${what} ${listOf(names)}`);
-  const reset = ended === 1 ? "; 1 connection was reset" : `; ${ended} connections were reset`;
-  const words = said.length === 0 ? ", as before" : `${said.join("")}${ended === 0 ? "" : reset}`;
+  const changed = lists.filter(([, names]) => names.length > 0).map(([what, names]) => `; ${what} ${listOf(names)}`);
+  const reset = ended === 0 ? "" : `; reset ${counted(ended, "connection")}`;
   return {
     event: "key-read",
     level: "info",
-    message: `SIGHUP: read ${keyFile} again: ${counted(keys)}${words}`,
+    message: `SIGHUP: reloaded key folder ${keyFile}: ${counted(keys, "key")}${changed.length === 0 ? ", unchanged" : changed.join("")}${reset}`,
     keyFile,
     keys,
     keysAdded: added,
@@ -68,17 +77,13 @@ export function keysReadAgainEntry(keyFile: string, keys: number, changes: Chang
   };
 }
 
-/** All keys were taken away. */
+/** Every key of a folder was removed. */
 export function noKeyLeftEntry(keyFile: string): LogEntry {
-  const message = "SIGHUP: no key is left, so nobody can connect";
+  const message = `SIGHUP: no keys left in ${keyFile}; no client can connect`;
   return { event: "note", level: "warning", message, keyFile };
 }
 
 function listOf(names: readonly string[]): string {
-  const more = names.length - MOST_NAMES;
-  return more <= 0 ? names.join(", ") : `${names.slice(0, MOST_NAMES).join(", ")} and ${more} more`;
-}
-
-function counted(keys: number): string {
-  return keys === 1 ? "1 key" : `${keys} keys`;
+  const more = names.length - MAX_NAMES;
+  return more <= 0 ? names.join(", ") : `${names.slice(0, MAX_NAMES).join(", ")} and ${more} more`;
 }

@@ -13,7 +13,7 @@ export function recognitionHint({ kind, role }: Recognition): string {
     case "tls":
       return WRONG_PEER[role];
     case "proxy-header":
-      return "let the proxy in front of this end send no PROXY header (no send-proxy, no proxy_protocol)";
+      return "turn off the PROXY header in the proxy in front of this end (send-proxy, proxy_protocol)";
     case "silent":
       return SILENT[role];
     case "same-role":
@@ -24,18 +24,18 @@ export function recognitionHint({ kind, role }: Recognition): string {
 }
 
 const WRONG_PEER = {
-  encrypt: "TARGET has to be the SOURCE of a spiped -d; this may be the service itself, or a spiped -e before it",
-  decrypt: "only spiped -e and spipe can connect here; programs connect to the SOURCE of the -e end",
+  encrypt:
+    "the target must be the source of a spiped -d; this may be the service itself, or a spiped -e in front of it",
+  decrypt: "only spiped -e and spipe can connect here; programs connect to the source of the -e end",
 };
 
 const SILENT = {
   encrypt:
-    "is that a `spiped -d`? The service itself, a spiped -e, or a spiped -d with as many connections as -n allows " +
-    "would be as silent",
-  decrypt: "a port scan or a health check looks like this, and a program that is not spiped and waits",
+    "is that a `spiped -d`? The service itself, a spiped -e, or a spiped -d at its connection limit would be silent too",
+  decrypt: "probably a port scan, a health check, or a program other than spiped that waits for data",
 };
 
 const SAME_ROLE = {
-  encrypt: "both ends are -e; the one next to the service has to be -d",
-  decrypt: "both ends are -d, and the one next to the programs has to be -e; if it is, the network loses packets",
+  encrypt: "both ends run -e; the one next to the service must run -d",
+  decrypt: "both ends run -d; the one next to the programs must run -e. If it does, the network loses packets",
 };

@@ -49,7 +49,7 @@ export class ServiceManager {
     try {
       return new ServiceManager(new addon.NotifySocket(notifyPath(socket)), warn);
     } catch (error) {
-      warn(cannotTell(error));
+      warn(cannotNotify(error));
       return new ServiceManager(undefined, warn);
     }
   }
@@ -99,7 +99,7 @@ export class ServiceManager {
           this.#retry = setTimeout(() => this.#flush(channel), RETRY_MS).unref();
           return;
         }
-        if (!this.#hasWarned) this.#warn(cannotTell(error));
+        if (!this.#hasWarned) this.#warn(cannotNotify(error));
         this.#hasWarned = true;
       }
       this.#waiting.shift();
@@ -110,13 +110,13 @@ export class ServiceManager {
 function notifyPath(socket: string): Uint8Array {
   if (/^\/./.test(socket)) return pathBytes(socket);
   if (/^@./.test(socket)) return Buffer.concat([Buffer.from([0]), pathBytes(socket.slice(1))]);
-  throw new Error(`NOTIFY_SOCKET is neither a path nor @ and a name: ${JSON.stringify(socket)}`);
+  throw new Error(`NOTIFY_SOCKET is neither an absolute path nor @ and a name: ${JSON.stringify(socket)}`);
 }
 
 function statusLine(text: string): string {
   return `STATUS=${printable(text).slice(0, MOST_STATUS_CHARACTERS)}`;
 }
 
-function cannotTell(error: unknown): string {
-  return `cannot tell the service manager: ${messageOf(error)}`;
+function cannotNotify(error: unknown): string {
+  return `cannot notify the service manager: ${messageOf(error)}`;
 }

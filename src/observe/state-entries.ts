@@ -5,6 +5,7 @@
 
 import type { ConnectionView } from "../tunnel/reports.js";
 import { openEntry } from "./connection-entries.js";
+import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
 import type { RecentFailure } from "./tunnel-log.js";
 
@@ -46,12 +47,12 @@ export interface ServiceState {
  */
 export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceState, now: number): Generator<LogEntry> {
   const count = tunnels.reduce((sum, { connections }) => sum + connections, 0);
-  const of = tunnels.length === 1 ? "1 tunnel" : `${tunnels.length} tunnels`;
+  const of = counted(tunnels.length, "tunnel");
   yield {
     event: "state",
     level: "info",
     isAnswer: true,
-    message: `${signal}: open connections: ${count}; spiped ${version}, ${of}, up ${timeWords(uptimeMs)}`,
+    message: `${signal}: ${counted(count, "open connection")}; spiped ${version}, ${of}, up ${timeWords(uptimeMs)}`,
     signal,
     version,
     uptimeMs,
@@ -71,7 +72,7 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     isAnswer: true,
     message:
       `${source}, ${verb} to ${target}: ${state}, ${connections} ${isLimited ? `of ${limit} ` : ""}connections open` +
-      (strangers === 0 ? "" : `, ${strangers} of strangers besides`),
+      (strangers === 0 ? "" : `, ${counted(strangers, "unauthenticated client")}`),
     tunnel: name,
     state,
     role,
@@ -107,7 +108,7 @@ function restEntry(count: number, bytesForward: number, bytesReverse: number): L
     event: "state-connections",
     level: "info",
     isAnswer: true,
-    message: `and ${count} younger connections (${bytesForward} bytes forward, ${bytesReverse} back)`,
+    message: `${counted(count, "newer connection")} (${bytesForward} bytes forward, ${bytesReverse} back)`,
     count,
     bytesForward,
     bytesReverse,

@@ -7,6 +7,7 @@ import { formatAddress } from "../net/address.js";
 import type { TunnelEmitter } from "../tunnel/events.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { acceptedEntry, endedEntry, establishedEntry, levelOfEnd, summedEntry } from "./connection-entries.js";
+import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
 import { Failures } from "./failures.js";
 import { errorEntry, type Log } from "./log.js";
@@ -34,7 +35,7 @@ export interface RecentFailure {
  */
 export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = systemClock): readonly RecentFailure[] {
   const recent: RecentFailure[] = [];
-  const seldom = seldomLog(log, clock);
+  const logOnce = rateLimited(log, clock);
   const failures = new Failures((sum) => log.write(summedEntry(sum)), clock);
   // A good connection costs nothing where nobody wants to read of it.
   if (log.writes("debug")) {
@@ -58,15 +59,15 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
       if (isWritten) failures.add(failureOf(report, entry, log));
     })
     .on("drained", () => failures.flush())
-    .on("limitReached", (limit) => seldom("limit", limitEntry(limit)))
-    .on("descriptorsUsedUp", (connections) => seldom("limit", descriptorsEntry(connections)))
-    .on("listenFailed", (error) => seldom(error.message, errorEntry(error, "listen-failed")))
+    .on("limitReached", (limit) => logOnce("limit", limitEntry(limit)))
+    .on("descriptorsUsedUp", (connections) => logOnce("limit", descriptorsEntry(connections)))
+    .on("listenFailed", (error) => logOnce(error.message, errorEntry(error, "listen-failed")))
     .on("lookupFailed", ({ code, message }) => {
-      log.write({ event: "look-up-failed", level: "warning", message: `${message}; the old addresses stay`, code });
+      log.write({ event: "look-up-failed", level: "warning", message: `${message}; keeping the old addresses`, code });
     })
     .on("addressesChanged", (target, addresses) => {
       const targetAddresses = addresses.map(formatAddress);
-      const message = `${target} is now ${targetAddresses.join(", ")}`;
+      const message = `target ${target} now resolves to ${targetAddresses.join(", ")}`;
       log.write({ event: "addresses-changed", level: "info", message, target, targetAddresses });
     });
   return recent;
@@ -91,23 +92,18 @@ function withoutPort(source: string): string {
 function limitEntry(limit: number): LogEntry {
   // On Windows nobody can wait while the server does not listen.
   const fate = process.platform === "win32" ? "are refused" : "wait";
-  const message = `${counted(limit)} open, as many as -n allows; further clients ${fate}`;
+  const message = `connection limit reached (-n ${limit}), new clients ${fate}`;
   return { event: "limit-reached", level: "warning", message, count: limit, limit };
 }
 
 function descriptorsEntry(count: number): LogEntry {
-  const message =
-    `${counted(count)} open, and this process may open no more files; further clients wait ` +
-    "(raise the limit, LimitNOFILE= of a unit or ulimit -n)";
-  return { event: "descriptors-used-up", level: "warning", message, count };
-}
-
-function counted(connections: number): string {
-  return connections === 1 ? "1 connection is" : `${connections} connections are`;
+  const message = `out of file descriptors with ${counted(count, "open connection")}, new clients wait`;
+  const hint = "raise the limit with LimitNOFILE= in the unit, or with ulimit -n";
+  return { event: "descriptors-used-up", level: "warning", message, hint, count };
 }
 
 /** Writes an entry, unless one about the same has been written a short while ago. */
-function seldomLog(log: Log, clock: Clock): (about: string, entry: LogEntry) => void {
+function rateLimited(log: Log, clock: Clock): (about: string, entry: LogEntry) => void {
   const saidAt = new Map<string, number>();
   return (about, entry) => {
     const now = clock.now();

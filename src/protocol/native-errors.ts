@@ -6,15 +6,15 @@ import { codeOf, type ErrorCode, isErrorCode, isFaultOfOurs, messageOf, SpipedEr
 
 /** What each code of the addon means in words for the operator. */
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
-  SPIPED_WRONG_MAC: "wrong MAC; the peer has another key file, or does not speak spiped",
-  SPIPED_SAME_ROLE: "the peer is a client too, with the same key, or this end itself",
+  SPIPED_WRONG_MAC: "wrong MAC: the peer has a different key, or is not spiped",
+  SPIPED_SAME_ROLE: "the peer is a client too: another client with the same key, or this end itself",
   SPIPED_DH_OUT_OF_RANGE: "the peer's public value is out of range",
-  SPIPED_FORWARD_SECRECY_REQUIRED: "the peer gives no forward secrecy, and this side requires it",
-  SPIPED_PACKET_MAC: "a packet's MAC is wrong; it was changed on the way",
-  SPIPED_PACKET_LENGTH: "a packet's length is out of range",
-  SPIPED_PACKET_NUMBERS_USED_UP: "all packet numbers of this direction are used up",
+  SPIPED_FORWARD_SECRECY_REQUIRED: "the peer has turned forward secrecy off, and this end requires it",
+  SPIPED_PACKET_MAC: "wrong packet MAC: the data was changed in transit",
+  SPIPED_PACKET_LENGTH: "packet length out of range",
+  SPIPED_PACKET_NUMBERS_USED_UP: "packet numbers exhausted",
   SPIPED_KEY_FILE: "the key is empty, so everybody knows it",
-  SPIPED_RANDOM: "the system gives no random bytes",
+  SPIPED_RANDOM: "the system provides no random bytes",
 };
 
 const REPORT = "this is a mistake in spiped; please report it";

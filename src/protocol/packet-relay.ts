@@ -109,7 +109,7 @@ function outcomeOf({ kind, side, code, message, pendingBytes }: RelayEnd): Relay
     case "broken":
       return { kind: "broken", side: side === "source" ? "source" : "target", code: code ?? "", words };
     case "cancelled":
-      return { kind: "failed", error: new SpipedError("SPIPED_CANCELLED", "told to end") };
+      return { kind: "failed", error: new SpipedError("SPIPED_CANCELLED", "shutting down") };
     default:
       return { kind: "failed", error: asSpipedError(Object.assign(new Error(words), { code })) };
   }
@@ -117,5 +117,5 @@ function outcomeOf({ kind, side, code, message, pendingBytes }: RelayEnd): Relay
 
 /** The packets end inside one. */
 export function truncated(pendingBytes: number): SpipedError {
-  return new SpipedError("SPIPED_TRUNCATED", `the packets end inside one, after ${pendingBytes} of its bytes`);
+  return new SpipedError("SPIPED_TRUNCATED", `stream ended inside a packet, after ${pendingBytes} of its bytes`);
 }

@@ -6,6 +6,12 @@ import { messageOf } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 import { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
+import {
+  statusExposedEntry,
+  statusFailedEntry,
+  statusListeningEntry,
+  statusOwnerEntry,
+} from "../observe/service-entries.js";
 import { Collector } from "../status/collector.js";
 import { loadPage } from "../status/page.js";
 import { isLoopback, STATUS_DESCRIPTORS, StatusServer } from "../status/server.js";
@@ -52,13 +58,13 @@ export class ServedStatus {
 
   /** Gives a UNIX socket's file to whom the process is about to become; undefined stays as it is. */
   give(user: number | undefined, group: number | undefined): void {
-    let why = "this system cannot do that without the risk of giving away another file";
+    let why = "this system has no safe way to do that";
     try {
       if (this.#server?.give(user, group) !== false) return;
     } catch (error) {
       why = messageOf(error);
     }
-    this.#log.warning(`status: the socket stays with the user and group that made it: ${why}`);
+    this.#log.write(statusOwnerEntry(why));
   }
 
   /**
@@ -74,11 +80,9 @@ export class ServedStatus {
   sayListening(): void {
     const address = this.#server?.address;
     if (address === undefined) return;
-    this.#log.notice(`status on ${formatAddress(address)}`);
+    this.#log.write(statusListeningEntry(formatAddress(address)));
     if (address.kind === "unix" || isLoopback(address)) return;
-    this.#log.warning(
-      `everybody who reaches ${formatAddress(address)} can read the status: who is connected, and how much`,
-    );
+    this.#log.write(statusExposedEntry(formatAddress(address)));
   }
 
   /** Answers that the process is about to end, and goes on answering. */
@@ -98,6 +102,6 @@ export class ServedStatus {
     const now = performance.now();
     if (now - this.#saidAt < 60_000) return;
     this.#saidAt = now;
-    this.#log.warning(`status: ${messageOf(error)}`);
+    this.#log.write(statusFailedEntry(messageOf(error)));
   }
 }

@@ -14,7 +14,7 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import type { LookupLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
-import { listeningEntry, talksToItselfEntry } from "../observe/service-entries.js";
+import { listeningEntry, severalSourcesEntry, talksToItselfEntry } from "../observe/service-entries.js";
 import { isStranger, type TunnelState } from "../observe/state-entries.js";
 import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
 import { assemble, type Endpoints, listen, resolveEndpoints } from "../tunnel/assembly.js";
@@ -98,7 +98,7 @@ export class ServedTunnel {
     if (ends.sources.length > 1) {
       const name = formatAddress(this.config.source);
       const first = formatAddress(ends.sources[0]);
-      this.#log.warning(`${name} has ${ends.sources.length} addresses; listening on ${first} only`);
+      this.#log.write(severalSourcesEntry(name, ends.sources.length, first));
     }
     if (this.#state.name === "starting") this.#state = { ...this.#state, ends };
   }

@@ -10,6 +10,7 @@ import { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
+import { counted } from "../observe/counted.js";
 import type { Log } from "../observe/log.js";
 import { oldConnectionsCutEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
@@ -119,7 +120,7 @@ export class Supervisor {
   /** What it does, in a line for people. */
   get status(): string {
     const [first, ...others] = this.#tunnels;
-    return first !== undefined && others.length === 0 ? first.status : `tunnels: ${this.#tunnels.length}`;
+    return first !== undefined && others.length === 0 ? first.status : counted(this.#tunnels.length, "tunnel");
   }
 
   /** What each does at this moment, those too that only wait for their last connection. */

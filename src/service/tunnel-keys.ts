@@ -13,6 +13,7 @@ import {
   keyReadEntry,
   keysReadAgainEntry,
   keysReadEntry,
+  keyWarningEntry,
   noKeyLeftEntry,
   oneKeyKeptEntry,
 } from "../observe/key-entries.js";
@@ -133,7 +134,7 @@ export class TunnelKeys {
     // The ring has its own handle of what was there before.
     source.held = keys.map((key, index) => ({ ...key, key: this.#ring.keys[index]?.key ?? key.key }));
     for (const problem of problems) this.#log.write(oneKeyKeptEntry(this.#path, problem));
-    for (const warning of warnings) this.#log.warning(`SIGHUP: ${warning}`);
+    for (const warning of warnings) this.#log.write(keyWarningEntry(this.#path, warning));
     this.#log.write(keysReadAgainEntry(this.#path, keys.length, changes, ended));
     if (keys.length === 0) this.#log.write(noKeyLeftEntry(this.#path));
     return problems.length === 0;

@@ -31,7 +31,7 @@ export interface Announcement {
 export function announceClient({ encrypts, source, target, keys, keyName }: Announcement): boolean {
   const ends = source.ends?.();
   if (ends === undefined)
-    throw new SpipedError("SPIPED_RESET", `source ${source.peer}: its address is not known any more`);
+    throw new SpipedError("SPIPED_RESET", `source ${source.peer}: its address is no longer known`);
   const header = proxyHeader(ends, keyName);
   return sendAhead(target, encrypts ? keys.sealFirst(header) : header);
 }

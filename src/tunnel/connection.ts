@@ -134,7 +134,7 @@ export class Connection implements ConnectionView {
 
   /** Ends the connection at once; both sides are reset. */
   cancel(): void {
-    this.#fail(new SpipedError("SPIPED_CANCELLED", "told to end"));
+    this.#fail(new SpipedError("SPIPED_CANCELLED", "shutting down"));
   }
 
   /** Ends the connection at once where the client's key was taken away. @returns Whether it was. */
@@ -146,9 +146,7 @@ export class Connection implements ConnectionView {
 
   /** Ends the connection of a client that has not shown that it has the key, since others need its place. */
   evict(): void {
-    this.#fail(
-      new SpipedError("SPIPED_CROWDED_OUT", "newer clients came before this one had shown that it has the key"),
-    );
+    this.#fail(new SpipedError("SPIPED_CROWDED_OUT", "dropped for newer clients before it authenticated"));
   }
 
   async #runAsClient(): Promise<void> {
@@ -238,7 +236,7 @@ export class Connection implements ConnectionView {
   #limitHandshake(): void {
     const { timeoutMs } = this.#options;
     this.#handshakeTimer = setTimeout(() => {
-      this.#fail(new SpipedError("SPIPED_TIMEOUT", `the handshake took longer than ${timeoutMs / 1_000} s`));
+      this.#fail(new SpipedError("SPIPED_TIMEOUT", `handshake not finished after ${timeoutMs / 1_000} s`));
     }, timeoutMs);
   }
 
@@ -257,7 +255,9 @@ export class Connection implements ConnectionView {
   #stillWaits(since: number): boolean {
     if (this.#options.source.hasEnded?.() !== true) return true;
     const seconds = ((performance.now() - since) / 1_000).toFixed(1);
-    this.#fail(new SpipedError("SPIPED_TIMEOUT", `the client gave up after it had waited ${seconds} s for a place`));
+    this.#fail(
+      new SpipedError("SPIPED_TIMEOUT", `the client disconnected after waiting ${seconds} s for a connection slot`),
+    );
     return false;
   }
 
@@ -330,7 +330,7 @@ export class Connection implements ConnectionView {
     const isUnknown = this.#recognised === undefined;
     // A server with another key says nothing; this is all that a client sees of it.
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
-      const why = `${error.message}; it may have another key`;
+      const why = `${error.message}; it may have a different key`;
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
     } else {
       this.#end(endReasonOf(error), error);

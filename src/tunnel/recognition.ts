@@ -93,11 +93,11 @@ function find({ role, error, seen, waiting }: FailedHandshake): Found | undefine
   const isSilent = seen?.length === 0;
   if (waiting !== undefined && isLikeNonce(waiting)) {
     const peer = language === undefined ? NOT_A_SERVER : `the peer speaks ${protocolName(language)}`;
-    const words = `${isSilent ? SILENT : peer}, and the client seems to be spiped too`;
+    const words = `${isSilent ? SILENT : peer}, and the client looks like spiped too`;
     return { kind: "client-of-client", words };
   }
   if (language !== undefined) {
-    return { kind: language.kind, words: `the peer is not spiped, it speaks ${protocolName(language)}` };
+    return { kind: language.kind, words: `the peer is not spiped: it speaks ${protocolName(language)}` };
   }
   if (isSilent) return { kind: "silent", words: error.code === "SPIPED_HANDSHAKE_ENDED" ? error.message : SILENT };
   const waits = role === "decrypt" && seen?.length === NONCE_BYTES && error.code === "SPIPED_TIMEOUT";
@@ -109,6 +109,6 @@ function isLikeNonce(waiting: Uint8Array): boolean {
   return waiting.length === NONCE_BYTES && detectProtocol(waiting, { isAll: true }) === undefined;
 }
 
-const SILENT = `the peer said nothing (0 of ${HANDSHAKE_BYTES} handshake bytes)`;
-const NOT_A_SERVER = "the peer is no spiped server";
-const WAITS = `the peer waits too, as a server does (${NONCE_BYTES} of ${HANDSHAKE_BYTES} handshake bytes)`;
+const SILENT = `the peer sent nothing (0 of ${HANDSHAKE_BYTES} handshake bytes)`;
+const NOT_A_SERVER = "the peer is not a spiped server";
+const WAITS = `the peer is waiting too, as a server does (${NONCE_BYTES} of ${HANDSHAKE_BYTES} handshake bytes)`;

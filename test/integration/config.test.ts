@@ -146,12 +146,12 @@ test(
     for (const one of old) await carries(one);
     await file.write(same.text(), changed.text({ "max-connections": 1 }, { "keep-alive": false }), added.text());
     const lines = await file.reload(command);
-    assert.match(lines.at(-1) ?? "", /tunnels: 2 unchanged, 2 changed, 2 new, 2 gone$/);
+    assert.match(lines.at(-1) ?? "", /tunnels: 2 unchanged, 2 changed, 2 added, 2 removed$/);
     for (const one of old) await carries(one, "still there");
     for (const pair of [same, changed, added]) await carries(await pair.connectThrough());
     for (const address of [gone.near, gone.far]) await refuses(address, t);
     // The new limit is the new tunnel's alone: the old one's connection does not count.
-    await command.line(/1 connection/);
+    await command.line(/connection limit reached \(-n 1\)/);
     for (const { app, service } of old) {
       app.finish();
       service.finish();
@@ -168,7 +168,7 @@ test("a reload in which nothing has changed reads the keys again", limits, async
   await file.write(a.text());
   const command = await file.start();
   await file.reload(command);
-  await command.line(/read .*key again/, 2);
+  await command.line(/reloaded key file .*key/, 2);
   await carries(await a.connectThrough());
 });
 
@@ -188,11 +188,11 @@ test("a file with mistakes changes nothing, is told whole, and the next one coun
       a.text({ nonsense: 1 }, { timeout: "x" }) + b.text(),
       /encrypt\.a\.nonsense: /,
       /decrypt\.a-far\.timeout: /,
-      /2 mistakes; nothing was changed/,
+      /2 errors; keeping the old configuration/,
     ],
-    ["", /there is no tunnel in it/, /a mistake; nothing was changed/],
-    ["\u0000", /nothing was changed/],
-    [b.text().slice(0, -40), /nothing was changed/],
+    ["", /there is no tunnel in it/, /1 error; keeping the old configuration/],
+    ["\u0000", /keeping the old configuration/],
+    [b.text().slice(0, -40), /keeping the old configuration/],
   ] as const) {
     await (text === "" ? writeFile(file.path, "") : file.write(text));
     const lines = await file.reload(command);
@@ -204,7 +204,7 @@ test("a file with mistakes changes nothing, is told whole, and the next one coun
   await rm(file.path);
   line(/there is no such file/)(await file.reload(command));
   await file.write(a.text(), b.text());
-  line(/2 unchanged, 2 new/)(await file.reload(command));
+  line(/2 unchanged, 2 added/)(await file.reload(command));
   await carries(old);
   await carries(await b.connectThrough());
 });
@@ -240,7 +240,7 @@ test(
     await file.write(a.text({}, { timeout: 7 }), b.text());
     const lines = (await file.reload(command)).join("\n");
     assert.match(lines, /encrypt\.b: cannot listen on .*: .*in use/i);
-    assert.match(lines, /cannot be used: a failure; nothing was changed/);
+    assert.match(lines, /cannot apply .*: 1 error; keeping the old configuration/);
     await carries(old);
     await carries(await a.connectThrough());
     taken.close();
@@ -252,7 +252,7 @@ test(
         ),
       "the port to be free",
     );
-    assert.match((await file.reload(command)).join("\n"), /1 unchanged, 1 changed, 2 new/);
+    assert.match((await file.reload(command)).join("\n"), /1 unchanged, 1 changed, 2 added/);
     await carries(await b.connectThrough());
   },
 );
@@ -266,13 +266,13 @@ test("a changed tunnel that cannot start leaves the old one where it is", limits
   const taken = await Listener.listen(t, "tcp");
   for (const keys of [{ key: "/nowhere/key" }, { source: textOf(taken.address) }]) {
     await file.write(a.text(keys));
-    assert.match((await file.reload(command)).join("\n"), /a failure; nothing was changed/);
+    assert.match((await file.reload(command)).join("\n"), /1 error; keeping the old configuration/);
     await carries(old);
     await carries(await a.connectThrough());
   }
   // Once more as it was: nothing has to be done.
   await file.write(a.text());
-  assert.match((await file.reload(command)).at(-1) ?? "", /tunnels: 2 unchanged$|read .*key again/);
+  assert.match((await file.reload(command)).at(-1) ?? "", /tunnels: 2 unchanged$|reloaded key file .*key/);
 });
 
 test("names and sources can be exchanged, and a role: nobody is refused", limits, async (t) => {
@@ -285,7 +285,7 @@ test("names and sources can be exchanged, and a role: nobody is refused", limits
     a.text({ source: textOf(b.near) }).replace("encrypt.a", "encrypt.other"),
     b.text({ source: textOf(a.near) }),
   );
-  assert.match((await file.reload(command)).join("\n"), /2 unchanged, 1 changed, 1 new, 1 gone/);
+  assert.match((await file.reload(command)).join("\n"), /2 unchanged, 1 changed, 1 added, 1 removed/);
   const app = await TestSocket.connect(t, b.near);
   await carries({ app, service: await a.service.next() });
   // An encrypting end becomes a decrypting one on the same socket.
@@ -294,7 +294,7 @@ test("names and sources can be exchanged, and a role: nobody is refused", limits
     table("encrypt.e", { source: textOf(b.near), target: textOf(a.near) }),
     table("decrypt.turned", { source: textOf(a.near), target: address, "keep-alive": false }),
   );
-  assert.match((await file.reload(command)).join("\n"), /2 new, 4 gone/);
+  assert.match((await file.reload(command)).join("\n"), /2 added, 4 removed/);
   await carries({ app: await TestSocket.connect(t, b.near), service: await a.service.next() });
 });
 
@@ -324,7 +324,7 @@ test("nobody is refused while changed tunnels take over their sockets", limits, 
     const keys = { "max-connections": 100 + round };
     await file.write(...(round % 3 === 0 ? ["x ="] : []), a.text(keys, keys), b.text(keys, keys));
     const lines = await file.reload(command);
-    assert.match(lines.join("\n"), round % 3 === 0 ? /nothing was changed/ : /4 changed/);
+    assert.match(lines.join("\n"), round % 3 === 0 ? /keeping the old configuration/ : /4 changed/);
   }
   isOver = true;
   await visits;
@@ -373,7 +373,7 @@ test("many SIGHUPs at once end with the file as it is last", limits, async (t) =
   command.signal("SIGHUP");
   await command.line(new RegExp(`listening on ${textOf(b.near).replaceAll(/[[\].]/g, "\\$&")}`));
   await carries(await b.connectThrough());
-  const count = command.lines.filter((line) => /read .*toml again/.test(line)).length;
+  const count = command.lines.filter((line) => /reloaded .*toml/.test(line)).length;
   assert.ok(count < 51, `${count} readings`);
 });
 
@@ -409,7 +409,7 @@ test("what only a restart can change is told by its key", limits, async (t) => {
   await file.write(table("", { threads: 2, "pid-file": "/nowhere/pid" }), a.text());
   const lines = (await file.reload(command)).join("\n");
   for (const key of ["threads", "pid-file"])
-    assert.match(lines, new RegExp(`${key} has changed, which takes a restart`));
+    assert.match(lines, new RegExp(`${key} has changed; restart spiped to apply it`));
   assert.match(lines, /2 unchanged/);
 });
 
@@ -433,7 +433,7 @@ test("a daemon has its file's name for its pid file, unless one is named, and re
     await carries(await a.connectThrough());
     await file.write(text, a.text(), b.text());
     process.kill(id, "SIGHUP");
-    await first.line(/2 unchanged, 2 new/);
+    await first.line(/2 unchanged, 2 added/);
     await carries(await b.connectThrough());
     process.kill(id, "SIGINT");
     await untilEnded(id);
@@ -446,7 +446,7 @@ test("with -D, names are looked up again and again, for all tunnels", { ...limit
   const a = await file.pair("a");
   await file.write(a.text({ target: "nobody.invalid:80" }));
   const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
-  await command.line(/cannot look up nobody\.invalid:80: .*trying again/);
+  await command.line(/cannot resolve nobody\.invalid:80: .*retrying/);
   command.signal("SIGHUP");
   command.signal("SIGTERM");
   assert.equal((await command.exit()).status, 0);
@@ -457,23 +457,23 @@ test("while names are waited for, SIGHUP takes the file as it is now", { ...limi
   const a = await file.pair("a");
   await file.write(a.text({ target: "nobody.invalid:80" }));
   const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
-  await command.line(/cannot look up nobody\.invalid:80: .*trying again/);
+  await command.line(/cannot resolve nobody\.invalid:80: .*retrying/);
   // Another name, a key that is not there, and a mistake: it goes on waiting.
   const line = async (text: string, pattern: RegExp) => {
     await file.write(text);
     await file.reload(command);
     await command.line(pattern);
   };
-  await line(a.text({ target: "nobody-else.invalid:80" }), /cannot look up nobody-else\.invalid:80: .*trying again/);
-  await line(a.text({ key: "/nowhere/key" }), /cannot be used: a failure/);
-  await line("x =", /a mistake; nothing was changed/);
+  await line(a.text({ target: "nobody-else.invalid:80" }), /cannot resolve nobody-else\.invalid:80: .*retrying/);
+  await line(a.text({ key: "/nowhere/key" }), /cannot apply .*: 1 error/);
+  await line("x =", /1 error; keeping the old configuration/);
   await line(a.text(), /listening on /);
   await carries(await a.connectThrough());
   await line(a.text({ timeout: 9 }), /1 unchanged, 1 changed/);
   command.signal("SIGTERM");
-  await command.line(/SIGTERM: no longer listening/);
+  await command.line(/SIGTERM: shutting down/);
   command.signal("SIGHUP");
-  await command.line(/SIGHUP: this process is ending/);
+  await command.line(/SIGHUP: shutting down/);
   command.signal("SIGINT");
   assert.equal((await command.exit()).status, 1);
 });
@@ -518,7 +518,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     const [first] = sources;
     assert.ok(first !== undefined);
     for (let count = 0; count < 60; count += 1) await TestSocket.connect(t, first);
-    await command.line(/further clients wait/);
+    await command.line(/new clients wait/);
     assert.ok(descriptorsOf(command.id) <= 150);
     assert.doesNotMatch(command.stderr, /EMFILE|[Tt]oo many open files|cannot accept/);
   });

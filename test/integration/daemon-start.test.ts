@@ -88,7 +88,7 @@ test("returns 1 and tells of a source in use, whose pid file stays as it is", op
 test("returns 1 and tells of a target that has no address", options, async (t) => {
   const start = await rightStart(t);
   const flags = [...start.flags.slice(0, 3), "-t", "[127.0.0.1]:no-such-service", ...start.flags.slice(5)];
-  assert.match(await failsToStart(t, start, flags), /cannot look up .*no-such-service/);
+  assert.match(await failsToStart(t, start, flags), /cannot resolve .*no-such-service/);
 });
 
 /** A daemon that reads its key from a named pipe, and so is not ready before the test lets it be. */
@@ -207,7 +207,7 @@ async function startWaiting(
   const flags = ["-D", ...start.flags.slice(0, 3), "-t", target, ...start.flags.slice(5), ...patience];
   const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd: start.folder, env });
   assert.equal((await command.ownExit()).status, 0, command.stderr);
-  await command.line(/cannot look up .*; trying again each second/);
+  await command.line(/cannot resolve .*; retrying every second/);
   return { start, command, id: readPidFile(`${start.source}.pid`) };
 }
 
@@ -239,8 +239,8 @@ withNames(() => {
     process.kill(id, "SIGHUP");
     names.set("later.example", "127.0.0.1");
     await command.line(/listening on/);
-    assert.equal(command.lines.filter((line) => line.includes("cannot look up")).length, 1);
-    await command.line(/SIGHUP: read/);
+    assert.equal(command.lines.filter((line) => line.includes("cannot resolve")).length, 1);
+    await command.line(/SIGHUP: reloaded/);
     const source = { kind: "unix", path: start.source } as const;
     const key = { ...start.key, bytes: anotherKey };
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));

@@ -13,8 +13,7 @@ import { TestSocket } from "../support/test-socket.js";
 import { connectionLines, type Spiped, startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
 
 /** Says that descriptors have run out, with how many connections are open. */
-const usedUp =
-  /^spiped: (\d+) connections? (?:is|are) open, and this process may open no more files; further clients wait/;
+const usedUp = /^spiped: out of file descriptors with (\d+) open connections?, new clients wait/;
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
   /** Ours with so many descriptors at most: the hard limit too, since Node raises the soft one. */
@@ -158,7 +157,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       const { command } = tunnel.client;
       const open = [await tunnel.connect(), await tunnel.connect(), await tunnel.connect()];
       for (const app of open) await echoes(app, "hello");
-      await command.line(/as many as -n allows/);
+      await command.line(/connection limit reached/);
       const waiting = await tunnel.connect();
       await waiting.write("hello");
       const setSoftLimit = async (descriptors: number): Promise<void> => {

@@ -17,7 +17,7 @@ for (const { name, kind, start } of allEnds) {
     const expected = kind === "tcp" ? "reset" : "fin";
     for (const socket of [plain, peer.link]) assert.equal(await socket.end(), expected);
     assert.equal((await command.exit()).status, 1);
-    const line = "spiped: stopped: open connections were cut after 0.05 s, as --drain-timeout says (1)";
+    const line = "spiped: stopped: reset 1 open connection after 0.05 s (--drain-timeout)";
     assert.deepEqual(
       command.lines.filter((one) => one.includes("--drain-timeout")),
       [line],
@@ -32,7 +32,7 @@ test("connections that end before --drain-timeout are not cut, and nobody waits 
   assert.ok(one !== undefined);
   const { peer, plain } = await one.establish();
   one.spiped.command.signal("SIGTERM");
-  await one.spiped.command.line(/no longer listening/);
+  await one.spiped.command.line(/shutting down, draining/);
   assert.ok(await isAlive({ peer, plain }));
   plain.finish();
   peer.link.finish();
@@ -45,9 +45,9 @@ test("a second SIGTERM does not wait for --drain-timeout", limits, async (t) => 
   await one.establish();
   const { command } = one.spiped;
   command.signal("SIGTERM");
-  await command.line(/no longer listening/);
+  await command.line(/shutting down, draining/);
   command.signal("SIGTERM");
-  await command.line(/^spiped: stopped: open connections were cut \(1\)$/);
+  await command.line(/^spiped: stopped: reset 1 open connection$/);
   assert.equal((await command.exit()).status, 1);
 });
 
@@ -56,7 +56,7 @@ test("--drain-timeout 0 is no limit, and what is no time is refused", limits, as
   assert.ok(one !== undefined);
   const established = await one.establish();
   one.spiped.command.signal("SIGTERM");
-  await one.spiped.command.line(/no longer listening/);
+  await one.spiped.command.line(/shutting down, draining/);
   assert.ok(await isAlive(established));
   const key = await newKey(t);
   for (const value of ["-1", "604801", "2147484", "1e99", "ever", ""]) {

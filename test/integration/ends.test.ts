@@ -25,7 +25,7 @@ async function plainSendsMuchAndEnds({ plain }: Established): Promise<void> {
 for (const { name, end: role, kind, start } of allEnds) {
   const [encrypted, cleartext] = role === "-d" ? (["source", "target"] as const) : (["target", "source"] as const);
   // Of a UNIX socket's close, only a writer learns.
-  const words = kind === "unix" ? "it no longer reads" : "connection reset";
+  const words = kind === "unix" ? "broken pipe" : "connection reset by peer";
 
   test(`${name} passes each direction's end on after all data, in whatever order they end`, limits, async (t) => {
     const end = await start(t);
@@ -106,7 +106,7 @@ for (const { name, end: role, kind, start } of allEnds) {
     if (kind === "tcp") assert.equal(await ends.plain.end(), "reset");
     const reason = await untilReason(end.spiped.command);
     // A UNIX socket that is closed with something unread is a reset to the other side, and without it an end.
-    const isClosed = kind === "unix" && reason === resetBy(encrypted, "it no longer reads");
+    const isClosed = kind === "unix" && reason === resetBy(encrypted, "broken pipe");
     if (!isClosed) assert.equal(reason, resetBy(encrypted));
     assert.ok(await isAlive(await end.establish()));
     assert.equal(reasonsOf(end.spiped).length, 1);
@@ -130,7 +130,7 @@ for (const { name, end: role, kind, start } of allEnds) {
       assert.equal(failuresTold(end.spiped), 40);
       const right = [resetBy(encrypted), resetBy(cleartext)];
       // A target that has reset its connection before spiped has looked whether there is one.
-      if (role === "-d") right.push("connect failed: connection reset");
+      if (role === "-d") right.push("connect failed: connection reset by peer");
       for (const reason of reasonsOf(end.spiped)) {
         assert.ok(right.includes(reason.replace(/cannot connect to \S+: /, "")), reason);
       }

@@ -79,7 +79,7 @@ const hostile: Readonly<Record<string, readonly [Server, string | ((kind: "tcp" 
       await peer.link.write(await peer.link.read(nonceBytes));
       await peer.link.write(await peer.link.read(macedPublicValueBytes));
     },
-    "handshake failed: the peer is a client too, with the same key, or this end itself",
+    "handshake failed: the peer is a client too: another client with the same key, or this end itself",
   ],
 };
 
@@ -117,8 +117,8 @@ for (const kind of ["tcp", "unix"] as const) {
       peer.link.close();
       assert.equal(await app.endWhileOpen(), "reset");
       const rest = new RegExp(
-        "^connect failed: .*: connection reset$|^handshake failed: the peer ended the connection after 0 of 320|" +
-          "^reset: target: (connection reset|it no longer reads); the peer said nothing ",
+        "^connect failed: .*: connection reset by peer$|^handshake failed: the peer closed the connection after 0 of 320|" +
+          "^reset: target: (connection reset by peer|broken pipe); the peer sent nothing ",
       );
       assert.match(await untilReason(end.spiped.command), rest);
       const friend = await end.establish();

@@ -69,7 +69,7 @@ async function streamIn(t: TestContext, phase: string): Promise<TunnelStream> {
 }
 
 for (const [phase, message] of [
-  ["while its name is looked up", /^looking slow\.example:80 up took longer than 0\.0\d+ s$/],
+  ["while its name is looked up", /^lookup of slow\.example:80 timed out after 0\.0\d+ s$/],
   ["while it is dialled", /^no answer from \S+ within 0\.0\d+ s$/],
 ] as const) {
   test(`one time limit ends connect ${phase}`, limits, async (t) => {

@@ -28,7 +28,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const [first, second] = [await tunnel.connect(), await tunnel.connect()];
     await greet(first);
     await greet(second);
-    const waiting = "spiped: 2 connections are open, as many as -n allows; further clients wait";
+    const waiting = "spiped: connection limit reached (-n 2), new clients wait";
     assert.equal(await tunnel.client.command.line(/-n/), waiting);
 
     const third = await tunnel.connect();

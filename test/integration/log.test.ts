@@ -220,7 +220,7 @@ test(
       await command.line(/connections open/, 2);
       if (format === "text") {
         await command.line(/^spiped: mail: listening on \[127\.0\.0\.1\]:\d+, decrypting to/);
-        await command.line(/^spiped: SIGUSR1: open connections: 0; spiped \d+\.\d+\.\d+, 2 tunnels, up \d+ s$/);
+        await command.line(/^spiped: SIGUSR1: 0 open connections; spiped \d+\.\d+\.\d+, 2 tunnels, up \d+ s$/);
         await command.line(
           /^spiped: redis: \[127\.0\.0\.1\]:\d+, decrypting to \[127\.0\.0\.1\]:1: listening, 0 of 100/,
         );

@@ -104,7 +104,7 @@ for (const { mac, env } of macs) {
       const another = randomBytes(32);
       await writeFile(end.key.path, another);
       command.signal("SIGHUP");
-      await command.line(/SIGHUP: read/);
+      await command.line(/SIGHUP: reloaded/);
       const ofHandshake = ofDhMacs(peer);
       await comesToHold(command, [...key, ...ofHandshake], ["K", ...macKeys]);
       holds(command, ofKey(another), ["K"]);

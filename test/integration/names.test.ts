@@ -75,7 +75,7 @@ class NamedEnd {
   /** Waits until it has said so of the target's addresses. */
   async sees(...hosts: readonly LoopbackHost[]): Promise<void> {
     const listed = hosts.map((host) => `\\[${host}\\]:\\d+`).join(", ");
-    await this.spiped.command.line(new RegExp(`^spiped: ${name}:\\d+ is now ${listed}$`));
+    await this.spiped.command.line(new RegExp(`^spiped: target ${name}:\\d+ now resolves to ${listed}$`));
   }
 }
 
@@ -105,14 +105,14 @@ withNames(() => {
         const [now, later, laterHost] =
           outage === 1 ? ([old, young, "127.0.0.3"] as const) : ([young, old, "127.0.0.2"] as const);
         names.set(name);
-        await named.spiped.command.line(/cannot look up far\.test:\d+: .*old addresses stay/, outage);
+        await named.spiped.command.line(/cannot resolve far\.test:\d+: .*keeping the old addresses/, outage);
         assert.ok(await isAlive(await named.reaches(now)));
         names.set(name, laterHost);
         await named.sees(laterHost);
         assert.ok(await isAlive(await named.reaches(later)));
       }
       // Said once in each outage, however often it was tried.
-      const lines = named.spiped.command.lines.filter((line) => /old addresses stay/.test(line));
+      const lines = named.spiped.command.lines.filter((line) => /keeping the old addresses/.test(line));
       assert.equal(lines.length, 2);
     });
 
@@ -177,7 +177,7 @@ withNames(() => {
     const source = await freeAddress(t, "unix");
     const words = ["-F", "-D", "-d", "-s", textOf(source), "-t", `${name}:${portOf(target)}`, "-k", key.path];
     const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env: names.env });
-    await command.line(/cannot look up far\.test:\d+: .*trying again each second$/);
+    await command.line(/cannot resolve far\.test:\d+: .*retrying every second$/);
     names.set(name, "127.0.0.2");
     await command.line(/listening on/);
     const peer = ReferencePeer.client(await TestSocket.connect(t, source), { keyFile: key.bytes });

@@ -142,7 +142,7 @@ test(
     const first = await startDaemonEnd(t, { source: "tcp" });
     const established = await first.establish();
     process.kill(first.id, "SIGTERM");
-    await first.command.line(/no longer listening/);
+    await first.command.line(/shutting down, draining/);
     assert.equal(readPidFile(first.pidFile), first.id);
     const addresses = ["-s", textOf(first.source), "-t", textOf(first.target.address)];
     const flags = ["-d", ...addresses, "-k", first.key.path, "-p", first.pidFile];

@@ -29,29 +29,29 @@ let refusals = 0;
 
 /** What servers do, what is said of it, and whether that takes a time limit. */
 const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, limit?: readonly string[]]>> = {
-  "hangs up": [(client) => client.finish(), /^failed {3}answer: it hung up after 0 of 32 bytes/],
+  "hangs up": [(client) => client.finish(), /^failed {3}answer: it closed the connection after 0 of 32 bytes/],
   "talks without an end": [
     async (client) => {
       while (await client.write(randomBytes(65_536)));
     },
-    /^failed {3}answer: it says \d+ bytes or more at once/,
+    /^failed {3}answer: it sent at least \d+ bytes unasked/,
   ],
   "sends a byte at a time": [
     async (client) => {
       while (await client.write(Uint8Array.of(0x80))) await new Promise((resolve) => setTimeout(resolve, 200));
     },
-    /^failed {3}answer: \d+ of the 32 bytes that spiped sends at once/,
+    /^failed {3}answer: only \d+ of the 32 bytes that spiped sends/,
     soon,
   ],
   "sends everything back": [
     async (client) => {
       while (await client.write(await client.read(32)));
     },
-    /^failed {3}answer: it sends back what it is sent/,
+    /^failed {3}answer: it echoes what it receives/,
   ],
   "sends 32 bytes and nothing more": [
     says(nonce),
-    /^failed {3}handshake: 0 of the 288 bytes of an answer within 4 s$/,
+    /^failed {3}handshake: received 0 of 288 bytes of the reply within 4 s$/,
     soon,
   ],
   "hangs up whatever it is told, later and sooner": [
@@ -61,7 +61,7 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
       if (refusals++ === 0) await client.read(320);
       client.finish();
     },
-    /^failed {3}service: the far end hangs up before it was told anything$/,
+    /^failed {3}service: the far end closed the connection before this end sent anything$/,
   ],
   "hangs up in the middle of its answer": [
     async (client) => {
@@ -70,7 +70,7 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
       await client.write(randomBytes(100));
       client.finish();
     },
-    /^failed {3}handshake: it hung up after 100 of 288 bytes$/,
+    /^failed {3}handshake: it closed the connection after 100 of 288 bytes$/,
   ],
   "sends 320 bytes of rubbish": [
     async (client) => {
@@ -152,7 +152,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.equal(status, 1);
     assert.match(
       lines.at(-2) ?? "",
-      /^failed {3}handshake: it hung up as soon as it could tell which key this end has/,
+      /^failed {3}handshake: it closed the connection as soon as it could check this end's key/,
     );
   });
 
@@ -172,8 +172,11 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     const probes = [1, 2].map(() => runProbe(t, key, ["-t", textOf(address), ...patient]));
     for (const { status, lines } of await Promise.all(probes)) {
       assert.equal(status, 1);
-      assert.match(lines.at(-2) ?? "", /^failed {3}handshake: the peer is a client too, with the same key/);
-      assert.match(lines.at(-1) ?? "", /hint: both ends are -e/);
+      assert.match(
+        lines.at(-2) ?? "",
+        /^failed {3}handshake: the peer is a client too: another client with the same key/,
+      );
+      assert.match(lines.at(-1) ?? "", /hint: both ends run -e/);
     }
   });
 
@@ -225,8 +228,8 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     const { status, lines } = await runCheck(t, flags);
     assert.equal(status, 0, lines.join("\n"));
     for (const line of [
-      `warning  source: ${source} is in use: is this tunnel running already?`,
-      `warning  pid file: ${daemon.pidFile} belongs to pid ${daemon.id}: is this tunnel running already?`,
+      `warning  source: ${source} is in use: is this tunnel already running?`,
+      `warning  pid file: ${daemon.pidFile} is held by pid ${daemon.id}: is this tunnel already running?`,
     ]) {
       assert.ok(lines.includes(line), lines.join("\n"));
     }
@@ -280,7 +283,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     const flags = ["-d", "-F", "-t", textOf(address), "-k", key.path, "-s", textOf(where), "--status"];
     for (const status of [textOf(where), `[0.0.0.0]:${where.port}`]) {
       const { status: exit, lines } = await runCheck(t, [...flags, status]);
-      const line = `failed   source: ${textOf(where)} is taken by the status, which is to be on ${status}`;
+      const line = `failed   source: ${textOf(where)} conflicts with the status address ${status}`;
       assert.ok(lines.includes(line), lines.join("\n"));
       assert.equal(exit, 1);
     }
@@ -335,9 +338,9 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.equal(status, 0);
     assert.match(
       lines.join("\n"),
-      /^warning {2}service: it speaks HTTP \("HTTP\/1\.1 400 Bad Request"\), and so has not /m,
+      /^warning {2}service: it speaks HTTP \("HTTP\/1\.1 400 Bad Request"\): it did not understand /m,
     );
-    assert.match(lines.join("\n"), /takes no PROXY header, it seems/);
+    assert.match(lines.join("\n"), /does not seem to accept a PROXY header/);
   });
 
   test("--check goes on where the key is missing, and exits 1", limits, async (t) => {

@@ -23,9 +23,9 @@ const says =
     void socket.end(bytes);
 
 const peers: ReadonlyArray<readonly [what: string, peer: Peer, line: RegExp]> = [
-  ["a web server", says("HTTP/1.1 400 Bad Request\r\n\r\n"), /is not spiped, it speaks HTTP \("HTTP\/1\.1 400 Bad/],
+  ["a web server", says("HTTP/1.1 400 Bad Request\r\n\r\n"), /is not spiped: it speaks HTTP \("HTTP\/1\.1 400 Bad/],
   ["an ssh server", says("SSH-2.0-OpenSSH_9.2p1\r\n"), /it speaks SSH \("SSH-2\.0-OpenSSH_9\.2p1"\)/],
-  ["a server for TLS", says(Buffer.from("15030300020228", "hex")), /is not spiped, it speaks TLS/],
+  ["a server for TLS", says(Buffer.from("15030300020228", "hex")), /is not spiped: it speaks TLS/],
   ["a server that hangs up", says(""), /after 0 of 320 handshake bytes .*hint: is that a `spiped -d`\?/],
   [
     "one that resets",
@@ -34,7 +34,7 @@ const peers: ReadonlyArray<readonly [what: string, peer: Peer, line: RegExp]> = 
       await link.read(32);
       link.reset();
     },
-    /reset; the peer said nothing .*is that a `spiped -d`\?/,
+    /reset by peer; the peer sent nothing .*is that a `spiped -d`\?/,
   ],
   [
     "one that speaks, and resets",
@@ -45,11 +45,11 @@ const peers: ReadonlyArray<readonly [what: string, peer: Peer, line: RegExp]> = 
     },
     /text \("220 mail"\)/,
   ],
-  ["an echo", echo, /the peer is a client too, with the same key.*both ends are -e/],
+  ["an echo", echo, /the peer is a client too: another client with the same key.*both ends run -e/],
   [
     "a server with another key",
     says(Buffer.alloc(32, 0x80)),
-    /after 32 of 320 handshake bytes; it may have another key/,
+    /after 32 of 320 handshake bytes; it may have a different key/,
   ],
 ];
 
@@ -75,9 +75,9 @@ for (const relay of ["on", "off"] as const) {
 test("spiped -d names programs that connect to it, and proxies", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });
   for (const [bytes, line] of [
-    ["GET / HTTP/1.1\r\n\r\n", /it speaks HTTP \("GET \/ HTTP\/1\.1"\).*programs connect to the SOURCE of the -e end/],
+    ["GET / HTTP/1.1\r\n\r\n", /it speaks HTTP \("GET \/ HTTP\/1\.1"\).*programs connect to the source of the -e end/],
     [Buffer.from(`16030100c8010000c40303${"00".repeat(400)}`, "hex"), /it speaks TLS/],
-    ["PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n", /PROXY protocol.*no send-proxy/],
+    ["PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n", /PROXY protocol.*send-proxy/],
   ] as const) {
     const stranger = await end.dial();
     await stranger.write(bytes);
@@ -105,7 +105,7 @@ test("spiped says at its start that it would talk to itself", limits, async (t) 
     key.path,
   ]);
   await command.line(
-    /TARGET \[127\.0\.0\.1\]:\d+ leads to SOURCE \[0\.0\.0\.0\]:\d+: this tunnel connects to itself; hint:/,
+    /tunnel connects to itself: target \[127\.0\.0\.1\]:\d+ is its own source \[0\.0\.0\.0\]:\d+; hint:/,
   );
   await command.line(/listening on/);
 });

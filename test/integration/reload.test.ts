@@ -33,7 +33,7 @@ for (const start of [startServerEnd, startClientEnd]) {
       // Not before it is told to.
       assert.ok(await isAlive(await end.establish({ keyFile })));
       command.signal("SIGHUP");
-      await command.line(/SIGHUP: read .*key again; new connections use it/, index + 1);
+      await command.line(/SIGHUP: reloaded key file .*key; new connections use it/, index + 1);
       keyFile = nextKeyFile;
       assert.ok(await isAlive(await end.establish({ keyFile })));
       assert.ok(await isAlive(old));
@@ -48,17 +48,17 @@ for (const start of [startServerEnd, startClientEnd]) {
       const { command } = end.spiped;
       await rm(end.key.path);
       command.signal("SIGHUP");
-      await command.line(/SIGHUP: cannot read key file .*key: there is no such file; the old key stays/);
+      await command.line(/SIGHUP: cannot read key file .*key: there is no such file; keeping the old key/);
       assert.ok(await isAlive(await end.establish()));
       await mkdir(end.key.path);
       command.signal("SIGHUP");
-      await command.line(/SIGHUP: cannot read key file .*key: it is a folder; the old key stays/);
+      await command.line(/SIGHUP: cannot read key file .*key: it is a folder; keeping the old key/);
       assert.ok(await isAlive(await end.establish()));
       assert.equal(command.lines.length, 3, command.stderr);
       await rm(end.key.path, { recursive: true });
       await writeFile(end.key.path, otherKeys[0], { mode: 0o600 });
       command.signal("SIGHUP");
-      await command.line(/SIGHUP: read/);
+      await command.line(/SIGHUP: reloaded/);
       assert.ok(await isAlive(await end.establish({ keyFile: otherKeys[0] })));
     },
   );
@@ -73,7 +73,7 @@ test(
     const old = await end.establish();
     const { path } = end.key;
     for (const [become, line] of [
-      [() => writeFile(path, ""), /SIGHUP: cannot read key file .*: it is empty, so everybody knows this key; the old/],
+      [() => writeFile(path, ""), /SIGHUP: cannot read key file .*: it is empty, so everybody knows this key; keeping/],
       [
         () => promisify(execFile)("mkfifo", [path]),
         /SIGHUP: cannot read key file .*: it is a pipe, and only a file is/,
@@ -84,12 +84,9 @@ test(
       ],
       [
         () => symlink("/dev/stdin", path),
-        /SIGHUP: the key came from descriptor .*key and cannot be read again; the old key/,
+        /SIGHUP: the key came from descriptor .*key and cannot be read again; keeping/,
       ],
-      [
-        () => truncate(path, 65 * 1_024 * 1_024),
-        /SIGHUP: cannot read key file .*: it is longer than 64 MiB; the old key/,
-      ],
+      [() => truncate(path, 65 * 1_024 * 1_024), /SIGHUP: cannot read key file .*: it is longer than 64 MiB; keeping/],
     ] as const) {
       await rm(path);
       if (line.source.includes("MiB")) await writeFile(path, "x", { mode: 0o600 });
@@ -126,7 +123,7 @@ test(
     await symlink("..two", join(folder, "..data_tmp"));
     await rename(join(folder, "..data_tmp"), join(folder, "..data"));
     command.signal("SIGHUP");
-    await command.line(/SIGHUP: read/);
+    await command.line(/SIGHUP: reloaded/);
     assert.ok(await isAlive(await establishThrough(t, source, target, { ...key, bytes: otherKeys[0] })));
   },
 );
@@ -141,7 +138,7 @@ test("spiped -d finishes a handshake with the key that it began with, whatever S
   await silent.readNonce();
   await writeFile(end.key.path, otherKeys[0]);
   end.spiped.command.signal("SIGHUP");
-  await end.spiped.command.line(/SIGHUP: read/);
+  await end.spiped.command.line(/SIGHUP: reloaded/);
   await known.write(known.macedPublicValue());
   await known.readPublicValue();
   assert.ok(await isAlive({ peer: known, plain: await end.target.next() }));
@@ -159,7 +156,7 @@ test("spiped -e begins its handshake although SIGHUP came while it was still dia
   await TestSocket.connect(t, source);
   await writeFile(key.path, otherKeys[0]);
   command.signal("SIGHUP");
-  await command.line(/SIGHUP: read/);
+  await command.line(/SIGHUP: reloaded/);
   deaf.wake();
   // The nonce.
   await deaf.command.line(/^received 32$/);
@@ -171,7 +168,7 @@ test("the daemon finds its key again on SIGHUP by a relative path", { ...limits,
   const daemon = await startDaemonEnd(t, { cwd: dirname(path), key: { path: basename(path) } });
   await writeFile(path, otherKeys[0]);
   process.kill(daemon.id, "SIGHUP");
-  await daemon.command.line(/SIGHUP: read/);
+  await daemon.command.line(/SIGHUP: reloaded/);
   const key = { path, bytes: otherKeys[0] };
   assert.ok(await isAlive(await establishThrough(t, daemon.source, daemon.target, key)));
 });
@@ -185,7 +182,7 @@ test("SIGHUP with -k - is one line, and the old key stays", limits, async (t) =>
   command.stdin.end(key.bytes);
   await command.line(/listening on/);
   command.signal("SIGHUP");
-  await command.line(/SIGHUP: the key came from standard input and cannot be read again; the old key stays/);
+  await command.line(/SIGHUP: the key came from standard input and cannot be read again; keeping the old key/);
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
   assert.equal(command.lines.length, 2, command.stderr);
 });

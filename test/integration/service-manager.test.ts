@@ -51,7 +51,7 @@ withCommands(["python3"], () => {
       const ago = Number(stdout) - Number(/\d+$/.exec(line)?.[0]);
       assert.ok(ago > 0 && ago < 60_000_000, String(ago));
       spiped.signal("SIGTERM");
-      await manager.line(new RegExp(`${from}STOPPING=1 \\| STATUS=no longer listening; open connections: 0`));
+      await manager.line(new RegExp(`${from}STOPPING=1 \\| STATUS=shutting down, 0 connections open`));
       assert.equal((await spiped.exit()).status, 0);
       assert.ok(!spiped.stderr.includes("service manager"));
     });
@@ -106,7 +106,7 @@ test("a NOTIFY_SOCKET that leads nowhere costs a line", options, async (t) => {
     await spiped.line(/listening on/);
     spiped.signal("SIGTERM");
     assert.equal((await spiped.exit()).status, 0);
-    assert.equal(spiped.lines.filter((line) => line.includes("cannot tell the service manager: ")).length, 1, value);
+    assert.equal(spiped.lines.filter((line) => line.includes("cannot notify the service manager: ")).length, 1, value);
   }
 });
 
@@ -151,8 +151,8 @@ test(
     await allAnswer();
     for (const [tables, change] of [
       [table("a", 11) + table("b", 10), /tunnels: 1 unchanged, 1 changed$/],
-      [table("a", 11), /tunnels: 1 unchanged, 1 gone$/],
-      [table("a", 11) + table("b", 12), /tunnels: 1 unchanged, 1 new$/],
+      [table("a", 11), /tunnels: 1 unchanged, 1 removed$/],
+      [table("a", 11) + table("b", 12), /tunnels: 1 unchanged, 1 added$/],
     ] as const) {
       writeFileSync(file, tables);
       spiped.signal("SIGHUP");
@@ -175,7 +175,7 @@ test("a process that drains holds no socket that its manager has closed", option
   const peer = ReferencePeer.server(await far.next(), { keyFile: key.bytes });
   await peer.handshake();
   spiped.signal("SIGTERM");
-  await spiped.line(/no longer listening/);
+  await spiped.line(/shutting down, draining/);
   await assert.rejects(
     new Promise((resolve, reject) => connect(address.path).once("connect", resolve).once("error", reject)),
     { code: "ECONNREFUSED" },

@@ -17,7 +17,7 @@ import { newKey, startSpiped } from "../support/tunnel.js";
 
 /** What is said on SIGTERM while so many connections are open. */
 function draining(connections: number): string {
-  return `spiped: SIGTERM: no longer listening; open connections go on until they end (${connections})`;
+  return `spiped: SIGTERM: shutting down, draining ${connections === 1 ? "1 connection" : `${connections} connections`}`;
 }
 
 /** Whether somebody listens. */
@@ -39,7 +39,7 @@ for (const { name, start } of allEnds) {
       assert.equal(command.lines.length, 1);
       command.signal(signal);
       assert.deepEqual(await command.exit(), { status: 0, signal: null });
-      assert.deepEqual(command.lines.slice(1), ["spiped: stopped: all connections have ended"]);
+      assert.deepEqual(command.lines.slice(1), ["spiped: stopped: all connections closed"]);
       assert.equal(await isAnswered(source), false);
     }
   });
@@ -63,7 +63,7 @@ for (const { name, start } of allEnds) {
     }
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     assert.deepEqual(reasonsOf(end.spiped), []);
-    assert.equal(command.lines.at(-1), "spiped: stopped: all connections have ended");
+    assert.equal(command.lines.at(-1), "spiped: stopped: all connections closed");
   });
 
   test(`${name} resets its connections on a second SIGTERM and ends`, limits, async (t) => {
@@ -78,7 +78,7 @@ for (const { name, start } of allEnds) {
     assert.equal(await peer.link.endWhileOpen(), "reset");
     assert.deepEqual(await command.exit(), { status: 1, signal: null });
     assert.deepEqual(reasonsOf(end.spiped), [toldToEnd]);
-    assert.equal(command.lines.at(-1), "spiped: stopped: open connections were cut (1)");
+    assert.equal(command.lines.at(-1), "spiped: stopped: reset 1 open connection");
   });
 
   test(`${name} goes on when nobody reads its standard error any more`, limits, async (t) => {

@@ -142,7 +142,9 @@ test("the daemon takes a key that comes late, and then nobody holds the pipe any
   assert.equal(openForReader(pipe), undefined);
   assert.ok(await isAlive(await establishThrough(t, { kind: "unix", path: source }, target, key)));
   process.kill(id, "SIGHUP");
-  await command.line(/SIGHUP: cannot read key file .*: it is a pipe, and only a file is read again; the old key stays/);
+  await command.line(
+    /SIGHUP: cannot read key file .*: it is a pipe, and only a file is read again; keeping the old key/,
+  );
   assert.ok(await isAlive(await establishThrough(t, { kind: "unix", path: source }, target, key)));
   await stopDaemon({ id }, "SIGINT");
 });

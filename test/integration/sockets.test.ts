@@ -52,7 +52,7 @@ test("listens again at once where its connections have just ended", limits, asyn
     await command.line(/listening on/);
     const { peer, plain } = await establishThrough(t, source, target, key);
     command.signal("SIGTERM");
-    await command.line(/no longer listening/);
+    await command.line(/shutting down, draining/);
     // The side that ends first is the one whose port the system keeps for a while.
     plain.finish();
     await peer.link.end();
@@ -80,7 +80,9 @@ withNames(() => {
       ...patience,
     ];
     const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env: names.env });
-    const warning = await command.line(/several\.example:\d+ has 2 addresses; listening on \[127\.0\.0\.\d\]:\d+ only/);
+    const warning = await command.line(
+      /several\.example:\d+ resolves to 2 addresses; listening on \[127\.0\.0\.\d\]:\d+ only/,
+    );
     const host = /\[(127\.0\.0\.[23])\]/.exec(warning)?.[1] === "127.0.0.2" ? "127.0.0.2" : "127.0.0.3";
     await command.line(/: listening on \[127/);
     assert.ok(await isAlive(await establishThrough(t, { kind: "tcp", host, port }, target, key)));

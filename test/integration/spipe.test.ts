@@ -39,11 +39,11 @@ const handshakeFailures: Readonly<Record<string, Harm>> = {
       await peer.readNonce();
       peer.link.close();
     },
-    "the peer ended the connection after 0 of 320 handshake bytes",
+    "the peer closed the connection after 0 of 320 handshake bytes",
   ],
   "sends rubbish": [
     (peer) => peer.link.write(randomData("rubbish", 320)),
-    "wrong MAC; the peer has another key file, or does not speak spiped",
+    "wrong MAC: the peer has a different key, or is not spiped",
   ],
   "ends inside its public value": [
     async (peer) => {
@@ -52,7 +52,7 @@ const handshakeFailures: Readonly<Record<string, Harm>> = {
       await peer.write(peer.macedPublicValue().subarray(0, 100));
       peer.link.finish();
     },
-    "the peer ended the connection after 132 of 320 handshake bytes; it may have another key",
+    "the peer closed the connection after 132 of 320 handshake bytes; it may have a different key",
   ],
   "has one bit of its MAC wrong": [
     async (peer) => {
@@ -60,32 +60,32 @@ const handshakeFailures: Readonly<Record<string, Harm>> = {
       await peer.readNonce();
       await peer.write(peer.macedPublicValue({ macIsWrong: true }));
     },
-    "wrong MAC; the peer has another key file, or does not speak spiped",
+    "wrong MAC: the peer has a different key, or is not spiped",
   ],
 };
 
 const laterFailures: Readonly<Record<string, Harm>> = {
   "sends a wrong packet": [
     (peer) => peer.write(peer.seal(Buffer.from("wrong"), { flippedBit: 0 })),
-    "a packet's MAC is wrong; it was changed on the way",
+    "wrong packet MAC: the data was changed in transit",
   ],
   "sends a packet of length 0": [
     (peer) => peer.write(peer.seal(Buffer.from("wrong"), { statedLength: 0 })),
-    "a packet's length is out of range",
+    "packet length out of range",
   ],
   "ends after the first byte of a packet": [
     async (peer) => {
       await peer.write(peer.seal(Buffer.from("cut")).subarray(0, 1));
       peer.link.finish();
     },
-    "the packets end inside one, after 1 of its bytes",
+    "stream ended inside a packet, after 1 of its bytes",
   ],
   "ends before the last byte of a packet": [
     async (peer) => {
       await peer.write(peer.seal(Buffer.from("cut")).subarray(0, packetBytes - 1));
       peer.link.finish();
     },
-    "the packets end inside one, after 1059 of its bytes",
+    "stream ended inside a packet, after 1059 of its bytes",
   ],
 };
 
@@ -133,7 +133,7 @@ for (const kind of ["tcp", "unix"] as const) {
       for (let count = 0; !spipe.command.isGone && count < 100; count += 1) await spipe.write("third");
     }
     assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
-    const words = kind === "unix" ? "it no longer reads" : "connection reset";
+    const words = kind === "unix" ? "broken pipe" : "connection reset by peer";
     assert.equal(saidBy(spipe), `spipe: Connection error: target: ${words}`);
   });
 
@@ -148,7 +148,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.deepEqual(await command.exit(), { status: 1, signal: null });
     assert.match(
       command.stderr,
-      /^spipe: Handshake failed: the handshake took longer than 0\.3 s; the peer said nothing /,
+      /^spipe: Handshake failed: handshake not finished after 0\.3 s; the peer sent nothing /,
     );
   });
 
@@ -156,7 +156,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const target = await freeAddress(t, kind);
     const spipe = Spipe.start(t, { program: ours, target, key: await newKey(t) });
     assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
-    const words = kind === "unix" ? "there is no such socket" : "connection refused";
+    const words = kind === "unix" ? "no such socket" : "connection refused";
     assert.equal(saidBy(spipe), `spipe: Could not connect: cannot connect to: ${words}`);
   });
 
@@ -234,7 +234,7 @@ test("spipe exits 1 when the target behind the far end is down", limits, async (
   const spipe = Spipe.start(t, { program: ours, target: tunnel.server.source, key: tunnel.key });
   assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
   assert.equal(spipe.command.stdout.length, 0);
-  assert.equal(saidBy(spipe), "spipe: Connection error: target: connection reset");
+  assert.equal(saidBy(spipe), "spipe: Connection error: target: connection reset by peer");
   const why = `connect failed: cannot connect to ${textOf(targetAddress)}: connection refused`;
   assert.equal(await untilReason(tunnel.server.command), why);
 });

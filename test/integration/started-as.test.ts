@@ -32,7 +32,7 @@ test("Puppet's unit: -e -D -g -F -k /etc/spiped/NAME.key -s … -t …", limits,
   assert.ok(await isAlive({ peer, plain: app }));
   // How systemd stops it.
   command.signal("SIGTERM");
-  await command.line(/SIGTERM: no longer listening/);
+  await command.line(/SIGTERM: shutting down/);
   app.finish();
   peer.link.finish();
   assert.deepEqual(await command.exit(), { status: 0, signal: null });
@@ -76,7 +76,7 @@ asRoot(containerCommands, () => {
         const { peer, plain } = await establish();
         assert.ok(await isAlive({ peer, plain }));
         process.kill(id, "SIGTERM");
-        await command.line(/SIGTERM: no longer listening/);
+        await command.line(/SIGTERM: shutting down/);
         assert.ok(await isAlive({ peer, plain }));
         if (isPatient) {
           peer.link.finish();

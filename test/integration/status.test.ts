@@ -26,7 +26,7 @@ async function startWithStatus<End extends OneEnd>(
 ): Promise<{ readonly end: End; readonly status: Address; readonly tunnel: string }> {
   const status = await freeAddress(t, kind);
   const end = await start(t, { kind: "tcp", flags: [...patience, ...flags, "--status", textOf(status)] });
-  await end.spiped.command.line(/status on /);
+  await end.spiped.command.line(/status: listening on /);
   return { end, status, tunnel: textOf(end.spiped.source) };
 }
 
@@ -96,7 +96,7 @@ test("health is ok, not accepting while the places are taken, and draining to th
   assert.equal(await health(), "503 not accepting");
   await until200(status, "/metrics", (text) => valueIn(text, "spiped_accepting", { tunnel }) === 0);
   end.spiped.command.signal("SIGTERM");
-  await end.spiped.command.line(/no longer listening/);
+  await end.spiped.command.line(/shutting down, draining/);
   assert.equal(await health(), "503 draining");
   assert.ok(await isAlive(established));
   established.peer.link.finish();
@@ -148,7 +148,7 @@ test(
     assert.ok(existsSync(status.path));
     const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
     const next = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", status.path]);
-    await next.line(/status on /);
+    await next.line(/status: listening on /);
     assert.equal((await get(status, "/healthz")).status, 200);
     next.signal("SIGINT");
     await next.exit();
@@ -162,7 +162,7 @@ test("an address that others reach is taken with a warning, and under any name",
   assert.ok(status.kind === "tcp");
   const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", key.path];
   const command = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", `[0.0.0.0]:${status.port}`]);
-  await command.line(/^spiped: everybody who reaches \[0\.0\.0\.0\]:\d+ can read the status/);
+  await command.line(/^spiped: status: anyone who can reach \[0\.0\.0\.0\]:\d+ can see/);
   const ask = async (host: string) => (await get(status, "/healthz", { headers: { host } })).status;
   assert.equal(await ask("web1.example:9100"), 200);
 });
@@ -172,7 +172,7 @@ test("with -D it answers while names are still waited for", limits, async (t) =>
   const status = await freeAddress(t, "tcp");
   const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "no-such-host.invalid:1", "-k", key.path];
   const command = Command.start(t, [...ours.spiped, "-D", "-F", "-d", ...words, "--status", textOf(status)]);
-  await command.line(/status on /);
+  await command.line(/status: listening on /);
   const { status: code, body } = await get(status, "/healthz");
   assert.deepEqual([code, body], [503, "starting\n"]);
 });
@@ -187,7 +187,7 @@ test(
     const above = `status = "${textOf(status)}"\n`;
     await file.write(above, a.text(), b.text());
     const command = await file.start();
-    await command.line(/status on /);
+    await command.line(/status: listening on /);
     const untilIt = (name: string, labels: Readonly<Record<string, string>>, value: number | undefined) =>
       until200(status, "/metrics", (text) => valueIn(text, name, labels) === value);
     const accepted = (text: string, tunnel: string) => valueIn(text, "spiped_connections_accepted_total", { tunnel });
@@ -256,7 +256,7 @@ asRoot([], () => {
       await end.establish();
       const { uid, gid, mode } = statSync(status.path);
       assert.deepEqual([uid, gid, mode & 0o777], [...owner, 0o660]);
-      assert.doesNotMatch(end.spiped.command.stderr, /stays with/);
+      assert.doesNotMatch(end.spiped.command.stderr, /cannot change the owner/);
     }
   });
 });
@@ -269,11 +269,11 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     const target = await Listener.listen(t, "tcp");
     const flags = ["-s", textOf(source), "-t", textOf(target.address), "-k", key.path, "--status", textOf(status)];
     const command = Command.start(t, [prlimit, "--nofile=120", ...ours.spiped, "-F", "-e", "-n", "0", ...flags]);
-    await command.line(/status on /);
+    await command.line(/status: listening on /);
     const crowd = await Promise.all(Array.from({ length: 90 }, () => TestSocket.connect(t, status)));
     const through = await Promise.all(Array.from({ length: 30 }, () => TestSocket.connect(t, source)));
     // Each is dialled for, unless it waits for descriptors, which is said.
-    await command.line(/this process may open no more files; further clients wait/);
+    await command.line(/out of file descriptors with .*, new clients wait/);
     assert.doesNotMatch(command.stderr, /EMFILE|too many open files/i);
     // What is kept back for keys and look-ups is still there.
     const open = descriptorsOf(command.id);

@@ -51,7 +51,7 @@ async function leavesAnothersHandshake(end: ServerEnd): Promise<Uint8Array> {
   return macedPublicValue;
 }
 
-const speaksHttp = 'the peer is not spiped, it speaks HTTP ("GET / HTTP/1.1")';
+const speaksHttp = 'the peer is not spiped: it speaks HTTP ("GET / HTTP/1.1")';
 
 /** These are found out by what they send; with the reasons that the server gives, one a line. */
 const rude: Readonly<Record<string, readonly [Stranger, ...reasons: string[]]>> = {
@@ -105,7 +105,10 @@ const timedOut = tookTooLong(0.5);
 const slow: readonly (readonly [reason: string, Stranger])[] = [
   [timedOut + saidNothing, sends()],
   [timedOut, sends(new Uint8Array(nonceBytes / 2))],
-  [`${timedOut}; the peer waits too, as a server does (32 of 320 handshake bytes)`, sends(new Uint8Array(nonceBytes))],
+  [
+    `${timedOut}; the peer is waiting too, as a server does (32 of 320 handshake bytes)`,
+    sends(new Uint8Array(nonceBytes)),
+  ],
   [`${timedOut}; ${speaksHttp}`, sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
   // In the middle of the public value, and one byte before its end.
   [timedOut, sends(new Uint8Array(nonceBytes), new Uint8Array(macedPublicValueBytes / 2))],

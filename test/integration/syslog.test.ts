@@ -39,7 +39,7 @@ asRoot([...containerCommands, "python3"], () => {
     await syslog.line(new RegExp(`^<28>${time} spiped\\[${command.id}\\]: connection from .*: handshake failed`));
     command.signal("SIGTERM");
     assert.equal((await command.exit()).status, 0);
-    await syslog.line(/^<29>.*: stopped: all connections have ended$/);
+    await syslog.line(/^<29>.*: stopped: all connections closed$/);
     assert.equal(command.stderr, "");
   });
 
@@ -91,7 +91,7 @@ asRoot([...containerCommands, "python3"], () => {
       assert.ok(await isAlive(friend));
     }
     syslog.signal("SIGCONT");
-    await syslog.line(/SIGHUP: read/, 10);
+    await syslog.line(/SIGHUP: reloaded/, 10);
     await annoy(t, daemon.source);
     await syslog.line(/connection from/);
     const [, ...lines] = syslog.lines;

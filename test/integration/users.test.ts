@@ -241,7 +241,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
   test("SIGHUP after -u is one line where the key can no longer be read, and the old key stays", limits, async (t) => {
     const { command, establish } = await startAsNobody(t);
     command.signal("SIGHUP");
-    await command.line(/SIGHUP: cannot read key file .*: permission denied; the old key stays/);
+    await command.line(/SIGHUP: cannot read key file .*: permission denied; keeping the old key/);
     assert.ok(await isAlive(await establish()));
     command.signal("SIGINT");
     await command.exit();

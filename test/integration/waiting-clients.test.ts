@@ -8,7 +8,7 @@ import { expectAll, expectBytes } from "../support/expect.js";
 import type { TestSocket } from "../support/test-socket.js";
 import { startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
 
-const limitReached = /^spiped: 2 connections are open, as many as -n allows; further clients wait$/;
+const limitReached = /^spiped: connection limit reached \(-n 2\), new clients wait$/;
 
 for (const end of ["-d", "-e"] as const) {
   for (const kind of ["tcp", "unix"] as const) {
@@ -61,7 +61,7 @@ for (const end of ["-d", "-e"] as const) {
       const tunnel = await startTunnel(t, { kind, [end === "-e" ? "clientFlags" : "serverFlags"]: ["-n", "1"] });
       const { app, service } = await tunnel.connectThrough();
       const { command } = end === "-e" ? tunnel.client : tunnel.server;
-      await command.line(/1 connection is open, as many as -n allows/);
+      await command.line(/connection limit reached \(-n 1\)/);
       command.signal("SIGTERM");
       await command.line(/SIGTERM/);
       await app.write("still here");

@@ -23,7 +23,7 @@ const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegEx
       /^spiped: -\S.* (?:is|are) missing$|needs a value|given twice$|exclude each other$|unexpected arg|unknown opt|takes no value|empty value$/m,
     ],
     ["number", /bad number/],
-    ["address", /bad address|cannot look up/],
+    ["address", /bad address|cannot resolve/],
     ["taken", /cannot read key file .*no-key/],
   ],
 };

@@ -66,7 +66,7 @@ withCOriginal((c) => {
         }
         if (!isOurServer) return;
         await stopAndGetLines(tunnel.server);
-        const words = kind === "unix" ? "there is no such socket" : "connection refused";
+        const words = kind === "unix" ? "no such socket" : "connection refused";
         const reason = `connect failed: cannot connect to ${textOf(targetAddress)}: ${words}`;
         assert.deepEqual(reasonsOf(tunnel.server), [reason, reason]);
       });

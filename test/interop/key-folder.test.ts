@@ -51,7 +51,7 @@ withCOriginal((c) => {
       const [first, ...others] = left;
       assert.ok(first !== undefined);
       keys.remove(first.name);
-      assert.match(await end.reload(), new RegExp(`; removed ${first.name}; 1 connection was reset$`));
+      assert.match(await end.reload(), new RegExp(`; removed ${first.name}; reset 1 connection$`));
       const told = connectionLines(end.spiped.command).filter((line) => line.includes("was removed"));
       assert.match(told.at(-1) ?? "", new RegExp(`: the key ${first.name} was removed \\(key ${first.name}, `));
       assert.equal(await first.service.endWhileOpen(), "reset");

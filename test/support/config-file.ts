@@ -89,7 +89,7 @@ export class ConfigFile {
   /** Has a spiped read the file again, and waits until it has. @returns What it said meanwhile. */
   async reload(command: Command): Promise<readonly string[]> {
     const before = command.lines.length;
-    const done = /SIGHUP: .*(?:read .* again; tunnels:|nothing was changed)/;
+    const done = /SIGHUP: .*(?:reloaded .*; tunnels:|keeping the old configuration)/;
     const count = command.lines.filter((line) => done.test(line)).length;
     command.signal("SIGHUP");
     await command.line(done, count + 1);

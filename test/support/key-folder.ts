@@ -94,7 +94,7 @@ export async function startForMany(
   const reload = () => {
     reloads += 1;
     spiped.command.signal("SIGHUP");
-    return spiped.command.line(/SIGHUP: (read .* again: |.*; the old keys stay, all of them)/, reloads);
+    return spiped.command.line(/SIGHUP: (reloaded key folder .*: |.*; keeping all old keys)/, reloads);
   };
   return { spiped, target, keys, client, establish, reload };
 }

@@ -26,33 +26,33 @@ export function reasonsOf({ command }: Pick<Spiped, "command">): readonly string
   return connectionLines(command).map(reasonIn);
 }
 
-export const wrongMac = "handshake failed: wrong MAC; the peer has another key file, or does not speak spiped";
+export const wrongMac = "handshake failed: wrong MAC: the peer has a different key, or is not spiped";
 export const outOfRange = "handshake failed: the peer's public value is out of range";
-export const noForwardSecrecy = "handshake failed: the peer gives no forward secrecy, and this side requires it";
-export const toldToEnd = "cancelled: told to end";
+export const noForwardSecrecy = "handshake failed: the peer has turned forward secrecy off, and this end requires it";
+export const toldToEnd = "cancelled: shutting down";
 
 /** The peer's stream ended inside the handshake. To a client, whose server has had its turn then, that may be its key. */
 export function handshakeEnded(bytes: number, end: "-d" | "-e"): string {
-  const guess = end === "-e" && bytes > 0 ? "; it may have another key" : "";
-  return `handshake failed: the peer ended the connection after ${bytes} of 320 handshake bytes${guess}`;
+  const guess = end === "-e" && bytes > 0 ? "; it may have a different key" : "";
+  return `handshake failed: the peer closed the connection after ${bytes} of 320 handshake bytes${guess}`;
 }
 
 /** A side was reset, or closed while there was still something to write to it. */
 export function resetBy(
   side: "source" | "target",
-  words: "connection reset" | "it no longer reads" = "connection reset",
+  words: "connection reset by peer" | "broken pipe" = "connection reset by peer",
 ) {
   return `reset: ${side}: ${words}`;
 }
 
 export function truncatedAfter(bytes: number): string {
-  return `truncated: the packets end inside one, after ${bytes} of its bytes`;
+  return `truncated: stream ended inside a packet, after ${bytes} of its bytes`;
 }
 
 /** What is added to a reason where nothing at all came from the peer. */
-export const saidNothing = "; the peer said nothing (0 of 320 handshake bytes)";
+export const saidNothing = "; the peer sent nothing (0 of 320 handshake bytes)";
 
 /** The handshake has taken longer than -o allows. */
 export function tookTooLong(seconds: number): string {
-  return `timed out: the handshake took longer than ${seconds} s`;
+  return `timed out: handshake not finished after ${seconds} s`;
 }

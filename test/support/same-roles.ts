@@ -63,7 +63,7 @@ export function declareSameRoles(program: Program): void {
     const first = await start(t, key, "-e", one);
     const second = await start(t, key, "-e", other, program);
     const apps = [await TestSocket.connect(t, first.source), await TestSocket.connect(t, second.source)];
-    await first.command.line(/the peer is a client too, with the same key.*both ends are -e/);
+    await first.command.line(/the peer is a client too: another client with the same key.*both ends run -e/);
     await Promise.all(apps.map((app) => app.end()));
   });
 
@@ -83,8 +83,8 @@ export function declareSameRoles(program: Program): void {
     const line = await far.command.line(/SSH/);
     await app.end();
     // Elsewhere the service may have been faster than the client's nonce.
-    assert.match(line, process.platform === "linux" ? /both ends are -e/ : /both ends are -e|it speaks SSH/);
-    if (program === ours) await near.command.line(/the peer said nothing .*is that a `spiped -d`/);
+    assert.match(line, process.platform === "linux" ? /both ends run -e/ : /both ends run -e|it speaks SSH/);
+    if (program === ours) await near.command.line(/the peer sent nothing .*is that a `spiped -d`/);
   });
 
   test(`two servers that are joined (the other is ${program.name}) are told to be both -d`, limits, async (t) => {
@@ -99,6 +99,6 @@ export function declareSameRoles(program: Program): void {
     });
     const other = await start(t, key, "-d", service.address, program);
     join(t, connect(socketOptionsOf(end.source)), connect(socketOptionsOf(other.source)));
-    await end.command.line(/the peer waits too, .*\(32 of 320 handshake bytes\).*both ends are -d/);
+    await end.command.line(/the peer is waiting too, .*\(32 of 320 handshake bytes\).*both ends run -d/);
   });
 }

@@ -80,10 +80,10 @@ export async function stopAndGetLines({ command }: Spiped): Promise<readonly str
  * @param pattern - Which failures to count; all of them when absent.
  */
 export function failuresTold({ command }: Spiped, pattern = /./): number {
-  const sums = command.stderr.split("\n").filter((line) => /^spiped: [a-z -]+: and [\d,]+ more /.test(line));
+  const sums = command.stderr.split("\n").filter((line) => /^spiped: [a-z -]+: [\d,]+ more from /.test(line));
   const summed = sums
     .filter((line) => pattern.test(line))
-    .map((line) => Number(/ and ([\d,]+) more /.exec(line)?.[1]?.replaceAll(",", "")));
+    .map((line) => Number(/ ([\d,]+) more from /.exec(line)?.[1]?.replaceAll(",", "")));
   const lines = connectionLines(command).filter((line) => pattern.test(line));
   return summed.reduce((sum, count) => sum + count, lines.length);
 }

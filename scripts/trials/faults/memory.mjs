@@ -136,7 +136,7 @@ for (const on of ROLES) {
       assert.equal(await visit(ends.near.port), "whole");
       const hups = ends.faulty.count(/SIGHUP/);
       ends.faulty.signal("SIGHUP");
-      await ends.faulty.said(/SIGHUP: read/, Math.max(1, ends.faulty.count(/SIGHUP: read/)));
+      await ends.faulty.said(/SIGHUP: reloaded/, Math.max(1, ends.faulty.count(/SIGHUP: reloaded/)));
       return `no byte more of address space: 300 clients: ${counts}; 5 connections go on; SIGHUP meanwhile: ${ends.faulty.lines.find((line) => line.includes("SIGHUP")) ?? hups}; then all as before`;
     }
     await until(() => friends.every(({ end }) => end !== undefined), "all ends");
@@ -181,7 +181,7 @@ scenario("memory/no more tasks, then more", async (trial) => {
   tasks.limit(far.threads);
   const friend = dial(near.port);
   await friend.ask();
-  await far.said(/cannot look up|no thread/);
+  await far.said(/cannot resolve|no thread/);
   far.signal("SIGHUP");
   await far.said(/SIGHUP: .*(no thread|old key stays)/);
   const counts = tally(await Promise.all(Array.from({ length: 50 }, () => visit(near.port))));
@@ -189,7 +189,7 @@ scenario("memory/no more tasks, then more", async (trial) => {
   const meanwhile = far.lines.slice(1);
   tasks.limit("max");
   far.signal("SIGHUP");
-  await far.said(/SIGHUP: read/);
+  await far.said(/SIGHUP: reloaded/);
   await friend.ask();
   assert.ok(meanwhile.length < 6, meanwhile.join("\n"));
   return `50 clients: ${counts}; ${meanwhile.map((line) => `"${line}"`).join(", ")}; then SIGHUP reads the key`;

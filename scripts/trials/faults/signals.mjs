@@ -98,7 +98,7 @@ for (const program of PROGRAMS) {
         requireNoFalseEnd(program, load.sides, visits);
         assert.equal(status, 1);
         assert.ok(ms >= 990, `it ended after ${ms} ms`);
-        assert.equal(load.faulty.count(/open connections were cut after 1 s/), 1, load.faulty.log);
+        assert.equal(load.faulty.count(/reset \d+ open connections? after 1 s/), 1, load.faulty.log);
         return `${figures(load, visits)}; exit ${status} after ${ms.toFixed(0)} ms`;
       });
     }
@@ -115,7 +115,7 @@ for (const program of PROGRAMS) {
         const visits = await load.visits.stop();
         return `it dies at the first one; ${figures(load, visits)}`;
       }
-      await load.faulty.said(/SIGHUP: read/, 1);
+      await load.faulty.said(/SIGHUP: reloaded/, 1);
       const visits = await load.visits.stop();
       assert.deepEqual(Object.keys(visits), ["whole"], JSON.stringify(visits));
       assert.ok(
@@ -125,7 +125,7 @@ for (const program of PROGRAMS) {
       assert.ok(load.faulty.threads <= threads + 2, `${load.faulty.threads} threads, ${threads} before`);
       const text = figures(load, visits);
       for (const client of load.clients) client.destroy();
-      return `${HANGUPS} signals, ${load.faulty.count(/SIGHUP: read/)} lines of them; ${text}`;
+      return `${HANGUPS} signals, ${load.faulty.count(/SIGHUP: reloaded/)} lines of them; ${text}`;
     });
 
     scenario(`signals/SIGSTOP for ${STOP_SECONDS} s ${on} ${program}`, async (trial) => {

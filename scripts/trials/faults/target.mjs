@@ -27,8 +27,8 @@ for (const program of PROGRAMS) {
     far.signal("SIGTERM");
     if (program !== "C") {
       await far.ended();
-      const sum = far.lines.find((line) => /and \d+ more/.test(line));
-      assert.match(sum ?? "", new RegExp(`and ${CLIENTS - 10} more`), far.log);
+      const sum = far.lines.find((line) => /[\d,]+ more from/.test(line));
+      assert.match(sum ?? "", new RegExp(`: ${CLIENTS - 10} more from`), far.log);
     }
     return `${CLIENTS} clients: ${ends}; lines at -d: ${far.lines.length}; the next one after it is back: whole`;
   });

@@ -105,7 +105,7 @@ export class End {
       if (level !== "warning") this.#ledger.fail(`the ${this.#name} end says: ${line}`);
     } else if (USUAL.includes(event)) {
       this.#recent.push(entry);
-    } else if (!ASKED_FOR.includes(event) && !(event === "note" && entry.message.startsWith("status on "))) {
+    } else if (!ASKED_FOR.includes(event) && !(event === "note" && entry.message.startsWith("status: listening on "))) {
       this.#ledger.fail(`the ${this.#name} end says: ${line}`);
     }
   }
@@ -236,7 +236,7 @@ export class End {
     await this.#child.ended;
     if (this.#child.exitCode !== 0) this.#ledger.fail(`the ${this.#name} end: exit status ${this.#child.exitCode}`);
     const [stopped] = this.#recent.filter(({ event }) => event === "stopped");
-    if (stopped?.message !== "stopped: all connections have ended") {
+    if (stopped?.message !== "stopped: all connections closed") {
       this.#ledger.fail(`the ${this.#name} end says at its end: ${stopped?.message}`);
     }
   }

@@ -148,8 +148,8 @@ export class Operator {
   /** A tunnel comes and goes. */
   async #extra() {
     const { near, far } = this.#ends;
-    await this.#reload("far", "9 unchanged, 1 new", { extra: true });
-    await this.#reload("near", "9 unchanged, 1 new", { extra: true });
+    await this.#reload("far", "9 unchanged, 1 added", { extra: true });
+    await this.#reload("near", "9 unchanged, 1 added", { extra: true });
     await Promise.all([1, 2, 3].map(() => this.#load.talk("extra", "duplex", { up: 1_000, down: 1_000 })));
     for (const [name, end] of Object.entries({ near, far })) {
       // It is forgotten with the tunnel.
@@ -158,8 +158,8 @@ export class Operator {
       const expected = `${name} extra closed`;
       this.#ledger.expected.set(expected, this.#ledger.expected.get(expected) - 3);
     }
-    await this.#reload("near", "9 unchanged, 1 gone");
-    await this.#reload("far", "9 unchanged, 1 gone");
+    await this.#reload("near", "9 unchanged, 1 removed");
+    await this.#reload("far", "9 unchanged, 1 removed");
     for (const end of [near, far]) {
       await until("the tunnel to be forgotten", async () => !(await end.ask("/metrics")).includes('tunnel="extra"'));
     }

@@ -42,7 +42,7 @@ test("both commands report a missing key file before they listen or dial", () =>
 test("an unknown host name is reported before the key file is read", () => {
   const failure = startOf("spiped", ["-F", ...to("nobody.invalid:80")]);
   assert.equal(failure.code, "SPIPED_RESOLVE");
-  assert.match(failure.message, /^cannot look up nobody\.invalid:80: /);
+  assert.match(failure.message, /^cannot resolve nobody\.invalid:80: /);
 });
 
 test("with -D a missing key file is reported before a name is looked up", () => {
@@ -54,7 +54,7 @@ test("a port name that is no service is reported as such, not as an unknown host
   for (const host of ["localhost", "[127.0.0.1]", "nobody.invalid"]) {
     const { code, message } = startOf("spiped", ["-F", ...to(`${host}:no-such-service`)]);
     assert.equal(code, "SPIPED_RESOLVE");
-    assert.equal(message, `cannot look up ${host}:no-such-service: this machine knows no service "no-such-service"`);
+    assert.equal(message, `cannot resolve ${host}:no-such-service: this machine knows no service "no-such-service"`);
   }
 });
 

@@ -124,7 +124,7 @@ test("an end before all bytes have come says how many did", { ...limits, skip },
   await rejectsSpipedError(
     second,
     "SPIPED_HANDSHAKE_ENDED",
-    /^the peer ended the connection after 6 of 8 handshake bytes$/,
+    /^the peer closed the connection after 6 of 8 handshake bytes$/,
   );
 });
 
@@ -135,7 +135,7 @@ test("a reset while bytes are expected is told once", { ...limits, skip }, async
   peer.reset();
   const failure = await until(() => failures[0], "a failure");
   assert.equal(failure.code, "SPIPED_RESET");
-  assert.equal(failure.message, "connection reset");
+  assert.equal(failure.message, "connection reset by peer");
   await turns();
   assert.equal(failures.length, 1);
 });

@@ -78,7 +78,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
 
   bothWays(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
-    const reason = kind === "unix" ? "there is no such socket" : "connection refused";
+    const reason = kind === "unix" ? "no such socket" : "connection refused";
     const dialled = dialling(t, [address]);
     await rejectsSpipedError(dialled, "SPIPED_CONNECT", new RegExp(`^cannot connect to ${name}: .*${reason}$`));
   });
@@ -105,7 +105,7 @@ bothWays("a listener that goes before it has accepted has reset the connection",
   const state = dialling(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
   // Right behind the tick that connects, and before the event loop learns of it.
   process.nextTick(() => closeSync(descriptor));
-  const words = new RegExp(`^cannot connect to ${name}: \\[127\\.0\\.0\\.1\\]:${port}: connection reset$`);
+  const words = new RegExp(`^cannot connect to ${name}: \\[127\\.0\\.0\\.1\\]:${port}: connection reset by peer$`);
   await rejectsSpipedError(state, "SPIPED_CONNECT", words);
 });
 
@@ -302,14 +302,14 @@ bothWays("a local address that this machine does not have is the reason that is 
   // From the block that is kept for documentation, so that no machine has it.
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
   const dialled = dialling(t, [socketAddressOf(listener.address)], { bind });
-  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is not available/);
+  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address not available/);
 });
 
 bothWays("a local port that is in use is the reason that is given", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const target = tcpAddressOf(listener.address);
   const dialled = dialling(t, [target], { bind: [target] });
-  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /the local address is in use/);
+  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address in use/);
 });
 
 bothWays("a local address means nothing to a UNIX socket", limits, async (t) => {

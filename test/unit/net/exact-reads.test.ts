@@ -83,7 +83,7 @@ test("a close after an orderly end leaves it an orderly end", async () => {
   const reads = new ExactReads(32);
   reads.ended("orderly");
   reads.ended("closed");
-  await rejectsSpipedError(reads.read(32), "SPIPED_HANDSHAKE_ENDED", /ended the connection/);
+  await rejectsSpipedError(reads.read(32), "SPIPED_HANDSHAKE_ENDED", /closed the connection/);
 });
 
 test("nothing is missing where no exact reads are due", () => {

@@ -55,7 +55,7 @@ test("a name that nobody has is an error that names it and says what to check", 
   await assert.rejects(resolve(parseAddress("nobody.invalid:80")), (error) => {
     assert.ok(error instanceof SpipedError);
     assert.equal(error.code, "SPIPED_RESOLVE");
-    assert.match(error.message, /^cannot look up nobody\.invalid:80: ./);
+    assert.match(error.message, /^cannot resolve nobody\.invalid:80: ./);
     assert.match(error.hint ?? "", /check the name/);
     return true;
   });
@@ -63,7 +63,7 @@ test("a name that nobody has is an error that names it and says what to check", 
 
 test("a service that nobody has is an error that names it", async () => {
   const unknown = resolve(parseAddress("[127.0.0.1]:no-such-service"));
-  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot look up \[127\.0\.0\.1\]:no-such-service: ./);
+  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot resolve \[127\.0\.0\.1\]:no-such-service: ./);
 });
 
 test("a look-up that gives nothing is an error too", async (t) => {
@@ -90,7 +90,7 @@ for (const text of ["[127.0.0.1]:80", "127.0.0.1:80", "[::1]:0", "[0:0::1]:80"])
 
 test("an address of an interface that there is not is an error that names it", async () => {
   const unknown = resolve(parseAddress("[fe80::1%no-such-interface]:80"));
-  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot look up \[fe80::1%no-such-interface\]:80: ./);
+  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot resolve \[fe80::1%no-such-interface\]:80: ./);
 });
 
 test("a look-up is waited for no longer than it may take, and says so", async (t) => {
@@ -103,7 +103,7 @@ test("a look-up is waited for no longer than it may take, and says so", async (t
   await new Promise((soon) => setImmediate(soon));
   assert.equal(isOver, false);
   t.mock.timers.tick(1);
-  await rejectsSpipedError(waiting, "SPIPED_TIMEOUT", /^looking silent\.example:80 up took longer than 1\.5 s$/);
+  await rejectsSpipedError(waiting, "SPIPED_TIMEOUT", /^lookup of silent\.example:80 timed out after 1\.5 s$/);
 });
 
 test("a signal ends waiting with its reason, before and while it waits", async (t) => {

@@ -141,7 +141,7 @@ for (const kind of ["tcp", "unix"] as const) {
       const { reader, peer } = await connected(t, kind, 320);
       await peer.write(new Uint8Array(cut));
       peer.finish();
-      const why = new RegExp(`ended the connection after ${cut} of 320 handshake bytes`);
+      const why = new RegExp(`closed the connection after ${cut} of 320 handshake bytes`);
       await rejectsSpipedError(reader.readExactly(32), "SPIPED_HANDSHAKE_ENDED", why);
     }
     const { reader, peer } = await connected(t, kind, 320);
@@ -167,7 +167,7 @@ for (const kind of ["tcp", "unix"] as const) {
 
   test(`${kind}: a socket that is destroyed ends the exact reads, and not in an orderly way`, limits, async (t) => {
     const { reader, socket } = await connected(t, kind, 320);
-    const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /closed after 0 of 320/);
+    const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after 0 of 320/);
     socket.destroy();
     await read;
   });
@@ -214,7 +214,7 @@ test("a reset right behind data is not the end of a flow", limits, async (t) => 
 
 test("a reset within the exact reads is no orderly end", limits, async (t) => {
   const { reader, peer } = await connected(t, "tcp", 320);
-  const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /closed after/);
+  const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after/);
   peer.reset();
   await read;
 });

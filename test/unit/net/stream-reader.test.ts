@@ -110,7 +110,7 @@ test("an empty stream ends without a byte", async () => {
 test("a stream that is destroyed ends the exact reads, and not in an orderly way", async () => {
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 32);
-  const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /closed after 0 of 32/);
+  const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after 0 of 32/);
   stream.destroy();
   await read;
 });

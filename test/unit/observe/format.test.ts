@@ -99,8 +99,14 @@ test("64 KiB of rubbish stay one line, in both formats", () => {
 
 test("the line about lost lines is JSON among JSON, once the number and the time are in it", () => {
   const filled = (line: string) => line.replaceAll("{lost}", "17").replace("{time}", time.toISOString());
-  assert.equal(filled(lostLine("text", bare)), "prog: 17 of these lines could not be written\n");
-  assert.match(filled(lostLine("text", { ...bare, time })), /^2026-01-31T12:00:00.007Z prog: 17 of/);
+  assert.equal(
+    filled(lostLine("text", bare)),
+    "prog: log messages dropped: 17 (standard error is not read fast enough)\n",
+  );
+  assert.match(
+    filled(lostLine("text", { ...bare, time })),
+    /^2026-01-31T12:00:00.007Z prog: log messages dropped: 17 /,
+  );
   const json = filled(lostLine("json", { ...bare, toJournal: true }));
   assert.ok(json.startsWith("<4>{") && json.endsWith("}\n"));
   assert.deepEqual(JSON.parse(json.slice(3)), {
@@ -108,7 +114,7 @@ test("the line about lost lines is JSON among JSON, once the number and the time
     level: "warning",
     event: "lines-lost",
     count: 17,
-    message: "17 of these lines could not be written",
+    message: "log messages dropped: 17 (standard error is not read fast enough)",
   });
 });
 

@@ -64,7 +64,7 @@ test("a manager that is gone costs one warning", () => {
   const { messages, warnings, told } = manager(() => "ENOENT");
   told.ready("listening");
   told.stopping("over");
-  assert.deepEqual([messages, warnings], [[], ["cannot tell the service manager: ENOENT"]]);
+  assert.deepEqual([messages, warnings], [[], ["cannot notify the service manager: ENOENT"]]);
 });
 
 test("without a socket nothing is said, and no name of one does any harm", () => {

@@ -58,7 +58,7 @@ test("the limit is said when it is reached, and again only after a minute", () =
   for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.emit("limitReached", 100);
   assert.equal(warnings.length, 3);
   assert.deepEqual([notices, errors], [[], []]);
-  assert.match(warnings[0] ?? "", /^100 connections are open, as many as -n allows; further clients wait$/);
+  assert.match(warnings[0] ?? "", /^connection limit reached \(-n 100\), new clients wait$/);
 });
 
 test("a failure to listen is an error of the log", () => {
@@ -86,14 +86,14 @@ test("a system that refuses to accept each second is said once a minute, and ano
 test("a limit of one connection is said in the singular", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 1);
-  assert.deepEqual(warnings, ["1 connection is open, as many as -n allows; further clients wait"]);
+  assert.deepEqual(warnings, ["connection limit reached (-n 1), new clients wait"]);
 });
 
 test("on Windows, clients above the limit are said to be refused", (t) => {
   onPlatform(t, "win32");
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 2);
-  assert.deepEqual(warnings, ["2 connections are open, as many as -n allows; further clients are refused"]);
+  assert.deepEqual(warnings, ["connection limit reached (-n 2), new clients are refused"]);
 });
 
 test("too few descriptors are a warning that says how to have more", () => {
@@ -102,7 +102,7 @@ test("too few descriptors are a warning that says how to have more", () => {
   assert.equal(warnings.length, 1);
   assert.match(
     warnings[0] ?? "",
-    /^500 connections are open, and .* no more files; further clients wait \(.*ulimit -n\)$/,
+    /^out of file descriptors with 500 open connections, new clients wait; hint: .*ulimit -n$/,
   );
 });
 
@@ -128,8 +128,8 @@ test("of both limits, one line a minute is said, and each log counts for itself"
 
 test("a failed look-up is a warning that says what stays", () => {
   const { log, notices, warnings, errors } = keptLog();
-  logged(log).emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot look up far.test:80: no answer"));
-  assert.deepEqual(warnings, ["cannot look up far.test:80: no answer; the old addresses stay"]);
+  logged(log).emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot resolve far.test:80: no answer"));
+  assert.deepEqual(warnings, ["cannot resolve far.test:80: no answer; keeping the old addresses"]);
   assert.deepEqual([notices, errors], [[], []]);
 });
 
@@ -139,7 +139,7 @@ test("new addresses are a notice with all of them, in their order", () => {
     { kind: "tcp", family: 6, address: "2001:db8::1", port: 80 },
     { kind: "tcp", family: 4, address: "192.0.2.1", port: 80 },
   ]);
-  assert.deepEqual(notices, ["far.test:80 is now [2001:db8::1]:80, [192.0.2.1]:80"]);
+  assert.deepEqual(notices, ["target far.test:80 now resolves to [2001:db8::1]:80, [192.0.2.1]:80"]);
   assert.deepEqual([warnings, errors], [[], []]);
 });
 
@@ -148,7 +148,7 @@ const report: ConnectionReport = {
   keyName: undefined,
   handshakeMs: undefined,
   reason: "reset",
-  error: new SpipedError("SPIPED_RESET", "source [10.0.0.1]:7: connection reset"),
+  error: new SpipedError("SPIPED_RESET", "source [10.0.0.1]:7: connection reset by peer"),
   phase: "piping",
   source: "[10.0.0.1]:7",
   bytesForward: 12,
@@ -240,7 +240,7 @@ test("the facts of an end are in its entry, each under its name", () => {
 test("any other end is a line with who, how, why, how much and how long", () => {
   assert.equal(
     endedEntry(report).message,
-    "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset (12 bytes forward, 0 back, 1.235 s)",
+    "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset by peer (12 bytes forward, 0 back, 1.235 s)",
   );
 });
 
@@ -257,7 +257,7 @@ test("what is remembered of a failure holds on to nothing of the connection", as
   const recent = logTunnel(log, events, new GivenClock());
   // More than are written out, so that one waits for the sum, too.
   const errors = Array.from({ length: 15 }, () => {
-    const error = new SpipedError("SPIPED_RESET", "connection reset");
+    const error = new SpipedError("SPIPED_RESET", "connection reset by peer");
     events.emit("ended", { ...report, reason: "reset", error });
     return new WeakRef(error);
   });
@@ -267,7 +267,7 @@ test("what is remembered of a failure holds on to nothing of the connection", as
     errors.map((error) => error.deref()),
     errors.map(() => undefined),
   );
-  assert.match(recent.at(-1)?.entry.message ?? "", /reset: connection reset/);
+  assert.match(recent.at(-1)?.entry.message ?? "", /reset: connection reset by peer/);
 });
 
 test("each reason has words of its own", () => {

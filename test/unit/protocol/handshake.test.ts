@@ -33,7 +33,7 @@ for (const client of modes) {
     if (refused) {
       const whom = client === "off" ? "a server" : "a client";
       test(`${whom} that requires forward secrecy refuses a peer that gives it up`, async () => {
-        await rejectsSpipedError(bothSides(client, server), "SPIPED_FORWARD_SECRECY_REQUIRED", /this side requires it/);
+        await rejectsSpipedError(bothSides(client, server), "SPIPED_FORWARD_SECRECY_REQUIRED", /this end requires it/);
       });
     } else {
       test(`a client with "${client}" and a server with "${server}" agree on keys ${gives ? "without" : "with"} forward secrecy`, async () => {
@@ -129,7 +129,7 @@ for (const role of ["client", "server"] as const) {
   test(`a ${role} looks at the MAC before it looks at y`, async () => {
     const { verifyBytes, macKey } = await verifierOf(role, "require");
     const wrong = flipped(macPublicValue(macKey, p), 8 * 287);
-    throwsSpipedError(() => verifyBytes(wrong), "SPIPED_WRONG_MAC", /another key file/);
+    throwsSpipedError(() => verifyBytes(wrong), "SPIPED_WRONG_MAC", /different key/);
   });
 
   test(`a ${role} refuses its own public value sent back to it`, async () => {
@@ -140,7 +140,7 @@ for (const role of ["client", "server"] as const) {
   test(`a ${role} with another key file is refused`, async () => {
     const other = sharedKeyOf(Buffer.from("not the same"));
     const keys: Record<Role, typeof key> = { client: key, server: key, [role]: other };
-    await rejectsSpipedError(bothSides("off", "off", keys), "SPIPED_WRONG_MAC", /another key file/);
+    await rejectsSpipedError(bothSides("off", "off", keys), "SPIPED_WRONG_MAC", /different key/);
   });
 
   test(`a ${role} whose peer sends a nonce of another length refuses it`, () => {

@@ -307,7 +307,7 @@ test("a taker does not wait for the pair that is being made for the stock", asyn
 test("a taker is told that no pair can be made, and the next one has one made", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
-  const failing = rejectsSpipedError(stock.take(), "SPIPED_RANDOM", /^the system gives no random bytes$/);
+  const failing = rejectsSpipedError(stock.take(), "SPIPED_RANDOM", /^the system provides no random bytes$/);
   await generator.fails();
   await failing;
   const taking = stock.take();

@@ -94,7 +94,7 @@ test("packets before a wrong one in the same read are not given out", () => {
   for (let packet = 0; packet < 4; packet += 1) {
     const wrong = flipped(sealed, 8 * (packet * PACKET_BYTES + 500));
     const opener = newOpener();
-    throwsSpipedError(() => opener.transform(wrong, new Uint8Array(4_096)), "SPIPED_PACKET_MAC", /changed on the way/);
+    throwsSpipedError(() => opener.transform(wrong, new Uint8Array(4_096)), "SPIPED_PACKET_MAC", /changed in transit/);
     throwsSpipedError(() => opener.transform(sealed, new Uint8Array(8_192)), "SPIPED_PACKET_MAC", /MAC/);
   }
 });

@@ -53,7 +53,10 @@ test("requests during a reading are one more reading after it, which sees the la
   await until(() => (ends.length === 2 ? true : undefined), "another reading");
   assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(first))]);
   ends[1]?.();
-  assert.match((await saying(2)).join("\n"), /^SIGHUP: read .*key again; new connections use it\nSIGHUP: read/);
+  assert.match(
+    (await saying(2)).join("\n"),
+    /^SIGHUP: reloaded key file .*key; new connections use it\nSIGHUP: reloaded/,
+  );
   assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(second))]);
   write(path, third);
   reload();
@@ -71,7 +74,7 @@ test("a reading that fails is told, and the next request is a reading again", as
   reload();
   reload();
   for (const line of await saying(2))
-    assert.match(line, /^warning: SIGHUP: .*there is no such file; the old key stays$/);
+    assert.match(line, /^warning: SIGHUP: .*there is no such file; keeping the old key$/);
   write(path, randomData("key", 32));
   reload();
   await saying(3);
@@ -88,10 +91,10 @@ test("of a folder it says whose keys are there, and what has become of them", as
   for (const name of ["alice.key", "bob.key", "carol.key"]) write(path(name), randomData(name, 32));
   const { keys, said, saying, user, reload } = await keysAt(folder);
   const names = () => keys.ring.keys.map(({ name }) => name);
-  assert.deepEqual(said.splice(0), [`read ${folder}: 3 keys: alice, bob, carol`]);
+  assert.deepEqual(said.splice(0), [`read key folder ${folder}: 3 keys: alice, bob, carol`]);
 
   reload();
-  assert.deepEqual((await saying(1)).splice(0), [`SIGHUP: read ${folder} again: 3 keys, as before`]);
+  assert.deepEqual((await saying(1)).splice(0), [`SIGHUP: reloaded key folder ${folder}: 3 keys, unchanged`]);
 
   rmSync(path("bob.key"));
   renameSync(path("carol.key"), path("zoe.key"));
@@ -99,7 +102,7 @@ test("of a folder it says whose keys are there, and what has become of them", as
   user.connections = 2;
   reload();
   assert.deepEqual((await saying(1)).splice(0), [
-    `SIGHUP: read ${folder} again: 3 keys; added dave; removed bob; renamed carol to zoe; 2 connections were reset`,
+    `SIGHUP: reloaded key folder ${folder}: 3 keys; added dave; removed bob; renamed carol to zoe; reset 2 connections`,
   ]);
   assert.deepEqual(names(), ["alice", "dave", "zoe"]);
 
@@ -109,28 +112,25 @@ test("of a folder it says whose keys are there, and what has become of them", as
   reload();
   assert.deepEqual((await saying(2)).splice(0), [
     `warning: SIGHUP: cannot read key file ${path("alice.key")}: it is empty, so everybody knows this key; its old key stays`,
-    `SIGHUP: read ${folder} again: 2 keys; removed zoe; 1 connection was reset`,
+    `SIGHUP: reloaded key folder ${folder}: 2 keys; removed zoe; reset 1 connection`,
   ]);
   // The key that stayed is there for the next time, too.
   user.connections = 0;
   reload();
-  assert.match((await saying(2)).splice(0)[1] ?? "", /2 keys, as before$/);
+  assert.match((await saying(2)).splice(0)[1] ?? "", /2 keys, unchanged$/);
   assert.deepEqual(names(), ["alice", "dave"]);
   assert.equal(keyIdOf(keys.ring.keys[0]?.key ?? assert.fail()), keyIdOf(sharedKeyOf(randomData("alice.key", 32))));
 
   for (const name of ["alice.key", "dave.key"]) rmSync(path(name));
   reload();
   assert.deepEqual((await saying(2)).splice(0), [
-    `SIGHUP: read ${folder} again: 0 keys; removed alice, dave`,
-    "warning: SIGHUP: no key is left, so nobody can connect",
+    `SIGHUP: reloaded key folder ${folder}: 0 keys; removed alice, dave`,
+    `warning: SIGHUP: no keys left in ${folder}; no client can connect`,
   ]);
 
   rmSync(folder, { recursive: true });
   reload();
-  assert.match(
-    (await saying(1)).join(),
-    /^warning: SIGHUP: .*there is no such folder; the old keys stay, all of them$/,
-  );
+  assert.match((await saying(1)).join(), /^warning: SIGHUP: .*there is no such folder; keeping all old keys$/);
 });
 
 test("a client takes no folder", async (t) => {

@@ -99,8 +99,8 @@ for (const kind of kinds) {
         server.finish();
         const { reason, error } = await report();
         assert.equal(reason, "handshake-failed");
-        const hint = cut === 0 ? "" : "; it may have another key";
-        assert.equal(error?.message, `the peer ended the connection after ${cut} of 320 handshake bytes${hint}`);
+        const hint = cut === 0 ? "" : "; it may have a different key";
+        assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes${hint}`);
         assert.deepEqual(source.calls, ["reset"]);
         assert.equal(await dialler.endWhileOpen(), "reset");
         await server.closed();
@@ -121,7 +121,7 @@ for (const kind of kinds) {
         dialler.finish();
         const { reason, error } = await report();
         assert.equal(reason, "handshake-failed");
-        assert.equal(error?.message, `the peer ended the connection after ${cut} of 320 handshake bytes`);
+        assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes`);
         assert.deepEqual(source.calls, ["close"]);
         await dialler.closed();
         assert.equal(await acceptedBefore(t, listener), 0);
@@ -169,7 +169,7 @@ test("encrypt: the server stays silent after its nonce: timed out, and the appli
   t.mock.timers.tick(1);
   const { reason, phase, error } = await report();
   assert.deepEqual([reason, phase], ["timed-out", "handshaking"]);
-  assert.match(error?.message ?? "", /^the handshake took longer than 60 s$/);
+  assert.match(error?.message ?? "", /^handshake not finished after 60 s$/);
   assert.deepEqual(source.calls, ["reset"]);
   assert.equal(await dialler.endWhileOpen(), "reset");
   await server.end();
@@ -304,7 +304,7 @@ for (const how of ["finish", "reset"] as const) {
       else givePlace();
       const { reason, phase, error } = await report();
       assert.deepEqual([reason, phase], ["timed-out", "client-known"]);
-      assert.match(error?.message ?? "", /^the client gave up after it had waited \d+\.\d s for a place$/);
+      assert.match(error?.message ?? "", /^the client disconnected after waiting \d+\.\d s for a connection slot$/);
       const checks = t.mock.method(source, "hasEnded");
       t.mock.timers.tick(10_000);
       assert.equal(checks.mock.callCount(), 0, "it is not checked any more");
@@ -384,7 +384,7 @@ test("decrypt: cancelled while it dials for a known client, it is reported once"
 
 test("encrypt: an application that is gone before the target answers ends the dialling", limits, async (t) => {
   const { source, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
-  source.fail(new SpipedError("SPIPED_RESET", "connection reset"));
+  source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
   const { reason, phase } = await report();
   assert.deepEqual([reason, phase], ["reset", "dialling"]);
   await turns();

@@ -162,10 +162,10 @@ for (const role of roles) {
     limits,
     async (t) => {
       const { peer, plain, source, report } = await established(t, role);
-      source.fail(new SpipedError("SPIPED_RESET", "connection reset"));
+      source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
       const { reason, error } = await report();
       assert.equal(reason, "reset");
-      assert.equal(error?.message, "source somebody: connection reset");
+      assert.equal(error?.message, "source somebody: connection reset by peer");
       assert.equal(await plain.endWhileOpen(), "reset");
       assert.equal(await peer.link.endWhileOpen(), "reset");
     },
@@ -175,7 +175,7 @@ for (const role of roles) {
     const { target, report } = await established(t, role);
     target.reset();
     const { reason, error } = await report();
-    assert.deepEqual([reason, error?.message], ["reset", "target target.example:80: connection reset"]);
+    assert.deepEqual([reason, error?.message], ["reset", "target target.example:80: connection reset by peer"]);
   });
 
   test(`${role}: a reset right behind packets is no orderly end`, limits, async (t) => {

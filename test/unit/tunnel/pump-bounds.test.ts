@@ -96,7 +96,7 @@ test("all memory comes back when the receivers take it, and when they fail", asy
   for (const [index, { pump, writable }] of all.entries()) {
     pump.stop();
     if (index % 2 === 0) await writable.release();
-    else await writable.release(new Error("it no longer reads"));
+    else await writable.release(new Error("broken pipe"));
   }
   assert.equal(budget.heldBytes, 0);
 });

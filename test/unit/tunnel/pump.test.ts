@@ -256,7 +256,7 @@ test("bytes that come after the other side failed harm nothing and end nothing",
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.holds = true;
   reader.give(new Uint8Array(100));
-  await writable.release(new Error("it no longer reads"));
+  await writable.release(new Error("broken pipe"));
   assert.ok(writable.destroyed);
   for (let times = 0; times < 20; times += 1) reader.give(new Uint8Array(65_536));
   await turns();
@@ -270,7 +270,7 @@ test("an end that could not be handed on is not told as an end", async () => {
   writable.holds = true;
   reader.give(new Uint8Array(100));
   reader.end();
-  await writable.release(new Error("it no longer reads"));
+  await writable.release(new Error("broken pipe"));
   await turns();
   assert.equal(pump.isEnded, false, "bytes and end are lost");
   assert.ok(!told.includes("ended"));
