@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type Flag, flagsOf } from "#dist/flags/flags.js";
 import { usageOf } from "#dist/flags/usage.js";
+import { failsafeMs } from "../support/cleanup.js";
 import { root, withCommands } from "../support/programs.js";
 
 function run(program: string, ...words: string[]): void {
@@ -95,24 +96,28 @@ const completed: ReadonlyArray<readonly [words: string, line: string]> = [
 ];
 
 for (const shell of ["bash", "zsh"] as const) {
+  /** What one shell shows for each of these lines. */
   const pressTab = (
-    words: string,
+    lines: readonly string[],
     ...settings: readonly string[]
-  ): { readonly shown: string; readonly line: string | undefined } => {
-    const script = [join(root, "test/support/press-tab.py"), shell, join(root, "completions"), words, ...settings];
-    const { stdout, stderr } = spawnSync("python3", script, { cwd: root, encoding: "utf8", timeout: 30_000 });
-    return { shown: `${stdout}${stderr}`, line: /LINE:(.*):$/m.exec(stdout)?.[1] };
+  ): ReadonlyArray<{ readonly shown: string; readonly line: string | undefined }> => {
+    const folder = join(root, "completions");
+    const script = [join(root, "test/support/press-tab.py"), shell, folder, JSON.stringify(lines), ...settings];
+    const { stdout, stderr } = spawnSync("python3", script, { cwd: root, encoding: "utf8", timeout: failsafeMs });
+    assert.notEqual(stdout, "", stderr);
+    const all = JSON.parse(stdout) as readonly string[];
+    return all.map((shown) => ({ shown, line: /LINE:(.*):$/m.exec(shown)?.[1] }));
   };
 
   withCommands(["python3", shell], () => {
     test(`TAB in ${shell} completes flags and files`, { skip: shell === "bash" && oldBash() }, () => {
-      for (const [words, line] of completed) {
-        const pressed = pressTab(words);
-        assert.equal(pressed.line, line, pressed.shown);
-      }
-      const { shown: first } = pressTab("spiped ");
+      const ambiguous = ["spiped ", "spiped --re"];
+      const pressed = pressTab([...completed.map(([words]) => words), ...ambiguous]);
+      assert.equal(pressed.length, completed.length + ambiguous.length);
+      for (const [index, [, line]] of completed.entries())
+        assert.equal(pressed[index]?.line, line, pressed[index]?.shown);
+      const [first = "", shown = ""] = pressed.slice(completed.length).map((one) => one.shown);
       for (const word of ["keygen", "key-id", "--encrypt"]) assert.ok(first.includes(word), `${word}: ${first}`);
-      const { shown } = pressTab("spiped --re");
       for (const flag of ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]) {
         assert.match(shown, new RegExp(`^${flag}|  ${flag} `, "m"), shown);
       }
@@ -121,13 +126,12 @@ for (const shell of ["bash", "zsh"] as const) {
     test(`docs/install.md: its lines load the completions in ${shell}`, { skip: shell === "bash" && oldBash() }, () => {
       const lines = installLines(shell);
       const settings = shell === "zsh" ? `${lines}\nautoload -U compinit && compinit` : lines;
-      for (const [words, line] of [
-        ["spiped --de", "spiped --decrypt "],
-        ["spipe --end", "spipe --end-with-remote "],
-      ] as const) {
-        const pressed = pressTab(words, settings);
-        assert.equal(pressed.line, line, pressed.shown);
-      }
+      const pressed = pressTab(["spiped --de", "spipe --end"], settings);
+      assert.deepEqual(
+        pressed.map(({ line }) => line),
+        ["spiped --decrypt ", "spipe --end-with-remote "],
+        pressed.map(({ shown }) => shown).join(""),
+      );
     });
   });
 }

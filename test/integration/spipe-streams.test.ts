@@ -133,13 +133,16 @@ withCommands(["python3"], ([python = ""]) => {
   });
 });
 
+/** Four of each size, on each kind of tunnel and of output. */
+const rounds = 24;
+
 for (const kind of ["tcp", "unix"] as const) {
   for (const [what, wrap] of [
     ["a socket", (words: Words): Words => words],
     ["a pipe", (words: Words): Words => inShell('{ "$@"; echo $? >&2; } | cat', words)],
   ] as const) {
     test(
-      `spipe on ${kind} loses nothing of what comes right before the end, 50 times, on ${what}`,
+      `spipe on ${kind} loses nothing of what comes right before the end, ${rounds} times, on ${what}`,
       limits,
       async (t) => {
         const end = await startServerEnd(t, { kind, flags: ["-f", ...patience] });
@@ -151,7 +154,7 @@ for (const kind of ["tcp", "unix"] as const) {
           served += 1;
           service.writeRandomData("right before the end", lengthBytes).then(() => service.finish());
         });
-        for (let round = 0; round < 50; round += 1) {
+        for (let round = 0; round < rounds; round += 1) {
           const lengthBytes = sizes[round % sizes.length] ?? 0;
           const command = Command.start(t, wrap(spipe), { stdin: "ignore" });
           const output = command.takeStdout();

@@ -12,15 +12,19 @@ withCOriginal((c) => {
   for (const pair of pairsWith(c)) {
     for (const kind of ["tcp", "unix"] as const) {
       const where = `${pair.name} on ${kind}`;
+      // The original at both ends only shows that the test itself is right, so it carries less.
+      const isControl = pair.client === c && pair.server === c;
+      const mebibytes = isControl ? 8 : 64;
+      const connections = isControl ? 20 : 100;
 
-      test(`${where} carries 64 MiB in both directions at once`, limits, async (t) => {
-        await carriesBothWaysAtOnce(await startTunnel(t, { pair, kind }), 64 * MiB);
+      test(`${where} carries ${mebibytes} MiB in both directions at once`, limits, async (t) => {
+        await carriesBothWaysAtOnce(await startTunnel(t, { pair, kind }), mebibytes * MiB);
       });
 
-      test(`${where} carries 100 connections at once`, limits, async (t) => {
-        // The original's client gives up on a UNIX socket whose backlog is full, and its server's backlog is 10.
-        const openedTogether = kind === "unix" && pair.client === c && pair.server === c ? 8 : 100;
-        await carriesManyAtOnce(await startTunnel(t, { pair, kind }), 100, openedTogether);
+      test(`${where} carries ${connections} connections at once`, limits, async (t) => {
+        // The original's client fails on a UNIX socket whose backlog is full, and its server's backlog is 10.
+        const openedTogether = kind === "unix" && isControl ? 8 : connections;
+        await carriesManyAtOnce(await startTunnel(t, { pair, kind }), connections, openedTogether);
       });
 
       for (const [clientFlags, serverFlags] of [

@@ -1,15 +1,18 @@
-"""Types words into an interactive shell on a terminal of its own, presses TAB, and prints what the shell shows.
+"""Types command lines into an interactive shell on a terminal of its own, presses TAB after each, and prints a JSON array
+of what the shell shows for them.
 
-press-tab.py bash|zsh FOLDER WORDS [SETTINGS], in which FOLDER has the completions. SETTINGS are lines that load them.
+press-tab.py bash|zsh FOLDER LINES [SETTINGS]: FOLDER has the completions, LINES is a JSON array, and SETTINGS are lines of
+the shell that load the completions.
 """
 
+import json
 import os
 import pty
 import re
 import sys
 import tempfile
 
-shell, completions, words, *others = sys.argv[1:]
+shell, completions, lines, *others = sys.argv[1:]
 loading = (
     others[0]
     if others
@@ -18,7 +21,7 @@ loading = (
         "zsh": f"fpath=('{completions}' $fpath)\nautoload -U compinit\ncompinit -u -D",
     }[shell]
 )
-# The last line is bound to ^X^X: what it prints comes after all that TAB has shown.
+# ^X^X prints the line that is edited, after all that TAB has shown; ^U clears it.
 settings = {
     "bash": f"""
 PS1='READY> '
@@ -35,6 +38,7 @@ PROMPT='READY> '
 LISTMAX=1000
 unset zle_bracketed_paste
 setopt no_beep no_prompt_sp
+bindkey -e
 {loading}
 tell() {{ print -r -- "LINE:$BUFFER:" }}
 zle -N tell
@@ -58,8 +62,10 @@ with tempfile.TemporaryDirectory() as folder:
         return seen
 
     read_until(rb"READY> ")
-    os.write(terminal, words.encode() + b"\t\x18\x18")
-    shown = read_until(rb"LINE:[^\n]*:\r?\n")
+    shown = []
+    for line in json.loads(lines):
+        os.write(terminal, b"\x15" + line.encode() + b"\t\x18\x18")
+        shown.append(read_until(rb"LINE:[^\n]*:\r?\n").decode(errors="replace").replace("\r", ""))
     os.close(terminal)
     os.waitpid(child, 0)
-sys.stdout.write(shown.decode(errors="replace").replace("\r", ""))
+print(json.dumps(shown))
