@@ -14,6 +14,7 @@ import type { Writable } from "node:stream";
 import { messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
+import { FailureLatch } from "../net/failure-latch.js";
 import type { ReadBuffer } from "../net/socket-reader.js";
 import { checkDescriptor, hasDescriptors, INPUT, OUTPUT, STREAM_NAMES } from "../net/standard-descriptors.js";
 import { StandardInput } from "../net/standard-input.js";
@@ -21,19 +22,18 @@ import { openOutput } from "../net/standard-output.js";
 import { StreamReader } from "../net/stream-reader.js";
 
 /** See the head of this file. */
-export class StdioChannel implements Channel {
+export class StdioChannel extends FailureLatch implements Channel {
   readonly reader: ByteReader;
   readonly writable: Writable;
   readonly peer = "standard input and output";
   readonly #input: { destroy(): unknown };
-  #over = false;
-  #listener: ((error: SpipedError) => void) | undefined;
 
   /**
    * @param readBuffer - Memory to read into.
    * @throws SpipedError `SPIPED_USAGE` where the one cannot be read or the other not be written.
    */
   constructor(readBuffer: ReadBuffer) {
+    super();
     const inputFailed = (cause: Error) => this.#failed(STREAM_NAMES[INPUT], cause);
     if (hasDescriptors()) {
       checkDescriptor(INPUT);
@@ -50,12 +50,8 @@ export class StdioChannel implements Channel {
     this.writable.on("error", (cause) => this.#failed(STREAM_NAMES[OUTPUT], cause));
   }
 
-  onFailure(listener: (error: SpipedError) => void): void {
-    this.#listener = listener;
-  }
-
   close(): void {
-    this.#over = true;
+    this.settle();
     this.#input.destroy();
     this.writable.destroy();
   }
@@ -65,8 +61,7 @@ export class StdioChannel implements Channel {
   }
 
   #failed(stream: string, cause: Error): void {
-    if (this.#over) return;
-    this.#listener?.(new SpipedError("SPIPED_RESET", `${stream}: ${messageOf(cause)}`, { cause }));
+    this.fail(new SpipedError("SPIPED_RESET", `${stream}: ${messageOf(cause)}`, { cause }));
   }
 }
 

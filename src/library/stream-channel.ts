@@ -6,6 +6,7 @@ import { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
 import type { ByteReader, ByteSink } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
+import { FailureLatch } from "../net/failure-latch.js";
 import { callListener } from "./listener-errors.js";
 
 /** Bytes that are handed on at once; larger writes are cut. */
@@ -24,8 +25,8 @@ export interface ProgramSide {
   moved(bytesRead: number, bytesWritten: number): void;
 }
 
-/** See the head of this file. */
-export class StreamChannel implements Channel, ByteReader {
+/** A program's stream as a channel: `send` and `sendEnd` feed the tunnel's sink, `writable` feeds the program. */
+export class StreamChannel extends FailureLatch implements Channel, ByteReader {
   readonly reader: ByteReader = this;
   /** The program's writes come one by one, and wait for one another. */
   readonly leavesBytesToSystem = false;
@@ -40,10 +41,9 @@ export class StreamChannel implements Channel, ByteReader {
   #endUnsent: Callback | undefined;
   #unread: Callback | undefined;
   #released: NodeJS.Timeout | undefined;
-  #fail: ((error: SpipedError) => void) | undefined;
-  #over = false;
 
   constructor(program: ProgramSide, peer: string) {
+    super();
     this.peer = peer;
     this.#program = program;
     this.writable = new Writable({
@@ -64,13 +64,9 @@ export class StreamChannel implements Channel, ByteReader {
     });
   }
 
-  onFailure(listener: (error: SpipedError) => void): void {
-    this.#fail = listener;
-  }
-
   /** Nothing is cut here: the stream is told by the report of the connection, with its reason. */
   close(): void {
-    this.#over = true;
+    this.settle();
     clearTimeout(this.#released);
   }
 
@@ -140,6 +136,6 @@ export class StreamChannel implements Channel, ByteReader {
 
   /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
   destroyed(why = new SpipedError("SPIPED_CANCELLED", "the stream was destroyed")): void {
-    if (!this.#over) this.#fail?.(why);
+    this.fail(why);
   }
 }

@@ -18,7 +18,7 @@ interface Loop {
   isOver: boolean;
 }
 
-/** See the head of this file. */
+/** Hands each stream of a server to one loop. Unclaimed streams wait for the next loop; `close` resets them. */
 export class StreamQueue {
   /** `draining`: what waits is still given to loops, and to nobody else. `closed`: nothing comes any more. */
   #state: "open" | "draining" | "closed" = "open";

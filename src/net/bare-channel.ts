@@ -21,6 +21,7 @@ import {
   socketFailure,
 } from "./channel.js";
 import { handshakeEndError } from "./exact-reads.js";
+import { FailureLatch } from "./failure-latch.js";
 import type { SocketEnds } from "./proxy-header.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 
@@ -43,8 +44,11 @@ type Holder =
   | { readonly name: "node"; readonly channel: SocketChannel }
   | { readonly name: "nobody" };
 
-/** See the head of this file. */
-export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
+/**
+ * A channel over a socket of the addon. It owns the socket until `close`, `reset` or `handOver`. Asked for its `writable`
+ * or to flow into a sink, it makes a `net.Socket` of it and passes everything on.
+ */
+export class BareChannel extends FailureLatch implements Channel, Carrier, ByteReader, SocketEvents {
   readonly #options: BareChannelOptions;
   readonly reader: ByteReader = this;
   readonly leavesBytesToSystem = true;
@@ -53,10 +57,9 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   /** What has come for exact reads, as long as somebody may ask. */
   #arrived: readonly Uint8Array[] = [];
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
-  #failure: SpipedError | undefined;
-  #listener: ((error: SpipedError) => void) | undefined;
 
   constructor(options: BareChannelOptions) {
+    super();
     this.#options = options;
     this.#resets = options.resetOnDeath;
     if (options.exactLength > 0) options.sockets.heed(options.id, this);
@@ -130,12 +133,6 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     this.#asNodes().reader.resume();
   }
 
-  onFailure(listener: (error: SpipedError) => void): void {
-    this.#listener = listener;
-    const failure = this.#failure;
-    if (failure !== undefined) this.#tell(failure);
-  }
-
   resetOnDeath(resets: boolean): void {
     if (this.#holder.name === "node") this.#holder.channel.resetOnDeath(resets);
     if (this.#holder.name !== "addon" || resets === this.#resets) return;
@@ -150,6 +147,7 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
   }
 
   handOver(end: (resets: boolean) => void): void {
+    this.settle();
     if (this.#holder.name === "node") this.#holder.channel.handOver(end);
     else this.#holder = { name: "relay", end };
     this.#arrived = [];
@@ -187,18 +185,11 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
 
   failed(cause: unknown): void {
     const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
-    this.#failure ??= new SpipedError("SPIPED_RESET", words, { cause });
-    this.#tell(this.#failure);
-  }
-
-  /** Never at once: whoever sends or reads goes on before the connection ends. */
-  #tell(failure: SpipedError): void {
-    queueMicrotask(() => {
-      if (this.#holder.name === "addon") this.#listener?.(failure);
-    });
+    this.fail(new SpipedError("SPIPED_RESET", words, { cause }));
   }
 
   #end(resets: boolean): void {
+    this.settle();
     const holder = this.#holder;
     switch (holder.name) {
       case "addon":
@@ -230,7 +221,7 @@ export class BareChannel implements Channel, Carrier, ByteReader, SocketEvents {
     reader.attach(socket);
     const channel = new SocketChannel(socket, reader, peer);
     channel.resetOnDeath(this.#resets);
-    if (this.#listener !== undefined) channel.onFailure(this.#listener);
+    channel.onFailure((error) => this.fail(error));
     this.#holder = { name: "node", channel };
     this.#arrived = [];
     return channel;

@@ -16,7 +16,10 @@ interface Handlers {
   failed(error: SpipedError): void;
 }
 
-/** See the head of this file. */
+/**
+ * Accepts clients from a descriptor that it owns. It does not accept until `accept`; after an error it tries again each
+ * second.
+ */
 export class BareListener {
   readonly #sockets: BareSockets;
   readonly #handlers: Handlers;

@@ -51,7 +51,10 @@ enum Kind {
   failed,
 }
 
-/** See the head of this file. */
+/**
+ * The sockets that the addon has, by number. A number is valid until `take` or `close`; what happens to a socket is told
+ * to the events that were given with it, one event loop turn at a time.
+ */
 export class BareSockets {
   readonly #native: Sockets;
   readonly #events = new Map<number, SocketEvents>();

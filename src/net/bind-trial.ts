@@ -26,7 +26,7 @@ const CONNECT_MS = 1_000;
 /** The flag of a socket that listens, in Linux's list. */
 const ACCEPTS_CONNECTIONS = 0x1_0000;
 
-/** See the head of this file. */
+/** Finds out whether an address could be listened on. Never throws; leaves nothing behind and disturbs no listener. */
 export async function tryToListen(address: SocketAddress): Promise<BindTrial> {
   try {
     return address.kind === "unix" ? await tryUnix(address.path) : await tryTcp(address.address, address.port);

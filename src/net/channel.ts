@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { ByteReader } from "./byte-reader.js";
+import { FailureLatch } from "./failure-latch.js";
 import { duplicate, hasEnded, localEnd, resetOnClose } from "./native-socket.js";
 import type { SocketEnds, TcpEnd } from "./proxy-header.js";
 import { pendingSocketError } from "./socket-error.js";
@@ -83,20 +84,18 @@ export interface Carrier {
 }
 
 /** A socket, TCP or UNIX. */
-export class SocketChannel implements Channel, Carrier {
+export class SocketChannel extends FailureLatch implements Channel, Carrier {
   readonly reader: ByteReader;
   readonly peer: string;
   readonly remote: RemoteAddress | undefined;
   readonly #socket: Socket;
-  #over = false;
   /** Ends the socket where somebody else has it. */
   #end: ((resets: boolean) => void) | undefined;
   /** Whether the system resets the connection when the socket is closed. */
   #resets = false;
-  #failure: SpipedError | undefined;
-  #listener: ((error: SpipedError) => void) | undefined;
 
   constructor(socket: Socket, reader: ByteReader, peer: string) {
+    super();
     this.#socket = socket;
     this.reader = reader;
     this.peer = peer;
@@ -111,42 +110,33 @@ export class SocketChannel implements Channel, Carrier {
 
   ends(): SocketEnds | undefined {
     // Somebody whose connection was reset at once is known by name only.
-    return this.#over ? undefined : endsOf(this.remote ?? remoteOfPeer(this.peer), localEnd(this.#socket));
-  }
-
-  onFailure(listener: (error: SpipedError) => void): void {
-    this.#listener = listener;
-    const failure = this.#failure;
-    if (failure === undefined) return;
-    queueMicrotask(() => {
-      if (!this.#over) listener(failure);
-    });
+    return this.isSettled ? undefined : endsOf(this.remote ?? remoteOfPeer(this.peer), localEnd(this.#socket));
   }
 
   resetOnDeath(resets: boolean): void {
-    if (this.#over || resets === this.#resets) return;
+    if (this.isSettled || resets === this.#resets) return;
     this.#resets = resetOnClose(this.#socket, resets) && resets;
   }
 
   hasEnded(): boolean {
-    return !this.#over && hasEnded(this.#socket);
+    return !this.isSettled && hasEnded(this.#socket);
   }
 
   failureOfEnd(): SpipedError | undefined {
-    const code = this.#over ? undefined : pendingSocketError(this.#socket);
+    const code = this.isSettled ? undefined : pendingSocketError(this.#socket);
     return code === undefined ? undefined : new SpipedError("SPIPED_RESET", socketFailure(code, code));
   }
 
   copyDescriptor(): DescriptorCopy | undefined {
     const { reader } = this;
-    if (this.#over || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.holdsBytes) {
+    if (this.isSettled || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.holdsBytes) {
       return undefined;
     }
     return duplicate(this.#socket);
   }
 
   handOver(end: (resets: boolean) => void): void {
-    this.#over = true;
+    this.settle();
     this.#end = end;
     this.#socket.destroy();
   }
@@ -157,7 +147,7 @@ export class SocketChannel implements Channel, Carrier {
       return;
     }
     this.resetOnDeath(false);
-    this.#over = true;
+    this.settle();
     this.#socket.destroy();
   }
 
@@ -167,7 +157,7 @@ export class SocketChannel implements Channel, Carrier {
       return;
     }
     this.resetOnDeath(true);
-    this.#over = true;
+    this.settle();
     const socket = this.#socket;
     // What follows the first is for systems where the descriptor is not known.
     if (this.#resets || this.remote === undefined) socket.destroy();
@@ -186,10 +176,8 @@ export class SocketChannel implements Channel, Carrier {
   }
 
   #failed(cause: Error): void {
-    if (this.#over) return;
     const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
-    this.#failure = new SpipedError("SPIPED_RESET", words, { cause });
-    this.#listener?.(this.#failure);
+    this.fail(new SpipedError("SPIPED_RESET", words, { cause }));
   }
 }
 

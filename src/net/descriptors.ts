@@ -15,7 +15,10 @@ const SPARE = 32;
 /** What one connection needs: a socket on either side. */
 export const DESCRIPTORS_PER_CONNECTION = 2;
 
-/** See the head of this file. */
+/**
+ * How many descriptors connections may still open. Whoever opens one books it, and gives it back with a negative number;
+ * booking never fails, so ask `hasRoom` first.
+ */
 export class DescriptorBudget {
   #free: number;
   readonly #waiting = new Set<() => void>();

@@ -80,7 +80,10 @@ const WORDS = {
   "unknown family": "is neither of TCP nor of UNIX",
 } as const;
 
-/** See the head of this file. */
+/**
+ * The sockets that a service manager has passed. Make it before this process opens sockets of its own. Each is given to
+ * one tunnel at a time; the originals stay open until `close`.
+ */
 export class InheritedSockets {
   readonly #passed: Passed;
   /** Looked for at once: later, a number may be that of a socket of our own. */

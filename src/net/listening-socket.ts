@@ -26,7 +26,10 @@ import { resetOnClose } from "./native-socket.js";
 /** Clients that may wait in the backlog; the system lowers it to its own limit. */
 const BACKLOG = 1_024;
 
-/** See the head of this file. */
+/**
+ * A listening socket. `attach` takes it, `accept` begins or resumes accepting, `pause` leaves clients in the backlog,
+ * `detach` gives it back for another owner, and `close` ends it. On Windows, clients are refused while it is paused.
+ */
 export class ListeningSocket {
   /** Undefined where the server listens itself. */
   #descriptor: number | undefined;

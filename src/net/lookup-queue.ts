@@ -32,7 +32,10 @@ interface Question {
   readonly waiting: Set<(found: LookupResult) => void>;
 }
 
-/** See the head of this file. */
+/**
+ * Runs lookups, at most {@link MAX_LOOKUPS} at a time, in the order in which they were asked for. The same question is
+ * asked once. A caller that stops waiting does not stop a lookup that has begun.
+ */
 export class LookupQueue {
   readonly #lookUp: SystemLookUp;
   /** All that have no answer yet, each once. */

@@ -98,7 +98,7 @@ function ask<T>(socket: Socket, call: (descriptor: number) => T): { readonly ans
   try {
     return { answer: call(descriptor) };
   } catch {
-    // See the head of this file.
+    // A socket that was reset refuses most calls; whoever reads from it learns of the reset.
     return undefined;
   }
 }

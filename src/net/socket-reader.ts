@@ -36,7 +36,10 @@ export interface ReadOptions {
 /** The error behind an end that looks orderly; undefined where it is. */
 export type ErrorAtEnd = (socket: Socket) => Error | undefined;
 
-/** See the head of this file. Made before its socket, whose constructor takes `onread`. */
+/**
+ * Reads one socket: exact reads first, then into the shared buffer, which the sink must not keep. Make it before its
+ * socket, whose constructor takes `onread`, and then `attach` the socket.
+ */
 export class SocketReader implements ByteReader {
   readonly leavesBytesToSystem = true;
   /** The option for the socket that will be read. */

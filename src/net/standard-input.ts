@@ -9,7 +9,7 @@ import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 import { INPUT, reopenPipe, systemError } from "./standard-descriptors.js";
 
-/** See the head of this file. */
+/** Reads standard input. Opens and reads nothing until `flowInto`; `destroy` closes what it has opened. */
 export class StandardInput implements ByteReader {
   readonly leavesBytesToSystem = true;
   readonly #readBuffer: ReadBuffer;

@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { ExactReads } from "./exact-reads.js";
 
-/** See the head of this file. */
+/** Reads any stream. It must not be read elsewhere; bytes that wait are in the stream's buffer, not with the system. */
 export class StreamReader implements ByteReader {
   readonly leavesBytesToSystem = false;
   readonly #stream: Readable;

@@ -38,7 +38,10 @@ interface Entry extends RingKey {
   isRemoved: boolean;
 }
 
-/** See the head of this file. */
+/**
+ * The keys of a tunnel, which may be replaced while it runs. A handshake keeps the offer that it began with; whether its
+ * key was removed meanwhile shows in `RingKey.isRemoved`.
+ */
 export class KeyRing {
   #entries: readonly Entry[] = [];
   #offer: KeyOffer | undefined;

@@ -53,7 +53,7 @@ export interface RelaySettings {
   readonly heldBytes: number;
 }
 
-/** See the head of this file. The threads do not keep the program alive. */
+/** The relay's threads. `handOver` gives them two sockets and the keys for good. They do not keep the program alive. */
 export class PacketRelay {
   readonly #native: InstanceType<typeof addon.Relay>;
   readonly #pairs = new Map<number, (outcome: RelayOutcome) => void>();

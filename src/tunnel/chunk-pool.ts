@@ -79,7 +79,7 @@ class FreeList {
   }
 }
 
-/** See the head of this file. */
+/** Gives out chunks and takes them back when they are written. Memory is never shared between two pools. */
 export class ChunkPool {
   /** What is taken counts here until it comes back. */
   readonly budget: ChunkBudget;

@@ -17,7 +17,10 @@ export const MOST_STRANGERS = 1_024;
  */
 export const STRANGER_MS = 1_000;
 
-/** See the head of this file. `Client` is whatever the owner keeps of one. */
+/**
+ * Counts a tunnel's clients. The owner calls `enter` for each, `admit` once it is authenticated, and `leave` exactly once
+ * at its end. `Client` is whatever the owner keeps of one.
+ */
 export class ConnectionSlots<Client> {
   readonly #most: number;
   readonly #now: () => number;

@@ -69,7 +69,10 @@ let lastId = 0;
 /** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
 const ENDED = new SpipedError("SPIPED_CANCELLED", "the connection has ended");
 
-/** See the head of this file. */
+/**
+ * One connection. It begins at once, owns both channels, and calls `ended` of its options exactly once, when nothing of it
+ * is left.
+ */
 export class Connection implements ConnectionView {
   readonly id: number;
   readonly #options: ConnectionOptions;

@@ -16,7 +16,7 @@ export interface Scheduled {
   readOn(): void;
 }
 
-/** See the head of this file. One for all connections of a process. */
+/** Gives each direction its share of a turn of the event loop. One for all connections of a process. */
 export class FairScheduler {
   readonly #whenAllHadTheirTurn: (callback: () => void) => void;
   #number = 0;

@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 /** More threads than this have nothing to do on most machines. */
 export const MAX_DEFAULT_THREADS = 4;
 
-/** See the head of this file. */
+/** How bytes are moved; set once, before the first connection. */
 export interface FlowSettings {
   /** False to have everything moved by pumps. */
   readonly relay: boolean;

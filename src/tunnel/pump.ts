@@ -47,7 +47,10 @@ export interface PumpOptions {
   readonly failed: (error: SpipedError) => void;
 }
 
-/** See the head of this file. */
+/**
+ * One direction. It reads from `start` on and calls either `ended` or `failed` of its options, once; `stop` ends it
+ * without either. It owns the framing and wipes its key.
+ */
 export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
   readonly #options: PumpOptions;
   readonly #share: FairShare;

@@ -14,7 +14,7 @@ import { Pump } from "./pump.js";
 /** Here the keys are two framings. */
 type PumpedFlowOptions = Omit<FlowOptions, "keys"> & { readonly keys: Pick<SessionKeys, "sealer" | "opener"> };
 
-/** See the head of this file. */
+/** Moves a connection's bytes with two pumps. `start` begins; `ended` or `failed` of the options is called once. */
 export class PumpedFlow implements Flow {
   readonly #forward: Pump;
   readonly #reverse: Pump;

@@ -20,7 +20,7 @@ export interface TargetAddressEvents {
   addressesChanged(name: string, addresses: readonly SocketAddress[]): void;
 }
 
-/** See the head of this file. */
+/** The target's addresses. `addresses` never waits: it gives what the last successful lookup found. */
 export class TargetAddresses {
   readonly name: string;
   readonly #address: Address;

@@ -69,7 +69,10 @@ const CLIENTS_PER_TURN = 16;
 /** How long to wait before accepting is tried again where it failed. */
 const RETRY_MS = 1_000;
 
-/** See the head of this file. */
+/**
+ * A tunnel. It accepts from `start` on, and owns the listening socket and every connection until `drain` has resolved or
+ * `release` has given the socket back. Everything that happens is an event.
+ */
 export class Tunnel {
   readonly #config: TunnelSettings;
   readonly #parts: TunnelParts;

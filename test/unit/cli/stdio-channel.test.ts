@@ -23,7 +23,7 @@ const copy = `
     process.exit(7);
   });
   channel.reader.flowInto({
-    take(bytes) {
+    receive(bytes) {
       channel.writable.write(Uint8Array.from(bytes), () => channel.reader.resume());
       return false;
     },
@@ -98,7 +98,7 @@ test("a reader of standard output sees its end while the program goes on", limit
     const { createReadBuffer } = await import(dist("net/socket-reader.js"));
     const channel = new StdioChannel(createReadBuffer());
     channel.writable.end("all there is");
-    channel.reader.flowInto({ mostBytes: 65_536, take: () => true, end: () => process.exit(0) });
+    channel.reader.flowInto({ mostBytes: 65_536, receive: () => true, end: () => process.exit(0) });
   `;
   const command = Command.start(t, [process.execPath, "--input-type=module", "--eval", module]);
   const stdout = command.takeStdout();
