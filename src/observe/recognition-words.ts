@@ -32,7 +32,9 @@ const WRONG_PEER = {
 const SILENT = {
   encrypt:
     "is that a `spiped -d`? The service itself, a spiped -e, or a spiped -d at its connection limit would be silent too",
-  decrypt: "probably a port scan, a health check, or a program other than spiped that waits for data",
+  decrypt:
+    "probably a port scan, a health check, a client that stopped waiting at the connection limit, or a program other " +
+    "than spiped that waits for data",
 };
 
 const SAME_ROLE = {
