@@ -35,7 +35,15 @@ test("comments point to sections that exist", () => {
   assert.ok(found > 20, `found ${found} pointers`);
 });
 
-for (const page of ["DESIGN.md", "CONTRIBUTING.md", "STYLE.md", "docs/data-path.md", "docs/protocol.md"]) {
+for (const page of [
+  "DESIGN.md",
+  "CONTRIBUTING.md",
+  "STYLE.md",
+  "docs/data-path.md",
+  "docs/decisions.md",
+  "docs/lifecycle.md",
+  "docs/protocol.md",
+]) {
   const named = [...readPage(page).matchAll(/`([^`\n]+)`/g)].map(([, name = ""]) => name);
 
   test(`the paths that ${page} names exist`, () => {
