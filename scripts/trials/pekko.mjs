@@ -50,7 +50,7 @@ async function trial({ near, far }) {
     const command = tunnels
       .filter((block) => block.machine === machine.name)
       .flatMap(({ commands }) => commands.split("\n"))
-      .find((line) => line.startsWith(`spiped -d`) === (word === "-d") && line.startsWith("spiped"));
+      .find((line) => line.startsWith("spiped -d") === (word === "-d") && line.startsWith("spiped"));
     const source = /-s '(\S+)'/.exec(command)[1];
     for (const node of [a, b]) node.wasUnreachable = false;
     await machine.run(`kill -9 "$(cat '${source}.pid')"`);

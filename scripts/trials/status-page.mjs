@@ -247,11 +247,11 @@ max-connections = 20
   spiped("-e", ...ends(wrongNear, redis), "-k", keys.wrong);
   await eventually("the status", async () => (await fetch(`http://127.0.0.1:${statusPort}/healthz`)).ok);
   for (let each = 0; each < 3; each += 1)
-    talk(each === 1 ? otherNear : redisNear, 50 + each * 20, 2_000 + each * 4_000);
-  for (let each = 0; each < 2; each += 1) talk(graphite, 200, 500 + each * 100);
+    void talk(each === 1 ? otherNear : redisNear, 50 + each * 20, 2_000 + each * 4_000);
+  for (let each = 0; each < 2; each += 1) void talk(graphite, 200, 500 + each * 100);
   setInterval(() => talk(redisNear, 50, 1_000, 3_000), 2_500);
-  for (let each = 0; each < 2; each += 1) fail(wrongNear);
-  for (let each = 0; each < 2; each += 1) fail(sshNear);
+  for (let each = 0; each < 2; each += 1) void fail(wrongNear);
+  for (let each = 0; each < 2; each += 1) void fail(sshNear);
   return statusPort;
 }
 

@@ -126,7 +126,7 @@ class Talk {
     const startedAt = performance.now();
     const isClear = () => heard.bytes.length >= NONCE_BYTES || detectProtocol(heard.bytes) !== undefined;
     await heard.until(isClear, listeningMs(timeoutMs));
-    if (heard.bytes.length === 0 && heard.ending === undefined) this.#start();
+    if (heard.bytes.length === 0 && heard.ending === undefined) void this.#start();
     await heard.until(isClear, startedAt + timeoutMs - performance.now());
     const durationMs = performance.now() - startedAt;
     if (this.#shaking === undefined) await heard.until(() => heard.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);

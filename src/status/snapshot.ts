@@ -120,7 +120,7 @@ export interface FailureSnapshot {
 /** What health goes by. */
 export interface States {
   readonly isStopping: boolean;
-  readonly tunnels: ReadonlyArray<Pick<TunnelSnapshot, "state" | "isAccepting">>;
+  readonly tunnels: readonly Pick<TunnelSnapshot, "state" | "isAccepting">[];
 }
 
 /** Looks at everything there is. */

@@ -317,7 +317,7 @@ export class Tunnel {
     this.#beginning.add(connection);
     slots.enter(connection);
     // On the encrypting end, everybody who may connect is a friend.
-    if (role === "encrypt") slots.admit(connection);
+    if (role === "encrypt") void slots.admit(connection);
     descriptors.book(DESCRIPTORS_PER_CONNECTION);
     events.emit("accepted", connection);
     this.#acceptOrWait();

@@ -166,7 +166,7 @@ test("README.md: A first tunnel, on one machine: carries data, and leaves nothin
   const before = readdirSync(near);
   // One shell for all blocks, as a reader has; after each, a NUL. Nothing here waits for the web server to start.
   const [first = "", ...others] = section.blocks.map(({ commands }) => `${commands}printf '\\0'\n`);
-  const serverStarts = `until curl --silent --output /dev/null http://127.0.0.1:8001/; do sleep 0.1; done\n`;
+  const serverStarts = "until curl --silent --output /dev/null http://127.0.0.1:8001/; do sleep 0.1; done\n";
   const output = await run(t, place, "near", [first, serverStarts, ...others].join(""));
   assert.deepEqual(
     output

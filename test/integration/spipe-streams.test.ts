@@ -152,7 +152,7 @@ for (const kind of ["tcp", "unix"] as const) {
         end.target.onConnection((service) => {
           const lengthBytes = sizes[served % sizes.length] ?? 0;
           served += 1;
-          service.writeRandomData("right before the end", lengthBytes).then(() => service.finish());
+          void service.writeRandomData("right before the end", lengthBytes).then(() => service.finish());
         });
         for (let round = 0; round < rounds; round += 1) {
           const lengthBytes = sizes[round % sizes.length] ?? 0;

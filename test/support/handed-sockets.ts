@@ -14,7 +14,7 @@ export function handing(
   { count = 1, names }: { readonly count?: number; readonly names?: string },
 ): readonly [string, ...string[]] {
   const variables = [
-    `LISTEN_PID=$$`,
+    "LISTEN_PID=$$",
     `LISTEN_FDS=${count}`,
     ...(names === undefined ? [] : [`LISTEN_FDNAMES=${names}`]),
   ];

@@ -13,7 +13,7 @@ export class Listener {
   #waiting: TestSocket[] = [];
   #wake: Array<() => void> = [];
   #acceptedCount = 0;
-  #handle: ((socket: TestSocket) => void) | undefined;
+  #handle: ((socket: TestSocket) => unknown) | undefined;
 
   private constructor(t: TestContext, address: Address, server: Server) {
     this.address = address;
@@ -79,7 +79,7 @@ export class Listener {
   }
 
   /** Hands every further connection to `handle` instead of keeping it for `next`. */
-  onConnection(handle: (socket: TestSocket) => void): void {
+  onConnection(handle: (socket: TestSocket) => unknown): void {
     this.#handle = handle;
     for (const socket of this.#waiting.splice(0)) handle(socket);
   }

@@ -43,7 +43,7 @@ const reasons: Readonly<Record<ErrorCode, EndReason>> = {
   SPIPED_INTERNAL: "failed",
 };
 
-for (const [code, reason] of Object.entries(reasons) as ReadonlyArray<[ErrorCode, EndReason]>) {
+for (const [code, reason] of Object.entries(reasons) as readonly [ErrorCode, EndReason][]) {
   test(`${code} ends a connection as "${reason}", and a line says so`, () => {
     const error = new SpipedError(code, "the words");
     assert.equal(endReasonOf(error), reason);

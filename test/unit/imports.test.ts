@@ -285,7 +285,7 @@ function importsOf(from: Source): readonly Import[] {
       ?.split(",")
       .map((name) => name.trim())
       .filter((name) => name !== "");
-    const onlyTypes = names.trim().startsWith("{") && named?.every((name) => name.startsWith("type ")) === true;
+    const onlyTypes = names.trimStart().startsWith("{") && named?.every((name) => name.startsWith("type ")) === true;
     found.push({ from, specifier, isType: type !== undefined || onlyTypes, at: match.index });
   }
   for (const match of from.code.matchAll(/\bimport\s*\(?\s*"([^"]+)"/g)) {

@@ -147,7 +147,10 @@ scenario("keys/a thousand files, and changes while they are read", async (trial)
       await new Promise((wake) => setImmediate(wake));
     }
   })();
-  for (let count = 0; count < 20; count += 1) far.signal("SIGHUP") ?? (await sleep(50));
+  for (let count = 0; count < 20; count += 1) {
+    far.signal("SIGHUP");
+    await sleep(50);
+  }
   going = false;
   await writer;
   await reload();

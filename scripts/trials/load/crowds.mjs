@@ -143,9 +143,7 @@ async function acceptErrors(kinds, { isLong }) {
         });
       }
       const { exitCode, signalCode } = pair[poor].child;
-      const said = pair[poor].isOurs
-        ? ""
-        : `; it says ${JSON.stringify(pair[poor].log().trim().split("\n").slice(-1)[0])}`;
+      const said = pair[poor].isOurs ? "" : `; it says ${JSON.stringify(pair[poor].log().trim().split("\n").at(-1))}`;
       if (exitCode !== null || signalCode !== null)
         throw new Error(`the ${poor} end has died${said}; failed: ${failed}`);
       if (failed.total > 0) throw new Error(`with few descriptors at the ${poor} end, failed: ${failed}${said}`);

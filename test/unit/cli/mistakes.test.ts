@@ -48,7 +48,7 @@ const ofSpiped: readonly Mistake[] = [
 
   // Options that are misspelled, or another program's.
   [`-encrypt ${S} ${T} ${K}`, "-encrypt has one dash, and long options have two", "write --encrypt"],
-  [`-e -source=x`, "-source has one dash, and long options have two", "write --source"],
+  ["-e -source=x", "-source has one dash, and long options have two", "write --source"],
   ["-e --sorce x", "unknown option --sorce", "did you mean --source?"],
   ["-e --keyfile k", "unknown option --keyfile", "did you mean --key?"],
   ["--decript", "unknown option --decript", "did you mean --decrypt?"],
@@ -76,7 +76,7 @@ const ofSpiped: readonly Mistake[] = [
   // Values that are missing, or where there should be none.
   [`-e ${T} ${K} -s`, "-s needs a value", "write -s SOURCE, for example -s '[127.0.0.1]:8025'"],
   ["-e -n", "-n needs a value", "write -n MAX"],
-  [`-e -s -t h:2`, "-s needs a value, and -t is an option", "write -s SOURCE, for example -s '[127.0.0.1]:8025'"],
+  ["-e -s -t h:2", "-s needs a value, and -t is an option", "write -s SOURCE, for example -s '[127.0.0.1]:8025'"],
   ["-e -k -F", "-k needs a value, and -F is an option", "write -k KEYFILE; a file of that name is ./-F"],
   ["-e -k ''", "-k has an empty value", "is a shell variable unset?"],
   ["-e --target=", "-t has an empty value", "is a shell variable unset?"],

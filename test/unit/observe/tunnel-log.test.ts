@@ -282,7 +282,7 @@ test("each reason has words of its own", () => {
     "crowded-out": "crowded out",
     failed: "failed",
   };
-  for (const [reason, words] of Object.entries(reasons) as ReadonlyArray<[EndReason, string]>) {
+  for (const [reason, words] of Object.entries(reasons) as readonly [EndReason, string][]) {
     assert.match(endedEntry({ ...report, reason }).message, new RegExp(`^connection from [^ ]+ ${words}: `));
   }
 });

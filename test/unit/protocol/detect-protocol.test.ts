@@ -56,8 +56,8 @@ test("an excerpt is one line of ASCII without control characters, and 60 charact
   for (const sent of [
     `${"a".repeat(61)}\nsecond line`,
     `\r\n\r\n${"b\tc".repeat(40)}`,
-    `SSH-2.0-\x1b[2Jevil and so on and so on and so on`,
-    `HTTP/1.1 200 OK\x07\x07\x07`,
+    "SSH-2.0-\x1b[2Jevil and so on and so on and so on",
+    "HTTP/1.1 200 OK\x07\x07\x07",
     "\n".repeat(40),
   ]) {
     const recognised = detectProtocol(Buffer.from(sent, "latin1"));

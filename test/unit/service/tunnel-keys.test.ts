@@ -45,10 +45,10 @@ test("requests during a reading are one more reading after it, which sees the la
   const { keys, saying, reload } = await keysAt(path);
   const ids = () => keys.ring.keys.map(({ key }) => keyIdOf(key));
   const ends = heldUp(t);
-  reload();
+  void reload();
   await until(() => (ends.length === 1 ? true : undefined), "a reading");
   write(path, second);
-  for (let times = 0; times < 5; times += 1) reload();
+  for (let times = 0; times < 5; times += 1) void reload();
   ends[0]?.();
   await until(() => (ends.length === 2 ? true : undefined), "another reading");
   assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(first))]);
@@ -59,7 +59,7 @@ test("requests during a reading are one more reading after it, which sees the la
   );
   assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(second))]);
   write(path, third);
-  reload();
+  void reload();
   await until(() => (ends.length === 3 ? true : undefined), "a third reading");
   ends[2]?.();
   await saying(3);
@@ -71,12 +71,12 @@ test("a reading that fails is told, and the next request is a reading again", as
   write(path, randomData("old", 32));
   const { keys, saying, reload } = await keysAt(path);
   rmSync(path);
-  reload();
-  reload();
+  void reload();
+  void reload();
   for (const line of await saying(2))
     assert.match(line, /^warning: SIGHUP: .*there is no such file; keeping the old key$/);
   write(path, randomData("key", 32));
-  reload();
+  void reload();
   await saying(3);
   assert.deepEqual(
     keys.ring.keys.map(({ key }) => keyIdOf(key)),
@@ -93,14 +93,14 @@ test("of a folder it says whose keys are there, and what has become of them", as
   const names = () => keys.ring.keys.map(({ name }) => name);
   assert.deepEqual(said.splice(0), [`read key folder ${folder}: 3 keys: alice, bob, carol`]);
 
-  reload();
+  void reload();
   assert.deepEqual((await saying(1)).splice(0), [`SIGHUP: reloaded key folder ${folder}: 3 keys, unchanged`]);
 
   rmSync(path("bob.key"));
   renameSync(path("carol.key"), path("zoe.key"));
   write(path("dave.key"), randomData("dave", 32));
   user.connections = 2;
-  reload();
+  void reload();
   assert.deepEqual((await saying(1)).splice(0), [
     `SIGHUP: reloaded key folder ${folder}: 3 keys; added dave; removed bob; renamed carol to zoe; reset 2 connections`,
   ]);
@@ -109,27 +109,27 @@ test("of a folder it says whose keys are there, and what has become of them", as
   write(path("alice.key"), "");
   rmSync(path("zoe.key"));
   user.connections = 1;
-  reload();
+  void reload();
   assert.deepEqual((await saying(2)).splice(0), [
     `warning: SIGHUP: cannot read key file ${path("alice.key")}: it is empty, so everybody knows this key; its old key stays`,
     `SIGHUP: reloaded key folder ${folder}: 2 keys; removed zoe; reset 1 connection`,
   ]);
   // The key that stayed is there for the next time, too.
   user.connections = 0;
-  reload();
+  void reload();
   assert.match((await saying(2)).splice(0)[1] ?? "", /2 keys, unchanged$/);
   assert.deepEqual(names(), ["alice", "dave"]);
   assert.equal(keyIdOf(keys.ring.keys[0]?.key ?? assert.fail()), keyIdOf(sharedKeyOf(randomData("alice.key", 32))));
 
   for (const name of ["alice.key", "dave.key"]) rmSync(path(name));
-  reload();
+  void reload();
   assert.deepEqual((await saying(2)).splice(0), [
     `SIGHUP: reloaded key folder ${folder}: 0 keys; removed alice, dave`,
     `warning: SIGHUP: no keys left in ${folder}; no client can connect`,
   ]);
 
   rmSync(folder, { recursive: true });
-  reload();
+  void reload();
   assert.match((await saying(1)).join(), /^warning: SIGHUP: .*there is no such folder; keeping all old keys$/);
 });
 
