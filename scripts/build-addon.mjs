@@ -1,5 +1,5 @@
-// Builds the addon: native/spiped.<platform>.node, and its types in src/native/addon.ts.
-// Cargo decides what there is to do; when nothing has changed this takes a second.
+// Builds the addon, native/spiped.<platform>.node, and writes its types to src/native/addon.ts.
+// Cargo decides what to rebuild: without changes this takes a second.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -18,7 +18,7 @@ const { task } = await new NapiCli().build({
   packageJsonPath: "package.json",
   outputDir: "native",
   dts: "../src/native/addon.ts",
-  noDtsHeader: true,
+  dtsHeader: "// Generated from crates/spiped-napi by scripts/build-addon.mjs. Do not edit.\n\n",
   constEnum: false,
   noJsBinding: true, // src/native/native.ts loads the addon itself
   platform: true,

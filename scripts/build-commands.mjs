@@ -1,8 +1,8 @@
-// Makes the commands of what src/cli has: dist/commands/, three files instead of eighty, since a start pays for each file
-// that it looks for, opens and compiles. bin/ loads them, in a checkout and as published.
+// Bundles the commands in src/cli into dist/commands/: three files instead of eighty, because each file costs time at the
+// start. bin/ loads them, in a checkout and as published.
 //
-// early-signals.cjs is a file of its own, so that signals are heard before anything else is loaded; toml.cjs, because most
-// starts have no --config. CommonJS, because Node.js starts it sooner than ES modules. Names and lines stay, for whoever reads a stack.
+// early-signals.cjs is separate so that signals are handled before anything else is loaded, and toml.cjs because most starts
+// have no --config. CommonJS, because Node.js starts it faster than ES modules. Not minified, to keep stack traces readable.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { build, transform } from "esbuild";
 
 const FOLDER = "dist/commands";
 
-/** Parts of Node.js that a tunnel does without: loaded when something of theirs is first asked for. */
+/** Modules of Node.js that a tunnel does not need: loaded on first use. */
 const LATE = ["node:child_process", "node:crypto", "node:http"];
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
@@ -34,9 +34,9 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
 });
-writeFileSync(`${FOLDER}/LICENSE.third-party.txt`, licences(metafile.inputs));
+writeFileSync(`${FOLDER}/LICENSE.third-party.txt`, licenses(metafile.inputs));
 
-/** What is in a file of its own is loaded from there. What is heard early is kept in the module that hears it. */
+/** Loads early-signals and toml from their own files, so that there is one copy of each. */
 function ownFiles() {
   return {
     name: "own-files",
@@ -49,7 +49,7 @@ function ownFiles() {
   };
 }
 
-/** Other people's code without its comments, which are a third of it. */
+/** Removes comments, a third of the size, from dependencies. */
 function withoutComments() {
   return {
     name: "without-comments",
@@ -78,16 +78,16 @@ function late() {
   };
 }
 
-/** The licences of the packages that went into the commands, which ask to go with them. */
-function licences(inputs) {
+/** The licenses of the bundled packages, which must be distributed with them. */
+function licenses(inputs) {
   const names = Object.keys(inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]);
   const packages = [...new Set(names)].filter((name) => name !== undefined);
   const other = packages.find((name) => !(name in manifest.dependencies));
-  if (other !== undefined) throw new Error(`the commands may not contain ${other}: it is no dependency of theirs`);
+  if (other !== undefined) throw new Error(`the commands must not contain ${other}: it is not among the dependencies`);
   const texts = packages.map((name) => {
     const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
     const file = readdirSync(`node_modules/${name}`).find((one) => /^licen[cs]e/i.test(one));
-    if (file === undefined) throw new Error(`${name} comes without its licence`);
+    if (file === undefined) throw new Error(`${name} has no license file`);
     return `${name} ${version}\n\n${readFileSync(`node_modules/${name}/${file}`, "utf8").trim()}\n`;
   });
   return `The commands in this folder contain:\n\n${texts.join("\n")}`;

@@ -1,9 +1,9 @@
-// Makes man pages of docs/man/*.md: man/spiped.1 and man/spipe.1. With --check it only says whether they are new.
-// Needs dist/: the flags are those of the table. What a page says of one under OPTIONS takes the place of the table's
-// line; {{usage}} is the usage line.
+// Generates the man pages man/spiped.1 and man/spipe.1 from docs/man/*.md. With --check it only reports whether they are up
+// to date. Needs dist/ for the table of flags. An item under OPTIONS replaces the table's help for that flag; {{usage}} is
+// the usage line.
 //
-// The Markdown is a small part of it: # name(section), date; ## sections, paragraphs, fenced blocks, `code`, **bold**,
-// _italic_, and lists whose items are "term: text".
+// Supports a subset of Markdown: # name(section), date; ## sections, paragraphs, fenced blocks, `code`, **bold**, _italic_,
+// and lists whose items are "term: text".
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -21,16 +21,16 @@ let stale = false;
 for (const file of readdirSync("docs/man")) {
   const target = `man/${file.replace(/\.md$/, "")}`;
   const command = file.replace(/\.\d\.md$/, "");
-  const page = manPage(withFlags(readFileSync(`docs/man/${file}`, "utf8"), command));
+  const header = `.\\" Generated from docs/man/${file} by scripts/build-man.mjs. Do not edit.\n`;
+  const page = header + manPage(withFlags(readFileSync(`docs/man/${file}`, "utf8"), command));
   if (existsSync(target) && readFileSync(target, "utf8") === page) continue;
   stale = true;
-  if (process.argv.includes("--check"))
-    console.error(`${target} is not what docs/man/${file} makes; node scripts/build-man.mjs`);
+  if (process.argv.includes("--check")) console.error(`${target} is out of date; run npm run build:docs`);
   else writeFileSync(target, page);
 }
 if (stale && process.argv.includes("--check")) process.exit(1);
 
-/** The page with the table's flags. */
+/** Fills in the usage and the flags of the table. */
 function withFlags(markdown, command) {
   const [, before, options, after] = /^([\s\S]*\n## OPTIONS\n)([\s\S]*?)(\n## [\s\S]*)$/.exec(markdown);
   return `${before.replace("{{usage}}", usage(command))}${optionList(options, command)}${after}`;
@@ -52,7 +52,7 @@ function broken(command, parts) {
   return lines.join("\n");
 }
 
-/** Every flag of the table, with the page's text where it has one. */
+/** Every flag of the table, with the text of the page if it has one. */
 function optionList(section, command) {
   const [introduction, ...items] = section.split(/^- /m);
   const texts = new Map(items.map((item) => /^(.*?`--\S+`): ([\s\S]*)$/.exec(item).slice(1)));
@@ -136,7 +136,7 @@ function escaped(text) {
   return protect(text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("~", "\\(ti").replaceAll("'", "\\(aq"));
 }
 
-/** A line must not begin like a request. */
+/** Keeps a line from being taken for a request. */
 function protect(line) {
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }

@@ -1,5 +1,5 @@
-// Puts the status page together: one file, dist/commands/status-page.html, of what src/status/page has. Its script and its style
-// stand in it, since the page loads nothing.
+// Builds the status page from src/status/page: one file, dist/commands/status-page.html, with script and style inline, since
+// the page must load nothing.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ const [style, script] = await Promise.all(
   ["css", "ts"].map(async (loader) => {
     const text = readFileSync(`src/status/page/page.${loader}`, "utf8");
     const { code } = await transform(text, { loader, minify: true, target: "es2022" });
-    if (/<\/(script|style)/i.test(code)) throw new Error(`page.${loader} would end its element early`);
+    if (/<\/(script|style)/i.test(code)) throw new Error(`page.${loader} contains a closing tag`);
     return code.trim();
   }),
 );
@@ -21,7 +21,7 @@ for (const [element, code] of [
   ["script", script],
 ]) {
   const empty = `<${element}></${element}>`;
-  if (page.split(empty).length !== 2) throw new Error(`page.html needs ${empty} once`);
+  if (page.split(empty).length !== 2) throw new Error(`page.html must contain ${empty} once`);
   page = page.replace(empty, () => `<${element}>${code}</${element}>`);
 }
 mkdirSync("dist/commands", { recursive: true });

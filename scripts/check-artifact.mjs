@@ -1,22 +1,22 @@
-// Checks addons against the platform that their names promise: node scripts/check-artifact.mjs FILE...
+// node scripts/check-artifact.mjs FILE...: checks that addons fit the platforms in their names.
 //
-// The kind of file and the processor, the libraries it needs, the system it needs at least, and that it is an addon.
+// Checks the file format, the processor, the libraries and the system version needed, and that the file is an addon.
 
 import { basename } from "node:path";
 import { compareVersions, readExecutableFile } from "./executable-file.mjs";
 
-/** Node's own builds for Linux ask for this glibc. */
+/** What Node.js's own builds for Linux need. */
 const NEWEST_GLIBC = "2.28";
 
 /** What docs/platforms.md promises. */
 const NEWEST_MACOS = "11.0";
 
-/** Without this function a file is no addon. */
+/** Every addon exports this. */
 const ENTRY = "napi_register_module_v1";
 
 const ELF = { kind: "ELF", processors: { x64: 62, arm64: 183 } };
 
-/** `libc` has to be among what an addon needs, or it carries a second one; of the rest it may need `others` alone. */
+/** An addon must need `libc`, or it contains a second one. Besides that it may need only `others`. */
 const SYSTEMS = {
   "linux-gnu": {
     ...ELF,
@@ -36,7 +36,7 @@ const SYSTEMS = {
     libc: /^\/usr\/lib\/libSystem\.B\.dylib$/,
     others: /^\/(usr\/lib|System\/Library\/Frameworks)\//,
   },
-  // Of C's own library only what Windows has; vcruntime140.dll is somebody's to install.
+  // Only what Windows itself has: vcruntime140.dll would have to be installed.
   "win32-msvc": {
     kind: "PE",
     processors: { x64: 0x8664, arm64: 0xaa64 },
@@ -61,7 +61,7 @@ function check(name, file) {
   const match = /^spiped\.(linux|freebsd|darwin|win32)-(x64|arm64)(?:-(gnu|musl|msvc))?\.node$/.exec(name);
   const [, system, processor, abi] = match ?? [];
   const expected = SYSTEMS[abi === undefined ? system : `${system}-${abi}`];
-  if (expected === undefined) return ["the name is none that an addon has"];
+  if (expected === undefined) return ["this is not the name of an addon"];
   if (file.kind !== expected.kind) return [`it is ${file.kind}, not ${expected.kind}`];
   if (file.processor !== expected.processors[processor]) return [`it is not for ${processor}`];
 
@@ -69,13 +69,13 @@ function check(name, file) {
   const foreign = file.needed.filter((library) => !expected.libc.test(library) && !expected.others.test(library));
   if (foreign.length > 0) problems.push(`it needs ${foreign.join(", ")}`);
   if (!file.needed.some((library) => expected.libc.test(library))) problems.push("it does not use the system's libc");
-  if (!file.exported.includes(ENTRY)) problems.push(`it is no addon: ${ENTRY} is missing`);
+  if (!file.exported.includes(ENTRY)) problems.push(`it is not an addon: ${ENTRY} is missing`);
   if (abi === "gnu" && compareVersions(file.glibc ?? "0", NEWEST_GLIBC) > 0) {
-    problems.push(`it needs glibc ${file.glibc}, and Node ${NEWEST_GLIBC} only`);
+    problems.push(`it needs glibc ${file.glibc}; Node.js needs only ${NEWEST_GLIBC}`);
   }
   if (system === "darwin") {
     if (compareVersions(file.macos ?? "0", NEWEST_MACOS) > 0) problems.push(`it needs macOS ${file.macos}`);
-    if (processor === "arm64" && !file.signed) problems.push("it is not signed, not even by its linker");
+    if (processor === "arm64" && !file.signed) problems.push("it is not signed, not even ad hoc by the linker");
   }
   return problems;
 }

@@ -1,15 +1,15 @@
-// npm run check:packages -- DIR: what publint and Are The Types Wrong say of the main package's tarball in DIR.
+// npm run check:packages -- DIR: runs publint and Are The Types Wrong on the main package's tarball in DIR.
 //
-// Both are fetched for this alone, since their own dependencies are more than those of all the rest.
+// Both are downloaded on demand, since they have more dependencies than everything else together.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const folder = process.argv[2];
-if (folder === undefined) throw new Error("name the folder of the tarballs");
+if (folder === undefined) throw new Error("usage: npm run check:packages -- DIR");
 const tarballs = readdirSync(folder).filter((name) => /^spiped-\d.*\.tgz$/.test(name));
-if (tarballs.length !== 1) throw new Error(`there is not one main package in ${folder}`);
+if (tarballs.length !== 1) throw new Error(`there must be one main package in ${folder}`);
 const tarball = join(folder, tarballs[0]);
 
 let failed = false;

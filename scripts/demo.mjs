@@ -1,6 +1,6 @@
-// npm start: the main job once, from a new key to data that arrived.
+// npm start: a demonstration, from a new key to data that has arrived.
 //
-// A receiver of graphite lines, both ends of a tunnel before it, and a million lines through. Nothing stays behind.
+// Starts a receiver of Graphite metrics and both ends of a tunnel to it, and sends a million metrics. Leaves nothing behind.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -34,7 +34,7 @@ async function demonstrate() {
   say("1. A key: 32 random bytes in a file that only its owner can read.");
   await ended(spawn(process.execPath, [SPIPED, "keygen", keyFile], { stdio: "inherit" }));
 
-  say("2. A service that is not encrypted: a receiver of graphite lines (path value time).");
+  say("2. A service without encryption: a receiver of Graphite metrics (path value time).");
   const received = createHash("sha256");
   const counts = { bytes: 0, lines: 0 };
   const receiver = createServer((socket) => {
@@ -59,7 +59,7 @@ async function demonstrate() {
   receiver.close();
 
   const digest = received.digest("hex");
-  if (digest !== sent) throw new Error(`what arrived is not what was sent: ${digest} instead of ${sent}`);
+  if (digest !== sent) throw new Error(`the data that arrived differs from what was sent: ${digest}, not ${sent}`);
   say(
     `5. ${counts.lines.toLocaleString("en")} lines arrived at the service, ${(counts.bytes / 1e6).toFixed(1)} MB in ` +
       `${seconds.toFixed(2)} s: ${Math.round(counts.lines / seconds).toLocaleString("en")} lines/s, ` +
@@ -71,10 +71,10 @@ async function demonstrate() {
    far    spiped -d -s '[0.0.0.0]:2562' -t '[127.0.0.1]:2003' -k keyfile
    near   spiped -e -s '[127.0.0.1]:2003' -t 'far.example:2562' -k keyfile
 
-and point whatever ships metrics at 127.0.0.1:2003 on the near one. In this checkout, spiped is bin/spiped.js.`);
+and send metrics to 127.0.0.1:2003 on the near one. In this checkout, spiped is bin/spiped.js.`);
 }
 
-/** Starts one end and gives the port on which it listens, from the line that says so. */
+/** Starts one end. @returns The port that it logs that it listens on. */
 async function startEnd(role, targetPort, keyFile) {
   const words = [role, "-F", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${targetPort}`, "-k", keyFile];
   console.log(`   spiped ${words.join(" ").replace(keyFile, "keyfile")}`);
@@ -88,7 +88,7 @@ async function startEnd(role, targetPort, keyFile) {
   throw new Error("an end of the tunnel did not start");
 }
 
-/** Sends the lines and gives their digest. */
+/** Sends the metrics. @returns Their digest. */
 async function sendLines(port) {
   const socket = connect(port, "127.0.0.1");
   await once(socket, "connect");

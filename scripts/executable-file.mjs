@@ -1,5 +1,5 @@
-// What an executable file says of itself, whichever of the three kinds it is: ELF (Linux, FreeBSD), Mach-O (macOS) or
-// PE (Windows). ELF is left to readelf; for the others no tool is at hand on every machine that builds.
+// Reads headers and symbols of executable files: ELF (Linux, FreeBSD) with readelf; Mach-O (macOS) and PE (Windows) itself,
+// since not every machine that builds has a tool for them.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -7,12 +7,12 @@ import { readFileSync } from "node:fs";
 /**
  * @typedef {object} ExecutableFile
  * @property {"ELF" | "Mach-O" | "PE" | "something else"} kind
- * @property {number | undefined} processor - By the number that this kind of file has for it.
- * @property {readonly string[]} needed - Libraries that the loader has to find.
+ * @property {number | undefined} processor - As the file format numbers it.
+ * @property {readonly string[]} needed - The libraries that it is linked against.
  * @property {readonly string[]} exported
- * @property {string} [glibc] - ELF: the newest version of glibc that a symbol asks for.
+ * @property {string} [glibc] - ELF: the newest version of glibc that a symbol needs.
  * @property {string} [macos] - Mach-O: the oldest macOS that loads it.
- * @property {boolean} [signed] - Mach-O: whether a signature is in it, without which Apple silicon runs nothing.
+ * @property {boolean} [signed] - Mach-O: whether it is signed; Apple silicon runs nothing unsigned.
  */
 
 /** @returns {ExecutableFile} */
@@ -38,7 +38,7 @@ function readElf(path, bytes) {
   const words = ["--dynamic", "--version-info", "--dyn-syms", "--wide", path];
   const text = execFileSync("readelf", words, { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
   const versions = [...text.matchAll(/\bGLIBC_(\d+(?:\.\d+)+)/g)].map(([, version]) => version);
-  // Number, value, size, type, binding, visibility, section, name; a section UND is somebody else's symbol.
+  // Number, value, size, type, binding, visibility, section, name; a symbol in section UND is imported.
   const symbols = text.matchAll(/^ *\d+: [\da-f]+ +\w+ \w+ +(?:GLOBAL|WEAK) +\w+ +(?:\d+|ABS) ([\w.$]+)/gm);
   return {
     kind: "ELF",
@@ -51,7 +51,7 @@ function readElf(path, bytes) {
 
 const LOAD_COMMANDS = { symbols: 0x02, signature: 0x1d, minimumMacos: 0x24, build: 0x32 };
 const LOAD_LIBRARY_COMMANDS = [0x0c, 0x80000018, 0x8000001f];
-/** Of a symbol's type: it is seen outside, and it is defined in a section here. */
+/** Bits of a symbol's type: exported, and defined in a section of this file. */
 const [EXTERNAL, TYPE, IN_SECTION] = [0x01, 0x0e, 0x0e];
 
 function readMachO(bytes) {
@@ -69,7 +69,7 @@ function readMachO(bytes) {
   return file;
 }
 
-/** The names of the symbol table, without the underscore that C puts before each. */
+/** The exported symbols, without the leading underscore of C. */
 function machOExports(bytes, command) {
   const [symbols, count, names] = [8, 12, 16].map((offset) => bytes.readUInt32LE(command + offset));
   const exported = [];
@@ -90,7 +90,7 @@ function readPe(bytes) {
   const optional = head + 24;
   const sections = optional + bytes.readUInt16LE(head + 20);
   const count = bytes.readUInt16LE(head + 6);
-  /** Where in the file stands what the loader puts at an address. */
+  /** The offset in the file of an address in memory. */
   const offsetOf = (address) => {
     for (let at = sections; at < sections + 40 * count; at += 40) {
       const start = bytes.readUInt32LE(at + 12);
@@ -120,7 +120,7 @@ function readPe(bytes) {
   return {
     kind: "PE",
     processor: bytes.readUInt16LE(head + 4),
-    // Those that are loaded at the start, and those at their first use.
+    // Loaded at the start, and on first use (delay-loaded).
     needed: [...listed(1, 20, 12), ...listed(13, 32, 4)],
     exported,
   };

@@ -1,6 +1,6 @@
-// node scripts/fuzz-ts.mjs [seconds] [target ...]: runs the fuzz targets of test/fuzz for so long each, one minute by
-// default. Needs npm run build, and nothing else: V8 says which code an input has reached, and what reached something new
-// is kept below build/fuzz and changed further. What an input breaks ends the run; it is left below build/fuzz/findings.
+// node scripts/fuzz-ts.mjs [seconds] [target ...]: runs the fuzz targets of test/fuzz for that long each, one minute by
+// default. Needs only npm run build: V8 reports the code coverage of an input. Inputs that reach new code are kept in
+// build/fuzz and mutated further. A failure ends the run, and the input is written to build/fuzz/findings.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -11,11 +11,11 @@ const root = new URL("..", import.meta.url);
 const { corpusPath, corpusText, readCorpus } = await import(new URL("build/test/fuzz/corpus.js", root));
 const { mutated, Random } = await import(new URL("build/test/fuzz/mutate.js", root));
 
-/** Longer than any input takes, whatever else the machine does. */
+/** Longer than any input takes, even on a busy machine. */
 const HANG_MS = 20_000;
-/** After so much time with one batch the coverage is asked for. */
+/** How long a batch runs before coverage is read. */
 const BATCH_MS = 100;
-/** Room for the input that runs. */
+/** The longest input. */
 const MOST_BYTES = 1 << 20;
 
 const folder = new URL("build/fuzz/", root);
@@ -29,7 +29,7 @@ async function main() {
   const unknown = names.find((wanted) => !targets.some(({ name }) => name === wanted));
   if (unknown !== undefined) fail(`there is no ${unknown}, only ${targets.map(({ name }) => name).join(", ")}`);
   const chosen = targets.filter(({ name }) => names.length === 0 || names.includes(name));
-  // Whatever is thrown where nobody waits for it is a finding too.
+  // Uncaught errors are findings too.
   const shared = new SharedArrayBuffer(8 + MOST_BYTES);
   const watcher = new Worker(new URL(import.meta.url), { workerData: { shared } });
   watcher.unref();
@@ -75,7 +75,7 @@ async function fuzz(target, seconds, shared) {
       const batch = [];
       const until = performance.now() + BATCH_MS;
       while (performance.now() < until) {
-        // The newest have been changed the least.
+        // Prefer recent inputs, which were mutated least.
         const from = random.below(3) === 0 ? corpus.slice(-20) : corpus;
         const input = mutated(random.of(from), target.words, corpus, random);
         batch.push(input);
@@ -106,7 +106,7 @@ async function fuzz(target, seconds, shared) {
   }
 }
 
-/** The same over and over, and its last byte over and over with another behind it: what makes bad parsers slow. */
+/** The input repeated, and its last byte repeated and then another: what makes a parser with backtracking slow. */
 function longOnes(input, { mostBytes }) {
   if (mostBytes === undefined || input.length === 0) return [];
   const last = input.subarray(-1);
@@ -118,7 +118,7 @@ function longOnes(input, { mostBytes }) {
   ];
 }
 
-/** Those of a batch that reach what none before reached: by halves, since asking takes longer than most inputs do. */
+/** The inputs of a batch that reach new code. By bisection, since reading coverage takes longer than most inputs. */
 async function newOnes(batch, one, coverage) {
   coverage.forgetLast();
   const found = [];
@@ -138,7 +138,7 @@ async function newOnes(batch, one, coverage) {
   return found;
 }
 
-/** Which blocks of our code have run. */
+/** The blocks of our code that have run. */
 class Coverage {
   #session = new Session();
   #seen = new Set();
@@ -152,7 +152,7 @@ class Coverage {
     return coverage;
   }
 
-  /** Whether anything has run since the last call that had never run. */
+  /** Whether any block has run for the first time since the last call. */
   async isNew() {
     const { result } = await this.#session.post("Profiler.takePreciseCoverage");
     this.#last = [];
@@ -189,7 +189,7 @@ function finding(target, input, error) {
   console.error(error);
 }
 
-/** The other thread: an input that never ends cannot say so itself. */
+/** In the other thread: reports an input that hangs. */
 function watch() {
   const header = new Int32Array(workerData.shared, 0, 2);
   let before = 0;
@@ -203,7 +203,7 @@ function watch() {
     }
     if (Date.now() - since < HANG_MS) return;
     const input = Buffer.from(new Uint8Array(workerData.shared, 8, header[1]));
-    finding({ name: "hang" }, input, `an input has run for ${HANG_MS / 1_000} s`);
+    finding({ name: "hang" }, input, `an input took more than ${HANG_MS / 1_000} s`);
     process.kill(process.pid, "SIGKILL");
   }, 500);
   parentPort.unref();

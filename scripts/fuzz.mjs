@@ -1,8 +1,8 @@
-// node scripts/fuzz.mjs [seconds] [target...]: runs every fuzz target of crates/spiped-fuzz, or these, for so long each, one
-// minute by default, from the committed corpus on. Not a part of npm test, which runs the corpus only: it needs a nightly Rust
-// and cargo-fuzz. What a run finds it leaves below fuzz/artifacts, and what it reaches below fuzz/target/corpus.
+// node scripts/fuzz.mjs [seconds] [target...]: runs all fuzz targets of crates/spiped-fuzz, or these, for that long each, one
+// minute by default, starting from the committed corpus. Needs a nightly Rust and cargo-fuzz; npm test runs only the corpus.
+// Findings go to fuzz/artifacts, and inputs that reach new code to fuzz/target/corpus.
 //
-// A corpus is made small again, in crates/spiped-fuzz, with: cargo +nightly fuzz cmin TARGET fuzz/corpus/TARGET
+// To minimize a corpus, in crates/spiped-fuzz: cargo +nightly fuzz cmin TARGET fuzz/corpus/TARGET
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -15,7 +15,7 @@ const seconds = Number(first ?? 60);
 if (!Number.isInteger(seconds) || seconds < 1) fail("usage: node scripts/fuzz.mjs [seconds] [target...]");
 
 const listed = fuzz(["list"], "pipe");
-if (listed.status !== 0) fail("it needs: rustup toolchain install nightly, cargo install cargo-fuzz");
+if (listed.status !== 0) fail("run first: rustup toolchain install nightly && cargo install cargo-fuzz");
 const known = listed.stdout.trim().split("\n");
 for (const target of others) if (!known.includes(target)) fail(`no target ${target}; there are: ${known.join(", ")}`);
 const targets = others.length > 0 ? others : known;
@@ -23,10 +23,10 @@ for (const target of targets) {
   console.log(`\n${target}, ${seconds} s`);
   const reached = `fuzz/target/corpus/${target}`;
   mkdirSync(reached, { recursive: true });
-  // An input that takes so long stands for something that never ends.
+  // An input that takes longer counts as a hang.
   const limits = [`-max_total_time=${seconds}`, "-timeout=60", "-print_final_stats=1", "-verbosity=0"];
   const { status } = fuzz(["run", target, reached, `fuzz/corpus/${target}`, "--", ...limits], "inherit");
-  if (status !== 0) fail(`${target} failed; what with is shown above`);
+  if (status !== 0) fail(`${target} failed; the input is shown above`);
 }
 console.log(`\n${targets.length} targets found nothing in ${seconds} s each`);
 

@@ -46,7 +46,7 @@ async function packAll() {
   const manifest = { ...JSON.parse(readFileSync("package.json", "utf8")), ...repository() };
   const platforms = manifest.napi.targets.map(parseTriple);
 
-  // In a folder of its own, so that packing leaves nothing in the checkout.
+  // In its own folder, so that packing leaves nothing in the checkout.
   writeManifest(staging, manifest);
   await new NapiCli().createNpmDirs({ cwd: staging, npmDir: "npm" });
 
@@ -79,7 +79,7 @@ function publishedManifest(manifest, platforms) {
   published.optionalDependencies = Object.fromEntries(
     platforms.map(({ platformArchABI }) => [packageOf(platformArchABI), manifest.version]),
   );
-  // The commands have them in them, as they were installed here: who audits an installation is to see just these versions.
+  // The commands contain the installed versions: an audit of an installation must see exactly these.
   published.dependencies = Object.fromEntries(
     Object.keys(published.dependencies).map((name) => {
       const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
@@ -92,7 +92,7 @@ function publishedManifest(manifest, platforms) {
 function stageMain(folder, manifest) {
   writeManifest(folder, manifest);
   for (const file of ["README.md", "LICENSE"]) cpSync(file, join(folder, file));
-  // npm takes of these what `files` says.
+  // npm packs of these what `files` lists.
   const taken = manifest.files.filter((pattern) => !pattern.startsWith("!") && pattern !== "native");
   for (const part of new Set(taken.map((pattern) => pattern.split("/")[0]))) {
     if (!existsSync(part)) throw new Error(`there is no ${part}; run npm run build first`);
@@ -113,25 +113,25 @@ function stagePlatform(folder, platform) {
   );
 }
 
-/** Copies a platform's addon into a folder, with the licences of the crates in it. */
+/** Copies a platform's addon into a folder, with the licenses of the crates in it. */
 function stageAddon(folder, { triple, platformArchABI }) {
   const addon = `spiped.${platformArchABI}.node`;
   if (!existsSync(`native/${addon}`)) throw new Error(`there is no native/${addon}; build it first`);
   mkdirSync(folder, { recursive: true });
   cpSync(`native/${addon}`, join(folder, addon));
-  // The name is one that npm packs unasked.
+  // npm packs a file of this name without being told.
   writeFileSync(join(folder, "LICENSE.third-party.txt"), thirdPartyLicenses(triple));
 }
 
-/** The platform of the Node that runs this, by the name that the addon is loaded by. */
+/** The platform of this Node.js, by the name that the addon is loaded by. */
 async function thisPlatform(platforms) {
   const { platformName } = await import("../dist/native/native.js");
   const found = platforms.find(({ platformArchABI }) => platformArchABI === platformName());
-  if (found === undefined) throw new Error(`${platformName()} is not among the platforms with a package`);
+  if (found === undefined) throw new Error(`there is no package for ${platformName()}`);
   return found;
 }
 
-/** Where a release is built from, which provenance is checked against; nothing where this is no such build. */
+/** The repository that a release is built from, which provenance is checked against; nothing outside a release. */
 function repository() {
   const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = process.env;
   if (server === undefined || name === undefined) return {};
@@ -143,10 +143,10 @@ function writeManifest(folder, manifest) {
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-/** Writes the tarball of a folder. @returns What is in it, for the record. */
+/** Packs a folder. @returns What was packed, for the record. */
 function pack(folder) {
-  const words = ["pack", "--ignore-scripts", "--json", "--pack-destination", tarballs];
-  const { status, stdout } = spawnSync("npm", words, {
+  const args = ["pack", "--ignore-scripts", "--json", "--pack-destination", tarballs];
+  const { status, stdout } = spawnSync("npm", args, {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
     encoding: "utf8",

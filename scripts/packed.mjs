@@ -1,27 +1,27 @@
-// The record of what was packed, which goes along with the tarballs: publishing takes nothing else.
+// The record of what was packed, stored with the tarballs: nothing else is published.
 
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The record's name in the folder of the tarballs. */
+/** The name of the record in the folder of the tarballs. */
 const RECORD = "packed.json";
 
 /**
  * @typedef {object} Packed
  * @property {string} name
  * @property {string} version
- * @property {string} file - Of the tarball, in the folder of the record.
- * @property {string} integrity - As npm writes it (`dist.integrity`): of the tarball's SHA-512.
+ * @property {string} file - The tarball, in the folder of the record.
+ * @property {string} integrity - The tarball's SHA-512, as npm writes it (`dist.integrity`).
  */
 
-/** What npm calls the integrity of these bytes. */
+/** The SHA-512 of these bytes, as npm writes it. */
 export function integrityOf(bytes) {
   return `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
 }
 
 /**
- * Writes down what is in the tarballs of a folder.
+ * Writes the record of a folder's tarballs.
  *
  * @param {readonly Omit<Packed, "integrity">[]} packages
  * @returns {string} The integrity of the record itself.
@@ -34,9 +34,9 @@ export function writeRecord(folder, packages) {
 }
 
 /**
- * @param {string} integrity - What {@link writeRecord} has returned, by another way than the folder.
+ * @param {string} integrity - What {@link writeRecord} returned; it must not come from the folder.
  * @returns {readonly Packed[]}
- * @throws Error where the record is another one.
+ * @throws Error if the record is a different one.
  */
 export function readRecord(folder, integrity) {
   const bytes = readFileSync(join(folder, RECORD));

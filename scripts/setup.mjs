@@ -1,4 +1,4 @@
-// Installs the development packages where they are missing or older than the lock file.
+// Installs the development packages if they are missing or older than package-lock.json.
 
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";

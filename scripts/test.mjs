@@ -1,5 +1,6 @@
-// Runs the tests below build/test/<name> for each name given, or build/test/<name>.test.js, with this Node's own runner.
-// Node 20 takes no patterns and Node 22 no folders, so the files are listed here. With --shard I/N, the I-th part of N.
+// node scripts/test.mjs [--shard I/N] NAME...: runs build/test/NAME.test.js, or the tests below build/test/NAME, with the
+// test runner of this Node.js. Node 20 takes no patterns and Node 22 no folders, so the files are listed here. With --shard
+// I/N, runs the I-th of N parts.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -17,11 +18,11 @@ const files = positionals.flatMap((name) =>
         .sort()
         .map((file) => `build/test/${name}/${file}`),
 );
-// By far the longest on some versions of Node.js: always in the first part.
+// By far the slowest on some versions of Node.js: always in the first part.
 const longest = files.findIndex((file) => file.endsWith("/integration/memory.test.js"));
 if (longest > 0) files.unshift(...files.splice(longest, 1));
 if (files.length === 0) throw new Error("there are no test files; run npm run build first");
-// Not by the runner, which sorts the files before.
+// Not with the runner's own --test-shard, which sorts the files first.
 const [part = 1, parts = 1] = values.shard?.split("/").map(Number) ?? [];
 const chosen = files.filter((_, index) => index % parts === part - 1);
 const words = ["--test", "--test-concurrency=3", ...chosen];

@@ -1,4 +1,4 @@
-// The licences of the crates that an addon is made of, for the package that holds it: they ask to go with the binary.
+// The licenses of the crates in an addon, which must be distributed with it.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 const FILES = /^(licen[cs]e|copying|notice|copyright)/i;
 
 /**
- * One text with the licences of everything that spiped-napi links for a target.
+ * One text with the licenses of everything that spiped-napi links for a target.
  *
  * @param target - A target as cargo names it, `x86_64-unknown-linux-gnu` say.
  */
@@ -22,12 +22,12 @@ export function thirdPartyLicenses(target) {
     return `${names.join("\n")}\n\n${text}`;
   });
   const head =
-    "The binary in this package contains the following crates under the following licences, and the Rust standard\n" +
-    "library under the MIT licence or the Apache licence 2.0, as you choose.";
+    "The binary in this package contains the following crates under the following licenses, and the Rust standard\n" +
+    "library under the MIT license or the Apache license 2.0, at your option.";
   return `${[head, ...parts].join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
 }
 
-/** The crates from elsewhere that end up in the addon, by name. */
+/** The third-party crates in the addon, by name. */
 function linkedCrates(target) {
   const words = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
   const metadata = JSON.parse(execFileSync("cargo", words, { encoding: "utf8", maxBuffer: 2 ** 28 }));
@@ -38,7 +38,7 @@ function linkedCrates(target) {
     if (linked.has(id)) return;
     linked.add(id);
     for (const dependency of nodes.get(id).deps) {
-      // Neither what only the build or the tests run, nor macros.
+      // No build or test dependencies, and no macros.
       const isLinked = dependency.dep_kinds.some(({ kind }) => kind === null);
       if (isLinked && !isMacro(packages.get(dependency.pkg))) follow(dependency.pkg);
     }
@@ -57,11 +57,11 @@ function isMacro({ targets }) {
 function licenseTexts({ name, license, manifest_path: manifest }) {
   const folder = dirname(manifest);
   const files = readdirSync(folder).filter((file) => FILES.test(file));
-  // Where MIT is one of several to choose from, it is the one chosen.
+  // If there is a choice, MIT.
   const mit =
     /\bMIT\b/.test(license ?? "") && /\bOR\b|\//.test(license) ? files.filter((file) => /mit/i.test(file)) : [];
   const chosen = (mit.length > 0 ? mit : files).map((file) => join(folder, file));
-  // The C library inside this crate has a licence of its own.
+  // The C library in this crate has its own license.
   if (name === "aws-lc-sys") chosen.push(join(folder, "aws-lc/LICENSE"));
   const texts = chosen.map((file) => readFileSync(file, "utf8").replaceAll("\r", "").trim());
   return texts.length > 0 ? texts : [`(${license}; the crate comes without the text)`];

@@ -1,3 +1,5 @@
+// Generated from crates/spiped-napi by scripts/build-addon.mjs. Do not edit.
+
 /** The client's side of a handshake. Its steps, in order: `receiveNonce`, `macedPublic`, `verify`, `deriveKeys`. */
 export declare class ClientHandshake {
   /** Starts a handshake with a fresh random nonce, or with `nonceC`, 32 bytes, in known-answer tests. */

@@ -1,4 +1,4 @@
-// What scripts/check-artifact.mjs says of this checkout's addon, under its own name and under those of other platforms.
+// scripts/check-artifact.mjs on this checkout's addon, under its own name and under those of other platforms.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -11,7 +11,7 @@ import { root } from "../support/programs.js";
 
 const addon = join(root, "native", `spiped.${platformName()}.node`);
 
-/** What is wrong with a file, one line each. */
+/** The problems of a file, one line each. */
 function problemsOf(file: string): readonly string[] {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "scripts/check-artifact.mjs"), file], {
     encoding: "utf8",
@@ -23,8 +23,8 @@ function problemsOf(file: string): readonly string[] {
   return problems.map((problem) => problem.trim());
 }
 
-test("an addon is right for its own platform, but for what only a release's is linked for", () => {
-  const expected = /^it needs (glibc [\d.]+, and Node [\d.]+ only|vcruntime140\.dll)$/;
+test("an addon passes for its own platform, except for what only releases are linked for", () => {
+  const expected = /^it needs (glibc [\d.]+; Node\.js needs only [\d.]+|vcruntime140\.dll)$/;
   assert.deepEqual(
     problemsOf(addon).filter((problem) => !expected.test(problem)),
     [],
@@ -32,7 +32,7 @@ test("an addon is right for its own platform, but for what only a release's is l
 });
 
 for (const platform of PREBUILT_PLATFORMS.filter((name) => name !== platformName())) {
-  test(`an addon for this platform is wrong for ${platform}`, async (t) => {
+  test(`an addon for this platform fails for ${platform}`, async (t) => {
     const file = join(await temporaryFolder(t), `spiped.${platform}.node`);
     copyFileSync(addon, file);
     assert.match(problemsOf(file).join("\n"), /^it (is \S+, not|is not for|does not use the system's libc)/m);
