@@ -1,4 +1,5 @@
-// Man pages, completions and docs/compatibility.md are generated; the committed files must be up to date.
+// Man pages, completions, docs/compatibility.md and the test vectors are generated; the committed files must be up to
+// date.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -22,7 +23,7 @@ function testWith(program: string, name: string, run: () => void): void {
   withCommands([program], () => test(name, run));
 }
 
-for (const script of ["build-man", "build-completions", "build-compatibility"]) {
+for (const script of ["build-man", "build-completions", "build-compatibility", "build-vectors"]) {
   test(`what scripts/${script}.mjs makes is in the tree`, () => {
     run(process.execPath, `scripts/${script}.mjs`, "--check");
   });

@@ -86,9 +86,9 @@ for (const vector of vectorsOf("packet.json")) {
       assert.throws(() => openPacket(keys, packetNumber, packet), { message: vector["expect"] });
       return;
     }
-    same(openPacket(keys, packetNumber, packet), vector["plaintext"]);
+    same(openPacket(keys, packetNumber, packet), vector["cleartext"]);
     if (vector.name !== "padding_not_zero") {
-      same(sealPacket(keys, packetNumber, bytes(vector["plaintext"])), vector["packet"]);
+      same(sealPacket(keys, packetNumber, bytes(vector["cleartext"])), vector["packet"]);
     }
     for (let bit = 0; bit < 8 * packet.length; bit += 97) {
       assert.throws(() => openPacket(keys, packetNumber, flipBit(packet, bit)), { message: "bad mac" });
@@ -122,7 +122,7 @@ for (const vector of vectorsOf("transcript.json")) {
     ] as const) {
       const packets = sent["packets"] as readonly unknown[];
       const opened = packets.map((packet, index) => openPacket(keys[role], BigInt(index), bytes(packet)));
-      same(Buffer.concat(opened), vector["plaintextBothWays"]);
+      same(Buffer.concat(opened), vector["cleartextBothWays"]);
       for (const [index, data] of opened.entries()) {
         assert.ok(data.length <= packetDataBytes);
         same(sealPacket(keys[role], BigInt(index), data), packets[index]);

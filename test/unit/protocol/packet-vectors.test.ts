@@ -79,7 +79,7 @@ for (const vector of packetVectors) {
   });
 
   if (expect === "success") {
-    test(`packet ${name}: sealing its plaintext gives it${name === "padding_not_zero" ? ", but for the padding" : ""}`, () => {
+    test(`packet ${name}: sealing its cleartext gives it${name === "padding_not_zero" ? ", but for the padding" : ""}`, () => {
       const sealed = new Uint8Array(1_060);
       assert.equal(sealerOf(vector).transform(plaintextOf(vector), sealed), 1_060);
       sameBytes(sealed, sealPacket(vector, vector.number, plaintextOf(vector)));
@@ -97,15 +97,15 @@ for (const vector of packetVectors) {
 
 test("after packet number 2^64 - 1 a direction neither seals nor opens anything more", () => {
   const vector = packetVectors.find(({ name }) => name === "number_last");
-  assert.ok(vector?.plaintext !== undefined);
+  assert.ok(vector?.cleartext !== undefined);
   const sealer = sealerOf(vector);
   const opener = openerOf(vector);
   const room = new Uint8Array(3 * 1_060);
   throwsCode(() => sealer.transform(new Uint8Array(1_025), room), "SPIPED_PACKET_NUMBERS_USED_UP");
-  assert.equal(sealer.transform(vector.plaintext, room), 1_060, "a read that needs too many numbers uses none up");
+  assert.equal(sealer.transform(vector.cleartext, room), 1_060, "a read that needs too many numbers uses none up");
   sameBytes(room.subarray(0, 1_060), vector.packet);
-  throwsCode(() => sealer.transform(vector.plaintext ?? room, room.slice()), "SPIPED_PACKET_NUMBERS_USED_UP");
-  assert.equal(opener.transform(vector.packet, room), vector.plaintext.length);
+  throwsCode(() => sealer.transform(vector.cleartext ?? room, room.slice()), "SPIPED_PACKET_NUMBERS_USED_UP");
+  assert.equal(opener.transform(vector.packet, room), vector.cleartext.length);
   throwsCode(() => opener.transform(vector.packet, room), "SPIPED_PACKET_NUMBERS_USED_UP");
 });
 
@@ -115,9 +115,9 @@ test("a packet vector with an unknown field is refused", () => {
   }
 });
 
-test("a packet vector that fails and yet has a plaintext is refused", () => {
+test("a packet vector that fails and yet has a cleartext is refused", () => {
   const failing = rawVectors("packet.json").find((vector) => Object(vector).expect !== "success");
-  assert.throws(() => parsePacketVector({ ...Object(failing), plaintext: "61" }), /unknown fields: plaintext/);
+  assert.throws(() => parsePacketVector({ ...Object(failing), cleartext: "61" }), /unknown fields: cleartext/);
 });
 
 /** Every bit of some vectors, one bit of each byte of the others. */
@@ -135,9 +135,9 @@ function sealerOf({ E, H, number }: Pick<PacketVector, "E" | "H" | "number">): S
   return new Sealer(addon.Sealer.fromKeys(E, H, number));
 }
 
-function plaintextOf({ plaintext }: PacketVector): Uint8Array {
-  assert.ok(plaintext !== undefined);
-  return plaintext;
+function plaintextOf({ cleartext }: PacketVector): Uint8Array {
+  assert.ok(cleartext !== undefined);
+  return cleartext;
 }
 
 function isRight({ E, H, number }: PacketVector, packet: Uint8Array): boolean {

@@ -91,7 +91,7 @@ for (const vector of transcriptVectors) {
           const room = new Uint8Array(opener.outputLength(piece.length));
           opened.push(room.subarray(0, opener.transform(piece, room)));
         }
-        sameBytes(Buffer.concat(opened), vector.plaintextBothWays);
+        sameBytes(Buffer.concat(opened), vector.cleartextBothWays);
         assert.equal(opener.pendingBytes, 0);
       });
     }
@@ -164,14 +164,14 @@ function replayPackets(vector: TranscriptVector, { role, own, peer }: Replay, se
     // How much one read gave the original decides how the data is cut, so the recorded packets say it.
     const { length } = openPacket(packetKeys(vector)[role], BigInt(number), packet);
     const sealed = new Uint8Array(1_060);
-    assert.equal(sealer.transform(vector.plaintextBothWays.subarray(at, at + length), sealed), 1_060);
+    assert.equal(sealer.transform(vector.cleartextBothWays.subarray(at, at + length), sealed), 1_060);
     sameBytes(sealed, packet, `packet ${number}`);
     at += length;
   }
-  assert.equal(at, vector.plaintextBothWays.length);
+  assert.equal(at, vector.cleartextBothWays.length);
   const room = new Uint8Array(peer.packets.length * 1_024);
   const length = opener.transform(Buffer.concat(peer.packets), room);
-  sameBytes(room.subarray(0, length), vector.plaintextBothWays);
+  sameBytes(room.subarray(0, length), vector.cleartextBothWays);
 }
 
 function framingOfSharedValue(vector: TranscriptVector, { role }: Replay): { sealer: Sealer; opener: Opener } {

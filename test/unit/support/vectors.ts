@@ -8,9 +8,11 @@ import { root } from "./paths.js";
 /** One key file and the keys that come of it; both sides without forward secrecy where `ySC` is 1. */
 export interface KdfVector {
   readonly name: string;
+  /** What the vector shows. */
+  readonly scenario: string;
   readonly keyFile: Uint8Array;
   readonly secret: Uint8Array;
-  /** What tells the key apart; never on the wire. */
+  /** Identifies the key; never on the wire. */
   readonly keyId: Uint8Array;
   readonly nonceC: Uint8Array;
   readonly nonceS: Uint8Array;
@@ -27,6 +29,8 @@ export interface KdfVector {
 export interface SharedValueVector {
   readonly kind: "shared value";
   readonly name: string;
+  /** What the vector shows. */
+  readonly scenario: string;
   readonly x: Uint8Array;
   readonly y: Uint8Array;
   readonly peerY: Uint8Array;
@@ -38,6 +42,8 @@ export interface SharedValueVector {
 export interface PeerPublicVector {
   readonly kind: "peer's public value";
   readonly name: string;
+  /** What the vector shows. */
+  readonly scenario: string;
   readonly dhMacKeyS: Uint8Array;
   readonly peerY: Uint8Array;
   readonly peerMac: Uint8Array;
@@ -46,13 +52,15 @@ export interface PeerPublicVector {
 
 export type DhVector = SharedValueVector | PeerPublicVector;
 
-/** One packet; `plaintext` only where it opens. */
+/** One packet; `cleartext` only where it opens. */
 export interface PacketVector {
   readonly name: string;
+  /** What the vector shows. */
+  readonly scenario: string;
   readonly E: Uint8Array;
   readonly H: Uint8Array;
   readonly number: bigint;
-  readonly plaintext: Uint8Array | undefined;
+  readonly cleartext: Uint8Array | undefined;
   readonly packet: Uint8Array;
   readonly expect: "success" | "bad mac" | "bad length";
 }
@@ -67,6 +75,8 @@ export interface RecordedSide {
 /** A recorded connection. */
 export interface TranscriptVector {
   readonly name: string;
+  /** What the vector shows. */
+  readonly scenario: string;
   readonly keyFile: Uint8Array;
   /** The exponent of the side that `xIs` names. */
   readonly x: Uint8Array;
@@ -74,13 +84,14 @@ export interface TranscriptVector {
   readonly client: RecordedSide;
   readonly server: RecordedSide;
   readonly ySC: Uint8Array;
-  readonly plaintextBothWays: Uint8Array;
+  readonly cleartextBothWays: Uint8Array;
 }
 
 export function parseKdfVector(value: unknown): KdfVector {
   const fields = new Fields("kdf.json", value);
   const vector: KdfVector = {
     name: fields.text("name"),
+    scenario: fields.text("scenario"),
     keyFile: fields.bytes("keyFile"),
     secret: fields.bytes("secret", 32),
     keyId: fields.bytes("keyId", 8),
@@ -101,12 +112,14 @@ export function parseKdfVector(value: unknown): KdfVector {
 export function parseDhVector(value: unknown): DhVector {
   const fields = new Fields("dh.json", value);
   const name = fields.text("name");
+  const scenario = fields.text("scenario");
   const peerY = fields.bytes("peerY", 256);
   let vector: DhVector;
   if (fields.has("x")) {
     vector = {
       kind: "shared value",
       name,
+      scenario,
       peerY,
       x: fields.bytes("x", 32),
       y: fields.bytes("y", 256),
@@ -117,6 +130,7 @@ export function parseDhVector(value: unknown): DhVector {
     vector = {
       kind: "peer's public value",
       name,
+      scenario,
       peerY,
       dhMacKeyS: fields.bytes("dhMacKeyS", 32),
       peerMac: fields.bytes("peerMac", 32),
@@ -132,10 +146,11 @@ export function parsePacketVector(value: unknown): PacketVector {
   const expect = fields.oneOf("expect", ["success", "bad mac", "bad length"]);
   const vector: PacketVector = {
     name: fields.text("name"),
+    scenario: fields.text("scenario"),
     E: fields.bytes("E", 32),
     H: fields.bytes("H", 32),
     number: BigInt(fields.text("number")),
-    plaintext: expect === "success" ? fields.bytes("plaintext") : undefined,
+    cleartext: expect === "success" ? fields.bytes("cleartext") : undefined,
     packet: fields.bytes("packet", 1_060),
     expect,
   };
@@ -147,13 +162,14 @@ export function parseTranscriptVector(value: unknown): TranscriptVector {
   const fields = new Fields("transcript.json", value);
   const vector: TranscriptVector = {
     name: fields.text("name"),
+    scenario: fields.text("scenario"),
     keyFile: fields.bytes("keyFile"),
     x: fields.bytes("x", 32),
     xIs: fields.oneOf("xIs", ["the client's", "the server's"]) === "the client's" ? "client" : "server",
     client: recordedSide(fields.child("clientSends")),
     server: recordedSide(fields.child("serverSends")),
     ySC: fields.bytes("ySC", 256),
-    plaintextBothWays: fields.bytes("plaintextBothWays"),
+    cleartextBothWays: fields.bytes("cleartextBothWays"),
   };
   fields.done();
   return vector;

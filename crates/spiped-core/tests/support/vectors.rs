@@ -1,17 +1,17 @@
-//! The files of `test/vectors`. A field that is not known here is an error: it would not be checked.
+//! The files of `test/vectors`. An unknown field is an error, since it would go unchecked.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// Bytes, in hex in the file.
+/// Bytes, in hexadecimal in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hex(pub Vec<u8>);
 
 impl Hex {
-    /// The bytes as an array of the right length.
+    /// The bytes as an array of the length that the protocol gives this value.
     pub(crate) fn array<const N: usize>(&self) -> [u8; N] {
-        self.0.as_slice().try_into().expect("the length that the protocol gives this value")
+        self.0.as_slice().try_into().expect("has the right length")
     }
 }
 
@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Hex {
     }
 }
 
-/// The outcome that a scenario must have.
+/// The outcome that a vector must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Expect {
     #[serde(rename = "success")]
@@ -43,7 +43,7 @@ pub(crate) enum Expect {
     SuccessUnlessForwardSecrecyIsRequired,
 }
 
-/// A file.
+/// A file of vectors.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File<T> {
@@ -55,6 +55,7 @@ pub(crate) struct File<T> {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Kdf {
     pub name: String,
+    pub scenario: String,
     pub key_file: Hex,
     pub secret: Hex,
     pub key_id: Hex,
@@ -78,14 +79,15 @@ pub(crate) struct Kdf {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Dh {
     pub name: String,
+    pub scenario: String,
     pub peer_y: Hex,
     pub expect: Expect,
-    // What both sides compute:
+    // Of an exponentiation:
     pub x: Option<Hex>,
     pub y: Option<Hex>,
     #[serde(rename = "ySC")]
     pub y_sc: Option<Hex>,
-    // What a client receives:
+    // Of what a client receives:
     pub dh_mac_key_s: Option<Hex>,
     pub peer_mac: Option<Hex>,
 }
@@ -94,6 +96,7 @@ pub(crate) struct Dh {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Packet {
     pub name: String,
+    pub scenario: String,
     #[serde(rename = "E")]
     pub e: Hex,
     #[serde(rename = "H")]
@@ -108,6 +111,7 @@ pub(crate) struct Packet {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Transcript {
     pub name: String,
+    pub scenario: String,
     pub key_file: Hex,
     pub x: Hex,
     pub x_is: Side,
