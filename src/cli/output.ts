@@ -5,7 +5,8 @@
 
 import { writeSync } from "node:fs";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
-import { ERROR, hasDescriptors, isClosed, OUTPUT } from "../net/standard-descriptors.js";
+import { ERROR, isClosed, OUTPUT } from "../net/standard-descriptors.js";
+import { hasDescriptors } from "../platform.js";
 
 /** Time between attempts where somebody else has made it non-blocking and it takes nothing. */
 const RETRY_MS = 10;

@@ -5,6 +5,7 @@
 import { addon } from "../native/native.js";
 import { createLog, type Log } from "../observe/log.js";
 import { flushStandardError, replaceStandardError, standardErrorSink } from "../observe/standard-error.js";
+import { hasProcessControl } from "../platform.js";
 
 /** So long may a slow reader of standard error take for the lines that are to come before something else. */
 const LAST_LINES_MS = 1_000;
@@ -16,7 +17,7 @@ const LAST_LINES_MS = 1_000;
  * @returns Where its lines go.
  */
 export function prepareProcess(program: string): Log {
-  if (process.platform !== "win32") {
+  if (hasProcessControl()) {
     addon.nameProcess(program);
     addon.protectMemory();
   }
@@ -32,7 +33,7 @@ export function prepareProcess(program: string): Log {
 
 /** Keeps the memory from others again, after a change of the user. */
 export function protectMemoryAgain(): void {
-  if (process.platform !== "win32") addon.protectMemory();
+  if (hasProcessControl()) addon.protectMemory();
 }
 
 /**
@@ -42,7 +43,7 @@ export function protectMemoryAgain(): void {
  * the terminal has gone. It leaves a descriptor alone that leads elsewhere by then.
  */
 export function detachTerminals(): void {
-  if (process.platform === "win32" || !addon.hasTerminal()) return;
+  if (!hasProcessControl() || !addon.hasTerminal()) return;
   flushStandardError(LAST_LINES_MS);
   addon.detachTerminals();
 }

@@ -17,6 +17,7 @@ import { ServiceManager } from "../observe/service-manager.js";
 import { standardErrorSink } from "../observe/standard-error.js";
 import { stateEntries } from "../observe/state-entries.js";
 import { syslogSink } from "../observe/syslog.js";
+import { endsAfterHangUp, hasDescriptors } from "../platform.js";
 import { ServedStatus } from "../service/served-status.js";
 import { Supervisor } from "../service/supervisor.js";
 import { setFlowSettings } from "../tunnel/flow-settings.js";
@@ -47,7 +48,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
   // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
   // is closed, and the system ends the program soon after.
   const losesTerminal = settings.reportReady === undefined && isatty(0) && !isHangUpIgnored();
-  const hangUp = process.platform === "win32" || losesTerminal;
+  const hangUp = endsAfterHangUp() || losesTerminal;
   const signals = new StopSignals({ hangUp });
   if (!hangUp) takeSignal("SIGHUP", () => void service.reload());
   for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => service.sayState(signal));
@@ -182,7 +183,7 @@ class Service {
     await this.#status?.start();
     await this.#supervisor.start();
     this.#reload?.start();
-    settle({ movesBytes: process.platform === "win32" || this.#settings.flows.relay === false });
+    settle({ movesBytes: !hasDescriptors() || this.#settings.flows.relay === false });
   }
 
   async #warnOfKeys(): Promise<void> {

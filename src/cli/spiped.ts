@@ -10,6 +10,7 @@ import { asError } from "../flags/mistakes.js";
 import { refuseSourceMode, tunnelConfigOf } from "../flags/tunnel-values.js";
 import { usageOf } from "../flags/usage.js";
 import { formatAddress } from "../net/address.js";
+import { lacksDaemons } from "../platform.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { listOf, usageError } from "./argument-mistakes.js";
 import type { ConfigInUse } from "./config-reload.js";
@@ -52,7 +53,7 @@ export async function main(given: Given): Promise<number> {
   const file = await readConfig(command);
   const flags = command.opts<Flags>();
   chooseLogBy(flags);
-  if (process.platform === "win32") refuseOnWindows(flags);
+  if (lacksDaemons()) refuseOnWindows(flags);
   const settings = settingsOf(flags, file, given.variables);
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
   if (flags.check) {

@@ -16,10 +16,11 @@ import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
 import { FailureLatch } from "../net/failure-latch.js";
 import type { ReadBuffer } from "../net/socket-reader.js";
-import { checkDescriptor, hasDescriptors, INPUT, OUTPUT, STREAM_NAMES } from "../net/standard-descriptors.js";
+import { checkDescriptor, INPUT, OUTPUT, STREAM_NAMES } from "../net/standard-descriptors.js";
 import { StandardInput } from "../net/standard-input.js";
 import { openOutput } from "../net/standard-output.js";
 import { StreamReader } from "../net/stream-reader.js";
+import { hasDescriptors } from "../platform.js";
 
 /** See the head of this file. */
 export class StdioChannel extends FailureLatch implements Channel {

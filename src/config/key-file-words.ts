@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
+import { hasFileModes } from "../platform.js";
 
 /** Fewer bytes can be guessed sooner than the encryption can be broken. */
 const ENOUGH_BYTES = 32;
@@ -114,7 +115,7 @@ export function warningsOf(path: string, file: KeyFile): readonly string[] {
   const name = nameOf(path);
   const warnings: string[] = [];
   // On Windows the mode says nothing about who can read the file.
-  if (process.platform !== "win32" && file.kind === "file") warnings.push(...warningsOfMode(name, file.mode ?? 0));
+  if (hasFileModes() && file.kind === "file") warnings.push(...warningsOfMode(name, file.mode ?? 0));
   if (file.lengthBytes < ENOUGH_BYTES) {
     const length = `${file.lengthBytes} ${file.lengthBytes === 1 ? "byte" : "bytes"}`;
     warnings.push(`key file ${name} has only ${length}, so the key can be guessed; ${MAKE_ONE}`);

@@ -15,6 +15,7 @@ import {
   parseTargetAddress,
   type SourceAddress,
 } from "../net/address.js";
+import { hasUnixSockets } from "../platform.js";
 import type { AddressUse } from "./flags.js";
 
 /** What the address of an option is parsed to. */
@@ -89,7 +90,7 @@ function hintFor(text: string, use: AddressUse): string | undefined {
   const port = /^(?:\*|\[\*\])?:?(\d+)$/.exec(text)?.[1];
   if (port !== undefined && isPort(port)) return hintForPort(port, use);
   if (/^[^/:[\]]+:\d+\//.test(text)) return `write ${text.replace(/\/.*$/, "")}, without the path`;
-  if (process.platform !== "win32" && use !== "bind" && isRelativePath(text)) {
+  if (hasUnixSockets() && use !== "bind" && isRelativePath(text)) {
     return `UNIX sockets need an absolute path: write ${shown(resolve(text.replace(/^~(?=\/|$)/, homedir())))}`;
   }
   if (use === "bind" && isIP(text) === 6) return `write '[${text}]'`;

@@ -8,6 +8,7 @@
 import { isIP } from "node:net";
 import { SpipedError } from "../errors.js";
 import { pathBytes } from "../paths.js";
+import { hasSystemd, hasUnixSockets } from "../platform.js";
 
 /** The longest path of a UNIX socket in bytes; `sun_path` holds 108 with its final zero. */
 const MAX_UNIX_PATH_BYTES = 107;
@@ -101,7 +102,7 @@ function parse(text: string, typed: string): Address {
  */
 export function parseSourceAddress(text: string): SourceAddress {
   if (!text.startsWith(MANAGED)) return parseAddress(text);
-  if (process.platform === "win32") throw malformed(text, "there is no systemd on Windows");
+  if (!hasSystemd()) throw malformed(text, "there is no systemd on Windows");
   const name = text.slice(MANAGED.length);
   // What systemd takes for a name, FileDescriptorName=.
   if (!/^[\x20-\x39\x3b-\x7e]{0,255}$/.test(name)) throw malformed(text, "that is no name of a socket");
@@ -162,7 +163,7 @@ export function formatAddress(address: SourceAddress | SocketAddress): string {
 }
 
 function parseUnix(text: string): UnixAddress {
-  if (process.platform === "win32") throw malformed(text, "there are no UNIX sockets on Windows");
+  if (!hasUnixSockets()) throw malformed(text, "there are no UNIX sockets on Windows");
   if (text.includes("\0")) throw malformed(text, "it holds a zero byte");
   const lengthBytes = pathBytes(text).length;
   if (lengthBytes > MAX_UNIX_PATH_BYTES) {
@@ -193,6 +194,6 @@ function checkedService(text: string, service: string): string {
 
 function malformed(text: string, why: string): SpipedError {
   return new SpipedError("SPIPED_ADDRESS", `bad address ${JSON.stringify(text)}: ${why}`, {
-    hint: process.platform === "win32" ? `write ${TCP_FORMS}` : `write /absolute/path, ${TCP_FORMS}`,
+    hint: hasUnixSockets() ? `write /absolute/path, ${TCP_FORMS}` : `write ${TCP_FORMS}`,
   });
 }

@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { codeOf, messageOf, type SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
+import { hasDescriptors, hasProc } from "../platform.js";
 import type { SocketAddress } from "./address.js";
 import { cannotListen } from "./listening-socket.js";
 
@@ -38,7 +39,7 @@ export async function tryToListen(address: SocketAddress): Promise<BindTrial> {
 }
 
 async function tryTcp(host: string, port: number): Promise<BindTrial> {
-  if (process.platform !== "win32") {
+  if (hasDescriptors()) {
     new addon.DescriptorGuard(addon.listenTcp(host, port, 0)).close();
     return { kind: "free" };
   }
@@ -75,7 +76,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
 
 /** Linux has a list of those who listen; elsewhere nobody can tell without a connection. */
 async function isListening(path: string, bytes: Buffer): Promise<boolean> {
-  if (process.platform === "linux") {
+  if (hasProc()) {
     return readFileSync("/proc/net/unix", "latin1")
       .split("\n")
       .some((line) => {

@@ -8,6 +8,7 @@
 
 import { readdirSync } from "node:fs";
 import { addon } from "../native/native.js";
+import { hasDescriptors } from "../platform.js";
 
 /** Kept back for look-ups, key files, further addresses of a target, and whatever Node opens. */
 const SPARE = 32;
@@ -67,7 +68,7 @@ export class DescriptorBudget {
 
 /** The most descriptors that this process may have open. */
 export function descriptorLimit(): number {
-  return process.platform === "win32" ? Number.POSITIVE_INFINITY : addon.descriptorLimit();
+  return hasDescriptors() ? addon.descriptorLimit() : Number.POSITIVE_INFINITY;
 }
 
 function openDescriptors(): number {

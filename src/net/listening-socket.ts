@@ -16,6 +16,7 @@ import { createServer, type ListenOptions, type Server } from "node:net";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
+import { hasDescriptors } from "../platform.js";
 import { takeHandles } from "./accept.js";
 import type { AcceptHandlers } from "./accepted.js";
 import { formatAddress, type SocketAddress } from "./address.js";
@@ -284,7 +285,7 @@ function make(address: SocketAddress, mode: number | undefined): Made {
     const file = new addon.SocketFile(pathBytes(address.path));
     return { descriptor: file.listen(BACKLOG, mode), file, inherited: undefined };
   }
-  const descriptor = process.platform === "win32" ? undefined : addon.listenTcp(address.address, address.port, BACKLOG);
+  const descriptor = hasDescriptors() ? addon.listenTcp(address.address, address.port, BACKLOG) : undefined;
   return { descriptor, file: undefined, inherited: undefined };
 }
 

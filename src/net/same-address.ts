@@ -7,6 +7,7 @@ import { realpathSync } from "node:fs";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { pathBytes, textOfBytes } from "../paths.js";
+import { listensOnBothFamilies } from "../platform.js";
 import type { SocketAddress } from "./address.js";
 
 type TcpAddress = Extract<SocketAddress, { readonly kind: "tcp" }>;
@@ -37,7 +38,7 @@ export function excludeEachOther(one: SocketAddress, other: SocketAddress): bool
 
 function takesAll(one: TcpAddress, other: TcpAddress): boolean {
   // Elsewhere, and with another setting, one for all of IPv6 leaves IPv4 alone.
-  const isForBoth = one.family === 6 && process.platform === "linux";
+  const isForBoth = one.family === 6 && listensOnBothFamilies();
   return ALL.includes(one.address) && (one.family === other.family || isForBoth);
 }
 

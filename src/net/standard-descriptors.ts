@@ -7,6 +7,7 @@ import { constants, fstatSync, openSync, readlinkSync, type Stats, statSync } fr
 import { getSystemErrorMap } from "node:util";
 import { SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
+import { hasProc } from "../platform.js";
 
 export const INPUT = 0;
 export const OUTPUT = 1;
@@ -20,11 +21,6 @@ export const STREAM_NAMES: Readonly<Record<StandardDescriptor, string>> = {
   [INPUT]: "standard input",
   [OUTPUT]: "standard output",
 };
-
-/** True where the addon can read and write descriptors of every kind. */
-export function hasDescriptors(): boolean {
-  return process.platform !== "win32";
-}
 
 /**
  * Refuses what cannot be read to its end, or written.
@@ -71,7 +67,7 @@ export function isClosed(descriptor: (typeof STANDARD)[number]): boolean {
 function wasClosed(descriptor: (typeof STANDARD)[number]): boolean {
   const { pid, ppid } = process;
   // The parent of a container's first process is out of sight, and hands out a /dev/null for both directions.
-  if (process.platform !== "linux" || ppid === 0 || !isDevNull(fstatSync(descriptor))) return false;
+  if (!hasProc() || ppid === 0 || !isDevNull(fstatSync(descriptor))) return false;
   const isShared = STANDARD.some(
     (other) => other !== descriptor && addon.isSameOpenFile(pid, descriptor, pid, other) === true,
   );

@@ -4,6 +4,7 @@
 
 import { type Clock, systemClock } from "../clock.js";
 import { formatAddress } from "../net/address.js";
+import { hasDescriptors } from "../platform.js";
 import type { TunnelEmitter } from "../tunnel/events.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { acceptedEntry, endedEntry, establishedEntry, levelOfEnd, summedEntry } from "./connection-entries.js";
@@ -91,7 +92,7 @@ function withoutPort(source: string): string {
 
 function limitEntry(limit: number): LogEntry {
   // On Windows nobody can wait while the server does not listen.
-  const fate = process.platform === "win32" ? "are refused" : "wait";
+  const fate = hasDescriptors() ? "wait" : "are refused";
   const message = `connection limit reached (-n ${limit}), new clients ${fate}`;
   return { event: "limit-reached", level: "warning", message, count: limit, limit };
 }

@@ -4,6 +4,7 @@
 
 import { readdirSync, statSync } from "node:fs";
 import { descriptorLimit } from "../net/descriptors.js";
+import { hasDescriptors, hasProc } from "../platform.js";
 import type { ProcessFigures } from "./snapshot.js";
 
 /** As it is now. */
@@ -13,12 +14,12 @@ export function processFigures(): ProcessFigures {
     cpuSeconds: (user + system) / 1e6,
     residentBytes: process.memoryUsage.rss(),
     openDescriptors: openDescriptors(),
-    mostDescriptors: process.platform === "win32" ? undefined : descriptorLimit(),
+    mostDescriptors: hasDescriptors() ? descriptorLimit() : undefined,
   };
 }
 
 function openDescriptors(): number | undefined {
-  if (process.platform !== "linux") return undefined;
+  if (!hasProc()) return undefined;
   try {
     // Since Linux 6.2 the folder's size is the count: ten thousand need not be listed.
     const { size } = statSync("/proc/self/fd");

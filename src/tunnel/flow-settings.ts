@@ -3,6 +3,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { hasDescriptors } from "../platform.js";
 
 /** More threads than this have nothing to do on most machines. */
 export const MAX_DEFAULT_THREADS = 4;
@@ -18,7 +19,7 @@ export interface FlowSettings {
 }
 
 let choices: FlowSettings = {
-  relay: process.platform !== "win32",
+  relay: hasDescriptors(),
   threads: Math.min(MAX_DEFAULT_THREADS, availableParallelism()),
   coalescing: true,
 };

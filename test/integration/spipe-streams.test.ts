@@ -86,7 +86,7 @@ test("spipe exits 1 with each of the original's three messages, and the reason b
   expectBytes(await service.read(5), "hello");
   service.reset();
   assert.equal((await cut.exit()).status, 1);
-  assert.match(cut.stderr, /^spipe: Connection error: .*reset\n$/);
+  assert.match(cut.stderr, /^spipe: Connection error: .*reset by peer\n$/);
 });
 
 withCommands(["socat"], ([socat = ""]) => {

@@ -11,15 +11,16 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   clock: [],
   errors: [],
   paths: [],
+  platform: [],
   native: ["errors"],
-  net: ["native", "clock", "errors", "paths"],
+  net: ["native", "clock", "errors", "platform", "paths"],
   protocol: ["native", "clock", "errors"],
-  config: ["protocol", "native", "types of net", "errors", "paths"],
-  tunnel: ["protocol", "net", "clock", "errors", "types of config"],
+  config: ["protocol", "native", "types of net", "errors", "platform", "paths"],
+  tunnel: ["protocol", "net", "clock", "errors", "platform", "types of config"],
   probe: ["tunnel", "protocol", "net", "errors"],
-  flags: ["config", "net", "errors", "paths", "types of protocol", "smol-toml"],
-  observe: ["native", "net", "clock", "errors", "paths", "types of tunnel"],
-  status: ["net", "protocol", "clock", "errors", "paths", "types of config", "types of tunnel"],
+  flags: ["config", "net", "errors", "platform", "paths", "types of protocol", "smol-toml"],
+  observe: ["native", "net", "clock", "errors", "platform", "paths", "types of tunnel"],
+  status: ["net", "protocol", "clock", "errors", "platform", "paths", "types of config", "types of tunnel"],
   service: ["types of flags", "status", "observe", "tunnel", "config", "protocol", "net", "clock", "errors"],
   library: ["tunnel", "config", "protocol", "net", "clock", "errors"],
   index: ["library", "errors", "types of protocol", "types of tunnel"],
@@ -36,6 +37,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     "clock",
     "errors",
     "paths",
+    "platform",
     "commander",
   ],
 };
@@ -163,7 +165,7 @@ test("the table in DESIGN.md says the same", () => {
     part,
     [...words.matchAll(/(types of )?`(\w+)`/g)].map(([, types = "", name]) => `${types}${name}`).sort(),
   ]);
-  const everywhere = ["clock", "errors", "paths", "commander", "smol-toml"];
+  const everywhere = ["clock", "errors", "paths", "platform", "commander", "smol-toml"];
   const expected = Object.entries(arrows)
     .filter(([part]) => !everywhere.includes(part))
     .map(([part, allowed]) => [part, allowed.filter((one) => !everywhere.includes(one)).sort()]);
@@ -188,6 +190,11 @@ test("only src/native/native.ts names the addon's file or its package", () => {
     .filter(({ code }) => /\.node["'`]|[`"']spiped-(\$\{|linux|darwin|freebsd|win32)/.test(code))
     .map(({ path }) => path);
   assert.deepEqual(naming, ["native/native.ts"]);
+});
+
+test("what a system offers is asked of src/platform.ts", () => {
+  const asking = sources.filter(({ code }) => /\bprocess\.platform\s*[!=]==?|["'`]win32["'`]/.test(code));
+  assert.deepEqual(asking.map(({ path }) => path).sort(), ["cli/early-signals.ts", "native/native.ts", "platform.ts"]);
 });
 
 test("only src/native/native.ts imports the addon's face", () => {

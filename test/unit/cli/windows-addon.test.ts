@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder } from "../../support/cleanup.js";
 import { runModule } from "../support/children.js";
@@ -13,13 +13,13 @@ const folder = join(sourceFolder, "system");
 
 /** What the addon exports on other systems only, as JavaScript calls it. */
 function notOnWindows(): readonly string[] {
-  const modules = [join(folder, "mod.rs"), join(sourceFolder, "lib.rs")].flatMap((file) => {
+  const modules = [`${folder}.rs`, join(sourceFolder, "lib.rs")].flatMap((file) => {
     const found = readFileSync(file, "utf8").matchAll(/#\[cfg\(unix\)\]\n(?:pub\(crate\) )?mod (\w+);/g);
-    return [...found].map(([, module]) => join(dirname(file), `${module}.rs`));
+    return [...found].map(([, module]) => join(file === `${folder}.rs` ? folder : sourceFolder, `${module}.rs`));
   });
   return modules.flatMap((module) => {
     const source = readFileSync(module, "utf8");
-    const exports = source.matchAll(/#\[napi[^\n]*\n(?:#\[[^\n]*\n)*pub (?:fn|struct) (\w+)/g);
+    const exports = source.matchAll(/#\[napi[^\n]*\n(?:#\[[^\n]*\n)*pub(?:\(\w+\))? (?:fn|struct) (\w+)/g);
     return [...exports].map(([, name = ""]) => name.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase()));
   });
 }
