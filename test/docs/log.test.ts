@@ -227,3 +227,31 @@ function sourcesOf(folder: string): readonly string[] {
   const names = readdirSync(join(root, "src", folder), { recursive: true, encoding: "utf8" });
   return names.filter((name) => name.endsWith(".ts")).map((name) => join(root, "src", folder, name));
 }
+
+test("docs/troubleshooting.md quotes messages that the sources have", () => {
+  const folders = ["observe", "net", "protocol", "tunnel", "errors.ts"].map((name) => join(root, "src", name));
+  const files = folders.flatMap((path) =>
+    path.endsWith(".ts")
+      ? [path]
+      : readdirSync(path, { recursive: true, encoding: "utf8" })
+          .filter((name) => name.endsWith(".ts"))
+          .map((name) => join(path, name)),
+  );
+  const sources = files.map((file) => readFileSync(file, "utf8")).join("\n");
+  const tables = readPage("docs/troubleshooting.md").matchAll(/^\| log message .*\n.*\n((?:\|.*\n)+)/gm);
+  const quoted = [...tables].flatMap(([, rows = ""]) =>
+    [...rows.matchAll(/^\| (?:`` (.+?) ``|``(.+?)``|`(.+?)`)/gm)].map(
+      ([, one, two, three]) => one ?? two ?? three ?? "",
+    ),
+  );
+  assert.ok(quoted.length > 15);
+  for (const message of quoted) {
+    // What is put together of several sources is quoted with colons in between; … stands for what differs.
+    const pieces = message.split(/…|: |\(-n /).map((piece) => piece.replaceAll(/^[ ;,)?]+|[ ;,?]+$/g, ""));
+    for (const piece of pieces.filter((piece) => piece !== "" && piece !== "hint")) {
+      // A reason is written as one word.
+      const reason = `"${piece.replaceAll(" ", "-")}"`;
+      assert.ok(sources.includes(piece) || sources.includes(reason), `${message}: ${piece}`);
+    }
+  }
+});

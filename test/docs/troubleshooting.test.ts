@@ -82,14 +82,14 @@ const withoutRights =
   process.getuid?.() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"] : [];
 
 const anyFarEnd: Readonly<Record<string, Make>> = {
-  "both ends are `-e`, and an SSH server is behind": async (t, far) => {
+  "both ends are `-e`, in front of an SSH server": async (t, far) => {
     const { source, key } = await farEnd(t, far, { target: await service(t, ssh) });
     const { source: middle } = await startSpiped(t, { program: far, end: "-e", source: "tcp", target: source, key });
     return { ...to(middle), key };
   },
-  "both ends are `-e`, and a silent service is behind": async (t, far) =>
+  "both ends are `-e`, in front of a silent service": async (t, far) =>
     farEnd(t, far, { end: "-e", target: await service(t), probeFlags: soon }),
-  "the far end has as many connections as `-n` allows": async (t, far) => {
+  "the far end is at its connection limit": async (t, far) => {
     const target = await Listener.listen(t, "tcp");
     const situation = await farEnd(t, far, { target: target.address, flags: ["-n", "1"], probeFlags: soon });
     const link = await TestSocket.connect(t, situation.source);
@@ -101,41 +101,40 @@ const anyFarEnd: Readonly<Record<string, Make>> = {
     ...(await farEnd(t, far, { target: await service(t) })),
     key: await newKey(t),
   }),
-  "only the far end has `-g`, and this one `-f`": async (t, far) =>
+  "the far end has `-g`, and this end `-f`": async (t, far) =>
     farEnd(t, far, { target: await service(t), flags: ["-g"], probeFlags: [...patient, "-f"] }),
-  "only this end has `-g`, and the far one `-f`": async (t, far) =>
+  "this end has `-g`, and the far end `-f`": async (t, far) =>
     farEnd(t, far, { target: await service(t), flags: ["-f"], probeFlags: [...patient, "-g"] }),
-  "the service behind hangs up": async (t, far) =>
-    farEnd(t, far, { target: await service(t, (client) => client.finish()) }),
-  "the far end's target is a `spiped -d` again": async (t, far) => {
+  "the service hangs up": async (t, far) => farEnd(t, far, { target: await service(t, (client) => client.finish()) }),
+  "the far end's target is another `spiped -d`": async (t, far) => {
     const { source } = await farEnd(t, far, { target: await service(t) });
     return farEnd(t, far, { target: source });
   },
-  "all is well, and the service waits to be asked": async (t, far) => farEnd(t, far, { target: await service(t) }),
+  "nothing: the service waits for a request": async (t, far) => farEnd(t, far, { target: await service(t) }),
 };
 
 const downBehind: Make = async (t, far) => farEnd(t, far, { target: await freeAddress(t, "tcp") });
 
-const onlyOurs: Readonly<Record<string, Make>> = { "the service behind is down": downBehind };
+const onlyOurs: Readonly<Record<string, Make>> = { "the service is down": downBehind };
 const onlyC: Readonly<Record<string, Make>> = {
-  "the service behind is down, and the far end is spiped in C": downBehind,
+  "the service is down, and the far end is the C original": downBehind,
 };
 
 const noFarEnd: Readonly<Record<string, Make>> = {
-  "the key file is not there": keyWith(async () => undefined),
+  "the key file does not exist": keyWith(async () => undefined),
   "the key file is empty": keyWith((path) => writeFile(path, "", { mode: 0o600 })),
-  "the key file may not be read": keyWith(async (path) => {
+  "the key file cannot be read": keyWith(async (path) => {
     await writeFile(path, "secret", { mode: 0o600 });
     await chmod(path, 0o000);
   }, withoutRights),
-  "nobody listens there": async (t) => to(await freeAddress(t, "tcp")),
-  "a firewall drops it": async (t) => to(await deafAddress(t), soon),
-  "`-b` is no address of this machine": async (t) =>
+  "nothing listens there": async (t) => to(await freeAddress(t, "tcp")),
+  "a firewall drops the packets": async (t) => to(await deafAddress(t), soon),
+  "`-b` is not an address of this machine": async (t) =>
     to(await freeAddress(t, "tcp"), [...patient, "-b", "[203.0.113.1]"]),
   "an HTTP server is there": async (t) => to(await service(t, answers("HTTP/1.1 400 Bad Request\r\n\r\n"))),
   "an SSH server is there": async (t) => to(await service(t, ssh)),
   "a TLS server is there": async (t) => to(await service(t, answers(Buffer.from("15030300020246", "hex")))),
-  "a TLS server is there that hangs up in silence": async (t) => {
+  "a TLS server is there that closes without an answer": async (t) => {
     const server = createServer().on("tlsClientError", () => undefined);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     afterwards(t, () => server.close());
@@ -145,7 +144,7 @@ const noFarEnd: Readonly<Record<string, Make>> = {
 };
 
 const named: Readonly<Record<string, Make>> = {
-  "nobody knows the name": async (t) => ({
+  "the name does not exist": async (t) => ({
     flags: ["-t", "nobody.test:8022", ...patient],
     env: (await Names.create(t)).env,
     called: { "nobody.test:8022": "far.example:8022" },
@@ -160,17 +159,17 @@ const named: Readonly<Record<string, Make>> = {
   },
 };
 
-const silentNameServer = "the name server is silent";
+const silentNameServer = "the name server does not answer";
 
 const checks: Readonly<Record<string, Make>> = {
-  "this tunnel runs already": async (t) => {
+  "this tunnel is already running": async (t) => {
     const { source, key } = await farEnd(t, ours, { target: await service(t) });
-    const flags = ["-d", "-F", "-s", textOf(source), "-t", textOf(source), "-k", key.path];
+    const flags = ["-d", "-F", "-s", textOf(source), "-t", textOf(await service(t)), "-k", key.path];
     return { flags, called: { [textOf(source)]: "[127.0.0.1]:8022" } };
   },
-  "SOURCE is no address of this machine": async (t) =>
+  "SOURCE is not an address of this machine": async (t) =>
     checked(t, ["-s", "[203.0.113.1]:8022"], { "203.0.113.1": "192.0.2.4" }),
-  "the folder of SOURCE is missing": async (t) => {
+  "the folder of SOURCE does not exist": async (t) => {
     const folder = join(await temporaryFolder(t), "none");
     return checked(t, ["-s", join(folder, "socket")], { [folder]: "/run/none" });
   },
@@ -178,16 +177,16 @@ const checks: Readonly<Record<string, Make>> = {
     const folder = join(await temporaryFolder(t), "none");
     return checked(t, ["-p", join(folder, "pid")], { [folder]: "/run/none" });
   },
-  "there is no such user": async (t) => checked(t, ["-u", "nobody-here"]),
+  "the user does not exist": async (t) => checked(t, ["-u", "nobody-here"]),
   "`-n` is more than the system allows": async (t) => {
     const situation = await checked(t, ["-n", "1000000"]);
     return { ...situation, before: ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh"] };
   },
-  "`-d`, and the service is down": async (t) => {
+  "`-d`, and nothing listens at TARGET": async (t) => {
     const target = textOf(await freeAddress(t, "tcp"));
     return checked(t, ["-t", target], { [target]: "[127.0.0.1]:22" });
   },
-  "`-d` and `-e` are the wrong way round": async (t) => {
+  "`-d` where `-e` is meant": async (t) => {
     const { source } = await farEnd(t, ours, { target: await service(t) });
     return checked(t, ["-t", textOf(source)]);
   },
