@@ -1,6 +1,6 @@
 /**
- * `spiped --check`: would a tunnel with these flags start, and would it work? What lies on this machine first, then the
- * way to the target. Nothing is started, and a tunnel that runs already is not disturbed.
+ * `spiped --check`: whether a tunnel with these options would start and work. Checks this machine first, then the way to
+ * the target. Starts nothing, and does not disturb a tunnel that is running.
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
@@ -24,24 +24,24 @@ import { Verdicts } from "./verdicts.js";
 /** Tunnels that are checked at a time. */
 const AT_ONCE = 8;
 
-/** How long the name in --status may take to be looked up. */
-const STATUS_LOOK_UP_MS = 5_000;
+/** How long looking up the name in --status may take. */
+const STATUS_LOOKUP_MS = 5_000;
 
 /** What is checked. */
 export interface CheckSettings {
   readonly tunnels: readonly Pick<TunnelSettings, "config" | "keyFile">[];
-  /** Undefined in the foreground. */
+  /** Undefined in the foreground, where there is none. */
   readonly pidFile: string | undefined;
-  /** The words of `-u`. */
+  /** The value of `-u`. */
   readonly user: string | undefined;
-  /** Where the status is to be answered. */
+  /** The address of `--status`. */
   readonly status: Address | undefined;
 }
 
 /**
- * Checks tunnels, and what they share, and writes verdicts.
+ * Checks tunnels and what they share, and writes the verdicts to standard output.
  *
- * @returns The exit status: 1 where something has failed.
+ * @returns The exit status: 1 if a check has failed.
  */
 export async function check(settings: CheckSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
@@ -51,7 +51,7 @@ export async function check(settings: CheckSettings): Promise<number> {
   const identity = user === undefined ? undefined : checkUser(verdicts, user);
   if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
   checkLimit(verdicts, tunnels);
-  const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOK_UP_MS }));
+  const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOKUP_MS }));
   const checked: Promise<void>[] = [];
   for (const [index, tunnel] of tunnels.entries()) {
     await checked[index - AT_ONCE];
@@ -67,7 +67,7 @@ export async function check(settings: CheckSettings): Promise<number> {
   return verdicts.exitStatus;
 }
 
-/** What tunnels share: where the status is to be answered, and whom `-u` names. */
+/** What tunnels share: the address of the status, and the user of `-u`. */
 interface Shared {
   readonly statusAt: SocketAddress | undefined;
   readonly identity: Identity | undefined;
@@ -84,7 +84,7 @@ async function checkTunnel(
   key?.destroy();
 }
 
-/** @returns Whom `-u` names, if it is somebody. */
+/** @returns The user of `-u`, if it exists. */
 function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
   const step = "user";
   try {
@@ -120,7 +120,7 @@ async function checkSource(
   await checkListening(verdicts, step, source, { timeoutMs, statusAt });
 }
 
-/** @returns The address, where there is one. */
+/** @returns The address, if there is one. */
 async function checkListening(
   verdicts: Verdicts,
   step: "source" | "status",

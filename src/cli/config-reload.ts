@@ -1,5 +1,5 @@
 /**
- * SIGHUP with `--config`: the file is read again, and what has changed in it is done.
+ * SIGHUP with `--config`: reloads the file and applies what has changed.
  */
 
 import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-changes.js";
@@ -19,38 +19,38 @@ import {
 import { Rereading } from "../service/rereading.js";
 import type { Supervisor } from "../service/supervisor.js";
 
-/** A file, and what it came to at the start. */
+/** The configuration file, and what it said at startup. */
 export interface ConfigInUse {
   readonly path: string;
   readonly config: FileConfig;
-  /** Reads it as it is now. What can do that is loaded only where there is a file. */
+  /** Reads the file as it is now. */
   readonly check: () => Promise<CheckedConfig>;
 }
 
-/** What a reload is about. */
+/** What a reload works on. */
 export interface ReloadParts {
   readonly supervisor: Supervisor;
   readonly log: Log;
-  /** Told how each has gone. */
+  /** Called after each reload. */
   readonly reloaded: (successful: boolean) => void;
 }
 
-/** How far the service is. */
+/** How far the service has started. */
 type Phase =
-  /** What is asked for has to wait. */
+  /** A reload has to wait. */
   | { readonly name: "before" }
-  /** Names are looked up again and again. */
+  /** `-D` retries lookups. */
   | { readonly name: "waiting"; readonly replaced: () => void }
   | { readonly name: "running" };
 
-/** See the head of this file. */
+/** Reloads a configuration file, one reload at a time. */
 export class ConfigReload {
   readonly #file: ConfigInUse;
   readonly #parts: ReloadParts;
   readonly #rereading = new Rereading();
   #phase: Phase = { name: "before" };
-  /** Whether there is something to do when that is over. */
-  #isAsked = false;
+  /** Whether a reload was requested that has to wait. */
+  #isRequested = false;
 
   constructor(file: ConfigInUse, parts: ReloadParts) {
     this.#file = file;
@@ -58,57 +58,57 @@ export class ConfigReload {
   }
 
   /**
-   * Has the file read as it is from now on; where the service has not started yet, as it is then. Resolves when that has
-   * come to an end, whatever it is.
+   * Reloads the file; while the service is starting, as soon as it has started. Resolves when the reload is over, whether
+   * it succeeded or not.
    */
   async request(): Promise<void> {
     if (this.#phase.name === "before") {
-      this.#isAsked = true;
+      this.#isRequested = true;
       return;
     }
-    // Whatever the reading waits for, keys do not.
+    // A reload that hangs must not hold up the keys.
     if (this.#rereading.isUnderWay) void this.#parts.supervisor.reload();
     await this.#rereading.request(() => this.#read());
   }
 
-  /** To be called when the service has started. */
+  /** Must be called when the service has started. */
   start(): void {
     this.#enter({ name: "running" });
   }
 
   /**
-   * To be called while nothing listens yet, and names are waited for: then a file can repair them.
+   * Must be called while `-D` waits for names and nothing listens yet: a reload can then replace the tunnels.
    *
-   * @param replaced - Told when there are other tunnels than before.
+   * @param replaced - Called when there are other tunnels than before.
    */
   wait(replaced: () => void): void {
     this.#enter({ name: "waiting", replaced });
   }
 
-  /** To be called when names are known: what is asked for from now on has to wait for `start`. */
+  /** Must be called when the names are known: further reloads wait for `start`. */
   stopWaiting(): void {
     this.#phase = { name: "before" };
   }
 
   #enter(phase: Phase): void {
     this.#phase = phase;
-    const isAsked = this.#isAsked;
-    this.#isAsked = false;
-    if (isAsked) void this.request();
+    const isRequested = this.#isRequested;
+    this.#isRequested = false;
+    if (isRequested) void this.request();
   }
 
   async #read(): Promise<void> {
     try {
-      const isDone = await this.#reload();
-      if (isDone === undefined) this.#isAsked = true;
-      else this.#parts.reloaded(isDone);
+      const successful = await this.#reload();
+      if (successful === undefined) this.#isRequested = true;
+      else this.#parts.reloaded(successful);
     } catch (error) {
       this.#parts.log.error(error);
       this.#parts.reloaded(false);
     }
   }
 
-  /** @returns Whether everything is as the file says; undefined: it came at a moment when it has to wait. */
+  /** @returns Whether everything is as the file says; undefined if the reload has to wait. */
   async #reload(): Promise<boolean | undefined> {
     const { path, config, check } = this.#file;
     const { supervisor, log } = this.#parts;
@@ -118,15 +118,15 @@ export class ConfigReload {
         log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
       }
       log.write(configKeptEntry(path, checked.count));
-      // Shutting a client out must not wait until somebody has found a typing mistake.
+      // Removing a client's key must not wait until somebody has corrected the file.
       await supervisor.reload();
       return false;
     }
-    // What could not be started last time is not there yet.
+    // Compared with what runs: a tunnel that failed to start last time is tried again.
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
-    // At once, and whatever becomes of the rest: a key that was taken away must not wait for somebody's name server.
+    // At once, and whatever else fails: removing a key must not wait for a name server.
     const keys = supervisor.reload(namesOfSameKeys(running, checked.config));
     const outcome = await this.#do(changes);
     await keys;
@@ -162,7 +162,7 @@ export class ConfigReload {
   }
 }
 
-/** Tunnels whose keys are where they were, changed or not. */
+/** Tunnels whose key file is the same as before. */
 function namesOfSameKeys(running: readonly FileTunnel[], { tunnels }: FileConfig): readonly string[] {
   const isSame = (one: FileTunnel) => (other: FileTunnel) =>
     nameOf(one) === nameOf(other) && one.keyFile === other.keyFile;

@@ -1,17 +1,17 @@
 /**
- * The daemon. Node cannot fork, so the daemon is a second process with the same words in a session of its own, and the
- * first one waits until it is told that the second one is ready.
+ * Starts the daemon. Node cannot fork, so the daemon is a second process with the same arguments in its own session. The
+ * first process waits until the second one reports that it is ready.
  *
  *     first process                         second process
  *     parse, open the key, start the second → parse, look up, read the key, listen, pid file, -u
  *     exit 0 ←──────────── "ready" on a pipe ┘
  *     exit 1 ←── the pipe is closed without it; the reason is on standard error already
  *
- * The key is opened here because its path may mean nothing there: /dev/stdin and /dev/fd/63 are descriptors of this
- * process, and a pipe with a name has one reader.
+ * The first process opens the key, because its path may mean nothing to the second: /dev/stdin and /dev/fd/63 are
+ * descriptors of the first, and a named pipe has one reader.
  *
- * There is no daemon unless the first process could return 0: told to end, it takes the second one with it, and when
- * it is gone, the second one ends as soon as it wants to report.
+ * A daemon stays only if the first process could exit with 0. A signal to the first process stops the second one as
+ * well, and if the first process is gone, the second one exits when it tries to report.
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -21,36 +21,37 @@ import { isLimit, messageOf, SpipedError } from "../errors.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./given.js";
 import { requireDaemonMachine } from "./machine.js";
-import { forDaemon, takeFromServiceManager } from "./service-variables.js";
+import { forDaemon, takeFromServiceManager } from "./service-manager-variables.js";
 
-/** What helps where a pipe or a descriptor gives no key. */
+/** The hint where a pipe or a descriptor cannot be read. */
 export const KEY_INSTEAD = "-k - reads the key from standard input";
 
-/** Names the descriptor of the pipe to the second process. */
+/** Tells the second process that it is one. Its value is the id of the first. */
 const REPORT_VARIABLE = "SPIPED_INTERNAL_REPORT";
 const REPORT_DESCRIPTOR = 3;
 
-/** Where the second process finds its key file open, unless the key comes from standard input by `-k -`. */
+/** The second process's descriptor of the open key file, unless the key comes from standard input with `-k -`. */
 export const KEY_DESCRIPTOR = 4;
 
-/** Where the second process finds the sockets of a service manager, from here on. */
+/** The second process's first descriptor of the sockets that a service manager has handed over. */
 const FIRST_HANDED_DESCRIPTOR = 5;
 const READY = "ready";
 
-/** So long may a daemon take to end that is told to before it is ready. */
-const END_LIMIT_MS = 2_000;
+/** How long a daemon that is stopped before it is ready may take to exit. */
+const EXIT_LIMIT_MS = 2_000;
 
 /**
- * Tells the first process that the daemon is ready. Called at most once with effect.
+ * Tells the first process that the daemon is ready. Only the first call has an effect.
  *
- * @throws SpipedError `SPIPED_DAEMON` where the first process has gone.
+ * @throws SpipedError `SPIPED_DAEMON` if the first process is gone.
  */
 export type ReportReady = () => void;
 
 /**
- * Whether this is the second process: then what tells the first one, else undefined.
+ * Takes the way to report to the first process.
  *
- * @throws SpipedError `SPIPED_DAEMON` where the first process has gone already.
+ * @returns Undefined if this is not the second process.
+ * @throws SpipedError `SPIPED_DAEMON` if the first process is already gone.
  */
 export function takeReport(environment: NodeJS.ProcessEnv): ReportReady | undefined {
   const value = environment[REPORT_VARIABLE];
@@ -72,42 +73,41 @@ export function takeReport(environment: NodeJS.ProcessEnv): ReportReady | undefi
 }
 
 function nobodyWaits(cause?: unknown): SpipedError {
-  return new SpipedError("SPIPED_DAEMON", "whoever started the daemon has gone before it was ready", { cause });
+  return new SpipedError("SPIPED_DAEMON", "the process that started the daemon is gone", { cause });
 }
 
 /**
  * Starts the second process and waits for its report.
  *
- * @param keyFile - For the second process to read; `-` for standard input; undefined where it finds its keys itself.
- * @returns The first process's exit status.
- * @throws SpipedError `SPIPED_KEY_FILE` where the key file cannot be opened, `SPIPED_DAEMON` for anything else.
+ * @param keyFile - The key file to open for it; `-` for standard input; undefined if it opens its keys itself.
+ * @returns The exit status of the first process.
+ * @throws SpipedError `SPIPED_KEY_FILE` if the key file cannot be opened, `SPIPED_DAEMON` for anything else.
  */
 export async function startDaemon(keyFile: string | undefined): Promise<number> {
   requireDaemonMachine();
   let daemon: ChildProcess | undefined;
-  let toldBy: string | undefined;
-  const told = new Promise<never>((_resolve, reject) => {
-    // Nobody closes a terminal on a daemon: where SIGHUP was ignored, the first process is left alone too.
-    const ending = ["SIGINT", "SIGTERM", ...(isHangUpIgnored() ? [] : (["SIGHUP"] as const))] as const;
-    for (const signal of ending) {
+  let stoppedBy: string | undefined;
+  const stopped = new Promise<never>((_resolve, reject) => {
+    // With nohup, closing the terminal must not stop the first process either.
+    const stopSignals = ["SIGINT", "SIGTERM", ...(isHangUpIgnored() ? [] : (["SIGHUP"] as const))] as const;
+    for (const signal of stopSignals) {
       takeSignal(signal, () => {
-        toldBy ??= signal;
-        reject(cannotStart(cameTooSoon(toldBy)));
-        // It removes what files it has made, the system ends one that does not listen yet, and nobody waits for one that
-        // hangs.
+        stoppedBy ??= signal;
+        reject(cannotStart(stoppedTooSoon(stoppedBy)));
+        // SIGTERM lets it remove the files that it has made; one that hangs is killed.
         daemon?.kill("SIGTERM");
-        setTimeout(() => daemon?.kill("SIGKILL"), END_LIMIT_MS).unref();
+        setTimeout(() => daemon?.kill("SIGKILL"), EXIT_LIMIT_MS).unref();
       });
     }
   });
-  told.catch(() => undefined);
+  stopped.catch(() => undefined);
   const key =
     keyFile === undefined || keyFile === "-"
       ? undefined
-      : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), told]);
-  const [program, script, ...words] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
+      : await Promise.race([openKeyFile(keyFile, { instead: KEY_INSTEAD }), stopped]);
+  const [program, script, ...args] = [process.execPath, process.argv[1] ?? "", ...process.argv.slice(2)];
   const handed = forDaemon(takeFromServiceManager(), FIRST_HANDED_DESCRIPTOR);
-  const second = spawn(program, [...process.execArgv, script, ...words], {
+  const second = spawn(program, [...process.execArgv, script, ...args], {
     argv0: process.argv0,
     detached: true,
     env: { ...process.env, ...variablesForDaemon(), ...handed.variables, [REPORT_VARIABLE]: String(process.pid) },
@@ -127,15 +127,15 @@ export async function startDaemon(keyFile: string | undefined): Promise<number> 
     second.once("exit", (status, signal) => resolve({ status, signal }));
   });
   try {
-    // Where it could not be started, it has no streams, and the reason is still to come.
+    // If it could not be started, it has no streams, and the error event is still to come.
     if (second.pid === undefined) await failed;
     const reported = await Promise.race([failed, report(second.stdio[REPORT_DESCRIPTOR])]);
-    if (reported === READY && toldBy === undefined) return 0;
+    if (reported === READY && stoppedBy === undefined) return 0;
     const { status, signal } = await ended;
-    if (toldBy !== undefined) throw cameTooSoon(toldBy);
-    // It has told any other reason itself.
-    if (status === 0) throw new Error("it was told to end before it was ready");
-    if (signal !== null) throw new Error(`it was ended by ${signal} before it was ready`);
+    if (stoppedBy !== undefined) throw stoppedTooSoon(stoppedBy);
+    // It has reported any other reason itself.
+    if (status === 0) throw new Error("it was stopped before it was ready");
+    if (signal !== null) throw new Error(`it was killed by ${signal} before it was ready`);
     return 1;
   } catch (cause) {
     throw isLimit(cause) ? cause : cannotStart(cause);
@@ -144,14 +144,14 @@ export async function startDaemon(keyFile: string | undefined): Promise<number> 
   }
 }
 
-function cameTooSoon(signal: string): Error {
+function stoppedTooSoon(signal: string): Error {
   return new Error(`${signal} came before it was ready`);
 }
 
 function cannotStart(cause: unknown): SpipedError {
   return new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${messageOf(cause)}`, {
     cause,
-    hint: "stay in the foreground with -F, and let a service manager do the rest",
+    hint: "stay in the foreground with -F, and let a service manager run it",
   });
 }
 

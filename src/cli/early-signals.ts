@@ -1,24 +1,24 @@
 /**
- * Signals from the first moment on: the commands load this module, which imports nothing, before anything else, and have
- * it listen before they load the rest. A signal that comes before its taker is there is kept for it.
+ * Catches signals from the start of the process. The commands load this module, which imports nothing, before anything
+ * else. Signals that come before their handler is set are kept for it.
  *
- * SIGUSR1 and SIGUSR2 are among them: Node.js answers the first one by opening its debugger to everybody on the machine,
- * unless somebody listens, and the second one ends a process.
+ * SIGUSR1 and SIGUSR2 are included: without a listener, Node.js opens its debugger to everybody on the machine on the
+ * first, and the second kills the process.
  */
 
-/** The signals that are listened to. */
+/** The signals that are caught. */
 export type HeardSignal = (typeof HEARD)[number];
 
-/** Takes a signal, once for each time that it comes. */
+/** Handles a signal; called each time that it comes. */
 export type SignalTaker = (signal: HeardSignal) => void;
 
 const HEARD = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
-/** So often, and for so long, is looked for a debugger that is late: a thread of Node.js's opens it, whenever that runs. */
+/** How often, and for how long, to look for a debugger that a thread of Node.js opens late. */
 const LOOK_MS = 50;
 const LOOK_FOR_MS = 10_000;
 
-/** What Node.js has and does not document. */
+/** What Node.js has but does not document. */
 interface NodeInternals {
   readonly _debugEnd?: () => void;
 }
@@ -27,7 +27,7 @@ const takers = new Map<string, SignalTaker>();
 const untaken: HeardSignal[] = [];
 let hangUpIgnored = false;
 
-/** Listens from now on. */
+/** Catches signals from now on. */
 export function hearSignals(): void {
   for (const signal of HEARD) process.on(signal, hear);
   void closeDebugger();
@@ -36,15 +36,15 @@ export function hearSignals(): void {
   hangUpIgnored = readHangUpIgnored();
 }
 
-/** Hands a signal to `taker` from now on, and those that came before too. */
+/** Sets the handler of a signal, and calls it for those that came before. */
 export function takeSignal(signal: HeardSignal, taker: SignalTaker): void {
-  // Taking a listener away loses the signal that is just on its way to it.
+  // Removing a listener would lose a signal that is just being delivered.
   if (!process.listeners(signal).includes(hear)) process.on(signal, hear);
   takers.set(signal, taker);
   for (const one of removeUntaken(signal)) taker(one);
 }
 
-/** Lets the system do with a signal what it does where nobody listens: end the process. */
+/** Gives a signal its default effect: to kill the process. */
 export function leaveSignal(signal: HeardSignal): void {
   takeSignal(signal, () => {
     process.off(signal, hear);
@@ -53,19 +53,18 @@ export function leaveSignal(signal: HeardSignal): void {
 }
 
 /**
- * Whether SIGHUP was ignored when the process started, as `nohup` and `trap '' HUP` have it for what they start.
+ * Whether SIGHUP was ignored when the process started, as under `nohup` or `trap '' HUP`.
  *
- * Node.js ends that before any of this runs, so it is guessed from whoever started the process: it ignores the signal
- * itself (Linux), or was `nohup`, which bash and others leave in `_`.
+ * Node.js resets that before any of this runs, so it is inferred from the parent process: it ignores the signal itself
+ * (Linux), or it was `nohup`, which bash and others leave in `_`.
  */
 export function isHangUpIgnored(): boolean {
   return hangUpIgnored;
 }
 
 /**
- * Closes Node.js's debugger where a signal has opened it during Node's own start, and the operator has not asked for it.
- * One signal opens it twice: at once, and once more when the event loop first looks for events. The promise resolves
- * after that.
+ * Closes Node.js's debugger if a signal has opened it while Node.js was starting, and the operator has not asked for it.
+ * One signal opens it twice: at once, and again when the event loop first polls. The promise resolves after that.
  */
 export async function closeDebugger(): Promise<void> {
   closeIfOpen();
@@ -74,15 +73,15 @@ export async function closeDebugger(): Promise<void> {
 }
 
 function closeIfOpen(): void {
-  const words = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].join(" ");
-  if (/--inspect(-brk|-wait)?(?![\w-])/.test(words)) return;
+  const options = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].join(" ");
+  if (/--inspect(-brk|-wait)?(?![\w-])/.test(options)) return;
   try {
-    // What node:inspector calls close(), and what it does where nothing is open is nothing: the module would bring worker
-    // threads along, for a tenth of a start's time.
+    // This is close() of node:inspector, and does nothing if no debugger is open. Loading that module would load worker
+    // threads too, which takes a tenth of the startup time.
     const { _debugEnd: close = process.getBuiltinModule("node:inspector").close } = process as NodeInternals;
     close();
   } catch {
-    // A Node.js without a debugger.
+    // This Node.js has no debugger.
   }
 }
 
@@ -108,7 +107,7 @@ function readHangUpIgnored(): boolean {
     try {
       const status = process.getBuiltinModule("node:fs").readFileSync(`/proc/${id}/status`, "latin1");
       const ignored = /^SigIgn:\s*[0-9a-f]*([0-9a-f])$/m.exec(status)?.[1] ?? "0";
-      // SIGHUP is the first signal.
+      // SIGHUP is signal 1, the lowest bit.
       return Number.parseInt(ignored, 16) % 2 === 1;
     } catch {
       return false;

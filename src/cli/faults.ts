@@ -1,6 +1,6 @@
 /**
- * What was thrown where nobody catches it: a mistake in this program. One line tells it, and the process ends with
- * status 1, where Node.js would print a piece of the program.
+ * Uncaught errors: bugs in this program. They are logged in one line, and the process exits with status 1, where Node.js
+ * would print a piece of the source.
  */
 
 import { SpipedError } from "../errors.js";
@@ -8,29 +8,29 @@ import type { Log } from "../observe/log.js";
 
 let log: Log;
 
-/** Tells faults from now on. */
+/** Logs uncaught errors from now on. */
 export function watchFaults(first: Log): void {
   log = first;
   process.on("uncaughtException", end);
   process.on("unhandledRejection", end);
 }
 
-/** Tells faults to another log than before. */
+/** Logs uncaught errors to another log. */
 export function tellFaultsTo(next: Log): void {
   log = next;
 }
 
 function end(thrown: unknown): void {
   try {
-    log.error(unexpected(thrown));
+    log.error(asInternalError(thrown));
   } finally {
-    // Those who listen for the end reset their connections and remove their files.
+    // Exit handlers reset connections and remove files.
     process.exit(1);
   }
 }
 
-/** Even an error for the operator is a mistake of ours where nobody was there to take it. */
-function unexpected(thrown: unknown): unknown {
+/** An uncaught error is a bug, even if it was meant for the operator. */
+function asInternalError(thrown: unknown): unknown {
   if (!(thrown instanceof SpipedError)) return thrown;
   const error = new Error(thrown.message);
   return thrown.stack === undefined ? error : Object.assign(error, { stack: thrown.stack });

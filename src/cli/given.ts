@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
 import { hasBytes, textOfBytes } from "../paths.js";
-import { isRecord, ownValue } from "./own-variables.js";
+import { internalValue, isRecord } from "./internal-variables.js";
 
 /** What a command works from. */
 export interface Given {
@@ -46,7 +46,7 @@ export function variablesForDaemon(): Readonly<Record<string, string>> {
 function handedOver(): Given | undefined {
   const text = process.env[HANDED_OVER];
   delete process.env[HANDED_OVER];
-  return text === undefined ? undefined : ownValue(HANDED_OVER, text, isGiven);
+  return text === undefined ? undefined : internalValue(HANDED_OVER, text, isGiven);
 }
 
 function isGiven(value: unknown): value is Given {

@@ -1,6 +1,6 @@
 /**
- * Whether the user of `-u` can read folders of keys again. Who cannot is told at the start and by `--check`, rather than
- * by the SIGHUP that is to shut somebody out.
+ * Whether the user of `-u` can reload folders of keys. The operator is warned at startup and by `--check`, rather than by
+ * the SIGHUP that should lock somebody out.
  */
 
 import { constants } from "node:fs";
@@ -10,13 +10,13 @@ import { isLeftOut } from "../config/key-folder.js";
 import { pathBytes, textOfBytes } from "../paths.js";
 import type { Identity } from "./user.js";
 
-/** How something is read: a file, a folder with what is in it, or only what is behind a folder. */
+/** What for: to read a file, to list a folder and open what is in it, or to pass through a folder. */
 type Use = "read" | "list" | "pass";
 
-/** Whether somebody may do that with what is at a path. */
+/** Whether a user may do that at a path. */
 type May = (path: string, use: Use) => Promise<boolean>;
 
-/** What this process, which is that user by now, may not read. @returns A warning. */
+/** What this process may not read, once it has switched to the user. @returns A warning. */
 export function unreadableNow(folder: string): Promise<string | undefined> {
   return unreadable(folder, async (path, use) => {
     const mode = { read: constants.R_OK, list: constants.R_OK | constants.X_OK, pass: constants.X_OK }[use];
@@ -27,7 +27,7 @@ export function unreadableNow(folder: string): Promise<string | undefined> {
   });
 }
 
-/** What another user will not be able to read, by owners and modes. @returns A warning. */
+/** What another user could not read, judging by owners and modes. @returns A warning. */
 export async function unreadableFor({ uid, group }: Identity, folder: string): Promise<string | undefined> {
   const user = uid ?? process.geteuid?.();
   const gid = group.kind === "stay" ? process.getegid?.() : group.gid;
@@ -44,7 +44,7 @@ export async function unreadableFor({ uid, group }: Identity, folder: string): P
 async function unreadable(folder: string, may: May): Promise<string | undefined> {
   try {
     if (!(await isWithinReach(folder, may))) {
-      return `-u: this user cannot read key folder ${folder}: SIGHUP can neither add keys nor take any away; chgrp it, and chmod 750`;
+      return `-u: this user cannot read key folder ${folder}: SIGHUP can neither add nor remove keys; chgrp it, and chmod 750`;
     }
     const shut: string[] = [];
     for (const file of (await readdir(pathBytes(folder), "buffer")).map(textOfBytes)) {
@@ -55,9 +55,9 @@ async function unreadable(folder: string, may: May): Promise<string | undefined>
     const [first, ...others] = shut;
     if (first === undefined) return undefined;
     const more = others.length === 0 ? "" : ` and ${others.length} more`;
-    return `-u: this user cannot read key file ${first}${more}: SIGHUP cannot tell what is in it; chgrp it, and chmod 640`;
+    return `-u: this user cannot read key file ${first}${more}: SIGHUP cannot reload it; chgrp it, and chmod 640`;
   } catch {
-    // Gone meanwhile, or a link that leads nowhere: that is told elsewhere.
+    // Removed in the meantime, or a broken link: reported elsewhere.
     return undefined;
   }
 }

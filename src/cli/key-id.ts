@@ -4,7 +4,7 @@
 
 import { join } from "node:path";
 import { readKeyOrFolder } from "../config/key-folder.js";
-import { noKeys } from "../config/key-folder-words.js";
+import { noKeys } from "../config/key-folder-messages.js";
 import { messageOf } from "../errors.js";
 import { printable } from "../observe/format.js";
 import { createLog } from "../observe/log.js";

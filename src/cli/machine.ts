@@ -1,22 +1,22 @@
 /**
- * What this machine must give. What Node.js itself lacks, it tells in its own way, or hangs, before anything of ours
- * runs; so the first process looks whether the second one would have what it needs.
+ * What a daemon needs from this machine. Node.js hangs or aborts before any of our code runs if it lacks something, so the
+ * first process checks whether the second one will have it.
  */
 
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 
-/** What Node.js starts at once, and one look-up. */
+/** The threads that Node.js starts at once, and one for a lookup. */
 const THREADS = 8;
 
-/** What Node.js starts when there is work for them. */
+/** The threads that Node.js starts when there is work. */
 const POOL_THREADS = 4;
 
 /**
- * Looks whether a daemon can be started.
+ * Checks that a daemon can be started.
  *
- * @throws SpipedError `SPIPED_LIMIT` that says what is missing.
+ * @throws SpipedError `SPIPED_LIMIT` with what is missing.
  */
 export function requireDaemonMachine(): void {
   try {
@@ -27,14 +27,14 @@ export function requireDaemonMachine(): void {
       hint: "mount a /dev that has it, or stay in the foreground with -F",
     });
   }
-  // Node.js waits for ever, or aborts, when some of its threads cannot be started.
+  // Node.js hangs or aborts if some of its threads cannot be started.
   const threads = Math.max(threadsNow() + 1, THREADS + (Number(process.env["UV_THREADPOOL_SIZE"]) || POOL_THREADS));
   if (!addon.canStartThreads(threads)) {
     throw new SpipedError(
       "SPIPED_LIMIT",
-      `a daemon needs ${threads} more tasks, and this user or container may not have them`,
+      `a daemon needs ${threads} more tasks, which exceeds the limit of this user or container`,
       {
-        hint: "raise the limit (ulimit -u, TasksMax= of a unit, --pids-limit of a container)",
+        hint: "raise the limit: ulimit -u, TasksMax= in a unit, or --pids-limit of a container",
       },
     );
   }

@@ -1,6 +1,6 @@
 /**
- * Text that was asked for, such as `--help`, to standard output: whole, before anything else happens, and without
- * changing the descriptor, which Node.js's `process.stdout` makes non-blocking for everybody who has it.
+ * Writes text, such as `--help`, to standard output synchronously. Node.js's `process.stdout` is not used, because it makes
+ * the descriptor non-blocking for every process that shares it.
  */
 
 import { writeSync } from "node:fs";
@@ -8,26 +8,26 @@ import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { ERROR, isClosed, OUTPUT } from "../net/standard-descriptors.js";
 import { hasDescriptors } from "../platform.js";
 
-/** Time between attempts where somebody else has made it non-blocking and it takes nothing. */
+/** Time between attempts if another process has made the descriptor non-blocking, and it is full. */
 const RETRY_MS = 10;
 
 /**
- * Refuses to begin what is of no use unread. Where standard error is as closed there is nobody to be told, and the exit
- * status is what is wanted: programs that ignore both open `/dev/null` for reading and writing twice, which looks so.
+ * Refuses to check anything if the verdicts cannot be written. If standard error looks closed as well, only the exit status
+ * is wanted: programs that ignore both streams open `/dev/null` for reading and writing, which looks closed.
  *
- * @throws SpipedError `SPIPED_OUTPUT` where standard output is closed, as far as that can be told.
+ * @throws SpipedError `SPIPED_OUTPUT` if standard output is closed.
  */
 export function checkOutput(): void {
   if (!hasDescriptors() || !isClosed(OUTPUT) || isClosed(ERROR)) return;
   throw new SpipedError("SPIPED_OUTPUT", "cannot write to standard output: it is closed", {
-    hint: '"> /dev/null" drops what is said; a /dev/null that is open for both reading and writing can look closed',
+    hint: 'use "> /dev/null" to discard the output; a /dev/null that is open for reading and writing looks closed',
   });
 }
 
 /**
- * Writes a text. A reader that has gone has read enough, as `head` has.
+ * Writes text. A closed pipe is no error: `head` has read enough.
  *
- * @throws SpipedError `SPIPED_OUTPUT` where it cannot be written, on a full disk say.
+ * @throws SpipedError `SPIPED_OUTPUT` if it cannot be written, for example because the disk is full.
  */
 export function writeOutput(text: string): void {
   const bytes = Buffer.from(text);

@@ -1,5 +1,5 @@
 /**
- * What a command's process is to others on the machine, from before any key is read until its end.
+ * Sets up the process of a command, before it reads any key: its name, the protection of its memory, and its exit.
  */
 
 import { addon } from "../native/native.js";
@@ -7,14 +7,14 @@ import { createLog, type Log } from "../observe/log.js";
 import { flushStandardError, replaceStandardError, standardErrorSink } from "../observe/standard-error.js";
 import { hasProcessControl } from "../platform.js";
 
-/** So long may a slow reader of standard error take for the lines that are to come before something else. */
-const LAST_LINES_MS = 1_000;
+/** How long to wait for standard error to drain before exiting. */
+const DRAIN_MS = 1_000;
 
 /**
- * Names the process, keeps its memory from others, and sees to it that it ends well.
+ * Names the process, protects its memory, and sets up its exit.
  *
- * @param program - The process's name.
- * @returns Where its lines go.
+ * @param program - The name of the process.
+ * @returns The log on standard error.
  */
 export function prepareProcess(program: string): Log {
   if (hasProcessControl()) {
@@ -25,25 +25,25 @@ export function prepareProcess(program: string): Log {
   replaceStandardError(log);
   process.on("exit", () => {
     // Lines are dropped rather than waited for, here as everywhere.
-    flushStandardError(LAST_LINES_MS);
+    flushStandardError(DRAIN_MS);
     detachTerminals();
   });
   return log;
 }
 
-/** Keeps the memory from others again, after a change of the user. */
+/** Protects the memory again; changing the user lifts the protection. */
 export function protectMemoryAgain(): void {
   if (hasProcessControl()) addon.protectMemory();
 }
 
 /**
- * Puts nothing in the place of standard streams that are terminals, once what was written before has come out.
+ * Drains standard error, and replaces standard streams that are terminals with `/dev/null`.
  *
- * At its end Node.js restores terminals that it was started with, although nobody here changes one, and crashes where
- * the terminal has gone. It leaves a descriptor alone that leads elsewhere by then.
+ * On exit, Node.js restores the mode of the terminals that it was started with, and crashes if a terminal is gone. It
+ * leaves a descriptor alone that is no longer that terminal.
  */
 export function detachTerminals(): void {
   if (!hasProcessControl() || !addon.hasTerminal()) return;
-  flushStandardError(LAST_LINES_MS);
+  flushStandardError(DRAIN_MS);
   addon.detachTerminals();
 }

@@ -4,7 +4,7 @@
 
 import { type ReadKey, type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
-import { noKeys } from "../config/key-folder-words.js";
+import { noKeys } from "../config/key-folder-messages.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import { unreadableFor } from "./key-access.js";

@@ -1,5 +1,5 @@
 /**
- * What a service is told by the words of its start, once they have been understood.
+ * The settings of a service, as parsed from arguments, environment and files.
  */
 
 import type { Address } from "../net/address.js";
@@ -8,29 +8,29 @@ import type { FlowSettings } from "../tunnel/flow-settings.js";
 import type { ConfigInUse } from "./config-reload.js";
 import type { ReportReady } from "./daemon.js";
 
-/** What `spiped` was told. */
+/** The settings of `spiped`. */
 export interface ServiceSettings {
-  /** One of the command line, or those of a file. */
+  /** The one of the command line, or those of a file. */
   readonly tunnels: readonly TunnelSettings[];
-  /** Undefined where there is no `--config`. */
+  /** Undefined without `--config`. */
   readonly file: ConfigInUse | undefined;
-  /** The key file, open already, where the first process has opened it. It is closed when it is read. */
+  /** The descriptor of the key file, if the first process has opened it. Closed after reading. */
   readonly keyDescriptor: number | undefined;
-  /** `-D`: failed look-ups are retried, after everything that can be checked without them. */
+  /** `-D`: report ready before names are looked up, and retry failed lookups. */
   readonly waitsForLookUps: boolean;
-  /** Undefined in the foreground. */
+  /** Undefined in the foreground, where there is none. */
   readonly pidFile: string | undefined;
-  /** The words of `-u`. */
+  /** The value of `-u`. */
   readonly user: string | undefined;
-  /** How long open connections may go on after SIGTERM; `Infinity` for no limit. */
+  /** How long open connections may continue after SIGTERM; `Infinity` for no limit. */
   readonly drainTimeoutMs: number;
   readonly syslog: boolean;
-  /** Where the status is answered; undefined: nowhere. */
+  /** The address of the status server; undefined for none. */
   readonly status: Address | undefined;
-  /** How packets are moved, as far as it was said. */
+  /** How packets are moved. */
   readonly flows: Partial<FlowSettings>;
-  /** Tells whoever waits for the daemon; undefined in the foreground. */
+  /** Reports that the daemon is ready; undefined in the foreground. */
   readonly reportReady: ReportReady | undefined;
-  /** What its owner should know of the words. */
+  /** Warnings about the arguments and the environment, to be logged at startup. */
   readonly warnings: readonly string[];
 }

@@ -26,11 +26,11 @@ import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { unreadableNow } from "./key-access.js";
-import { lookUpAgainAndAgain } from "./look-ups-at-start.js";
+import { lookUpWithRetries } from "./lookups-at-start.js";
 import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
+import { takeFromServiceManager } from "./service-manager-variables.js";
 import type { ServiceSettings } from "./service-settings.js";
-import { takeFromServiceManager } from "./service-variables.js";
 import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
@@ -143,7 +143,7 @@ class Service {
     // Nobody is answered as somebody whom -u is to leave.
     if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
-    await this.#unlessLeft(lookUpAgainAndAgain(this.#supervisor, this.#reload, this.#log));
+    await this.#unlessLeft(lookUpWithRetries(this.#supervisor, this.#reload, this.#log));
     this.#supervisor.listen();
     await this.#begin(identity);
     this.#supervisor.sayListening();

@@ -1,25 +1,25 @@
 /**
- * What a tunnel does once it listens and nobody waits for it: what the first connection needs is loaded before it comes,
- * and the memory is kept for whom there is.
+ * What a tunnel does after startup, when nobody waits for it: it loads what the first connection will need, and limits
+ * memory.
  */
 
-/** @param movesBytes - Whether JavaScript moves bytes, and makes garbage of each write. */
+/** @param movesBytes - Whether JavaScript moves the data, which makes garbage with each write. */
 export function settle({ movesBytes }: { readonly movesBytes: boolean }): void {
   setImmediate(() => {
-    // The part of Node.js behind it is loaded when it is first asked.
+    // The first access loads a part of Node.js.
     performance.now();
     if (!movesBytes) keepNewSpaceSmall();
   });
 }
 
-/** The last Node.js whose V8 is known to have the flag; without it, V8 would write on standard error that it has none. */
+/** The last Node.js whose V8 is known to have the flag; others would complain on standard error. */
 const LAST_KNOWN_NODE = 26;
 
 /**
- * V8 lets the memory for new objects grow from 1 MB to 16 and more, in which a crowd of clients leaves what is soon
- * garbage, and gives none of it back while the process is idle. Handshakes take no more time without.
+ * V8 lets the young generation grow from 1 MB to 16 MB and more when many clients come at once, and returns none of it
+ * while the process is idle. Handshakes are no slower without that.
  *
- * The flag is looked at whenever that memory would grow, so that it may still be set.
+ * V8 reads the flag whenever the young generation would grow, so it can be set this late.
  */
 function keepNewSpaceSmall(): void {
   if (Number.parseInt(process.versions.node, 10) > LAST_KNOWN_NODE) return;

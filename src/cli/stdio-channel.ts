@@ -1,9 +1,9 @@
 /**
  * Standard input and output as one side of a connection, for `spipe`.
  *
- * Both are inherited, so nothing about them is changed: pipes are opened once more, and a thread of the addon reads or
- * writes everything else. Neither takes Node's streams, which make what they take non-blocking for everybody who shares
- * it, end at once for kinds that they do not know, and never close standard output.
+ * Both are shared with other processes, so their mode is not changed: pipes are opened again, and a thread of the addon
+ * reads or writes everything else. Node's streams are not used: they make the descriptors non-blocking for every process
+ * that shares them, end at once for kinds that they do not know, and never close standard output.
  *
  * Source: docs/lifecycle.md, "Standard streams".
  */
@@ -31,7 +31,7 @@ export class StdioChannel extends FailureLatch implements Channel {
 
   /**
    * @param readBuffer - Memory to read into.
-   * @throws SpipedError `SPIPED_USAGE` where the one cannot be read or the other not be written.
+   * @throws SpipedError `SPIPED_USAGE` if standard input cannot be read, or standard output cannot be written.
    */
   constructor(readBuffer: ReadBuffer) {
     super();
@@ -66,7 +66,7 @@ export class StdioChannel extends FailureLatch implements Channel {
   }
 }
 
-/** For Windows, where the addon has no threads for standard streams. */
+/** On Windows the addon has no threads for standard streams. */
 function openOutputOfNode(): Writable {
   const status = fstatSync(OUTPUT);
   if (status.isFIFO() || status.isSocket()) {

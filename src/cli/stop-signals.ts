@@ -1,17 +1,17 @@
 /**
- * The signals that end a program, caught from the beginning: as the first process of a container nobody else would.
- * SIGTERM and SIGINT, and SIGHUP where standard input is a terminal: then the terminal has gone.
+ * The signals that stop a program: SIGTERM and SIGINT, and SIGHUP if standard input is a terminal, which is then gone.
+ * They must be caught explicitly, because the first process of a container has no default handlers.
  */
 
 import { takeSignal } from "./early-signals.js";
 
-/** See the head of this file. */
+/** Catches the signals that stop a program. */
 export class StopSignals {
-  /** Resolves at a signal that came, or comes, before `next` was called. */
+  /** Resolves at a signal that comes before `next` is called. */
   readonly early: Promise<undefined>;
   #take: (signal: string) => void = () => undefined;
 
-  /** @param hangUp - Whether SIGHUP ends the program too. */
+  /** @param hangUp - Whether SIGHUP stops the program as well. */
   constructor({ hangUp }: { readonly hangUp: boolean }) {
     this.early = new Promise((resolveEarly) => {
       this.#take = () => resolveEarly(undefined);
@@ -20,14 +20,14 @@ export class StopSignals {
       takeSignal(signal, () => this.#take(signal));
   }
 
-  /** The next signal. */
+  /** Resolves with the next signal. */
   next(): Promise<string> {
     return new Promise((resolveNext) => {
       this.#take = resolveNext;
     });
   }
 
-  /** Calls back for each signal from now on. */
+  /** Calls `listener` at each signal from now on. */
   whenever(listener: () => void): void {
     this.#take = listener;
   }

@@ -1,14 +1,14 @@
 /**
- * Verdicts on standard output, a line for each step, and what to do below it.
+ * Writes verdicts to standard output: one line per step, followed by a hint.
  */
 
 import { SpipedError } from "../errors.js";
 import { printable } from "../observe/format.js";
 import type { Finding } from "../probe/findings.js";
 import { writeOutput } from "./output.js";
-import { type Judged, judge, type Probed } from "./probe-words.js";
+import { type Judged, judge, type Probed } from "./probe-messages.js";
 
-/** Writes judged steps, and remembers whether one has failed. */
+/** Writes verdicts, and remembers whether a step has failed. */
 export class Verdicts {
   readonly #prefix: string;
   readonly #all: { hasFailed: boolean };
@@ -20,12 +20,12 @@ export class Verdicts {
     this.#write = write;
   }
 
-  /** 0 where nothing has failed. */
+  /** 0 if no step has failed. */
   get exitStatus(): number {
     return this.#all.hasFailed ? 1 : 0;
   }
 
-  /** Has the verdicts of one tunnel written, each with the tunnel's name; all of them at once, when they are complete. */
+  /** Writes the verdicts of one tunnel, with its name, all at once when they are complete and it is their turn. */
   async ofTunnel(name: string, judgeAll: (verdicts: Verdicts) => Promise<void>, turn: Promise<void>): Promise<void> {
     const texts: string[] = [];
     await judgeAll(new Verdicts(`${name}: `, this.#all, (text) => texts.push(text)));
@@ -46,7 +46,7 @@ export class Verdicts {
     for await (const finding of findings) this.write(judge(finding, probed));
   }
 
-  /** Judges an error as the end of a step. */
+  /** Writes an error as a failed step. */
   writeError(step: string, error: unknown): void {
     if (!(error instanceof SpipedError)) throw error;
     this.write({ verdict: "failed", step, text: error.message, hint: error.hint });

@@ -1,10 +1,10 @@
 /**
- * The version, from the one place where it is written.
+ * The version, from package.json.
  */
 
 import { createRequire } from "node:module";
 
 const manifest = createRequire(import.meta.filename)("../../package.json") as { readonly version: string };
 
-/** This package's version. */
+/** The version of this package. */
 export const version = manifest.version;

@@ -20,7 +20,7 @@ import {
   tooLong,
   tooSlow,
   warningsOf,
-} from "./key-file-words.js";
+} from "./key-file-messages.js";
 
 /** The descriptor that `-` stands for. */
 const STANDARD_INPUT = 0;

@@ -8,7 +8,7 @@
 
 import { messageOf, type SpipedError } from "../errors.js";
 import type { SharedKey } from "../protocol/secret.js";
-import * as words from "./key-folder-words.js";
+import * as words from "./key-folder-messages.js";
 
 /** A client's key, and where it is from. */
 export interface FolderKey {

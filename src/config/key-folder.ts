@@ -22,9 +22,9 @@ import {
   readWhole,
   START_LIMIT_MS,
 } from "./key-file.js";
-import { noThread, notInFolder, stillReading, tooSlow } from "./key-file-words.js";
+import { noThread, notInFolder, stillReading, tooSlow } from "./key-file-messages.js";
 import { type BadFile, changeOf, type FolderKey, type Look } from "./key-folder-change.js";
-import * as words from "./key-folder-words.js";
+import * as words from "./key-folder-messages.js";
 
 export type { FolderKey };
 

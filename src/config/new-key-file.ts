@@ -4,7 +4,7 @@
 
 import { closeSync, constants, fsyncSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { pathBytes } from "../paths.js";
-import { unwritable } from "./key-file-words.js";
+import { unwritable } from "./key-file-messages.js";
 
 /** Length of a key file that {@link generateKeyFile} writes, in bytes. */
 export const GENERATED_KEY_BYTES = 32;

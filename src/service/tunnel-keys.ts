@@ -6,7 +6,7 @@
 
 import { KeyFileReader, type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { type FolderKey, KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
-import { UnclearKeys } from "../config/key-folder-words.js";
+import { UnclearKeys } from "../config/key-folder-messages.js";
 import { messageOf } from "../errors.js";
 import {
   keyKeptEntry,

@@ -101,7 +101,7 @@ asRoot(["unshare", "mount"], () => {
     assert.equal(status, 1);
     assert.match(
       stderr,
-      /^spiped: ".*\.new" is not UTF-8: .*\nspiped: hint: paths that are not UTF-8 work on Linux only, .*\n$/,
+      /^spiped: ".*\.new" is not UTF-8: .*\nspiped: hint: paths that are not UTF-8 need Linux with \/proc mounted; .*\n$/,
     );
     assert.deepEqual(namesIn(cwd), []);
   });

@@ -74,7 +74,7 @@ for (const more of [[], ["-D"]]) {
   test(`returns 1 and tells of an address without a port${how}`, options, async (t) => {
     const start = await rightStart(t);
     const flags = [...start.flags.slice(0, 3), "-t", "localhost", ...start.flags.slice(5), ...more];
-    assert.match(await failsToStart(t, start, flags), /bad address "localhost": the port is missing/);
+    assert.match(await failsToStart(t, start, flags), /bad address for -t: "localhost": the port is missing/);
   });
 }
 
@@ -186,7 +186,7 @@ test("a daemon that loses its first process before it is ready ends, and leaves 
   letBeReady();
   await untilEnded(id);
   await command.exit();
-  assert.match(command.stderr, /^spiped: whoever started the daemon has gone before it was ready$/m);
+  assert.match(command.stderr, /^spiped: the process that started the daemon is gone$/m);
   assert.deepEqual(await readdir(start.folder), []);
 });
 
@@ -194,7 +194,7 @@ test("returns 1 and says so when the daemon is killed before it is ready", optio
   const { command, id } = await startUnready(t);
   process.kill(id, "SIGKILL");
   assert.equal((await command.exit()).status, 1);
-  assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: it was ended by SIGKILL/);
+  assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: it was killed by SIGKILL/);
 });
 
 /** A daemon with -D whose target is the service of a name that is not known yet. */

@@ -340,7 +340,7 @@ asRoot([], () => {
     assert.ok((await isAlive(hers)) && (await isAlive(await end.establish(alice))));
     assert.match(
       end.spiped.command.stderr,
-      /-u: this user cannot read key file \S+alice\.key and 1 more: SIGHUP cannot tell what is in it;/,
+      /-u: this user cannot read key file \S+alice\.key and 1 more: SIGHUP cannot reload it;/,
     );
     chmodSync(keys.path, 0o700);
     assert.match(await end.reload(), /key folder .*keys: permission denied; keeping all old keys$/);

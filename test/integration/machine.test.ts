@@ -107,7 +107,10 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
         const flags = ["-d", "-s", `${key.path}.s`, "-t", "/nowhere", "-k", key.path];
         const command = startDetached(t, withTasks(fewer, [...ours.spiped, ...flags]));
         assert.equal((await command.exit()).status, 1);
-        assert.match(command.stderr, /^spiped: a daemon needs \d+ more tasks, .*\nspiped: hint: raise the limit .*\n$/);
+        assert.match(
+          command.stderr,
+          /^spiped: a daemon needs \d+ more tasks, .*\nspiped: hint: raise the limit: .*\n$/,
+        );
       },
     );
   }

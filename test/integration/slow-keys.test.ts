@@ -92,7 +92,7 @@ test(
     const second = await until(() => childrenOf(command.id).find(readsKey), "a second process that reads the key");
     process.kill(second, "SIGTERM");
     assert.equal((await command.exit()).status, 1);
-    assert.match(command.stderr, /^spiped: cannot start the daemon: it was told to end before it was ready$/m);
+    assert.match(command.stderr, /^spiped: cannot start the daemon: it was stopped before it was ready$/m);
     assert.deepEqual(await readdir(folder), []);
   },
 );

@@ -1,7 +1,7 @@
 // What a service manager, or somebody who claims to be one, says by variables.
 
 import assert from "node:assert/strict";
-import { forDaemon, read } from "#dist/cli/service-variables.js";
+import { forDaemon, read } from "#dist/cli/service-manager-variables.js";
 import { parseSourceAddress } from "#dist/net/address.js";
 import { InheritedSockets, readHanded } from "#dist/net/inherited-sockets.js";
 import { ServiceManager } from "#dist/observe/service-manager.js";

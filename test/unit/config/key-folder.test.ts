@@ -16,7 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type FolderKey, KeyFolder, MOST_KEYS } from "#dist/config/key-folder.js";
-import { UnclearKeys } from "#dist/config/key-folder-words.js";
+import { UnclearKeys } from "#dist/config/key-folder-messages.js";
 import { SpipedError } from "#dist/errors.js";
 import { pathBytes, textOfBytes } from "#dist/paths.js";
 import type { SharedKey } from "#dist/protocol/secret.js";

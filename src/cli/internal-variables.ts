@@ -1,24 +1,24 @@
 /**
- * What the first process of a daemon hands to the second by variables of ours. They look like any other, so somebody else
- * may have set them: nothing is believed that is not as the first process writes it.
+ * Internal environment variables, by which the first process of a daemon hands values to the second. Anybody can set them,
+ * so a value is taken only in the form in which the first process writes it.
  */
 
 import { SpipedError } from "../errors.js";
 
-/** The most of a wrong value that is shown. */
+/** How much of a wrong value is shown. */
 const MOST_SHOWN = 60;
 
 /**
- * Reads such a variable.
+ * Reads the value of such a variable.
  *
- * @throws SpipedError `SPIPED_USAGE` where its value is not one of ours.
+ * @throws SpipedError `SPIPED_USAGE` if it does not have the expected form.
  */
-export function ownValue<T>(variable: string, text: string, isOne: (value: unknown) => value is T): T {
+export function internalValue<T>(variable: string, text: string, isOne: (value: unknown) => value is T): T {
   const value = parsed(text);
   if (isOne(value)) return value;
   const shown = JSON.stringify(text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text);
   throw new SpipedError("SPIPED_USAGE", `bad value of ${variable}: ${shown}`, {
-    hint: "spiped sets it for its own daemon, and nobody else should; unset it",
+    hint: "unset it; it is internal to spiped",
   });
 }
 
@@ -30,12 +30,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether it is an object, and what is in it by name. */
+/** Whether a value is an object with named members. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether it is a text, or not there. */
+/** Whether a value is a string or undefined. */
 export function isTextOrNothing(value: unknown): value is string | undefined {
   return value === undefined || typeof value === "string";
 }

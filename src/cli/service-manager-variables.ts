@@ -1,13 +1,13 @@
 /**
- * What a service manager says by variables: where it wants to be told how things go, and which sockets it hands over. They
- * are for this process alone, so they are taken out of the environment. The daemon's second process gets them by another
- * way: descriptors 3 and 4 are its own there, so the sockets come behind them.
+ * The environment variables of a service manager: where to report readiness, and which sockets it hands over. They are
+ * meant for this process only, so they are removed from the environment. The daemon's second process gets them in an
+ * internal variable: it uses descriptors 3 and 4 itself, so the sockets have other numbers there.
  */
 
 import { FIRST_DESCRIPTOR, type Handed, type Passed, readHanded, socketsAmong } from "../net/inherited-sockets.js";
-import { isRecord, isTextOrNothing, ownValue } from "./own-variables.js";
+import { internalValue, isRecord, isTextOrNothing } from "./internal-variables.js";
 
-/** See the head of this file. */
+/** The values of the variables. */
 export interface FromServiceManager {
   /** `NOTIFY_SOCKET`. */
   readonly notifySocket: string | undefined;
@@ -20,7 +20,7 @@ const VARIABLES = ["NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
 let taken: FromServiceManager | undefined;
 
 /**
- * Takes the variables, once.
+ * Reads the variables and removes them. Later calls return the same.
  *
  * @throws SpipedError as {@link read} does.
  */
@@ -33,11 +33,11 @@ export function takeFromServiceManager(): FromServiceManager {
 /**
  * Reads the variables of a process.
  *
- * @throws SpipedError `SPIPED_USAGE` where somebody else has set a variable of ours.
+ * @throws SpipedError `SPIPED_USAGE` if the internal variable has a foreign value.
  */
 export function read(environment: Readonly<Record<string, string | undefined>>, processId: number): FromServiceManager {
   const text = environment[INTERNAL];
-  if (text !== undefined) return ownValue(INTERNAL, text, isFromServiceManager);
+  if (text !== undefined) return internalValue(INTERNAL, text, isFromServiceManager);
   return {
     notifySocket: environment["NOTIFY_SOCKET"],
     handed: {
@@ -60,14 +60,14 @@ function isWholeNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value > 0 && value < 2 ** 31;
 }
 
-/** What the daemon's second process is given of it. */
+/** What the daemon's second process is given. */
 export interface ForDaemon {
   readonly variables: Readonly<Record<string, string>>;
-  /** From which on what number: descriptors of this process, or nothing in the place of what is no socket. */
+  /** Descriptors of this process to pass on, in order; "ignore" in the place of what is no socket. */
   readonly descriptors: readonly (number | "ignore")[];
 }
 
-/** @param first - The number from which on it finds the descriptors. */
+/** @param first - The number of the first of these descriptors in the second process. */
 export function forDaemon(from: FromServiceManager, first: number): ForDaemon {
   const passed: Passed = readHanded(from.handed);
   const sockets = socketsAmong(passed);

@@ -1,5 +1,5 @@
 /**
- * Look-ups at a start with `-D`, which may take until a name server is there: they are tried again each second.
+ * Lookups at startup with `-D`: retried every second until a name server answers.
  */
 
 import { messageOf } from "../errors.js";
@@ -12,8 +12,8 @@ import type { ConfigReload } from "./config-reload.js";
 
 const RETRY_MS = 1_000;
 
-/** Has the names of all tunnels looked up until they are known; where the file has other tunnels meanwhile, theirs. */
-export async function lookUpAgainAndAgain(
+/** Looks up the names of all tunnels until they are known. If a reload replaces the tunnels, starts over with theirs. */
+export async function lookUpWithRetries(
   supervisor: Supervisor,
   reload: ConfigReload | undefined,
   log: Log,
@@ -22,14 +22,14 @@ export async function lookUpAgainAndAgain(
     const { tunnels } = supervisor;
     const isWanted = () => supervisor.tunnels === tunnels;
     const replaced = new Promise<void>((done) => reload?.wait(done));
-    const known = supervisor.lookUp((address) => resolveAgainAndAgain(address, isWanted, log));
+    const known = supervisor.lookUp((address) => resolveWithRetries(address, isWanted, log));
     await Promise.race([known, replaced]);
     isKnown = isWanted();
   }
   reload?.stopWaiting();
 }
 
-async function resolveAgainAndAgain(address: Address, isWanted: () => boolean, log: Log): ReturnType<typeof resolve> {
+async function resolveWithRetries(address: Address, isWanted: () => boolean, log: Log): ReturnType<typeof resolve> {
   for (let said = false; isWanted(); said = true) {
     try {
       return await resolve(address);
