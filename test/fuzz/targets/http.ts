@@ -147,13 +147,13 @@ function checkAnswer(received: string, sent: Uint8Array, isReset: boolean): void
 
 /** The status of a question that is plain; undefined where it is not, or not whole. */
 function expectedStatus(text: string): number | undefined {
-  const plain = /^(GET|HEAD|PUT|DELETE) ([!-~]+) HTTP\/1\.[01]\r\n((?:[A-Za-z]+: [!-~]+\r\n)*)\r\n/.exec(text);
+  const plain = /^(GET|HEAD|PUT|DELETE) ([!-~]+) HTTP\/1\.([01])\r\n((?:[A-Za-z]+: [!-~]+\r\n)*)\r\n/.exec(text);
   if (plain === null) return undefined;
-  const [, method = "", target = "", headers = ""] = plain;
+  const [, method = "", target = "", minor = "", headers = ""] = plain;
   const lines = headers.split("\r\n").slice(0, -1);
   const [host, ...more] = lines.filter((line) => /^host:/i.test(line)).map((line) => line.slice(6));
   if (lines.length > (host === undefined ? 0 : 1) || more.length > 0) return undefined;
-  if (host === undefined && text.includes("HTTP/1.1\r\n")) return 400;
+  if (host === undefined && minor === "1") return 400;
   const absolute = /^http:\/\/([^/?#]*)([^#]*)$/.exec(target);
   if (!target.startsWith("/") && absolute === null) return undefined;
   const authority = absolute?.[1] ?? host;
