@@ -24,7 +24,7 @@ export const systemClock: Clock = {
 };
 
 /** The same, for what the process must stay alive for. */
-export const holdingClock: Clock = {
+export const keepAliveClock: Clock = {
   now: () => performance.now(),
   later(action, delayMs) {
     const timer = setTimeout(action, delayMs);

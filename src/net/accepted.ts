@@ -4,12 +4,12 @@
 
 import type { Socket } from "node:net";
 import type { SpipedError } from "../errors.js";
-import type { BareOptions, BareSockets } from "./bare-sockets.js";
+import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 import type { SocketReader } from "./socket-reader.js";
 
 /** A client whose socket the addon has. */
-export interface AcceptedBare {
-  readonly sockets: BareSockets;
+export interface AcceptedByAddon {
+  readonly sockets: AddonSockets;
   readonly id: number;
   /** Who it is, for people. */
   readonly peer: string;
@@ -31,14 +31,14 @@ export interface AcceptHandlers {
   accepted(client: Accepted): void;
   failed(error: SpipedError): void;
   /** How clients are accepted without a socket of Node's; left out where all are to have one. */
-  readonly bare?: BareHandlers;
+  readonly viaAddon?: AddonAcceptHandlers;
 }
 
 /** Accepting without sockets of Node's. */
-export interface BareHandlers {
+export interface AddonAcceptHandlers {
   /** Asked when accepting begins; undefined: clients get sockets of Node's. */
-  how(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined;
+  setup(): { readonly sockets: AddonSockets; readonly options: AddonSocketOptions } | undefined;
   /** How many may be accepted before others have a turn. */
   clientsPerTurn(): number;
-  accepted(client: AcceptedBare): void;
+  accepted(client: AcceptedByAddon): void;
 }

@@ -129,7 +129,7 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
 
   copyDescriptor(): DescriptorCopy | undefined {
     const { reader } = this;
-    if (this.isSettled || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.holdsBytes) {
+    if (this.isSettled || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.hasBufferedBytes) {
       return undefined;
     }
     return duplicate(this.#socket);

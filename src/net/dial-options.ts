@@ -2,8 +2,8 @@
  * What dialling goes by, whichever way it is done.
  */
 
+import type { AddonSockets } from "./addon-sockets.js";
 import type { SocketAddress, TcpAddress } from "./address.js";
-import type { BareSockets } from "./bare-sockets.js";
 import type { CancelSignal } from "./cancellation.js";
 import type { DescriptorBudget } from "./descriptors.js";
 import type { ReadBuffer } from "./socket-reader.js";
@@ -31,5 +31,5 @@ export interface DialOptions {
   /** Gives the attempt up. */
   readonly signal: CancelSignal;
   /** Where a lone address may be dialled without a socket of Node's. */
-  readonly bare?: BareSockets | undefined;
+  readonly addonSockets?: AddonSockets | undefined;
 }

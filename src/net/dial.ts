@@ -11,9 +11,9 @@ import { codeOf, SpipedError } from "../errors.js";
 import { hasBytes, pathBytes } from "../paths.js";
 import type { SocketAddress } from "./address.js";
 import { type Carrier, type Channel, SocketChannel } from "./channel.js";
-import { dialBare } from "./dial-bare.js";
 import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
 import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial-options.js";
+import { dialWithAddon } from "./dial-with-addon.js";
 import { keepAlive, resetOnClose } from "./native-socket.js";
 import { SocketReader } from "./socket-reader.js";
 
@@ -30,15 +30,15 @@ const O_PATH = 0x20_0000;
  */
 export function dial(options: DialOptions): Promise<Channel & Carrier> {
   const [only, ...others] = options.addresses;
-  const { bare, bind } = options;
-  if (bare !== undefined && only !== undefined && others.length === 0 && isPlain(only, bind)) {
-    return dialBare(options, only, bare);
+  const { addonSockets, bind } = options;
+  if (addonSockets !== undefined && only !== undefined && others.length === 0 && canUseAddon(only, bind)) {
+    return dialWithAddon(options, only, addonSockets);
   }
   return new Promise((resolve, reject) => new Race(options, resolve, reject).startNext());
 }
 
 /** Nothing about it is refused before it is dialled, or has to be looked for. */
-function isPlain(address: SocketAddress, bind: DialOptions["bind"]): boolean {
+function canUseAddon(address: SocketAddress, bind: DialOptions["bind"]): boolean {
   return address.kind === "unix" || (address.port !== 0 && bind === undefined);
 }
 

@@ -19,8 +19,8 @@ import { pathBytes } from "../paths.js";
 import { hasDescriptors } from "../platform.js";
 import { takeHandles } from "./accept.js";
 import type { AcceptHandlers } from "./accepted.js";
+import { AddonListener } from "./addon-listener.js";
 import { formatAddress, type SocketAddress } from "./address.js";
-import { BareListener } from "./bare-listener.js";
 import type { InheritedSocket } from "./inherited-sockets.js";
 import { resetOnClose } from "./native-socket.js";
 
@@ -45,7 +45,7 @@ export class ListeningSocket {
   /** Undefined where nobody else has the socket. */
   readonly #inherited: InheritedSocket | undefined;
   #server: Server | undefined;
-  #bare: BareListener | undefined;
+  #addonListener: AddonListener | undefined;
   #address: SocketAddress;
   #resetOnDeath = false;
   #isLetGo = false;
@@ -120,8 +120,8 @@ export class ListeningSocket {
   /** Gives the socket back: clients wait in the backlog until somebody else attaches and accepts. */
   detach(): void {
     this.pause();
-    this.#bare?.close();
-    this.#bare = undefined;
+    this.#addonListener?.close();
+    this.#addonListener = undefined;
     this.#handlers = undefined;
   }
 
@@ -135,7 +135,7 @@ export class ListeningSocket {
     const handlers = this.#handlers;
     if (this.#server !== undefined || this.#closed || handlers === undefined) return;
     this.listenAgain();
-    if (this.#acceptBare(handlers)) return;
+    if (this.#acceptWithAddon(handlers)) return;
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     this.#server = server;
     try {
@@ -159,18 +159,18 @@ export class ListeningSocket {
   }
 
   /** False where clients are to have sockets of Node's. */
-  #acceptBare(handlers: AcceptHandlers): boolean {
-    if (this.#bare === undefined) {
-      const { bare } = handlers;
-      const how = this.#descriptor === undefined ? undefined : bare?.how();
-      if (this.#descriptor === undefined || bare === undefined || how === undefined) return false;
+  #acceptWithAddon(handlers: AcceptHandlers): boolean {
+    if (this.#addonListener === undefined) {
+      const { viaAddon } = handlers;
+      const setup = this.#descriptor === undefined ? undefined : viaAddon?.setup();
+      if (this.#descriptor === undefined || viaAddon === undefined || setup === undefined) return false;
       try {
-        this.#bare = new BareListener(
+        this.#addonListener = new AddonListener(
           addon.duplicate(this.#descriptor),
-          { ...how, shared: this.#inherited !== undefined },
+          { ...setup, shared: this.#inherited !== undefined },
           {
-            clientsPerTurn: () => bare.clientsPerTurn(),
-            accepted: (client) => bare.accepted(client),
+            clientsPerTurn: () => viaAddon.clientsPerTurn(),
+            accepted: (client) => viaAddon.accepted(client),
             failed: (error) => handlers.failed(error),
           },
         );
@@ -180,7 +180,7 @@ export class ListeningSocket {
         throw cannotListen(this.#address, cause);
       }
     }
-    this.#bare.accept();
+    this.#addonListener.accept();
     return true;
   }
 
@@ -193,7 +193,7 @@ export class ListeningSocket {
 
   /** Stops accepting; further clients wait in the backlog. True where it accepted until now. */
   pause(): boolean {
-    if (this.#bare !== undefined) return this.#bare.pause();
+    if (this.#addonListener !== undefined) return this.#addonListener.pause();
     const server = this.#server;
     this.#server = undefined;
     server?.close();
@@ -208,8 +208,8 @@ export class ListeningSocket {
     if (this.#closed || this.#isLetGo) return;
     this.#isLetGo = true;
     this.pause();
-    this.#bare?.close();
-    this.#bare = undefined;
+    this.#addonListener?.close();
+    this.#addonListener = undefined;
     this.#guard?.close();
     this.#descriptor = undefined;
     this.#removeFile();
@@ -240,7 +240,7 @@ export class ListeningSocket {
     if (this.#closed) return;
     this.#closed = true;
     this.pause();
-    this.#bare?.close();
+    this.#addonListener?.close();
     this.#guard?.close();
     this.#inherited?.release();
     this.#removeFile();

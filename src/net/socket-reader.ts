@@ -51,8 +51,8 @@ export class SocketReader implements ByteReader {
   readonly #errorAtEnd: ErrorAtEnd;
   #socket: Socket | undefined;
   #sink: ByteSink | undefined;
-  #held: Uint8Array | undefined;
-  #endHeld = false;
+  #buffered: Uint8Array | undefined;
+  #endPending = false;
 
   /**
    * @param shared - Memory to read into after the exact reads.
@@ -79,8 +79,8 @@ export class SocketReader implements ByteReader {
   }
 
   /** Whether bytes were read that nobody has taken. */
-  get holdsBytes(): boolean {
-    return this.#held !== undefined;
+  get hasBufferedBytes(): boolean {
+    return this.#buffered !== undefined;
   }
 
   readExactly(length: number): Promise<Uint8Array> {
@@ -93,15 +93,15 @@ export class SocketReader implements ByteReader {
 
   flowInto(sink: ByteSink): void {
     this.#sink = sink;
-    const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined && !sink.receive(held)) return;
+    const buffered = this.#buffered;
+    this.#buffered = undefined;
+    if (buffered !== undefined && !sink.receive(buffered)) return;
     this.resume();
   }
 
   resume(): void {
-    if (this.#endHeld) {
-      this.#endHeld = false;
+    if (this.#endPending) {
+      this.#endPending = false;
       this.#sink?.end();
     } else {
       this.#socket?.resume();
@@ -122,7 +122,7 @@ export class SocketReader implements ByteReader {
     if (this.#sink !== undefined) return this.#sink.receive(bytes);
     // A socket that reads before it is told to: what it read is kept, and it stops.
     // (`slice` of a Buffer would not copy, and the memory is everybody's.)
-    this.#held = Buffer.concat(this.#held === undefined ? [bytes] : [this.#held, bytes]);
+    this.#buffered = Buffer.concat(this.#buffered === undefined ? [bytes] : [this.#buffered, bytes]);
     return false;
   }
 
@@ -135,7 +135,7 @@ export class SocketReader implements ByteReader {
     }
     this.#exact.ended("orderly");
     if (this.#sink !== undefined) this.#sink.end();
-    else this.#endHeld = true;
+    else this.#endPending = true;
   }
 }
 

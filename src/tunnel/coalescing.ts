@@ -8,7 +8,7 @@
  * never wait. Differs from spiped, which reads whatever is there.
  */
 
-import { type Clock, holdingClock } from "../clock.js";
+import { type Clock, keepAliveClock } from "../clock.js";
 
 /** How long a read waits at most; Node's timers count whole milliseconds, so that it may be one more. */
 export const WAIT_MS = 1;
@@ -70,7 +70,7 @@ export class CoalescingTimer {
   #callOff: (() => void) | undefined;
 
   /** @param clock - Must keep the process alive: a socket that nobody reads does not. */
-  constructor(clock: Clock = holdingClock) {
+  constructor(clock: Clock = keepAliveClock) {
     this.#clock = clock;
   }
 

@@ -2,8 +2,8 @@
  * Where a tunnel's connections go: a target that is dialled for each of them, or a stream in a program's hands.
  */
 
+import { type AddonSockets, addonSockets } from "../net/addon-sockets.js";
 import type { TcpAddress } from "../net/address.js";
-import { type BareSockets, bareSockets } from "../net/bare-sockets.js";
 import type { Carrier, Channel } from "../net/channel.js";
 import { dial } from "../net/dial.js";
 import type { DialOptions } from "../net/dial-options.js";
@@ -33,7 +33,7 @@ export interface Targets {
   /** The target of the next connection, which came over `source`. */
   next(source: Carrier): Target;
   /** Where connections are handed over to the relay: what has their sockets until then. */
-  bare?(): BareSockets | undefined;
+  addonSockets?(): AddonSockets | undefined;
   /** Begins what goes on in the background. */
   start(): void;
   /** Ends it. */
@@ -50,21 +50,21 @@ export function dialledTarget(settings: DialSettings): Target {
 
 /** A target of many that are dialled alike. */
 class DialledTarget implements Target {
-  readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
+  readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
   readonly #addresses: DialSettings["addresses"];
   readonly #name: string;
-  readonly #bare: BareSockets | undefined;
+  readonly #addonSockets: AddonSockets | undefined;
 
   constructor(
-    settings: Omit<DialSettings, "addresses" | "name" | "bare">,
+    settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">,
     addresses: DialSettings["addresses"],
     name: string,
-    bare: BareSockets | undefined,
+    addonSockets: AddonSockets | undefined,
   ) {
     this.#settings = settings;
     this.#addresses = addresses;
     this.#name = name;
-    this.#bare = bare;
+    this.#addonSockets = addonSockets;
   }
 
   open(request: OpenOptions): Promise<Channel> {
@@ -74,7 +74,7 @@ class DialledTarget implements Target {
     return dial({
       addresses: this.#addresses,
       name: this.#name,
-      bare: this.#bare,
+      addonSockets: this.#addonSockets,
       bind,
       timeoutMs,
       keepAlive,
@@ -90,7 +90,7 @@ class DialledTarget implements Target {
 /** A destination that is dialled, and looked up again every so often. */
 export class DialledTargets implements Targets {
   readonly #targets: TargetAddresses;
-  readonly #settings: Omit<DialSettings, "addresses" | "name" | "bare">;
+  readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
   readonly #resolveIntervalMs: number;
 
   constructor(
@@ -110,11 +110,11 @@ export class DialledTargets implements Targets {
   }
 
   next(): Target {
-    return new DialledTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.bare());
+    return new DialledTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.addonSockets());
   }
 
-  bare(): BareSockets | undefined {
-    return relayRuns() ? bareSockets() : undefined;
+  addonSockets(): AddonSockets | undefined {
+    return relayRuns() ? addonSockets() : undefined;
   }
 
   start(): void {

@@ -7,10 +7,10 @@
 import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { endReasonOf, type SpipedError } from "../errors.js";
-import type { Accepted, AcceptedBare, AcceptHandlers } from "../net/accepted.js";
+import type { Accepted, AcceptedByAddon, AcceptHandlers } from "../net/accepted.js";
+import { AddonChannel } from "../net/addon-channel.js";
+import type { AddonSocketOptions, AddonSockets } from "../net/addon-sockets.js";
 import type { SocketAddress } from "../net/address.js";
-import { BareChannel } from "../net/bare-channel.js";
-import type { BareOptions, BareSockets } from "../net/bare-sockets.js";
 import { type Carrier, type Channel, SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
@@ -96,8 +96,8 @@ export class Tunnel {
     const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
     const handlers: AcceptHandlers = {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
-      bare: {
-        how: () => this.#bare(),
+      viaAddon: {
+        setup: () => this.#addonSetup(),
         // Not more than can go on: who waits in the backlog has all the time there is, who is a stranger has not.
         clientsPerTurn: () => Math.min(CLIENTS_PER_TURN, this.#slots.free),
         accepted: (client) => this.#accepted(client),
@@ -234,7 +234,7 @@ export class Tunnel {
   }
 
   /** Whatever goes wrong with one client costs this one. */
-  #accepted(client: Accepted | AcceptedBare): void {
+  #accepted(client: Accepted | AcceptedByAddon): void {
     try {
       this.#begin(client);
     } catch (thrown) {
@@ -256,20 +256,20 @@ export class Tunnel {
     }
   }
 
-  #bare(): { readonly sockets: BareSockets; readonly options: BareOptions } | undefined {
-    const sockets = this.#parts.targets.bare?.();
+  #addonSetup(): { readonly sockets: AddonSockets; readonly options: AddonSocketOptions } | undefined {
+    const sockets = this.#parts.targets.addonSockets?.();
     const { role, keepAlive } = this.#config;
     return sockets && { sockets, options: { keepAlive, resetOnDeath: role === "encrypt" } };
   }
 
-  #channelOf(client: Accepted | AcceptedBare): Channel & Carrier {
+  #channelOf(client: Accepted | AcceptedByAddon): Channel & Carrier {
     const { role } = this.#config;
     const { peer } = client;
     const exactLength = this.#exactLength;
     if ("sockets" in client) {
       const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
       const { sockets, id } = client;
-      return new BareChannel({ sockets, id, peer, exactLength, readBuffer, resetOnDeath: role === "encrypt" });
+      return new AddonChannel({ sockets, id, peer, exactLength, readBuffer, resetOnDeath: role === "encrypt" });
     }
     const { socket, reader } = client;
     socket.setNoDelay(true);
@@ -277,7 +277,7 @@ export class Tunnel {
     return new SocketChannel(socket, reader ?? new StreamReader(socket, exactLength), peer);
   }
 
-  #begin(client: Accepted | AcceptedBare): void {
+  #begin(client: Accepted | AcceptedByAddon): void {
     const { role, forwardSecrecy, timeoutMs, proxyProtocol } = this.#config;
     const { targets, descriptors, events, keys } = this.#parts;
     const slots = this.#slots;

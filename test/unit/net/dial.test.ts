@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { type TestContext, type TestOptions, test } from "node:test";
 import { codeOf } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
+import { type AddonSockets, addonSockets } from "#dist/net/addon-sockets.js";
 import type { SocketAddress, TcpAddress } from "#dist/net/address.js";
-import { type BareSockets, bareSockets } from "#dist/net/bare-sockets.js";
 import type { Channel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
@@ -30,13 +30,13 @@ const attemptDelayMs = 250;
 const timeoutMs = 5_000;
 
 /** What has a test's sockets before they are anybody's; undefined: a lone address gets a socket of Node's as well. */
-const bareOf = new WeakMap<TestContext, BareSockets | undefined>();
+const addonSocketsOf = new WeakMap<TestContext, AddonSockets | undefined>();
 
 /** Each test twice: a lone address, which needs no race, can be dialled without a socket of Node's. */
 function bothWays(what: string, options: TestOptions, run: (t: TestContext) => Promise<void>): void {
-  for (const bare of [undefined, bareSockets()]) {
-    test(bare === undefined ? what : `${what}, without a socket of Node's`, options, (t) => {
-      bareOf.set(t, bare);
+  for (const sockets of [undefined, addonSockets()]) {
+    test(sockets === undefined ? what : `${what}, without a socket of Node's`, options, (t) => {
+      addonSocketsOf.set(t, sockets);
       return run(t);
     });
   }
@@ -380,7 +380,7 @@ async function dialling(
     exactLength: 0,
     descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     signal: new AbortController().signal,
-    bare: bareOf.get(t),
+    addonSockets: addonSocketsOf.get(t),
     ...options,
   });
   afterwards(t, () => channel.close());
@@ -400,7 +400,7 @@ async function refusing(t: TestContext): Promise<TcpAddress> {
 
 /** How many sockets of this process wait for an answer; where Node has none of them, how many descriptors are open. */
 function connecting(t: TestContext): number {
-  if (bareOf.get(t) !== undefined) return readdirSync("/dev/fd").length;
+  if (addonSocketsOf.get(t) !== undefined) return readdirSync("/dev/fd").length;
   return process.getActiveResourcesInfo().filter((resource) => /ConnectWrap$/.test(resource)).length;
 }
 

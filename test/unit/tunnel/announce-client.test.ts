@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BareChannel } from "#dist/net/bare-channel.js";
-import { bareSockets } from "#dist/net/bare-sockets.js";
+import { AddonChannel } from "#dist/net/addon-channel.js";
+import { addonSockets } from "#dist/net/addon-sockets.js";
 import type { Channel } from "#dist/net/channel.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
@@ -15,20 +15,20 @@ import { runConnection, socketAddressOf, timeoutMs } from "../support/connection
 import { peerOptions } from "../support/established.js";
 
 /** A target that is reached, and reset before the connection hears of it. */
-function resetTarget(listener: Listener, isBare: boolean): Target {
+function resetTarget(listener: Listener, viaAddon: boolean): Target {
   return {
     open: async (request) => {
       const channel: Channel = await dial({
         ...request,
         addresses: [socketAddressOf(listener.address)],
         name: "target.example:80",
-        bare: isBare ? bareSockets() : undefined,
+        addonSockets: viaAddon ? addonSockets() : undefined,
         bind: undefined,
         timeoutMs,
         keepAlive: true,
         descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
       });
-      assert.equal(channel instanceof BareChannel, isBare);
+      assert.equal(channel instanceof AddonChannel, viaAddon);
       const service = await listener.next();
       service.reset();
       await until(() => service.socket.destroyed || undefined, "the reset");
@@ -37,14 +37,14 @@ function resetTarget(listener: Listener, isBare: boolean): Target {
   };
 }
 
-for (const [what, isBare] of [
+for (const [what, viaAddon] of [
   ["a socket of the addon's", true],
   ["a socket of Node's", false],
 ] as const) {
-  const skip = isBare && bareSockets() === undefined ? "needs an event loop that watches descriptors" : false;
+  const skip = viaAddon && addonSockets() === undefined ? "needs an event loop that watches descriptors" : false;
   test(`a target that was reset meanwhile ends the connection as reset: ${what}`, { ...limits, skip }, async (t) => {
     const listener = await Listener.listen(t, "tcp");
-    const target = resetTarget(listener, isBare);
+    const target = resetTarget(listener, viaAddon);
     const running = await runConnection(t, "decrypt", [], { target, proxyProtocol: true });
     // The source's own addresses are known.
     const peer = ReferencePeer.client(running.dialler, peerOptions());

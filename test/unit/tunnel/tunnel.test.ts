@@ -9,8 +9,8 @@ import { type TestContext, test } from "node:test";
 import type { TunnelConfig } from "#dist/config/tunnel-config.js";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
+import { AddonSockets } from "#dist/net/addon-sockets.js";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
-import { BareSockets } from "#dist/net/bare-sockets.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
@@ -51,10 +51,10 @@ async function startTunnel(
     readonly kind?: "tcp" | "tcp6" | "unix";
     readonly descriptors?: DescriptorBudget;
     /** False: clients get sockets of Node's. */
-    readonly bare?: boolean;
+    readonly viaAddon?: boolean;
   } = {},
 ): Promise<Started> {
-  const { kind = "tcp", descriptors, bare = true, ...config } = options;
+  const { kind = "tcp", descriptors, viaAddon = true, ...config } = options;
   const target = await Listener.listen(t, kind);
   const reports: ConnectionReport[] = [];
   const limitsReached: number[] = [];
@@ -70,7 +70,7 @@ async function startTunnel(
     .on("limitReached", (maxConnections) => limitsReached.push(maxConnections))
     .on("descriptorsUsedUp", (connections) => shortages.push(connections))
     .on("listenFailed", (error) => failures.push(error));
-  if (!bare) parts.targets.bare = () => undefined;
+  if (!viaAddon) parts.targets.addonSockets = () => undefined;
   const tunnel = new Tunnel(
     { ...nearConfig(), role, ...config },
     { ...parts, ...(descriptors === undefined ? {} : { descriptors }) },
@@ -303,7 +303,7 @@ test(
   "a tunnel that cannot go on listening once says so, and does when the next connection has ended",
   limits,
   async (t) => {
-    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2, bare: false });
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2, viaAddon: false });
     const [first, second] = [await friendOf({ client }), await friendOf({ client })];
     const none = t.mock.method(addon, "duplicate", () => {
       throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
@@ -327,7 +327,7 @@ test(
   limits,
   async (t) => {
     const maxConnections = 3;
-    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections, bare: false });
+    const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections, viaAddon: false });
     // Before the first connection, so that its own timer is of the same clock.
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const clients = [await friendOf({ client }), await friendOf({ client }), await friendOf({ client })];
@@ -356,7 +356,7 @@ test(
 );
 
 test("a tunnel that drains does not try to listen again", limits, async (t) => {
-  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1, bare: false });
+  const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1, viaAddon: false });
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const only = await friendOf({ client });
   t.mock.method(addon, "duplicate", () => {
@@ -417,7 +417,7 @@ test(
 );
 
 test("a client of whom making the connection fails costs itself, and the tunnel goes on", limits, async (t) => {
-  const { client, ended, tunnel } = await startTunnel(t, "decrypt", { bare: false });
+  const { client, ended, tunnel } = await startTunnel(t, "decrypt", { viaAddon: false });
   const broken = t.mock.method(Socket.prototype, "setNoDelay", () => {
     throw Object.assign(new Error("setsockopt EINVAL"), { code: "EINVAL" });
   });
@@ -432,7 +432,7 @@ test("a client of whom making the connection fails costs itself, and the tunnel 
 
 test("a client without a socket of Node's of whom making the connection fails costs itself, too", limits, async (t) => {
   const { client, ended, tunnel } = await startTunnel(t, "decrypt");
-  const broken = t.mock.method(BareSockets.prototype, "heed", () => {
+  const broken = t.mock.method(AddonSockets.prototype, "setEvents", () => {
     throw new Error("no memory");
   });
   const link = connect(socketOptionsOf(addressOf(tunnel)));

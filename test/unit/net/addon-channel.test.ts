@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { SpipedError } from "#dist/errors.js";
 import { addon } from "#dist/native/native.js";
-import { BareChannel } from "#dist/net/bare-channel.js";
-import { BareListener } from "#dist/net/bare-listener.js";
-import { type BareClient, type BareSockets, bareSockets } from "#dist/net/bare-sockets.js";
+import { AddonChannel } from "#dist/net/addon-channel.js";
+import { AddonListener } from "#dist/net/addon-listener.js";
+import { type AddonClient, type AddonSockets, addonSockets } from "#dist/net/addon-sockets.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { freePort } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
@@ -15,18 +15,18 @@ import { TestSocket } from "../../support/test-socket.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { KeepingSink, turns } from "../support/sink.js";
 
-const sockets = bareSockets();
+const sockets = addonSockets();
 const skip = sockets === undefined ? "needs an event loop that watches descriptors" : false;
 
 /** A listener whose clients the test takes. */
 async function listening(
   t: TestContext,
-): Promise<{ readonly listener: BareListener; readonly clients: BareClient[]; readonly port: number }> {
+): Promise<{ readonly listener: AddonListener; readonly clients: AddonClient[]; readonly port: number }> {
   const port = await freePort("127.0.0.1");
-  const clients: BareClient[] = [];
-  const listener = new BareListener(
+  const clients: AddonClient[] = [];
+  const listener = new AddonListener(
     addon.listenTcp("127.0.0.1", port, 16),
-    { sockets: sockets as BareSockets, options: { keepAlive: true, resetOnDeath: false }, shared: false },
+    { sockets: sockets as AddonSockets, options: { keepAlive: true, resetOnDeath: false }, shared: false },
     { clientsPerTurn: () => 4, accepted: (client) => clients.push(client), failed: (error) => assert.fail(error) },
   );
   afterwards(t, () => listener.close());
@@ -36,14 +36,14 @@ async function listening(
 async function accepted(
   t: TestContext,
   exactLength: number,
-): Promise<{ readonly channel: BareChannel; readonly peer: TestSocket; readonly failures: SpipedError[] }> {
+): Promise<{ readonly channel: AddonChannel; readonly peer: TestSocket; readonly failures: SpipedError[] }> {
   const { listener, clients, port } = await listening(t);
   listener.accept();
   const peer = await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
   const client = await until(() => clients[0], "a client");
   const readBuffer = createReadBuffer();
-  const channel = new BareChannel({
-    sockets: sockets as BareSockets,
+  const channel = new AddonChannel({
+    sockets: sockets as AddonSockets,
     ...client,
     exactLength,
     readBuffer,
@@ -187,7 +187,7 @@ test("clients wait while accepting is paused, and are accepted afterwards", { ..
   assert.equal(clients.length, 1);
   listener.accept();
   await until(() => clients.length === 3 || undefined, "those that waited");
-  for (const { id } of clients) (sockets as BareSockets).close(id, false);
+  for (const { id } of clients) (sockets as AddonSockets).close(id, false);
 });
 
 test("more clients than one turn takes are all accepted", { ...limits, skip }, async (t) => {
@@ -197,11 +197,11 @@ test("more clients than one turn takes are all accepted", { ...limits, skip }, a
   listener.accept();
   await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
   await until(() => clients.length === 17 || undefined, "all of them");
-  for (const { id } of clients) (sockets as BareSockets).close(id, false);
+  for (const { id } of clients) (sockets as AddonSockets).close(id, false);
 });
 
 test("what one listener throws keeps no event from the others", { ...limits, skip }, async (t) => {
-  const bare = sockets as BareSockets;
+  const addon = sockets as AddonSockets;
   const { listener, clients, port } = await listening(t);
   listener.accept();
   const peers = [
@@ -211,13 +211,13 @@ test("what one listener throws keeps no event from the others", { ...limits, ski
   await until(() => clients.length === 2 || undefined, "both clients");
   const arrived: number[] = [];
   for (const { id } of clients) {
-    bare.heed(id, {
+    addon.setEvents(id, {
       arrived: () => {
         arrived.push(id);
         throw new Error("a mistake");
       },
     });
-    bare.expect(id, 1);
+    addon.expect(id, 1);
   }
   const thrown: unknown[] = [];
   const listeners = process.listeners("uncaughtException");
@@ -230,5 +230,5 @@ test("what one listener throws keeps no event from the others", { ...limits, ski
   });
   await Promise.all(peers.map((peer) => peer.write("x")));
   await until(() => (arrived.length === 2 && thrown.length === 2) || undefined, "both events");
-  for (const { id } of clients) bare.close(id, false);
+  for (const { id } of clients) addon.close(id, false);
 });

@@ -1,5 +1,5 @@
 /**
- * One side of a connection over a socket that no `net.Socket` has; see bare-sockets.ts.
+ * One side of a connection over a socket that no `net.Socket` has; see addon-sockets.ts.
  *
  * Where its data cannot be handed over to the relay after all, it becomes a `net.Socket`, and goes on as any other.
  */
@@ -7,7 +7,7 @@
 import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Writable } from "node:stream";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
-import type { BareSockets, SocketEvents } from "./bare-sockets.js";
+import type { AddonSockets, SocketEvents } from "./addon-sockets.js";
 import type { ByteReader, ByteSink } from "./byte-reader.js";
 import {
   type Carrier,
@@ -26,8 +26,8 @@ import type { SocketEnds } from "./proxy-header.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 
 /** What a channel is made of. */
-export interface BareChannelOptions {
-  readonly sockets: BareSockets;
+export interface AddonChannelOptions {
+  readonly sockets: AddonSockets;
   readonly id: number;
   readonly peer: string;
   /** Bytes of all exact reads together. */
@@ -48,8 +48,8 @@ type Holder =
  * A channel over a socket of the addon. It owns the socket until `close`, `reset` or `handOver`. Asked for its `writable`
  * or to flow into a sink, it makes a `net.Socket` of it and passes everything on.
  */
-export class BareChannel extends FailureLatch implements Channel, Carrier, ByteReader, SocketEvents {
-  readonly #options: BareChannelOptions;
+export class AddonChannel extends FailureLatch implements Channel, Carrier, ByteReader, SocketEvents {
+  readonly #options: AddonChannelOptions;
   readonly reader: ByteReader = this;
   readonly leavesBytesToSystem = true;
   #holder: Holder = { name: "addon" };
@@ -58,11 +58,11 @@ export class BareChannel extends FailureLatch implements Channel, Carrier, ByteR
   #arrived: readonly Uint8Array[] = [];
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
 
-  constructor(options: BareChannelOptions) {
+  constructor(options: AddonChannelOptions) {
     super();
     this.#options = options;
     this.#resets = options.resetOnDeath;
-    if (options.exactLength > 0) options.sockets.heed(options.id, this);
+    if (options.exactLength > 0) options.sockets.setEvents(options.id, this);
   }
 
   get peer(): string {

@@ -1,24 +1,28 @@
 /**
- * Connects to the one address that there is: without a race, and without a `net.Socket`; see bare-sockets.ts.
+ * Connects to the one address that there is: without a race, and without a `net.Socket`; see addon-sockets.ts.
  */
 
 import { codeOf, type SpipedError } from "../errors.js";
+import { AddonChannel } from "./addon-channel.js";
+import type { AddonSockets } from "./addon-sockets.js";
 import type { SocketAddress } from "./address.js";
-import { BareChannel } from "./bare-channel.js";
-import type { BareSockets } from "./bare-sockets.js";
 import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
 import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial-options.js";
 
 /** See `dial`. */
-export function dialBare(options: DialOptions, address: SocketAddress, sockets: BareSockets): Promise<BareChannel> {
+export function dialWithAddon(
+  options: DialOptions,
+  address: SocketAddress,
+  sockets: AddonSockets,
+): Promise<AddonChannel> {
   return new Promise((resolve, reject) => new Attempt(options, address, sockets, resolve, reject).start());
 }
 
 class Attempt {
   readonly #options: DialOptions;
   readonly #address: SocketAddress;
-  readonly #sockets: BareSockets;
-  readonly #win: (channel: BareChannel) => void;
+  readonly #sockets: AddonSockets;
+  readonly #win: (channel: AddonChannel) => void;
   readonly #lose: (error: SpipedError) => void;
   #deadline: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
@@ -28,8 +32,8 @@ class Attempt {
   constructor(
     options: DialOptions,
     address: SocketAddress,
-    sockets: BareSockets,
-    win: (channel: BareChannel) => void,
+    sockets: AddonSockets,
+    win: (channel: AddonChannel) => void,
     lose: (error: SpipedError) => void,
   ) {
     this.#options = options;
@@ -65,7 +69,7 @@ class Attempt {
   connected(id: number): void {
     const { name: peer, exactLength, readBuffer, resetOnDeath = false } = this.#options;
     this.#settle();
-    this.#win(new BareChannel({ sockets: this.#sockets, id, peer, exactLength, readBuffer, resetOnDeath }));
+    this.#win(new AddonChannel({ sockets: this.#sockets, id, peer, exactLength, readBuffer, resetOnDeath }));
   }
 
   failed(cause: unknown): void {

@@ -28,14 +28,14 @@ export interface SocketEvents {
 }
 
 /** How a socket is set up. */
-export interface BareOptions {
+export interface AddonSocketOptions {
   readonly keepAlive: boolean;
   /** Whether the other side sees a reset when this process dies, from the first moment on. */
   readonly resetOnDeath: boolean;
 }
 
 /** A client that was accepted. */
-export interface BareClient {
+export interface AddonClient {
   readonly id: number;
   readonly peer: string;
 }
@@ -55,7 +55,7 @@ enum Kind {
  * The sockets that the addon has, by number. A number is valid until `take` or `close`; what happens to a socket is told
  * to the events that were given with it, one event loop turn at a time.
  */
-export class BareSockets {
+export class AddonSockets {
   readonly #native: Sockets;
   readonly #events = new Map<number, SocketEvents>();
   readonly #out = new Uint8Array(addon.eventBytes());
@@ -66,16 +66,16 @@ export class BareSockets {
   }
 
   /** Undefined where this program's event loop cannot watch the addon's descriptor. */
-  static create(): BareSockets | undefined {
+  static create(): AddonSockets | undefined {
     try {
-      return "Sockets" in addon ? new BareSockets() : undefined;
+      return "Sockets" in addon ? new AddonSockets() : undefined;
     } catch {
       return undefined;
     }
   }
 
   /** Takes over a descriptor that listens. */
-  listen(descriptor: number, options: BareOptions & { readonly shared: boolean }, events: SocketEvents): number {
+  listen(descriptor: number, options: AddonSocketOptions & { readonly shared: boolean }, events: SocketEvents): number {
     const { shared, keepAlive, resetOnDeath } = options;
     const id = this.#native.listen(descriptor, shared, keepAlive, resetOnDeath);
     this.#events.set(id, events);
@@ -87,7 +87,7 @@ export class BareSockets {
    *
    * @throws the system's error.
    */
-  accept(listener: number): BareClient | undefined {
+  accept(listener: number): AddonClient | undefined {
     const accepted = this.#native.accept(listener);
     return accepted === null ? undefined : { id: accepted.id, peer: accepted.peer ?? "unknown" };
   }
@@ -102,7 +102,7 @@ export class BareSockets {
    *
    * @throws what the system refuses at once; `EAGAIN` where the backlog of a UNIX socket is full.
    */
-  connect(address: SocketAddress, { keepAlive, resetOnDeath }: BareOptions, events: SocketEvents): number {
+  connect(address: SocketAddress, { keepAlive, resetOnDeath }: AddonSocketOptions, events: SocketEvents): number {
     const id =
       address.kind === "unix"
         ? this.#native.connectUnix(pathBytes(address.path))
@@ -112,7 +112,7 @@ export class BareSockets {
   }
 
   /** Who is told from now on. */
-  heed(id: number, events: SocketEvents): void {
+  setEvents(id: number, events: SocketEvents): void {
     this.#events.set(id, events);
   }
 
@@ -220,10 +220,10 @@ function systemError(errno: number): NodeJS.ErrnoException {
   return Object.assign(new Error(code), { code });
 }
 
-let sockets: BareSockets | undefined | "none";
+let sockets: AddonSockets | undefined | "none";
 
 /** Those of this thread; undefined where there can be none. */
-export function bareSockets(): BareSockets | undefined {
-  sockets ??= BareSockets.create() ?? "none";
+export function addonSockets(): AddonSockets | undefined {
+  sockets ??= AddonSockets.create() ?? "none";
   return sockets === "none" ? undefined : sockets;
 }

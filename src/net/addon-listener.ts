@@ -1,10 +1,10 @@
 /**
- * Accepts clients without making a `net.Socket` of each; see bare-sockets.ts.
+ * Accepts clients without making a `net.Socket` of each; see addon-sockets.ts.
  */
 
 import { messageOf, SpipedError } from "../errors.js";
-import type { AcceptedBare } from "./accepted.js";
-import type { BareOptions, BareSockets } from "./bare-sockets.js";
+import type { AcceptedByAddon } from "./accepted.js";
+import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 
 /** How long to wait after the system has refused to accept: too many files are open, say. */
 const RETRY_MS = 1_000;
@@ -12,7 +12,7 @@ const RETRY_MS = 1_000;
 interface Handlers {
   /** How many clients may be accepted before others have a turn; at least 1 counts. */
   clientsPerTurn(): number;
-  accepted(client: AcceptedBare): void;
+  accepted(client: AcceptedByAddon): void;
   failed(error: SpipedError): void;
 }
 
@@ -20,8 +20,8 @@ interface Handlers {
  * Accepts clients from a descriptor that it owns. It does not accept until `accept`; after an error it tries again each
  * second.
  */
-export class BareListener {
-  readonly #sockets: BareSockets;
+export class AddonListener {
+  readonly #sockets: AddonSockets;
   readonly #handlers: Handlers;
   readonly #id: number;
   #accepting = false;
@@ -38,7 +38,7 @@ export class BareListener {
       sockets,
       options,
       shared,
-    }: { readonly sockets: BareSockets; readonly options: BareOptions; readonly shared: boolean },
+    }: { readonly sockets: AddonSockets; readonly options: AddonSocketOptions; readonly shared: boolean },
     handlers: Handlers,
   ) {
     this.#sockets = sockets;
@@ -84,7 +84,7 @@ export class BareListener {
         this.#sockets.rearm(this.#id);
         return;
       }
-      let client: ReturnType<BareSockets["accept"]>;
+      let client: ReturnType<AddonSockets["accept"]>;
       try {
         client = this.#sockets.accept(this.#id);
       } catch (cause) {
