@@ -1,4 +1,4 @@
-// Ships metrics to a carbon receiver behind `spiped -d`, without a daemon beside the program.
+// Ships metrics to a carbon receiver behind `spiped -d`; no local daemon needed.
 //
 //     node graphite.mjs TARGET KEYFILE
 import { once } from "node:events";

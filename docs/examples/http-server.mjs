@@ -1,4 +1,4 @@
-// An HTTP service that is encrypted by itself: `spiped -e`, and the agent of http.mjs, reach it.
+// An HTTP service with built-in encryption. Reach it through `spiped -e` or with the agent in http.mjs.
 //
 //     node http-server.mjs SOURCE KEYFILE
 import http from "node:http";

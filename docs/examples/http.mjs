@@ -1,4 +1,4 @@
-// Asks an HTTP service behind `spiped -d`, twice over one connection.
+// Queries an HTTP service behind `spiped -d`, twice over one connection.
 //
 //     node http.mjs TARGET KEYFILE
 import http from "node:http";

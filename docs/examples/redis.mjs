@@ -7,7 +7,7 @@ import { connect, readKeyFile } from "spiped";
 const [target, keyFile] = process.argv.slice(2);
 const key = await readKeyFile(keyFile);
 
-/** How ioredis is told where its connections go; it asks again after each that broke. */
+/** Tells ioredis how to connect. It calls `connect` again after each broken connection. */
 class Connector {
   check() {
     return true;

@@ -1,4 +1,4 @@
-// The other side: a service that is encrypted by itself. `spipe`, `spiped -e` and `connect` talk to it.
+// The server side: a service with built-in encryption. Clients use `spipe`, `spiped -e` or `connect`.
 //
 //     node server.mjs SOURCE KEYFILE
 import { createServer, readKeyFile } from "spiped";

@@ -1,10 +1,8 @@
-/**
- * Signals that end what a program has begun.
- */
+/** AbortSignals passed in by the program. */
 
 import { SpipedError } from "../errors.js";
 
-/** What an aborted signal gives for its reason, as an error. */
+/** An aborted signal's reason, as an error. */
 export function abortError({ reason }: AbortSignal): Error {
   return reason instanceof Error
     ? reason
@@ -12,9 +10,9 @@ export function abortError({ reason }: AbortSignal): Error {
 }
 
 /**
- * Calls back when a signal is aborted later on.
+ * Calls back when a signal is aborted later.
  *
- * @returns Lets go of the signal, which may live longer than what it would have ended.
+ * @returns Removes the listener; the signal may outlive the operation.
  */
 export function whenAborted(signal: AbortSignal | undefined, aborted: () => void): () => void {
   signal?.addEventListener("abort", aborted, { once: true });

@@ -1,7 +1,7 @@
 /**
- * Single options and arguments: each is what it must be, or one error names it, what it is, and what is allowed.
+ * Validation of single options and arguments. The error names the option, its value, and what is allowed.
  *
- * The types say the same, to a program in TypeScript; a program in JavaScript has no other check.
+ * TypeScript programs get the same from the types; this is the only check that JavaScript programs have.
  */
 
 import { types } from "node:util";
@@ -15,9 +15,9 @@ import { SpipedError } from "../errors.js";
  */
 export type Reader<T> = (name: string, value: unknown) => T;
 
-/** The argument of a function, or an option, that has to be a text. */
+/** A string option or argument. */
 export function text(name: string, value: unknown): string {
-  if (typeof value !== "string") throw wrong(name, "a string", value);
+  if (typeof value !== "string") throw invalidOption(name, "a string", value);
   return value;
 }
 
@@ -31,34 +31,34 @@ export function bytes(name: string, value: unknown): Uint8Array {
 /** A time limit. */
 export function milliseconds(name: string, value: unknown): number {
   if (typeof value === "number" && value >= 1 && value <= LONGEST_MS) return value;
-  throw wrong(name, `a number of milliseconds from 1 to ${LONGEST_MS}`, value);
+  throw invalidOption(name, `a number of milliseconds from 1 to ${LONGEST_MS}`, value);
 }
 
-/** Milliseconds between things that are done again and again, and `Infinity` for once. */
+/** Milliseconds between repetitions; `Infinity` for never repeating. */
 export function interval(name: string, value: unknown): number {
   if (typeof value === "number" && value >= 1 && (value <= LONGEST_MS || value === Number.POSITIVE_INFINITY))
     return value;
-  throw wrong(name, `a number of milliseconds from 1 to ${LONGEST_MS}, or Infinity`, value);
+  throw invalidOption(name, `a number of milliseconds from 1 to ${LONGEST_MS}, or Infinity`, value);
 }
 
 export function count(name: string, value: unknown): number {
   if (typeof value === "number" && value >= 1 && (Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)) {
     return value;
   }
-  throw wrong(name, "a whole number from 1, or Infinity", value);
+  throw invalidOption(name, "a whole number from 1, or Infinity", value);
 }
 
 export function permissions(name: string, value: unknown): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0o777) return value;
-  throw wrong(name, "permissions from 0 to 0o777, in octal as 0o660", value);
+  throw invalidOption(name, "permissions from 0 to 0o777, in octal as 0o660", value);
 }
 
 export function flag(name: string, value: unknown): boolean {
-  if (typeof value !== "boolean") throw wrong(name, "true or false", value);
+  if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
   return value;
 }
 
-/** Any that has what is used of one: there are more classes of them than Node's. */
+/** Accepts anything with the members used here: polyfills have AbortSignal classes of their own. */
 export function signal(name: string, value: unknown): AbortSignal {
   const isOne =
     typeof value === "object" &&
@@ -66,7 +66,7 @@ export function signal(name: string, value: unknown): AbortSignal {
     typeof Reflect.get(value, "aborted") === "boolean" &&
     typeof Reflect.get(value, "addEventListener") === "function" &&
     typeof Reflect.get(value, "removeEventListener") === "function";
-  if (!isOne) throw wrong(name, "an AbortSignal", value);
+  if (!isOne) throw invalidOption(name, "an AbortSignal", value);
   return value as AbortSignal;
 }
 
@@ -74,7 +74,7 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): Rea
   const all = words.map((word) => `"${word}"`).join(" or ");
   return (name, value) => {
     const found = words.find((word) => word === value);
-    if (found === undefined) throw wrong(name, all, value);
+    if (found === undefined) throw invalidOption(name, all, value);
     return found;
   };
 }
@@ -86,17 +86,17 @@ export function optional<T, Fallback extends T | undefined>(
   return (name, value) => (value === undefined ? fallback : reader(name, value));
 }
 
-/** The error of an argument or option that is something else than it must be. */
-export function wrong(name: string, allowed: string, value: unknown): SpipedError {
+/** The error for an argument or option with an invalid value. */
+export function invalidOption(name: string, allowed: string, value: unknown): SpipedError {
   return refused(name, allowed, shown(value));
 }
 
-/** The error of a class that was constructed by the program instead of by the function that makes it. */
+/** The error for a class that was constructed directly instead of by its factory function. */
 export function notConstructible(name: string, makers: string): SpipedError {
   return new SpipedError("SPIPED_OPTION", `${name} has no public constructor; ${makers} makes one`);
 }
 
-/** As {@link wrong}, where the value itself must not be shown. */
+/** Like {@link invalidOption}, for values that must not be shown. */
 export function refused(name: string, allowed: string, given: string): SpipedError {
   return new SpipedError("SPIPED_OPTION", `${name} must be ${allowed}, not ${given}`);
 }
@@ -107,7 +107,7 @@ function shown(value: unknown): string {
   return kindOf(value);
 }
 
-/** What kind of value it is, and nothing of the value. */
+/** Describes the type of a value without revealing the value. */
 export function kindOf(value: unknown): string {
   if (value === undefined || value === null) return String(value);
   if (typeof value !== "object") return `a ${typeof value}`;
@@ -115,7 +115,7 @@ export function kindOf(value: unknown): string {
   return /^[AEIO]/.test(kind) ? `an ${kind}` : `a ${kind}`;
 }
 
-/** What it says it is, where that is a word: it may say anything, or throw. */
+/** The value's `Symbol.toStringTag` if it is a single word. The getter may return anything, or throw. */
 function tagOf(value: object): string {
   try {
     const [, tag] = /^\[object ([A-Za-z0-9_ ]{1,60})\]$/.exec(Object.prototype.toString.call(value)) ?? [];

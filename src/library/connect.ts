@@ -1,6 +1,4 @@
-/**
- * `connect`: a stream over an encrypted connection to a `spiped -d`, as `spipe` has it.
- */
+/** `connect`: a stream over an encrypted connection to a `spiped -d`, like that of `spipe`. */
 
 import { SpipedError } from "../errors.js";
 import { formatAddress } from "../net/address.js";
@@ -12,25 +10,24 @@ import { descriptors } from "./descriptors.js";
 import { type CommonOptions, connectOptions, keyInUse, readOptions } from "./options.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
-/** What {@link connect} takes. */
+/** Options of {@link connect}. */
 export interface ConnectOptions extends CommonOptions {
   /** Where the `spiped -d` listens: `/path`, `[IP]:port` or `host:port`. */
   readonly target: string;
   /** Local address to connect from, with or without a port. */
   readonly bind?: string;
-  /** True to go on writing when the other side has ended; false, as with `net.connect`, ends the stream then. */
+  /** True to allow writing after the other side has ended; false, as with `net.connect`, ends the stream then. */
   readonly allowHalfOpen?: boolean;
 }
 
 /**
  * Connects.
  *
- * The stream is there at once, like that of `net.connect`: what is written before `connect` waits. Where the connection
- * does not come about within `timeoutMs`, look-up and handshake included, or breaks, the stream is destroyed with a
+ * Returns the stream at once, like `net.connect`: writes before `connect` are buffered. If lookup, connection and
+ * handshake together take longer than `timeoutMs`, or the connection breaks, the stream is destroyed with a
  * `SpipedError`.
  *
- * @throws SpipedError `SPIPED_OPTION` for options that are not what they must be, `SPIPED_ADDRESS` where an address is
- *   malformed.
+ * @throws SpipedError `SPIPED_OPTION` for invalid options, `SPIPED_ADDRESS` for a malformed address.
  */
 export function connect(options: ConnectOptions): TunnelStream {
   const read = readOptions("connect", connectOptions, options);
@@ -50,13 +47,13 @@ export function connect(options: ConnectOptions): TunnelStream {
     source: stream.channel,
     target: {
       open: async (request) => {
-        // By a signal that was aborted already.
+        // The signal was aborted already.
         if (stream.destroyed) throw new SpipedError("SPIPED_CANCELLED", "cancelled before it began");
         const limits = { signal: request.signal, timeoutMs: leftMs() };
         const [addresses, local] = await Promise.all([resolve(target, limits), resolveBind(bind, limits)]);
         const dialling = { addresses, name, bind: local, timeoutMs: leftMs(), keepAlive, descriptors: descriptors() };
         const channel = await dial({ ...dialling, ...request });
-        stream.carriedBy(channel);
+        stream.setCarrier(channel);
         handshakeTimer = setTimeout(handshakeTimedOut, leftMs());
         return channel;
       },

@@ -1,12 +1,10 @@
-/**
- * The descriptors of this process, which all that the library opens shares.
- */
+/** The descriptor budget of this process, shared by everything the library opens. */
 
 import { DescriptorBudget } from "../net/descriptors.js";
 
 let budget: DescriptorBudget | undefined;
 
-/** Counted when they are first asked for. */
+/** Counted on first use. */
 export function descriptors(): DescriptorBudget {
   budget ??= DescriptorBudget.measure();
   return budget;

@@ -1,6 +1,5 @@
 /**
- * Keys for programs: read from a file, or made from bytes. What a program holds is a handle; the key itself is in the
- * addon.
+ * Keys for programs: read from a file, or made from bytes. The program has a handle; the key itself stays in the addon.
  */
 
 import { randomBytes } from "node:crypto";
@@ -9,13 +8,13 @@ import { GENERATED_KEY_BYTES } from "../config/new-key-file.js";
 import { type SharedKey, sharedKeyOf } from "../protocol/secret.js";
 import { bytes, notConstructible, text } from "./checks.js";
 
-/** A key shared with the peer. `readKeyFile` and `createKey` make it; it has no public constructor. */
+/** A key shared with the peer. Made by `readKeyFile` and `createKey`; there is no public constructor. */
 export class Key {
   readonly #shared: SharedKey;
   #destroyed = false;
 
   private constructor(shared: SharedKey | undefined) {
-    // The types forbid it; a program in JavaScript has no other check.
+    // The types forbid this; JavaScript programs need the check.
     if (shared === undefined) throw notConstructible("Key", "readKeyFile or createKey");
     this.#shared = shared;
   }
@@ -30,12 +29,12 @@ export class Key {
     return this.#shared;
   }
 
-  /** Whether the key was wiped. */
+  /** Whether the key has been wiped. */
   get destroyed(): boolean {
     return this.#destroyed;
   }
 
-  /** Wipes the key; connections that are open go on, new ones fail. */
+  /** Wipes the key. Open connections continue; new ones fail. */
   destroy(): void {
     this.#destroyed = true;
     this.#shared.destroy();
@@ -47,27 +46,27 @@ export class Key {
 }
 
 /**
- * Reads a key file whole, and holds nothing else up meanwhile.
+ * Reads a key file without blocking the event loop.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, is empty or longer than 64 MiB, or takes longer than
- *   30 s.
+ * @throws SpipedError `SPIPED_KEY_FILE` if it cannot be read, is empty or longer than 64 MiB, or takes longer than 30
+ *   s.
  */
 export async function readKeyFile(path: string): Promise<Key> {
-  // What `-` stands for on the command line is the program's own here.
+  // On the command line `-` is standard input; in a library it is an ordinary file name.
   const { key } = await readSharedKey(text("path", path) === "-" ? "./-" : path);
   return Key.of(key);
 }
 
 /**
- * Makes a key from the contents of a key file, of any length but 0. The caller wipes `contents`.
+ * Makes a key from the contents of a key file, at least one byte. The caller wipes `contents`.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where they are empty.
+ * @throws SpipedError `SPIPED_KEY_FILE` if they are empty.
  */
 export function createKey(contents: Uint8Array): Key {
   return Key.of(sharedKeyOf(bytes("contents", contents)));
 }
 
-/** Random contents for a new key file, 32 bytes; `createKey` makes a key of them. */
+/** Generates the contents of a new key file, 32 random bytes. Pass them to `createKey` to make a key. */
 export function generateKey(): Uint8Array {
   return randomBytes(GENERATED_KEY_BYTES);
 }

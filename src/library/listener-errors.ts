@@ -1,11 +1,10 @@
 /**
- * A listener of the program's that throws is the program's mistake, and none of the connection that it hears of: the
- * connection goes on, and the error is uncaught, as that of every listener in Node.js.
+ * Calls the program's listeners. An exception in a listener does not affect the connection that emitted the event: it
+ * becomes an uncaught exception, as for every listener in Node.js.
  */
 
 import type { EventEmitter } from "node:events";
 
-/** Emits an event. */
 export function emitSafely(emitter: EventEmitter, name: string, ...values: readonly unknown[]): void {
   callListener(() => emitter.emit(name, ...values), true);
 }
@@ -13,7 +12,7 @@ export function emitSafely(emitter: EventEmitter, name: string, ...values: reado
 /**
  * Calls listeners.
  *
- * @param otherwise - What to give back where one of them throws.
+ * @param otherwise - Returned if one of them throws.
  */
 export function callListener<T>(call: () => T, otherwise: T): T {
   try {

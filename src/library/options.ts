@@ -1,6 +1,6 @@
 /**
- * What the functions of the library take, and the defaults. Options are read and checked once, here, whoever calls: a
- * program in JavaScript has no other check.
+ * Options of the library's functions, and their defaults. They are read and checked once, here: JavaScript programs
+ * have no other check.
  */
 
 import { DEFAULTS } from "../config/tunnel-config.js";
@@ -12,6 +12,7 @@ import {
   count,
   flag,
   interval,
+  invalidOption,
   kindOf,
   milliseconds,
   oneOf,
@@ -21,24 +22,23 @@ import {
   refused,
   signal,
   text,
-  wrong,
 } from "./checks.js";
 import { Key } from "./key.js";
 
-/** What every connection takes. */
+/** Options of every function that opens connections. */
 export interface CommonOptions {
   /** The key shared with the peer. */
   readonly key: Key;
-  /** `off` gives forward secrecy up, `require` refuses a peer that does; `allow` where it is left out. */
+  /** `off` turns forward secrecy off, `require` refuses a peer that turns it off. Default `allow`. */
   readonly forwardSecrecy?: ForwardSecrecy;
   /**
-   * Time limit, 5,000 where it is left out. `connect`: for all of it, the look-up and the handshake too. Servers and
-   * tunnels: for the look-ups at the start, for a client's handshake, and to reach the target.
+   * Time limit; default 5,000. `connect`: for lookup, connection and handshake together. Servers and tunnels: for each
+   * of the lookups at the start, a client's handshake, and reaching the target.
    */
   readonly timeoutMs?: number;
-  /** TCP keep-alive; true where it is left out. */
+  /** TCP keep-alive; default true. */
   readonly keepAlive?: boolean;
-  /** Ends what was begun, at once. */
+  /** Cancels the operation, or ends the connections, at once. */
   readonly signal?: AbortSignal;
 }
 
@@ -52,7 +52,6 @@ const common = {
 
 const limit = { maxConnections: optional(count, DEFAULTS.maxConnections) };
 
-/** The options of `connect`. */
 export const connectOptions = {
   ...common,
   target: (name: string, value: unknown) => parseTargetAddress(text(name, value)),
@@ -60,10 +59,8 @@ export const connectOptions = {
   allowHalfOpen: optional(flag, false),
 };
 
-/** The options of `createServer`. */
 export const serverOptions = { ...common, ...limit, allowHalfOpen: optional(flag, true) };
 
-/** The options of `createTunnel`. */
 export const tunnelOptions = {
   ...common,
   ...limit,
@@ -76,16 +73,16 @@ export const tunnelOptions = {
   proxyProtocol: optional(flag, false),
 };
 
-/** Options that have been read, with every default filled in. */
+/** Options after checking, with defaults filled in. */
 export type Checked<Readers> = {
   readonly [Name in keyof Readers]: Readers[Name] extends Reader<infer T> ? T : never;
 };
 
 /**
- * Reads options: each once, and none but those that there are.
+ * Reads each option once, and rejects unknown ones.
  *
- * @param caller - The function that takes them, for messages.
- * @throws SpipedError `SPIPED_OPTION`; `SPIPED_ADDRESS` for a text that is no address.
+ * @param caller - The function they were passed to, for messages.
+ * @throws SpipedError `SPIPED_OPTION`; `SPIPED_ADDRESS` for a malformed address.
  */
 export function readOptions<Readers extends Readonly<Record<string, Reader<unknown>>>>(
   caller: string,
@@ -93,7 +90,7 @@ export function readOptions<Readers extends Readonly<Record<string, Reader<unkno
   options: unknown,
 ): Checked<Readers> {
   if (typeof options !== "object" || options === null) {
-    throw wrong(`the first argument of ${caller}`, "an object with options", options);
+    throw invalidOption(`the first argument of ${caller}`, "an object with options", options);
   }
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(readers, name)) continue;
@@ -105,19 +102,19 @@ export function readOptions<Readers extends Readonly<Record<string, Reader<unkno
   return Object.freeze(Object.fromEntries(read));
 }
 
-/** A key that can still be used. */
+/** A key that has not been destroyed. */
 export function readKey(name: string, value: unknown): Key {
   const allowed = "a Key, as readKeyFile and createKey give it";
-  // Never its value: that may be the key itself.
+  // Never show the value: it may be the key itself.
   if (!(value instanceof Key)) throw refused(name, allowed, kindOf(value));
   if (value.destroyed) throw refused(name, allowed, "one that was destroyed");
   return value;
 }
 
 /**
- * The key of a handshake that begins, long after it was read perhaps.
+ * The key for a new handshake, which may start long after the options were read.
  *
- * @throws SpipedError `SPIPED_OPTION` where it was destroyed meanwhile.
+ * @throws SpipedError `SPIPED_OPTION` if it has been destroyed since.
  */
 export function keyInUse(key: Key): SharedKey {
   return readKey("key", key).shared;

@@ -1,6 +1,6 @@
 /**
- * `createServer`: the other side of `connect`, of `spiped -e` and of `spipe`. Each client that has the key becomes a
- * stream; the others never reach the program.
+ * `createServer`: the server side of `connect`, of `spiped -e` and of `spipe`. Each client that has the key becomes a
+ * stream; unauthenticated clients never reach the program.
  */
 
 import { EventEmitter } from "node:events";
@@ -15,7 +15,7 @@ import type { ConnectionReport } from "../tunnel/reports.js";
 import type { Target, Targets } from "../tunnel/target.js";
 import { Tunnel } from "../tunnel/tunnel.js";
 import { abortError, whenAborted } from "./abort.js";
-import { text, wrong } from "./checks.js";
+import { invalidOption, text } from "./checks.js";
 import { descriptors } from "./descriptors.js";
 import type { Key } from "./key.js";
 import { emitSafely } from "./listener-errors.js";
@@ -23,11 +23,11 @@ import { type Checked, type CommonOptions, keyInUse, readKey, readOptions, serve
 import { StreamQueue } from "./stream-queue.js";
 import { TunnelStream } from "./tunnel-stream.js";
 
-/** What {@link createServer} takes. */
+/** Options of {@link createServer}. */
 export interface ServerOptions extends CommonOptions {
-  /** Most connections at once; further clients wait. 100 where it is left out, `Infinity` for no limit. */
+  /** Maximum number of open connections; further clients wait. Default 100, `Infinity` for no limit. */
   readonly maxConnections?: number;
-  /** True, as with `http.createServer`, to go on writing when a client has ended; false ends the stream then. */
+  /** True, as with `http.createServer`, to allow writing after a client has ended; false ends the stream then. */
   readonly allowHalfOpen?: boolean;
 }
 
@@ -35,26 +35,26 @@ export interface ServerOptions extends CommonOptions {
 export interface ServerEvents {
   /** Clients can connect. */
   listening: [];
-  /** A client that has the key. */
+  /** An authenticated client. */
   connection: [stream: TunnelStream];
-  /** A connection has ended, whether it became a stream or failed before. */
+  /** A connection has ended, before or after it became a stream. */
   ended: [report: ConnectionReport];
-  /** Something is wrong with listening; the server goes on. */
+  /** Listening has failed for now; the server continues. */
   problem: [error: SpipedError];
   /** The server no longer listens, and all connections have ended. */
   close: [];
 }
 
 /**
- * How far a server is. It goes round: idle or closed → starting → listening → closing → closed. A start that fails goes
- * back to idle, and one that is given up goes on to closing.
+ * The server's state: idle or closed → starting → listening → closing → closed. A start that fails goes back to idle;
+ * one that is cancelled goes on to closing.
  */
 type State =
   | { readonly name: "idle" }
-  /** `over`: gives the start up; `settled`: nothing of it is left, whatever it came to. */
+  /** `over` cancels the start; `settled` resolves when the start has succeeded, failed or been cancelled. */
   | { readonly name: "starting"; readonly over: AbortController; readonly settled: Promise<void> }
   | { readonly name: "listening"; readonly tunnel: Tunnel }
-  /** No tunnel where it never listened. */
+  /** `tunnel` is undefined if it never listened. */
   | { readonly name: "closing"; readonly tunnel: Tunnel | undefined; readonly closed: Promise<void> }
   | { readonly name: "closed" };
 
@@ -64,7 +64,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
   readonly #queue = new StreamQueue();
   #key: Key;
   #state: State = { name: "idle" };
-  #letGoOfSignal: (() => void) | undefined;
+  #removeAbortListener: (() => void) | undefined;
 
   private constructor(options: ServerOptions) {
     super();
@@ -77,12 +77,12 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     return new SpipedServer(options);
   }
 
-  /** Where clients connect, as `connect` takes it; undefined while the server does not listen. */
+  /** The address to connect to, as `connect` takes it; undefined while the server does not listen. */
   get address(): string | undefined {
     return this.#state.name === "listening" ? formatAddress(this.#state.tunnel.address) : undefined;
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#tunnel?.connections ?? 0;
   }
@@ -95,8 +95,8 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
    * Listens on `/path`, `[IP]:port` or `host:port`; port 0 lets the system choose. After `close` it may listen again.
    *
    * @returns This server, listening.
-   * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`; `SPIPED_LISTEN`, also
-   *   while it listens or closes; `SPIPED_CANCELLED` where it is closed meanwhile; the reason of the signal.
+   * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`; `SPIPED_LISTEN`, also if
+   *   already listening or closing; `SPIPED_CANCELLED` if closed meanwhile; the signal's reason.
    */
   async listen(source: string): Promise<this> {
     const address = parseAddress(text("source", source));
@@ -166,21 +166,21 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
     this.#tell("listening");
   }
 
-  /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
+  /** Uses another key for handshakes that begin from now on. The caller destroys the old one. */
   useKey(key: Key): void {
     this.#key = readKey("key", key);
     this.#tunnel?.keys.replace([{ name: undefined, key: key.shared }]);
   }
 
   /**
-   * Stops listening; resolves when the last connection has ended. Harmless in every state: a start is given up, and
-   * what is closed stays so.
+   * Stops listening; resolves when the last connection has ended. May be called in any state: it cancels a start, and
+   * does nothing to a closed server.
    */
   close(): Promise<void> {
     return this.#close(new SpipedError("SPIPED_CANCELLED", "the server was closed before it listened"));
   }
 
-  /** @param why - What a start that is given up fails with. */
+  /** @param why - The error that a cancelled start rejects with. */
   #close(why: Error): Promise<void> {
     const state = this.#state;
     let tunnel: Tunnel | undefined;
@@ -210,13 +210,13 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
 
   #closed(): void {
     this.#state = { name: "closed" };
-    this.#letGoOfSignal?.();
-    this.#letGoOfSignal = undefined;
+    this.#removeAbortListener?.();
+    this.#removeAbortListener = undefined;
     this.#queue.close();
     this.#tell("close");
   }
 
-  /** Stops listening and ends all connections at once; their streams need not listen for errors for that. */
+  /** Stops listening and ends all connections at once. Their streams do not emit `error` for this. */
   destroy(): Promise<void> {
     return this.#destroy(new SpipedError("SPIPED_CANCELLED", "the server was destroyed before it listened"));
   }
@@ -232,36 +232,35 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
   }
 
   /**
-   * The streams of clients, each once, until the server is closed. Several loops share them. Where nobody listens to
-   * `connection` either, streams wait for the next loop; `close` resets those that none takes.
+   * Yields each client's stream once, until the server is closed. Several loops share the streams. Without a
+   * `connection` listener, streams are queued for the next loop; `close` resets those that no loop took.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<TunnelStream> {
     if (this.#state.name !== "closed") this.#destroyOnAbort();
     return this.#queue.loop();
   }
 
-  /** From the first time that something could wait for the end of the server. */
+  /** Called by the first operation that the signal can cancel. */
   #destroyOnAbort(): void {
     const { signal } = this.#options;
-    if (signal === undefined || this.#letGoOfSignal !== undefined) return;
+    if (signal === undefined || this.#removeAbortListener !== undefined) return;
     const abort = () => void this.#destroy(abortError(signal));
     if (signal.aborted) abort();
-    else this.#letGoOfSignal = whenAborted(signal, abort);
+    else this.#removeAbortListener = whenAborted(signal, abort);
   }
 
-  /** Emits an event. */
   #tell<Name extends keyof ServerEvents>(name: Name, ...values: ServerEvents[Name]): void {
     emitSafely(this, name, ...values);
   }
 
-  /** Each connection's target is a stream in the program's hands. */
+  /** Targets that give each connection to the program as a stream. */
   #streams(): Targets {
     const next = (source: Carrier): Target => {
       let stream: TunnelStream | undefined;
       return {
         open: async () => {
           stream = TunnelStream.of("this program", this.#options.allowHalfOpen);
-          stream.carriedBy(source);
+          stream.setCarrier(source);
           return stream.channel;
         },
         opened: () => {
@@ -271,7 +270,7 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
           this.#tell("connection", stream);
         },
         ended: (report) => {
-          // Nobody has seen a stream that was not opened, so nobody would hear its error.
+          // The program never saw this stream, so nobody would handle its error.
           if (stream?.connected) stream.ended(report);
           else stream?.destroy();
         },
@@ -284,13 +283,13 @@ export class SpipedServer extends EventEmitter<ServerEvents> {
 /**
  * Makes a server; `listen` starts it.
  *
- * @param onConnection - Listens to `connection`.
+ * @param onConnection - Listener for `connection`.
  * @throws SpipedError `SPIPED_OPTION`.
  */
 export function createServer(options: ServerOptions, onConnection?: (stream: TunnelStream) => void): SpipedServer {
   const server = SpipedServer.of(options);
   if (onConnection === undefined) return server;
-  if (typeof onConnection !== "function") throw wrong("onConnection", "a function", onConnection);
+  if (typeof onConnection !== "function") throw invalidOption("onConnection", "a function", onConnection);
   return server.on("connection", onConnection);
 }
 

@@ -1,6 +1,4 @@
-/**
- * The face of a program's stream that the tunnel sees: a channel, like that of a socket.
- */
+/** A program's stream as the tunnel sees it: a channel, like a socket. */
 
 import { Writable } from "node:stream";
 import { SpipedError } from "../errors.js";
@@ -9,34 +7,34 @@ import type { Channel } from "../net/channel.js";
 import { FailureLatch } from "../net/failure-latch.js";
 import { callListener } from "./listener-errors.js";
 
-/** Bytes that are handed on at once; larger writes are cut. */
+/** Largest piece handed on at once; larger writes are split. */
 export const PIECE_BYTES = 65_536;
 
-/** How long a stream that was destroyed waits for the other side's end, in milliseconds. */
+/** How long a destroyed stream waits for the other side's end, in milliseconds. */
 const RELEASE_MS = 5_000;
 
 export type Callback = (error?: Error | null) => void;
 
-/** The face that the program sees. */
+/** The program's side of the stream. */
 export interface ProgramSide {
-  /** Lets the program read bytes, or their end. @returns False to stop until `wanted` is called. */
+  /** Makes bytes, or their end, readable. @returns False to stop until `wanted` is called. */
   push(bytes: Uint8Array | null): boolean;
-  /** So many bytes came, and so many went. */
+  /** Counts bytes that were received and sent. */
   moved(bytesRead: number, bytesWritten: number): void;
 }
 
 /** A program's stream as a channel: `send` and `sendEnd` feed the tunnel's sink, `writable` feeds the program. */
 export class StreamChannel extends FailureLatch implements Channel, ByteReader {
   readonly reader: ByteReader = this;
-  /** The program's writes come one by one, and wait for one another. */
+  /** Writes of the program are serialized, each waiting for the one before. */
   readonly leavesBytesToSystem = false;
   readonly writable: Writable;
   readonly peer: string;
   readonly #program: ProgramSide;
   #sink: ByteSink | undefined;
-  /** Whether the tunnel wants no more for now. */
+  /** Whether the tunnel has paused reading. */
   #stopped = false;
-  /** What was written and not handed on, and whom to tell. */
+  /** The write in progress: bytes not handed on yet, and its callback. */
   #unsent: { readonly bytes: Uint8Array; readonly callback: Callback } | undefined;
   #endUnsent: Callback | undefined;
   #unread: Callback | undefined;
@@ -53,7 +51,7 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
           return;
         }
         program.moved(chunk.length, 0);
-        // The tunnel uses its memory again as soon as it is told that it may; a reader may keep what it read.
+        // Copied: the tunnel reuses its memory after the callback, but the reader may keep what it read.
         if (callListener(() => program.push(Buffer.from(chunk)), true)) callback();
         else this.#unread = callback;
       },
@@ -64,7 +62,7 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
     });
   }
 
-  /** Nothing is cut here: the stream is told by the report of the connection, with its reason. */
+  /** Nothing to close: the stream learns from the connection's report, with its reason. */
   close(): void {
     this.settle();
     clearTimeout(this.#released);
@@ -96,7 +94,7 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
     this.sendEnd(endUnsent);
   }
 
-  /** The program has written. */
+  /** A write by the program. */
   send(bytes: Uint8Array, callback: Callback): void {
     let left = bytes;
     while (this.#sink !== undefined && !this.#stopped && left.length > 0) {
@@ -109,7 +107,7 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
     else this.#unsent = { bytes: left, callback };
   }
 
-  /** The program has written all. */
+  /** `end` by the program. */
   sendEnd(callback: Callback): void {
     if (this.#sink === undefined) {
       this.#endUnsent = callback;
@@ -118,7 +116,7 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
     }
   }
 
-  /** The program reads on. */
+  /** The program is ready to read more. */
   wanted(): void {
     const callback = this.#unread;
     this.#unread = undefined;
@@ -126,15 +124,15 @@ export class StreamChannel extends FailureLatch implements Channel, ByteReader {
   }
 
   /**
-   * The program has thrown its stream away when nothing waited in either direction: that is its end, as with a socket.
-   * Bytes that come all the same break the connection, and so does an end that does not come.
+   * The program destroyed its stream with nothing buffered in either direction: an orderly end, as with a socket. The
+   * connection is reset if bytes arrive after all, or if the other side does not end in time.
    */
   release(): void {
     this.sendEnd(() => undefined);
     this.#released = setTimeout(() => this.destroyed(), RELEASE_MS).unref();
   }
 
-  /** The program has thrown its stream away in the middle: nothing more will be taken or read. */
+  /** The program destroyed its stream before its end: nothing more is sent or received. */
   destroyed(why = new SpipedError("SPIPED_CANCELLED", "the stream was destroyed")): void {
     this.fail(why);
   }

@@ -1,8 +1,8 @@
 /**
- * A server's streams between their arrival and the loop that takes them.
+ * Distributes a server's streams to `for await` loops.
  *
- * Each is taken once: several loops share the streams. Those that no loop takes wait for the next one, until the server
- * is closed; then they are reset. A stream that fails while it waits is gone: nobody has seen it, so nobody is told.
+ * Each stream goes to one loop. Streams that no loop has taken are queued for the next one, and reset when the server
+ * is closed. A stream that fails while queued is dropped silently: no program has seen it.
  */
 
 import { ignoreErrors, type TunnelStream } from "./tunnel-stream.js";
@@ -13,21 +13,20 @@ const DONE: Result = Object.freeze({ done: true, value: undefined });
 
 /** One loop. */
 interface Loop {
-  /** Its calls of `next` that have no answer yet. */
+  /** Pending calls of `next`. */
   readonly asking: Set<(result: Result) => void>;
   isOver: boolean;
 }
 
-/** Hands each stream of a server to one loop. Unclaimed streams wait for the next loop; `close` resets them. */
 export class StreamQueue {
-  /** `draining`: what waits is still given to loops, and to nobody else. `closed`: nothing comes any more. */
+  /** `draining`: queued streams still go to loops. `closed`: no more streams. */
   #state: "open" | "draining" | "closed" = "open";
-  /** In the order of arrival; true for those that listeners have too. */
+  /** In the order of arrival; true if also emitted to listeners. */
   readonly #waiting = new Map<TunnelStream, boolean>();
-  /** Those that have begun and are not over, in order. */
+  /** Loops that have begun and not finished, in order. */
   readonly #loops = new Set<Loop>();
 
-  /** @param isGiven - True where listeners have the stream already. */
+  /** @param isGiven - True if listeners have the stream already. */
   add(stream: TunnelStream, isGiven: boolean): void {
     if (this.#loops.size === 0 && (isGiven || this.#state !== "open")) {
       if (!isGiven) stream.abandon();
@@ -39,24 +38,24 @@ export class StreamQueue {
     this.#giveOut();
   }
 
-  /** The server listens, once more. */
+  /** The server listens, perhaps again. */
   open(): void {
     this.#state = "open";
   }
 
-  /** The server takes no more clients. */
+  /** The server accepts no more clients. */
   drain(): void {
     this.#state = "draining";
     this.#dropUnlessLooped();
   }
 
-  /** The server is closed: all loops end. */
+  /** The server is closed: ends all loops. */
   close(): void {
     this.#state = "closed";
     for (const loop of this.#loops) this.#leave(loop);
   }
 
-  /** A loop; it begins with its first call of `next`. */
+  /** A new loop, which begins at its first call of `next`. */
   loop(): AsyncIterableIterator<TunnelStream> {
     const loop: Loop = { asking: new Set(), isOver: false };
     const iterator: AsyncIterableIterator<TunnelStream> = {
@@ -101,14 +100,16 @@ export class StreamQueue {
     for (const stream of this.#waiting.keys()) {
       this.#waiting.delete(stream);
       if (stream.destroyed) continue;
-      // Whoever takes it gets to its own listener first.
+      // The loop's code attaches its own error listener first.
       setImmediate(() => stream.off("error", ignoreErrors));
       return stream;
     }
     return undefined;
   }
 
-  /** Without a loop, nobody but their listeners has what waits; and after the end of a server there is no other loop. */
+  /**
+   * Without a loop, queued streams belong to their listeners only; once the server is draining, no new loop can begin.
+   */
   #dropUnlessLooped(): void {
     if (this.#loops.size > 0) return;
     for (const [stream, isGiven] of this.#waiting) {

@@ -1,6 +1,6 @@
 /**
- * One side of a connection as a stream in the caller's hands: what a program writes goes into the tunnel, what comes
- * out of the tunnel can be read. Its other face is a channel, which the tunnel takes for a socket.
+ * One side of a connection as a stream for the program: writes go into the tunnel, and what comes out of the tunnel can
+ * be read. The tunnel sees it as a channel, like a socket.
  */
 
 import { Duplex } from "node:stream";
@@ -8,30 +8,31 @@ import { SpipedError } from "../errors.js";
 import type { Carrier } from "../net/channel.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { abortError, whenAborted } from "./abort.js";
-import { notConstructible, wrong } from "./checks.js";
+import { invalidOption, notConstructible } from "./checks.js";
 import { emitSafely } from "./listener-errors.js";
 import { type Callback, PIECE_BYTES, StreamChannel } from "./stream-channel.js";
 
-/** The longest time that a timer takes; a longer one is taken for it, as that of a socket. */
+/** The longest delay of a timer. Longer ones are capped, as `net.Socket` does. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Listens to the errors of a stream that nobody else may listen to, and that are nobody's fault. */
+/** Error listener for streams that the program may not listen to, whose errors need no handling. */
 export function ignoreErrors(): void {}
 
-/** How far a stream has come, as `net.Socket` names it. */
+/** A stream's state, as `net.Socket` names it. */
 export type ReadyState = "opening" | "open" | "readOnly" | "writeOnly" | "closed";
 
 /**
- * The cleartext end of an encrypted connection. `end` ends the own direction only; the other goes on until its own end.
+ * The cleartext end of an encrypted connection. `end` ends the sending direction only; receiving continues until the
+ * peer ends.
  *
- * It has what HTTP agents and database drivers use of a `net.Socket` besides a Duplex: `connecting`, `setTimeout`,
- * `setNoDelay`, `setKeepAlive`, `ref`, `unref`, the counters and the remote address.
+ * Besides a Duplex, it has the parts of `net.Socket` that HTTP agents and database drivers use: `connecting`,
+ * `setTimeout`, `setNoDelay`, `setKeepAlive`, `ref`, `unref`, the counters and the remote address.
  *
- * Events besides a Duplex's: `connect` and then `ready`, once the handshake is over and the peer is known to have the
+ * Additional events: `connect` and then `ready`, when the handshake is complete and the peer has proved that it has the
  * key; `timeout`, see `setTimeout`.
  */
 export class TunnelStream extends Duplex {
-  /** @internal The side that the tunnel takes for a socket. */
+  /** @internal The tunnel's view of the stream. */
   readonly channel: StreamChannel;
   #report: ConnectionReport | undefined;
   #whenReported: (() => void) | undefined;
@@ -55,22 +56,25 @@ export class TunnelStream extends Duplex {
     return new TunnelStream(peer, allowHalfOpen);
   }
 
-  /** True from the end of the handshake on. */
+  /** True after the handshake. */
   get connected(): boolean {
     return this.#connected;
   }
 
-  /** How the connection ended; undefined while it lasts. There by `close`, unless `destroy` came before the end. */
+  /**
+   * How the connection ended; undefined while it is open. Set before `close` is emitted, unless `destroy` was called
+   * first.
+   */
   get report(): ConnectionReport | undefined {
     return this.#report;
   }
 
-  /** True until the handshake is over, or has failed. */
+  /** True until the handshake succeeds or fails. */
   get connecting(): boolean {
     return !this.#connected && !this.destroyed;
   }
 
-  /** As `connecting`. */
+  /** Same as `connecting`. */
   get pending(): boolean {
     return this.connecting;
   }
@@ -81,17 +85,17 @@ export class TunnelStream extends Duplex {
     return this.writable ? "writeOnly" : "closed";
   }
 
-  /** Bytes of cleartext that have arrived. */
+  /** Bytes of cleartext received. */
   get bytesRead(): number {
     return this.#bytesRead;
   }
 
-  /** Bytes of cleartext that were written, and handed to the tunnel. */
+  /** Bytes of cleartext written and handed to the tunnel. */
   get bytesWritten(): number {
     return this.#bytesWritten;
   }
 
-  /** The other end of the encrypted connection; undefined before `connect`, and over a UNIX socket. */
+  /** Address of the peer; undefined before `connect`, and over a UNIX socket. */
   get remoteAddress(): string | undefined {
     return this.#carrier?.remote?.address;
   }
@@ -104,18 +108,18 @@ export class TunnelStream extends Duplex {
     return this.#carrier?.remote?.family;
   }
 
-  /** The milliseconds of `setTimeout`; undefined without one. */
+  /** The milliseconds passed to `setTimeout`; undefined if not set. */
   get timeout(): number | undefined {
     return this.#timeoutMs;
   }
 
   /**
-   * Emits `timeout` whenever nothing was sent or received for `milliseconds`; 0 for never. The stream goes on: whoever
-   * wants it to end, destroys it.
+   * Emits `timeout` after `milliseconds` without data in either direction; 0 disables it. The stream stays open:
+   * destroy it to close it.
    */
   setTimeout(milliseconds: number, listener?: () => void): this {
     if (typeof milliseconds !== "number" || !(milliseconds >= 0)) {
-      throw wrong("milliseconds", "a number from 0", milliseconds);
+      throw invalidOption("milliseconds", "a number from 0", milliseconds);
     }
     if (this.destroyed) return this;
     clearTimeout(this.#idle);
@@ -127,42 +131,42 @@ export class TunnelStream extends Duplex {
     return isNever ? this.off("timeout", listener) : this.once("timeout", listener);
   }
 
-  /** Nothing to do: a stream connects from its start, and not to where a driver thinks that its server is. */
+  /** Does nothing: the stream is connecting from its creation. Drivers call this with the address they believe in. */
   connect(..._words: unknown[]): this {
     return this;
   }
 
-  /** Nothing to do: nothing is ever delayed. */
+  /** Does nothing: data is never delayed. */
   setNoDelay(_noDelay?: boolean): this {
     return this;
   }
 
-  /** Nothing to do: `keepAlive` of the options says it for the whole connection. */
+  /** Does nothing: the option `keepAlive` applies to the whole connection. */
   setKeepAlive(_enable?: boolean, _initialDelay?: number): this {
     return this;
   }
 
-  /** Keeps the process running while the stream is open, as it does from the start. */
+  /** Keeps the process running while the stream is open; the default. */
   ref(): this {
     this.#isUnref = false;
     this.#carrier?.ref();
     return this;
   }
 
-  /** Lets the process end although the stream is open. */
+  /** Lets the process exit while the stream is open. */
   unref(): this {
     this.#isUnref = true;
     this.#carrier?.unref();
     return this;
   }
 
-  /** @internal The socket below it. */
-  carriedBy(carrier: Carrier): void {
+  /** @internal Sets the underlying socket. */
+  setCarrier(carrier: Carrier): void {
     this.#carrier = carrier;
     if (this.#isUnref) carrier.unref();
   }
 
-  /** @internal Bytes came or went. */
+  /** @internal Counts bytes and restarts the idle timer. */
   moved(bytesRead: number, bytesWritten: number): void {
     this.#bytesRead += bytesRead;
     this.#bytesWritten += bytesWritten;
@@ -187,19 +191,19 @@ export class TunnelStream extends Duplex {
   /** @internal */
   ended(report: ConnectionReport): void {
     this.#report = report;
-    // A program that ends everything at once need not listen for that on each stream.
+    // A program that cancels everything should not need an error listener on each stream.
     if (report.reason === "cancelled" && !this.destroyed) this.on("error", ignoreErrors);
     if (report.error !== undefined) this.destroy(report.error);
     this.#whenReported?.();
   }
 
-  /** @internal The connection is not there in time. */
+  /** @internal The time limit for connecting is over. */
   timeOut(error: SpipedError): void {
     this.#timedOut = error;
     this.destroy(error);
   }
 
-  /** @internal Resets a stream that nobody has, so that its client does not take it for served. */
+  /** @internal Resets a stream that no program took, so that its client does not think it was served. */
   abandon(): void {
     this.on("error", ignoreErrors);
     this.destroy(new SpipedError("SPIPED_CANCELLED", "nobody took the stream"));
@@ -222,7 +226,7 @@ export class TunnelStream extends Duplex {
     const nothingWaits = this.writableLength === 0 && this.readableLength === 0;
     if (error === null && this.#connected && nothingWaits) this.channel.release();
     else this.channel.destroyed(this.#timedOut);
-    // The connection ends at once, but for a stream that was released before the other side has ended.
+    // Wait for the report, unless the stream was released before the other side ended.
     if (this.#report === undefined && this.readableEnded) this.#whenReported = () => callback(error);
     else callback(error);
   }

@@ -1,6 +1,4 @@
-/**
- * `createTunnel`: what the command `spiped` runs on, for programs.
- */
+/** `createTunnel`: the tunnel behind the command `spiped`, for programs. */
 
 import { EventEmitter } from "node:events";
 import type { TunnelConfig } from "../config/tunnel-config.js";
@@ -16,7 +14,7 @@ import type { Key } from "./key.js";
 import { emitSafely } from "./listener-errors.js";
 import { type CommonOptions, keyInUse, readKey, readOptions, tunnelOptions } from "./options.js";
 
-/** What {@link createTunnel} takes: the flags of `spiped` by their names. */
+/** Options of {@link createTunnel}, named after those of `spiped`. */
 export interface TunnelOptions extends CommonOptions {
   /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
   readonly role: "encrypt" | "decrypt";
@@ -26,33 +24,33 @@ export interface TunnelOptions extends CommonOptions {
   readonly target: string;
   /** Local address of connections to the target, with or without a port. */
   readonly bind?: string;
-  /** Most connections at once; further clients wait. 100 where it is left out, `Infinity` for no limit. */
+  /** Maximum number of open connections; further clients wait. Default 100, `Infinity` for no limit. */
   readonly maxConnections?: number;
-  /** Time between look-ups of the target; 60,000 where it is left out, `Infinity`: once only. */
+  /** Time between lookups of the target; default 60,000, `Infinity` for a single lookup. */
   readonly resolveIntervalMs?: number;
-  /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */
+  /** Permissions of the file if `source` is a UNIX socket; by default the umask applies. */
   readonly sourceMode?: number;
-  /** True to tell the target who has connected, by a PROXY header ahead of all cleartext; false where it is left out. */
+  /** True to send the client's address to the target in a PROXY header before all data; default false. */
   readonly proxyProtocol?: boolean;
 }
 
 /** The events of a {@link SpipedTunnel}. */
 export interface TunnelEvents {
-  /** A connection has ended, for this reason. */
+  /** A connection has ended. */
   ended: [report: ConnectionReport];
-  /** Something is wrong with listening or with a look-up; the tunnel goes on. */
+  /** Listening or a lookup has failed for now; the tunnel continues. */
   problem: [error: SpipedError];
   /** The tunnel no longer listens, and all connections have ended. */
   close: [];
 }
 
-/** How far a tunnel is that runs. */
+/** The state of a running tunnel. */
 type State =
   | { readonly name: "listening" }
   | { readonly name: "closing"; readonly closed: Promise<void> }
   | { readonly name: "closed" };
 
-/** A tunnel that runs. */
+/** A running tunnel. */
 export class SpipedTunnel extends EventEmitter<TunnelEvents> {
   readonly #tunnel: Tunnel;
   #state: State = { name: "listening" };
@@ -73,7 +71,7 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     const over = new AbortController();
     const abort = () => over.abort(signal && abortError(signal));
     if (signal?.aborted) abort();
-    let letGoOfSignal = whenAborted(signal, abort);
+    let removeAbortListener = whenAborted(signal, abort);
     try {
       over.signal.throwIfAborted();
       const ends = await resolveEndpoints(config, { signal: over.signal, timeoutMs: config.timeoutMs });
@@ -88,34 +86,34 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
         await tunnel.destroy();
         throw error;
       }
-      letGoOfSignal();
-      letGoOfSignal = whenAborted(signal, () => void tunnel.destroy());
-      tunnel.once("close", letGoOfSignal);
+      removeAbortListener();
+      removeAbortListener = whenAborted(signal, () => void tunnel.destroy());
+      tunnel.once("close", removeAbortListener);
       return tunnel;
     } catch (error) {
-      letGoOfSignal();
-      // What else is looked up is not waited for.
+      removeAbortListener();
+      // Cancel the other lookups.
       over.abort();
       throw error;
     }
   }
 
-  /** Where clients connect, with the port that the system chose. */
+  /** The address that clients connect to, with the port that the system chose. */
   get address(): string {
     return formatAddress(this.#tunnel.address);
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#tunnel.connections;
   }
 
-  /** Takes another key for handshakes that begin from now on. The old one stays the caller's, to be destroyed. */
+  /** Uses another key for handshakes that begin from now on. The caller destroys the old one. */
   useKey(key: Key): void {
     this.#tunnel.keys.replace([{ name: undefined, key: readKey("key", key).shared }]);
   }
 
-  /** Stops listening; resolves when the last connection has ended. Harmless in every state. */
+  /** Stops listening; resolves when the last connection has ended. May be called in any state. */
   close(): Promise<void> {
     const state = this.#state;
     switch (state.name) {
@@ -145,7 +143,6 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
     await this.destroy();
   }
 
-  /** Emits an event. */
   #tell<Name extends keyof TunnelEvents>(name: Name, ...values: TunnelEvents[Name]): void {
     emitSafely(this, name, ...values);
   }
@@ -155,8 +152,8 @@ export class SpipedTunnel extends EventEmitter<TunnelEvents> {
  * Starts a tunnel.
  *
  * @returns The tunnel, accepting connections.
- * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`, `SPIPED_LISTEN`; the reason
- *   of the signal.
+ * @throws SpipedError `SPIPED_OPTION`, `SPIPED_ADDRESS`, `SPIPED_RESOLVE`, `SPIPED_TIMEOUT`, `SPIPED_LISTEN`; the
+ *   signal's reason.
  */
 export function createTunnel(options: TunnelOptions): Promise<SpipedTunnel> {
   return SpipedTunnel.start(options);

@@ -1,6 +1,6 @@
 /**
- * Says who has connected, ahead of all cleartext: to the target by a server, and through the tunnel by a client. It is no
- * part of what the source sends, and is not counted.
+ * Sends a PROXY header before all data: a server sends it to the target, a client through the tunnel. It is not part of
+ * the source's data, and not counted.
  *
  * Source: docs/lifecycle.md, "PROXY protocol".
  */
@@ -10,23 +10,23 @@ import { type Channel, sendAhead } from "../net/channel.js";
 import { proxyHeader } from "../net/proxy-header.js";
 import type { SessionKeys } from "../protocol/handshake.js";
 
-/** What is announced, and to whom. */
+/** What to announce, and on which channel. */
 export interface Announcement {
   readonly encrypts: boolean;
   readonly source: Channel;
-  /** Has been sent no cleartext yet. */
+  /** No cleartext has been sent to it yet. */
   readonly target: Channel;
   readonly keys: SessionKeys;
-  /** The name of the client's key; undefined where it has none. */
+  /** The name of the client's key; undefined if it has none. */
   readonly keyName: string | undefined;
 }
 
 /**
  * Announces the source.
  *
- * @returns False where the target has failed, which it tells.
- * @throws SpipedError `SPIPED_RESET` where the source has gone, and nobody knows any more who it was: the target must not
- *   take it for somebody on this machine.
+ * @returns False if the target has failed; its channel reports the error.
+ * @throws SpipedError `SPIPED_RESET` if the source has disconnected and its address is unknown: without an address the
+ *   target would take it for a local client.
  */
 export function announceClient({ encrypts, source, target, keys, keyName }: Announcement): boolean {
   const ends = source.ends?.();

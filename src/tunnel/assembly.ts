@@ -1,6 +1,6 @@
 /**
- * The one way to a tunnel from its configuration, wherever the words came from: look its addresses up, listen, and put
- * it together. What comes in between (keys, pid files, another user) is the caller's.
+ * Builds a tunnel from its configuration, wherever that came from: resolve its addresses, listen, and assemble it. What
+ * happens in between (keys, pid files, changing the user) is up to the caller.
  *
  *     resolveEndpoints ──▶ listen ──▶ assemble ──▶ Tunnel.start
  */
@@ -18,9 +18,9 @@ import { DialledTargets } from "./target.js";
 import { TargetAddresses } from "./target-addresses.js";
 import { Tunnel } from "./tunnel.js";
 
-/** What the addresses of a configuration stand for. */
+/** The resolved addresses of a configuration. */
 export interface Endpoints {
-  /** At least one; the first is listened on. */
+  /** At least one; the tunnel listens on the first. */
   readonly sources: readonly [SocketAddress, ...SocketAddress[]] | readonly [ManagedAddress];
   readonly targets: readonly SocketAddress[];
   readonly bind: readonly TcpAddress[] | undefined;
@@ -30,16 +30,16 @@ export interface Endpoints {
 export interface AssemblyParts {
   readonly ends: Omit<Endpoints, "sources">;
   readonly keys: KeyRing;
-  /** The tunnel's from now on. */
+  /** Owned by the tunnel from now on. */
   readonly socket: ListeningSocket;
   readonly descriptors: DescriptorBudget;
 }
 
 /**
- * Looks all addresses of a configuration up at once.
+ * Resolves all addresses of a configuration in parallel.
  *
- * @param lookUp - How source and target are looked up.
- * @throws SpipedError as `lookUp` does, of the first that fails.
+ * @param lookUp - Resolves source and target.
+ * @throws SpipedError the first failure of `lookUp`.
  */
 export async function resolveEndpoints(
   { source, target, bind }: Pick<TunnelConfig, "source" | "target" | "bind">,
@@ -47,7 +47,7 @@ export async function resolveEndpoints(
   lookUp: typeof resolve = resolve,
 ): Promise<Endpoints> {
   const sourcesOf = () => (source.kind === "systemd" ? ([source] as const) : lookUp(source, limits));
-  // An address without a name is asked for on this thread, and at once: not while another one looks a name up.
+  // An IP address resolves synchronously; do it before the lookups of names, not after them.
   const early = source.kind === "host" && source.literal ? sourcesOf() : undefined;
   const targetsFound = lookUp(target, limits);
   const [targets, local, sources] = await Promise.all([targetsFound, resolveBind(bind, limits), early ?? sourcesOf()]);
@@ -57,8 +57,8 @@ export async function resolveEndpoints(
 /**
  * Listens on the first of a tunnel's sources; clients wait in the backlog.
  *
- * @param mode - Permissions of a UNIX socket's file, where this makes one.
- * @param inherited - What a service manager has handed to this process.
+ * @param mode - Permissions of a UNIX socket's file, if this creates one.
+ * @param inherited - Sockets passed by a service manager.
  * @throws SpipedError `SPIPED_LISTEN`.
  */
 export function listen(
@@ -71,7 +71,7 @@ export function listen(
   return ListeningSocket.inherit(inherited.take(source));
 }
 
-/** Puts a tunnel together; `start` begins to accept. */
+/** Assembles a tunnel; `start` begins to accept. */
 export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors }: AssemblyParts): Tunnel {
   const events = new TunnelEmitter();
   const { timeoutMs, keepAlive, resolveIntervalMs } = config;

@@ -1,37 +1,37 @@
 /**
- * Memory for bytes on their way out. A chunk is taken for each read, goes to the socket, and comes back when the
- * system has taken its bytes; idle connections hold none.
+ * Buffers for outgoing data. A chunk is taken for each read, written to the socket, and returned when the system has
+ * taken its bytes. Idle connections use none.
  *
- * There is one pool for packets and one for cleartext, so memory that held cleartext is never sent as packets.
+ * Packets and cleartext have separate pools, so memory that contained cleartext is never sent as packets.
  */
 
 /**
- * Bytes that one read may become: one packet, a few, a read of `SMALL_READ_BYTES`, the largest read. With classes of
- * their own, slow readers of small messages do not hold 68 KiB each.
+ * Chunk sizes: one packet, four, a read of `SMALL_READ_BYTES`, the largest read. Small sizes keep slow readers of small
+ * messages from occupying 68 KiB each.
  */
 const LENGTHS = [1_060, 4 * 1_060, 16 * 1_060, 68 * 1_024] as const;
 
-/** Free chunks that are kept for later, in bytes, for each size. */
+/** Free chunks kept for reuse, in bytes per size. */
 const KEPT_BYTES = 1_024 * 1_024;
 
-/** Whoever waits for a chunk's bytes to be written. */
+/** Told when a chunk's bytes are written. */
 export interface ChunkOwner {
   /** The chunk's bytes are written, or never will be. */
   released(chunk: Chunk): void;
 }
 
-/** What all chunks on their way out take up together. */
+/** The total size of all chunks in use. */
 export class ChunkBudget {
   readonly limitBytes: number;
-  heldBytes = 0;
+  usedBytes = 0;
 
-  /** @param limitBytes - Whoever reads while more is held reads a packet at a time. */
+  /** @param limitBytes - Above this, each read takes one packet at a time. */
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
   }
 }
 
-/** A piece of memory on its way out. */
+/** A piece of memory for outgoing data. */
 export class Chunk {
   readonly memory: Uint8Array;
   readonly #pool: FreeList;
@@ -42,12 +42,12 @@ export class Chunk {
     this.#pool = pool;
   }
 
-  /** Gives the chunk to whoever writes it. */
+  /** Sets who is told when the chunk is written. */
   lend(owner: ChunkOwner): void {
     this.#owner = owner;
   }
 
-  /** The callback of the write; the same function for each use of this chunk. */
+  /** Write callback, reused for every use of this chunk. */
   readonly written = (): void => {
     const owner = this.#owner;
     this.#owner = undefined;
@@ -69,19 +69,19 @@ class FreeList {
   }
 
   pop(): Chunk {
-    this.#budget.heldBytes += this.length;
+    this.#budget.usedBytes += this.length;
     return this.#free.pop() ?? new Chunk(this.length, this);
   }
 
   push(chunk: Chunk): void {
-    this.#budget.heldBytes -= this.length;
+    this.#budget.usedBytes -= this.length;
     if (this.#free.length < this.#most) this.#free.push(chunk);
   }
 }
 
-/** Gives out chunks and takes them back when they are written. Memory is never shared between two pools. */
+/** Hands out chunks and takes them back when they are written. Pools never share memory. */
 export class ChunkPool {
-  /** What is taken counts here until it comes back. */
+  /** Counts the chunks in use. */
   readonly budget: ChunkBudget;
   readonly #lists: readonly FreeList[];
 
@@ -90,7 +90,7 @@ export class ChunkPool {
     this.#lists = LENGTHS.map((length) => new FreeList(length, KEPT_BYTES, budget));
   }
 
-  /** A chunk of at least `length` bytes; its contents are whatever it held before. */
+  /** A chunk of at least `length` bytes, with arbitrary old contents. */
   take(length: number): Chunk {
     const list = this.#lists.find((one) => length <= one.length) ?? new FreeList(length, 0, this.budget);
     return list.pop();

@@ -1,33 +1,33 @@
 /**
- * Who may come in, and who has to wait. A client is a stranger until it has shown that it has the key; then it takes one
- * of the tunnel's slots, or waits for one. Strangers have slots of their own, so that they cannot take those of
- * others: where these are used up, the oldest stranger gives way to the next client.
+ * Admission control. A client is a stranger until it has proved that it has the key; then it takes one of the tunnel's
+ * connection slots, or waits for one. Strangers have separate slots, so that they cannot exhaust those of authenticated
+ * clients. When all stranger slots are taken, the oldest stranger is dropped for the next client.
  *
- *     enter → stranger ── admit ──▶ waits ──▶ has a place ── leave
+ *     enter → stranger ── admit ──▶ waiting ──▶ has a slot ── leave
  *
- * Differs from spiped: there a stranger holds one of the slots of `-n` for as long as `-o` allows.
+ * Differs from spiped: there a stranger takes one of the slots of `-n` for as long as `-o` allows.
  */
 
-/** Strangers at once. At forty a second, each of them has more than the usual 5 s. */
+/** Maximum number of strangers. At forty new ones a second, each has more than the usual 5 s. */
 export const MOST_STRANGERS = 1_024;
 
 /**
- * No stranger gives way sooner: a client on a slow path needs about half of this for the handshake. Until then further
- * clients wait in the backlog.
+ * A stranger is never dropped before this: a client on a slow path needs about half of it for the handshake. Until
+ * then, further clients wait in the backlog.
  */
 export const STRANGER_MS = 1_000;
 
 /**
- * Counts a tunnel's clients. The owner calls `enter` for each, `admit` once it is authenticated, and `leave` exactly once
- * at its end. `Client` is whatever the owner keeps of one.
+ * Counts a tunnel's clients. The owner calls `enter` for each, `admit` once it is authenticated, and `leave` exactly
+ * once when it ends. `Client` is the owner's type for one.
  */
 export class ConnectionSlots<Client> {
   readonly #most: number;
   readonly #now: () => number;
   readonly #holders = new Set<Client>();
-  /** Oldest first, with what tells each of them that it may go on. */
+  /** Oldest first, with the callback that lets each continue. */
   readonly #waiting = new Map<Client, () => void>();
-  /** Oldest first, with the time at which each came. */
+  /** Oldest first, with the time of arrival. */
   readonly #strangers = new Map<Client, number>();
 
   /**
@@ -39,7 +39,7 @@ export class ConnectionSlots<Client> {
     this.#now = now;
   }
 
-  /** Clients that have a place. */
+  /** Number of clients that have a slot. */
   get taken(): number {
     return this.#holders.size;
   }
@@ -49,17 +49,17 @@ export class ConnectionSlots<Client> {
     return this.#most - this.#holders.size;
   }
 
-  /** Whether a client that became known now would have to wait. */
+  /** Whether a newly authenticated client would have to wait. */
   get isFull(): boolean {
     return this.#holders.size >= this.#most;
   }
 
-  /** Whether another stranger has to push one out. */
+  /** Whether the next stranger has to replace one. */
   get strangersFull(): boolean {
     return this.#strangers.size >= MOST_STRANGERS;
   }
 
-  /** The stranger who gives way next, and in how many milliseconds at the earliest; undefined where there is none. */
+  /** The next stranger to drop, and the earliest time for it, in milliseconds from now; undefined if there is none. */
   get oldestStranger(): { readonly client: Client; readonly inMs: number } | undefined {
     for (const [client, cameAt] of this.#strangers) {
       return { client, inMs: Math.max(0, Math.ceil(cameAt + STRANGER_MS - this.#now())) };
@@ -67,15 +67,15 @@ export class ConnectionSlots<Client> {
     return undefined;
   }
 
-  /** A client of whom nothing is known yet. */
+  /** A client that has not authenticated yet. */
   enter(client: Client): void {
     this.#strangers.set(client, this.#now());
   }
 
   /**
-   * A client that is known.
+   * A client that has authenticated.
    *
-   * @returns When it has a place, or has left; undefined: it has one now.
+   * @returns Resolves when it has a slot or has left; undefined if it has a slot now.
    */
   admit(client: Client): Promise<void> | undefined {
     this.#strangers.delete(client);
@@ -86,7 +86,7 @@ export class ConnectionSlots<Client> {
     return new Promise((resolve) => this.#waiting.set(client, resolve));
   }
 
-  /** A client that has gone; its place is the next one's. If it waited, it waits no more. */
+  /** A client that has disconnected. Frees its slot for the next one, and ends its wait. */
   leave(client: Client): void {
     this.#strangers.delete(client);
     this.#waiting.get(client)?.();

@@ -1,6 +1,6 @@
 /**
- * One connection, from the moment it is accepted to its one end. This is where to begin reading: the whole life of a
- * connection is `#runAsClient` or `#runAsServer`, and all its deaths are `#end`.
+ * One connection, from accept to end. Start reading here: a connection's life is `#runAsClient` or `#runAsServer`, and
+ * every way it can end goes through `#end`.
  *
  *     client (-e): dial the target → handshake with it → two pumps
  *     server (-d): handshake with the source; once the client is known, dial the target → two pumps
@@ -25,53 +25,56 @@ import { relayedFlow } from "./relayed-flow.js";
 import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
 import type { Target } from "./target.js";
 
-/** What a connection needs to know when it begins; later changes do not reach it. */
+/** The settings of a connection, fixed when it begins. */
 export interface ConnectionOptions {
   readonly role: "encrypt" | "decrypt";
-  /** The accepted side. Where it is the encrypted one, nothing has been read from it. */
+  /** The accepted side. If it is the encrypted one, nothing has been read from it. */
   readonly source: Channel;
-  /** Where it goes. */
+  /** Where to connect. */
   readonly target: Target;
-  /** Asked when the handshake begins, which may be long after the connection did. A client takes the first. */
+  /** Called when the handshake begins, which may be long after the connection did. A client uses the first key. */
   readonly keys: () => KeyOffer;
   readonly forwardSecrecy: ForwardSecrecy;
-  /** Time for the handshake. */
+  /** Time limit for the handshake. */
   readonly timeoutMs: number;
-  /** True to end when everything from the target has been handed on, whatever the source still has to say. */
+  /** True to end once everything from the target has been delivered, even if the source has not ended. */
   readonly endWithTarget: boolean;
-  /** True to announce the source ahead of all cleartext; see announce-client.ts. */
+  /** True to send a PROXY header before all data; see announce-client.ts. */
   readonly proxyProtocol?: boolean;
   /**
-   * Asked by a server when its client has shown that it has the key.
+   * Called by a server when its client has authenticated.
    *
-   * @returns When the client may go on; undefined: at once.
+   * @returns Resolves when the client may continue; undefined: at once.
    */
   readonly admit?: () => Promise<void> | undefined;
-  /** Told once, when everything from the source, its end too, is with the system and will arrive. */
+  /** Called once, when everything from the source and its end have been handed to the system and will arrive. */
   readonly forwardEnded?: () => void;
-  /** Told once, when the handshake is over, the target is reached, and data can flow. */
+  /** Called once, when the handshake is complete, the target is connected, and data can flow. */
   readonly established?: () => void;
-  /** Told once, when nothing of the connection is left. */
+  /** Called once, when all resources of the connection have been released. */
   readonly ended: (report: ConnectionReport) => void;
 }
 
 type Phase =
   | { readonly name: Exclude<PhaseName, "piping" | "ended"> }
   | { readonly name: "piping"; readonly flow: Flow }
-  /** The flow, where there was one, still knows what it has moved. */
+  /** Kept for the byte counts of the flow, if there was one. */
   | { readonly name: "ended"; readonly flow: Flow | undefined };
 
-/** How often a client that waits for a connection slot is checked for being gone. */
+/** How often to check whether a client that waits for a connection slot has disconnected. */
 const WAITING_CHECK_MS = 1_000;
 
 let lastId = 0;
 
-/** Why what a connection had begun is given up; one for all, since making one for each costs more than it tells. */
+/**
+ * Cancellation reason for pending operations of an ended connection. Shared: creating one per connection is costly, and
+ * it is never shown.
+ */
 const ENDED = new SpipedError("SPIPED_CANCELLED", "the connection has ended");
 
 /**
- * One connection. It begins at once, owns both channels, and calls `ended` of its options exactly once, when nothing of it
- * is left.
+ * One connection. It begins at once, owns both channels, and calls `options.ended` exactly once, when all its resources
+ * have been released.
  */
 export class Connection implements ConnectionView {
   readonly id: number;
@@ -81,17 +84,16 @@ export class Connection implements ConnectionView {
   #phase: Phase;
   #target: Channel | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
-  /** Whether the other end has been sent a packet before there is a flow. */
+  /** Whether a packet has been sent before the flow exists. */
   #isStreamBegun = false;
-  /** Since when the client waits for a place; undefined where it does not. */
-  #waitsSince: number | undefined;
-  /** The key of the client, once it is known. */
+  /** When the client began to wait for a slot; undefined if it is not waiting. */
+  #waitingSince: number | undefined;
+  /** The client's key, once identified. */
   #key: RingKey | undefined;
   #handshakeStartedAt = 0;
   #handshakeMs: number | undefined;
   #recognised: Recognition | undefined;
 
-  /** Begins at once. */
   constructor(options: ConnectionOptions) {
     lastId += 1;
     this.id = lastId;
@@ -135,19 +137,19 @@ export class Connection implements ConnectionView {
     return "flow" in this.#phase ? this.#phase.flow : undefined;
   }
 
-  /** Ends the connection at once; both sides are reset. */
+  /** Ends the connection at once and resets both sides. */
   cancel(): void {
     this.#fail(new SpipedError("SPIPED_CANCELLED", "shutting down"));
   }
 
-  /** Ends the connection at once where the client's key was taken away. @returns Whether it was. */
+  /** Ends the connection at once if the client's key was removed. @returns Whether it did. */
   endIfKeyRemoved(): boolean {
     if (!this.#key?.isRemoved) return false;
     this.#fail(new SpipedError("SPIPED_CANCELLED", `the key ${this.#key.name ?? ""} was removed`));
     return true;
   }
 
-  /** Ends the connection of a client that has not shown that it has the key, since others need its place. */
+  /** Drops a client that has not authenticated, to make room for others. */
   evict(): void {
     this.#fail(new SpipedError("SPIPED_CROWDED_OUT", "dropped for newer clients before it authenticated"));
   }
@@ -163,7 +165,8 @@ export class Connection implements ConnectionView {
     if (own === undefined) throw new SpipedError("SPIPED_STEP", "this connection has no key");
     this.#key = own;
     const keys = await handshakeAsClient({ channel: target, key: own.key, forwardSecrecy, signal }, () => {
-      // The server may know us from now on, and must not take our death for the end of all that we have to say.
+      // The server may have authenticated us by now, so from here on ending abruptly must not look like the end of the
+      // stream.
       target.resetOnDeath?.(true);
     });
     this.#handshakeEnded();
@@ -184,7 +187,7 @@ export class Connection implements ConnectionView {
       this.#phase = { name: "client-known" };
       source.resetOnDeath?.(true);
       const dial = () => {
-        // Differs from spiped: there a stranger's connection reaches the target.
+        // Differs from spiped: there an unauthenticated connection reaches the target.
         target = this.#openTarget(0);
         target.catch((error: unknown) => this.#fail(error));
       };
@@ -193,10 +196,10 @@ export class Connection implements ConnectionView {
         dial();
         return undefined;
       }
-      this.#waitsSince = performance.now();
-      this.#watchWaiting(this.#waitsSince);
+      this.#waitingSince = performance.now();
+      this.#watchWaiting(this.#waitingSince);
       return admitted.then(() => {
-        if (this.#hasPlace()) dial();
+        if (this.#finishWaiting()) dial();
       });
     });
     this.#handshakeEnded();
@@ -243,19 +246,19 @@ export class Connection implements ConnectionView {
     }, timeoutMs);
   }
 
-  /** In place of the time limit for as long as the client waits. */
+  /** Replaces the time limit while the client waits for a slot. */
   #watchWaiting(since: number): void {
     clearTimeout(this.#handshakeTimer);
     this.#handshakeTimer = setTimeout(() => {
-      if (this.#stillWaits(since)) this.#watchWaiting(since);
+      if (this.#isStillConnected(since)) this.#watchWaiting(since);
     }, WAITING_CHECK_MS);
   }
 
   /**
-   * Whether a client that waits for a place is still there. How long it waits is its own decision, as it is for those who
-   * wait in the backlog; nothing is read from it meanwhile, so it has to be asked.
+   * Whether a client that waits for a slot is still connected. It may wait as long as it likes, as in the backlog.
+   * Nothing is read from it meanwhile, so its socket has to be polled.
    */
-  #stillWaits(since: number): boolean {
+  #isStillConnected(since: number): boolean {
     if (this.#options.source.hasEnded?.() !== true) return true;
     const seconds = ((performance.now() - since) / 1_000).toFixed(1);
     this.#fail(
@@ -264,12 +267,12 @@ export class Connection implements ConnectionView {
     return false;
   }
 
-  /** The client that waited need wait no more. @returns False where it has gone. */
-  #hasPlace(): boolean {
-    const since = this.#waitsSince;
-    if (this.#phase.name === "ended" || since === undefined || !this.#stillWaits(since)) return false;
-    this.#waitsSince = undefined;
-    // The wait was no part of the handshake, which has all its time.
+  /** A client's wait for a slot is over. @returns False if it has disconnected. */
+  #finishWaiting(): boolean {
+    const since = this.#waitingSince;
+    if (this.#phase.name === "ended" || since === undefined || !this.#isStillConnected(since)) return false;
+    this.#waitingSince = undefined;
+    // Waiting does not count toward the handshake's time limit.
     this.#handshakeStartedAt += performance.now() - since;
     clearTimeout(this.#handshakeTimer);
     this.#limitHandshake();
@@ -314,7 +317,7 @@ export class Connection implements ConnectionView {
     this.#options.established?.();
   }
 
-  /** False where that is the connection's end. */
+  /** Returns false if this ended the connection. */
   #announceClient(announcement: Announcement): boolean {
     let announced = false;
     try {
@@ -326,12 +329,12 @@ export class Connection implements ConnectionView {
     return announced;
   }
 
-  /** @param side - Where it was a socket that failed: which. */
+  /** @param side - The side whose socket failed, if one did. */
   #fail(thrown: unknown, side?: "source" | "target"): void {
     const error = this.#recognise(asSpipedError(thrown), side);
     const { role } = this.#options;
     const isUnknown = this.#recognised === undefined;
-    // A server with another key says nothing; this is all that a client sees of it.
+    // A server with a different key just closes the connection; this is all that a client sees.
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
       const why = `${error.message}; it may have a different key`;
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
@@ -340,7 +343,7 @@ export class Connection implements ConnectionView {
     }
   }
 
-  /** Says of a handshake that failed what the peer seems to be. */
+  /** Adds to a failed handshake's error what the peer seems to be. */
   #recognise(error: SpipedError, side: "source" | "target" | undefined): SpipedError {
     const { role, source } = this.#options;
     const encrypted = role === "encrypt" ? "target" : "source";
@@ -378,7 +381,7 @@ export class Connection implements ConnectionView {
     this.#options.ended(report);
   }
 
-  /** What each side sees; the table is in docs/protocol.md, "How a connection ends". */
+  /** Closes or resets each side; see the table in docs/protocol.md, "How a connection ends". */
   #endChannels(reason: EndReason, phase: Phase): void {
     const { role, source } = this.#options;
     if (reason === "closed") {
@@ -388,7 +391,7 @@ export class Connection implements ConnectionView {
       source.close();
     } else if (phase.name === "handshaking") {
       source.reset();
-      // What has been announced and has no more behind it must not look like a whole stream.
+      // A header with no data after it must not look like a complete stream.
       if (this.#isStreamBegun) this.#target?.reset();
       else this.#target?.close();
     } else {

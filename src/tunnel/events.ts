@@ -1,37 +1,34 @@
-/**
- * What a tunnel tells whoever listens.
- */
+/** The events of a tunnel. */
 
 import { EventEmitter } from "node:events";
 import type { SpipedError } from "../errors.js";
 import type { SocketAddress } from "../net/address.js";
 import type { ConnectionReport, ConnectionView } from "./reports.js";
 
-/** The events of a tunnel, with what comes with each. */
+/** Events and their arguments. */
 export interface TunnelEventMap {
   /** A client has connected. */
   accepted: [connection: ConnectionView];
-  /** A handshake is over, the target is reached, and data can flow. */
+  /** The handshake is complete, the target is connected, and data can flow. */
   established: [connection: ConnectionView];
-  /** Nothing of a connection is left. */
+  /** A connection has ended and its resources are released. */
   ended: [report: ConnectionReport];
-  /** As many connections as the limit allows are open; further clients wait. */
+  /** The connection limit is reached; further clients wait. */
   limitReached: [maxConnections: number];
-  /** With that many connections open, too few descriptors are left for another; further clients wait. */
+  /** Too few descriptors are left for another connection, with this many open; further clients wait. */
   descriptorsUsedUp: [connections: number];
-  /** Something is wrong with listening; the tunnel goes on. */
+  /** Listening has failed for now; the tunnel continues. */
   listenFailed: [error: SpipedError];
-  /** A look-up of the target failed where the one before succeeded; the old addresses stay. */
+  /** A lookup of the target failed after one that succeeded; the old addresses are kept. */
   lookupFailed: [error: SpipedError];
-  /** A look-up of the target gave other addresses than before. */
+  /** A lookup of the target found different addresses. */
   addressesChanged: [name: string, addresses: readonly SocketAddress[]];
-  /** The tunnel no longer listens; open connections go on. */
+  /** The tunnel has stopped listening; open connections continue. */
   draining: [];
-  /** It is draining, and no handshake is still to be begun or ended: nobody needs its keys any more. */
+  /** It is draining and no handshake is pending: its keys are no longer needed. */
   handshakesOver: [];
-  /** All connections have ended, and nothing more will be told. */
+  /** All connections have ended; this is the last event. */
   drained: [];
 }
 
-/** Tells any number of listeners. */
 export class TunnelEmitter extends EventEmitter<TunnelEventMap> {}

@@ -1,37 +1,38 @@
 /**
- * Fair shares of the event loop. libuv gives a socket that has more to read up to 32 reads before it looks at any other;
- * a direction of a connection reads no more than its share, and then rests until all others have had their turn.
+ * Fair scheduling of reads. libuv reads up to 32 times from a socket with more data before it looks at any other. Here,
+ * a direction of a connection reads at most its share per iteration of the event loop, then yields until all others
+ * have been served.
  *
- * Turns are counted only where somebody rests, so whoever has little to say never pays for them.
+ * Iterations are counted only while a direction is yielding, so quiet connections pay nothing.
  */
 
-/** Bytes of a direction's turn while nobody else reads. */
+/** Share of a direction while no other is reading. */
 export const WHOLE_SHARE_BYTES = 256 * 1_024;
-/** Bytes of a direction's turn while others read too. */
+/** Share of a direction while others are reading too. */
 export const FAIR_SHARE_BYTES = 64 * 1_024;
 
-/** A direction that takes turns. */
+/** A direction that yields. */
 export interface Scheduled {
-  /** Its next turn has come. */
+  /** Called when it may read again. */
   readOn(): void;
 }
 
-/** Gives each direction its share of a turn of the event loop. One for all connections of a process. */
+/** Divides each iteration of the event loop among the directions that read. One for all connections of a process. */
 export class FairScheduler {
-  readonly #whenAllHadTheirTurn: (callback: () => void) => void;
+  readonly #afterPoll: (callback: () => void) => void;
   #number = 0;
-  /** Who has read in this turn, and whether more than one did, in this turn or the one before. */
+  /** Who has read in this iteration, and whether more than one did in this or the previous one. */
   #reader: FairShare | undefined;
   #areMany = false;
   #wereMany = false;
   #resting: Scheduled[] = [];
 
-  /** @param whenAllHadTheirTurn - Calls back when the event loop has looked at all sockets once. */
-  constructor(whenAllHadTheirTurn: (callback: () => void) => void = setImmediate) {
-    this.#whenAllHadTheirTurn = whenAllHadTheirTurn;
+  /** @param afterPoll - Calls back when the event loop has polled all sockets once. */
+  constructor(afterPoll: (callback: () => void) => void = setImmediate) {
+    this.#afterPoll = afterPoll;
   }
 
-  /** @internal The number of the turn, which `share` reads in. */
+  /** @internal Returns the number of the iteration that `share` is reading in. */
   read(share: FairShare): number {
     if (this.#reader === undefined) this.#reader = share;
     else if (this.#reader !== share) this.#areMany = true;
@@ -45,7 +46,7 @@ export class FairScheduler {
 
   /** @internal */
   rest(reader: Scheduled): void {
-    if (this.#resting.length === 0) this.#whenAllHadTheirTurn(this.#next);
+    if (this.#resting.length === 0) this.#afterPoll(this.#next);
     this.#resting.push(reader);
   }
 
@@ -62,30 +63,30 @@ export class FairScheduler {
 
 /** One direction's share. */
 export class FairShare {
-  readonly #turns: FairScheduler;
+  readonly #scheduler: FairScheduler;
   readonly #reader: Scheduled;
   #turn = 0;
   #spentBytes = 0;
 
-  constructor(turns: FairScheduler, reader: Scheduled) {
-    this.#turns = turns;
+  constructor(scheduler: FairScheduler, reader: Scheduled) {
+    this.#scheduler = scheduler;
     this.#reader = reader;
   }
 
   /**
-   * Says that `bytes` were read.
+   * Records a read of `bytes`.
    *
-   * @returns Whether there may be more in this turn.
+   * @returns Whether it may read more in this iteration.
    */
   spend(bytes: number): boolean {
-    const turn = this.#turns.read(this);
+    const turn = this.#scheduler.read(this);
     this.#spentBytes = turn === this.#turn ? this.#spentBytes + bytes : bytes;
     this.#turn = turn;
-    return this.#spentBytes < this.#turns.shareBytes;
+    return this.#spentBytes < this.#scheduler.shareBytes;
   }
 
-  /** Calls `readOn` of the direction in the next turn. */
+  /** Calls `readOn` of the direction in the next iteration. */
   rest(): void {
-    this.#turns.rest(this.#reader);
+    this.#scheduler.rest(this.#reader);
   }
 }

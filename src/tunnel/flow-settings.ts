@@ -1,20 +1,18 @@
-/**
- * What an operator may choose of how bytes are moved, by the relay and by pumps.
- */
+/** How bytes are moved, by the relay and by pumps: the operator's settings. */
 
 import { availableParallelism } from "node:os";
 import { hasDescriptors } from "../platform.js";
 
-/** More threads than this have nothing to do on most machines. */
+/** More threads than this are of no use on most machines. */
 export const MAX_DEFAULT_THREADS = 4;
 
-/** How bytes are moved; set once, before the first connection. */
+/** Set once, before the first connection. */
 export interface FlowSettings {
-  /** False to have everything moved by pumps. */
+  /** False to use pumps only. */
   readonly relay: boolean;
-  /** Threads that move packets. */
+  /** Number of relay threads. */
   readonly threads: number;
-  /** Whether busy one-way streams of small messages wait up to 1 ms before they are read. */
+  /** Whether busy one-way streams of small messages wait up to 1 ms before each read. */
   readonly coalescing: boolean;
 }
 
@@ -24,12 +22,11 @@ let choices: FlowSettings = {
   coalescing: true,
 };
 
-/** Chooses; before the first connection. */
+/** Changes settings. Call it before the first connection. */
 export function setFlowSettings(chosen: Partial<FlowSettings>): void {
   choices = { ...choices, ...chosen };
 }
 
-/** What was chosen. */
 export function flowSettings(): FlowSettings {
   return choices;
 }

@@ -1,5 +1,5 @@
 /**
- * What moves a connection's bytes once the handshake is over, in both directions, until it ends.
+ * Moves a connection's bytes in both directions, from the handshake to the end.
  *
  *     two sockets               → relayed-flow.ts: threads of the addon
  *     anything else, or Windows → pumped-flow.ts: two pumps
@@ -11,25 +11,24 @@ import type { SessionKeys } from "../protocol/handshake.js";
 
 /** Both directions of a connection. */
 export interface Flow {
-  /** Bytes of cleartext so far, from the source to the target and back. */
+  /** Bytes of cleartext so far, from source to target and back. */
   readonly bytesForward: number;
   readonly bytesReverse: number;
-  /** Moves no more bytes, and wipes the keys. */
+  /** Stops moving bytes, and wipes the keys. */
   stop(): void;
 }
 
-/** What a flow is made of. */
 export interface FlowOptions {
   readonly encrypts: boolean;
   readonly source: Channel;
   readonly target: Channel;
   readonly keys: SessionKeys;
-  /** True to end when everything from the target has been handed on, whatever the source still has to say. */
+  /** True to end once everything from the target has been delivered, even if the source has not ended. */
   readonly endWithTarget: boolean;
-  /** Told when everything from the source has been handed on, its end too. */
+  /** Called when everything from the source has been delivered, including its end. */
   readonly forwardEnded: (() => void) | undefined;
-  /** Told once: both directions have ended in an orderly way. */
+  /** Called once, when both directions have ended in an orderly way. */
   readonly ended: () => void;
-  /** Told once: one of them cannot go on. */
+  /** Called once, when one direction has failed. */
   readonly failed: (error: SpipedError) => void;
 }

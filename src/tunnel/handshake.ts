@@ -1,6 +1,6 @@
 /**
- * The dialogue of the handshake over one channel, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The steps
- * themselves are in `protocol/handshake.ts`; this says who sends what and when.
+ * The handshake over one channel, as client (`spiped -e`, `spipe`) or as server (`spiped -d`). The cryptographic steps
+ * are in `protocol/handshake.ts`; this file sends and receives, in the right order.
  *
  * Source: docs/protocol.md, "The handshake".
  */
@@ -11,32 +11,32 @@ import { MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import { ClientHandshake, type ForwardSecrecy, ServerHandshake, type SessionKeys } from "../protocol/handshake.js";
 import type { KeySet, SharedKey } from "../protocol/secret.js";
 
-/** What both roles need. */
+/** Options of both roles. */
 export interface HandshakeOptions {
-  /** The encrypted side, from whose reader nothing has been read. */
+  /** The encrypted side. Nothing has been read from it yet. */
   readonly channel: Channel;
   readonly key: SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
-  /** Aborted when the connection has ended: all secrets are wiped at once, and no more CPU time is spent. */
+  /** Aborted when the connection ends: wipes all secrets at once, and stops computing. */
   readonly signal: CancelSignal;
 }
 
 /**
- * Speaks the client's part.
+ * Performs the client's handshake.
  *
- * @param onShown - Called as soon as the server may know that this side has the key.
- * @throws SpipedError of the step that failed, or of the read; the signal's reason where it is aborted. The caller closes
- *   the channel and sends nothing on it.
+ * @param onShown - Called when the server may know that this side has the key.
+ * @throws SpipedError of the step or read that failed; the signal's reason if it is aborted. The caller closes the
+ *   channel and sends nothing on it.
  */
 export async function handshakeAsClient(options: HandshakeOptions, onShown?: () => void): Promise<SessionKeys> {
   const { channel, key, forwardSecrecy, signal } = options;
   signal.throwIfAborted();
   const handshake = new ClientHandshake(key, forwardSecrecy);
-  // Wiped on abort, not only in `finally`: the read that is awaited may never settle.
+  // Also wiped on abort, not only in `finally`: the pending read may never settle.
   const wipe = () => handshake.destroy();
   signal.addEventListener("abort", wipe);
   try {
-    // Sent without waiting for the server's: some servers wait for it.
+    // Sent without waiting for the server's nonce: some servers wait for ours.
     sendAhead(channel, handshake.nonce);
     handshake.receiveNonce(await channel.reader.readExactly(NONCE_BYTES));
     const macedPublic = await handshake.macedPublic();
@@ -46,7 +46,7 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
     handshake.verify(await channel.reader.readExactly(MACED_PUBLIC_BYTES));
     return await handshake.deriveKeys();
   } catch (error) {
-    // A step that finds its secrets wiped is not what went wrong.
+    // A step that fails because its secrets were wiped is not the cause.
     signal.throwIfAborted();
     throw error;
   } finally {
@@ -55,19 +55,19 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
   }
 }
 
-/** What a server needs. */
+/** Options of a server. */
 export interface ServerHandshakeOptions extends Omit<HandshakeOptions, "key"> {
-  /** The key of its clients, or one of several for each. */
+  /** The key of its clients, or a set of keys to identify them by. */
   readonly key: SharedKey | KeySet;
-  /** Called as soon as it is known which of several keys the client has, even where the client is then refused. */
+  /** Called when the client's key has been identified, even if the client is then refused. */
   readonly onIdentified?: (keyIndex: number) => void;
 }
 
 /**
- * Speaks the server's part.
+ * Performs the server's handshake.
  *
- * @param onAuthenticated - Called as soon as the client has shown that it has the key; a promise that it returns holds
- *   the handshake up.
+ * @param onAuthenticated - Called when the client has proved that it has the key. If it returns a promise, the
+ *   handshake waits for it.
  * @throws SpipedError as {@link handshakeAsClient} does.
  */
 export async function handshakeAsServer(
@@ -94,7 +94,7 @@ export async function handshakeAsServer(
     sendAhead(channel, macedPublic);
     return await handshake.deriveKeys();
   } catch (error) {
-    // A step that finds its secrets wiped is not what went wrong.
+    // A step that fails because its secrets were wiped is not the cause.
     signal.throwIfAborted();
     throw error;
   } finally {

@@ -1,6 +1,6 @@
 /**
- * What all connections of a process share: the memory where reads go, and where writes come from, and the moments when
- * they read. Cleartext and packets never use the same memory.
+ * State shared by all connections of a process: read buffers, chunk pools, and read scheduling. Cleartext and packets
+ * never use the same memory.
  */
 
 import { createReadBuffer, type ReadBuffer } from "../net/socket-reader.js";
@@ -14,19 +14,20 @@ interface DataMemory {
   readonly chunks: ChunkPool;
 }
 
-/** What connections whose receivers are full may hold in memory, all together. The relay has as much of its own. */
+/**
+ * Limit for outgoing data buffered for slow receivers, all connections together. The relay has the same limit of its
+ * own.
+ */
 export const MAX_BUFFERED_BYTES = 32 * 1_024 * 1_024;
 
 const budget = new ChunkBudget(MAX_BUFFERED_BYTES);
 
-/** The turns of all connections of a process. */
-export const turns = new FairScheduler();
+/** Fair scheduling of reads, for all connections of a process. */
+export const scheduler = new FairScheduler();
 
-/** The waits of all connections of a process. */
-export const waits = new CoalescingTimer();
+/** Coalescing waits, for all connections of a process. */
+export const coalescingTimer = new CoalescingTimer();
 
-/** Memory for cleartext. */
 export const cleartextMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };
 
-/** Memory for packets. */
 export const packetMemory: DataMemory = { readBuffer: createReadBuffer(), chunks: new ChunkPool(budget) };

@@ -1,10 +1,10 @@
 /**
- * One direction of a connection: what a read gave is sealed or opened, and written at once.
+ * One direction of a connection: seals or opens each read, and writes the result at once.
  *
  *     reader → framing.transform → chunk → writable
  *
- * The pump stops reading while its receiver is full, rests when it has had its share of a turn, waits a moment where its
- * stream is one of many small messages, and hands the end of the stream on as a half-close.
+ * The pump stops reading while its receiver is full, yields after its share of an event loop iteration, coalesces reads
+ * of small messages, and passes the end of the stream on as a half-close.
  *
  * Source: DESIGN.md, "Data path" and docs/protocol.md, "How a connection ends".
  */
@@ -20,43 +20,42 @@ import type { ChunkOwner, ChunkPool } from "./chunk-pool.js";
 import { type CoalescingTimer, ReadCoalescer, type Waiter } from "./coalescing.js";
 import { type FairScheduler, FairShare, type Scheduled } from "./fairness.js";
 
-/** Bytes of one read of a busy stream. */
+/** Read size of a busy stream. */
 const LARGE_READ_BYTES = 64 * 1_024;
-/** Bytes of the first read after a pause, and of all while receivers hold much. */
+/** Size of the first read after a pause, and of all reads while much is buffered. */
 export const SMALL_READ_BYTES = 16 * 1_024;
-/** The part of the budget beyond which all reads are small. */
+/** Above this part of the budget, all reads are small. */
 const MUCH = 1 / 8;
 
-/** What a pump moves, and whom it tells. */
 export interface PumpOptions {
   readonly from: ByteReader;
   readonly framing: Framing;
   readonly chunks: ChunkPool;
-  readonly turns: FairScheduler;
-  readonly waits: CoalescingTimer;
-  /** Whether busy one-way streams of small messages wait before they are read. */
+  readonly scheduler: FairScheduler;
+  readonly timer: CoalescingTimer;
+  /** Whether to coalesce reads of busy one-way streams of small messages. */
   readonly coalescing: boolean;
   readonly to: Writable;
-  /** Something was read. */
+  /** Called after each read. */
   readonly arrived: () => void;
-  /** Asked when `to` has finished: why the other side has not the end of the stream all the same. */
+  /** Called when `to` has finished. Returns an error if the other side did not get the end of the stream after all. */
   readonly failureOfEnd?: () => SpipedError | undefined;
-  /** Everything has been handed on, and the end of the stream too. */
+  /** Called when everything has been delivered, including the end of the stream. */
   readonly ended: () => void;
-  /** The direction cannot go on. */
+  /** Called when the direction has failed. */
   readonly failed: (error: SpipedError) => void;
 }
 
 /**
- * One direction. It reads from `start` on and calls either `ended` or `failed` of its options, once; `stop` ends it
- * without either. It owns the framing and wipes its key.
+ * One direction. It reads from `start` on and calls either `ended` or `failed` once; `stop` ends it without calling
+ * either. It owns the framing and wipes its key.
  */
 export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
   readonly #options: PumpOptions;
   readonly #share: FairShare;
   readonly #coalescer: ReadCoalescer;
   #state: "flowing" | "ending" | "ended" | "stopped" = "flowing";
-  /** What reading waits for. */
+  /** Why reading is paused. */
   #waitsFor: "nothing" | "receiver" | "turn" | "more" = "nothing";
   #unwrittenChunks = 0;
   #lastReadBytes = 0;
@@ -65,9 +64,9 @@ export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#share = new FairShare(options.turns, this);
-    // What has been read waits for nothing, in the buffer of a stream neither.
-    this.#coalescer = new ReadCoalescer(options.coalescing && options.from.leavesBytesToSystem, options.waits.now());
+    this.#share = new FairShare(options.scheduler, this);
+    // Deliver data at once; it must not sit in a stream's buffer either.
+    this.#coalescer = new ReadCoalescer(options.coalescing && options.from.leavesBytesToSystem, options.timer.now());
   }
 
   /** Bytes read so far. */
@@ -75,36 +74,35 @@ export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
     return this.#bytesIn;
   }
 
-  /** Bytes handed to the other side so far. */
+  /** Bytes written so far. */
   get bytesOut(): number {
     return this.#bytesOut;
   }
 
-  /** True when everything, the end of the stream too, has been handed on. */
+  /** True when everything has been delivered, including the end of the stream. */
   get isEnded(): boolean {
     return this.#state === "ended";
   }
 
-  /** Begins to read. */
   start(): void {
     this.#options.from.flowInto(this);
   }
 
-  /** Drops whatever still comes, and wipes the key. */
+  /** Drops further data, and wipes the key. */
   stop(): void {
     this.#state = "stopped";
-    this.#options.waits.cancel(this);
+    this.#options.timer.cancel(this);
     this.#options.framing.destroy();
   }
 
   /**
-   * A read is offered its memory long before it is done: for a quiet stream it is always small, so that many of them
-   * cannot become much at once.
+   * A read gets its buffer long before data arrives. For a quiet stream the size is always small, so that many streams
+   * that wake at once cannot buffer much.
    */
   get mostBytes(): number {
-    const { heldBytes, limitBytes } = this.#options.chunks.budget;
-    if (heldBytes >= limitBytes) return PACKET_DATA_BYTES;
-    return this.#lastReadBytes < SMALL_READ_BYTES || heldBytes >= limitBytes * MUCH
+    const { usedBytes, limitBytes } = this.#options.chunks.budget;
+    if (usedBytes >= limitBytes) return PACKET_DATA_BYTES;
+    return this.#lastReadBytes < SMALL_READ_BYTES || usedBytes >= limitBytes * MUCH
       ? SMALL_READ_BYTES
       : LARGE_READ_BYTES;
   }
@@ -146,30 +144,30 @@ export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
   }
 
   readAgain(): void {
-    this.#coalescer.waited(this.#options.waits.now());
+    this.#coalescer.waited(this.#options.timer.now());
     this.#readOn();
   }
 
-  /** Something was read in the other direction: nothing waits in a conversation. */
+  /** Data arrived in the other direction: a conversation must not wait. */
   interrupt(): void {
     this.#coalescer.interrupt();
     if (this.#waitsFor !== "more") return;
-    this.#options.waits.cancel(this);
+    this.#options.timer.cancel(this);
     this.readAgain();
   }
 
   #whatFor(readBytes: number): "nothing" | "receiver" | "turn" | "more" {
-    const { waits } = this.#options;
+    const { timer } = this.#options;
     const hasMoreTurn = this.#share.spend(readBytes);
-    const waitsForMore = this.#coalescer.afterRead(readBytes, waits.now());
-    // What the system takes at once is written by now.
+    const waitsForMore = this.#coalescer.afterRead(readBytes, timer.now());
+    // What the system accepts at once is written by now.
     if (this.#options.to.writableLength > 0 && this.#unwrittenChunks > 0) return "receiver";
     if (!hasMoreTurn) {
       this.#share.rest();
       return "turn";
     }
     if (!waitsForMore) return "nothing";
-    waits.begin(this);
+    timer.begin(this);
     return "more";
   }
 
@@ -188,7 +186,7 @@ export class Pump implements ByteSink, ChunkOwner, Scheduled, Waiter {
     this.#state = "ending";
     framing.destroy();
     to.end((error?: Error | null) => {
-      // An end that could not be handed on is none. The side that failed says why.
+      // If the end could not be passed on, the stream did not end. The side that failed reports why.
       if (this.#state !== "ending" || error) return;
       const failure = this.#options.failureOfEnd?.();
       if (failure !== undefined) {

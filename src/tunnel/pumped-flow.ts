@@ -1,6 +1,4 @@
-/**
- * Both directions of a connection as pumps: for whatever has no descriptors.
- */
+/** Both directions of a connection as pumps, for channels without descriptors. */
 
 import { SpipedError } from "../errors.js";
 import type { Channel } from "../net/channel.js";
@@ -8,30 +6,30 @@ import type { SessionKeys } from "../protocol/handshake.js";
 import type { CoalescingTimer } from "./coalescing.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { flowSettings } from "./flow-settings.js";
-import { cleartextMemory, packetMemory, waits as sharedWaits, turns } from "./memory.js";
+import { cleartextMemory, packetMemory, scheduler, coalescingTimer as sharedTimer } from "./memory.js";
 import { Pump } from "./pump.js";
 
-/** Here the keys are two framings. */
+/** With one framing per direction in place of the keys. */
 type PumpedFlowOptions = Omit<FlowOptions, "keys"> & { readonly keys: Pick<SessionKeys, "sealer" | "opener"> };
 
-/** Moves a connection's bytes with two pumps. `start` begins; `ended` or `failed` of the options is called once. */
+/** Moves a connection's bytes with two pumps. Call `start` to begin. Calls `ended` or `failed` of the options once. */
 export class PumpedFlow implements Flow {
   readonly #forward: Pump;
   readonly #reverse: Pump;
   readonly #encrypts: boolean;
 
   /**
-   * Does not begin yet.
+   * Does not start reading.
    *
-   * @param waits - What both directions wait with.
+   * @param timer - Coalescing timer of both directions.
    */
-  constructor(options: PumpedFlowOptions, waits: CoalescingTimer = sharedWaits) {
+  constructor(options: PumpedFlowOptions, timer: CoalescingTimer = sharedTimer) {
     const { encrypts, source, target, keys, endWithTarget, forwardEnded, ended, failed } = options;
     this.#encrypts = encrypts;
     const { sealer, opener } = keys;
-    const common = { turns, waits, coalescing: flowSettings().coalescing, failed };
+    const common = { scheduler, timer, coalescing: flowSettings().coalescing, failed };
     const handedOn = (to: Channel) => {
-      // What has been ended in order is the system's to deliver, whatever becomes of this process.
+      // Data that was ended in order will be delivered by the system, even if this process exits.
       to.resetOnDeath?.(false);
       if (this.#reverse.isEnded && (this.#forward.isEnded || endWithTarget)) ended();
     };
@@ -72,7 +70,6 @@ export class PumpedFlow implements Flow {
     return this.#encrypts ? this.#reverse.bytesOut : this.#reverse.bytesIn;
   }
 
-  /** Begins to read. */
   start(): void {
     this.#forward.start();
     this.#reverse.start();

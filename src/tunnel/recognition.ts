@@ -1,16 +1,19 @@
 /**
- * What the peer of a handshake that failed seems to be, from what it has sent: for the operator, who often has the wrong
- * port, the wrong role or the wrong program there. Only asked when a handshake has failed; a good one pays nothing.
+ * Guesses what the peer of a failed handshake is, from the bytes it sent. Operators often have the wrong port, role or
+ * program there. Used only after a handshake has failed, so it costs successful ones nothing.
  *
- * What two ends in wrong roles see of each other, byte by byte:
+ * What each end sees if the roles are wrong:
  *
- * - Two clients, joined by something that both dial, or one that has reached itself or an echo: each sends its nonce, takes
- *   the other's for a server's, and sends y ‖ h. The addon finds that h is right for a client: `SPIPED_SAME_ROLE`.
- * - A client that dials the source of another `-e`: there it is a program with cleartext. Its nonce, 32 bytes, waits to be
- *   read until the second end has had its own handshake, and if that one fails, they still lie there. The first end gets
- *   nothing, or what the service behind both says.
- * - Two servers, joined by something that dials both: each sends its nonce, gets the other's, and waits: 32 bytes of 320.
- * - A program, not a client, at the source of a `-d`: whatever it says first, text or TLS mostly, is no handshake.
+ * - Two clients joined by something that both dial, or a client that reached itself or an echo service: each sends its
+ *   nonce, takes the other's for a server's, and sends y ‖ h. The addon finds that h is valid for a client:
+ *   `SPIPED_SAME_ROLE`.
+ * - A client that dials the source of another `-e`, where it looks like a cleartext program. Its nonce, 32 bytes, is
+ *   left unread until the second end has finished its own handshake, and is still there if that one fails. The first
+ *   end receives nothing, or whatever the service behind both sends.
+ * - Two servers joined by something that dials both: each sends its nonce, receives the other's, and waits with 32
+ *   bytes of 320.
+ * - A program other than spiped at the source of a `-d`: whatever it sends first, mostly text or TLS, is not a
+ *   handshake.
  */
 
 import { SpipedError } from "../errors.js";
@@ -21,10 +24,10 @@ import { detectProtocol, type DetectedProtocol as Language, protocolName } from 
  * What a peer was recognised as.
  *
  * - `http`, `ssh`, `text`, `tls`: it speaks that.
- * - `proxy-header`: a proxy in front of this end says who its client is.
+ * - `proxy-header`: a proxy in front of this end announces its client.
  * - `silent`: it sent nothing at all.
- * - `same-role`: it is a client where a server belongs, or a server where a client belongs; or this end itself.
- * - `client-of-client`: whoever connected to this `-e` is a spiped client too.
+ * - `same-role`: it is a client where a server belongs, a server where a client belongs, or this end itself.
+ * - `client-of-client`: the client of this `-e` is a spiped client too.
  */
 export const RECOGNISED = [
   "http",
@@ -40,29 +43,29 @@ export const RECOGNISED = [
 /** See {@link RECOGNISED}. */
 export type Recognised = (typeof RECOGNISED)[number];
 
-/** What was recognised, and by which side: the hint is another one for each. */
+/** What was recognised, and by which side: each has its own hint. */
 export interface Recognition {
   readonly kind: Recognised;
   readonly role: "encrypt" | "decrypt";
 }
 
-/** What is known of a handshake that failed. */
+/** The facts about a failed handshake. */
 export interface FailedHandshake {
   readonly role: "encrypt" | "decrypt";
   readonly error: SpipedError;
-  /** What the peer has sent of its handshake; undefined where nobody knows. */
+  /** Handshake bytes received from the peer; undefined if unknown. */
   readonly seen: Uint8Array | undefined;
-  /** The start of what the accepted side of an `-e` has sent and nobody has read; undefined where nobody knows. */
+  /** The first unread bytes from the accepted side of an `-e`; undefined if unknown. */
   readonly waiting: Uint8Array | undefined;
 }
 
-/** So many bytes of the accepted side tell a spiped client: its nonce, and no byte behind it. */
+/** How many bytes of the accepted side to look at: a spiped client sends its nonce and nothing after it. */
 export const TELLING_BYTES = NONCE_BYTES + 1;
 
-/** What a handshake that failed can mean for the peer; other errors have nothing to do with it. */
+/** Errors that say something about the peer. */
 const OF_PEER = ["SPIPED_HANDSHAKE_ENDED", "SPIPED_RESET", "SPIPED_TIMEOUT", "SPIPED_WRONG_MAC", "SPIPED_SAME_ROLE"];
 
-/** What the peer seems to be, and the error in words that say so; the error as it is where nothing can be said. */
+/** Returns what the peer seems to be and an error that says so, or the error unchanged if nothing is recognised. */
 export function recognise(failed: FailedHandshake): {
   readonly error: SpipedError;
   readonly recognised: Recognition | undefined;
@@ -71,14 +74,14 @@ export function recognise(failed: FailedHandshake): {
   const found = OF_PEER.includes(error.code) ? find(failed) : undefined;
   if (found === undefined) return { error, recognised: undefined };
   const { kind, words } = found;
-  const message = [...before(error, kind), words].join("; ");
+  const message = [...originalMessage(error, kind), words].join("; ");
   return { error: new SpipedError(error.code, message, { cause: error }), recognised: { kind, role } };
 }
 
-/** When and how it ended, where that is worth a word besides what the peer seems to be. */
-function before({ code, message }: SpipedError, kind: Recognised): readonly string[] {
+/** The original error message, if it adds something to what the peer seems to be. */
+function originalMessage({ code, message }: SpipedError, kind: Recognised): readonly string[] {
   if (code === "SPIPED_WRONG_MAC" || code === "SPIPED_SAME_ROLE") return [];
-  // That nothing has come says the end itself.
+  // The message for `silent` says this already.
   return code === "SPIPED_HANDSHAKE_ENDED" && kind === "silent" ? [] : [message];
 }
 
@@ -104,7 +107,7 @@ function find({ role, error, seen, waiting }: FailedHandshake): Found | undefine
   return waits ? { kind: "same-role", words: WAITS } : undefined;
 }
 
-/** Whether it is as long as a nonce, and no text, as a program would say first. */
+/** Whether it has the length of a nonce and is not text, which a program would send first. */
 function isLikeNonce(waiting: Uint8Array): boolean {
   return waiting.length === NONCE_BYTES && detectProtocol(waiting, { isAll: true }) === undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * Both directions of a connection in the hands of the relay's threads: for two sockets. What an end means, and what each
- * side sees of it, is the connection's business as ever: the sockets' channels end them through the relay.
+ * Both directions of a connection on the relay's threads, for two sockets. The connection still decides what an end
+ * means for each side; the sockets' channels end them through the relay.
  */
 
 import { messageOf, SpipedError } from "../errors.js";
@@ -15,9 +15,9 @@ const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 let relay: PacketRelay | "off" | undefined;
 
 /**
- * Hands a connection over.
+ * Hands a connection over to the relay.
  *
- * @returns Undefined where it cannot be: a side is no socket whose descriptor is known, or has something unwritten.
+ * @returns Undefined if not possible: one side is not a socket with a known descriptor, or has unwritten data.
  */
 export function relayedFlow(options: FlowOptions): Flow | undefined {
   const { encrypts, source, target, keys, endWithTarget, ended, failed } = options;
@@ -30,14 +30,14 @@ export function relayedFlow(options: FlowOptions): Flow | undefined {
     for (const copy of copies) copy?.close();
     return undefined;
   }
-  began();
+  addConnection();
   let isOver = false;
   const over = () => {
     isOver = true;
-    oneLess();
+    removeConnection();
   };
-  // The channels let go of their descriptors before anybody else uses the sockets: nothing is ever done to them twice,
-  // and whoever sees a byte arrive sees two descriptors.
+  // The channels release their descriptors before the relay uses the sockets, so that each operation is done once, and
+  // each connection has exactly two descriptors by the time data arrives.
   let pair: RelayedPair | undefined;
   source.handOver?.((resets) => pair?.end("source", resets));
   target.handOver?.((resets) => pair?.end("target", resets));
@@ -83,13 +83,13 @@ export function relayedFlow(options: FlowOptions): Flow | undefined {
 let running = 0;
 let alive: NodeJS.Timeout | undefined;
 
-/** The threads do not keep the program alive; the connections that they have do. */
-function began(): void {
+/** The relay's threads do not keep the process alive; their connections must. */
+function addConnection(): void {
   running += 1;
   alive ??= setInterval(() => undefined, LONGEST_INTERVAL_MS);
 }
 
-function oneLess(): void {
+function removeConnection(): void {
   running -= 1;
   if (running > 0) return;
   clearInterval(alive);
@@ -97,10 +97,10 @@ function oneLess(): void {
 }
 
 /**
- * Whether there is a relay. Starts its threads the first time: where they will be needed, so that the first connection
- * need not.
+ * Whether the relay is available. Starts its threads on the first call; call it early to spare the first connection
+ * that time.
  */
-export function relayRuns(): boolean {
+export function isRelayAvailable(): boolean {
   return theRelay() !== undefined;
 }
 
@@ -115,7 +115,7 @@ function startRelay(): PacketRelay | "off" {
   try {
     return new PacketRelay({ threads, coalescing, heldBytes: MAX_BUFFERED_BYTES });
   } catch (cause) {
-    // Too few tasks are left, say. The pumps need none, but take more of the processor.
+    // For example, the process may not create more threads. Pumps need none, but use more CPU.
     const why = `no threads for the relay: ${messageOf(cause)}`;
     process.emitWarning(`${why}; connections are served without them until the next start`, "SpipedWarning");
     return "off";

@@ -1,27 +1,25 @@
-/**
- * What is told of connections: while they are open, and when they have ended.
- */
+/** What is reported about connections, while open and at their end. */
 
 import type { EndReason, SpipedError } from "../errors.js";
 import type { Recognition } from "./recognition.js";
 
-/** What a connection is doing. `client-known`: the server is sure of the client, and exchanges keys and dials. */
+/** The phase of a connection. `client-known`: the server has authenticated the client, exchanges keys and dials. */
 export type PhaseName = "dialling" | "handshaking" | "client-known" | "piping" | "ended";
 
-/** An open connection, as it is at the moment of each question. */
+/** An open connection; every property is current when read. */
 export interface ConnectionView {
-  /** Tells the connections of a process apart; from 1. */
+  /** Number of the connection within the process, from 1. */
   readonly id: number;
   readonly phase: PhaseName;
-  /** Who connected. */
+  /** Address of the client. */
   readonly source: string;
-  /** The name of the client's key; undefined where keys have no names, or it is not known yet. */
+  /** The name of the client's key; undefined if keys have no names, or it is not known yet. */
   readonly keyName: string | undefined;
   /** Time since it was accepted. */
   readonly ageMs: number;
-  /** How long the handshake took; undefined until it is over. */
+  /** Duration of the handshake; undefined until it is complete. */
   readonly handshakeMs: number | undefined;
-  /** Bytes of cleartext so far, from the source to the target, and back. */
+  /** Bytes of cleartext so far, from source to target and back. */
   readonly bytesForward: number;
   readonly bytesReverse: number;
 }
@@ -29,11 +27,11 @@ export interface ConnectionView {
 /** How a connection ended. */
 export interface ConnectionReport extends Omit<ConnectionView, "ageMs"> {
   readonly reason: EndReason;
-  /** The error that ended it; none for `closed`. */
+  /** The error that ended it; undefined for `closed`. */
   readonly error: SpipedError | undefined;
-  /** What the connection was doing when it ended. */
+  /** The phase in which it ended. */
   readonly phase: PhaseName;
-  /** What the peer of a handshake that failed seems to be; undefined where nothing can be said. */
+  /** What the peer of a failed handshake seems to be; undefined if not recognised. */
   readonly recognised?: Recognition | undefined;
   readonly durationMs: number;
 }

@@ -1,26 +1,26 @@
 /**
- * The target's addresses: looked up once, and again every so often in the background, so that a name may move while
- * the tunnel runs. New connections dial what the last successful look-up gave.
+ * The target's addresses: resolved once, and again at intervals in the background, so that a name may move while the
+ * tunnel runs. New connections dial the result of the last successful lookup.
  */
 
 import { SpipedError } from "../errors.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 
-/** How addresses are looked up. */
+/** Resolves an address. */
 export type Lookup = (
   address: Address,
   limits: { readonly signal: AbortSignal },
 ) => Promise<readonly [SocketAddress, ...SocketAddress[]]>;
 
-/** What is reported of the look-ups in the background. */
+/** Events of background lookups. */
 export interface TargetAddressEvents {
-  /** A look-up failed where the one before succeeded; the old addresses stay. */
+  /** A lookup failed after one that succeeded; the old addresses are kept. */
   lookupFailed(error: SpipedError): void;
-  /** A look-up gave other addresses than before. */
+  /** A lookup found different addresses. */
   addressesChanged(name: string, addresses: readonly SocketAddress[]): void;
 }
 
-/** The target's addresses. `addresses` never waits: it gives what the last successful lookup found. */
+/** The target's addresses. `addresses` never waits: it returns the result of the last successful lookup. */
 export class TargetAddresses {
   readonly name: string;
   readonly #address: Address;
@@ -32,7 +32,7 @@ export class TargetAddresses {
   #timer: NodeJS.Timeout | undefined;
   readonly #stopped = new AbortController();
 
-  /** @param addresses - What the first look-up gave. */
+  /** @param addresses - The result of the first lookup. */
   constructor(address: Address, addresses: readonly SocketAddress[], lookUp: Lookup, events: TargetAddressEvents) {
     this.name = formatAddress(address);
     this.#address = address;
@@ -46,16 +46,16 @@ export class TargetAddresses {
     return this.#addresses;
   }
 
-  /** Looks up again every `intervalMs`; not where that could change nothing. */
+  /** Resolves again every `intervalMs`, unless the address is fixed. */
   refreshEvery(intervalMs: number): void {
     const fixed = this.#address.kind === "unix" || this.#address.literal;
     if (fixed || !Number.isFinite(intervalMs) || this.#stopped.signal.aborted) return;
     this.#timer = setInterval(() => void this.refresh(), intervalMs);
-    // Looking up is no reason to stay alive.
+    // Do not keep the process alive for lookups.
     this.#timer.unref();
   }
 
-  /** Looks up once more, unless a look-up is still under way: behind a silent name server they would pile up. */
+  /** Resolves again, unless a lookup is pending: with an unresponsive name server they would pile up. */
   async refresh(): Promise<void> {
     if (this.#lookingUp) return;
     this.#lookingUp = true;
@@ -74,14 +74,14 @@ export class TargetAddresses {
     }
   }
 
-  /** Looks up no more, and waits for no answer: behind a silent name server it could be the last thing to wait for. */
+  /** Stops lookups and cancels a pending one: with an unresponsive name server it could delay the exit. */
   stop(): void {
     clearInterval(this.#timer);
     this.#stopped.abort();
   }
 }
 
-/** Name servers turn the order round from answer to answer; that is no change. */
+/** Name servers rotate the order of addresses; that is not a change. */
 function listed(addresses: readonly SocketAddress[]): string {
   return addresses.map(formatAddress).sort().join(" ");
 }

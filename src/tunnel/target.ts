@@ -1,17 +1,15 @@
-/**
- * Where a tunnel's connections go: a target that is dialled for each of them, or a stream in a program's hands.
- */
+/** Where a tunnel's connections go: a target dialed for each of them, or a stream for the program. */
 
 import { type AddonSockets, addonSockets } from "../net/addon-sockets.js";
 import type { TcpAddress } from "../net/address.js";
 import type { Carrier, Channel } from "../net/channel.js";
 import { dial } from "../net/dial.js";
 import type { DialOptions } from "../net/dial-options.js";
-import { relayRuns } from "./relayed-flow.js";
+import { isRelayAvailable } from "./relayed-flow.js";
 import type { ConnectionReport } from "./reports.js";
 import type { TargetAddresses } from "./target-addresses.js";
 
-/** What the connection has to say about the channel that it wants. */
+/** The connection's requirements for the target's channel. */
 export type OpenOptions = Pick<DialOptions, "readBuffer" | "exactLength" | "resetOnDeath" | "signal">;
 
 /** The target of one connection. */
@@ -22,33 +20,33 @@ export interface Target {
    * @throws SpipedError `SPIPED_CONNECT`, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
    */
   open(request: OpenOptions): Promise<Channel>;
-  /** Told when data can flow. */
+  /** Called when data can flow. */
   opened?(): void;
-  /** Told once, when nothing of the connection is left. */
+  /** Called once, when all resources of the connection have been released. */
   ended?(report: ConnectionReport): void;
 }
 
 /** The targets of a tunnel's connections. */
 export interface Targets {
-  /** The target of the next connection, which came over `source`. */
+  /** The target of the next connection, accepted as `source`. */
   next(source: Carrier): Target;
-  /** Where connections are handed over to the relay: what has their sockets until then. */
+  /** If connections go to the relay: the owner of their sockets until then. */
   addonSockets?(): AddonSockets | undefined;
-  /** Begins what goes on in the background. */
+  /** Starts background work. */
   start(): void;
-  /** Ends it. */
+  /** Stops background work. */
   stop(): void;
 }
 
-/** How a target is dialled, whichever connection it is for. */
+/** Dial settings common to all connections. */
 export type DialSettings = Omit<DialOptions, keyof OpenOptions>;
 
-/** A target that is dialled. */
+/** A target that is dialed. */
 export function dialledTarget(settings: DialSettings): Target {
   return { open: (request) => dial({ ...settings, ...request }) };
 }
 
-/** A target of many that are dialled alike. */
+/** One of many targets with the same settings. */
 class DialledTarget implements Target {
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
   readonly #addresses: DialSettings["addresses"];
@@ -70,7 +68,7 @@ class DialledTarget implements Target {
   open(request: OpenOptions): Promise<Channel> {
     const { bind, timeoutMs, keepAlive, descriptors } = this.#settings;
     const { readBuffer, exactLength, resetOnDeath = false, signal } = request;
-    // One by one: spreading all of them costs a connection as much as a system call.
+    // Copied one by one: spreading the object costs as much per connection as a system call.
     return dial({
       addresses: this.#addresses,
       name: this.#name,
@@ -87,7 +85,7 @@ class DialledTarget implements Target {
   }
 }
 
-/** A destination that is dialled, and looked up again every so often. */
+/** Targets that are dialed at an address resolved again at intervals. */
 export class DialledTargets implements Targets {
   readonly #targets: TargetAddresses;
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
@@ -114,7 +112,7 @@ export class DialledTargets implements Targets {
   }
 
   addonSockets(): AddonSockets | undefined {
-    return relayRuns() ? addonSockets() : undefined;
+    return isRelayAvailable() ? addonSockets() : undefined;
   }
 
   start(): void {

@@ -1,7 +1,7 @@
 /**
- * A tunnel: accepts clients, lets as many connections run as the limit allows, and ends them all.
+ * A tunnel: accepts clients up to the connection limit, and ends their connections.
  *
- * It reports what happens and does not know who listens.
+ * It emits events and knows nothing of its listeners.
  */
 
 import { systemClock } from "../clock.js";
@@ -28,56 +28,55 @@ import { cleartextMemory, packetMemory } from "./memory.js";
 import type { ConnectionView } from "./reports.js";
 import type { Targets } from "./target.js";
 
-/** What of a configuration a tunnel goes by; the addresses in it have been looked up by then. */
+/** The part of a configuration that a tunnel uses; its addresses have been resolved before. */
 export type TunnelSettings = Omit<
   TunnelConfig,
   "name" | "source" | "target" | "bind" | "resolveIntervalMs" | "sourceMode"
 >;
 
-/** What a tunnel is made of, besides its settings. */
+/** The parts of a tunnel, besides its settings. */
 export interface TunnelParts {
   readonly keys: KeyRing;
-  /** Where clients come from. The tunnel's from now on, unless it is released. */
+  /** Listening socket, owned by the tunnel unless it is released. */
   readonly socket: ListeningSocket;
-  /** Where to dial. */
+  /** Where to connect. */
   readonly targets: Targets;
-  /** Who is told. */
   readonly events: TunnelEmitter;
   readonly descriptors: DescriptorBudget;
 }
 
-/** What further clients can wait for. */
+/** Why further clients have to wait. */
 type Scarce = "slots" | "descriptors" | "strangers";
 
-/** How far a tunnel is. It goes down this list, and may leave out what is in the middle. */
+/** The state of a tunnel. States advance in this order; some may be skipped. */
 export type TunnelState =
   /** Clients wait in the backlog. */
   | { readonly name: "idle" }
   | { readonly name: "starting" }
-  /** `waitsFor`: what further clients wait for; undefined while they are accepted. */
+  /** `waitsFor`: what further clients wait for; undefined while clients are accepted. */
   | { readonly name: "listening"; readonly waitsFor: Scarce | undefined }
-  /** No longer listens; open connections go on. */
+  /** No longer listens; open connections continue. */
   | { readonly name: "draining"; readonly drained: Promise<void>; readonly lastEnded: () => void }
   | { readonly name: "ended" };
 
-/** Key pairs that are made before the connections that will use them. */
+/** Number of key pairs generated ahead of the connections that use them. */
 const KEY_PAIRS_AHEAD = 16;
 
-/** Clients that are accepted at most before others have a turn. */
+/** Maximum number of clients accepted per iteration of the event loop. */
 const CLIENTS_PER_TURN = 16;
 
-/** How long to wait before accepting is tried again where it failed. */
+/** Delay before accepting is retried after a failure. */
 const RETRY_MS = 1_000;
 
 /**
- * A tunnel. It accepts from `start` on, and owns the listening socket and every connection until `drain` has resolved or
- * `release` has given the socket back. Everything that happens is an event.
+ * A tunnel. It accepts from `start` on, and owns the listening socket and every connection until `drain` has resolved
+ * or `release` has given the socket back. It reports through events.
  */
 export class Tunnel {
   readonly #config: TunnelSettings;
   readonly #parts: TunnelParts;
   readonly #connections = new Set<Connection>();
-  /** Those of them that are not established yet. */
+  /** Connections that are not established yet. */
   readonly #beginning = new Set<Connection>();
   readonly #slots: ConnectionSlots<Connection>;
   #state: TunnelState = { name: "idle" };
@@ -87,7 +86,7 @@ export class Tunnel {
   /**
    * Takes the listening socket; clients wait in the backlog until `start`.
    *
-   * @throws SpipedError `SPIPED_STEP` where another tunnel has the socket.
+   * @throws SpipedError `SPIPED_STEP` if another tunnel owns the socket.
    */
   constructor(config: TunnelSettings, parts: TunnelParts) {
     this.#config = config;
@@ -98,7 +97,8 @@ export class Tunnel {
       createReader: () => new SocketReader(readBuffer, this.#exactLength),
       viaAddon: {
         setup: () => this.#addonSetup(),
-        // Not more than can go on: who waits in the backlog has all the time there is, who is a stranger has not.
+        // Accept no more than can continue: clients can wait in the backlog indefinitely, but as strangers they have a
+        // time limit.
         clientsPerTurn: () => Math.min(CLIENTS_PER_TURN, this.#slots.free),
         accepted: (client) => this.#accepted(client),
       },
@@ -121,12 +121,11 @@ export class Tunnel {
       this.#releaseKeyPairs = keyPairs.keep(KEY_PAIRS_AHEAD, systemClock);
     }
     await this.#parts.socket.accept();
-    // Told to end meanwhile, or as many clients as may be have come already.
+    // Drained meanwhile, or the connection limit is reached already.
     if (this.#state.name === "starting") this.#state = { name: "listening", waitsFor: undefined };
     this.#parts.targets.start();
   }
 
-  /** Who is told what happens. */
   get events(): TunnelEmitter {
     return this.#parts.events;
   }
@@ -135,12 +134,12 @@ export class Tunnel {
     return this.#state;
   }
 
-  /** Where clients connect, with the port that the system chose. */
+  /** The address that clients connect to, with the port that the system chose. */
   get address(): SocketAddress {
     return this.#parts.socket.address;
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#connections.size;
   }
@@ -150,42 +149,42 @@ export class Tunnel {
     return this.#connections;
   }
 
-  /** Most connections at once; `Infinity` for no limit. */
+  /** Maximum number of connections; `Infinity` for no limit. */
   get maxConnections(): number {
     return this.#config.maxConnections;
   }
 
-  /** Whether a client that comes now is accepted, and need not wait. */
+  /** Whether a new client would be accepted now. */
   get isAccepting(): boolean {
     return this.#state.name === "listening" && this.#state.waitsFor === undefined;
   }
 
-  /** Its keys, which may be replaced. */
+  /** The key ring, whose keys may be replaced. */
   get keys(): KeyRing {
     return this.#parts.keys;
   }
 
-  /** Closes the listening socket; resolves when the last connection has ended, however often it is called. */
+  /** Closes the listening socket; resolves when the last connection has ended. May be called more than once. */
   drain(): Promise<void> {
     return this.#drain(() => this.#parts.socket.close());
   }
 
   /**
-   * As `drain`, but the listening socket stays open for somebody else: clients wait in the backlog meanwhile.
+   * Like `drain`, but leaves the listening socket open for another owner. Clients wait in the backlog meanwhile.
    *
-   * @returns The socket; the caller's.
+   * @returns The socket, owned by the caller.
    */
   release(): ListeningSocket {
     void this.#drain(() => this.#parts.socket.detach());
     return this.#parts.socket;
   }
 
-  /** Frees its address for a moment: clients are refused until `listenAgain`. */
+  /** Closes the listening socket for a while: clients are refused until `listenAgain`. */
   letGo(): void {
     this.#parts.socket.letGo();
   }
 
-  /** Listens where it did before; where that fails, tries each second. */
+  /** Listens on the same address again; if that fails, retries every second. */
   listenAgain(): void {
     try {
       this.#parts.socket.listenAgain();
@@ -209,7 +208,7 @@ export class Tunnel {
     const { promise, resolve } = deferred();
     this.#state = { name: "draining", drained: promise, lastEnded: resolve };
     clearTimeout(this.#retry);
-    // No new connections: whoever is in the middle of a handshake gets a pair all the same.
+    // There are no new connections; pending handshakes can still generate a key pair.
     this.#releaseKeyPairs();
     letGoOfSocket();
     this.#parts.targets.stop();
@@ -224,7 +223,7 @@ export class Tunnel {
     for (const connection of [...this.#connections]) connection.cancel();
   }
 
-  /** Ends the connections whose keys were taken away. @returns How many. */
+  /** Ends the connections whose keys were removed. @returns How many. */
   endRemoved(): number {
     return [...this.#connections].filter((connection) => connection.endIfKeyRemoved()).length;
   }
@@ -233,7 +232,7 @@ export class Tunnel {
     return this.#config.role === "encrypt" ? 0 : HANDSHAKE_BYTES;
   }
 
-  /** Whatever goes wrong with one client costs this one. */
+  /** A failure with one client affects only that client. */
   #accepted(client: Accepted | AcceptedByAddon): void {
     try {
       this.#begin(client);
@@ -281,7 +280,7 @@ export class Tunnel {
     const { role, forwardSecrecy, timeoutMs, proxyProtocol } = this.#config;
     const { targets, descriptors, events, keys } = this.#parts;
     const slots = this.#slots;
-    // Whoever cannot give way was asked before this client was accepted.
+    // The stranger to drop was chosen before this client was accepted.
     if (slots.strangersFull || !descriptors.hasRoom) slots.oldestStranger?.client.evict();
     const channel = this.#channelOf(client);
     const connection = new Connection({
@@ -316,14 +315,14 @@ export class Tunnel {
     this.#connections.add(connection);
     this.#beginning.add(connection);
     slots.enter(connection);
-    // On the encrypting end, everybody who may connect is a friend.
+    // On the encrypting end, clients do not authenticate; all are admitted.
     if (role === "encrypt") void slots.admit(connection);
     descriptors.book(DESCRIPTORS_PER_CONNECTION);
     events.emit("accepted", connection);
     this.#acceptOrWait();
   }
 
-  /** Accepts while there is room for another connection; otherwise lets further clients wait in the backlog. */
+  /** Accepts while there is room for another connection; otherwise further clients wait in the backlog. */
   #acceptOrWait(): void {
     const { descriptors, events, socket } = this.#parts;
     const { maxConnections } = this.#config;
@@ -344,7 +343,7 @@ export class Tunnel {
       if (this.#waitsFor !== undefined) this.#state = { name: "listening", waitsFor: undefined };
       socket.accept().catch((error: SpipedError) => {
         events.emit("listenFailed", error);
-        // One timer, however many connections end meanwhile and come by here.
+        // One timer, however many connections end meanwhile.
         clearTimeout(this.#retry);
         this.#retry = setTimeout(this.#acceptAgain, RETRY_MS);
       });

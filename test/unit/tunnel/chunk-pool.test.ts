@@ -72,11 +72,11 @@ test("what is taken counts until it comes back, whatever its size and its pool",
   const budget = new ChunkBudget(1e9);
   const [one, other] = [new ChunkPool(budget), new ChunkPool(budget)];
   const chunks = [one.take(1), other.take(medium), one.take(large), other.take(10 * large)];
-  assert.equal(budget.heldBytes, tiny + medium + large + 10 * large);
+  assert.equal(budget.usedBytes, tiny + medium + large + 10 * large);
   for (const chunk of chunks) chunk.written();
-  assert.equal(budget.heldBytes, 0);
+  assert.equal(budget.usedBytes, 0);
   one.take(large);
-  assert.equal(budget.heldBytes, large, "a chunk that is used again counts again");
+  assert.equal(budget.usedBytes, large, "a chunk that is used again counts again");
 });
 
 test("the owner is told once that its chunk is written, and not by the chunk's next use", () => {

@@ -94,7 +94,7 @@ test("no read waits longer than the bound, or without eight small ones before it
 /** A direction whose clock and turns are in the test's hand. */
 function pumping({
   clock = new GivenClock(),
-  waits = new CoalescingTimer(clock),
+  timer = new CoalescingTimer(clock),
   coalescing = true,
   leavesBytesToSystem = true,
 } = {}) {
@@ -108,8 +108,8 @@ function pumping({
     from: reader,
     framing: new CopyingFraming(),
     chunks: new ChunkPool(new ChunkBudget(1e9)),
-    turns: new FairScheduler((callback) => resting.push(callback)),
-    waits,
+    scheduler: new FairScheduler((callback) => resting.push(callback)),
+    timer,
     coalescing,
     to: writable,
     arrived: () => {
@@ -200,8 +200,8 @@ test("a pump whose receiver is full waits for it and nothing else", async () => 
 
 test("one timer serves all: who comes later waits no longer than the first", () => {
   const clock = new GivenClock();
-  const waits = new CoalescingTimer(clock);
-  const all = [pumping({ clock, waits }), pumping({ clock, waits })] as const;
+  const timer = new CoalescingTimer(clock);
+  const all = [pumping({ clock, timer }), pumping({ clock, timer })] as const;
   all[0].waitForMore();
   clock.pass(WAIT_MS / 4);
   all[1].waitForMore();
@@ -218,10 +218,10 @@ test("one timer serves all: who comes later waits no longer than the first", () 
 test("a wait keeps the process alive: a socket that nobody reads does not", () => {
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
   const before = timers();
-  const waits = new CoalescingTimer();
+  const timer = new CoalescingTimer();
   const waiter = { readAgain: () => undefined };
-  waits.begin(waiter);
+  timer.begin(waiter);
   assert.equal(timers(), before + 1);
-  waits.cancel(waiter);
+  timer.cancel(waiter);
   assert.equal(timers(), before);
 });

@@ -17,7 +17,7 @@ import { CopyingFraming } from "../support/framings.js";
 
 /** An event loop in the test's hand. */
 class GivenLoop {
-  readonly turns = new FairScheduler((callback) => this.#next.push(callback));
+  readonly scheduler = new FairScheduler((callback) => this.#next.push(callback));
   #next: Array<() => void> = [];
   /** Turns so far. */
   count = 0;
@@ -38,8 +38,8 @@ class Reader {
   readonly #share: FairShare;
   isResting = false;
 
-  constructor({ turns }: GivenLoop) {
-    this.#share = new FairShare(turns, this);
+  constructor({ scheduler }: GivenLoop) {
+    this.#share = new FairShare(scheduler, this);
   }
 
   readOn(): void {
@@ -109,7 +109,7 @@ test("everybody who rests goes on in the next turn, once, although others rest a
   const loop = new GivenLoop();
   const calls: number[] = [];
   const takers = Array.from({ length: 5 }, (_, index) => {
-    const share: FairShare = new FairShare(loop.turns, {
+    const share: FairShare = new FairShare(loop.scheduler, {
       readOn: () => {
         calls.push(index);
         share.rest();
@@ -157,7 +157,7 @@ test("between two turns nobody reads more than a share and what one read may bri
 });
 
 /** A pump from a real socket whose peer has written as much as the system takes. */
-async function fullPump(t: TestContext, turns: FairScheduler, wrote: (bytes: number) => void): Promise<Pump> {
+async function fullPump(t: TestContext, scheduler: FairScheduler, wrote: (bytes: number) => void): Promise<Pump> {
   const listener = await Listener.listen(t, "tcp");
   const reader = new SocketReader(createReadBuffer(), 0);
   const options = { ...socketOptionsOf(listener.address), allowHalfOpen: true, onread: reader.onread };
@@ -176,9 +176,9 @@ async function fullPump(t: TestContext, turns: FairScheduler, wrote: (bytes: num
     from: reader,
     framing: new CopyingFraming(),
     chunks: new ChunkPool(new ChunkBudget(1e9)),
-    turns,
+    scheduler,
     to,
-    waits: new CoalescingTimer(),
+    timer: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
     ended: () => undefined,
@@ -190,7 +190,7 @@ test(
   "of real sockets that are full of bytes, none is read further than its share before the others",
   limits,
   async (t) => {
-    const turns = new FairScheduler();
+    const scheduler = new FairScheduler();
     const written = [0, 0, 0, 0];
     const most = WHOLE_SHARE_BYTES + READ_BUFFER_BYTES;
     const ahead = () => Math.max(...written) - Math.min(...written);
@@ -198,7 +198,7 @@ test(
     let isOver = false;
     const pumps = await Promise.all(
       written.map((_, index) =>
-        fullPump(t, turns, (bytes) => {
+        fullPump(t, scheduler, (bytes) => {
           written[index] = (written[index] ?? 0) + bytes;
           // What the system had at first is enough for so much.
           if (written.every((total) => total > 0) && Math.min(...written) >= most) isOver = true;

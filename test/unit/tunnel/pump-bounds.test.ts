@@ -33,9 +33,9 @@ class Endless {
       from: this.reader,
       framing: framingPair().sealer,
       chunks,
-      turns: loop,
+      scheduler: loop,
       to: this.writable,
-      waits: new CoalescingTimer(),
+      timer: new CoalescingTimer(),
       coalescing: false,
       arrived: () => undefined,
       ended: () => undefined,
@@ -74,31 +74,31 @@ async function stalled(count: number): Promise<{ readonly all: readonly Endless[
 }
 
 test("a stalled reader holds one read, and less the more of them there are", async () => {
-  assert.ok((await stalled(1)).budget.heldBytes <= LARGE);
-  assert.ok((await stalled(10)).budget.heldBytes <= 10 * LARGE);
+  assert.ok((await stalled(1)).budget.usedBytes <= LARGE);
+  assert.ok((await stalled(10)).budget.usedBytes <= 10 * LARGE);
   const { budget } = await stalled(450);
-  assert.ok(budget.heldBytes <= LIMIT_BYTES / 8 + LARGE + 450 * SMALL, `${budget.heldBytes} bytes`);
-  assert.ok(budget.heldBytes <= 450 * 32 * 1_024, `${budget.heldBytes} bytes`);
+  assert.ok(budget.usedBytes <= LIMIT_BYTES / 8 + LARGE + 450 * SMALL, `${budget.usedBytes} bytes`);
+  assert.ok(budget.usedBytes <= 450 * 32 * 1_024, `${budget.usedBytes} bytes`);
 });
 
 test("all stalled readers together hold the budget, and a packet each beyond it", async () => {
   const { all, budget } = await stalled(MANY);
-  assert.ok(budget.heldBytes > LIMIT_BYTES, "there are enough of them to fill it");
-  assert.ok(budget.heldBytes <= LIMIT_BYTES + LARGE + MANY * PACKET, `${budget.heldBytes} bytes`);
-  const before = budget.heldBytes;
+  assert.ok(budget.usedBytes > LIMIT_BYTES, "there are enough of them to fill it");
+  assert.ok(budget.usedBytes <= LIMIT_BYTES + LARGE + MANY * PACKET, `${budget.usedBytes} bytes`);
+  const before = budget.usedBytes;
   for (const one of all.slice(-100)) await one.writable.release();
-  assert.ok(budget.heldBytes <= before, "who reads on beyond it holds no more than before");
+  assert.ok(budget.usedBytes <= before, "who reads on beyond it holds no more than before");
 });
 
 test("all memory comes back when the receivers take it, and when they fail", async () => {
   const { all, budget } = await stalled(100);
-  assert.ok(budget.heldBytes > 0);
+  assert.ok(budget.usedBytes > 0);
   for (const [index, { pump, writable }] of all.entries()) {
     pump.stop();
     if (index % 2 === 0) await writable.release();
     else await writable.release(new Error("broken pipe"));
   }
-  assert.equal(budget.heldBytes, 0);
+  assert.equal(budget.usedBytes, 0);
 });
 
 test("a quiet stream is offered a small read, however long ago, and a busy one a large one", async () => {
@@ -114,18 +114,18 @@ for (const kind of ["tcp", "unix"] as const) {
   test(`${kind}: connections of real sockets hold one read each when their readers stall`, limits, async (t) => {
     setFlowSettings({ relay: false });
     const { budget } = packetMemory.chunks;
-    assert.equal(budget.heldBytes, 0);
+    assert.equal(budget.usedBytes, 0);
     const count = 8;
     const connections = [];
     for (let index = 0; index < count; index += 1) connections.push(await stall(t, kind));
     await until(
-      () => budget.heldBytes >= count * PACKET || undefined,
-      () => `${budget.heldBytes} bytes to be what ${count} stalled readers hold`,
+      () => budget.usedBytes >= count * PACKET || undefined,
+      () => `${budget.usedBytes} bytes to be what ${count} stalled readers hold`,
     );
     await turns(100);
-    assert.ok(budget.heldBytes <= count * LARGE, `${budget.heldBytes} bytes`);
+    assert.ok(budget.usedBytes <= count * LARGE, `${budget.usedBytes} bytes`);
     for (const { connection } of connections) connection.cancel();
-    await until(() => budget.heldBytes === 0 || undefined, "all memory to come back");
+    await until(() => budget.usedBytes === 0 || undefined, "all memory to come back");
   });
 }
 

@@ -50,8 +50,8 @@ function moveHello(): { readonly said: string[]; readonly answer: Taken; readonl
   const failed = (error: Error) => said.push(`failed: ${error.message}`);
   const chunks = new ChunkPool(new ChunkBudget(1e6));
   const pacing = {
-    turns: new FairScheduler(),
-    waits: new CoalescingTimer(),
+    scheduler: new FairScheduler(),
+    timer: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
   };

@@ -44,9 +44,9 @@ async function pumped(
     from: reader,
     framing,
     chunks: new ChunkPool(budget),
-    turns: new FairScheduler(),
+    scheduler: new FairScheduler(),
     to: writable,
-    waits: new CoalescingTimer(),
+    timer: new CoalescingTimer(),
     coalescing: false,
     arrived: () => undefined,
     ended: () => {
@@ -65,7 +65,7 @@ async function pumped(
     writable.holds = isFull[reads % isFull.length] ?? false;
     const before = reader.resumes;
     const goesOn = reader.give(input.subarray(at, at + length));
-    assert.ok(budget.heldBytes <= MOST_HELD, `${budget.heldBytes} bytes are held`);
+    assert.ok(budget.usedBytes <= MOST_HELD, `${budget.usedBytes} bytes are held`);
     at += length;
     reads += 1;
     for (let waits = 0; !goesOn && reader.resumes === before && end === "open"; waits += 1) {
@@ -78,7 +78,7 @@ async function pumped(
   while (writable.pendingWrites > 0) await writable.release();
   await turns();
   pump.stop();
-  assert.equal(budget.heldBytes, 0, "nothing is held behind the end");
+  assert.equal(budget.usedBytes, 0, "nothing is held behind the end");
   return { out: writable.bytes, end };
 }
 
