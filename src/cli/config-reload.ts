@@ -16,7 +16,7 @@ import {
   restartNeededEntry,
   tunnelsFailedEntry,
 } from "../observe/service-entries.js";
-import { Rereading } from "../service/rereading.js";
+import { CoalescedReload } from "../service/coalesced-reload.js";
 import type { Supervisor } from "../service/supervisor.js";
 
 /** The configuration file, and what it said at startup. */
@@ -47,7 +47,7 @@ type Phase =
 export class ConfigReload {
   readonly #file: ConfigInUse;
   readonly #parts: ReloadParts;
-  readonly #rereading = new Rereading();
+  readonly #reloads = new CoalescedReload();
   #phase: Phase = { name: "before" };
   /** Whether a reload was requested that has to wait. */
   #isRequested = false;
@@ -67,8 +67,8 @@ export class ConfigReload {
       return;
     }
     // A reload that hangs must not hold up the keys.
-    if (this.#rereading.isUnderWay) void this.#parts.supervisor.reload();
-    await this.#rereading.request(() => this.#read());
+    if (this.#reloads.isRunning) void this.#parts.supervisor.reload();
+    await this.#reloads.request(() => this.#read());
   }
 
   /** Must be called when the service has started. */

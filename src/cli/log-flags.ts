@@ -4,7 +4,7 @@
  */
 
 import type { FlagValues } from "../flags/flags.js";
-import { chooseLog } from "../observe/log-choices.js";
+import { configureLog } from "../observe/log-settings.js";
 import type { Given } from "./given.js";
 
 /** Commands without these options. */
@@ -12,15 +12,15 @@ const OTHERS = ["keygen", "key-id"];
 
 /** Sets up the log as far as it is known before the arguments are parsed. */
 export function guessLog(program: string, { args, variables }: Given, environment: NodeJS.ProcessEnv): void {
-  chooseLog({ journalStream: environment["JOURNAL_STREAM"] });
+  configureLog({ journalStream: environment["JOURNAL_STREAM"] });
   if (program !== "spiped" || OTHERS.includes(args[0] ?? "")) return;
   const at = args.indexOf("--log-format");
   const glued = args.find((arg) => arg.startsWith("--log-format="))?.slice("--log-format=".length);
   const format = at === -1 ? (glued ?? variables["SPIPED_LOG_FORMAT"]) : args[at + 1];
-  if (format === "json") chooseLog({ format });
+  if (format === "json") configureLog({ format });
 }
 
 /** Sets up the log as the options say. */
 export function chooseLogBy({ logLevel, logFormat }: Pick<FlagValues<"spiped">, "logLevel" | "logFormat">): void {
-  chooseLog({ level: logLevel ?? "info", format: logFormat ?? "text", timesInFiles: true });
+  configureLog({ level: logLevel ?? "info", format: logFormat ?? "text", timesInFiles: true });
 }

@@ -3,7 +3,7 @@
  */
 
 import { type Address, formatAddress } from "../net/address.js";
-import { recognitionHint } from "../observe/recognition-words.js";
+import { recognitionHint } from "../observe/recognition-hints.js";
 import type {
   AnswerOutcome,
   ConnectionAttempt,
@@ -142,7 +142,7 @@ function answerWords(outcome: AnswerOutcome): Words {
             recognitionHint({ kind: "silent", role: "encrypt" }),
           );
     case "closed":
-      if (outcome.whenSpokenTo) {
+      if (outcome.afterSending) {
         const text = `it sent nothing, and ${HUNG_UP[outcome.how]} when it was sent data (${ms(outcome.durationMs)})`;
         return failed(text, `TLS servers do this. ${NOT_SPIPED}`);
       }
@@ -190,15 +190,15 @@ function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
   switch (outcome.kind) {
     case "both":
       return ok("on at both ends");
-    case "given-up-here":
+    case "disabled-here":
       return { verdict: "warning", text: "turned off at this end (-f)", hint: "remove -f unless CPU time is scarce" };
-    case "given-up-by-both":
+    case "disabled-by-both":
       return {
         verdict: "warning",
         text: "turned off at both ends (-f)",
         hint: "remove -f unless CPU time is scarce",
       };
-    case "given-up-there":
+    case "disabled-there":
       return outcome.isRequired
         ? failed("turned off at the far end (-f), and this end requires it (-g)", "remove -f there")
         : {

@@ -1,48 +1,48 @@
 /**
- * Connections as entries of the log: their start, their establishment, their end, and the sum of many ends.
+ * Log messages about connections: accepted, established, ended, and summaries of many failures.
  */
 
 import { type EndReason, isFaultOfOurs, stackOf } from "../errors.js";
 import type { ConnectionReport, ConnectionView } from "../tunnel/reports.js";
 import { grouped } from "./counted.js";
 import type { Level, LogEntry, SomeFacts } from "./entry.js";
-import type { Sum } from "./failures.js";
-import { recognitionHint } from "./recognition-words.js";
+import type { Sum } from "./failure-summaries.js";
+import { recognitionHint } from "./recognition-hints.js";
 
 /** A client has connected. */
 export function acceptedEntry(view: ConnectionView): LogEntry {
   const message = `connection from ${view.source}: accepted`;
-  return { event: "connection-accepted", level: "debug", message, ...who(view) };
+  return { event: "connection-accepted", level: "debug", message, ...identity(view) };
 }
 
-/** Data can flow. */
+/** The handshake is done and the target is connected. */
 export function establishedEntry(view: ConnectionView): LogEntry {
   return {
     event: "connection-established",
     level: "debug",
-    message: `connection from ${view.source}: established${parenthesis([...keyWords(view), ...handshakeWords(view)])}`,
-    ...who(view),
+    message: `connection from ${view.source}: established${parenthesized([...keyTexts(view), ...handshakeTexts(view)])}`,
+    ...identity(view),
     handshakeMs: view.handshakeMs,
   };
 }
 
-/** How bad an end is. */
+/** The level of a connection's last message. */
 export function levelOfEnd({ reason, error }: Pick<ConnectionReport, "reason" | "error">): Level {
   if (reason === "closed") return "debug";
   return error !== undefined && isFaultOfOurs(error) ? "error" : "warning";
 }
 
-/** The end of a connection; one in order is of interest to few. */
+/** A connection has ended. */
 export function endedEntry(report: ConnectionReport): LogEntry {
   const { source, reason, error, durationMs, recognised } = report;
   const why = error === undefined ? "" : `: ${error.message}`;
-  const facts = [...keyWords(report), ...amountWords(report), seconds(durationMs), ...handshakeWords(report)];
+  const facts = [...keyTexts(report), ...amountTexts(report), seconds(durationMs), ...handshakeTexts(report)];
   return {
     event: "connection-ended",
     level: levelOfEnd(report),
-    message: `connection from ${source}: ${wordsOf(reason)}${why}${parenthesis(facts)}`,
+    message: `connection from ${source}: ${reasonText(reason)}${why}${parenthesized(facts)}`,
     hint: error?.hint ?? (recognised && recognitionHint(recognised)),
-    ...who(report),
+    ...identity(report),
     reason,
     code: error?.code,
     recognised: recognised?.kind,
@@ -53,23 +53,23 @@ export function endedEntry(report: ConnectionReport): LogEntry {
   };
 }
 
-/** An open connection, for whoever asks. */
+/** An open connection, in answer to SIGUSR1 or SIGUSR2. */
 export function openEntry(view: ConnectionView): LogEntry {
   const { source, phase, ageMs } = view;
-  const facts = [...keyWords(view), ...amountWords(view), seconds(ageMs), ...handshakeWords(view)];
+  const facts = [...keyTexts(view), ...amountTexts(view), seconds(ageMs), ...handshakeTexts(view)];
   return {
     event: "state-connection",
     level: "info",
     isAnswer: true,
-    message: `connection from ${source}: ${PHASES[phase]}${parenthesis(facts)}`,
-    ...who(view),
+    message: `connection from ${source}: ${PHASES[phase]}${parenthesized(facts)}`,
+    ...identity(view),
     ...amounts(view),
     ageMs,
     handshakeMs: view.handshakeMs,
   };
 }
 
-/** Ends that were not written out, summed. */
+/** A summary of failures that were not logged one by one. */
 export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mostCount, spanMs }: Sum): LogEntry {
   const { key, reason = "failed", phase, code, recognised } = of.facts;
   const from = moreAddresses
@@ -85,7 +85,7 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
     event: "connections-summed",
     level: "warning",
     message:
-      `${wordsOf(reason)}${key === undefined ? "" : ` (key ${key})`}: ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
+      `${reasonText(reason)}${key === undefined ? "" : ` (key ${key})`}: ${grouped(count)} more from ${from} in the last ${span === 60 ? "minute" : `${span} s`}` +
       `${most}${example}`,
     key,
     phase,
@@ -109,12 +109,12 @@ const PHASES: Readonly<Record<ConnectionView["phase"], string>> = {
   ended: "ended",
 };
 
-/** The reason as people read it. */
-function wordsOf(reason: EndReason): string {
+/** The reason as prose: `connect failed`. */
+function reasonText(reason: EndReason): string {
   return reason.replaceAll("-", " ");
 }
 
-function who({ id, source, keyName, phase }: Omit<ConnectionView, "ageMs">): SomeFacts {
+function identity({ id, source, keyName, phase }: Omit<ConnectionView, "ageMs">): SomeFacts {
   return { connection: id, peer: source, key: keyName, phase };
 }
 
@@ -122,20 +122,20 @@ function amounts({ bytesForward, bytesReverse }: Pick<ConnectionView, "bytesForw
   return { bytesForward, bytesReverse };
 }
 
-function amountWords({ phase, bytesForward, bytesReverse }: Omit<ConnectionView, "ageMs">): readonly string[] {
+function amountTexts({ phase, bytesForward, bytesReverse }: Omit<ConnectionView, "ageMs">): readonly string[] {
   return phase === "piping" ? [`${bytesForward} bytes forward, ${bytesReverse} back`] : [];
 }
 
-function keyWords({ keyName }: Omit<ConnectionView, "ageMs">): readonly string[] {
+function keyTexts({ keyName }: Omit<ConnectionView, "ageMs">): readonly string[] {
   return keyName === undefined ? [] : [`key ${keyName}`];
 }
 
-function handshakeWords({ handshakeMs }: Omit<ConnectionView, "ageMs">): readonly string[] {
+function handshakeTexts({ handshakeMs }: Omit<ConnectionView, "ageMs">): readonly string[] {
   return handshakeMs === undefined ? [] : [`handshake ${seconds(handshakeMs)}`];
 }
 
-function parenthesis(words: readonly string[]): string {
-  return words.length === 0 ? "" : ` (${words.join(", ")})`;
+function parenthesized(texts: readonly string[]): string {
+  return texts.length === 0 ? "" : ` (${texts.join(", ")})`;
 }
 
 function seconds(milliseconds: number): string {

@@ -1,19 +1,19 @@
 /**
- * One entry of the log: what happened, how bad it is, and the facts, each under a name of its own. What people read of it
- * is its message; what programs read are the facts. `docs/log.md` lists the events and the keys.
+ * The structure of a log message: event, level, text for people, and named facts for programs. `docs/log.md` lists the
+ * events and the keys.
  */
 
 import type { EndReason, ErrorCode } from "../errors.js";
 import type { Recognised } from "../tunnel/recognition.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 
-/** How bad it is: the worst first. */
+/** Most severe first. */
 export const LEVELS = ["error", "warning", "info", "debug"] as const;
 
-/** How bad an entry is, and up to where a log writes. */
+/** The severity of a message, and the threshold of a log. */
 export type Level = (typeof LEVELS)[number];
 
-/** All that can happen. */
+/** Every event; `docs/log.md` describes them. */
 export const EVENTS = [
   "note",
   "error",
@@ -45,10 +45,10 @@ export const EVENTS = [
   "lines-lost",
 ] as const;
 
-/** What happened. */
+/** One of {@link EVENTS}. */
 export type EventName = (typeof EVENTS)[number];
 
-/** Facts of an entry; one that is undefined is left out. */
+/** The facts that a message can carry. */
 export interface Facts {
   readonly tunnel: string;
   readonly connection: number;
@@ -63,14 +63,14 @@ export interface Facts {
   readonly durationMs: number;
   readonly handshakeMs: number;
   readonly ageMs: number;
-  /** How many connections, or failures, it is about. */
+  /** The number of connections or failures. */
   readonly count: number;
   readonly limit: number;
-  /** Clients that have not shown that they have a key. */
+  /** Clients that have not authenticated yet. */
   readonly strangers: number;
-  /** From how many addresses. */
+  /** The number of distinct client addresses. */
   readonly addresses: number;
-  /** True where there were more addresses than are told apart. */
+  /** Set if there were more addresses than `addresses`, which is then the most that are tracked. */
   readonly moreAddresses: true;
   readonly mostFrom: string;
   readonly mostCount: number;
@@ -87,31 +87,31 @@ export interface Facts {
   readonly keysRemoved: readonly string[];
   readonly keysRenamed: readonly string[];
   readonly configFile: string;
-  /** Of a file, from 1 on. */
+  /** A line number, from 1. */
   readonly line: number;
   readonly version: string;
   readonly uptimeMs: number;
   readonly tunnels: number;
 }
 
-/** Those that an entry has. */
+/** The facts of one message; those that are undefined are left out. */
 export type SomeFacts = Partial<{ readonly [Name in keyof Facts]: Facts[Name] | undefined }>;
 
-/** One entry. */
+/** One log message. */
 export interface LogEntry extends SomeFacts {
   readonly event: EventName;
   readonly level: Level;
-  /** In words; one line, but for a list whose further lines begin with a blank. */
+  /** One line, except for lists of errors: {@link textLines} in `format.ts`. */
   readonly message: string;
   /** What to do about it. */
   readonly hint?: string | undefined;
-  /** Where in this program a mistake of ours was made. */
+  /** The stack trace, if this is a bug in spiped. */
   readonly stack?: readonly string[] | undefined;
-  /** Somebody has asked for it: it is written whatever the log's level is. */
+  /** An operator asked for it with a signal, so it is written at every log level. */
   readonly isAnswer?: true;
 }
 
-/** The names of facts in JSON, in their order. Times are in seconds there. */
+/** The JSON keys of the facts, in output order. In JSON, durations are in seconds. */
 export const KEYS: { readonly [Name in keyof Facts]: string } = {
   tunnel: "tunnel",
   connection: "connection",

@@ -1,28 +1,27 @@
 /**
- * Entries as the text that is written: lines for people, or one JSON object.
+ * Formats log messages: as lines of text, or as one JSON object.
  *
- * Whatever a peer or a name server put into an entry, a line stays one line without control characters, and JSON stays
- * JSON.
+ * Messages can contain text from peers and name servers, so control characters are replaced in text and escaped in JSON.
  */
 
 import type { ErrorCode } from "../errors.js";
 import { printableBytes } from "../paths.js";
 import { KEYS, type Level, type LogEntry } from "./entry.js";
 
-/** What begins each line. */
+/** The parts that precede the text of a line. */
 export interface LineStart {
   /** The program's name. */
   readonly program: string;
-  /** Whether the journal reads it, which takes a priority from the start of a line. */
+  /** Whether the journal reads it, and so parses a `<priority>` at the start of the line. */
   readonly toJournal: boolean;
-  /** The time to write, where there is one. */
+  /** Undefined to write no time. */
   readonly time: Date | undefined;
 }
 
-/** The priorities of syslog(3) that the journal takes. */
+/** As in syslog(3). */
 const JOURNAL_PRIORITIES: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 6, debug: 7 };
 
-/** The lines of an entry for people, each with its line break. Indented lines continue the one before and have no name. */
+/** A message as text, with line breaks. Indented lines continue the one before and omit the program's name. */
 export function textOf(entry: LogEntry, { program, toJournal, time }: LineStart): string {
   const priority = toJournal ? priorityOf(entry.level) : "";
   const stamp = time === undefined ? "" : `${time.toISOString()} `;
@@ -31,23 +30,23 @@ export function textOf(entry: LogEntry, { program, toJournal, time }: LineStart)
     .join("");
 }
 
-/** Errors that say several things, each in a line. In all others, a line break is part of a path that somebody gave. */
+/** Errors whose message lists several errors, one a line. In all others, a line break is part of a path. */
 const LISTS: readonly ErrorCode[] = ["SPIPED_CONFIG", "SPIPED_ADDON"];
 
-/** The lines of an entry for people, without anything before them. */
+/** The lines of a message, without a prefix and without line breaks. */
 export function textLines({ event, code, tunnel, message, hint, stack = [] }: LogEntry): readonly string[] {
   const isList = event === "error" && code !== undefined && LISTS.includes(code);
   const [first = "", ...others] = (isList ? message.split("\n") : [message]).map(printable);
   const named = tunnel === undefined ? first : `${printable(tunnel)}: ${first}`;
   const hinted = hint === undefined ? [] : [`hint: ${printable(hint)}`];
   const below = stack.map((line) => `  ${printable(line)}`);
-  // Why a start failed is read at a terminal; of the rest, what is said of one event stays in one line.
+  // A failed start is read at a terminal, so its hint gets a line of its own. Every other event is one line.
   if (event === "error") return [named, ...others, ...below, ...hinted];
   if (below.length > 0) return [named, ...others, ...below, ...hinted.map((line) => `  ${line}`)];
   return [[named, ...hinted].join("; "), ...others];
 }
 
-/** An entry as one JSON object, with a line break. */
+/** A message as one JSON object, with a line break. */
 export function jsonOf(entry: LogEntry, { toJournal, time = new Date() }: Omit<LineStart, "program">): string {
   return `${toJournal ? priorityOf(entry.level) : ""}${jsonObject(entry, time.toISOString())}\n`;
 }
@@ -67,7 +66,7 @@ function jsonObject(entry: LogEntry, time: string): string {
     ...Object.fromEntries(facts),
     ...(entry.stack === undefined ? {} : { stack: entry.stack.map(cleaned) }),
   };
-  // JSON may hold these as they are, and terminals and other readers of lines obey some of them.
+  // Valid in JSON, but terminals and line readers interpret some of these.
   return JSON.stringify(object).replace(/[\u007f-\u009f\u2028\u2029]/g, (one) => `\\u${hexOf(one)}`);
 }
 
@@ -79,7 +78,7 @@ function jsonValue(name: keyof typeof KEYS, value: NonNullable<LogEntry[keyof ty
   return Array.isArray(value) ? value.map((one: string) => cleaned(one)) : value;
 }
 
-/** A line about lost ones, with `{lost}` for their number and, in JSON, `{time}`. */
+/** A template for the message about dropped ones, with the placeholders `{lost}` and `{time}`. */
 export function lostLine(format: "text" | "json", { program, toJournal, time }: LineStart): string {
   const message = "log messages dropped: {lost} (standard error is not read fast enough)";
   const priority = toJournal ? priorityOf("warning") : "";
@@ -96,13 +95,13 @@ function isContinued(line: string): boolean {
   return line.startsWith("  ");
 }
 
-/** The text as it may reach a terminal. */
+/** Replaces control characters, so that the text is safe on a terminal. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
   return printableBytes(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
-/** The text as it may stand in JSON: what no UTF-8 can mean is shown, not written. */
+/** Makes a string valid Unicode: bytes that are not UTF-8 are shown as escapes, lone surrogates as U+FFFD. */
 function cleaned(text: string): string {
   return printableBytes(text).replace(/\p{Surrogate}/gu, "\ufffd");
 }

@@ -16,7 +16,7 @@ export interface ChangedKeys {
 }
 
 /** A key file has been reloaded. */
-export function keyReadEntry(keyFile: string): LogEntry {
+export function keyReloadedEntry(keyFile: string): LogEntry {
   const message = `SIGHUP: reloaded key file ${keyFile}; new connections use it`;
   return { event: "key-read", level: "info", message, keyFile };
 }
@@ -54,7 +54,7 @@ export function keysReadEntry(keyFile: string, names: readonly string[]): LogEnt
  * @param keys - How many there are.
  * @param ended - Connections that were reset because their keys are gone.
  */
-export function keysReadAgainEntry(keyFile: string, keys: number, changes: ChangedKeys, ended: number): LogEntry {
+export function keysReloadedEntry(keyFile: string, keys: number, changes: ChangedKeys, ended: number): LogEntry {
   const { added, removed } = changes;
   const renamed = changes.renamed.map(([from, to]) => `${from} to ${to}`);
   const lists = [

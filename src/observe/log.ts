@@ -1,33 +1,32 @@
 /**
- * The log. An entry that cannot be written is dropped: a log that is full, closed or not read never holds up or ends the
- * program.
+ * The log. Messages that cannot be written are dropped: a full, closed or unread log never blocks or terminates the process.
  */
 
 import { writeSync } from "node:fs";
 import { isFaultOfOurs, SpipedError, stackOf } from "../errors.js";
 import type { EventName, Level, LogEntry } from "./entry.js";
-import { isLogged } from "./log-choices.js";
+import { isLogged } from "./log-settings.js";
 import { standardErrorText } from "./standard-error-lines.js";
 
-/** Where entries go. */
+/** Where messages go. */
 export interface LogSink {
   write(entry: LogEntry): void;
 }
 
-/** Takes what happens. */
+/** Filters messages by level and passes them to a sink. */
 export interface Log {
-  /** Whether entries of this level are written, so that nobody makes one that is not. */
+  /** Whether messages of this level are written; check it before building expensive ones. */
   writes(level: Level): boolean;
   write(entry: LogEntry): void;
-  /** What an operator expects, in words. */
+  /** Logs a text at level `info`. */
   notice(text: string): void;
-  /** What an operator may have to look at, in words. */
+  /** Logs a text at level `warning`. */
   warning(text: string): void;
-  /** An error: its message and, where it has one, a hint. */
+  /** Logs an error with its hint, if it has one. */
   error(error: unknown): void;
 }
 
-/** Makes a log. */
+/** Creates a log that writes to `sink`. */
 export function createLog(sink: LogSink): Log {
   const write = (entry: LogEntry) => {
     if (entry.isAnswer || isLogged(entry.level)) sink.write(entry);
@@ -41,12 +40,12 @@ export function createLog(sink: LogSink): Log {
   };
 }
 
-/** The same log, whose entries are about one of several tunnels. */
+/** A log that adds a tunnel's name to every message. */
 export function logOfTunnel(log: Log, tunnel: string): Log {
   return createLog({ write: (entry) => log.write({ tunnel, ...entry }) });
 }
 
-/** An error as an entry. */
+/** The message for an error. */
 export function errorEntry(error: unknown, event: EventName = "error"): LogEntry {
   if (!(error instanceof SpipedError)) {
     return { event, level: "error", code: "SPIPED_INTERNAL", message: `internal error: ${stackOf(error).join(" ")}` };
@@ -56,10 +55,9 @@ export function errorEntry(error: unknown, event: EventName = "error"): LogEntry
 }
 
 /**
- * A sink for standard error that waits for whoever reads it: for the time before the addon is loaded, and where it cannot
- * be.
+ * A sink that writes to standard error synchronously and may block. Used until the addon is loaded, or if it cannot be.
  *
- * @param program - First word of each line.
+ * @param program - The prefix of each line.
  */
 export function directSink(program: string): LogSink {
   return {
@@ -67,7 +65,7 @@ export function directSink(program: string): LogSink {
       try {
         writeSync(2, standardErrorText(entry, program));
       } catch {
-        // There is nowhere else to tell it.
+        // There is nowhere else to report it.
       }
     },
   };

@@ -1,7 +1,6 @@
 /**
- * What a service manager is told: that the program is ready, reads its files again, stops, and how it is meanwhile.
- * Datagrams to the socket that `NOTIFY_SOCKET` names. Without it nothing is said; a manager that is gone, full or not one
- * at all costs one warning and nothing else.
+ * Notifies the service manager: ready, reloading, stopping, and status. Sends datagrams to the socket in `NOTIFY_SOCKET`,
+ * and nothing without it. If the socket is missing or broken, one warning is logged.
  *
  * Source: sd_notify(3).
  */
@@ -11,25 +10,25 @@ import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { printable } from "./format.js";
 
-/** What the socket answers when it has no room. */
+/** Error codes of a full socket. */
 const FULL = ["EAGAIN", "ENOBUFS"];
 
-/** So soon is tried again, and so many messages wait for that. */
+/** How soon to retry when the socket is full, and how many messages to queue meanwhile. */
 const RETRY_MS = 100;
-const MOST_WAITING = 16;
+const MAX_QUEUED = 16;
 
-const MOST_STATUS_CHARACTERS = 500;
+const MAX_STATUS_CHARACTERS = 500;
 
-/** Sends whole messages. */
+/** Sends one datagram; throws if it cannot. */
 export interface NotifyChannel {
   send(message: Uint8Array): void;
 }
 
-/** See the head of this file. */
+/** Sends notifications, in order and without blocking. */
 export class ServiceManager {
   readonly #channel: NotifyChannel | undefined;
   readonly #warn: (text: string) => void;
-  readonly #waiting: Uint8Array[] = [];
+  readonly #queue: Uint8Array[] = [];
   #retry: NodeJS.Timeout | undefined;
   #hasWarned = false;
   #isStopping = false;
@@ -39,11 +38,7 @@ export class ServiceManager {
     this.#warn = warn;
   }
 
-  /**
-   * Tells whoever listens at `socket`.
-   *
-   * @param socket - A path, or `@` and the name of an abstract socket; undefined for nobody.
-   */
+  /** @param socket - A path, or `@` and the name of an abstract socket; undefined sends nothing. */
   static at(socket: string | undefined, warn: (text: string) => void): ServiceManager {
     if (socket === undefined || !("NotifySocket" in addon)) return new ServiceManager(undefined, warn);
     try {
@@ -55,18 +50,18 @@ export class ServiceManager {
   }
 
   /**
-   * The program does what it is there for.
+   * The service is up, or a reload is complete.
    *
-   * @param mainProcess - Where it is another process than the manager has started.
+   * @param mainProcess - The main process, if it is not the one that the manager started.
    */
   ready(status: string, mainProcess?: number): void {
     if (this.#isStopping) return;
     this.#tell([...(mainProcess === undefined ? [] : [`MAINPID=${mainProcess}`]), "READY=1", statusLine(status)]);
   }
 
-  /** It reads its files again; `ready` ends that. */
+  /** A reload begins; `ready` ends it. */
   reloading(): void {
-    // The clock that the manager means, CLOCK_MONOTONIC, is this one.
+    // hrtime is CLOCK_MONOTONIC, which the manager expects.
     const microseconds = process.hrtime.bigint() / 1_000n;
     if (!this.#isStopping) this.#tell(["RELOADING=1", `MONOTONIC_USEC=${microseconds}`]);
   }
@@ -76,22 +71,22 @@ export class ServiceManager {
     this.#tell(["STOPPING=1", statusLine(status)]);
   }
 
-  /** How it is, for people. */
+  /** Sets the status text, which `systemctl status` shows. */
   status(text: string): void {
     this.#tell([statusLine(text)]);
   }
 
   #tell(lines: readonly string[]): void {
     if (this.#channel === undefined) return;
-    this.#waiting.push(Buffer.from(lines.join("\n")));
-    if (this.#waiting.length > MOST_WAITING) this.#waiting.shift();
+    this.#queue.push(Buffer.from(lines.join("\n")));
+    if (this.#queue.length > MAX_QUEUED) this.#queue.shift();
     if (this.#retry === undefined) this.#flush(this.#channel);
   }
 
-  /** In order: what cannot be sent yet holds back what comes behind it. */
+  /** Sends the queue in order, until the socket is full. */
   #flush(channel: NotifyChannel): void {
     this.#retry = undefined;
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       try {
         channel.send(next);
       } catch (error) {
@@ -102,7 +97,7 @@ export class ServiceManager {
         if (!this.#hasWarned) this.#warn(cannotNotify(error));
         this.#hasWarned = true;
       }
-      this.#waiting.shift();
+      this.#queue.shift();
     }
   }
 }
@@ -114,7 +109,7 @@ function notifyPath(socket: string): Uint8Array {
 }
 
 function statusLine(text: string): string {
-  return `STATUS=${printable(text).slice(0, MOST_STATUS_CHARACTERS)}`;
+  return `STATUS=${printable(text).slice(0, MAX_STATUS_CHARACTERS)}`;
 }
 
 function cannotNotify(error: unknown): string {

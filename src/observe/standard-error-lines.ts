@@ -1,48 +1,47 @@
 /**
- * Entries as they stand on standard error: for the journal of systemd with their priorities, in a file with the time, since
- * neither has it otherwise; else bare.
+ * Formats messages for standard error: with a priority for systemd's journal, and with the time for a file, if that is set.
  */
 
 import { fstatSync } from "node:fs";
 import type { LogEntry } from "./entry.js";
 import { jsonOf, type LineStart, textOf } from "./format.js";
-import { type LogChoices, logChoices } from "./log-choices.js";
+import { type LogSettings, logSettings } from "./log-settings.js";
 
-/** What the lines of a program begin with at this moment. */
+/** The current prefix of a program's lines. */
 export function lineStart(program: string): LineStart {
-  const choices = logChoices();
-  const { toJournal, toFile } = whereItGoes(choices);
-  return { program, toJournal, time: toFile && choices.timesInFiles ? new Date() : undefined };
+  const settings = logSettings();
+  const { toJournal, toFile } = destinationOf(settings);
+  return { program, toJournal, time: toFile && settings.timesInFiles ? new Date() : undefined };
 }
 
-/** The lines of an entry, with their line breaks. */
+/** A message in the configured format, with line breaks. */
 export function standardErrorText(entry: LogEntry, program: string): string {
   const start = lineStart(program);
-  return logChoices().format === "json" ? jsonOf(entry, start) : textOf(entry, start);
+  return logSettings().format === "json" ? jsonOf(entry, start) : textOf(entry, start);
 }
 
-interface Place {
-  readonly of: LogChoices;
+interface Destination {
+  readonly of: LogSettings;
   readonly toJournal: boolean;
   readonly toFile: boolean;
 }
 
-let known: Place | undefined;
+let cached: Destination | undefined;
 
-/** Asked once for each choice: what standard error is does not change by itself. */
-function whereItGoes(choices: LogChoices): Place {
-  if (known?.of === choices) return known;
-  const status = statusOf();
-  const toJournal = status !== undefined && choices.journalStream === `${status.dev}:${status.ino}`;
-  known = { of: choices, toJournal, toFile: status?.isFile() === true && !toJournal };
-  return known;
+/** What standard error is; checked again only when the settings change. */
+function destinationOf(settings: LogSettings): Destination {
+  if (cached?.of === settings) return cached;
+  const status = statStandardError();
+  const toJournal = status !== undefined && settings.journalStream === `${status.dev}:${status.ino}`;
+  cached = { of: settings, toJournal, toFile: status?.isFile() === true && !toJournal };
+  return cached;
 }
 
-function statusOf() {
+function statStandardError() {
   try {
     return fstatSync(2, { bigint: true });
   } catch {
-    // It is closed.
+    // Standard error is closed.
     return undefined;
   }
 }

@@ -1,16 +1,16 @@
 /**
- * Log lines to standard error, which belongs to others as well: nothing about it is changed, and a thread of the addon
- * writes to it, so that a reader that is slow, stopped or gone holds up nothing here.
+ * Writes the log to standard error on a thread of the addon, so that a slow, stopped or absent reader never blocks the event
+ * loop. Other processes may share the descriptor, so it is not made non-blocking.
  */
 
 import { Writable } from "node:stream";
 import { addon } from "../native/native.js";
 import { lostLine } from "./format.js";
 import type { Log, LogSink } from "./log.js";
-import { logChoices } from "./log-choices.js";
+import { logSettings } from "./log-settings.js";
 import { lineStart, standardErrorText } from "./standard-error-lines.js";
 
-/** Bytes of lines that may wait for a slow reader. */
+/** Bytes to buffer for a slow reader; beyond them, messages are dropped. */
 const MAX_WAITING_BYTES = 1_024 * 1_024;
 
 type Writer = InstanceType<typeof addon.LogWriter>;
@@ -20,18 +20,18 @@ let writer: Writer | undefined;
 /**
  * A sink for standard error.
  *
- * @param program - First word of each line.
+ * @param program - The prefix of each line.
  */
 export function standardErrorSink(program: string): LogSink {
   writer ??= new addon.LogWriter(MAX_WAITING_BYTES);
   const own = writer;
-  let chosen: unknown;
+  let applied: unknown;
   return {
     write(entry) {
-      const choices = logChoices();
-      if (chosen !== choices) {
-        chosen = choices;
-        own.setLostLine(lostLine(choices.format, lineStart(program)));
+      const settings = logSettings();
+      if (applied !== settings) {
+        applied = settings;
+        own.setLostLine(lostLine(settings.format, lineStart(program)));
       }
       own.write(standardErrorText(entry, program));
     },
@@ -39,10 +39,10 @@ export function standardErrorSink(program: string): LogSink {
 }
 
 /**
- * Has what asks for `process.stderr` write through the same thread. Node.js asks for it whenever a socket is destroyed,
- * if only to compare, and making the stream makes a pipe non-blocking for everybody who has it.
+ * Replaces `process.stderr` with a stream that writes through the same thread. Node.js accesses it whenever a socket is
+ * destroyed, if only to compare, and creating Node's own stream makes a pipe non-blocking for every process that shares it.
  *
- * @param log - Takes Node.js's own warnings, which it would write by itself.
+ * @param log - Receives Node.js's warnings, which Node.js would otherwise print itself.
  */
 export function replaceStandardError(log: Log): void {
   const stream = new Writable({
@@ -56,7 +56,7 @@ export function replaceStandardError(log: Log): void {
   process.on("warning", ({ name, message }) => log.warning(`${name}: ${message}`));
 }
 
-/** Waits until all lines are written, but no longer than `timeoutMs`. */
+/** Blocks until everything is written, at most `timeoutMs`. */
 export function flushStandardError(timeoutMs: number): void {
   writer?.flush(timeoutMs);
 }

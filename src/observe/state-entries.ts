@@ -1,6 +1,6 @@
 /**
- * The state of a service as entries of the log, for whoever asks by a signal: of the process, of each tunnel, of its oldest
- * connections, and of its last failures. However many connections there are, few lines are about them.
+ * The log messages that answer SIGUSR1 and SIGUSR2: the state of the process and of each tunnel, with its oldest connections
+ * and its last failures. Their number is bounded, however many connections are open.
  */
 
 import type { ConnectionView } from "../tunnel/reports.js";
@@ -9,30 +9,30 @@ import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
 import type { RecentFailure } from "./tunnel-log.js";
 
-/** So many connections of a tunnel are written out. */
-const WRITTEN_OUT = 20;
+/** Connections of one tunnel that are listed; the rest are summed up. */
+const MAX_LISTED = 20;
 
-/** A tunnel at this moment. */
+/** The current state of a tunnel. */
 export interface TunnelState {
-  /** Undefined where it is the only one, and has none. */
+  /** Undefined without a configuration file. */
   readonly name: string | undefined;
-  /** What it is doing, `listening` say. */
+  /** For example `listening`. */
   readonly state: string;
   readonly role: "encrypt" | "decrypt";
   readonly source: string;
   readonly target: string;
-  /** How many connections are open, without strangers. */
+  /** Open connections, without `strangers`. */
   readonly connections: number;
-  /** Clients of a decrypting end that have not shown that they have a key; they take none of the places. */
+  /** Unauthenticated clients of a decrypting end; they do not count towards `limit`. */
   readonly strangers: number;
-  /** `Infinity` where there is no limit. */
+  /** `Infinity` for no limit. */
   readonly limit: number;
-  /** Both, oldest first. */
+  /** All connections, with strangers, oldest first. */
   readonly open: Iterable<ConnectionView>;
   readonly failures: readonly RecentFailure[];
 }
 
-/** A service at this moment. */
+/** The current state of a service. */
 export interface ServiceState {
   readonly signal: string;
   readonly version: string;
@@ -41,9 +41,9 @@ export interface ServiceState {
 }
 
 /**
- * All entries about it.
+ * The messages about a service.
  *
- * @param now - By the clock of the failures.
+ * @param now - The current time on the clock that timed the failures.
  */
 export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceState, now: number): Generator<LogEntry> {
   const count = tunnels.reduce((sum, { connections }) => sum + connections, 0);
@@ -52,7 +52,7 @@ export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceSta
     event: "state",
     level: "info",
     isAnswer: true,
-    message: `${signal}: ${counted(count, "open connection")}; spiped ${version}, ${of}, up ${timeWords(uptimeMs)}`,
+    message: `${signal}: ${counted(count, "open connection")}; spiped ${version}, ${of}, up ${durationText(uptimeMs)}`,
     signal,
     version,
     uptimeMs,
@@ -85,7 +85,7 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
   let [written, count, bytesForward, bytesReverse] = [0, 0, 0, 0];
   for (const view of open) {
     if (isStranger(role, view)) continue;
-    if (written < WRITTEN_OUT) {
+    if (written < MAX_LISTED) {
       written += 1;
       yield { tunnel: name, ...openEntry(view) };
     } else {
@@ -98,7 +98,7 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
   for (const { at, entry } of failures) yield { tunnel: name, ...failureEntry(entry, now - at) };
 }
 
-/** Whether a client has not shown that it has a key. */
+/** Whether a client has not authenticated yet. */
 export function isStranger(role: TunnelState["role"], { phase }: Pick<ConnectionView, "phase">): boolean {
   return role === "decrypt" && phase === "handshaking";
 }
@@ -116,12 +116,12 @@ function restEntry(count: number, bytesForward: number, bytesReverse: number): L
 }
 
 function failureEntry(ended: LogEntry, ageMs: number): LogEntry {
-  const message = `${timeWords(ageMs)} ago: ${ended.message}`;
+  const message = `${durationText(ageMs)} ago: ${ended.message}`;
   return { ...ended, event: "state-failure", level: "info", isAnswer: true, message, ageMs, stack: undefined };
 }
 
-/** A time in its two largest units. */
-function timeWords(milliseconds: number): string {
+/** A duration in its two largest units. */
+function durationText(milliseconds: number): string {
   const seconds = Math.floor(milliseconds / 1_000);
   const parts = [
     [Math.floor(seconds / 86_400), "d"],

@@ -1,9 +1,8 @@
 /**
- * Log lines to the local syslog: one message each to the socket on which the system's logger listens, as a datagram or
- * in a stream, whichever it takes. Nobody there, or a logger that does not keep up, loses the line and nothing else; a
- * logger that comes back is found again.
+ * Writes the log to the local syslog daemon's socket, by datagram or stream, whichever it accepts. If the daemon is absent or
+ * too slow, messages are dropped; when it comes back, it is used again.
  *
- * Source: RFC 3164 as local loggers take it, `<priority>timestamp program[pid]: text`.
+ * Source: RFC 3164 as local daemons accept it, `<priority>timestamp program[pid]: text`.
  */
 
 import { codeOf } from "../errors.js";
@@ -11,24 +10,24 @@ import { addon } from "../native/native.js";
 import type { Level } from "./entry.js";
 import { jsonOf, textLines } from "./format.js";
 import type { LogSink } from "./log.js";
-import { logChoices } from "./log-choices.js";
+import { logSettings } from "./log-settings.js";
 
-/** Where loggers listen: Linux and most others, macOS, FreeBSD. */
+/** Where the daemon listens: Linux and most others, macOS, FreeBSD. */
 const SOCKETS = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
-/** What a logger's socket answers when it has no room, or none for so long a line. */
+/** Errors of a socket that is there, but is full or rejects a message this long. */
 const NOT_TAKEN = ["EAGAIN", "ENOBUFS", "EMSGSIZE"];
 
 const FACILITY_DAEMON = 3 << 3;
-/** As syslog(3) has them; what an operator is told at the start and the end is a notice there. */
+/** As in syslog(3); `info` is a notice (5) there. */
 const SEVERITIES: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 5, debug: 7 };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /**
  * A sink for the local syslog.
  *
- * @param program - The name in each line.
- * @param now - The time.
+ * @param program - The name in each message.
+ * @param now - Returns the current time.
  */
 export function syslogSink(program: string, now: () => Date = () => new Date()): LogSink {
   const socket = new addon.SyslogSocket();
@@ -36,7 +35,7 @@ export function syslogSink(program: string, now: () => Date = () => new Date()):
     write(entry) {
       const priority = FACILITY_DAEMON | SEVERITIES[entry.level];
       const time = now();
-      const isJson = logChoices().format === "json";
+      const isJson = logSettings().format === "json";
       for (const line of isJson ? [jsonOf(entry, { toJournal: false, time }).trimEnd()] : textLines(entry)) {
         const text = Buffer.from(`<${priority}>${timestamp(time)} ${program}[${process.pid}]: ${line}`);
         SOCKETS.some((path) => isThere(() => socket.send(path, text)));
@@ -45,7 +44,7 @@ export function syslogSink(program: string, now: () => Date = () => new Date()):
   };
 }
 
-/** Whether a logger is there, if only one that does not take this line. */
+/** Sends, and returns whether a daemon is there, even if it did not accept this message. */
 function isThere(send: () => void): boolean {
   try {
     send();

@@ -1,5 +1,5 @@
 /**
- * Writes into the log what a tunnel reports.
+ * Logs the events of a tunnel.
  */
 
 import { type Clock, systemClock } from "../clock.js";
@@ -10,35 +10,35 @@ import type { ConnectionReport } from "../tunnel/reports.js";
 import { acceptedEntry, endedEntry, establishedEntry, levelOfEnd, summedEntry } from "./connection-entries.js";
 import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
-import { Failures } from "./failures.js";
+import { FailureSummaries } from "./failure-summaries.js";
 import { errorEntry, type Log } from "./log.js";
 
-/** A limit that is reached again and again, and a system that refuses each second, are said once in this time. */
+/** The least time between two messages about the same limit, or the same error of the listening socket. */
 const REPEAT_MS = 60_000;
 
-/** Failures that are kept for whoever asks: of strangers, and as many of everybody else. */
-const MOST_RECENT = 10;
+/** Failures to remember for SIGUSR1: this many of unauthenticated clients, and as many others. */
+const MAX_RECENT = 10;
 
 /**
- * A connection that failed a while ago. What was said of it, and not the error itself: until somebody asks for its stack,
- * that holds on to all that stood on it, the connection and its keys among them.
+ * A connection that failed a while ago. It has the log message and not the error: an error whose stack has not been
+ * formatted yet keeps everything on that stack alive, the connection and its keys included.
  */
 export interface RecentFailure {
-  /** By the clock. */
+  /** When, on the clock of `logTunnel`. */
   readonly at: number;
   readonly entry: LogEntry;
 }
 
 /**
- * Writes entries about a tunnel.
+ * Logs the events of a tunnel.
  *
- * @returns The last failures, oldest first; it goes on changing.
+ * @returns The last failures, oldest first; a live list.
  */
 export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = systemClock): readonly RecentFailure[] {
   const recent: RecentFailure[] = [];
   const logOnce = rateLimited(log, clock);
-  const failures = new Failures((sum) => log.write(summedEntry(sum)), clock);
-  // A good connection costs nothing where nobody wants to read of it.
+  const failures = new FailureSummaries((sum) => log.write(summedEntry(sum)), clock);
+  // Below this level, healthy connections cost nothing.
   if (log.writes("debug")) {
     events
       .on("accepted", (connection) => log.write(acceptedEntry(connection)))
@@ -53,10 +53,10 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
       }
       const entry = endedEntry(report);
       recent.push({ at: clock.now(), entry });
-      const isOfStranger = entry.phase === "handshaking";
-      const alike = recent.filter((one) => (one.entry.phase === "handshaking") === isOfStranger);
+      const isStranger = entry.phase === "handshaking";
+      const alike = recent.filter((one) => (one.entry.phase === "handshaking") === isStranger);
       const [oldest] = alike;
-      if (oldest !== undefined && alike.length > MOST_RECENT) recent.splice(recent.indexOf(oldest), 1);
+      if (oldest !== undefined && alike.length > MAX_RECENT) recent.splice(recent.indexOf(oldest), 1);
       if (isWritten) failures.add(failureOf(report, entry, log));
     })
     .on("drained", () => failures.flush())
@@ -77,7 +77,7 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
 function failureOf(report: ConnectionReport, entry: LogEntry, log: Log) {
   const { phase, reason, error, recognised, source, keyName } = report;
   return {
-    // The phase tells strangers from friends, and the key one friend from another.
+    // The phase separates unauthenticated clients from others, and the key separates those from each other.
     facts: { key: keyName, phase, reason, code: error?.code, recognised: recognised?.kind },
     example: error?.message,
     from: withoutPort(source),
@@ -85,13 +85,13 @@ function failureOf(report: ConnectionReport, entry: LogEntry, log: Log) {
   };
 }
 
-/** What several connections of one client have in common: the address, or the user of a UNIX socket. */
+/** What identifies a client across connections: its address, or its user on a UNIX socket. */
 function withoutPort(source: string): string {
   return /^(?:\[[^\]]*\](?=:)|uid \d+)/.exec(source)?.[0] ?? source;
 }
 
 function limitEntry(limit: number): LogEntry {
-  // On Windows nobody can wait while the server does not listen.
+  // On Windows the server has to stop listening, so clients cannot wait.
   const fate = hasDescriptors() ? "wait" : "are refused";
   const message = `connection limit reached (-n ${limit}), new clients ${fate}`;
   return { event: "limit-reached", level: "warning", message, count: limit, limit };
@@ -103,14 +103,14 @@ function descriptorsEntry(count: number): LogEntry {
   return { event: "descriptors-used-up", level: "warning", message, hint, count };
 }
 
-/** Writes an entry, unless one about the same has been written a short while ago. */
+/** Logs a message, unless one about the same subject was logged within {@link REPEAT_MS}. */
 function rateLimited(log: Log, clock: Clock): (about: string, entry: LogEntry) => void {
-  const saidAt = new Map<string, number>();
+  const loggedAt = new Map<string, number>();
   return (about, entry) => {
     const now = clock.now();
-    for (const [other, at] of saidAt) if (now - at >= REPEAT_MS) saidAt.delete(other);
-    if (saidAt.has(about)) return;
-    saidAt.set(about, now);
+    for (const [other, at] of loggedAt) if (now - at >= REPEAT_MS) loggedAt.delete(other);
+    if (loggedAt.has(about)) return;
+    loggedAt.set(about, now);
     log.write(entry);
   };
 }

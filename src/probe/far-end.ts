@@ -1,10 +1,10 @@
 /**
- * A probe of the far end of a tunnel, as its client: everything that a connection goes through, without a byte for the
- * service.
+ * Probes the far end of a tunnel as a client: it goes through every step of a connection, without sending the service any
+ * data.
  *
- * Nothing is said until the far end has spoken, or a moment has passed, and a moment is waited after it has. So what is
- * no spiped shows itself unasked, and a `spiped -d` of the original that hangs up because the service behind it is down is
- * not taken for one that has another key: it dials the service before it knows its client.
+ * It sends nothing until the far end has sent something or a short time has passed, and waits a little longer after that. So
+ * anything that is not spiped can identify itself first. The original's `spiped -d` dials the service before it has
+ * authenticated the client, so the wait also tells one whose service is down from one with a different key.
  */
 
 import { SpipedError } from "../errors.js";
@@ -16,70 +16,72 @@ import type { ForwardSecrecy, SessionKeys } from "../protocol/handshake.js";
 import type { SharedKey } from "../protocol/secret.js";
 import { handshakeAsClient } from "../tunnel/handshake.js";
 import type { AnswerOutcome, Ending, Finding, ForwardSecrecyOutcome, HandshakeOutcome } from "./findings.js";
-import { Heard } from "./heard.js";
 import { type Reached, type ReachOptions, reach } from "./reach.js";
-import { leave, listeningMs, outcomeOf } from "./service.js";
+import { Recording } from "./recording.js";
+import { closeCleanly, listeningMs, outcomeOf } from "./service.js";
 
-/** Which part of the time limit the far end may take to hang up after its first words: a quarter of a second of 5. */
+/** How long the far end has to close the connection after its nonce, as a part of the timeout: 0.25 s of 5 s. */
 const SETTLE_PART = 20;
 
 /**
- * How long it is listened to once more, where it could have another key: as long as a call may take that is refused, and
- * less than it waits for its client, with a limit of its own of 5 s or as ours.
+ * How long to listen on a second connection, if the far end may have a different key. Long enough for its refused dial, and
+ * shorter than its own handshake timeout, which is 5 s or the same as ours.
  */
 function listenAgainMs(timeoutMs: number): number {
   return Math.min(0.9 * listeningMs(timeoutMs), 4_000);
 }
 
-/** What a probe of the far end needs. */
+/** Options of a probe of the far end. */
 export interface FarEndOptions extends ReachOptions {
   readonly key: SharedKey;
   readonly forwardSecrecy: ForwardSecrecy;
 }
 
-/** Probes step by step, up to the first one that fails. Each takes `timeoutMs` at most. */
+/** Probes step by step and stops at the first failure. Each step takes at most `timeoutMs`. */
 export async function* probeFarEnd(options: FarEndOptions): AsyncGenerator<Finding> {
   const reached = yield* reach(options);
   if (reached === undefined) return;
-  const talk = new Talk(reached.channel, options);
+  const connection = new FarEndConnection(reached.channel, options);
   try {
-    const answer = await talk.answer();
+    const answer = await connection.answer();
     yield { step: "answer", outcome: answer };
     if (answer.kind !== "nonce") return;
-    if (talk.ending !== undefined) {
-      yield { step: "service", outcome: { kind: "hung-up-unasked", how: talk.ending } };
+    if (connection.ending !== undefined) {
+      yield { step: "service", outcome: { kind: "hung-up-unasked", how: connection.ending } };
       return;
     }
-    const { outcome, keys } = await talk.shakeHands();
+    const { outcome, keys } = await connection.handshake();
     const why = outcome.kind === "closed" ? await whyClosed(outcome.how, reached, options) : undefined;
     yield why ?? { step: "handshake", outcome };
     if (outcome.kind !== "done") return;
-    yield { step: "forward-secrecy", outcome: talk.forwardSecrecy() };
-    if (keys !== undefined) yield await talk.service(keys);
+    yield { step: "forward-secrecy", outcome: connection.forwardSecrecy() };
+    if (keys !== undefined) yield await connection.service(keys);
   } finally {
-    await talk.leave();
+    await connection.close();
   }
 }
 
-/** Why the far end let go when it knew whose key it talks to, if that was not the key. */
+/** Why the far end closed the connection when it could verify the key; undefined if the key is the likely reason. */
 async function whyClosed(how: Ending, reached: Reached, options: FarEndOptions): Promise<Finding | undefined> {
   if (options.forwardSecrecy === "off") {
-    const shaken = await onceMore(reached, { ...options, forwardSecrecy: "allow" }, (talk) => talk.shakeHands());
-    shaken?.keys?.destroy();
-    if (shaken?.outcome.kind === "done") return { step: "forward-secrecy", outcome: { kind: "required-there" } };
+    const retried = await onNewConnection(reached, { ...options, forwardSecrecy: "allow" }, (connection) =>
+      connection.handshake(),
+    );
+    retried?.keys?.destroy();
+    if (retried?.outcome.kind === "done") return { step: "forward-secrecy", outcome: { kind: "required-there" } };
   }
-  // Whoever has another key is just disconnected.
+  // A different key leads to an orderly close, not to a reset.
   if (how === "reset") return { step: "service", outcome: { kind: "reset-early" } };
-  // It may have taken its time to find that nobody is behind it; then it does so again.
-  const unasked = await onceMore(reached, options, (talk) => talk.listenAgain());
+  // Its dial to the service may have failed just then; if so, it fails again.
+  const unasked = await onNewConnection(reached, options, (connection) => connection.listenAgain());
   return unasked === undefined ? undefined : { step: "service", outcome: { kind: "hung-up-unasked", how: unasked } };
 }
 
-/** On another connection; undefined where there is none to be had. */
-async function onceMore<T>(
+/** Calls `act` with a new connection; undefined if there is none. */
+async function onNewConnection<T>(
   reached: Reached,
   options: FarEndOptions,
-  act: (talk: Talk) => Promise<T>,
+  act: (connection: FarEndConnection) => Promise<T>,
 ): Promise<T | undefined> {
   let channel: Channel;
   try {
@@ -88,76 +90,83 @@ async function onceMore<T>(
     if (error instanceof SpipedError && ["SPIPED_CONNECT", "SPIPED_TIMEOUT"].includes(error.code)) return undefined;
     throw error;
   }
-  const talk = new Talk(channel, options);
+  const connection = new FarEndConnection(channel, options);
   try {
-    return await act(talk);
+    return await act(connection);
   } finally {
-    await talk.leave();
+    await connection.close();
   }
 }
 
-/** What came of a handshake. */
-interface Shaken {
+/** The result of a handshake. */
+interface HandshakeResult {
   readonly outcome: HandshakeOutcome;
-  /** Undefined where it failed, or where forward secrecy is missing and required. */
+  /** Undefined if it failed, or if forward secrecy is required and missing. */
   readonly keys: SessionKeys | undefined;
 }
 
 /** One connection to the far end. */
-class Talk {
+class FarEndConnection {
   readonly #channel: Channel;
-  readonly #heard: Heard;
+  readonly #recording: Recording;
   readonly #options: FarEndOptions;
   readonly #over = new Cancellation();
   #nonce: Uint8Array | undefined;
   #lacksSecrecy = false;
-  #shaking: Promise<SessionKeys> | undefined;
+  #handshaking: Promise<SessionKeys> | undefined;
 
   constructor(channel: Channel, options: FarEndOptions) {
     this.#channel = channel;
-    this.#heard = new Heard(channel);
+    this.#recording = new Recording(channel);
     this.#options = options;
   }
 
-  /** Waits for the nonce, and looks at what comes instead. */
+  /** Waits for the nonce, or identifies what comes instead. */
   async answer(): Promise<AnswerOutcome> {
-    const heard = this.#heard;
+    const recording = this.#recording;
     const { timeoutMs } = this.#options;
     const startedAt = performance.now();
-    const isClear = () => heard.bytes.length >= NONCE_BYTES || detectProtocol(heard.bytes) !== undefined;
-    await heard.until(isClear, listeningMs(timeoutMs));
-    if (heard.bytes.length === 0 && heard.ending === undefined) void this.#start();
-    await heard.until(isClear, startedAt + timeoutMs - performance.now());
+    const isClear = () => recording.bytes.length >= NONCE_BYTES || detectProtocol(recording.bytes) !== undefined;
+    await recording.until(isClear, listeningMs(timeoutMs));
+    if (recording.bytes.length === 0 && recording.ending === undefined) void this.#start();
+    await recording.until(isClear, startedAt + timeoutMs - performance.now());
     const durationMs = performance.now() - startedAt;
-    if (this.#shaking === undefined) await heard.until(() => heard.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);
-    const { bytes, ending } = heard;
+    if (this.#handshaking === undefined)
+      await recording.until(() => recording.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);
+    const { bytes, ending } = recording;
     const recognised = detectProtocol(bytes, { isAll: bytes.length < NONCE_BYTES });
     if (recognised !== undefined) return { kind: "foreign", recognised };
     if (bytes.length < NONCE_BYTES) {
       return ending === undefined
         ? { kind: "silent", bytes: bytes.length, waitedMs: timeoutMs }
-        : { kind: "closed", how: ending, whenSpokenTo: this.#shaking !== undefined, bytes: bytes.length, durationMs };
+        : {
+            kind: "closed",
+            how: ending,
+            afterSending: this.#handshaking !== undefined,
+            bytes: bytes.length,
+            durationMs,
+          };
     }
     const nonce = bytes.subarray(0, NONCE_BYTES);
     if (this.#nonce?.every((byte, index) => byte === nonce[index])) return { kind: "echo" };
-    if (this.#shaking !== undefined) return { kind: "nonce", durationMs };
+    if (this.#handshaking !== undefined) return { kind: "nonce", durationMs };
     if (bytes.length > NONCE_BYTES) return { kind: "talkative", bytes: bytes.length };
     return { kind: "nonce", durationMs };
   }
 
-  /** How the far end let go. */
+  /** How the far end closed the connection. */
   get ending(): Ending | undefined {
-    return this.#heard.ending;
+    return this.#recording.ending;
   }
 
-  /** Says nothing. @returns How the far end lets go meanwhile. */
+  /** Sends nothing. @returns How the far end closes the connection meanwhile, if it does. */
   async listenAgain(): Promise<Ending | undefined> {
-    await this.#heard.until(() => false, listenAgainMs(this.#options.timeoutMs));
-    return this.#heard.ending;
+    await this.#recording.until(() => false, listenAgainMs(this.#options.timeoutMs));
+    return this.#recording.ending;
   }
 
-  /** Exchanges keys. */
-  async shakeHands(): Promise<Shaken> {
+  /** Does the handshake. */
+  async handshake(): Promise<HandshakeResult> {
     const { timeoutMs } = this.#options;
     const startedAt = performance.now();
     let timer: NodeJS.Timeout | undefined;
@@ -177,25 +186,25 @@ class Talk {
     }
   }
 
-  /** Who gives it up, once the handshake has shown that what came is the peer's. */
+  /** Which end has disabled forward secrecy. Valid only after the handshake, which authenticates what was received. */
   forwardSecrecy(): ForwardSecrecyOutcome {
-    const y = this.#heard.bytes.subarray(NONCE_BYTES, HANDSHAKE_BYTES - NONCE_BYTES);
+    const y = this.#recording.bytes.subarray(NONCE_BYTES, HANDSHAKE_BYTES - NONCE_BYTES);
     const { forwardSecrecy } = this.#options;
     const isGivenUp = y.every((byte, index) => byte === (index === y.length - 1 ? 1 : 0));
-    if (forwardSecrecy === "off") return { kind: isGivenUp ? "given-up-by-both" : "given-up-here" };
+    if (forwardSecrecy === "off") return { kind: isGivenUp ? "disabled-by-both" : "disabled-here" };
     if (!isGivenUp && !this.#lacksSecrecy) return { kind: "both" };
-    return { kind: "given-up-there", isRequired: forwardSecrecy === "require" };
+    return { kind: "disabled-there", isRequired: forwardSecrecy === "require" };
   }
 
   /** Listens to the service behind the far end. */
   async service(keys: SessionKeys): Promise<Finding> {
-    const heard = this.#heard;
+    const recording = this.#recording;
     const startedAt = performance.now();
     let at = HANDSHAKE_BYTES;
     let said: Uint8Array = new Uint8Array(0);
     let failure: unknown;
     const isSaid = () => {
-      const packets = heard.bytes.slice(at);
+      const packets = recording.bytes.slice(at);
       if (packets.length === 0) return false;
       at += packets.length;
       const room = new Uint8Array(keys.opener.outputLength(packets.length));
@@ -206,44 +215,44 @@ class Talk {
       }
       return said.length > 0 || failure !== undefined;
     };
-    await heard.until(isSaid, listeningMs(this.#options.timeoutMs));
+    await recording.until(isSaid, listeningMs(this.#options.timeoutMs));
     keys.destroy();
-    if (failure === undefined) return { step: "service", outcome: outcomeOf(said, heard, startedAt) };
+    if (failure === undefined) return { step: "service", outcome: outcomeOf(said, recording, startedAt) };
     if (!(failure instanceof SpipedError)) throw failure;
     return { step: "service", outcome: { kind: "wrong-packet", error: failure } };
   }
 
-  async leave(): Promise<void> {
-    const isOpen = this.#shaking !== undefined && this.#heard.bytes.length >= HANDSHAKE_BYTES;
+  async close(): Promise<void> {
+    const isOpen = this.#handshaking !== undefined && this.#recording.bytes.length >= HANDSHAKE_BYTES;
     this.#over.abort(new SpipedError("SPIPED_CANCELLED", "the probe is over"));
-    if (isOpen) await leave(this.#channel, this.#heard);
+    if (isOpen) await closeCleanly(this.#channel, this.#recording);
     else this.#channel.close();
   }
 
-  /** How much of its part in the exchange has come. */
+  /** How many bytes of its handshake message, after the nonce, have arrived. */
   get #answerLength(): number {
-    return Math.max(0, Math.min(this.#heard.bytes.length - NONCE_BYTES, MACED_PUBLIC_BYTES));
+    return Math.max(0, Math.min(this.#recording.bytes.length - NONCE_BYTES, MACED_PUBLIC_BYTES));
   }
 
-  /** Begins to speak, once. */
+  /** Starts the handshake, once. */
   #start(): Promise<SessionKeys> {
     const { key, forwardSecrecy } = this.#options;
-    this.#shaking ??= handshakeAsClient({
-      channel: this.#spoken(),
+    this.#handshaking ??= handshakeAsClient({
+      channel: this.#handshakeChannel(),
       key,
       forwardSecrecy,
       signal: this.#over,
     });
-    // Whoever waits for it takes its failure; until then nobody does.
-    this.#shaking.catch(() => undefined);
-    return this.#shaking;
+    // Avoids an unhandled rejection before anything awaits it.
+    this.#handshaking.catch(() => undefined);
+    return this.#handshaking;
   }
 
-  /** The channel as the handshake sees it. */
-  #spoken(): Channel {
+  /** The channel for the handshake, which reads from the recording. */
+  #handshakeChannel(): Channel {
     const channel = this.#channel;
     return {
-      reader: this.#heard,
+      reader: this.#recording,
       writable: channel.writable,
       peer: channel.peer,
       sendNow: (bytes) => {
@@ -261,7 +270,7 @@ class Talk {
     switch (error.code) {
       case "SPIPED_HANDSHAKE_ENDED":
       case "SPIPED_RESET":
-        return { kind: "closed", how: this.#heard.ending ?? "reset", bytes: this.#answerLength };
+        return { kind: "closed", how: this.#recording.ending ?? "reset", bytes: this.#answerLength };
       case "SPIPED_FORWARD_SECRECY_REQUIRED":
         // The MAC is right: the far end has the key.
         this.#lacksSecrecy = true;

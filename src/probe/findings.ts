@@ -1,12 +1,12 @@
 /**
- * What a probe finds out, step by step: facts without a word for people, which are the command line's.
+ * The results of a probe, step by step, as data. The command line turns them into messages.
  */
 
 import type { SpipedError } from "../errors.js";
 import type { Address, SocketAddress } from "../net/address.js";
 import type { DetectedProtocol } from "../protocol/detect-protocol.js";
 
-/** One step and what came of it. */
+/** One step and its outcome. */
 export type Finding =
   | { readonly step: "name"; readonly address: Address; readonly outcome: NameOutcome }
   | { readonly step: "bind"; readonly address: Address; readonly outcome: NameOutcome }
@@ -16,22 +16,22 @@ export type Finding =
   | { readonly step: "forward-secrecy"; readonly outcome: ForwardSecrecyOutcome }
   | { readonly step: "service"; readonly outcome: ServiceOutcome };
 
-/** What a written address stands for. */
+/** The result of resolving an address. */
 export type NameOutcome =
-  /** There was nothing to look up. */
+  /** Nothing to resolve. */
   | { readonly kind: "literal" }
   | { readonly kind: "found"; readonly addresses: readonly SocketAddress[]; readonly durationMs: number }
   | { readonly kind: "failed"; readonly error: SpipedError };
 
-/** The addresses that were tried, in their order; at most the last one connected. */
+/** The addresses that were tried, in order; only the last one can have connected. */
 export interface ConnectionFinding {
   readonly step: "connection";
   readonly attempts: readonly ConnectionAttempt[];
-  /** Those behind the one that connected. */
+  /** The addresses after the one that connected. */
   readonly untried: readonly SocketAddress[];
 }
 
-/** What became of one address. */
+/** An attempt to connect to one address. */
 export interface ConnectionAttempt {
   readonly address: SocketAddress;
   readonly durationMs: number;
@@ -40,64 +40,64 @@ export interface ConnectionAttempt {
     | { readonly kind: "no-answer" }
     | {
         readonly kind: "failed";
-        /** The system's name for it, `ECONNREFUSED` say, where it has one. */
+        /** The system's error code, if there is one: for example `ECONNREFUSED`. */
         readonly code: string | undefined;
         readonly reason: string;
       };
 }
 
-/** How a peer let go. */
+/** How a peer closed a connection. */
 export type Ending = "ended" | "reset";
 
-/** What the peer says first. */
+/** What the peer sends first. */
 export type AnswerOutcome =
-  /** As many random bytes as spiped sends. */
+  /** A nonce, as spiped does. */
   | { readonly kind: "nonce"; readonly durationMs: number }
   | { readonly kind: "foreign"; readonly recognised: DetectedProtocol }
-  /** It sends back what it is sent. */
+  /** It echoes what it receives. */
   | { readonly kind: "echo" }
-  /** More than spiped sends before it is answered. */
+  /** It sent more than spiped does before it receives anything. */
   | { readonly kind: "talkative"; readonly bytes: number }
-  /** Fewer bytes than spiped sends, and then nothing for so long. */
+  /** It sent fewer bytes than a nonce has, and then nothing more. */
   | { readonly kind: "silent"; readonly bytes: number; readonly waitedMs: number }
   | {
       readonly kind: "closed";
       readonly how: Ending;
-      /** Whether that was after this side had spoken, which it only does where the other says nothing. */
-      readonly whenSpokenTo: boolean;
+      /** Whether this side had sent its nonce by then, which it only does if the peer sends nothing. */
+      readonly afterSending: boolean;
       readonly bytes: number;
       readonly durationMs: number;
     };
 
-/** How the exchange of keys went. */
+/** The result of the handshake. */
 export type HandshakeOutcome =
   | { readonly kind: "done"; readonly durationMs: number }
-  /** It ended, or was reset, once the peer could tell whether this side has the key. */
+  /** The peer closed or reset the connection when it had received enough to verify this side's key. */
   | { readonly kind: "closed"; readonly how: Ending; readonly bytes: number }
   | { readonly kind: "silent"; readonly bytes: number; readonly waitedMs: number }
-  /** It is a client as well, or this end itself. */
+  /** The peer is a client too, or this process itself. */
   | { readonly kind: "same-role"; readonly error: SpipedError }
-  /** The peer has the length of an answer right, and not the answer. */
+  /** The peer's answer has the right length and the wrong content. */
   | { readonly kind: "wrong-answer"; readonly error: SpipedError };
 
-/** Who gives forward secrecy up. */
+/** Which end has disabled forward secrecy. */
 export type ForwardSecrecyOutcome =
   | { readonly kind: "both" }
-  | { readonly kind: "given-up-here" }
-  | { readonly kind: "given-up-there"; readonly isRequired: boolean }
-  | { readonly kind: "given-up-by-both" }
-  /** The peer refuses this side for giving it up, and takes it when it does not. */
+  | { readonly kind: "disabled-here" }
+  | { readonly kind: "disabled-there"; readonly isRequired: boolean }
+  | { readonly kind: "disabled-by-both" }
+  /** The peer rejects this side with forward secrecy disabled, and accepts it with forward secrecy. */
   | { readonly kind: "required-there" };
 
-/** What there is to see of a service without sending it anything. */
+/** What a service does if it is sent nothing. */
 export type ServiceOutcome =
   | { readonly kind: "says"; readonly recognised: DetectedProtocol | undefined; readonly bytes: number }
-  /** Just as many bytes that are no text as spiped says first. */
+  /** As many bytes as a nonce, not text: probably spiped. */
   | { readonly kind: "says-nonce" }
   | { readonly kind: "silent"; readonly waitedMs: number }
   | { readonly kind: "closed"; readonly how: Ending; readonly durationMs: number }
-  /** The far end let go before it was told anything. */
+  /** The far end closed the connection before it was sent anything. */
   | { readonly kind: "hung-up-unasked"; readonly how: Ending }
-  /** The far end, which knew this side's key by then, reset the connection before keys were exchanged. */
+  /** The far end reset the connection after it had authenticated this side, before it answered. */
   | { readonly kind: "reset-early" }
   | { readonly kind: "wrong-packet"; readonly error: SpipedError };

@@ -1,5 +1,5 @@
 /**
- * The first steps of every probe: what a name stands for, and which of its addresses takes a connection.
+ * The first steps of every probe: resolve the target, and connect to the first of its addresses that accepts.
  */
 
 import { codeOf, SpipedError } from "../errors.js";
@@ -13,7 +13,7 @@ import { resolve } from "../net/resolver.js";
 import { createReadBuffer } from "../net/socket-reader.js";
 import type { ConnectionAttempt, Finding, NameOutcome } from "./findings.js";
 
-/** Where a probe goes, and how. */
+/** The target of a probe, and how to connect to it. */
 export interface ReachOptions {
   readonly target: Address;
   readonly bind: HostAddress | undefined;
@@ -22,17 +22,21 @@ export interface ReachOptions {
   readonly timeoutMs: number;
 }
 
-/** A connection, and how to make another one like it. */
+/** An open connection. */
 export interface Reached {
   readonly channel: Channel;
-  /** @throws SpipedError as `dial` does. */
+  /**
+   * Opens another connection to the same address.
+   *
+   * @throws SpipedError as `dial` does.
+   */
   again(): Promise<Channel>;
 }
 
 /**
- * Looks up and connects.
+ * Resolves the target and connects to it.
  *
- * @returns Undefined where one of the steps failed.
+ * @returns Undefined if either failed.
  */
 export async function* reach(options: ReachOptions): AsyncGenerator<Finding, Reached | undefined> {
   const { target, timeoutMs } = options;
@@ -49,7 +53,7 @@ export async function* reach(options: ReachOptions): AsyncGenerator<Finding, Rea
   const attempts: ConnectionAttempt[] = [];
   const until = performance.now() + timeoutMs;
   for (let address = waiting.shift(); address !== undefined; address = waiting.shift()) {
-    // Nobody is forgotten because somebody before is silent.
+    // Share the time, so that a silent address leaves some for those after it.
     const shareMs = Math.max(1, (until - performance.now()) / (waiting.length + 1));
     const one = address;
     const connect = (limitMs: number) => dialOne(options, one, local, limitMs);
@@ -67,7 +71,7 @@ export async function* reach(options: ReachOptions): AsyncGenerator<Finding, Rea
   return undefined;
 }
 
-/** Those steps alone. */
+/** Probes only whether the target accepts a connection. */
 export async function* probeReach(options: ReachOptions): AsyncGenerator<Finding> {
   (yield* reach(options))?.channel.close();
 }

@@ -1,5 +1,5 @@
 /**
- * What there is to see of a service without sending it anything, but for a PROXY header where it expects one.
+ * Probes a service without sending it anything, except for a PROXY header if it expects one.
  */
 
 import { type Channel, sendAhead } from "../net/channel.js";
@@ -7,52 +7,52 @@ import { ownProxyHeader } from "../net/proxy-header.js";
 import { NONCE_BYTES } from "../protocol/constants.js";
 import { detectProtocol } from "../protocol/detect-protocol.js";
 import type { Finding, ServiceOutcome } from "./findings.js";
-import { Heard } from "./heard.js";
 import { type ReachOptions, reach } from "./reach.js";
+import { Recording } from "./recording.js";
 
-/** How long is waited for somebody to speak first, or to hang up: who allows more for a slow link allows more for that. */
+/** How long to wait for the peer to send first or to close. Scales with the timeout, which is longer for slow links. */
 export function listeningMs(timeoutMs: number): number {
   return timeoutMs / 5;
 }
 
-/** How long the other side may take to end a connection in order; then it is reset. */
+/** How long to wait for the peer to close the connection before resetting it. */
 const LEAVE_MS = 1_000;
 
-/** What a tunnel says of the service behind it. */
+/** Options of a probe of a service. */
 export interface ServiceOptions extends ReachOptions {
   /** Whether the service expects a PROXY header before it says anything. */
   readonly proxyProtocol: boolean;
 }
 
-/** Probes a service that is spoken to in cleartext. */
+/** Probes a service over a cleartext connection. */
 export async function* probeService(options: ServiceOptions): AsyncGenerator<Finding> {
   const reached = yield* reach(options);
   if (reached === undefined) return;
-  const heard = new Heard(reached.channel);
+  const recording = new Recording(reached.channel);
   if (options.proxyProtocol) sendAhead(reached.channel, ownProxyHeader());
   const startedAt = performance.now();
-  await heard.until(() => heard.bytes.length > 0, listeningMs(options.timeoutMs));
-  yield { step: "service", outcome: outcomeOf(heard.bytes, heard, startedAt) };
-  await leave(reached.channel, heard);
+  await recording.until(() => recording.bytes.length > 0, listeningMs(options.timeoutMs));
+  yield { step: "service", outcome: outcomeOf(recording.bytes, recording, startedAt) };
+  await closeCleanly(reached.channel, recording);
 }
 
-/** @param said - What the service has said. */
-export function outcomeOf(said: Uint8Array, { ending }: Heard, startedAt: number): ServiceOutcome {
+/** @param received - What the service has sent. */
+export function outcomeOf(received: Uint8Array, { ending }: Recording, startedAt: number): ServiceOutcome {
   const durationMs = performance.now() - startedAt;
-  if (said.length > 0) {
-    const recognised = detectProtocol(said, { isAll: true });
-    if (recognised === undefined && said.length === NONCE_BYTES) return { kind: "says-nonce" };
-    return { kind: "says", recognised, bytes: said.length };
+  if (received.length > 0) {
+    const recognised = detectProtocol(received, { isAll: true });
+    if (recognised === undefined && received.length === NONCE_BYTES) return { kind: "says-nonce" };
+    return { kind: "says", recognised, bytes: received.length };
   }
   return ending === undefined ? { kind: "silent", waitedMs: durationMs } : { kind: "closed", how: ending, durationMs };
 }
 
-/** Ends a connection in order, so that nothing of it stays on the other side. */
-export async function leave(channel: Channel, heard: Heard): Promise<void> {
-  if (heard.ending === undefined) {
+/** Closes a connection cleanly, so that the peer does not keep it half open. */
+export async function closeCleanly(channel: Channel, recording: Recording): Promise<void> {
+  if (recording.ending === undefined) {
     channel.writable.end();
-    await heard.until(() => false, LEAVE_MS);
+    await recording.until(() => false, LEAVE_MS);
   }
-  if (heard.ending === undefined) channel.reset();
+  if (recording.ending === undefined) channel.reset();
   else channel.close();
 }

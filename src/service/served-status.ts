@@ -1,5 +1,5 @@
 /**
- * The status of a service over HTTP, from the words of `--status` to its end. Who calls the steps is the service's.
+ * The status server of a service: resolve, listen, start, close. The service calls these steps.
  */
 
 import { messageOf } from "../errors.js";
@@ -17,17 +17,17 @@ import { loadPage } from "../status/page.js";
 import { isLoopback, STATUS_DESCRIPTORS, StatusServer } from "../status/server.js";
 import type { Build } from "../status/snapshot.js";
 
-/** See the head of this file. */
+/** The status server and its collector. */
 export class ServedStatus {
-  /** Watches the tunnels. */
+  /** Observes the tunnels. */
   readonly collector: Collector;
   readonly #address: Address;
   readonly #log: Log;
-  /** How many it may have open. */
+  /** How many descriptors to reserve. */
   readonly descriptors = STATUS_DESCRIPTORS;
-  #lookedUp: SocketAddress | undefined;
+  #resolved: SocketAddress | undefined;
   #server: StatusServer | undefined;
-  #saidAt = Number.NEGATIVE_INFINITY;
+  #lastFailureAt = Number.NEGATIVE_INFINITY;
 
   constructor(address: Address, build: Build, log: Log) {
     this.#address = address;
@@ -36,27 +36,27 @@ export class ServedStatus {
   }
 
   /**
-   * Looks its address up.
+   * Resolves the address.
    *
    * @throws SpipedError as `resolve` does.
    */
   async lookUp(): Promise<void> {
-    [this.#lookedUp] = await resolve(this.#address);
+    [this.#resolved] = await resolve(this.#address);
   }
 
   /**
-   * Listens; clients wait in the backlog until `start`. To be called when the address is there.
+   * Listens; clients wait in the backlog until `start`. Call `lookUp` first.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   listen(): void {
-    if (this.#lookedUp === undefined || this.#server !== undefined) return;
+    if (this.#resolved === undefined || this.#server !== undefined) return;
     const answering = { source: this.collector, page: loadPage() };
-    const failed = (error: unknown) => this.#sayFailed(error);
-    this.#server = StatusServer.listen({ address: this.#lookedUp, answering, failed });
+    const failed = (error: unknown) => this.#logFailure(error);
+    this.#server = StatusServer.listen({ address: this.#resolved, answering, failed });
   }
 
-  /** Gives a UNIX socket's file to whom the process is about to become; undefined stays as it is. */
+  /** Changes the owner of a UNIX socket, before the process changes its user; undefined leaves it as it is. */
   give(user: number | undefined, group: number | undefined): void {
     let why = "this system has no safe way to do that";
     try {
@@ -68,7 +68,7 @@ export class ServedStatus {
   }
 
   /**
-   * Begins to answer.
+   * Begins to accept.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
@@ -76,7 +76,7 @@ export class ServedStatus {
     await this.#server?.accept();
   }
 
-  /** Says where it is. */
+  /** Logs where the server listens. */
   sayListening(): void {
     const address = this.#server?.address;
     if (address === undefined) return;
@@ -85,23 +85,23 @@ export class ServedStatus {
     this.#log.write(statusExposedEntry(formatAddress(address)));
   }
 
-  /** Answers that the process is about to end, and goes on answering. */
+  /** Reports that the process is shutting down, and keeps answering. */
   stopping(): void {
     this.collector.stopping();
   }
 
-  /** Answers no more, and leaves no file behind. */
+  /** Stops, and removes the file of a UNIX socket. */
   close(): void {
     this.collector.close();
     this.#server?.close();
     this.#server = undefined;
   }
 
-  /** Once in a while: who asks again and again must not fill the log. */
-  #sayFailed(error: unknown): void {
+  /** At most once a minute, so that clients cannot flood the log. */
+  #logFailure(error: unknown): void {
     const now = performance.now();
-    if (now - this.#saidAt < 60_000) return;
-    this.#saidAt = now;
+    if (now - this.#lastFailureAt < 60_000) return;
+    this.#lastFailureAt = now;
     this.#log.write(statusFailedEntry(messageOf(error)));
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One tunnel of a service, from its configuration to its end: its addresses, its key, what listens, and the key again
- * while it runs. Who calls the steps, and what comes between them, is the service's.
+ * One tunnel of a service, through its whole life: resolve addresses, read keys, listen, accept, reload keys, drain. The
+ * supervisor calls these steps.
  */
 
 import { closeSync } from "node:fs";
@@ -22,19 +22,19 @@ import type { Tunnel } from "../tunnel/tunnel.js";
 import { TunnelKeys } from "./tunnel-keys.js";
 import type { TunnelWatcher } from "./watcher.js";
 
-/** What a tunnel of a service is made from. */
+/** The settings of a tunnel. */
 export interface TunnelSettings {
   readonly config: TunnelConfig;
-  /** Path of the key file, or of a folder of them; `-` for standard input. */
+  /** The path of a key file or of a folder of them; `-` for standard input. */
   readonly keyFile: string;
 }
 
-/** How far it is. What is undefined is still to come. */
+/** While starting, what is undefined is not known yet. */
 type State =
   | { readonly name: "starting"; readonly ends: Endpoints | undefined; readonly keys: TunnelKeys | undefined }
   | {
       readonly name: "running";
-      /** What was listened on; port 0 where the system chose. */
+      /** As configured and resolved; port 0 if the system was to choose. */
       readonly source: SocketAddress | ManagedAddress;
       readonly tunnel: Tunnel;
       readonly keys: TunnelKeys;
@@ -42,7 +42,7 @@ type State =
     }
   | { readonly name: "ended" };
 
-/** See the head of this file. */
+/** A tunnel with its keys and its log. */
 export class ServedTunnel {
   readonly config: TunnelConfig;
   readonly keyFile: string;
@@ -59,28 +59,28 @@ export class ServedTunnel {
     this.#watcher = watcher;
   }
 
-  /** Undefined before it listens, and once it has been told to end before that. */
+  /** Undefined before it listens, and after a drain before that. */
   get tunnel(): Tunnel | undefined {
     return this.#state.name === "running" ? this.#state.tunnel : undefined;
   }
 
-  /** Connections that are open. */
+  /** The number of open connections. */
   get connections(): number {
     return this.tunnel?.connections ?? 0;
   }
 
-  /** The folder of its keys, where it has one. */
+  /** The path of its key folder; undefined for a single key file. */
   get keyFolder(): string | undefined {
     return this.#state.name === "ended" ? undefined : this.#state.keys?.folder;
   }
 
-  /** What people call it, where it has a name. */
+  /** Its name in messages; undefined without a configuration file. */
   get label(): string | undefined {
     const { role, name } = this.config;
     return name === undefined ? undefined : `${role}.${name}`;
   }
 
-  /** Where it may listen, or does: as it was looked up, and with the port that the system chose. */
+  /** The addresses it can listen on, as resolved. While it listens, both the configured address and the actual one. */
   get sources(): readonly (SocketAddress | ManagedAddress)[] {
     const state = this.#state;
     if (state.name === "starting") return state.ends?.sources ?? [];
@@ -89,7 +89,7 @@ export class ServedTunnel {
   }
 
   /**
-   * Looks its addresses up.
+   * Resolves the addresses.
    *
    * @throws SpipedError as `lookUp` does.
    */
@@ -104,9 +104,9 @@ export class ServedTunnel {
   }
 
   /**
-   * Reads its key, or its keys.
+   * Reads the key or keys.
    *
-   * @param options - A descriptor is closed when it is read.
+   * @param options - A descriptor is closed after reading.
    * @throws SpipedError `SPIPED_KEY_FILE`.
    */
   async readKey(options: Pick<ReadOptions, "descriptor" | "instead" | "limitMs"> = {}): Promise<void> {
@@ -117,7 +117,7 @@ export class ServedTunnel {
   }
 
   /**
-   * The socket for `listen`, before that. To be called when addresses are there.
+   * Opens a socket to pass to `listen` later. Call `lookUp` first.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
@@ -130,10 +130,10 @@ export class ServedTunnel {
   }
 
   /**
-   * Listens; clients wait in the backlog until `start`. To be called when addresses and key are there.
+   * Listens; clients wait in the backlog until `start`. Call `lookUp` and `readKey` first.
    *
-   * @param inherited - What a service manager has handed over.
-   * @param socket - What listens already, where there is something.
+   * @param inherited - Sockets passed by a service manager.
+   * @param socket - A socket that listens already; if omitted, one is opened.
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   listen(descriptors: DescriptorBudget, inherited: InheritedSockets, socket?: ListeningSocket): void {
@@ -153,14 +153,14 @@ export class ServedTunnel {
     }
     const failures = logTunnel(this.#log, tunnel.events);
     this.#watcher?.watch(this.config, tunnel);
-    // A folder says whom to end, for as long as there is somebody.
+    // The keys of a folder are needed until the last connection ends: a reload can remove its key.
     if (keys.folder === undefined) tunnel.events.once("handshakesOver", () => keys.destroy());
     this.#state = { name: "running", source: ends.sources[0], tunnel, keys, failures };
     if (this.#reloadWaits) void this.reload();
   }
 
   /**
-   * Begins to accept. To be called when it listens.
+   * Begins to accept. Call `listen` first.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
@@ -168,7 +168,7 @@ export class ServedTunnel {
     await this.tunnel?.start();
   }
 
-  /** Says where clients connect. */
+  /** Logs where the tunnel listens. */
   sayListening(): void {
     const { role, target } = this.config;
     if (this.tunnel === undefined) return;
@@ -176,7 +176,7 @@ export class ServedTunnel {
     this.#log.write(listeningEntry(this.status, { role, ...addresses }));
   }
 
-  /** What it does, for people. */
+  /** The status as text: what it listens on, and where it connects to. */
   get status(): string {
     const { role, source, target } = this.config;
     if (this.tunnel === undefined) return `not listening on ${formatAddress(source)} yet`;
@@ -185,7 +185,7 @@ export class ServedTunnel {
     return `listening on ${formatAddress(this.tunnel.address)}${name}, ${verb} to ${formatAddress(target)}`;
   }
 
-  /** What it is doing at this moment, for whoever asks. */
+  /** The current state, for SIGUSR1. */
   describe(): TunnelState {
     const { name, role, source, target, maxConnections } = this.config;
     const { tunnel } = this;
@@ -205,28 +205,28 @@ export class ServedTunnel {
     };
   }
 
-  /** Has its keys read again; where names are still waited for, once they are known. */
+  /** Reloads the keys; during the start, as soon as it listens. */
   async reload(): Promise<void> {
     if (this.#state.name === "starting") this.#reloadWaits = true;
     if (this.#state.name !== "running") return;
     const { tunnel, keys } = this.#state;
-    // Nobody new comes who would use it; of a folder, a key that is gone ends connections.
+    // A draining tunnel does not need a new key, but a key removed from a folder must reset its connections.
     if (isOver(tunnel) && keys.folder === undefined) return;
     await keys.reload({
       endRemoved: () => tunnel.endRemoved(),
-      // Of one that ends, another one by its name may say the same.
+      // A draining tunnel may share its name with the one that replaced it, which reports for both.
       reloaded: (successful) => {
         if (!isOver(tunnel)) this.#watcher?.reloaded(this.config, successful);
       },
     });
   }
 
-  /** As `drain`, but the listening socket goes to somebody else; undefined where it does not listen. */
+  /** Like `drain`, but returns the listening socket, for another tunnel; undefined if it does not listen. */
   release(): ListeningSocket | undefined {
     return this.tunnel?.release();
   }
 
-  /** Stops listening; resolves when the last connection has ended. A start is given up. */
+  /** Stops listening; resolves when the last connection has ended. Cancels a start. */
   async drain(): Promise<void> {
     const state = this.#state;
     if (state.name === "running") {
@@ -238,7 +238,7 @@ export class ServedTunnel {
     }
   }
 
-  /** Resets what is open. */
+  /** Resets all open connections. */
   cancel(): void {
     this.tunnel?.cancel();
   }

@@ -1,8 +1,8 @@
 /**
- * The listening sockets of a reload: every new one listens before any old one is let go, or nothing changes.
+ * Changes the listening sockets on a reload, all or nothing: every new socket listens before an old one is closed.
  *
- * A socket whose place stays is handed on, whatever it is called now. Only one that is in the way of a new one, since the
- * system has no room for both, is let go before; where the new ones cannot be had, it listens again.
+ * A socket whose address is still used is handed over, even to a tunnel with another name. Only an old socket that conflicts
+ * with a new one (the system cannot have both) is closed first; if the new ones cannot listen, it listens again.
  */
 
 import { codeOf, SpipedError } from "../errors.js";
@@ -12,33 +12,33 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import { excludeEachOther, realPath } from "../net/same-address.js";
 import type { ServedTunnel } from "./served-tunnel.js";
 
-/** Who could not listen, and why. */
+/** A tunnel that could not listen, and why. */
 export interface ListenFailure {
   readonly tunnel: ServedTunnel;
   readonly error: unknown;
 }
 
-/** Whose sockets they are. */
+/** The tunnels before and after the reload. */
 export interface SocketUsers {
-  /** Those that are to listen; their addresses have been looked up. */
+  /** New tunnels; their addresses have been resolved. */
   readonly starting: readonly ServedTunnel[];
-  /** Those that listen, and are to end. */
+  /** Listening tunnels that the reload ends. */
   readonly ending: readonly ServedTunnel[];
-  /** Those that listen, and go on. */
+  /** Listening tunnels that are unchanged. */
   readonly staying: readonly ServedTunnel[];
   readonly inherited: InheritedSockets;
 }
 
-/** See the head of this file. */
+/** One change of the listening sockets. */
 export class SocketChange {
   readonly #users: SocketUsers;
-  /** By who gets it: who has it. */
+  /** New tunnels, each with the old tunnel whose socket it takes over. */
   readonly #heirs = new Map<ServedTunnel, ServedTunnel>();
-  readonly #made = new Map<ServedTunnel, ListeningSocket>();
+  readonly #opened = new Map<ServedTunnel, ListeningSocket>();
 
   constructor(users: SocketUsers) {
     this.#users = users;
-    // Port 0 is another one for everybody, and who keeps its name keeps its socket.
+    // First by name: with port 0, every tunnel has its own port, which should stay with its name.
     this.#findHeirs((one, old) => one.config.name === old.config.name);
     this.#findHeirs(() => true);
   }
@@ -48,13 +48,14 @@ export class SocketChange {
     for (const one of starting) {
       const taken = [...this.#heirs.values()];
       const from = ending.find(
-        (old) => isMeant(one, old) && !taken.includes(old) && isSamePlace(one, old, inherited) && isSameFile(one, old),
+        (old) =>
+          isMeant(one, old) && !taken.includes(old) && isSameAddress(one, old, inherited) && isSameFile(one, old),
       );
       if (from !== undefined && !this.#heirs.has(one)) this.#heirs.set(one, from);
     }
   }
 
-  /** Listens for all, at once. @returns Why not, one or more; then everything is as it was. */
+  /** Opens all new sockets. @returns Failures, if any; then everything is as it was before. */
   listen(): readonly ListenFailure[] {
     const { starting, ending } = this.#users;
     const taken = [...this.#heirs.values()];
@@ -68,34 +69,34 @@ export class SocketChange {
       failures.push(...wanting.filter(isBlocked).flatMap((one) => this.#open(one)));
     }
     if (failures.length === 0) return [];
-    for (const socket of this.#made.values()) socket.close();
+    for (const socket of this.#opened.values()) socket.close();
     for (const old of inTheWay) old.tunnel?.listenAgain();
     return failures;
   }
 
   #open(one: ServedTunnel): readonly ListenFailure[] {
     try {
-      this.#made.set(one, one.openSocket(this.#users.inherited));
+      this.#opened.set(one, one.openSocket(this.#users.inherited));
       return [];
     } catch (error) {
-      return [{ tunnel: one, error: this.#explained(one, error) }];
+      return [{ tunnel: one, error: this.#withHint(one, error) }];
     }
   }
 
-  /** The socket of one that starts, which is its own from now on. To be called when all listen. */
+  /** Transfers a new tunnel's socket to it. Call it after `listen` succeeded. */
   take(one: ServedTunnel): ListeningSocket | undefined {
-    return this.#made.get(one) ?? this.#heirs.get(one)?.release();
+    return this.#opened.get(one) ?? this.#heirs.get(one)?.release();
   }
 
   #overlaps(one: ServedTunnel, old: ServedTunnel): boolean {
-    return isSamePlace(one, old, this.#users.inherited) || areOnOnePort(one, old);
+    return isSameAddress(one, old, this.#users.inherited) || conflict(one, old);
   }
 
-  /** Whoever is told to stop another program must not look for it in vain. */
-  #explained(one: ServedTunnel, error: unknown): unknown {
+  /** If another tunnel of this process has the address, says so; the usual hint is to stop another program. */
+  #withHint(one: ServedTunnel, error: unknown): unknown {
     if (!(error instanceof SpipedError) || codeOf(error.cause) !== "EADDRINUSE") return error;
     const { starting, staying, ending } = this.#users;
-    const others = [...staying, ...ending, ...starting.filter((other) => this.#made.has(other))];
+    const others = [...staying, ...ending, ...starting.filter((other) => this.#opened.has(other))];
     const other = others.find((each) => this.#overlaps(one, each));
     if (other === undefined) return error;
     const hint = `${other.label} of this process listens there; give each tunnel a source of its own`;
@@ -103,7 +104,7 @@ export class SocketChange {
   }
 }
 
-function isSamePlace(one: ServedTunnel, other: ServedTunnel, inherited: InheritedSockets): boolean {
+function isSameAddress(one: ServedTunnel, other: ServedTunnel, inherited: InheritedSockets): boolean {
   const isOneName = one.config.name === other.config.name;
   return one.sources.some((left) => other.sources.some((right) => areSame(left, right, isOneName, inherited)));
 }
@@ -118,13 +119,13 @@ function areSame(one: Source, other: Source, isOneName: boolean, inherited: Inhe
   return one.kind === "systemd" && other.kind === "systemd" && inherited.areSame(one, other);
 }
 
-/** Whether the file of a UNIX socket can stay as it is. */
+/** Whether the file of a UNIX socket can be kept: its permissions are the same. */
 function isSameFile(one: ServedTunnel, old: ServedTunnel): boolean {
   return one.sources[0]?.kind !== "unix" || one.config.sourceMode === old.config.sourceMode;
 }
 
-/** The system lets nobody listen on one address of a port and on all of them. */
-function areOnOnePort({ sources: [source] }: ServedTunnel, { sources }: ServedTunnel): boolean {
+/** Whether the system refuses both: a wildcard address conflicts with every address on the same port. */
+function conflict({ sources: [source] }: ServedTunnel, { sources }: ServedTunnel): boolean {
   if (source === undefined || source.kind === "systemd") return false;
   return sources.some((other) => other.kind !== "systemd" && excludeEachOther(source, other));
 }

@@ -1,6 +1,6 @@
 /**
- * All tunnels of a service, and what they share: the descriptors of the process and its log. Steps are taken for all of
- * them together, so that a mistake in one is known before any of them accepts.
+ * All tunnels of a service, and what they share: the descriptors of the process and its log. Each step is done for all of
+ * them, so that an error in one is found before any of them accepts.
  */
 
 import { RELOAD_LIMIT_MS } from "../config/key-file.js";
@@ -18,30 +18,30 @@ import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
 import { SocketChange } from "./socket-change.js";
 import type { TunnelWatcher } from "./watcher.js";
 
-/** What a supervisor is given besides its tunnels. */
+/** Options of a supervisor. */
 export interface SupervisorOptions {
   readonly log: Log;
-  /** What a service manager has handed over; the supervisor closes it. */
+  /** Sockets passed by a service manager; the supervisor closes them. */
   readonly inherited: InheritedSockets;
-  /** Undefined where nobody watches. */
+  /** Undefined without `--status`. */
   readonly watcher?: TunnelWatcher | undefined;
-  /** Descriptors that are kept for something else than tunnels. */
+  /** Descriptors to reserve for other purposes. */
   readonly reservedDescriptors?: number;
-  /** How long connections may go on of tunnels that a change has ended; `Infinity` for no limit. */
+  /** How long the connections of a tunnel that a reload ended may last; `Infinity` for no limit. */
   readonly drainTimeoutMs?: number;
 }
 
-/** What a change has come to. */
+/** The result of a change. */
 export type ChangeOutcome =
-  /** `failed`: how many listen and cannot accept, which is an end. */
+  /** `failed`: tunnels that listened but could not accept, and have been ended. */
   | { readonly kind: "changed"; readonly failed: number }
-  /** `failures`: how many have been told; none where the end has come before. */
+  /** `failures`: errors that were logged; 0 if the process began to shut down. */
   | { readonly kind: "nothing changed"; readonly failures: number };
 
-/** A socket that listens, a copy that is accepted from, and the folder of a UNIX socket. */
+/** The listening socket, its duplicate for accepting, and the folder of a UNIX socket. */
 const DESCRIPTORS_PER_TUNNEL = 3;
 
-/** See the head of this file. */
+/** Runs and changes the tunnels. */
 export class Supervisor {
   readonly #log: Log;
   readonly #inherited: InheritedSockets;
@@ -49,7 +49,7 @@ export class Supervisor {
   readonly #reservedDescriptors: number;
   readonly #drainTimeoutMs: number;
   #tunnels: readonly ServedTunnel[];
-  /** Those that a change has ended, until their last connection has. */
+  /** Tunnels that a reload ended, until their last connection has ended. */
   readonly #leaving = new Set<ServedTunnel>();
   #isEnding = false;
   #descriptors: DescriptorBudget | undefined;
@@ -67,17 +67,17 @@ export class Supervisor {
     for (const { config } of this.#tunnels) watcher?.add(config);
   }
 
-  /** In the order in which they were named. */
+  /** In configuration order. */
   get tunnels(): readonly ServedTunnel[] {
     return this.#tunnels;
   }
 
-  /** Whether it has been told to end. */
+  /** Whether it is shutting down. */
   get isEnding(): boolean {
     return this.#isEnding;
   }
 
-  /** Connections that are open, of all tunnels. */
+  /** The number of open connections of all tunnels. */
   get connections(): number {
     return this.#all.reduce((sum, { connections }) => sum + connections, 0);
   }
@@ -86,12 +86,12 @@ export class Supervisor {
     return [...this.#tunnels, ...this.#leaving];
   }
 
-  /** Looks the addresses of all tunnels up. */
+  /** Resolves the addresses of all tunnels. */
   async lookUp(lookUp?: typeof resolve): Promise<void> {
     await Promise.all(this.#tunnels.map((one) => ofTunnel(one, one.lookUp(lookUp))));
   }
 
-  /** Reads the keys of all tunnels, one after the other. */
+  /** Reads the keys of all tunnels in turn. */
   async readKeys(options?: Parameters<ServedTunnel["readKey"]>[0]): Promise<void> {
     for (const one of this.#tunnels) await ofTunnel(one, one.readKey(options));
   }
@@ -108,7 +108,7 @@ export class Supervisor {
     } catch (error) {
       throw named(one, error);
     }
-    // What was measured is from before the first of them.
+    // The budget was measured before any tunnel listened.
     if (one.config.name !== undefined) this.#descriptors.book(DESCRIPTORS_PER_TUNNEL);
   }
 
@@ -117,49 +117,49 @@ export class Supervisor {
     await Promise.all(this.#tunnels.map((one) => ofTunnel(one, one.start())));
   }
 
-  /** What it does, in a line for people. */
+  /** The status as one line of text. */
   get status(): string {
     const [first, ...others] = this.#tunnels;
     return first !== undefined && others.length === 0 ? first.status : counted(this.#tunnels.length, "tunnel");
   }
 
-  /** What each does at this moment, those too that only wait for their last connection. */
+  /** The current state of all tunnels, draining ones included. */
   describe(): readonly TunnelState[] {
     return this.#all.map((one) => one.describe());
   }
 
-  /** Says where clients connect. */
+  /** Logs where each tunnel listens. */
   sayListening(): void {
     for (const one of this.#tunnels) one.sayListening();
   }
 
   /**
-   * Has keys read again, and resolves when that has come to an end, whatever it is. Those of tunnels that have been told
-   * to end, too, since a key that is gone may have opened their connections; not where nobody has their key file any more.
+   * Reloads keys; resolves when that is done, even if it failed. Draining tunnels are included, since their connections may
+   * use a key that was removed, unless no current tunnel uses their key file.
    *
-   * @param names - Of the tunnels that go on; all where it is left out.
+   * @param names - The current tunnels to reload; all if omitted.
    */
   async reload(names?: readonly string[]): Promise<void> {
-    const going = this.#tunnels.filter(({ config }) => names === undefined || names.includes(config.name ?? ""));
+    const current = this.#tunnels.filter(({ config }) => names === undefined || names.includes(config.name ?? ""));
     const leaving = [...this.#leaving].filter(({ keyFile }) => this.#tunnels.some((one) => one.keyFile === keyFile));
-    await Promise.all([...going, ...leaving].map((one) => one.reload()));
+    await Promise.all([...current, ...leaving].map((one) => one.reload()));
   }
 
   /**
-   * Ends tunnels and starts others, while the rest go on: all of it or nothing. Look-ups and keys come first, then every
-   * new socket; only when all listen is anything changed.
+   * Ends tunnels and starts others, all or nothing, while the rest keep running. Resolves names and reads keys, then opens
+   * every new socket, and applies the change only when all of that succeeded.
    */
   async change({ ending, starting }: Pick<ConfigChanges, "ending" | "starting">): Promise<ChangeOutcome> {
     const served = starting.map((tunnel) => new ServedTunnel(tunnel, this.#log, this.#watcher));
     const failures = (await Promise.all(served.map((one) => this.#prepare(one)))).flat();
-    if (failures.length > 0 || this.#isEnding) return this.#giveUp(served, failures);
+    if (failures.length > 0 || this.#isEnding) return this.#abandon(served, failures);
     const isEnding = ({ config }: ServedTunnel) => ending.includes(config.name ?? "");
     const leaving = this.#tunnels.filter(isEnding);
     const staying = this.#tunnels.filter((one) => !isEnding(one));
     const sockets = new SocketChange({ starting: served, ending: leaving, staying, inherited: this.#inherited });
     const notListening = sockets.listen();
     if (notListening.length > 0) {
-      return this.#giveUp(
+      return this.#abandon(
         served,
         notListening.map(({ tunnel, error }) => named(tunnel, error)),
       );
@@ -172,9 +172,9 @@ export class Supervisor {
   }
 
   /**
-   * As `change`, but of tunnels that wait for their addresses and do not listen yet: of those that start, the keys are read.
+   * Like `change`, for a service that is still resolving names and does not listen yet. Reads only the keys of new tunnels.
    *
-   * @param isWaiting - Whether they still do, when keys have been read.
+   * @param isWaiting - Whether the service is still resolving; called after the keys have been read.
    */
   async replace(
     { ending, starting }: Pick<ConfigChanges, "ending" | "starting">,
@@ -183,7 +183,7 @@ export class Supervisor {
     const served = starting.map((tunnel) => new ServedTunnel(tunnel, this.#log, this.#watcher));
     const keys = served.map((one) => ofTunnel(one, one.readKey({ limitMs: RELOAD_LIMIT_MS })));
     const failures = (await Promise.allSettled(keys)).flatMap((key) => (key.status === "rejected" ? [key.reason] : []));
-    if (failures.length > 0 || this.#isEnding) return this.#giveUp(served, failures);
+    if (failures.length > 0 || this.#isEnding) return this.#abandon(served, failures);
     if (!isWaiting()) {
       await Promise.all(served.map((one) => one.drain()));
       return { kind: "too late" };
@@ -199,7 +199,7 @@ export class Supervisor {
     return { kind: "changed", failed: 0 };
   }
 
-  /** Everything that can fail without touching what runs. @returns What has failed. */
+  /** Does what can fail without affecting running tunnels. @returns The errors. */
   async #prepare(one: ServedTunnel): Promise<readonly unknown[]> {
     const limitMs = RELOAD_LIMIT_MS;
     const steps = [one.lookUp(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })];
@@ -207,13 +207,13 @@ export class Supervisor {
     return results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   }
 
-  async #giveUp(served: readonly ServedTunnel[], failures: readonly unknown[]): Promise<ChangeOutcome> {
+  async #abandon(served: readonly ServedTunnel[], failures: readonly unknown[]): Promise<ChangeOutcome> {
     for (const error of failures) this.#log.error(error);
     await Promise.all(served.map((one) => one.drain()));
     return { kind: "nothing changed", failures: failures.length };
   }
 
-  /** Accepts. @returns Whether it does: once it listens, only descriptors can be lacking. */
+  /** Begins to accept. @returns False if that failed, which can only be for lack of descriptors. */
   async #begin(served: ServedTunnel): Promise<boolean> {
     try {
       await ofTunnel(served, served.start());
@@ -226,7 +226,7 @@ export class Supervisor {
     }
   }
 
-  /** Has a tunnel go; it stays known until its last connection has ended, or until it has had its time for that. */
+  /** Ends a tunnel. Its connections drain, until the drain timeout. */
   #leave(one: ServedTunnel): void {
     this.#tunnels = this.#tunnels.filter((other) => other !== one);
     this.#leaving.add(one);
@@ -249,18 +249,18 @@ export class Supervisor {
   /** Stops listening; resolves when the last connection has ended. */
   async drain(): Promise<void> {
     this.#isEnding = true;
-    // Whoever manages them may have closed its own: then nobody is to wait for a process that only drains.
+    // A draining process must not keep the service manager's sockets open: clients would wait in their backlog.
     this.#inherited.close();
     await Promise.all(this.#all.map((one) => one.drain()));
   }
 
-  /** Resets what is open. */
+  /** Resets all open connections. */
   cancel(): void {
     for (const one of this.#all) one.cancel();
   }
 }
 
-/** A step of a tunnel; where it fails, its error says whose it was. */
+/** Adds the tunnel's label to the error of a step. */
 async function ofTunnel(one: ServedTunnel, step: Promise<void>): Promise<void> {
   try {
     await step;

@@ -1,7 +1,7 @@
 /**
- * The keys of one tunnel of a service: read at the start, and again on SIGHUP while connections go on.
+ * The keys of one tunnel: read at the start, and reloaded on SIGHUP without disturbing connections.
  *
- * Of a folder, each file is a client's key: see `config/key-folder.ts`.
+ * In a folder, each file is one client's key: see `config/key-folder.ts`.
  */
 
 import { KeyFileReader, type ReadOptions, readKeyFile } from "../config/key-file.js";
@@ -10,38 +10,38 @@ import { UnclearKeys } from "../config/key-folder-messages.js";
 import { messageOf } from "../errors.js";
 import {
   keyKeptEntry,
-  keyReadEntry,
-  keysReadAgainEntry,
+  keyReloadedEntry,
   keysReadEntry,
+  keysReloadedEntry,
   keyWarningEntry,
   noKeyLeftEntry,
   oneKeyKeptEntry,
 } from "../observe/key-entries.js";
 import type { Log } from "../observe/log.js";
 import { KeyRing } from "../protocol/key-ring.js";
-import { Rereading } from "./rereading.js";
+import { CoalescedReload } from "./coalesced-reload.js";
 
-/** What uses the keys. */
+/** The tunnel that uses the keys. */
 export interface KeyUser {
-  /** Ends the connections whose keys were taken away. @returns How many. */
+  /** Resets the connections whose keys were removed. @returns How many. */
   endRemoved(): number;
-  /** Told after each reading. @param successful - Whether all of it is used from now on. */
+  /** Called after each reload. @param successful - Whether everything that was read is now in use. */
   reloaded?(successful: boolean): void;
 }
 
-/** Where the keys are from. */
+/** Where the keys come from. */
 type Source =
   | { readonly kind: "file"; readonly reader: KeyFileReader }
-  /** `held`: what was read last, by the names of the files. */
-  | { readonly kind: "folder"; readonly folder: KeyFolder; held: readonly FolderKey[] };
+  /** `current`: the keys in use, with the names of their files. */
+  | { readonly kind: "folder"; readonly folder: KeyFolder; current: readonly FolderKey[] };
 
-/** See the head of this file. */
+/** The keys of a tunnel, and their source. */
 export class TunnelKeys {
   readonly #path: string;
   readonly #log: Log;
   readonly #ring: KeyRing;
   readonly #source: Source;
-  readonly #rereading = new Rereading();
+  readonly #reloads = new CoalescedReload();
   #isOver = false;
 
   private constructor(path: string, log: Log, ring: KeyRing, source: Source) {
@@ -54,8 +54,8 @@ export class TunnelKeys {
   /**
    * Reads the keys at the start.
    *
-   * @param path - The key file, or the folder of them; `-` for standard input.
-   * @param role - Only a server takes a folder.
+   * @param path - A key file or a folder of them; `-` for standard input.
+   * @param role - A folder is allowed only for `decrypt`.
    * @throws SpipedError `SPIPED_KEY_FILE`.
    */
   static async read(path: string, role: "encrypt" | "decrypt", log: Log, options: ReadOptions): Promise<TunnelKeys> {
@@ -72,25 +72,25 @@ export class TunnelKeys {
         keys.map(({ name }) => name),
       ),
     );
-    return new TunnelKeys(path, log, new KeyRing(keys), { kind: "folder", folder: read, held: keys });
+    return new TunnelKeys(path, log, new KeyRing(keys), { kind: "folder", folder: read, current: keys });
   }
 
-  /** The path of the folder, where there is one. */
+  /** The path of the key folder; undefined for a single key file. */
   get folder(): string | undefined {
     return this.#source.kind === "folder" ? this.#path : undefined;
   }
 
-  /** For the tunnel. */
+  /** The keys, for the tunnel. */
   get ring(): KeyRing {
     return this.#ring;
   }
 
-  /** Has the keys read as they are from now on; resolves when that has come to an end, whatever it is. */
+  /** Reloads the keys; resolves when that is done, even if it failed. */
   reload(user: KeyUser): Promise<void> {
-    return this.#rereading.request(() => this.#read(user));
+    return this.#reloads.request(() => this.#read(user));
   }
 
-  /** Wipes the keys, and those that are still read; for when nobody uses them any more. */
+  /** Wipes the keys, and those of a reload that is still running. Call it when no handshake can begin any more. */
   destroy(): void {
     this.#isOver = true;
     for (const { key } of this.#ring.replace([])) key.destroy();
@@ -116,26 +116,26 @@ export class TunnelKeys {
       return true;
     }
     for (const warning of warnings) this.#log.warning(warning);
-    // Handshakes that have begun keep the old key until they end.
+    // Running handshakes keep the old key until they end.
     for (const old of this.#ring.replace([{ name: undefined, key }])) old.key.destroy();
-    this.#log.write(keyReadEntry(this.#path));
+    this.#log.write(keyReloadedEntry(this.#path));
     return true;
   }
 
   /** @returns Whether every file in it is a key. */
   async #readFolder(source: Source & { readonly kind: "folder" }, user: KeyUser): Promise<boolean> {
-    const { keys, problems, warnings } = await source.folder.readAgain(source.held);
+    const { keys, problems, warnings } = await source.folder.readAgain(source.current);
     if (this.#isOver) {
       for (const { key } of keys) key.destroy();
       return true;
     }
     const changes = this.#ring.update(keys);
     const ended = user.endRemoved();
-    // The ring has its own handle of what was there before.
-    source.held = keys.map((key, index) => ({ ...key, key: this.#ring.keys[index]?.key ?? key.key }));
+    // For unchanged keys, the ring keeps its old handles.
+    source.current = keys.map((key, index) => ({ ...key, key: this.#ring.keys[index]?.key ?? key.key }));
     for (const problem of problems) this.#log.write(oneKeyKeptEntry(this.#path, problem));
     for (const warning of warnings) this.#log.write(keyWarningEntry(this.#path, warning));
-    this.#log.write(keysReadAgainEntry(this.#path, keys.length, changes, ended));
+    this.#log.write(keysReloadedEntry(this.#path, keys.length, changes, ended));
     if (keys.length === 0) this.#log.write(noKeyLeftEntry(this.#path));
     return problems.length === 0;
   }

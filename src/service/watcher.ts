@@ -1,23 +1,23 @@
 /**
- * Who looks at tunnels from outside: at their configuration, at themselves once they listen, and at how reloads go.
+ * The interface through which the status collector learns of tunnels and reloads.
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 
-/** See the head of this file. */
+/** Is told of each tunnel, and of the results of reloads. */
 export interface TunnelWatcher {
-  /** A tunnel that is to be, or to be another. */
+  /** A tunnel was configured, or its configuration changed; it does not listen yet. */
   add(config: TunnelConfig): void;
-  /** A tunnel that has been added listens from now on. */
+  /** A tunnel listens. */
   watch(config: TunnelConfig, tunnel: Tunnel): void;
-  /** A tunnel that is in no configuration any more; its connections may go on. */
+  /** A tunnel was removed from the configuration; its connections may still be open. */
   remove(config: TunnelConfig): void;
   /**
-   * Something has been read again.
+   * A reload has finished.
    *
-   * @param config - Whose key it was; undefined: the configuration of all.
-   * @param successful - Whether it is used from now on.
+   * @param config - The tunnel whose keys were reloaded; undefined for the configuration file.
+   * @param successful - Whether what was read is now in use.
    */
   reloaded(config: TunnelConfig | undefined, successful: boolean): void;
 }

@@ -1,58 +1,58 @@
 /**
- * What is asked over HTTP → what is answered, without a socket.
+ * Maps an HTTP request to its response, without a socket.
  */
 
 import type { OutgoingHttpHeaders } from "node:http";
 import { EXPOSITION_TYPE } from "./exposition.js";
 import { healthOf } from "./health.js";
 import { isExpectedHost } from "./hosts.js";
-import type { KeptTexts } from "./kept-texts.js";
 import { metricsOf } from "./metrics.js";
 import type { Page } from "./page.js";
 import type { StatusSource } from "./snapshot.js";
 import { statusJsonOf } from "./status-json.js";
+import type { TextCache } from "./text-cache.js";
 
-/** Connections of each tunnel that `/status` lists. */
+/** How many connections of each tunnel `/status` lists. */
 export const CONNECTIONS_LISTED = 20;
 
-/** What of a request matters. */
+/** The parts of a request that matter. */
 export interface Question {
   readonly method: string | undefined;
   readonly url: string | undefined;
-  /** All headers of this name. */
+  /** The values of all `Host` headers. */
   readonly hosts: readonly string[] | undefined;
 }
 
-/** What is sent back. */
+/** A response. */
 export interface Answer {
   readonly status: 200 | 400 | 404 | 405 | 421 | 503;
   readonly headers: OutgoingHttpHeaders;
   readonly body: string;
 }
 
-/** What answers are made from. */
+/** What responses are made from. */
 export interface Answering {
   readonly source: StatusSource;
   readonly page: Page;
-  readonly texts: KeptTexts;
-  /** Whether browsers could be led here under a name of somebody else's. */
+  readonly texts: TextCache;
+  /** Whether to reject unexpected `Host` headers, against DNS rebinding. */
   readonly checksHost: boolean;
 }
 
-/** Nothing of it is kept, taken for something else, or shown in a frame. */
+/** No caching, no content sniffing, no framing. */
 const COMMON: OutgoingHttpHeaders = {
   "Cache-Control": "no-store",
   "X-Content-Type-Options": "nosniff",
   "X-Frame-Options": "DENY",
   "Referrer-Policy": "no-referrer",
   "Cross-Origin-Resource-Policy": "same-origin",
-  // One question a connection: who wants to ask a thousand has to connect as often, which is limited.
+  // One request per connection, because it is connections that are rate-limited.
   Connection: "close",
 };
 
 const NOTHING_ELSE = "default-src 'none'; frame-ancestors 'none'";
 
-/** See the head of this file. */
+/** Answers one request. */
 export function answerTo(question: Question, { source, page, texts, checksHost }: Answering): Answer {
   const { method, url = "", hosts = [] } = question;
   if (hosts.length > 1) return plain(400, "one Host at most\n");
@@ -87,7 +87,7 @@ export function answerTo(question: Question, { source, page, texts, checksHost }
   }
 }
 
-/** What is asked for as a proxy is asked: the whole URL, whose host counts then. Source: RFC 9112, section 3.2.2. */
+/** Splits an absolute-form target, whose host overrides the `Host` header. Source: RFC 9112, section 3.2.2. */
 function partsOf(url: string): { readonly authority?: string; readonly target: string } {
   const [, authority, rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(url) ?? [];
   if (authority === undefined) return { target: url };

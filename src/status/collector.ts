@@ -1,8 +1,8 @@
 /**
- * Listens to tunnels, counts, and gives snapshots: what the rest of this folder makes metrics and pages of.
+ * Subscribes to tunnels, counts, and takes snapshots, from which the rest of this folder makes metrics, JSON and the page.
  *
- * A tunnel is known by its name. Where a reload puts another one in its place, the old one's connections and counters
- * stay with the name; where it takes the name out, everything of it ends with its last connection.
+ * Statistics belong to a tunnel's name. If a reload replaces a tunnel, its connections and counters stay with the name; if it
+ * removes the name, they disappear with the last connection.
  */
 
 import { type Clock, systemClock } from "../clock.js";
@@ -17,13 +17,13 @@ import { processFigures } from "./process-figures.js";
 import type { Build, KeySnapshot, Snapshot, States, StatusSource, TunnelSnapshot, TunnelState } from "./snapshot.js";
 import { figuresOf, TunnelStatistics } from "./tunnel-statistics.js";
 
-/** What of a configuration is shown. */
+/** The part of a tunnel's configuration that is shown. */
 export type ShownConfig = Pick<TunnelConfig, "name" | "role" | "source" | "target" | "maxConnections">;
 
-/** What of a tunnel is looked at. */
+/** The part of a tunnel that is observed. */
 export type WatchedTunnel = Pick<Tunnel, "events" | "open" | "state" | "keys">;
 
-/** What a collector is made of. */
+/** Options of a collector. */
 export interface CollectorOptions {
   readonly build: Build;
   readonly clock?: Clock;
@@ -34,24 +34,24 @@ export interface CollectorOptions {
 interface Entry {
   config: ShownConfig;
   readonly statistics: TunnelStatistics;
-  /** Undefined while it starts. */
+  /** Undefined while the tunnel starts. */
   current: WatchedTunnel | undefined;
-  /** Those with connections, the current one too. */
+  /** The current tunnel, and replaced ones that still have connections. */
   readonly tunnels: Set<WatchedTunnel>;
   isRemoved: boolean;
 }
 
-/** See the head of this file. */
+/** Statistics of all tunnels of a process. */
 export class Collector implements StatusSource {
   readonly #build: Build;
   readonly #timeOfDay: () => number;
-  /** Once: clocks are set, and a start that moves looks like another one. */
+  /** Computed once: if it moved when the clock is set, it would look like a restart. */
   readonly #startedAtMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #keyIds = new WeakMap<SharedKey, string>();
   readonly #eventLoopDelay: EventLoopDelay;
-  /** What could not be read again when it was last tried. */
-  readonly #mistaken = new Set<string>();
+  /** What failed to reload the last time: names of tunnels, and "" for the configuration. */
+  readonly #failedReloads = new Set<string>();
   #lastSuccessAtMs: number;
   #isStopping = false;
 
@@ -64,7 +64,7 @@ export class Collector implements StatusSource {
     this.#eventLoopDelay.start();
   }
 
-  /** A tunnel that is to be, or to be another. */
+  /** A tunnel was configured, or its configuration changed; it does not listen yet. */
   add(config: ShownConfig): void {
     const name = nameOf(config);
     const known = this.#entries.get(name);
@@ -77,14 +77,14 @@ export class Collector implements StatusSource {
     }
   }
 
-  /** A tunnel that has been added listens from now on. */
+  /** A tunnel listens. */
   watch(config: ShownConfig, tunnel: WatchedTunnel): void {
     this.add(config);
     const entry = this.#entries.get(nameOf(config));
     if (entry === undefined) return;
     const { statistics, tunnels } = entry;
     entry.current = tunnel;
-    this.#mistaken.delete(nameOf(config));
+    this.#failedReloads.delete(nameOf(config));
     tunnels.add(tunnel);
     tunnel.events.on("accepted", () => statistics.addAccepted());
     tunnel.events.on("established", ({ handshakeMs }) => statistics.addHandshake(handshakeMs ?? 0));
@@ -96,12 +96,12 @@ export class Collector implements StatusSource {
     });
   }
 
-  /** A tunnel that is in no configuration any more. */
+  /** A tunnel was removed from the configuration. */
   remove(config: ShownConfig): void {
     const entry = this.#entries.get(nameOf(config));
     if (entry === undefined) return;
     entry.isRemoved = true;
-    this.#mistaken.delete(nameOf(config));
+    this.#failedReloads.delete(nameOf(config));
     this.#forgetIfGone(entry);
   }
 
@@ -110,24 +110,24 @@ export class Collector implements StatusSource {
   }
 
   /**
-   * Something has been read again.
+   * A reload has finished.
    *
-   * @param config - Whose key it was; undefined: the configuration of all.
-   * @param successful - Whether it is used from now on.
+   * @param config - The tunnel whose keys were reloaded; undefined for the configuration file.
+   * @param successful - Whether what was read is now in use.
    */
   reloaded(config: ShownConfig | undefined, successful: boolean): void {
     const what = config === undefined ? "" : nameOf(config);
-    if (successful) this.#mistaken.delete(what);
-    else this.#mistaken.add(what);
-    if (this.#mistaken.size === 0) this.#lastSuccessAtMs = this.#timeOfDay();
+    if (successful) this.#failedReloads.delete(what);
+    else this.#failedReloads.add(what);
+    if (this.#failedReloads.size === 0) this.#lastSuccessAtMs = this.#timeOfDay();
   }
 
-  /** The process is to end. */
+  /** The process shuts down. */
   stopping(): void {
     this.#isStopping = true;
   }
 
-  /** Looks at nothing any more. */
+  /** Stops the timer. */
   close(): void {
     this.#eventLoopDelay.stop();
   }
@@ -138,7 +138,7 @@ export class Collector implements StatusSource {
       nowMs: this.#timeOfDay(),
       startedAtMs: this.#startedAtMs,
       isStopping: this.#isStopping,
-      lastReload: { successful: this.#mistaken.size === 0, lastSuccessAtMs: this.#lastSuccessAtMs },
+      lastReload: { successful: this.#failedReloads.size === 0, lastSuccessAtMs: this.#lastSuccessAtMs },
       process: processFigures(),
       eventLoopDelay: this.#eventLoopDelay.figures,
       tunnels: [...this.#entries].map(([name, entry]) => this.#tunnelSnapshot(name, entry, mostConnections)),
@@ -187,7 +187,7 @@ export class Collector implements StatusSource {
   }
 }
 
-/** What a tunnel is called in labels: its table's name, or its source. */
+/** A tunnel's name in labels: the name of its table, or its source. */
 export function nameOf({ name, source }: Pick<ShownConfig, "name" | "source">): string {
   return name ?? printableBytes(formatAddress(source));
 }
@@ -198,7 +198,10 @@ function* openOf(
   for (const { open } of tunnels) yield* open;
 }
 
-/** Nobody can connect without a key. Places and descriptors are lacking for as long as friends have them; strangers make way in a moment. */
+/**
+ * Without a key no client can connect. At a limit of authenticated connections or descriptors the tunnel is full; at the
+ * limit of unauthenticated clients it is not, since they make room within moments.
+ */
 function isAccepting({ current, isRemoved }: Entry): boolean {
   if (isRemoved || current?.state.name !== "listening" || current.keys.keys.length === 0) return false;
   switch (current.state.waitsFor) {

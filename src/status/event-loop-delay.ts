@@ -1,8 +1,8 @@
 /**
- * How late timers are: the time for which something else held the event loop up.
+ * Measures event-loop delay: how late a timer fires.
  *
- * Node.js can measure that, and wakes the process a hundred times a second for it. Twice a second is enough to see that a
- * process is busy, and costs an idle one nothing that could be measured.
+ * Node.js has a histogram for it, but wakes the process a hundred times a second. Twice a second is enough to see that a
+ * process is busy, and costs an idle one nothing measurable.
  */
 
 import type { Clock } from "../clock.js";
@@ -10,27 +10,27 @@ import { DELAY_BOUNDS, Histogram, type HistogramFigures } from "./histogram.js";
 
 const INTERVAL_MS = 500;
 
-/** See the head of this file. */
+/** A timer that records its own delay. */
 export class EventLoopDelay {
   readonly #clock: Clock;
   readonly #histogram = new Histogram(DELAY_BOUNDS);
-  #callOff: () => void = () => undefined;
+  #cancelTimer: () => void = () => undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Begins to look. */
+  /** Schedules the next measurement. */
   start(): void {
     const due = this.#clock.now() + INTERVAL_MS;
-    this.#callOff = this.#clock.later(() => {
+    this.#cancelTimer = this.#clock.later(() => {
       this.#histogram.add(Math.max(0, this.#clock.now() - due) / 1_000);
       this.start();
     }, INTERVAL_MS);
   }
 
   stop(): void {
-    this.#callOff();
+    this.#cancelTimer();
   }
 
   get figures(): HistogramFigures {

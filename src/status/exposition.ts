@@ -1,25 +1,25 @@
 /**
- * Prometheus's text format, version 0.0.4: one family after the other, each with what it means and its samples.
+ * Writes Prometheus's text format, version 0.0.4.
  */
 
 import { countOf, type HistogramFigures } from "./histogram.js";
 
-/** What Prometheus is told about the format. */
+/** The content type of the format. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** The names and values of labels, in the order in which they are written. */
+/** Labels by name, in output order. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** See the head of this file. */
+/** A document under construction. */
 export class Exposition {
   readonly #lines: string[] = [];
 
-  /** Everything so far; ends with a line break, as the format asks for. */
+  /** The document so far, with the final line break that the format requires. */
   get text(): string {
     return `${this.#lines.join("\n")}\n`;
   }
 
-  /** Begins a family; its samples follow. */
+  /** Begins a metric family; add all its samples before the next one. */
   family(name: string, type: "counter" | "gauge" | "histogram", help: string): Family {
     this.#lines.push(
       `# HELP ${name} ${help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`,
@@ -39,13 +39,13 @@ class Family {
     this.#lines = lines;
   }
 
-  /** One sample; undefined, which is what the system does not tell, is none. */
+  /** Writes one sample; nothing if the value is undefined, which means that the system does not provide it. */
   sample(labels: Labels, value: number | undefined): this {
     if (value !== undefined) this.#lines.push(`${this.#name}${braced(labels)} ${numberText(value)}`);
     return this;
   }
 
-  /** The samples of a histogram. */
+  /** Writes the samples of a histogram. */
   histogram(labels: Labels, figures: HistogramFigures): this {
     const { bounds, counts, sum } = figures;
     let below = 0;
@@ -68,7 +68,7 @@ function braced(labels: Labels): string {
   return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
 }
 
-/** A label's value between quotes. */
+/** Escapes a label's value. */
 function escaped(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }

@@ -1,16 +1,16 @@
 /**
- * One word about all tunnels, for load balancers and service managers.
+ * The health of all tunnels in one word, for load balancers and service managers.
  */
 
 import type { States } from "./snapshot.js";
 
-/** Whether all is well, and the word. */
+/** The answer to `/healthz`. */
 export interface Health {
   readonly isWell: boolean;
   readonly word: "ok" | "starting" | "not accepting" | "draining";
 }
 
-/** The answer to `/healthz`. A tunnel that a reload has taken out is missed by nobody; with no tunnel nobody is let in. */
+/** Combines the states of all tunnels. Removed ones do not count; without any tunnel, the process is not accepting. */
 export function healthOf({ isStopping, tunnels }: States): Health {
   if (isStopping) return { isWell: false, word: "draining" };
   const wanted = tunnels.filter(({ state }) => state !== "removed");

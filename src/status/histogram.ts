@@ -1,26 +1,26 @@
 /**
- * How often something took how long, in a fixed number of counters: what Prometheus calls a histogram.
+ * Histograms of durations with fixed buckets, as Prometheus has them.
  */
 
 /** A histogram as plain data. */
 export interface HistogramFigures {
-  /** Upper bounds of the buckets in seconds, ascending; one more bucket takes what is above the last. */
+  /** Upper bounds of the buckets in seconds, ascending; the last bucket has no bound. */
   readonly bounds: readonly number[];
-  /** How many fell into each bucket alone; one more than there are bounds. */
+  /** Counts for each bucket, not cumulative; one more than `bounds`. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
 
-/** Bounds in seconds for handshakes: from the next machine to the other side of the world, with packets lost. */
+/** Bounds in seconds for handshakes: from a local network to intercontinental links with packet loss. */
 export const HANDSHAKE_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 /** Bounds in seconds for connections: from one request to a week. */
 export const CONNECTION_BOUNDS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800] as const;
 
-/** Bounds in seconds for how late a timer is. */
+/** Bounds in seconds for event-loop delay. */
 export const DELAY_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5] as const;
 
-/** See the head of this file. */
+/** A histogram that is being filled. */
 export class Histogram {
   readonly #bounds: readonly number[];
   readonly #counts: number[];
@@ -42,20 +42,21 @@ export class Histogram {
     this.#sum += seconds;
   }
 
-  /** A copy of what there is now. */
+  /** A copy of the current state. */
   get figures(): HistogramFigures {
     return { bounds: this.#bounds, counts: [...this.#counts], sum: this.#sum };
   }
 }
 
-/** How many were counted. */
+/** The total number of values. */
 export function countOf({ counts }: HistogramFigures): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /**
- * The value in seconds that the given share stays below, taken as even within its bucket; undefined where nothing was
- * counted. Above the last bound it is the last bound.
+ * Estimates a quantile in seconds by linear interpolation within its bucket. Values above the last bound count as that bound.
+ *
+ * @returns Undefined for an empty histogram.
  */
 export function quantileOf(figures: HistogramFigures, share: number): number | undefined {
   const { bounds, counts } = figures;

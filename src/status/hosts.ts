@@ -1,14 +1,14 @@
 /**
- * Under which names the status may be asked for on a loopback address.
+ * Protects the status server on a loopback address against DNS rebinding.
  *
- * A web page of somebody else's may have its name stand for 127.0.0.1 once it is loaded; its script then reads here what it
- * likes. What gives it away is the name in the request. Addresses have no owner who could do that, and `localhost` is
- * this machine in every browser.
+ * A hostile web page can make its own name resolve to 127.0.0.1 after it was loaded, and its script could then read the
+ * status. The `Host` header reveals that name. IP addresses cannot be rebound, and browsers resolve `localhost` to this
+ * machine.
  */
 
 import { isIP } from "node:net";
 
-/** @param host - The header; without one it is no browser. */
+/** @param host - The `Host` header; undefined is allowed, since every browser sends one. */
 export function isExpectedHost(host: string | undefined): boolean {
   if (host === undefined || host === "") return true;
   const name = (/^\[([^\]]*)\](?::\d*)?$/.exec(host) ?? /^([^:]*)(?::\d*)?$/.exec(host))?.[1];

@@ -1,5 +1,5 @@
 /**
- * A snapshot as metrics for Prometheus. The names are a promise: dashboards and alerts of others go by them.
+ * A snapshot as metrics for Prometheus. Metric names are a stable interface, since dashboards and alerts depend on them.
  */
 
 import { Exposition } from "./exposition.js";

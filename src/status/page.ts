@@ -1,24 +1,24 @@
 /**
- * The page that shows the status live: one file with its script and its style, of which both are named by their hashes.
- * Nothing else runs, and nothing is loaded from elsewhere.
+ * Loads the status page: one HTML file with inline script and style, and a content security policy that allows exactly these,
+ * by their hashes, and loads nothing else.
  */
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** See the head of this file. */
+/** The page and its policy. */
 export interface Page {
   readonly html: string;
   readonly contentSecurityPolicy: string;
 }
 
-/** Reads the page, which scripts/build-status-page.mjs has put together. */
+/** Reads the page, which scripts/build-status-page.mjs assembles. */
 export function loadPage(): Page {
   return pageOf(readFileSync(join(import.meta.dirname, "../commands/status-page.html"), "utf8"));
 }
 
-/** Allows what is in the page, and no more. */
+/** Computes the policy of a page. */
 export function pageOf(html: string): Page {
   const policy = [
     "default-src 'none'",

@@ -1,5 +1,5 @@
 /**
- * What the process takes of the machine.
+ * Resource usage of the process.
  */
 
 import { readdirSync, statSync } from "node:fs";
@@ -7,7 +7,7 @@ import { descriptorLimit } from "../net/descriptors.js";
 import { hasDescriptors, hasProc } from "../platform.js";
 import type { ProcessFigures } from "./snapshot.js";
 
-/** As it is now. */
+/** The current usage. */
 export function processFigures(): ProcessFigures {
   const { user, system } = process.cpuUsage();
   return {
@@ -21,9 +21,9 @@ export function processFigures(): ProcessFigures {
 function openDescriptors(): number | undefined {
   if (!hasProc()) return undefined;
   try {
-    // Since Linux 6.2 the folder's size is the count: ten thousand need not be listed.
+    // Since Linux 6.2 the size of the folder is the number of descriptors, which saves listing them.
     const { size } = statSync("/proc/self/fd");
-    // The list holds the descriptor that it is read with.
+    // The list includes the descriptor used to read it.
     return size > 0 ? size : readdirSync("/proc/self/fd").length - 1;
   } catch {
     return undefined;

@@ -1,7 +1,7 @@
 /**
- * Answers over HTTP, and takes nothing from the tunnels for it: few connections at once, each for one question and for a
- * few seconds, and not many of them in a second. Whoever comes beyond that pushes the oldest out, or waits in the backlog.
- * Whatever goes wrong here ends one connection, and never the process.
+ * The HTTP server of `--status`, limited so that it cannot starve the tunnels: few concurrent connections, one request and a
+ * few seconds for each, and a limit on new connections per second. A new connection beyond the first limit closes the oldest
+ * one; beyond the second it waits in the backlog. An error closes one connection, and never crashes the process.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -10,58 +10,58 @@ import { type Clock, systemClock } from "../clock.js";
 import type { SocketAddress } from "../net/address.js";
 import { ListeningSocket } from "../net/listening-socket.js";
 import { type Answering, answerTo } from "./answers.js";
-import { KeptTexts } from "./kept-texts.js";
+import { TextCache } from "./text-cache.js";
 
-/** Connections at once; with one more, the oldest is closed. */
-export const MOST_CONNECTIONS = 32;
+/** Concurrent connections; one more closes the oldest. */
+export const MAX_CONNECTIONS = 32;
 
-/** Descriptors that the server may have open: its connections, one that comes while they are full, and what listens. */
-export const STATUS_DESCRIPTORS = MOST_CONNECTIONS + 3;
+/** Descriptors that the server can have open: its connections, one more that was just accepted, and the listening socket. */
+export const STATUS_DESCRIPTORS = MAX_CONNECTIONS + 3;
 
-/** Connections that are accepted in one second; further clients wait. */
-const MOST_PER_SECOND = 100;
+/** Connections to accept per second; further clients wait. */
+const MAX_PER_SECOND = 100;
 
-/** Time for a question and its answer. */
-const LIFE_MS = 10_000;
+/** How long a connection may last. */
+const MAX_AGE_MS = 10_000;
 
-const MOST_HEADER_BYTES = 8_192;
+const MAX_HEADER_BYTES = 8_192;
 
-/** Permissions of the file where the status is on a UNIX socket, whatever the umask: for the owner and the group. */
+/** Permissions of a UNIX socket, whatever the umask: owner and group. */
 const SOCKET_MODE = 0o660;
 
-/** Time until accepting is tried again where it failed. */
+/** When to retry after accepting failed. */
 const RETRY_MS = 1_000;
 
-/** What a server is made of. */
+/** Options of a server. */
 export interface StatusServerOptions {
   readonly address: SocketAddress;
   readonly answering: Pick<Answering, "source" | "page">;
-  /** Something is wrong; the server goes on. */
+  /** Called on an error; the server goes on. */
   readonly failed: (error: unknown) => void;
   readonly clock?: Clock;
 }
 
-/** See the head of this file. */
+/** A listening status server. */
 export class StatusServer {
   readonly #socket: ListeningSocket;
   readonly #http: Server;
   readonly #answering: Answering;
   readonly #failed: (error: unknown) => void;
   readonly #clock: Clock;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #open = new Set<Socket>();
   readonly #asked = new WeakSet<Socket>();
   #acceptedThisSecond = 0;
   #isClosed = false;
 
   private constructor({ address, answering, failed, clock = systemClock }: StatusServerOptions) {
-    this.#answering = { ...answering, texts: new KeptTexts(() => clock.now()), checksHost: isLoopback(address) };
+    this.#answering = { ...answering, texts: new TextCache(() => clock.now()), checksHost: isLoopback(address) };
     this.#failed = failed;
     this.#clock = clock;
-    this.#http = createServer({ maxHeaderSize: MOST_HEADER_BYTES }, (request, response) => {
+    this.#http = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
       this.#answer(request, response);
     });
-    // The answer comes at once, whatever is asked for before it: each of these would be an answer more.
+    // Without these listeners, Node.js would send an interim or error response of its own.
     for (const event of ["checkContinue", "checkExpectation"] as const) {
       this.#http.on(event, (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response));
     }
@@ -79,22 +79,22 @@ export class StatusServer {
     return new StatusServer(options);
   }
 
-  /** As `ListeningSocket` does. */
+  /** Changes the owner, as `ListeningSocket` does. */
   give(user: number | undefined, group: number | undefined): boolean {
     return this.#socket.give(user, group);
   }
 
-  /** Begins to answer. */
+  /** Begins to accept. */
   async accept(): Promise<void> {
     await this.#socket.accept();
   }
 
-  /** Where it listens, with the port that the system chose. */
+  /** The listening address, with its actual port. */
   get address(): SocketAddress {
     return this.#socket.address;
   }
 
-  /** Ends all connections. A UNIX socket's file is removed. */
+  /** Closes all connections, and removes the file of a UNIX socket. */
   close(): void {
     this.#isClosed = true;
     this.#socket.close();
@@ -104,19 +104,19 @@ export class StatusServer {
 
   #accepted(socket: Socket): void {
     this.#countAccepted();
-    if (this.#open.size >= MOST_CONNECTIONS) {
+    if (this.#open.size >= MAX_CONNECTIONS) {
       const [oldest] = this.#open;
       if (oldest !== undefined) this.#forget(oldest);
     }
     this.#open.add(socket);
-    const callOff = this.#clock.later(() => this.#forget(socket), LIFE_MS);
+    const cancelTimer = this.#clock.later(() => this.#forget(socket), MAX_AGE_MS);
     socket.on("error", () => undefined);
     socket.on("close", () => {
-      callOff();
+      cancelTimer();
       this.#open.delete(socket);
     });
     this.#http.emit("connection", socket);
-    // It came paused.
+    // Sockets are accepted paused.
     socket.resume();
   }
 
@@ -128,11 +128,11 @@ export class StatusServer {
   #countAccepted(): void {
     if (this.#acceptedThisSecond === 0) this.#clock.later(() => this.#nextSecond(), 1_000);
     this.#acceptedThisSecond += 1;
-    if (this.#acceptedThisSecond === MOST_PER_SECOND) this.#socket.pause();
+    if (this.#acceptedThisSecond === MAX_PER_SECOND) this.#socket.pause();
   }
 
   #nextSecond(): void {
-    const waited = this.#acceptedThisSecond >= MOST_PER_SECOND;
+    const waited = this.#acceptedThisSecond >= MAX_PER_SECOND;
     this.#acceptedThisSecond = 0;
     if (waited) this.#acceptAgain();
   }
@@ -146,7 +146,7 @@ export class StatusServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    // What is asked after the first question ends with the connection.
+    // Ignore pipelined requests after the first.
     if (this.#asked.has(request.socket)) return;
     this.#asked.add(request.socket);
     const { method, url, headersDistinct } = request;
@@ -164,7 +164,7 @@ export class StatusServer {
   }
 }
 
-/** Whether only this machine gets there, which includes the browsers on it. A UNIX socket is none of a browser's. */
+/** Whether only this machine, browsers included, can connect. False for UNIX sockets, which browsers cannot use. */
 export function isLoopback(address: SocketAddress): boolean {
   return address.kind === "tcp" && /^(?:127\.|::1$|::ffff:127\.)/.test(address.address);
 }

@@ -1,42 +1,42 @@
 /**
- * What is known of the process and its tunnels at one moment, as plain data: what is counted becomes this, and this
- * becomes metrics, JSON or a word about health.
+ * The state of the process and its tunnels at one moment, as plain data. The collector creates it; metrics, JSON and health
+ * are functions of it.
  */
 
 import type { EndReason } from "../errors.js";
 import type { HistogramFigures } from "./histogram.js";
 
-/** One moment. Times of day are milliseconds since 1970. */
+/** The whole state. Times of day are milliseconds since 1970. */
 export interface Snapshot {
   readonly build: Build;
   readonly nowMs: number;
   readonly startedAtMs: number;
-  /** Whether the process is about to end. */
+  /** Whether the process is shutting down. */
   readonly isStopping: boolean;
   readonly lastReload: LastReload;
   readonly process: ProcessFigures;
-  /** How late timers are. */
+  /** How late timers fire. */
   readonly eventLoopDelay: HistogramFigures;
   readonly tunnels: readonly TunnelSnapshot[];
 }
 
-/** What runs. */
+/** The versions that run. */
 export interface Build {
-  /** Of this program: `0.1.0`. */
+  /** Of spiped, for example `0.1.0`. */
   readonly version: string;
-  /** Of Node.js: `24.1.0`. */
+  /** Of Node.js, for example `24.1.0`. */
   readonly node: string;
-  /** `linux-x64`. */
+  /** For example `linux-x64`. */
   readonly platform: string;
 }
 
-/** How the last reload went; the start counts as one that went well. */
+/** The result of the last reload; a start counts as a successful one. */
 export interface LastReload {
   readonly successful: boolean;
   readonly lastSuccessAtMs: number;
 }
 
-/** What the process takes of the machine; undefined where the system does not tell. */
+/** Resource usage of the process; undefined if the system does not report it. */
 export interface ProcessFigures {
   readonly cpuSeconds: number;
   readonly residentBytes: number;
@@ -44,41 +44,41 @@ export interface ProcessFigures {
   readonly mostDescriptors: number | undefined;
 }
 
-/** What a tunnel is about; `removed`: a reload has taken it out, and its last connections go on. */
+/** `removed` means that a reload removed the tunnel and its last connections are still open. */
 export type TunnelState = "starting" | "listening" | "draining" | "removed";
 
-/** One tunnel. Counters only grow as long as the process runs, whatever is reloaded. */
+/** One tunnel. Counters never decrease, reloads included. */
 export interface TunnelSnapshot {
-  /** Its table's name; where there is none, its source. */
+  /** The name of its table, or else its source. */
   readonly name: string;
   readonly role: "encrypt" | "decrypt";
   readonly source: string;
   readonly target: string;
   readonly state: TunnelState;
-  /** Whether another client would be let in now. */
+  /** Whether a new client would be accepted now. */
   readonly isAccepting: boolean;
   /** `Infinity` for no limit. */
   readonly maxConnections: number;
-  /** Connections of clients that are known. */
+  /** Open connections, without `strangers`. */
   readonly open: number;
-  /** Those of them that began before a reload changed the tunnel: they take none of its places. */
+  /** The part of `open` from before a reload changed the tunnel; these do not count towards `maxConnections`. */
   readonly draining: number;
-  /** Clients of a decrypting end that have not shown that they have a key: they have places of their own. */
+  /** Unauthenticated clients of a decrypting end; they have a limit of their own. */
   readonly strangers: number;
   readonly accepted: number;
-  /** How many ended of what; a key without a name, and none, is an empty text. */
+  /** Counts by reason and key; the key is empty if it has no name, or if the client did not authenticate. */
   readonly ended: readonly EndedCount[];
-  /** Bytes of cleartext from the source to the target and back, of all connections, the open ones too. */
+  /** Cleartext bytes from the source to the target and back, of all connections, open ones included. */
   readonly bytesForward: number;
   readonly bytesReverse: number;
   readonly handshakes: HistogramFigures;
-  /** Of connections that got through their handshake and have ended. */
+  /** Durations of ended connections that had completed the handshake. */
   readonly connections: HistogramFigures;
   readonly lookUpFailures: number;
   readonly keys: readonly KeySnapshot[];
-  /** The busiest of the open connections, at most as many as were asked for. */
+  /** The open connections that have transferred most, at most as many as were requested. */
   readonly busiest: readonly ConnectionSnapshot[];
-  /** The last failures, the newest first. */
+  /** The last failures, newest first. */
   readonly failures: readonly FailureSnapshot[];
 }
 
@@ -89,9 +89,9 @@ export interface EndedCount {
   readonly count: number;
 }
 
-/** A key, as far as anybody may know it. */
+/** The public part of a key. */
 export interface KeySnapshot {
-  /** An empty text where the tunnel has one key, which needs no name. */
+  /** Empty if the tunnel has a single key file. */
   readonly name: string;
   readonly id: string;
 }
@@ -108,7 +108,7 @@ export interface ConnectionSnapshot {
   readonly handshakeMs: number | undefined;
 }
 
-/** One connection that did not end in an orderly way. */
+/** One connection that did not close normally. */
 export interface FailureSnapshot {
   readonly atMs: number;
   readonly peer: string;
@@ -117,16 +117,16 @@ export interface FailureSnapshot {
   readonly message: string;
 }
 
-/** What health goes by. */
+/** The input of the health check. */
 export interface States {
   readonly isStopping: boolean;
   readonly tunnels: readonly Pick<TunnelSnapshot, "state" | "isAccepting">[];
 }
 
-/** Looks at everything there is. */
+/** Provides the current state. */
 export interface StatusSource {
   /** @param mostConnections - How many connections of each tunnel to list at most. */
   snapshot(mostConnections: number): Snapshot;
-  /** Of a snapshot what takes no look at connections. */
+  /** The states alone, without visiting connections. */
   states(): States;
 }

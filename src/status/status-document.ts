@@ -1,10 +1,11 @@
 /**
- * What `/status` says, as JSON has it. It is a promise: it is described in docs/status.md, and what is here stays.
+ * The JSON of `/status`. It is a stable interface, described in docs/status.md: properties may be added, never changed or
+ * removed.
  */
 
 import type { EndReason } from "../errors.js";
 
-/** All of it. Times are ISO 8601; `null` is what has no limit, or is not known. */
+/** The document. Times are ISO 8601; `null` means no limit or unknown. */
 export interface StatusDocument {
   readonly version: string;
   readonly node: string;
@@ -18,7 +19,7 @@ export interface StatusDocument {
   readonly tunnels: readonly TunnelDocument[];
 }
 
-/** What the process takes of the machine. */
+/** Resource usage of the process. */
 export interface ProcessDocument {
   readonly cpuSeconds: number;
   readonly residentBytes: number;
@@ -27,7 +28,7 @@ export interface ProcessDocument {
   readonly eventLoopDelaySeconds: DurationDocument;
 }
 
-/** Durations of one kind, in seconds; the median and what 95 of 100 stay below are estimates. */
+/** A distribution of durations in seconds; `median` and `p95` (the 95th percentile) are estimates. */
 export interface DurationDocument {
   readonly count: number;
   readonly sum: number;
@@ -45,7 +46,7 @@ export interface TunnelDocument {
   readonly accepting: boolean;
   readonly connections: {
     readonly open: number;
-    /** Those of the open ones that began before a reload changed the tunnel; they take none of its places. */
+    /** The part of `open` from before a reload changed the tunnel; these do not count towards `limit`. */
     readonly draining: number;
     readonly strangers: number;
     readonly limit: number | null;
@@ -73,7 +74,7 @@ export interface ConnectionDocument {
   readonly handshakeSeconds: number | null;
 }
 
-/** One connection that did not end in an orderly way. */
+/** One connection that did not close normally. */
 export interface FailureDocument {
   readonly at: string;
   readonly peer: string;

@@ -84,7 +84,7 @@ function failureDocument({ atMs, peer, key, reason, message }: FailureSnapshot):
   return { at: time(atMs), peer, key, reason, message };
 }
 
-/** JSON has no infinity; what has no limit, or is not known, is null. */
+/** Null for no limit, since JSON has no infinity, and for unknown. */
 function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }

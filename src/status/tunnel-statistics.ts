@@ -1,6 +1,5 @@
 /**
- * What is counted of one tunnel for as long as the process runs. A reload may put another tunnel in its place: the
- * counters go on.
+ * Counters and recent failures of one tunnel, for the lifetime of the process. They survive reloads that replace the tunnel.
  */
 
 import type { EndReason } from "../errors.js";
@@ -8,17 +7,17 @@ import type { ConnectionReport, ConnectionView } from "../tunnel/reports.js";
 import { CONNECTION_BOUNDS, HANDSHAKE_BOUNDS, Histogram, type HistogramFigures } from "./histogram.js";
 import type { ConnectionSnapshot, EndedCount, FailureSnapshot } from "./snapshot.js";
 
-/** Failures that are remembered of strangers, and as many of everybody else: a crowd of the ones hides none of the others. */
-const FAILURES_KEPT = 6;
+/** Failures to remember of unauthenticated clients, and as many others, so that a flood of the former cannot evict the latter. */
+const MAX_FAILURES = 6;
 
-/** Names of keys that have counters of their own, and what stands for all further ones. */
-const MOST_KEY_NAMES = 201;
+/** Key names that get counters of their own, the empty one included; all others share `OTHER_KEYS`. */
+const MAX_KEY_NAMES = 201;
 const OTHER_KEYS = "(others)";
 
-/** Characters of a failure's message that are kept. */
-const MOST_CHARACTERS = 300;
+/** Characters to keep of a failure's message. */
+const MAX_MESSAGE_CHARACTERS = 300;
 
-/** All reasons, so that each has its counter from the start: what jumps from nothing to 1 has no rate. */
+/** All reasons. Each gets a counter at the start, since Prometheus cannot compute a rate for a series that begins at 1. */
 const REASONS: Readonly<Record<EndReason, true>> = {
   closed: true,
   "connect-failed": true,
@@ -32,9 +31,9 @@ const REASONS: Readonly<Record<EndReason, true>> = {
   failed: true,
 };
 
-/** See the head of this file. */
+/** The statistics of one tunnel. */
 export class TunnelStatistics {
-  /** By the reason, then by the key's name. */
+  /** By reason, then by key name. */
   readonly #ended = new Map<EndReason, Map<string, number>>();
   readonly #keyNames = new Set([""]);
   readonly #handshakes = new Histogram(HANDSHAKE_BOUNDS);
@@ -57,7 +56,7 @@ export class TunnelStatistics {
     this.#accepted += 1;
   }
 
-  /** A handshake has been successful. */
+  /** A handshake succeeded. */
   addHandshake(handshakeMs: number): void {
     this.#handshakes.add(handshakeMs / 1_000);
   }
@@ -66,7 +65,7 @@ export class TunnelStatistics {
     this.#lookUpFailures += 1;
   }
 
-  /** A connection is no longer among the open ones. */
+  /** A connection ended; it must no longer be among the open ones. */
   addEnded(report: ConnectionReport): void {
     const { reason, phase, keyName = "", bytesForward, bytesReverse, handshakeMs, durationMs } = report;
     const byKey = this.#ended.get(reason);
@@ -76,22 +75,22 @@ export class TunnelStatistics {
     this.#bytesReverse += bytesReverse;
     if (handshakeMs !== undefined) {
       this.#connections.add(durationMs / 1_000);
-      // The target could not be reached, say, and nobody has been told of the handshake.
+      // The connection was never established, for example because the target is down, so its handshake is not counted yet.
       if (phase !== "piping") this.addHandshake(handshakeMs);
     }
     if (reason !== "closed") this.#keepFailure(report);
   }
 
-  /** A series goes on for as long as the process runs, and names come and go. */
+  /** Limits the number of series: keys can be renamed without end, but a series lasts as long as the process. */
   #labelOf(keyName: string): string {
-    if (this.#keyNames.size < MOST_KEY_NAMES) this.#keyNames.add(keyName);
+    if (this.#keyNames.size < MAX_KEY_NAMES) this.#keyNames.add(keyName);
     return this.#keyNames.has(keyName) ? keyName : OTHER_KEYS;
   }
 
   #keepFailure({ reason, error, phase, source, keyName = "" }: ConnectionReport): void {
-    const message = (error?.message ?? "").slice(0, MOST_CHARACTERS);
+    const message = (error?.message ?? "").slice(0, MAX_MESSAGE_CHARACTERS);
     const failure = { atMs: this.#now(), peer: source, key: keyName, reason, message };
-    const keep = (kept: readonly FailureSnapshot[]) => [failure, ...kept.slice(0, FAILURES_KEPT - 1)];
+    const keep = (kept: readonly FailureSnapshot[]) => [failure, ...kept.slice(0, MAX_FAILURES - 1)];
     if (phase === "handshaking") this.#failuresOfStrangers = keep(this.#failuresOfStrangers);
     else this.#otherFailures = keep(this.#otherFailures);
   }
@@ -116,12 +115,12 @@ export class TunnelStatistics {
     return [...this.#ended].flatMap(([reason, byKey]) => [...byKey].map(([key, count]) => ({ reason, key, count })));
   }
 
-  /** The newest first. */
+  /** Newest first. */
   get failures(): readonly FailureSnapshot[] {
     return [...this.#failuresOfStrangers, ...this.#otherFailures].sort((one, other) => other.atMs - one.atMs);
   }
 
-  /** Bytes of connections that have ended and of those that are open. */
+  /** Bytes of ended connections plus those of open ones. */
   bytesWith(open: OpenFigures): { readonly bytesForward: number; readonly bytesReverse: number } {
     return {
       bytesForward: this.#bytesForward + open.bytesForward,
@@ -130,19 +129,19 @@ export class TunnelStatistics {
   }
 }
 
-/** What the open connections come to. */
+/** Totals of the open connections. */
 export interface OpenFigures {
-  /** Clients of a decrypting end that have not shown that they have a key. */
+  /** Unauthenticated clients of a decrypting end. */
   readonly strangers: number;
   /** All others. */
   readonly open: number;
   readonly bytesForward: number;
   readonly bytesReverse: number;
-  /** Those that moved most, at most as many as were asked for. */
+  /** The connections that have transferred most, at most as many as were requested. */
   readonly busiest: readonly ConnectionSnapshot[];
 }
 
-/** Goes through all open connections once, however many there are. */
+/** Computes totals, and the busiest connections, in one pass. */
 export function figuresOf(
   connections: Iterable<ConnectionView>,
   role: "encrypt" | "decrypt",
@@ -151,7 +150,7 @@ export function figuresOf(
   const busiest: ConnectionSnapshot[] = [];
   let [open, strangers, allForward, allReverse] = [0, 0, 0, 0];
   for (const connection of connections) {
-    // With thousands of them, each thing that is asked costs.
+    // With thousands of connections, every getter costs.
     const { phase, bytesForward, bytesReverse } = connection;
     if (role === "decrypt" && phase === "handshaking") strangers += 1;
     else open += 1;
@@ -162,10 +161,10 @@ export function figuresOf(
     const moved = bytesForward + bytesReverse;
     if (busiest.length >= mostConnections && last !== undefined && movedBy(last) >= moved) continue;
     if (busiest.length >= mostConnections) busiest.pop();
-    const place = busiest.findIndex((other) => movedBy(other) < moved);
+    const index = busiest.findIndex((other) => movedBy(other) < moved);
     const { id, source, keyName = "", ageMs, handshakeMs } = connection;
     const one = { id, peer: source, key: keyName, phase, ageMs, bytesForward, bytesReverse, handshakeMs };
-    busiest.splice(place === -1 ? busiest.length : place, 0, one);
+    busiest.splice(index === -1 ? busiest.length : index, 0, one);
   }
   return { strangers, open, bytesForward: allForward, bytesReverse: allReverse, busiest };
 }

@@ -119,7 +119,7 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   statusExposedEntry: [service.statusExposedEntry("a")],
   statusOwnerEntry: [service.statusOwnerEntry("why")],
   statusFailedEntry: [service.statusFailedEntry("why")],
-  keyReadEntry: [keys.keyReadEntry("k")],
+  keyReloadedEntry: [keys.keyReloadedEntry("k")],
   keyKeptEntry: [
     keys.keyKeptEntry("k", "why", "file"),
     keys.keyKeptEntry("k", "why", "folder"),
@@ -128,7 +128,7 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   oneKeyKeptEntry: [keys.oneKeyKeptEntry("k", "why")],
   keyWarningEntry: [keys.keyWarningEntry("k", "why")],
   keysReadEntry: [keys.keysReadEntry("k", ["a"])],
-  keysReadAgainEntry: [keys.keysReadAgainEntry("k", 1, changes, 0), keys.keysReadAgainEntry("k", 1, changes, 2)],
+  keysReloadedEntry: [keys.keysReloadedEntry("k", 1, changes, 0), keys.keysReloadedEntry("k", 1, changes, 2)],
   noKeyLeftEntry: [keys.noKeyLeftEntry("k")],
   acceptedEntry: [connections.acceptedEntry(view)],
   establishedEntry: [connections.establishedEntry(view)],

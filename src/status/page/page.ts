@@ -1,16 +1,16 @@
 /**
- * The status page, in a browser: asks `/status` every two seconds and shows what it says. Texts become text, never markup.
- * scripts/build-status-page.mjs puts it into the page; `npm run check` knows what a browser has.
+ * The script of the status page: fetches `/status` every two seconds and renders it. Strings are inserted as text nodes, never
+ * as markup. scripts/build-status-page.mjs inlines it into the page; it is type-checked against the DOM library.
  */
 
 import type { ConnectionDocument, FailureDocument, StatusDocument, TunnelDocument } from "../status-document.js";
 
 const INTERVAL_MS = 2_000;
-const PATIENCE_MS = 5_000;
-/** Moments that the curves show: two minutes. */
+const TIMEOUT_MS = 5_000;
+/** How many samples a graph shows: two minutes. */
 const MOMENTS = 60;
 
-/** Bytes per second. */
+/** One sample, in bytes per second. */
 interface Moment {
   readonly forward: number;
   readonly reverse: number;
@@ -24,17 +24,17 @@ interface History {
   readonly moments: Moment[];
 }
 
-/** A word, and how good or bad it is. */
-type Said = readonly [kind: "good" | "busy" | "bad", word: string];
+/** A state and its CSS class. */
+type Verdict = readonly [kind: "good" | "busy" | "bad", word: string];
 
-/** The heading of a column, and how its cells are set. */
+/** The heading of a column, and the CSS class of its cells. */
 type Column = readonly [heading: string, kind?: "number" | "text"];
 
-/** By the names of tunnels. */
+/** By tunnel name. */
 const histories = new Map<string, History>();
 let last: { readonly seconds: number; readonly cpuSeconds: number } | undefined;
 
-/** An element with attributes and children; a text becomes a text node. */
+/** Creates an element; children that are strings become text nodes. */
 function element(
   name: string,
   attributes: Readonly<Record<string, string>> = {},
@@ -46,7 +46,7 @@ function element(
   return made;
 }
 
-/** An element that the page has. */
+/** Finds an element of the page by its id. */
 function part(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no ${id}`);
@@ -83,20 +83,20 @@ function count(number: number): string {
   return number.toLocaleString("en-US");
 }
 
-/** A time of day; of another day, with the date. */
+/** The local time, with the date unless it is today. */
 function clock(text: string): string {
   const then = new Date(text);
   return then.toDateString() === new Date().toDateString() ? then.toLocaleTimeString() : then.toLocaleString();
 }
 
-/** Adds a moment to a tunnel's history. */
+/** Adds a sample to a tunnel's history. */
 function remember(tunnel: TunnelDocument, seconds: number): readonly Moment[] {
   const { forward, reverse } = tunnel.bytes;
   const before = histories.get(tunnel.name);
   const moments = before?.moments ?? [];
   if (before !== undefined && seconds > before.seconds) {
     const passed = seconds - before.seconds;
-    // After a restart the counters begin anew.
+    // Counters start again at 0 after a restart.
     const rate = (now: number, then: number) => Math.max(0, now - then) / passed;
     moments.push({ forward: rate(forward, before.forward), reverse: rate(reverse, before.reverse) });
     if (moments.length > MOMENTS) moments.shift();
@@ -105,7 +105,7 @@ function remember(tunnel: TunnelDocument, seconds: number): readonly Moment[] {
   return moments;
 }
 
-/** A curve of both directions, the newest moment on the right. */
+/** A graph of both directions, newest sample on the right. */
 function curve(moments: readonly Moment[]): SVGElement {
   const namespace = "http://www.w3.org/2000/svg";
   const picture = document.createElementNS(namespace, "svg");
@@ -126,7 +126,7 @@ function curve(moments: readonly Moment[]): SVGElement {
   return picture;
 }
 
-/** A table without the columns in which nothing stands. */
+/** A table without its empty columns. */
 function table(allColumns: readonly Column[], allRows: ReadonlyArray<readonly string[]>): HTMLElement {
   const isUsed = (_one: unknown, at: number) => allRows.some((row) => row[at] !== "");
   const columns = allColumns.filter(isUsed);
@@ -140,7 +140,7 @@ function table(allColumns: readonly Column[], allRows: ReadonlyArray<readonly st
   return element("div", { class: "scrolls" }, whole);
 }
 
-function stateOf(tunnel: TunnelDocument): Said {
+function stateOf(tunnel: TunnelDocument): Verdict {
   if (tunnel.state !== "listening") return ["busy", tunnel.state];
   return tunnel.accepting ? ["good", "accepting"] : ["bad", "not accepting"];
 }
@@ -181,26 +181,26 @@ function tunnelCard(tunnel: TunnelDocument, moments: readonly Moment[]): HTMLEle
 function tunnelTiles(tunnel: TunnelDocument, now: Moment | undefined): readonly HTMLElement[] {
   const { role, connections, bytes: moved, handshakeSeconds: handshakes, lookUpFailures } = tunnel;
   const limit = connections.limit === null ? "no limit" : `of ${count(connections.limit)}`;
-  // Those from before a reload take no places.
+  // Connections from before a reload do not count towards the limit.
   const holders = connections.open - connections.draining;
   const isFull = connections.limit !== null && holders > connections.limit * 0.9;
   const rate = (perSecond: number | undefined) => (perSecond === undefined ? "–" : `${bytes(perSecond)}/s`);
   return [
     tile("open", count(holders), limit, isFull ? "bad" : ""),
     ...(connections.draining > 0 ? [tile("draining", count(connections.draining), "from before a reload")] : []),
-    ...(role === "decrypt" ? [tile("strangers", count(connections.strangers), "no key shown yet")] : []),
+    ...(role === "decrypt" ? [tile("unauthenticated", count(connections.strangers), "handshaking")] : []),
     tile("accepted", count(connections.accepted)),
     tile("forward", rate(now?.forward), bytes(moved.forward), "forward"),
     tile("reverse", rate(now?.reverse), bytes(moved.reverse), "reverse"),
     tile("handshake", milliseconds(handshakes.median), `95 %: ${milliseconds(handshakes.p95)}`),
-    ...(lookUpFailures > 0 ? [tile("failed look-ups", count(lookUpFailures), "", "bad")] : []),
+    ...(lookUpFailures > 0 ? [tile("failed lookups", count(lookUpFailures), "", "bad")] : []),
   ];
 }
 
 function connectionTable(connections: readonly ConnectionDocument[]): HTMLElement {
   const numbers: readonly Column[] = ["age", "forward", "reverse", "handshake"].map((name) => [name, "number"]);
   return table(
-    [["peer"], ["key"], ["doing"], ...numbers],
+    [["peer"], ["key"], ["phase"], ...numbers],
     connections.map(({ peer, key, phase, ageSeconds, bytesForward, bytesReverse, handshakeSeconds }) => [
       peer,
       key,
@@ -215,7 +215,7 @@ function connectionTable(connections: readonly ConnectionDocument[]): HTMLElemen
 
 function failureTable(failures: readonly FailureDocument[]): HTMLElement {
   return table(
-    [["when"], ["peer"], ["key"], ["reason"], ["message", "text"]],
+    [["time"], ["peer"], ["key"], ["reason"], ["message", "text"]],
     failures.map(({ at, peer, key, reason, message }) => [clock(at), peer, key, reason, message]),
   );
 }
@@ -230,7 +230,7 @@ function processTiles(status: StatusDocument, rates: number | undefined): readon
   last = { seconds, cpuSeconds: figures.cpuSeconds };
   const descriptors = figures.openDescriptors === null ? "–" : count(figures.openDescriptors);
   const most = figures.maxDescriptors === null ? "" : `of ${count(figures.maxDescriptors)}`;
-  const [reload, kind] = lastReload.successful ? ["read", "good"] : ["mistake", "bad"];
+  const [reload, kind] = lastReload.successful ? ["loaded", "good"] : ["reload failed", "bad"];
   return [
     tile("up", duration(status.uptimeSeconds)),
     tile("tunnels", count(tunnels.length)),
@@ -243,7 +243,7 @@ function processTiles(status: StatusDocument, rates: number | undefined): readon
   ];
 }
 
-function overall({ stopping, tunnels }: StatusDocument): Said {
+function overall({ stopping, tunnels }: StatusDocument): Verdict {
   if (stopping) return ["busy", "draining: no new connections"];
   const stuck = tunnels.filter(({ state, accepting }) => state !== "removed" && !accepting);
   return stuck.length === 0
@@ -251,7 +251,7 @@ function overall({ stopping, tunnels }: StatusDocument): Said {
     : ["bad", `not accepting: ${stuck.map(({ name }) => name).join(", ")}`];
 }
 
-function say([kind, word]: Said): void {
+function say([kind, word]: Verdict): void {
   const state = part("state");
   state.className = kind;
   if (state.textContent !== word) state.textContent = word;
@@ -263,17 +263,17 @@ function show(status: StatusDocument): void {
   const newest = all.map(([, moments]) => moments.at(-1)).filter((moment) => moment !== undefined);
   const rates = newest.length === 0 ? undefined : newest.reduce((sum, one) => sum + one.forward + one.reverse, 0);
   say(overall(status));
-  // Whoever has marked something wants to copy it.
+  // Do not replace text that the user is selecting.
   if (document.getSelection()?.isCollapsed === false) return;
   part("version").textContent = `${status.version}, Node.js ${status.node}, ${status.platform}`;
   part("process").replaceChildren(...processTiles(status, rates));
   part("tunnels").replaceChildren(...all.map(([tunnel, moments]) => tunnelCard(tunnel, moments)));
 }
 
-/** What /status says; undefined where it says nothing. */
-async function ask(): Promise<StatusDocument | undefined> {
+/** Fetches `/status`; undefined if that fails. */
+async function fetchStatus(): Promise<StatusDocument | undefined> {
   try {
-    const response = await fetch("/status", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch("/status", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
     return response.ok ? await response.json() : undefined;
   } catch {
     return undefined;
@@ -282,13 +282,13 @@ async function ask(): Promise<StatusDocument | undefined> {
 
 async function poll(): Promise<void> {
   setTimeout(next, INTERVAL_MS);
-  const status = await ask();
-  if (status === undefined) say(["bad", "no answer; what is below is old"]);
+  const status = await fetchStatus();
+  if (status === undefined) say(["bad", "no response; the data below is out of date"]);
   else show(status);
 }
 
 function next(): void {
-  // Nobody looks at a hidden page; the curve goes on when somebody does.
+  // Pause while the page is hidden.
   if (!document.hidden) void poll();
   else document.addEventListener("visibilitychange", () => next(), { once: true });
 }

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { addon } from "#dist/native/native.js";
 import type { Level, LogEntry } from "#dist/observe/entry.js";
 import { createLog } from "#dist/observe/log.js";
-import { chooseLog } from "#dist/observe/log-choices.js";
+import { configureLog } from "#dist/observe/log-settings.js";
 import { syslogSink } from "#dist/observe/syslog.js";
 
 interface Datagram {
@@ -119,8 +119,8 @@ test("a text with a line break in it is one datagram, in UTF-8", (t) => {
 });
 
 test("with JSON, the text is one object, however long what is said would be", (t) => {
-  chooseLog({ format: "json" });
-  t.after(() => chooseLog({ format: "text" }));
+  configureLog({ format: "json" });
+  t.after(() => configureLog({ format: "text" }));
   const { sent } = listening(t, "/dev/log");
   syslogSink("prog", () => noon).write({ ...note("a\nb", "error"), stack: ["c", "d"], hint: "e" });
   assert.equal(sent.length, 1);

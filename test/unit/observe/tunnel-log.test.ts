@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import type { Clock } from "#dist/clock.js";
 import { type EndReason, SpipedError } from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
-import { chooseLog } from "#dist/observe/log-choices.js";
+import { configureLog } from "#dist/observe/log-settings.js";
 import { logTunnel } from "#dist/observe/tunnel-log.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
@@ -167,8 +167,8 @@ test("an orderly end is for whoever wants to read everything", () => {
 });
 
 test("with debug, each connection has a line when it comes, when data can flow, and when it ends", (t) => {
-  chooseLog({ level: "debug" });
-  t.after(() => chooseLog({ level: "info" }));
+  configureLog({ level: "debug" });
+  t.after(() => configureLog({ level: "info" }));
   const { log, debugs, warnings } = keptLog();
   const events = logged(log);
   const view = { ...report, ageMs: 3, handshakeMs: undefined };
@@ -203,8 +203,8 @@ test("failures of strangers push no friend's out of those that are kept, nor the
 });
 
 test("with error, failures are not written, and are kept all the same", (t) => {
-  chooseLog({ level: "error" });
-  t.after(() => chooseLog({ level: "info" }));
+  configureLog({ level: "error" });
+  t.after(() => configureLog({ level: "info" }));
   const { log, entries } = keptLog();
   const events = new TunnelEmitter();
   const recent = logTunnel(log, events, new GivenClock());

@@ -5,9 +5,9 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { type Answer, answerTo, CONNECTIONS_LISTED } from "#dist/status/answers.js";
 import { isExpectedHost } from "#dist/status/hosts.js";
-import { KeptTexts } from "#dist/status/kept-texts.js";
 import { loadPage, pageOf } from "#dist/status/page.js";
 import type { Snapshot } from "#dist/status/snapshot.js";
+import { TextCache } from "#dist/status/text-cache.js";
 import { readExposition } from "../../support/exposition.js";
 import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
@@ -36,7 +36,7 @@ function ask(
       return snapshot;
     },
   };
-  return { ...answerTo({ method, url, hosts }, { source, page, texts: new KeptTexts(() => 0), checksHost }), asked };
+  return { ...answerTo({ method, url, hosts }, { source, page, texts: new TextCache(() => 0), checksHost }), asked };
 }
 
 test("each path has its answer and its type, with and without a query", () => {

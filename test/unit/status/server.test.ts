@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { isLoopback, MOST_CONNECTIONS, StatusServer } from "#dist/status/server.js";
+import { isLoopback, MAX_CONNECTIONS, StatusServer } from "#dist/status/server.js";
 import type { Snapshot } from "#dist/status/snapshot.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, until } from "../../support/cleanup.js";
@@ -137,7 +137,7 @@ test("whoever sends headers slowly is cut off after ten seconds", limits, async 
 test("those who say nothing make way for newer ones, the oldest first", limits, async (t) => {
   const { address } = await serve(t);
   const silent: TestSocket[] = [];
-  for (let count = 0; count < MOST_CONNECTIONS; count += 1) silent.push(await TestSocket.connect(t, address));
+  for (let count = 0; count < MAX_CONNECTIONS; count += 1) silent.push(await TestSocket.connect(t, address));
   assert.equal((await get(address, "/healthz")).status, 200);
   assert.ok(silent[0] !== undefined);
   await silent[0].readToEnd().catch(() => undefined);

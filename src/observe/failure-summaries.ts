@@ -1,60 +1,60 @@
 /**
- * Failures of connections in few entries, however many there are: of each kind the first ten in a minute are written out,
- * and what comes behind them is summed in one entry when the minute is over, or the program.
+ * Limits how many messages failing connections cause. Of each kind of failure, the first ten in a minute are logged; the
+ * rest become one summary when the minute is over, or on `flush`.
  *
- * Kinds are counted each for itself, so that a crowd of strangers hides no friend's failure. What is kept of a minute is
- * bounded: there are a few dozen kinds for each key, and each remembers a few hundred addresses.
+ * Each kind has a limit of its own, so a flood of unauthenticated clients cannot hide the failure of an authenticated one.
+ * Memory is bounded: a few dozen kinds for each key, and a few hundred addresses for each kind.
  */
 
 import type { Clock } from "../clock.js";
 import type { SomeFacts } from "./entry.js";
 
-/** Entries of one kind in one minute. */
-const WRITTEN_OUT = 10;
+/** Messages of one kind in one minute before the rest are summed up. */
+const MAX_WRITTEN = 10;
 const MINUTE_MS = 60_000;
-/** Addresses that are told apart; more of them are "more than" so many. */
-const MOST_ADDRESSES = 256;
+/** Distinct addresses that are tracked for each kind; beyond them, a summary says "more than 256 addresses". */
+const MAX_ADDRESSES = 256;
 
 /** One failure. */
 export interface Failure {
-  /** What it has in common with those that it is summed with; out of closed lists, whatever peers do. */
+  /** Identifies the kind. Values must come from closed sets, so that peers cannot create kinds without limit. */
   readonly facts: SomeFacts;
-  /** What of this one to say as an example, in the sum. */
+  /** The text that a summary quotes, if this is the last failure of its kind. */
   readonly example: string | undefined;
-  /** Where it came from, without a port. */
+  /** The client's address without its port. */
   readonly from: string;
-  /** Writes it out. */
+  /** Logs this failure by itself. */
   readonly write: () => void;
 }
 
-/** Failures of one kind that were not written out. */
+/** Failures of one kind that were not logged one by one. */
 export interface Sum {
   /** The last of them. */
   readonly of: Pick<Failure, "facts" | "example">;
   readonly count: number;
-  /** From how many addresses they came; with `moreAddresses`, from more than that. */
+  /** The number of distinct addresses; with `moreAddresses`, a lower bound. */
   readonly addresses: number;
   readonly moreAddresses: boolean;
   readonly mostFrom: string;
-  /** How many came from there; too small where addresses were forgotten. */
+  /** How many came from `mostFrom`; a lower bound if `moreAddresses`. */
   readonly mostCount: number;
   readonly spanMs: number;
 }
 
-/** See the head of this file. */
-export class Failures {
+/** Logs failures, or counts them for a summary. */
+export class FailureSummaries {
   readonly #writeSum: (sum: Sum) => void;
   readonly #clock: Clock;
   readonly #kinds = new Map<string, Kind>();
   #startedAt = 0;
 
-  /** @param writeSum - Writes a sum. */
+  /** @param writeSum - Logs a summary. */
   constructor(writeSum: (sum: Sum) => void, clock: Clock) {
     this.#writeSum = writeSum;
     this.#clock = clock;
   }
 
-  /** Writes a failure out, or keeps it for the sum. */
+  /** Logs a failure, or counts it for the summary. */
   add(failure: Failure): void {
     if (this.#kinds.size === 0) this.#startMinute();
     const name = Object.values(failure.facts).join(" ");
@@ -63,15 +63,15 @@ export class Failures {
       kind = new Kind();
       this.#kinds.set(name, kind);
     }
-    if (kind.writtenOut < WRITTEN_OUT) {
-      kind.writtenOut += 1;
+    if (kind.written < MAX_WRITTEN) {
+      kind.written += 1;
       failure.write();
     } else {
       kind.sum(failure);
     }
   }
 
-  /** Writes the sums of what has not been written out. */
+  /** Logs all pending summaries now. */
   flush(): void {
     const spanMs = this.#clock.now() - this.#startedAt;
     for (const kind of this.#kinds.values()) {
@@ -84,7 +84,7 @@ export class Failures {
   #startMinute(): void {
     const startedAt = this.#clock.now();
     this.#startedAt = startedAt;
-    // Unless it has been flushed before its end, and another one has begun.
+    // An earlier flush may have ended this minute already.
     this.#clock.later(() => {
       if (this.#startedAt === startedAt) this.flush();
     }, MINUTE_MS);
@@ -92,10 +92,10 @@ export class Failures {
 }
 
 class Kind {
-  writtenOut = 0;
+  written = 0;
   #count = 0;
   #last: Failure | undefined;
-  /** How often each address came, less what {@link #forgetRare} took from all of them. */
+  /** Failures by address, less what {@link #forgetRare} subtracted. */
   readonly #counts = new Map<string, number>();
   #distinct = 0;
   #hasForgotten = false;
@@ -105,7 +105,7 @@ class Kind {
     this.#last = failure;
     const count = this.#counts.get(failure.from);
     if (count !== undefined) this.#counts.set(failure.from, count + 1);
-    else if (this.#counts.size < MOST_ADDRESSES) {
+    else if (this.#counts.size < MAX_ADDRESSES) {
       this.#distinct += 1;
       this.#counts.set(failure.from, 1);
     } else this.#forgetRare();
@@ -121,7 +121,7 @@ class Kind {
     return {
       of: last,
       count: this.#count,
-      addresses: this.#hasForgotten ? MOST_ADDRESSES : this.#distinct,
+      addresses: this.#hasForgotten ? MAX_ADDRESSES : this.#distinct,
       moreAddresses: this.#hasForgotten,
       mostFrom,
       mostCount,
@@ -129,7 +129,7 @@ class Kind {
     };
   }
 
-  /** Takes one from each, so that an address that comes more often than all rare ones together always stays. */
+  /** Subtracts one from every address, so that one with more failures than all rare ones together is never evicted. */
   #forgetRare(): void {
     this.#hasForgotten = true;
     for (const [from, count] of this.#counts) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import { summedEntry } from "#dist/observe/connection-entries.js";
-import { type Failure, Failures } from "#dist/observe/failures.js";
+import { type Failure, FailureSummaries } from "#dist/observe/failure-summaries.js";
 import { logOfTunnel } from "#dist/observe/log.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
@@ -18,14 +18,14 @@ type Kind = "reset" | "truncated";
 interface Started {
   readonly clock: GivenClock;
   readonly lines: string[];
-  readonly failures: Failures;
+  readonly failures: FailureSummaries;
   add(from: string, kind?: Kind): void;
 }
 
 function started(): Started {
   const clock = new GivenClock();
   const lines: string[] = [];
-  const failures = new Failures((sum) => lines.push(summedEntry(sum).message), clock);
+  const failures = new FailureSummaries((sum) => lines.push(summedEntry(sum).message), clock);
   const add = (from: string, reason: Kind = "reset") => {
     const write = () => void lines.push(`${reason} from ${from}`);
     const failure: Failure = { facts: { reason }, example: `example of ${from}`, from, write };
@@ -161,7 +161,7 @@ test("a mistake of ours is called one, with the stack of where it happened", () 
   const mistake = new TypeError("x is not a function");
   logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(mistake) });
   assert.match(errors[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
-  assert.match(errors.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failures\.test\.js:\d+/);
+  assert.match(errors.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failure-summaries\.test\.js:\d+/);
   assert.match(errors.at(-1) ?? "", /^ {2}hint: .*please report it$/);
   for (const line of errors.slice(1)) assert.match(line, /^ {2}\S/);
 });

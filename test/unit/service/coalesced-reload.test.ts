@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Rereading } from "#dist/service/rereading.js";
+import { CoalescedReload } from "#dist/service/coalesced-reload.js";
 
 /** Readings that end when the test lets them. */
 function heldUp() {
@@ -18,44 +18,44 @@ function heldUp() {
 
 test("whatever is asked for during a reading is one more after it, and the last one's", async () => {
   const { begun, ends, reading } = heldUp();
-  const rereading = new Rereading();
+  const reload = new CoalescedReload();
   const over: string[] = [];
-  const request = (name: string) => void rereading.request(reading(name)).then(() => over.push(name));
-  assert.equal(rereading.isUnderWay, false);
+  const request = (name: string) => void reload.request(reading(name)).then(() => over.push(name));
+  assert.equal(reload.isRunning, false);
   for (const name of ["first", "second", "third"]) request(name);
   await turn();
-  assert.deepEqual([begun, rereading.isUnderWay], [["first"], true]);
+  assert.deepEqual([begun, reload.isRunning], [["first"], true]);
   ends[0]?.end();
   await turn();
   // Nobody is told before the last reading is over.
-  assert.deepEqual([begun, over, rereading.isUnderWay], [["first", "third"], [], true]);
+  assert.deepEqual([begun, over, reload.isRunning], [["first", "third"], [], true]);
   request("fourth");
   ends[1]?.end();
   await turn();
   assert.deepEqual([begun, over], [["first", "third", "fourth"], []]);
   ends[2]?.end();
   await turn();
-  assert.deepEqual([begun.length, over.length, rereading.isUnderWay], [3, 4, false]);
+  assert.deepEqual([begun.length, over.length, reload.isRunning], [3, 4, false]);
 });
 
 test("readings that do not overlap are each their own", async () => {
   const begun: number[] = [];
-  const rereading = new Rereading();
+  const reload = new CoalescedReload();
   for (const number of [1, 2, 3]) {
-    await rereading.request(async () => void begun.push(number));
-    assert.equal(rereading.isUnderWay, false);
+    await reload.request(async () => void begun.push(number));
+    assert.equal(reload.isRunning, false);
   }
   assert.deepEqual(begun, [1, 2, 3]);
 });
 
 test("a reading that fails is told to all who wait for it, and holds up no later one", async () => {
   const { begun, ends, reading } = heldUp();
-  const rereading = new Rereading();
-  const asked = [rereading.request(reading("first")), rereading.request(reading("second"))];
+  const reload = new CoalescedReload();
+  const asked = [reload.request(reading("first")), reload.request(reading("second"))];
   ends[0]?.fail(new Error("no memory"));
   for (const one of asked) await assert.rejects(one, /^Error: no memory$/);
-  assert.deepEqual([begun, rereading.isUnderWay], [["first"], false]);
-  const later = rereading.request(reading("third"));
+  assert.deepEqual([begun, reload.isRunning], [["first"], false]);
+  const later = reload.request(reading("third"));
   ends[1]?.end();
   await later;
   assert.deepEqual(begun, ["first", "third"]);

@@ -1,5 +1,5 @@
 /**
- * What to do about a peer that is not what it should be, for whoever has typed the flags.
+ * Hints about peers that are not the spiped they should be.
  */
 
 import type { Recognition } from "../tunnel/recognition.js";

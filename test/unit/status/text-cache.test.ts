@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KeptTexts } from "#dist/status/kept-texts.js";
+import { TextCache } from "#dist/status/text-cache.js";
 
 test("a text is made anew when making it has taken a twentieth of the time at most", () => {
   let now = 0;
   let made = 0;
-  const texts = new KeptTexts(() => now);
+  const texts = new TextCache(() => now);
   const ask = (name = "a") =>
     texts.text(name, () => {
       made += 1;
@@ -24,7 +24,7 @@ test("a text is made anew when making it has taken a twentieth of the time at mo
 
 test("what takes no time is made each time", () => {
   let made = 0;
-  const texts = new KeptTexts(() => 0);
+  const texts = new TextCache(() => 0);
   const ask = () =>
     texts.text("a", () => {
       made += 1;

@@ -1,6 +1,6 @@
 /**
- * All that a peer has said so far: read at once and kept, so that it can be looked at from the beginning, whatever became
- * of the handshake. What is kept is bounded; a peer that never stops is no longer read.
+ * Records everything that a peer sends, so that it can be examined from the beginning, even if the handshake failed. When
+ * the buffer is full, reading stops.
  */
 
 import type { ByteReader } from "../net/byte-reader.js";
@@ -9,24 +9,24 @@ import { handshakeEndError } from "../net/exact-reads.js";
 import { HANDSHAKE_BYTES, PACKET_BYTES } from "../protocol/constants.js";
 import type { Ending } from "./findings.js";
 
-/** The handshake, and packets enough for a greeting. */
-const MOST_BYTES = HANDSHAKE_BYTES + 4 * PACKET_BYTES;
+/** Room for the handshake, and for enough packets for a greeting. */
+const MAX_BYTES = HANDSHAKE_BYTES + 4 * PACKET_BYTES;
 
-/** See the head of this file. */
-export class Heard implements ByteReader {
+/** A reader that keeps what it has read. */
+export class Recording implements ByteReader {
   readonly leavesBytesToSystem = false;
   readonly #channel: Channel;
-  readonly #memory = new Uint8Array(MOST_BYTES);
-  readonly #waiting = new Set<() => void>();
+  readonly #memory = new Uint8Array(MAX_BYTES);
+  readonly #waiters = new Set<() => void>();
   #length = 0;
   #taken = 0;
   #ending: Ending | undefined;
 
-  /** @param channel - From which nothing has been read. */
+  /** @param channel - A channel that nothing has been read from. */
   constructor(channel: Channel) {
     this.#channel = channel;
     channel.onFailure(() => this.#end("reset"));
-    const free = () => MOST_BYTES - this.#length;
+    const free = () => MAX_BYTES - this.#length;
     channel.reader.flowInto({
       get mostBytes() {
         return Math.max(1, free());
@@ -42,53 +42,53 @@ export class Heard implements ByteReader {
     });
   }
 
-  /** From the first one on. */
+  /** Everything received so far. */
   get bytes(): Uint8Array {
     return this.#memory.subarray(0, this.#length);
   }
 
-  /** How the peer let go; undefined while it has not. */
+  /** How the peer closed the connection; undefined while it is open. */
   get ending(): Ending | undefined {
     return this.#ending;
   }
 
-  /** Waits until it is enough, the peer has let go, or the time is over. */
+  /** Waits until `isEnough`, or the peer has closed the connection, or `limitMs` has passed. */
   until(isEnough: () => boolean, limitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
-        this.#waiting.delete(look);
+        this.#waiters.delete(check);
         resolve();
       };
-      const look = () => {
+      const check = () => {
         if (this.#ending !== undefined || isEnough()) done();
       };
       const timer = setTimeout(done, limitMs);
-      this.#waiting.add(look);
-      look();
+      this.#waiters.add(check);
+      check();
     });
   }
 
-  /** As any reader; whoever waits has a limit of its own. */
+  /** Has no timeout; the caller needs one. */
   readExactly(length: number): Promise<Uint8Array> {
     const end = this.#taken + length;
     return new Promise((resolve, reject) => {
-      const look = () => {
+      const check = () => {
         if (this.#length >= end) {
           this.#taken = end;
           resolve(this.#memory.slice(end - length, end));
         } else if (this.#ending !== undefined) {
           reject(handshakeEndError(this.#ending === "ended" ? "orderly" : "closed", this.#length, HANDSHAKE_BYTES));
         } else return;
-        this.#waiting.delete(look);
+        this.#waiters.delete(check);
       };
-      this.#waiting.add(look);
-      look();
+      this.#waiters.add(check);
+      check();
     });
   }
 
   flowInto(): void {
-    throw new Error("what is heard is looked at, and goes nowhere");
+    throw new Error("a recording cannot be piped");
   }
 
   resume(): void {
@@ -101,6 +101,6 @@ export class Heard implements ByteReader {
   }
 
   #changed(): void {
-    for (const look of [...this.#waiting]) look();
+    for (const check of [...this.#waiters]) check();
   }
 }
