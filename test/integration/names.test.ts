@@ -151,7 +151,7 @@ withNames(() => {
         await oftener.sees(host);
       }
       names.set(name, "127.0.0.3");
-      await oftener.spiped.command.line(/is now \[127\.0\.0\.3\]/, 2);
+      await oftener.spiped.command.line(/now resolves to \[127\.0\.0\.3\]/, 2);
       assert.ok(await isAlive(await oftener.reaches(young)));
       for (const other of [once, eachMinute]) {
         assert.ok(await isAlive(await other.reaches(old)));
