@@ -167,7 +167,7 @@ async function quiet(base) {
         );
       });
     }
-    found[name] = { ...(await end.inside({ collect: true, snapshot: options.snapshots })), ...end.outside() };
+    found[name] = { ...(await end.inside({ collect: true, keepSnapshot: options.snapshots })), ...end.outside() };
     if (base === undefined || base === atStart) continue;
     // Something may be just under way.
     const resourcesAreAsBefore = async () => String((await end.inside()).resources) === String(base[name].resources);

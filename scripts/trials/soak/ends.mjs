@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { start } from "../../support/processes.mjs";
+import { objectBytesOf } from "./heap-objects.mjs";
 
 const spiped = fileURLToPath(new URL("../../../bin/spiped.js", import.meta.url));
 const probe = fileURLToPath(new URL("probe.cjs", import.meta.url));
@@ -157,15 +158,15 @@ export class End {
   }
 
   /** What the process knows of itself, after a collection of garbage where that is asked for. */
-  async inside({ collect = false, snapshot = false } = {}) {
+  async inside({ collect = false, keepSnapshot = false } = {}) {
     if (collect) writeFileSync(`${this.#probe}.collect`, "");
-    if (snapshot) writeFileSync(`${this.#probe}.snapshot`, "");
     rmSync(this.#probe, { force: true });
     this.#child.kill("SIGPWR");
     await until("the probe", () => existsSync(this.#probe));
-    if (collect) unlinkSync(`${this.#probe}.collect`);
-    if (snapshot) unlinkSync(`${this.#probe}.snapshot`);
-    return JSON.parse(readFileSync(this.#probe, "utf8"));
+    const figures = JSON.parse(readFileSync(this.#probe, "utf8"));
+    if (!collect) return figures;
+    unlinkSync(`${this.#probe}.collect`);
+    return { ...figures, objectBytes: objectBytesOf(this.#probe, keepSnapshot) };
   }
 
   /** What the system says, at this moment. */

@@ -1,6 +1,6 @@
-// Loaded into a spiped that is tried (`node --expose-gc --require probe.cjs`): tells what cannot be seen from outside. On
-// SIGPWR it writes the figures to the file that SOAK_PROBE names; with a file of that name and ".collect", after all that
-// can be collected has been, and with one and ".snapshot", the heap beside it. It keeps no descriptor and no timer.
+// Preloaded into the spiped under test (`node --expose-gc --require probe.cjs`): reports what cannot be seen from outside. On
+// SIGPWR it writes its figures to the file that SOAK_PROBE names. If there is also a file of that name with ".collect", it
+// collects garbage first and writes a heap snapshot beside it. It keeps no descriptor and no timer open.
 
 const { existsSync, renameSync, writeFileSync } = require("node:fs");
 const { getHeapStatistics, writeHeapSnapshot } = require("node:v8");
@@ -13,7 +13,7 @@ process.on("SIGPWR", () => {
   const isCollected = existsSync(`${file}.collect`);
   // Twice: what a first one finalizes, the second one frees.
   for (let times = 0; isCollected && times < 2; times += 1) global.gc();
-  if (existsSync(`${file}.snapshot`)) writeHeapSnapshot(`${file}.${Date.now()}.heapsnapshot`);
+  if (isCollected) writeHeapSnapshot(`${file}.${Date.now()}.heapsnapshot`);
   const { heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage();
   const figures = {
     heapUsed,
