@@ -1,4 +1,4 @@
-//! The dear steps of a handshake: `cargo bench --bench handshake`.
+//! The expensive steps of a handshake: `cargo bench --bench handshake`.
 
 mod support;
 
@@ -16,17 +16,17 @@ fn main() {
     }
     for count in [1, 10, 100] {
         let keys = KeySet::new((0..count).map(|_| KeyHasher::new().finish()).collect());
-        println!("a stranger to {count:3} keys: {:7.1} µs", best_ns(100, || strangers_attempt(&keys)) / 1000.0);
+        println!("unknown client, {count:3} keys: {:7.1} µs", best_ns(100, || reject_unknown_client(&keys)) / 1000.0);
     }
 }
 
-/// Somebody who has none of so many keys, as far as the server.
-fn strangers_attempt(keys: &KeySet) -> Option<Error> {
+/// The server's cost of rejecting a client that has none of its keys.
+fn reject_unknown_client(keys: &KeySet) -> Option<Error> {
     let server = server::NonceSent::new(keys.clone(), ForwardSecrecy::Allow, [2; 32]).receive_nonce(&[1; 32]);
     server.verify(&[0; 288]).err()
 }
 
-/// A whole handshake, both ends of it.
+/// A whole handshake, both ends.
 fn connect(forward_secrecy: ForwardSecrecy) -> (SessionKeys, SessionKeys) {
     let key = KeyHasher::new().finish();
     let key_pair = || match forward_secrecy {

@@ -1,4 +1,4 @@
-//! Packets per core and second: `cargo bench --bench packets`.
+//! Packet throughput on one core: `cargo bench --bench packets`.
 
 mod support;
 
@@ -8,10 +8,10 @@ use spiped_core::{DirectionKeys, Opener, Sealer, max_opened_length, sealed_lengt
 use support::best_ns;
 
 fn main() {
-    println!("the fastest way:");
+    println!("fastest MAC implementation:");
     measure();
     spiped_core::use_portable_mac_only();
-    println!("the portable way:");
+    println!("portable MAC implementation:");
     measure();
 }
 
@@ -28,12 +28,12 @@ fn measure() {
         let seal_ns = best_ns(calls, || sealer.seal(black_box(&cleartext), &mut sealed));
         sealer = Sealer::new(&keys);
         sealer.seal(&cleartext, &mut sealed).expect("seals");
-        // The same packets are right only once, so each call has an opener of its own.
+        // An opener accepts the same packets only once, so each call makes a new opener; `new_ns` is subtracted below.
         let open_ns = best_ns(calls, || Opener::new(&keys).open(black_box(&sealed), &mut opened));
         let new_ns = best_ns(calls, || Opener::new(black_box(&keys)));
 
         println!(
-            "{bytes:6} bytes a call: seal {:6.1} ns, open {:6.1} ns a packet; {:5.0} and {:5.0} MB/s",
+            "{bytes:6} bytes per call: seal {:6.1} ns, open {:6.1} ns per packet; {:5.0} and {:5.0} MB/s",
             seal_ns / packets,
             (open_ns - new_ns) / packets,
             bytes as f64 / seal_ns * 1000.0,

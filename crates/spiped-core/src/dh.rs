@@ -1,4 +1,4 @@
-//! Diffie-Hellman in group 14 of RFC 3526, in constant time where anything is secret.
+//! Diffie-Hellman in group 14 of RFC 3526, in constant time for secret values.
 //! Source: docs/protocol.md, "Keys" and "The handshake".
 
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), any(target_os = "linux", target_os = "macos")))]
@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{Error, PUBLIC_BYTES, random::fill_random, secret::SecretBytes, wipe::wiping_stack};
 
-/// The group's modulus.
+/// The group's modulus, p.
 const P: U2048 = U2048::from_be_hex(P_HEX);
 const P_HEX: &str = "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74\
                      020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437\
@@ -29,75 +29,75 @@ const_monty_params!(Group14, U2048, P_HEX, "Montgomery arithmetic modulo p.");
 /// An integer modulo p.
 type Residue = ConstMontyForm<Group14, { U2048::LIMBS }>;
 
-/// The group's generator.
+/// The group's generator, g.
 const G: Residue = Residue::new(&U2048::from_u8(2));
 
-/// y and `y_SC` without forward secrecy, as it goes on the wire.
+/// y and `y_SC` without forward secrecy: 1, encoded as on the wire.
 const ONE: [u8; PUBLIC_BYTES] = {
     let mut bytes = [0; PUBLIC_BYTES];
     bytes[PUBLIC_BYTES - 1] = 1;
     bytes
 };
 
-/// Random bytes in an exponent.
+/// Random bytes per exponent.
 const EXPONENT_BYTES: usize = 32;
 
-/// Random exponents have this bit set and only random bits in their lowest 256, so that all have the
-/// same length. The time of an exponentiation depends on this length and on nothing else.
+/// The highest bit of a random exponent, always set; below it are 256 random bits. All exponents thus have the same
+/// length, the only thing that the duration of an exponentiation depends on.
 const EXPONENT_TOP_BIT: u32 = 258;
 const EXPONENT_BITS: u32 = EXPONENT_TOP_BIT + 1;
 
-/// One side's x and y. Made afresh for each connection, used once, wiped on drop.
+/// One side's x and y. Each connection uses a fresh pair. Wiped on drop.
 pub struct KeyPair {
-    /// `None` is x = 0: this side gave up forward secrecy.
+    /// `None` means x = 0: this side has turned forward secrecy off.
     x: Option<Exponent>,
     y: Box<[u8; PUBLIC_BYTES]>,
 }
 
 impl KeyPair {
-    /// A fresh random x and y = g^x. Costs a fifth of an exponentiation.
+    /// Generates a random x and computes y = g^x. Costs a fifth of an exponentiation.
     ///
     /// # Errors
-    /// [`Error::Random`] when the system gives no random bytes.
+    /// [`Error::Random`] if the system returns no random bytes.
     pub fn generate() -> Result<Self, Error> {
         let mut bits = SecretBytes::zeroed();
         fill_random(bits.expose_mut())?;
-        Ok(wiping_stack(|| Self::of(Exponent::from_random_bits(bits.expose()))))
+        Ok(wiping_stack(|| Self::new(Exponent::from_random_bits(bits.expose()))))
     }
 
-    /// x = 0, y = 1.
+    /// The pair x = 0, y = 1, which turns forward secrecy off.
     #[must_use]
     pub fn without_forward_secrecy() -> Self {
         Self { x: None, y: Box::new(ONE) }
     }
 
-    /// The pair of a given x, big-endian, where 0 gives up forward secrecy: for known-answer tests.
+    /// The pair for a given x, 32 bytes, big-endian; 0 turns forward secrecy off. For known-answer tests.
     #[must_use]
     pub fn from_exponent(x: &[u8; EXPONENT_BYTES]) -> Self {
         if x == &[0; EXPONENT_BYTES] {
             return Self::without_forward_secrecy();
         }
-        wiping_stack(|| Self::of(Exponent::from_bytes(x)))
+        wiping_stack(|| Self::new(Exponent::from_bytes(x)))
     }
 
-    fn of(x: Exponent) -> Self {
+    fn new(x: Exponent) -> Self {
         let mut y = Box::new([0; PUBLIC_BYTES]);
         encode(&comb::power_of_g(&x.0), &mut y);
         Self { x: Some(x), y }
     }
 
-    /// y as it goes on the wire.
+    /// y, encoded as on the wire.
     pub(crate) fn public(&self) -> &[u8; PUBLIC_BYTES] {
         &self.y
     }
 
-    /// Whether this side takes part in forward secrecy.
+    /// Whether this side offers forward secrecy.
     pub(crate) fn has_forward_secrecy(&self) -> bool {
         self.x.is_some()
     }
 
-    /// `y_SC` = (the peer's y)^x. Costs an exponentiation, but none without forward secrecy, where it is 1
-    /// whatever the peer sent.
+    /// `y_SC` = (the peer's y)^x. Costs one exponentiation. Without forward secrecy it is 1, whatever the peer sent,
+    /// and costs nothing.
     pub(crate) fn shared_value(&self, peer: &PeerPublic) -> SecretBytes<PUBLIC_BYTES> {
         let Some(x) = &self.x else { return SecretBytes::copy_of(&ONE) };
         #[cfg(all(
@@ -117,7 +117,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// (the peer's y)^x, by crypto-bigint: where aws-lc has no assembly, and what it is held against.
+/// (the peer's y)^x by crypto-bigint, for platforms without aws-lc and as a reference in tests.
 fn power_portably(peer: &PeerPublic, x: &Exponent) -> SecretBytes<PUBLIC_BYTES> {
     let mut y_sc = Residue::new(&peer.0).pow_bounded_exp(&x.0, EXPONENT_BITS);
     let mut encoded = SecretBytes::zeroed();
@@ -126,21 +126,24 @@ fn power_portably(peer: &PeerPublic, x: &Exponent) -> SecretBytes<PUBLIC_BYTES> 
     encoded
 }
 
-/// The peer's y, known to be below p.
+/// The peer's y, checked to be below p.
 #[derive(Debug)]
 pub(crate) struct PeerPublic(Box<U2048>);
 
 impl PeerPublic {
-    /// Reads y off the wire.
+    /// Decodes y.
+    ///
+    /// # Errors
+    /// [`Error::DhOutOfRange`] if y is not below p.
     pub(crate) fn parse(y: &[u8; PUBLIC_BYTES]) -> Result<Self, Error> {
         let y = U2048::from_be_slice(y);
         if y < P { Ok(Self(Box::new(y))) } else { Err(Error::DhOutOfRange) }
     }
 
-    /// Whether `y_SC` cannot be guessed from y alone. 0 and 1 are their own powers; a power of p − 1 is itself
-    /// or 1.
+    /// Whether `y_SC` cannot be guessed from y alone: y is none of 0, 1 and p − 1. All powers of 0 are 0, those of 1
+    /// are 1, and those of p − 1 are 1 or p − 1.
     ///
-    /// Differs from spiped: its `-g` refuses 1 alone.
+    /// Differs from spiped: its `-g` rejects only 1.
     pub(crate) fn has_forward_secrecy(&self) -> bool {
         ![U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE)].contains(&*self.0)
     }
@@ -169,7 +172,7 @@ impl Drop for Exponent {
     }
 }
 
-/// Writes `value`, big-endian, and wipes what it used for that.
+/// Writes `value`, big-endian, and wipes the temporaries.
 fn encode(value: &Residue, out: &mut [u8; PUBLIC_BYTES]) {
     let mut integer = value.retrieve();
     let mut bytes = integer.to_be_bytes();
@@ -184,16 +187,16 @@ mod tests {
 
     use super::*;
 
-    fn holds_for(y: U2048, x: &Exponent) {
+    fn assert_same_power(y: U2048, x: &Exponent) {
         let (peer, key_pair) = (PeerPublic(Box::new(y)), KeyPair { x: Some(Exponent(x.0.clone())), y: Box::new(ONE) });
         assert_eq!(key_pair.shared_value(&peer).expose(), power_portably(&peer, x).expose());
     }
 
     #[test]
-    fn both_exponentiations_agree_about_the_values_without_forward_secrecy() {
+    fn both_exponentiations_agree_on_values_without_forward_secrecy() {
         let x = Exponent::from_random_bits(&[0x5a; EXPONENT_BYTES]);
         for y in [U2048::ZERO, U2048::ONE, P.wrapping_sub(&U2048::ONE), U2048::from_u8(2)] {
-            holds_for(y, &x);
+            assert_same_power(y, &x);
         }
     }
 
@@ -209,7 +212,7 @@ mod tests {
             let y = U2048::from_be_slice(&y);
             prop_assume!(y < P);
             let x = if random { Exponent::from_random_bits(&bits) } else { Exponent::from_bytes(&bits) };
-            holds_for(y, &x);
+            assert_same_power(y, &x);
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What can go wrong, and whose fault it is.
+//! The errors of the protocol's steps.
 
 use std::fmt;
 
 /// Why a step failed.
 ///
-/// The peer is never told which of the first six it was.
+/// The first six are caused by what the peer sent. Never tell the peer which one it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The peer's `h` is wrong: it has another key, or does not speak this protocol.
+    /// The peer's `h` is wrong: it has a different key, or does not speak this protocol.
     WrongMac,
-    /// The peer's `h` is that of a client, which this side is too: two clients talk to each other, or one to itself.
+    /// The peer is a client, like this side: two clients are connected to each other, or one to itself.
     SameRole,
     /// The peer's `y` is not below the group's modulus.
     DhOutOfRange,
@@ -17,33 +17,33 @@ pub enum Error {
     ForwardSecrecyRequired,
     /// A packet's MAC is wrong.
     PacketMac,
-    /// A packet with a right MAC says that it carries no data, or more than fits.
+    /// A packet with a correct MAC has a length of 0 or of more than 1,024 bytes.
     PacketLength,
-    /// The direction has carried 2^64 packets.
+    /// This direction has used all 2^64 packet numbers.
     PacketNumbersUsedUp,
-    /// The caller's buffer is empty or too small.
+    /// A buffer passed by the caller is empty or too small.
     Buffer,
-    /// The caller's key pair does not go with the handshake's [`ForwardSecrecy`].
+    /// The key pair passed by the caller does not match the handshake's [`ForwardSecrecy`].
     ///
     /// [`ForwardSecrecy`]: crate::handshake::ForwardSecrecy
     KeyPair,
-    /// The system gave no random bytes.
+    /// The system returned no random bytes.
     Random,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::WrongMac => "the peer's public value has a wrong MAC: it has another key, or is not spiped",
-            Self::SameRole => "the peer is a client, as this side is",
+            Self::WrongMac => "the MAC of the peer's public value is wrong: it has a different key, or is not spiped",
+            Self::SameRole => "the peer is a client, like this side",
             Self::DhOutOfRange => "the peer's public value is out of range",
-            Self::ForwardSecrecyRequired => "the peer's public value gives no forward secrecy, which is required",
+            Self::ForwardSecrecyRequired => "forward secrecy is required, and the peer's public value gives none",
             Self::PacketMac => "a packet has a wrong MAC",
             Self::PacketLength => "a packet has a wrong length",
-            Self::PacketNumbersUsedUp => "no packet number is left",
+            Self::PacketNumbersUsedUp => "all packet numbers of this direction are used",
             Self::Buffer => "a buffer is empty or too small",
-            Self::KeyPair => "the key pair does not go with the handshake's forward secrecy",
-            Self::Random => "the system gave no random bytes",
+            Self::KeyPair => "the key pair does not match the forward secrecy setting of the handshake",
+            Self::Random => "the system returned no random bytes",
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Key derivation: K and both nonces give the keys of the handshake's MACs (`dk_1`), and with `y_SC` the
-//! four keys of the packets (`dk_2`). Source: docs/protocol.md, "Keys".
+//! Key derivation: the handshake's MAC keys (`dk_1`) from K and both nonces, and the four packet keys (`dk_2`) from
+//! these and `y_SC`. Source: docs/protocol.md, "Keys".
 
 use hmac::Hmac;
 use sha2::Sha256;
@@ -26,7 +26,7 @@ impl Nonces {
     }
 }
 
-/// `dhmac_C` and `dhmac_S`, the keys that MAC the public values.
+/// `dhmac_C` and `dhmac_S`, the MAC keys of the public values.
 #[derive(Debug)]
 pub(crate) struct DhMacKeys {
     pub(crate) client: SecretBytes<KEY_BYTES>,
@@ -34,7 +34,7 @@ pub(crate) struct DhMacKeys {
 }
 
 impl DhMacKeys {
-    /// `dk_1`, in two halves.
+    /// Derives `dk_1`, 64 bytes, and splits it into both keys.
     pub(crate) fn derive(key: &SharedKey, nonces: &Nonces) -> Self {
         let mut dk_1 = SecretBytes::<{ 2 * KEY_BYTES }>::zeroed();
         pbkdf2_once(key, &nonces.0, dk_1.expose_mut());
@@ -52,23 +52,23 @@ pub struct DirectionKeys {
 }
 
 impl DirectionKeys {
-    /// Keys that are given rather than derived: for known-answer tests.
+    /// Wraps given keys, for known-answer tests.
     #[must_use]
     pub fn from_bytes(encryption: &[u8; KEY_BYTES], mac: &[u8; KEY_BYTES]) -> Self {
         Self { encryption: SecretBytes::copy_of(encryption), mac: SecretBytes::copy_of(mac) }
     }
 }
 
-/// What a handshake is for: the keys of both directions, seen from one side. Wiped on drop.
+/// The result of a handshake: the keys of both directions, from one side's view. Wiped on drop.
 #[derive(Debug)]
 pub struct SessionKeys {
-    /// What this side sends.
+    /// For the packets this side sends.
     pub seal: DirectionKeys,
-    /// What this side receives.
+    /// For the packets this side receives.
     pub open: DirectionKeys,
 }
 
-/// `dk_2` in its quarters, as (client → server, server → client).
+/// Derives `dk_2`, 128 bytes, and returns its keys as (client → server, server → client).
 pub(crate) fn derive_packet_keys(
     key: &SharedKey,
     nonces: &Nonces,
@@ -85,8 +85,8 @@ pub(crate) fn derive_packet_keys(
     (DirectionKeys::from_bytes(e_c, h_c), DirectionKeys::from_bytes(e_s, h_s))
 }
 
-/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration: K has its full entropy already. What it leaves on the
-/// stack, the output among it, whoever calls this crate's steps wipes.
+/// PBKDF2-HMAC-SHA256 with K as the password and 1 iteration, since K already has full entropy. Leaves secrets on the
+/// stack; callers run it inside [`wiping_stack`](crate::wipe::wiping_stack).
 fn pbkdf2_once(key: &SharedKey, salt: &[u8], out: &mut [u8]) {
     let Ok(()) = pbkdf2::pbkdf2::<Hmac<Sha256>>(key.expose(), salt, 1, out) else { unreachable!("HMAC takes any key") };
 }

@@ -1,38 +1,39 @@
-//! The keys that a server takes, each of which may belong to another client.
+//! The keys that a server accepts, for example one for each client.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::SharedKey;
 
-/// Keys, one of which a client must have. A clone is the same set: it knows the same keys, and shares their order.
+/// The keys that a server accepts. Clones share the keys and the order in which they are tried.
 #[derive(Clone, Debug)]
 pub struct KeySet(Arc<Keys>);
 
 #[derive(Debug)]
 struct Keys {
     keys: Vec<SharedKey>,
-    /// Indexes of all keys, the most recently found first: clients that come often are found soon, however many keys
-    /// there are.
+    /// Indexes of all keys, the most recently found first, so that frequent clients are found fast among many keys.
     order: Mutex<Vec<usize>>,
 }
 
 impl KeySet {
-    /// A set of these keys, which are tried in their order at first. Of no keys, none is ever found.
+    /// A set of these keys, tried in this order at first. An empty set accepts no client.
     #[must_use]
     pub fn new(keys: Vec<SharedKey>) -> Self {
         let order = Mutex::new((0..keys.len()).collect());
         Self(Arc::new(Keys { keys, order }))
     }
 
-    /// Tries one key after the other, until one gives something; that one is the first to be tried the next time.
+    /// Calls `try_key` with each key until it returns `Some`, and moves that key to the front.
+    ///
+    /// Returns the key's index, the key, and the result of `try_key`.
     pub(crate) fn find<T>(&self, mut try_key: impl FnMut(&SharedKey) -> Option<T>) -> Option<(usize, SharedKey, T)> {
-        // What a panic has left is an order all the same.
+        // The order is valid even if another thread panicked while it had the lock.
         let mut order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let (place, index, found) = order.iter().enumerate().find_map(|(place, &index)| {
+        let (position, index, found) = order.iter().enumerate().find_map(|(position, &index)| {
             let found = try_key(self.0.keys.get(index)?)?;
-            Some((place, index, found))
+            Some((position, index, found))
         })?;
-        order[..=place].rotate_right(1);
+        order[..=position].rotate_right(1);
         let key = self.0.keys.get(index)?.clone();
         Some((index, key, found))
     }
@@ -58,7 +59,7 @@ mod tests {
         (0..count).map(key).collect()
     }
 
-    /// Looks for a key; which ones were tried, in their order.
+    /// Searches for a key and returns the indexes of those tried, in order.
     fn tried_for(set: &KeySet, keys: &[SharedKey], wanted: Option<usize>) -> Vec<usize> {
         let mut tried = Vec::new();
         let found = set.find(|key| {
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_key_changes_no_order() {
+    fn an_unknown_key_does_not_change_the_order() {
         let keys = keys(3);
         let set = KeySet::new(keys.clone());
         tried_for(&set, &keys, Some(1));
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_found_among_no_keys() {
+    fn an_empty_set_finds_nothing() {
         assert_eq!(tried_for(&KeySet::new(Vec::new()), &[], None), [0; 0]);
     }
 }

@@ -1,16 +1,15 @@
 //! The spiped protocol: bytes in, bytes out.
 //!
-//! This crate knows the wire and nothing else: no sockets, no clock, no JavaScript. In the order in
-//! which a connection meets them:
+//! This crate implements the protocol and does no I/O: no sockets, no clock, no JavaScript. In the order in which a
+//! connection uses them:
 //!
 //! 1. [`KeyHasher`] makes the [`SharedKey`] K from a key file.
-//! 2. [`KeySet`] holds the keys of a server, which may have another for each client.
-//! 3. [`handshake`] turns K and what the two sides send each other into [`SessionKeys`]; every phase is
-//!    a type, and a step consumes its phase.
+//! 2. [`KeySet`] holds the keys of a server, which may have one for each client.
+//! 3. [`handshake`] derives [`SessionKeys`] from K and the messages that both sides exchange. Each phase is a type, and
+//!    each step consumes its phase.
 //! 4. [`Sealer`] and [`Opener`] turn one direction's data into packets and back.
 //!
-//! Randomness comes from [`random_nonce`] and [`KeyPair::generate`] alone; everything else is a
-//! function of its arguments.
+//! Only [`random_nonce`] and [`KeyPair::generate`] use randomness; everything else is deterministic.
 //!
 //! ```
 //! use spiped_core::{KeyHasher, KeyPair, Opener, Sealer, max_opened_length, random_nonce, sealed_length};
@@ -20,18 +19,18 @@
 //! hasher.update(b"the contents of the key file");
 //! let key = hasher.finish();
 //!
-//! // Both send their nonce at once.
+//! // Both sides send their nonce immediately.
 //! let client = client::NonceSent::new(key.clone(), ForwardSecrecy::Require, random_nonce()?);
 //! let server = server::NonceSent::new(key, ForwardSecrecy::Allow, random_nonce()?);
 //! let (nonce_c, nonce_s) = (*client.nonce(), *server.nonce());
 //!
-//! // The client sends its public value; the server answers with its own.
+//! // The client sends its public value; the server checks it and answers with its own.
 //! let (client, y_h_c) = client.receive_nonce(&nonce_s).maced_public(KeyPair::generate()?)?;
 //! let server = server.receive_nonce(&nonce_c).verify(&y_h_c)?;
 //! let (server, y_h_s) = server.maced_public(KeyPair::generate()?)?;
 //! let (client_keys, server_keys) = (client.verify(&y_h_s)?.derive_keys(), server.derive_keys());
 //!
-//! // The client seals what the server opens.
+//! // The server opens what the client seals.
 //! let mut packets = vec![0; sealed_length(5)];
 //! Sealer::new(&client_keys.seal).seal(b"hello", &mut packets)?;
 //! let mut opened = vec![0; max_opened_length(packets.len())];

@@ -1,7 +1,7 @@
-//! The MACs of packets, the dearest part of a packet.
+//! The MACs of packets, the most expensive part of a packet.
 //!
-//! Packets come in short runs with consecutive packet numbers, because the MACs of a run do not depend
-//! on each other and an implementation may compute them side by side.
+//! Packets are processed in short runs with consecutive packet numbers. Their MACs are independent of each other, so an
+//! implementation can compute them in parallel.
 
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code)]
@@ -27,22 +27,22 @@ use self::sha_ni::State as FastState;
 
 use crate::{KEY_BYTES, MAC_BYTES, PACKET_BYTES, PACKET_ENCRYPTED_BYTES};
 
-/// How many packets a run should have; more gain nothing.
+/// Packets per run. Longer runs are no faster.
 pub(crate) const LANES: usize = 2;
 
 static PORTABLE_ONLY: AtomicBool = AtomicBool::new(false);
 
-/// Makes all keys from now on use the portable implementation, whatever this processor can do. For tests of
-/// that implementation, and for whoever suspects the other one.
+/// Makes every [`Sealer`](crate::Sealer) and [`Opener`](crate::Opener) created from now on compute MACs with the
+/// portable implementation. For tests, and for ruling out the processor-specific one.
 pub fn use_portable_mac_only() {
     PORTABLE_ONLY.store(true, Ordering::Relaxed);
 }
 
-/// The MAC key H of one direction, with HMAC's inner and outer state computed once. These stay where they are, and are
-/// wiped on drop.
+/// HMAC-SHA256 under the MAC key H of one direction, with HMAC's inner and outer state precomputed. They are on the
+/// heap and wiped on drop.
 pub(crate) struct PacketMac(Implementation);
 
-/// Chosen by what the processor can do.
+/// Chosen by the processor's features.
 enum Implementation {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Interleaved(Box<PacketHmac<FastState>>),
@@ -69,7 +69,7 @@ impl PacketMac {
         Self(Implementation::Portable(Box::new(PacketHmac::new(portable::State::initial(), key))))
     }
 
-    /// Writes the MACs of `packets`, whose encrypted parts are numbered from `first_number` on.
+    /// Writes the MACs of `packets`, which are encrypted and numbered from `first_number`.
     pub(crate) fn sign(&self, packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
         let mut number = first_number;
         let (pairs, odd) = packets.as_chunks_mut::<LANES>();
@@ -82,21 +82,21 @@ impl PacketMac {
         }
     }
 
-    /// How many of the first of `packets`, numbered from `first_number` on, have a right MAC. Each is
+    /// The number of packets before the first with a wrong MAC. `packets` are numbered from `first_number`. Each MAC is
     /// compared in constant time.
     #[must_use]
     pub(crate) fn verify(&self, packets: &[[u8; PACKET_BYTES]], first_number: u64) -> usize {
         let mut number = first_number;
         let (pairs, odd) = packets.as_chunks::<LANES>();
         for (index, pair) in pairs.iter().enumerate() {
-            let right = self.verify_run(pair, number);
-            if right < LANES {
-                return index * LANES + right;
+            let valid = self.verify_run(pair, number);
+            if valid < LANES {
+                return index * LANES + valid;
             }
             number = number.wrapping_add(LANES as u64);
         }
-        let right_of_odd = odd.first().map_or(0, |packet| self.verify_run(array::from_ref(packet), number));
-        pairs.len() * LANES + right_of_odd
+        let valid_odd = odd.first().map_or(0, |packet| self.verify_run(array::from_ref(packet), number));
+        pairs.len() * LANES + valid_odd
     }
 
     fn sign_run<const N: usize>(&self, packets: &mut [[u8; PACKET_BYTES]; N], first_number: u64) {
@@ -134,7 +134,7 @@ fn mac_of(packet: &[u8; PACKET_BYTES]) -> &[u8; MAC_BYTES] {
     mac
 }
 
-/// Compares in constant time, eight bytes at once.
+/// Compares in constant time, eight bytes at a time.
 fn is_equal(mac: &[u8; MAC_BYTES], other: &[u8; MAC_BYTES]) -> bool {
     words(mac).ct_eq(&words(other)).into()
 }
@@ -151,13 +151,13 @@ mod tests {
 
     use super::*;
 
-    /// Both ways, on a processor that has two.
+    /// Both implementations; the same one twice if the processor has no SHA-256 instructions.
     fn both(key: &[u8; KEY_BYTES]) -> [PacketMac; 2] {
         [PacketMac::fastest(key), PacketMac::portable(key)]
     }
 
     /// Writes the MACs as ring computes them.
-    fn sign_by_ring(key: &[u8; KEY_BYTES], packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
+    fn sign_with_ring(key: &[u8; KEY_BYTES], packets: &mut [[u8; PACKET_BYTES]], first_number: u64) {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         for (index, packet) in (0..).zip(packets) {
             let mut context = hmac::Context::with_key(&key);
@@ -167,14 +167,14 @@ mod tests {
         }
     }
 
-    /// Packets whose MACs are still to be written, somewhere in memory.
+    /// `count` packets without MACs after `offset` bytes, for any alignment.
     fn unsigned(count: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
         bytes.iter().copied().cycle().take(offset + count * PACKET_BYTES).collect()
     }
 
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[test]
-    fn a_processor_with_instructions_for_sha_256_uses_them() {
+    fn sha_256_instructions_are_used_if_the_processor_has_them() {
         #[cfg(target_arch = "x86_64")]
         let has_instructions = std::is_x86_feature_detected!("sha");
         #[cfg(target_arch = "aarch64")]
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_give_the_macs_that_ring_gives(
+        fn both_implementations_compute_the_same_macs_as_ring(
             key: [u8; KEY_BYTES],
             count in 0_usize..9,
             offset in 0_usize..64,
@@ -206,18 +206,18 @@ mod tests {
             bytes in vec(any::<u8>(), 1..5000),
         ) {
             let unsigned = unsigned(count, offset, &bytes);
-            let mut right = unsigned.clone();
-            sign_by_ring(&key, right[offset..].as_chunks_mut().0, number);
+            let mut expected = unsigned.clone();
+            sign_with_ring(&key, expected[offset..].as_chunks_mut().0, number);
             for mac in both(&key) {
                 let mut signed = unsigned.clone();
                 mac.sign(signed[offset..].as_chunks_mut().0, number);
-                prop_assert_eq!(&signed, &right);
+                prop_assert_eq!(&signed, &expected);
                 prop_assert_eq!(mac.verify(signed[offset..].as_chunks().0, number), count);
             }
         }
 
         #[test]
-        fn both_ways_stop_at_the_first_packet_with_a_flipped_bit(
+        fn both_implementations_stop_at_the_first_packet_with_a_flipped_bit(
             key: [u8; KEY_BYTES],
             count in 1_usize..9,
             bytes in vec(any::<u8>(), 1..5000),
@@ -225,12 +225,12 @@ mod tests {
             bit in 0..8,
         ) {
             let mut packets = unsigned(count, 0, &bytes);
-            sign_by_ring(&key, packets.as_chunks_mut().0, 7);
+            sign_with_ring(&key, packets.as_chunks_mut().0, 7);
             let at = at.index(packets.len());
             packets[at] ^= 1_u8 << bit;
-            let right = at / PACKET_BYTES;
+            let valid = at / PACKET_BYTES;
             for mac in both(&key) {
-                prop_assert_eq!(mac.verify(packets.as_chunks().0, 7), right);
+                prop_assert_eq!(mac.verify(packets.as_chunks().0, 7), valid);
             }
         }
     }

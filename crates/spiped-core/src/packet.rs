@@ -1,4 +1,4 @@
-//! One packet: its layout and its encryption. Source: docs/protocol.md, "Packets".
+//! The layout and encryption of one packet. Source: docs/protocol.md, "Packets".
 //!
 //! ```text
 //! data, padded with zeros to 1,024 ‖ be32(number of data bytes) ‖ MAC
@@ -13,8 +13,8 @@ use ctr::{Ctr64BE, CtrCore};
 
 use crate::{Error, KEY_BYTES, LENGTH_FIELD_BYTES, PACKET_BYTES, PACKET_DATA_BYTES, PACKET_ENCRYPTED_BYTES};
 
-/// Encrypts and decrypts packets with the key E of one direction. The key schedule is computed once, stays
-/// where it is, and is wiped on drop.
+/// Encrypts and decrypts packets with the key E of one direction. The key schedule is computed once, kept on the heap,
+/// and wiped on drop.
 pub(crate) struct PacketCipher(Box<Aes256Enc>);
 
 impl PacketCipher {
@@ -22,10 +22,10 @@ impl PacketCipher {
         Self(Box::new(Aes256Enc::new(key.into())))
     }
 
-    /// Writes the encrypted part of the packet that carries `data`, 1 to 1,024 bytes.
+    /// Writes the encrypted part of a packet that carries `data`, 1 to 1,024 bytes. Does not write the MAC.
     pub(crate) fn encrypt(&self, number: u64, data: &[u8], packet: &mut [u8; PACKET_BYTES]) {
         debug_assert!(matches!(data.len(), 1..=PACKET_DATA_BYTES));
-        // The keystream goes where the ciphertext will be: that needs no copy, and is the padding already.
+        // Writing the keystream into the packet saves a copy, and already is the encrypted zero padding.
         let (encrypted, _) = packet.split_at_mut(PACKET_ENCRYPTED_BYTES);
         self.keystream(number, encrypted);
         let (padded_data, length) = encrypted.split_at_mut(PACKET_DATA_BYTES);
@@ -33,10 +33,13 @@ impl PacketCipher {
         xor(length, &(data.len() as u32).to_be_bytes());
     }
 
-    /// Decrypts the data of a packet whose MAC is right into `out`, which has room for 1,024 bytes.
+    /// Decrypts the data of a packet whose MAC was verified into `out`, at least 1,024 bytes. Like spiped, ignores the
+    /// padding.
     ///
-    /// Returns the number of data bytes, and writes no more than these. The padding is not looked at, as in
-    /// spiped.
+    /// Returns the number of data bytes, 1 to 1,024, and writes no more than these.
+    ///
+    /// # Errors
+    /// [`Error::PacketLength`] if the length field is 0 or more than 1,024.
     pub(crate) fn decrypt(&self, number: u64, packet: &[u8; PACKET_BYTES], out: &mut [u8]) -> Result<usize, Error> {
         let mut keystream = [0; PACKET_ENCRYPTED_BYTES];
         self.keystream(number, &mut keystream);
@@ -62,7 +65,7 @@ impl PacketCipher {
     }
 }
 
-/// be64(packet number) ‖ be64(0)
+/// The initial counter block, be64(packet number) ‖ be64(0).
 fn first_counter_block(packet_number: u64) -> Block {
     (u128::from(packet_number) << 64).to_be_bytes().into()
 }

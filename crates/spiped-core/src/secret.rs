@@ -1,10 +1,10 @@
-//! Secrets at rest: the shared key K and the bytes that every derived key is kept in.
+//! Storage for secrets: the shared key K and the bytes of every derived key.
 //!
-//! Secret bytes, and what is computed from a key and kept (MAC states, round keys, a hasher's state and
-//! buffer), live on the heap, so that a move copies a pointer and leaves nothing behind, and are wiped when
-//! they are dropped. What an operation leaves on the stack and in vector registers, its own copies and those
-//! of libraries, is wiped behind it; see [`crate::wipe`]. ring cannot wipe its keys and hashers, so it gets
-//! no secret. Out of our reach are the general registers, and what the system does with memory.
+//! Secret bytes, and what is computed from keys and stored (MAC states, round keys, the state and buffer of a hasher),
+//! are on the heap, so that a move copies only a pointer, and are wiped on drop. Copies that an operation or a library
+//! leaves on the stack or in vector registers are wiped after the operation; see [`crate::wipe`]. ring cannot wipe its
+//! keys and hashers, so it never gets a secret. General-purpose registers, and copies of memory made by the
+//! system, are not covered.
 
 use std::{fmt, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{KEY_BYTES, KEY_ID_BYTES, wipe::wiping_stack};
 pub(crate) struct SecretBytes<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> SecretBytes<N> {
-    /// Zeros, to be written over where they will stay.
+    /// Zeros, for the caller to overwrite in place.
     pub(crate) fn zeroed() -> Self {
         Self(Box::new([0; N]))
     }
@@ -51,26 +51,26 @@ impl<const N: usize> fmt::Debug for SecretBytes<N> {
     }
 }
 
-/// Makes K from a key file that arrives in pieces. Holds the file's last bytes; wiped on drop.
+/// Computes K from the contents of a key file, piece by piece. Buffers the last bytes of the file; wiped on drop.
 pub struct KeyHasher(Box<Sha256>);
 
 impl KeyHasher {
-    /// A hasher that has seen nothing yet.
+    /// A hasher of no bytes yet.
     #[must_use]
     pub fn new() -> Self {
         Self(Box::default())
     }
 
-    /// Takes the key file's next piece, of any length.
+    /// Adds the next piece of the key file, of any length.
     pub fn update(&mut self, piece: &[u8]) {
         wiping_stack(|| self.0.update(piece));
     }
 
-    /// K, the SHA-256 of all pieces.
+    /// K, the SHA-256 of all pieces. Source: docs/protocol.md, "Keys".
     #[must_use]
     pub fn finish(mut self) -> SharedKey {
         let mut key = SecretBytes::zeroed();
-        // In place, since the hasher would be moved to the stack otherwise.
+        // Finalizes in place; `finalize` would move the hasher to the stack.
         wiping_stack(|| self.0.finalize_into_reset(key.expose_mut().into()));
         SharedKey(Arc::new(key))
     }
@@ -88,8 +88,8 @@ impl fmt::Debug for KeyHasher {
     }
 }
 
-/// K, the secret that both ends share. A clone is the same key, not a copy of its bytes; they are wiped
-/// with the last clone.
+/// K, the 32-byte secret that both ends share. Clones share the same bytes, which are wiped when the last clone is
+/// dropped.
 #[derive(Clone, Debug)]
 pub struct SharedKey(Arc<SecretBytes<KEY_BYTES>>);
 
@@ -98,14 +98,14 @@ impl SharedKey {
         self.0.expose()
     }
 
-    /// Whether both are made of the same key file; in constant time.
+    /// Whether both come from the same key file. Compares in constant time.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         wiping_stack(|| self.expose().ct_eq(other.expose()).into())
     }
 
-    /// What tells keys apart and may be shown: the first 64 bits of HMAC-SHA256(K, "spiped key id").
-    /// The SHA-256 of the key file may not: it is K. Source: docs/protocol.md, "Keys".
+    /// A public id, 8 bytes, to tell keys apart: the first 64 bits of HMAC-SHA256(K, "spiped key id"). Never show the
+    /// SHA-256 of the key file instead: it is K. Source: docs/protocol.md, "Keys".
     #[must_use]
     pub fn id(&self) -> [u8; KEY_ID_BYTES] {
         let mut id = [0; KEY_ID_BYTES];

@@ -1,46 +1,46 @@
-//! Wipes what an operation on secrets leaves behind in places that have no owner: the stack below it, and the vector
-//! registers, which the system copies to the stack when a signal arrives.
+//! Wipes the stack below an operation on secrets, and the vector registers, which the kernel copies to the stack when it
+//! delivers a signal.
 //!
-//! Secrets at rest are on the heap and are wiped by their owners; see [`crate::secret`]. This is for the rest: copies
-//! that a compiler makes, and what libraries leave in their frames.
+//! Stored secrets are on the heap and wiped by their owners; see [`crate::secret`]. This module covers copies that the
+//! compiler makes and that libraries leave in their stack frames.
 
 use zeroize::zeroize_stack;
 
-/// Stack that any operation of this crate uses, the exponentiations with their tables among them: 20 KiB where it was
-/// measured, and up to four times as much without optimization. `tests/stack.rs` holds the operations to it.
+/// An upper bound of the stack that any operation of this crate uses. The most is measured for an exponentiation with
+/// its tables: 20 KiB, and up to four times that without optimization. `tests/stack.rs` checks the bound.
 const ANY_OPERATION_BYTES: usize = UNOPTIMIZED * 64 * 1024;
 
-/// Stack that packets use, 8 KiB where it was measured. Less, since this is done for each read.
+/// The same for sealing and opening, 8 KiB as measured. Smaller, because this much is wiped after each read.
 const PACKETS_BYTES: usize = UNOPTIMIZED * 16 * 1024;
 
 const UNOPTIMIZED: usize = if cfg!(debug_assertions) { 2 } else { 1 };
 
-/// Runs an operation on secrets, and wipes what it leaves on the stack and in registers. What it returns is not wiped,
-/// and must hold no secret outside of the heap.
+/// Runs an operation on secrets, then wipes the stack below it and the vector registers. The return value is not wiped:
+/// any secret in it must be on the heap.
 pub(crate) fn wiping_stack<R>(operation: impl FnOnce() -> R) -> R {
     let _wiping = WipingStack::<ANY_OPERATION_BYTES>;
     run(operation)
 }
 
-/// The same for packets.
+/// [`wiping_stack`] for sealing and opening packets.
 pub(crate) fn wiping_packet_stack<R>(operation: impl FnOnce() -> R) -> R {
     let _wiping = WipingStack::<PACKETS_BYTES>;
     run(operation)
 }
 
-/// A frame of its own, below the caller's. The caller wipes from there on down: this relies on a stack that grows
-/// towards lower addresses, and on the call staying a call. A test looks whether both hold.
+/// Runs the operation in its own frame, below the caller's, which the caller then wipes. This relies on the stack
+/// growing downward and on the call not being inlined; `tests/stack.rs` checks both.
 #[inline(never)]
 fn run<R>(operation: impl FnOnce() -> R) -> R {
     operation()
 }
 
-/// Wipes when it is dropped, so that a panic of the operation leaves nothing either.
+/// Wipes on drop, so that a panic in the operation is covered too.
 struct WipingStack<const BYTES: usize>;
 
 impl<const BYTES: usize> Drop for WipingStack<BYTES> {
     fn drop(&mut self) {
-        // First the registers: whatever wiping the stack may put aside is clean then.
+        // Registers first, in case wiping the stack spills some of them.
         wipe_vector_registers();
         zeroize_stack::<BYTES>();
     }
@@ -63,8 +63,8 @@ fn wipe_vector_registers() {
         };
     }
 
-    // SAFETY: the processor and the system have the instructions, which change the registers that are named as outputs
-    // and their upper parts, and zmm16 to zmm31. Of these no calling convention lets a function expect anything.
+    // SAFETY: the processor and the system support the instructions. They change the registers named as outputs, their
+    // upper parts, and zmm16 to zmm31; no calling convention guarantees the contents of the latter two.
     unsafe {
         if is_x86_feature_detected!("avx512f") {
             clearing!(
@@ -114,8 +114,7 @@ fn wipe_vector_registers() {
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code)]
 fn wipe_vector_registers() {
-    // SAFETY: every such processor has the instructions, which change nothing but the registers that are named as
-    // outputs.
+    // SAFETY: every aarch64 processor has the instructions, which change only the registers named as outputs.
     unsafe {
         std::arch::asm!(
             "movi v0.16b, #0", "movi v1.16b, #0", "movi v2.16b, #0", "movi v3.16b, #0",
@@ -136,6 +135,6 @@ fn wipe_vector_registers() {
     }
 }
 
-/// There is no package for other processors; whoever builds for one has the stack wiped, and not its vector registers.
+/// On processors for which there is no package, only the stack is wiped.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn wipe_vector_registers() {}

@@ -1,4 +1,4 @@
-//! The handshake's rules that no vector shows.
+//! Rules of the handshake that the known-answer vectors do not cover.
 
 mod support;
 
@@ -15,7 +15,7 @@ const NONCE_S: [u8; 32] = [0x5; 32];
 const ALL: [ForwardSecrecy; 3] = [ForwardSecrecy::Off, ForwardSecrecy::Allow, ForwardSecrecy::Require];
 
 #[test]
-fn both_sides_get_the_same_keys_whatever_each_wants_of_forward_secrecy() {
+fn both_sides_derive_the_same_keys_for_every_pair_of_forward_secrecy_settings() {
     for of_client in ALL {
         for of_server in ALL {
             let refused = [(of_client, of_server), (of_server, of_client)]
@@ -36,7 +36,7 @@ fn both_sides_get_the_same_keys_whatever_each_wants_of_forward_secrecy() {
 }
 
 #[test]
-fn a_side_that_gave_up_forward_secrecy_uses_1_whatever_the_peer_sent() {
+fn without_forward_secrecy_y_sc_is_1_whatever_the_peer_sent() {
     let (mac_key_c, mac_key_s) = dh_mac_keys(KEY_FILE, &NONCE_C, &NONCE_S);
     let (forward, reverse) = packet_keys(KEY_FILE, &NONCE_C, &NONCE_S, &ONE);
     for y in [[0; 256], ONE, [7; 256], p_minus_1()] {
@@ -54,7 +54,7 @@ fn a_side_that_gave_up_forward_secrecy_uses_1_whatever_the_peer_sent() {
 }
 
 #[test]
-fn a_wrong_mac_is_found_before_anything_else() {
+fn the_mac_is_checked_before_anything_else() {
     let wrong = bytes_of(0xba);
     for y in [ONE, p(), [0xff; 256]] {
         for forward_secrecy in ALL {
@@ -66,7 +66,7 @@ fn a_wrong_mac_is_found_before_anything_else() {
 }
 
 #[test]
-fn a_public_value_out_of_range_is_refused_whatever_is_wanted_of_forward_secrecy() {
+fn a_public_value_out_of_range_is_rejected_for_every_forward_secrecy_setting() {
     let (mac_key_c, mac_key_s) = dh_mac_keys(KEY_FILE, &NONCE_C, &NONCE_S);
     for y in [p(), [0xff; 256]] {
         for forward_secrecy in ALL {
@@ -79,7 +79,7 @@ fn a_public_value_out_of_range_is_refused_whatever_is_wanted_of_forward_secrecy(
 }
 
 #[test]
-fn required_forward_secrecy_refuses_the_public_values_that_give_none() {
+fn required_forward_secrecy_rejects_public_values_that_give_none() {
     let (mac_key_c, mac_key_s) = dh_mac_keys(KEY_FILE, &NONCE_C, &NONCE_S);
     let mut two = [0; 256];
     two[255] = 2;
@@ -91,15 +91,15 @@ fn required_forward_secrecy_refuses_the_public_values_that_give_none() {
 }
 
 #[test]
-fn each_side_macs_with_a_key_of_its_own() {
+fn each_side_has_its_own_mac_key() {
     let (mac_key_c, mac_key_s) = dh_mac_keys(KEY_FILE, &NONCE_C, &NONCE_S);
-    // A peer that sends back what it got does not pass.
+    // Reflecting a side's own message fails.
     assert_eq!(public_sent(ForwardSecrecy::Off).verify(&maced(&mac_key_c, &ONE)).err(), Some(Error::WrongMac));
     assert_eq!(awaiting_public(ForwardSecrecy::Off).verify(&maced(&mac_key_s, &ONE)).err(), Some(Error::WrongMac));
 }
 
 #[test]
-fn a_client_tells_another_client_and_itself_from_a_wrong_key() {
+fn a_client_distinguishes_another_client_and_itself_from_a_wrong_key() {
     let (mac_key_of_other, _) = dh_mac_keys(KEY_FILE, &NONCE_S, &NONCE_C);
     let error = |received| public_sent(ForwardSecrecy::Require).verify(&received).err();
     for y in [ONE, p(), p_minus_1()] {
@@ -108,10 +108,10 @@ fn a_client_tells_another_client_and_itself_from_a_wrong_key() {
     let mut damaged = maced(&mac_key_of_other, &ONE);
     damaged[287] ^= 1;
     assert_eq!(error(damaged), Some(Error::WrongMac));
-    let (mac_key_of_stranger, _) = dh_mac_keys(b"correct horse\n", &NONCE_S, &NONCE_C);
-    assert_eq!(error(maced(&mac_key_of_stranger, &ONE)), Some(Error::WrongMac));
+    let (mac_key_of_another_key_file, _) = dh_mac_keys(b"correct horse\n", &NONCE_S, &NONCE_C);
+    assert_eq!(error(maced(&mac_key_of_another_key_file, &ONE)), Some(Error::WrongMac));
 
-    // All that it says comes back, the nonce too.
+    // Everything it sends is reflected, including the nonce.
     let keyed = client::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Off, NONCE_C).receive_nonce(&NONCE_C);
     let (public_sent, own) = keyed.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
     assert_eq!(public_sent.verify(&own).err(), Some(Error::SameRole));
@@ -124,7 +124,7 @@ fn another_key_file_is_a_wrong_mac() {
 }
 
 #[test]
-fn a_key_pair_that_gives_less_or_more_than_was_asked_for_is_refused() {
+fn a_key_pair_that_does_not_match_the_forward_secrecy_setting_is_rejected() {
     let (mac_key_c, _) = dh_mac_keys(KEY_FILE, &NONCE_C, &NONCE_S);
     for forward_secrecy in ALL {
         let wrong_pair = || match forward_secrecy {
@@ -139,7 +139,7 @@ fn a_key_pair_that_gives_less_or_more_than_was_asked_for_is_refused() {
 }
 
 #[test]
-fn random_values_are_not_twice_the_same() {
+fn random_values_differ() {
     assert_ne!(random_nonce(), random_nonce());
     let public = || {
         let client = client::NonceSent::new(shared_key(KEY_FILE), ForwardSecrecy::Allow, NONCE_C);

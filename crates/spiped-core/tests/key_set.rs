@@ -1,4 +1,4 @@
-//! A server with several keys: each of them opens, it says which one did, and no other does.
+//! A server with several keys: each of them is accepted and identified, and no other key is.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{ONE, assert_same_keys, bytes_of, dh_mac_keys, maced, p, shared_key
 const NONCE_C: [u8; 32] = [0xc; 32];
 const NONCE_S: [u8; 32] = [0x5; 32];
 
-/// Different key files.
+/// The contents of a key file, different for each number.
 fn key_file(number: usize) -> Vec<u8> {
     format!("the key file of client {number}").into_bytes()
 }
@@ -25,7 +25,7 @@ fn awaiting_public(keys: &KeySet, forward_secrecy: ForwardSecrecy) -> server::Aw
     server::NonceSent::new(keys.clone(), forward_secrecy, NONCE_S).receive_nonce(&NONCE_C)
 }
 
-/// What a client with this key file sends.
+/// The `y ‖ h` of a client with this key file.
 fn from_client(key_file: &[u8], y: &[u8; 256]) -> [u8; 288] {
     maced(&dh_mac_keys(key_file, &NONCE_C, &NONCE_S).0, y)
 }
@@ -34,7 +34,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_key_of_a_set_opens_and_is_named_whatever_came_before(
+    fn every_key_of_a_set_is_accepted_and_identified_in_any_order(
         count in 1..=100_usize,
         clients in prop::collection::vec(any::<prop::sample::Index>(), 1..8),
     ) {
@@ -49,7 +49,7 @@ proptest! {
             let server = server.verify().expect("1 will do");
             prop_assert_eq!(server.key_index(), number);
             let (server, sent) = server.maced_public(KeyPair::without_forward_secrecy()).expect("goes with off");
-            // The server has answered under the client's key, and under no other.
+            // The server answered with the client's key.
             let (of_client, of_server) = (client.verify(&sent).expect("is right").derive_keys(), server.derive_keys());
             assert_same_keys(&of_client.seal, &of_server.open);
             assert_same_keys(&of_client.open, &of_server.seal);
@@ -57,14 +57,14 @@ proptest! {
     }
 
     #[test]
-    fn who_has_none_of_the_keys_is_nobody(count in 0..=100_usize, bit in 0..288 * 8_usize, number in 0..100_usize) {
+    fn an_unknown_client_is_rejected(count in 0..=100_usize, bit in 0..288 * 8_usize, number in 0..100_usize) {
         let set = KeySet::new(keys(count));
-        let stranger = from_client(b"another key file", &ONE);
-        prop_assert_eq!(awaiting_public(&set, ForwardSecrecy::Off).identify(&stranger).err(), Some(Error::WrongMac));
+        let unknown = from_client(b"another key file", &ONE);
+        prop_assert_eq!(awaiting_public(&set, ForwardSecrecy::Off).identify(&unknown).err(), Some(Error::WrongMac));
         let mut damaged = from_client(&key_file(number), &ONE);
         damaged[bit / 8] ^= 1 << (bit % 8);
         prop_assert_eq!(awaiting_public(&set, ForwardSecrecy::Off).identify(&damaged).err(), Some(Error::WrongMac));
-        // Of another connection, or sent back to where it came from.
+        // From another connection, or reflected.
         let (_, mac_key_s) = dh_mac_keys(&key_file(0), &NONCE_C, &NONCE_S);
         let (elsewhere, _) = dh_mac_keys(&key_file(0), &NONCE_S, &NONCE_C);
         for mac_key in [mac_key_s, elsewhere] {
@@ -75,7 +75,7 @@ proptest! {
 }
 
 #[test]
-fn a_client_is_named_although_its_public_value_is_refused() {
+fn a_client_is_identified_even_if_its_public_value_is_rejected() {
     let set = KeySet::new(keys(10));
     for (y, error) in [(p(), Error::DhOutOfRange), (ONE, Error::ForwardSecrecyRequired)] {
         let identified = awaiting_public(&set, ForwardSecrecy::Require).identify(&from_client(&key_file(7), &y));
@@ -86,14 +86,14 @@ fn a_client_is_named_although_its_public_value_is_refused() {
 }
 
 #[test]
-fn of_a_key_that_is_there_twice_the_first_counts() {
+fn a_duplicate_key_is_identified_as_the_first_of_its_kind() {
     let set = KeySet::new(vec![shared_key(b"other"), shared_key(&key_file(0)), shared_key(&key_file(0))]);
     let identified = awaiting_public(&set, ForwardSecrecy::Off).identify(&from_client(&key_file(0), &ONE));
     assert_eq!(identified.expect("its MAC is right").key_index(), 1);
 }
 
 #[test]
-fn keys_are_the_same_if_their_files_are() {
+fn keys_are_equal_if_their_files_are() {
     let key = shared_key(&key_file(1));
     assert!(key.is_same(&key.clone()) && key.is_same(&shared_key(&key_file(1))));
     assert!(!key.is_same(&shared_key(&key_file(2))) && !key.is_same(&shared_key(&bytes_of(1))));

@@ -1,4 +1,4 @@
-//! What `Debug` prints of secrets: nothing.
+//! `Debug` prints no secrets.
 
 mod support;
 
@@ -15,7 +15,7 @@ const NONCE_C: [u8; 32] = [0xc; 32];
 const NONCE_S: [u8; 32] = [0x5; 32];
 
 #[test]
-fn the_search_finds_bytes_in_every_usual_form() {
+fn the_search_finds_bytes_in_every_common_format() {
     let secret = [0xde, 0xad, 0xbe, 0xef];
     for printed in ["[1, 173, 190, 239, 2]", "00DEADBE00", "adbeef", "[de, ad, be]", "[0xad, 0xbe, 0xef]"] {
         assert!(shows(printed, &secret), "{printed}");
@@ -82,7 +82,7 @@ fn no_phase_of_a_handshake_prints_a_secret() {
     }
 }
 
-/// 32 bytes that all differ from their neighbours.
+/// 32 bytes in which neighbors differ.
 fn secret(first: u8) -> [u8; 32] {
     std::array::from_fn(|index| first.wrapping_add((index as u8).wrapping_mul(0x3b)))
 }
@@ -93,8 +93,8 @@ fn prints_nothing_of(secret: &[u8], value: &(impl Debug + ?Sized)) {
     }
 }
 
-/// Whether any three neighbouring bytes of `secret` can be read off `printed`. (Two may be there by chance:
-/// public values are printed.)
+/// Whether `printed` contains any three consecutive bytes of `secret`. (Two may occur by chance, since public values are
+/// printed.)
 fn shows(printed: &str, secret: &[u8]) -> bool {
     let printed: String = printed.to_lowercase().split_whitespace().collect();
     secret.windows(3).any(|three| {

@@ -1,4 +1,4 @@
-//! What operations on secrets leave on the stack: nothing, at any depth.
+//! Operations on secrets leave nothing on the stack, at any depth.
 
 #![cfg(target_os = "linux")]
 
@@ -10,17 +10,17 @@ use spiped_core::{
     max_opened_length, sealed_length,
 };
 
-/// So far down is looked.
-const LOOKED_AT_BYTES: usize = 512 * 1024;
+/// How far below the operation the stack is inspected.
+const INSPECTED_BYTES: usize = 512 * 1024;
 const PAINT: u8 = 0xa5;
 
-/// What packets, and any other operation, wipe.
-const WIPED_OF_PACKETS_BYTES: usize = UNOPTIMIZED * 16 * 1024;
+/// How much is wiped after packets, and after any other operation.
+const PACKETS_WIPED_BYTES: usize = UNOPTIMIZED * 16 * 1024;
 const WIPED_BYTES: usize = UNOPTIMIZED * 64 * 1024;
 const UNOPTIMIZED: usize = if cfg!(debug_assertions) { 2 } else { 1 };
-/// For the frames between the test and the operation, and of what wipes.
-const SLACK_OF_PACKETS_BYTES: usize = 2 * 1024;
-/// A handshake's phases are on the test's stack too.
+/// For the frames between the test and the operation, and those of the wiping functions.
+const PACKETS_SLACK_BYTES: usize = 2 * 1024;
+/// The phases of a handshake are on the test's stack too.
 const SLACK_BYTES: usize = 16 * 1024;
 
 const SECRET: [u8; 32] = *b"32 bytes as nobody else has them";
@@ -28,12 +28,12 @@ const SECRET: [u8; 32] = *b"32 bytes as nobody else has them";
 #[test]
 fn a_secret_that_is_not_wiped_is_found() {
     #[inline(never)]
-    fn leaves_it() {
+    fn leave_a_copy() {
         let mut copies = [[0; 32]; 100];
         copies[50] = black_box(SECRET);
         black_box(&mut copies);
     }
-    let left = left_by(leaves_it);
+    let left = left_by(leave_a_copy);
     assert!(holds(&left, &SECRET));
     assert!(depth_of(&left) >= 50 * 32);
 }
@@ -41,10 +41,10 @@ fn a_secret_that_is_not_wiped_is_found() {
 #[test]
 fn no_operation_uses_more_stack_than_is_wiped() {
     let operations: [(&str, fn()); 6] = [
-        ("the key", || drop(shared_key())),
+        ("a shared key", || drop(shared_key())),
         ("a random key pair", || drop(KeyPair::generate())),
         ("a key pair", || drop(KeyPair::from_exponent(&SECRET))),
-        ("a stranger to a hundred keys", stranger),
+        ("an unknown client and 100 keys", unknown_client),
         ("a handshake", || drop(handshake(ForwardSecrecy::Require))),
         ("a handshake without forward secrecy", || drop(handshake(ForwardSecrecy::Off))),
     ];
@@ -68,16 +68,13 @@ fn no_packet_uses_more_stack_than_is_wiped() {
             opener.open(&packets, &mut opened).expect("opens");
         });
         let depth = depth_of(&left);
-        assert!(depth >= WIPED_OF_PACKETS_BYTES, "{data_bytes} bytes of data: only {depth} bytes were wiped");
-        assert!(
-            depth < WIPED_OF_PACKETS_BYTES + SLACK_OF_PACKETS_BYTES,
-            "{data_bytes} bytes of data use {depth} bytes"
-        );
+        assert!(depth >= PACKETS_WIPED_BYTES, "{data_bytes} bytes of data: only {depth} bytes were wiped");
+        assert!(depth < PACKETS_WIPED_BYTES + PACKETS_SLACK_BYTES, "{data_bytes} bytes of data use {depth} bytes");
     }
 }
 
 #[test]
-fn neither_a_key_file_nor_packet_keys_stay_on_the_stack() {
+fn key_files_and_packet_keys_do_not_stay_on_the_stack() {
     let left = left_by(|| {
         let keys = DirectionKeys::from_bytes(&SECRET, &SECRET);
         let mut packets = vec![0; sealed_length(3000)];
@@ -110,19 +107,19 @@ fn handshake(forward_secrecy: ForwardSecrecy) -> [SessionKeys; 2] {
     [client.verify(&from_server).expect("is right").derive_keys(), server.derive_keys()]
 }
 
-fn stranger() {
+fn unknown_client() {
     let keys = KeySet::new(std::iter::repeat_with(shared_key).take(100).collect());
     let server = server::NonceSent::new(keys, ForwardSecrecy::Off, [2; 32]).receive_nonce(&[1; 32]);
     assert!(server.identify(&[0; 288]).is_err());
 }
 
-/// Runs an operation on a stack that is painted, and gives what is below it afterwards, the deepest byte first.
+/// Runs an operation on a painted stack and returns what is below it afterwards, the deepest byte first.
 fn left_by(operation: impl FnOnce() + Send + 'static) -> Vec<u8> {
     let on_its_own_stack = || {
         let memory = File::open("/proc/self/mem").expect("is there");
-        let mut left = vec![0; LOOKED_AT_BYTES];
+        let mut left = vec![0; INSPECTED_BYTES];
         let here = 0_u8;
-        let deepest = (&raw const here).addr() - LOOKED_AT_BYTES;
+        let deepest = (&raw const here).addr() - INSPECTED_BYTES;
         paint();
         operation();
         memory.read_exact_at(&mut left, deepest as u64).expect("is mapped");
@@ -133,15 +130,15 @@ fn left_by(operation: impl FnOnce() + Send + 'static) -> Vec<u8> {
 
 #[inline(never)]
 fn paint() {
-    black_box(&mut [PAINT; LOOKED_AT_BYTES + 64 * 1024]);
+    black_box(&mut [PAINT; INSPECTED_BYTES + 64 * 1024]);
 }
 
-/// How far down the stack was written.
+/// How far down the stack was written, in bytes.
 fn depth_of(left: &[u8]) -> usize {
     left.iter().position(|byte| *byte != PAINT).map_or(0, |untouched| left.len() - untouched)
 }
 
-/// Whether eight bytes in a row of a secret are there.
+/// Whether `left` contains eight consecutive bytes of a secret.
 fn holds(left: &[u8], secret: &[u8]) -> bool {
     left.windows(8).any(|window| secret.windows(8).any(|part| part == window))
 }

@@ -1,4 +1,4 @@
-//! Sealing and opening: sizes, splits, failures, and packet numbers.
+//! Sealing and opening: sizes, splits, failures and packet numbers.
 
 mod support;
 
@@ -10,7 +10,7 @@ const SIZES: [usize; 9] = [0, 1, 1023, 1024, 1025, 2048, 65_535, 65_536, 65_537]
 const SPLITS: [usize; 5] = [1, 7, 1059, 1060, 1061];
 
 #[test]
-fn data_of_every_size_comes_back_from_every_split() {
+fn data_of_every_size_opens_from_every_split() {
     for size in SIZES.into_iter().filter(|size| *size > 0) {
         let sealed = seal(&mut Sealer::new(&some_keys()), &data(size)).expect("is sealed");
         assert_eq!(sealed.len(), size.div_ceil(1024) * 1060);
@@ -24,17 +24,17 @@ fn data_of_every_size_comes_back_from_every_split() {
 }
 
 #[test]
-fn nothing_is_not_sealed() {
+fn sealing_no_data_is_an_error() {
     assert_eq!(Sealer::new(&some_keys()).seal(&[], &mut [0; 4096]), Err(Error::Buffer));
 }
 
 #[test]
-fn nothing_opens_to_nothing() {
+fn opening_no_bytes_returns_no_data() {
     assert_eq!(Opener::new(&some_keys()).open(&[], &mut []), Ok(0));
 }
 
 #[test]
-fn an_opener_holds_what_is_not_a_whole_packet() {
+fn an_opener_buffers_an_incomplete_packet() {
     let sealed = seal(&mut Sealer::new(&some_keys()), &data(3000)).expect("is sealed");
     let mut opener = Opener::new(&some_keys());
     for (index, byte) in sealed.iter().enumerate() {
@@ -56,7 +56,7 @@ fn an_output_one_byte_too_small_changes_nothing() {
         assert_eq!(Ok(sealed.clone()), seal(&mut Sealer::new(&some_keys()), &data(size)), "{size}: uses no number");
 
         let mut opener = Opener::new(&some_keys());
-        opener.open(&sealed[..7], &mut []).expect("is held");
+        opener.open(&sealed[..7], &mut []).expect("is buffered");
         let mut short = vec![0xee; size.div_ceil(1024) * 1024 - 1];
         assert_eq!(opener.open(&sealed[7..], &mut short), Err(Error::Buffer));
         assert!(short.iter().all(|byte| *byte == 0xee));
@@ -65,7 +65,7 @@ fn an_output_one_byte_too_small_changes_nothing() {
 }
 
 #[test]
-fn what_is_written_ends_where_the_returned_length_says() {
+fn nothing_is_written_beyond_the_returned_length() {
     let mut out = vec![0xee; sealed_length(1500) + 100];
     let written = Sealer::new(&some_keys()).seal(&data(1500), &mut out).expect("is sealed");
     assert_eq!(written, 2 * PACKET_BYTES);
@@ -88,7 +88,7 @@ fn a_packet_with_a_wrong_mac_is_not_decrypted() {
 }
 
 #[test]
-fn after_a_wrong_packet_nothing_opens_any_more() {
+fn nothing_opens_after_an_invalid_packet() {
     let sealed = seal(&mut Sealer::new(&some_keys()), &data(3072)).expect("is sealed");
     let mut damaged = sealed.clone();
     damaged[PACKET_BYTES] ^= 1;
@@ -96,14 +96,14 @@ fn after_a_wrong_packet_nothing_opens_any_more() {
     let mut opener = Opener::new(&some_keys());
     assert_eq!(open(&mut opener, [&damaged[..PACKET_BYTES]]), Ok(data(1024)));
     assert_eq!(open(&mut opener, [&damaged[PACKET_BYTES..]]), Err(Error::PacketMac));
-    // Not even the packet that was meant.
+    // Not even the undamaged packet.
     assert_eq!(open(&mut opener, [&sealed[PACKET_BYTES..]]), Err(Error::PacketMac));
     assert_eq!(opener.open(&[], &mut []), Err(Error::PacketMac));
     assert_eq!(opener.pending_bytes(), 0);
 }
 
 #[test]
-fn a_wrong_packet_is_found_at_every_place_in_a_read() {
+fn an_invalid_packet_is_found_anywhere_in_a_read() {
     let sealed = seal(&mut Sealer::new(&some_keys()), &data(7 * 1024)).expect("is sealed");
     for packet in 0..7 {
         for first_piece in [0, 1, 1059] {
@@ -118,7 +118,7 @@ fn a_wrong_packet_is_found_at_every_place_in_a_read() {
 }
 
 #[test]
-fn packets_do_not_open_when_repeated_left_out_or_exchanged() {
+fn repeated_missing_and_reordered_packets_do_not_open() {
     let sealed = seal(&mut Sealer::new(&some_keys()), &data(3072)).expect("is sealed");
     let packets: Vec<&[u8]> = sealed.chunks(PACKET_BYTES).collect();
     for order in [vec![0, 0], vec![1], vec![0, 2], vec![1, 0, 2], vec![0, 2, 1]] {
@@ -129,9 +129,9 @@ fn packets_do_not_open_when_repeated_left_out_or_exchanged() {
 }
 
 #[test]
-fn a_sealer_ends_after_its_last_packet_number() {
+fn a_sealer_fails_after_the_last_packet_number() {
     let mut sealer = Sealer::starting_at(&some_keys(), u64::MAX - 1);
-    // Three packets do not fit any more; nothing is used up by asking.
+    // Two numbers are left; a failed call for three packets uses none.
     assert_eq!(seal(&mut sealer, &data(2049)), Err(Error::PacketNumbersUsedUp));
     let sealed = seal(&mut sealer, &data(2048)).expect("the last two packets");
     assert_eq!(seal(&mut sealer, &data(1)), Err(Error::PacketNumbersUsedUp));
@@ -142,7 +142,7 @@ fn a_sealer_ends_after_its_last_packet_number() {
 }
 
 #[test]
-fn an_opener_ends_after_its_last_packet_number() {
+fn an_opener_fails_after_the_last_packet_number() {
     let sealed = seal(&mut Sealer::starting_at(&some_keys(), u64::MAX), &data(1)).expect("the last packet");
     let after_all = seal(&mut Sealer::starting_at(&some_keys(), 0), &data(1)).expect("another first packet");
     for pieces in [vec![[sealed.clone(), after_all.clone()].concat()], vec![sealed, after_all]] {
@@ -154,17 +154,17 @@ fn an_opener_ends_after_its_last_packet_number() {
 }
 
 #[test]
-fn lengths_are_exact_and_enough() {
+fn length_functions_are_exact() {
     for size in SIZES {
         assert_eq!(sealed_length(size), size.div_ceil(1024) * 1060);
-        let most = (0..PACKET_BYTES).map(|held| (held + size) / 1060 * 1024).max();
+        let most = (0..PACKET_BYTES).map(|pending| (pending + size) / 1060 * 1024).max();
         assert_eq!(Some(max_opened_length(size)), most);
     }
 }
 
 proptest! {
     #[test]
-    fn any_data_sealed_in_any_pieces_comes_back_from_any_splits(
+    fn data_sealed_in_any_pieces_opens_from_any_splits(
         pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3000), 1..8),
         splits in prop::collection::vec(0_usize..4000, 0..30),
     ) {
@@ -178,15 +178,15 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_damaged_anywhere_never_opens_to_anything_else(
+    fn a_damaged_stream_opens_to_nothing_but_the_data_before_the_damage(
         size in 1_usize..6000,
         splits in prop::collection::vec(0_usize..2500, 0..10),
-        place in any::<prop::sample::Index>(),
+        position in any::<prop::sample::Index>(),
         damage in 1_u8..,
     ) {
         let mut sealed = seal(&mut Sealer::new(&some_keys()), &data(size))?;
-        let place = place.index(sealed.len());
-        sealed[place] ^= damage;
+        let position = position.index(sealed.len());
+        sealed[position] ^= damage;
 
         let mut opener = Opener::new(&some_keys());
         let mut opened = Vec::new();
@@ -196,18 +196,18 @@ proptest! {
         });
         prop_assert_eq!(outcome, Err(Error::PacketMac));
         prop_assert!(data(size).starts_with(&opened));
-        prop_assert!(opened.len() <= place / PACKET_BYTES * 1024);
+        prop_assert!(opened.len() <= position / PACKET_BYTES * 1024);
     }
 
     #[test]
-    fn bytes_that_nobody_sealed_never_open(
+    fn arbitrary_bytes_never_open(
         bytes in prop::collection::vec(any::<u8>(), PACKET_BYTES..3 * PACKET_BYTES),
     ) {
         prop_assert_eq!(open(&mut Opener::new(&some_keys()), [bytes.as_slice()]), Err(Error::PacketMac));
     }
 }
 
-/// `bytes` in pieces of the given lengths, and the rest.
+/// `bytes` in pieces of the given lengths, then the remainder.
 fn cut<'a>(bytes: &'a [u8], lengths: &[usize]) -> impl Iterator<Item = &'a [u8]> {
     let mut left = bytes;
     let mut pieces = Vec::new();

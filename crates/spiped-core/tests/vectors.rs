@@ -13,7 +13,7 @@ use support::{
 };
 
 #[test]
-fn a_field_that_is_not_known_is_an_error() {
+fn an_unknown_field_is_an_error() {
     fn refuses<T: serde::de::DeserializeOwned>(name: &str) {
         let with_one_more = vectors::text(name).replacen("\"name\":", "\"surprise\": 1, \"name\":", 1);
         let error = vectors::parse::<T>(&with_one_more).err().unwrap_or_else(|| panic!("{name}: accepts it"));
@@ -26,13 +26,13 @@ fn a_field_that_is_not_known_is_an_error() {
 }
 
 #[test]
-fn every_key_derivation_gives_the_known_keys() {
+fn every_key_derivation_yields_the_known_keys() {
     for vector in vectors::kdf() {
         let (nonce_c, nonce_s) = (vector.nonce_c.array(), vector.nonce_s.array());
         let (mac_key_c, mac_key_s) = (vector.dh_mac_key_c.array(), vector.dh_mac_key_s.array());
-        // K itself is nowhere to be seen, but everything below depends on it.
+        // K is not exposed, but everything below depends on it.
         assert_eq!(digest::digest(&digest::SHA256, &vector.key_file.0).as_ref(), vector.secret.0, "{}", vector.name);
-        // Without forward secrecy on either side nothing but K and the nonces decides.
+        // Without forward secrecy on either side, the keys depend only on K and the nonces.
         assert_eq!(vector.y_sc.0, ONE, "{}", vector.name);
 
         let client = client::NonceSent::new(shared_key(&vector.key_file.0), ForwardSecrecy::Off, nonce_c);
@@ -68,7 +68,7 @@ fn every_key_has_the_known_id() {
 }
 
 #[test]
-fn a_key_file_in_pieces_is_the_same_key() {
+fn a_key_file_in_pieces_gives_the_same_key() {
     for vector in vectors::kdf() {
         let mut hasher = spiped_core::KeyHasher::new();
         for byte in &vector.key_file.0 {
@@ -84,22 +84,22 @@ fn a_key_file_in_pieces_is_the_same_key() {
 }
 
 #[test]
-fn one_bit_of_a_key_file_or_a_nonce_makes_other_keys() {
+fn one_flipped_bit_of_a_key_file_or_a_nonce_changes_the_keys() {
     for vector in vectors::kdf() {
         let (nonce_c, nonce_s) = (vector.nonce_c.array(), vector.nonce_s.array());
         let first_public = |key_file: &[u8], nonce_c: [u8; 32], nonce_s: [u8; 32]| {
             let client = client::NonceSent::new(shared_key(key_file), ForwardSecrecy::Off, nonce_c);
             client.receive_nonce(&nonce_s).maced_public(KeyPair::without_forward_secrecy()).expect("goes with off").1
         };
-        let right = first_public(&vector.key_file.0, nonce_c, nonce_s);
+        let expected = first_public(&vector.key_file.0, nonce_c, nonce_s);
         for bit in 0..256 {
-            assert_ne!(right, first_public(&vector.key_file.0, flipped(&nonce_c, bit), nonce_s));
-            assert_ne!(right, first_public(&vector.key_file.0, nonce_c, flipped(&nonce_s, bit)));
+            assert_ne!(expected, first_public(&vector.key_file.0, flipped(&nonce_c, bit), nonce_s));
+            assert_ne!(expected, first_public(&vector.key_file.0, nonce_c, flipped(&nonce_s, bit)));
         }
         for bit in 0..vector.key_file.0.len() * 8 {
             let mut key_file = vector.key_file.0.clone();
             key_file[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(right, first_public(&key_file, nonce_c, nonce_s));
+            assert_ne!(expected, first_public(&key_file, nonce_c, nonce_s));
         }
     }
 }
@@ -137,7 +137,7 @@ fn both_sides_compute_the_known_shared_value() {
 }
 
 #[test]
-fn every_public_value_of_a_server_has_its_known_outcome() {
+fn every_public_value_of_a_server_has_the_known_outcome() {
     for vector in vectors::dh() {
         let (Some(mac_key_s), Some(peer_mac)) = (&vector.dh_mac_key_s, &vector.peer_mac) else {
             continue;
@@ -178,7 +178,7 @@ fn every_public_value_of_a_server_has_its_known_outcome() {
 }
 
 #[test]
-fn every_packet_opens_with_its_known_outcome_whole_and_byte_by_byte() {
+fn every_packet_has_the_known_outcome_whole_and_byte_by_byte() {
     for vector in vectors::packet() {
         let expected = match vector.expect {
             Expect::Success => Ok(vector.cleartext.as_ref().expect("success has a cleartext").0.clone()),
@@ -192,12 +192,12 @@ fn every_packet_opens_with_its_known_outcome_whole_and_byte_by_byte() {
 }
 
 #[test]
-fn every_known_cleartext_seals_to_its_known_packet() {
+fn every_known_cleartext_seals_to_the_known_packet() {
     for vector in vectors::packet() {
         let Some(cleartext) = &vector.cleartext else { continue };
         let mut sealer = Sealer::starting_at(&keys(&vector), number(&vector));
         let sealed = seal(&mut sealer, &cleartext.0).expect("is sealed");
-        // A peer may send any padding; ours is zeros.
+        // A peer may send any padding; spiped sends zeros.
         assert_eq!(sealed == vector.packet.0, vector.name != "padding_not_zero", "{}", vector.name);
     }
 }
@@ -224,7 +224,7 @@ fn no_packet_opens_under_another_number() {
 }
 
 #[test]
-fn every_recorded_connection_is_understood_and_repeated() {
+fn every_recorded_connection_can_be_opened_and_reproduced() {
     for vector in vectors::transcript() {
         let (sent, keys) = replay(&vector).expect("the recorded handshake is right");
         let (ours, peers) = ours_and_peers(&vector);
@@ -237,7 +237,7 @@ fn every_recorded_connection_is_understood_and_repeated() {
             assert_eq!(opened, vector.cleartext_both_ways.0, "{}, {piece_bytes} bytes at a time", vector.name);
         }
 
-        // This side's packets, cut as they were.
+        // This side's packets, with the recorded boundaries.
         let (mut reader, mut sealer) = (Opener::new(&keys.seal), Sealer::new(&keys.seal));
         for packet in &ours.packets {
             let data = open(&mut reader, [packet.0.as_slice()]).expect("opens");
@@ -254,9 +254,9 @@ fn every_recorded_connection_is_understood_and_repeated() {
 }
 
 #[test]
-fn no_recorded_connection_survives_one_flipped_bit() {
+fn every_recorded_connection_fails_with_one_flipped_bit() {
     for vector in vectors::transcript() {
-        // The handshake: one bit in each part of what the peer sends.
+        // The handshake: the first and last bit of each part that the peer sends.
         for (field, bit) in [(0, 0), (0, 255), (1, 0), (1, 8 * 256 - 1), (1, 8 * 256), (1, 8 * 288 - 1)] {
             let mut damaged = vectors::transcript().into_iter().find(|other| other.name == vector.name).expect("same");
             let peers = match damaged.x_is {
@@ -281,7 +281,7 @@ fn no_recorded_connection_survives_one_flipped_bit() {
     }
 }
 
-/// Plays the side that x belongs to: what it sends after the nonces, and its keys.
+/// Plays the side that x belongs to. Returns what it sends after the nonces, and its keys.
 fn replay(vector: &Transcript) -> Result<([u8; 288], SessionKeys), Error> {
     let key = shared_key(&vector.key_file.0);
     let key_pair = KeyPair::from_exponent(&vector.x.array());

@@ -1,5 +1,5 @@
-//! The handshake's values once more, from docs/protocol.md with ring's hashes and num-bigint's integers, and what the
-//! targets of handshakes have in common.
+//! A reference implementation of the handshake's computations, from docs/protocol.md with ring and num-bigint, and code
+//! that the handshake targets share.
 
 use std::num::NonZeroU32;
 
@@ -10,10 +10,10 @@ use spiped_core::{DirectionKeys, KeyHasher, KeyPair, Opener, SharedKey, handshak
 
 use crate::reference::{Keys, PACKET};
 
-/// What a side wants of forward secrecy.
+/// A side's forward secrecy setting.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
-pub enum Wish {
-    /// Gives it up.
+pub enum Mode {
+    /// Turns it off.
     Off,
     /// Offers it.
     Allow,
@@ -21,8 +21,8 @@ pub enum Wish {
     Require,
 }
 
-impl Wish {
-    /// The same for the core.
+impl Mode {
+    /// The same setting in the core's type.
     #[must_use]
     pub fn for_core(self) -> ForwardSecrecy {
         match self {
@@ -32,7 +32,7 @@ impl Wish {
         }
     }
 
-    /// The key pair that goes with it.
+    /// The matching key pair; x is made odd.
     #[must_use]
     pub fn key_pair(self, x: [u8; 32]) -> KeyPair {
         match self {
@@ -41,7 +41,7 @@ impl Wish {
         }
     }
 
-    /// y of this key pair.
+    /// The key pair's y.
     #[must_use]
     pub fn public(self, x: [u8; 32]) -> [u8; 256] {
         let mut two = [0; 256];
@@ -49,7 +49,7 @@ impl Wish {
         self.shared_value(x, &two)
     }
 
-    /// `y_SC` with a peer of this y.
+    /// `y_SC` with a peer whose public value is `y`.
     #[must_use]
     pub fn shared_value(self, x: [u8; 32], y: &[u8; 256]) -> [u8; 256] {
         let value = match self {
@@ -59,20 +59,20 @@ impl Wish {
             }
         };
         let mut padded = [0; 256];
-        for (place, byte) in padded.iter_mut().rev().zip(value.to_bytes_le()) {
-            *place = byte;
+        for (target, byte) in padded.iter_mut().rev().zip(value.to_bytes_le()) {
+            *target = byte;
         }
         padded
     }
 }
 
-/// 0 would give forward secrecy up.
+/// Makes x odd, since 0 would turn forward secrecy off.
 fn exponent(mut x: [u8; 32]) -> [u8; 32] {
     x[31] |= 1;
     x
 }
 
-/// K.
+/// K of a key file.
 #[must_use]
 pub fn shared_key(key_file: &[u8]) -> SharedKey {
     let mut hasher = KeyHasher::new();
@@ -103,10 +103,10 @@ fn pbkdf2_once<const N: usize>(key_file: &[u8], salt: &[&[u8]]) -> [u8; N] {
     out
 }
 
-/// Whether the core's keys open what the reference seals with its own.
+/// Asserts that the core's keys open a packet that the reference seals with `expected`.
 ///
 /// # Panics
-/// Where they do not.
+/// If they do not.
 pub fn assert_same_keys(ours: &DirectionKeys, expected: &Keys) {
     let mut out = [0; PACKET];
     assert_eq!(Opener::new(ours).open(&expected.packet(0, b"hello", 5), &mut out), Ok(5));

@@ -1,10 +1,10 @@
-//! What the fuzz targets do with their input. Each module is a target: its `Input`, made of any bytes, and `run`, which
-//! panics where the code is not as it should be. They are here and not in the crate of the targets, so that the tests
-//! run each of the corpus's files through the same code, on any Rust.
+//! The code of the fuzz targets. Each target is a module with an `Input`, generated from arbitrary bytes, and `run`,
+//! which panics if it finds a bug. It is in this crate, separate from the cargo-fuzz entry points, so that the tests can
+//! replay the corpus with a stable toolchain.
 //!
 //! ```text
-//! fuzz/fuzz_targets/  the targets, one line each     reference.rs, derivations.rs  packets and keys, made independently
-//! fuzz/corpus/        inputs that reach much         tests/        runs these
+//! fuzz/fuzz_targets/  entry points for cargo-fuzz    reference.rs, derivations.rs  independent packets and keys
+//! fuzz/corpus/        inputs with high coverage      tests/                        replays the corpus
 //! ```
 
 pub mod derivations;
@@ -22,11 +22,10 @@ pub mod sockets;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// Runs a target with the input that these bytes stand for, as cargo-fuzz does; bytes that stand for none are passed
-/// over.
+/// Runs a target with the input that cargo-fuzz would generate from these bytes. Does nothing if they are too few.
 ///
 /// # Panics
-/// Where there is no such target, or it finds something.
+/// If there is no such target, or it finds a bug.
 pub fn replay(target: &str, bytes: &[u8]) {
     match target {
         "handshake" => replay_with(bytes, handshake::run),

@@ -1,5 +1,5 @@
-//! The fastest way to MACs that this processor has against ring's: any number of packets, anywhere in memory.
-//! One wrong bit is found, wherever it is.
+//! Target: compares the fastest MAC implementation for this processor with ring's, for any number of packets at any
+//! alignment. One flipped bit must be found wherever it is.
 
 use std::ops::Range;
 
@@ -7,30 +7,33 @@ use crate::reference::{DATA, Keys, PACKET};
 use arbitrary::Arbitrary;
 use spiped_core::{Error, Opener, Sealer, max_opened_length, sealed_length};
 
-/// Where a packet's MAC is.
+/// The position of the MAC in a packet.
 const MAC: Range<usize> = PACKET - 32..PACKET;
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     keys: Keys,
     first_number: u64,
     packets: u8,
-    /// Of the packets in memory, from a multiple of 64.
+    /// Offset of the packets in memory from a multiple of 64 bytes.
     alignment: u8,
     byte: u8,
     flipped_packet: u8,
-    flipped_byte: Place,
+    flipped_byte: Position,
     flipped_bit: u8,
 }
 
 #[derive(Arbitrary, Debug)]
-enum Place {
+enum Position {
     Encrypted(u16),
     Mac(u8),
 }
 
-/// Panics where the core is not as it should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the core behaves differently from the reference.
 pub fn run(input: &Input) {
     let data = vec![input.byte; usize::from(input.packets % 70).max(1) * DATA];
     let mut memory = vec![0; sealed_length(data.len()) + 128];
@@ -50,11 +53,11 @@ pub fn run(input: &Input) {
     assert_eq!(opener().open(packets, &mut out), Ok(data.len()));
     let before = usize::from(input.flipped_packet) % (packets.len() / PACKET);
     let byte = match input.flipped_byte {
-        Place::Encrypted(byte) => usize::from(byte) % MAC.start,
-        Place::Mac(byte) => MAC.start + usize::from(byte) % MAC.len(),
+        Position::Encrypted(byte) => usize::from(byte) % MAC.start,
+        Position::Mac(byte) => MAC.start + usize::from(byte) % MAC.len(),
     };
     packets[before * PACKET + byte] ^= 1 << (input.flipped_bit % 8);
     assert_eq!(opener().open(packets, &mut out), Err(Error::PacketMac));
-    // The packets before it are right.
+    // The packets before it are valid.
     assert_eq!(opener().open(&packets[..before * PACKET], &mut out), Ok(before * DATA));
 }

@@ -1,18 +1,18 @@
-//! A stream from a peer that may send anything, in pieces of any size: it opens to what the reference makes of
-//! it, up to the first packet that is wrong, and to nothing after that.
+//! Target: any stream from a peer, in pieces of any size. It must open to the same data as with the reference up to the
+//! first invalid packet, and to nothing after that.
 
 use crate::reference::{DATA, Data, Keys, Length, PACKET, cut};
 use arbitrary::Arbitrary;
 use spiped_core::{Error, Opener, max_opened_length};
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     keys: Keys,
     first_number: u64,
     parts: Vec<Part>,
     splits: Vec<Length>,
-    /// How much more room the outputs have than they need.
+    /// Bytes of room in the output buffers beyond the required size.
     spare_room: u8,
 }
 
@@ -25,7 +25,10 @@ enum Part {
     Bytes(Data),
 }
 
-/// Panics where the core is not as it should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the core behaves differently from the reference.
 pub fn run(input: &Input) {
     let stream = stream(input);
     let (cleartexts, failure) = open_by_reference(input, &stream);
@@ -42,14 +45,14 @@ pub fn run(input: &Input) {
         let opened = opener.open(piece, &mut out);
         if complete > cleartexts.len() {
             let mut failure = failure.expect("the reference stopped there");
-            // Packets without a number may be found out before a wrong one in front of them is.
+            // Running out of packet numbers may be reported before an invalid packet earlier in the same piece.
             if u128::from(input.first_number) + complete as u128 > 1 << 64 && opened == Err(Error::PacketNumbersUsedUp)
             {
                 failure = Error::PacketNumbersUsedUp;
             }
             assert_eq!(opened, Err(failure));
-            assert_eq!(opener.open(piece, &mut out), Err(failure), "for ever");
-            assert_eq!(opener.open(&[], &mut []), Err(failure), "for ever");
+            assert_eq!(opener.open(piece, &mut out), Err(failure), "the failure must be permanent");
+            assert_eq!(opener.open(&[], &mut []), Err(failure), "the failure must be permanent");
             return;
         }
         let expected = cleartexts[first..complete].concat();
@@ -61,11 +64,11 @@ pub fn run(input: &Input) {
     assert_eq!(failure, None);
 }
 
-/// What the peer sends.
+/// The bytes that the peer sends.
 fn stream(input: &Input) -> Vec<u8> {
     let mut stream = Vec::new();
     for part in &input.parts {
-        // The number of the packet that begins here if everything before it was whole packets.
+        // The number of the packet that begins here, if only whole packets precede it.
         let number = input.first_number.wrapping_add((stream.len() / PACKET) as u64);
         let packet = |number, data: &Data| {
             let data = data.up_to(DATA);
@@ -86,7 +89,7 @@ fn stream(input: &Input) -> Vec<u8> {
     stream
 }
 
-/// What the packets before the first wrong one carry, and what is wrong with that one.
+/// The data of each packet before the first invalid one, and the error of that one.
 fn open_by_reference(input: &Input, stream: &[u8]) -> (Vec<Vec<u8>>, Option<Error>) {
     let mut cleartexts = Vec::new();
     for (index, packet) in (0_u64..).zip(stream.chunks_exact(PACKET)) {
@@ -102,7 +105,7 @@ fn open_by_reference(input: &Input, stream: &[u8]) -> (Vec<Vec<u8>>, Option<Erro
     (cleartexts, None)
 }
 
-/// Changes nothing, whatever comes.
+/// Asserts that opening into a buffer one byte too small fails and writes nothing.
 fn open_without_room(opener: &mut Opener, piece: &[u8], packets: usize) {
     if packets > 0 {
         let mut short = vec![0xee; packets * DATA - 1];

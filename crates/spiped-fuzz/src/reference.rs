@@ -1,5 +1,5 @@
-//! What the fuzz targets hold the core against: packets made of ring's HMAC and of single AES blocks, written
-//! down from docs/protocol.md and sharing no code with the core.
+//! A reference implementation of packets for the fuzz targets, from ring's HMAC and single AES blocks. It follows
+//! docs/protocol.md and shares no code with the core.
 
 use std::ops::Range;
 
@@ -11,9 +11,9 @@ use arbitrary::Arbitrary;
 use ring::hmac;
 use spiped_core::{DirectionKeys, Error};
 
-/// Bytes of a packet.
+/// The size of a packet, in bytes.
 pub const PACKET: usize = 1060;
-/// The most data in a packet.
+/// The most data in a packet, in bytes.
 pub const DATA: usize = 1024;
 /// The encrypted part of a packet: padded data and length.
 const ENCRYPTED: Range<usize> = 0..1028;
@@ -26,25 +26,25 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that differ from those of other numbers.
+    /// Fixed keys, different for each number.
     #[must_use]
     pub fn of(number: u8) -> Self {
         Self { encryption: [number; 32], mac: [number ^ 0xff; 32] }
     }
 
-    /// E and then H.
+    /// Splits `bytes`, E ‖ H, 64 bytes.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let (encryption, mac) = bytes.split_at(32);
         Self { encryption: encryption.try_into().expect("32"), mac: mac.try_into().expect("32") }
     }
 
-    /// The same keys for the core.
+    /// The same keys in the core's type.
     #[must_use]
     pub fn for_core(&self) -> DirectionKeys {
         DirectionKeys::from_bytes(&self.encryption, &self.mac)
     }
 
-    /// A packet that carries `data`, at most 1,024 bytes, and says that its length is `length`.
+    /// A packet, 1,060 bytes, with `data`, at most 1,024 bytes, and the given length field.
     #[must_use]
     pub fn packet(&self, number: u64, data: &[u8], length: u32) -> Vec<u8> {
         let mut packet = data.to_vec();
@@ -56,10 +56,10 @@ impl Keys {
         packet
     }
 
-    /// What the receiver of `packet` must make of it.
+    /// Opens `packet`, 1,060 bytes, and returns its data.
     ///
     /// # Errors
-    /// Those of the protocol: the MAC, and then the length.
+    /// [`Error::PacketMac`] or [`Error::PacketLength`], checked in this order.
     pub fn open(&self, number: u64, packet: &[u8]) -> Result<Vec<u8>, Error> {
         if self.packet_mac(number, &packet[ENCRYPTED]).as_ref() != &packet[ENCRYPTED.end..] {
             return Err(Error::PacketMac);
@@ -97,7 +97,7 @@ impl Keys {
     }
 }
 
-/// Data of many packets out of few bytes of input: these over and over, each time another way.
+/// Data for many packets from few bytes of input, which are repeated with an increasing offset.
 #[derive(Arbitrary, Debug)]
 pub struct Data {
     length: u16,
@@ -105,31 +105,31 @@ pub struct Data {
 }
 
 impl Data {
-    /// 0 to `most` bytes.
+    /// The data, at most `max_length` bytes.
     #[must_use]
-    pub fn up_to(&self, most: usize) -> Vec<u8> {
-        let again = self.bytes.len().max(1);
-        let byte = |index: usize| self.bytes.get(index % again).unwrap_or(&0).wrapping_add((index / again) as u8);
-        (0..usize::from(self.length) % (most + 1)).map(byte).collect()
+    pub fn up_to(&self, max_length: usize) -> Vec<u8> {
+        let period = self.bytes.len().max(1);
+        let byte = |index: usize| self.bytes.get(index % period).unwrap_or(&0).wrapping_add((index / period) as u8);
+        (0..usize::from(self.length) % (max_length + 1)).map(byte).collect()
     }
 }
 
-/// The length of a piece, as a network may cut.
+/// The length of a piece of a stream.
 #[derive(Arbitrary, Debug)]
 pub enum Length {
-    /// Any.
+    /// Any length.
     Bytes(u16),
-    /// Where it is easiest to be off by one.
+    /// Within a few bytes of a packet boundary.
     AroundPackets {
-        /// Whole ones.
+        /// Whole packets, modulo 4.
         packets: u8,
-        /// Fewer or more bytes than these.
+        /// Bytes more or fewer than these, at most 2.
         more: i8,
     },
 }
 
 impl Length {
-    /// How many bytes that is.
+    /// The length in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -141,7 +141,7 @@ impl Length {
     }
 }
 
-/// `bytes` in pieces of the given lengths, and the rest.
+/// `bytes` in pieces of the given lengths, then the remainder.
 #[must_use]
 pub fn cut<'a>(bytes: &'a [u8], lengths: &[Length]) -> Vec<&'a [u8]> {
     let mut left = bytes;

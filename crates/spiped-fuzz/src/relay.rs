@@ -1,10 +1,9 @@
-//! Connections in a relay whose peers do anything at any time: they write any number of bytes, read or do not, end
-//! their stream, close or reset it, send packets that are changed, dropped, repeated or swapped; and their owner
-//! cancels them.
+//! Target: connections in a relay whose peers write any number of bytes, read or stall, end their stream, close or reset
+//! it, and send packets that are changed, dropped, repeated or swapped, in any order; their owner may cancel them.
 //!
-//! Each byte that arrives is the right one, an orderly end is seen if and only if everything before it came, the reason
-//! that is reported is one that there is, whoever reads gets everything, what is held stays below its bound, nothing
-//! goes round and round, and no descriptor is left.
+//! It checks that every byte that arrives is correct, that an orderly end is seen if and only if everything before it
+//! arrived, that the reported reason for an end did occur, that a peer that reads gets everything, that buffered memory
+//! stays within its bound, that the relay never spins, and that no descriptor leaks.
 
 mod peers;
 mod trial;
@@ -20,17 +19,17 @@ use spiped_relay::{Budget, Stepped, Then};
 use crate::reference::Length;
 use trial::Trial;
 
-/// What a read gives and is held whole where its receiver has no room, and what a read of a packet gives.
+/// The most that one read returns, which is buffered if its receiver is full; and the same for reads of a single packet.
 const READ: usize = 64 * 1_060;
 const PACKET_READ: usize = 1_060;
-/// More connections are no other case.
-const MOST: usize = 3;
-/// A relay with nothing to wait for is quiet long before.
-const MOST_STEPS: usize = 100_000;
-/// A system under load delivers over its loopback sooner.
+/// More connections cover nothing new.
+const MAX_CONNECTIONS: usize = 3;
+/// Far more steps than a relay takes to become idle.
+const MAX_STEPS: usize = 100_000;
+/// Longer than the loopback takes to deliver, even under load.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     coalescing: bool,
@@ -41,7 +40,7 @@ pub struct Input {
     schedule: Schedule,
 }
 
-/// Which connection, and what happens to it; as many as there are bytes for.
+/// Pairs of a connection's index and an action, until the input is used up.
 #[derive(Debug)]
 struct Schedule(Vec<(u8, Action)>);
 
@@ -70,7 +69,7 @@ pub(crate) enum Role {
     Server,
 }
 
-/// A pair of sockets. TCP's are slower, and there are no more of them than the system can forget.
+/// A pair of sockets. TCP is rare: it is slower, and its ports stay in TIME_WAIT.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Small,
@@ -104,7 +103,7 @@ enum Action {
     Settle,
 }
 
-/// What becomes of the next packet.
+/// What happens to the next packet.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Tamper {
     Flip { at: u16, bits: u8 },
@@ -123,19 +122,22 @@ enum Finale {
     Reset,
 }
 
-/// Panics where the relay is not as it should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the relay violates one of the properties above.
 pub fn run(input: &Input) {
     peers::prepare();
     let before = open_descriptors();
     run_all(input);
-    assert_eq!(open_descriptors(), before, "descriptors are left");
+    assert_eq!(open_descriptors(), before, "descriptors leaked");
 }
 
 fn run_all(input: &Input) {
     let limit_bytes = usize::from(input.limit_bytes);
     let budget = Budget::new(limit_bytes);
-    let mut relay = Stepped::new(input.coalescing, &budget).expect("something to wait with");
-    let setups = [input.first].into_iter().chain(input.others.iter().copied()).take(MOST);
+    let mut relay = Stepped::new(input.coalescing, &budget).expect("a poller");
+    let setups = [input.first].into_iter().chain(input.others.iter().copied()).take(MAX_CONNECTIONS);
     let mut trials: Vec<Trial> = setups.map(|setup| Trial::new(&mut relay, setup)).collect();
     let bound = limit_bytes + READ + 2 * trials.len() * PACKET_READ;
 
@@ -157,14 +159,14 @@ fn run_all(input: &Input) {
             }
             Action::Settle => {
                 settle(&mut relay);
-                notice_resets(&mut relay, &mut trials);
+                await_resets(&mut relay, &mut trials);
             }
         }
-        assert!(budget.buffered_bytes() <= bound, "{} bytes are held", budget.buffered_bytes());
-        trials.iter_mut().for_each(Trial::look);
+        assert!(budget.buffered_bytes() <= bound, "{} bytes are buffered", budget.buffered_bytes());
+        trials.iter_mut().for_each(Trial::check_progress);
     }
 
-    // Whoever reads gets all of it.
+    // Peers that read get everything.
     drain(&mut relay, &mut trials);
     trials.iter().for_each(Trial::check_quiet);
     for trial in &mut trials {
@@ -178,47 +180,46 @@ fn run_all(input: &Input) {
     drain(&mut relay, &mut trials);
     for trial in &mut trials {
         trial.check_quiet();
-        assert!(trial.has_ended(), "it has not ended: {trial:?}");
+        assert!(trial.has_ended(), "the connection has not ended: {trial:?}");
     }
-    assert_eq!(budget.buffered_bytes(), 0, "what has ended holds memory");
+    assert_eq!(budget.buffered_bytes(), 0, "ended connections still buffer data");
 }
 
-/// Until nothing is left to do.
+/// Steps the relay until it has nothing to do.
 fn settle(relay: &mut Stepped) {
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         match relay.step() {
             Then::Step => {}
             Then::StepAt(time) => thread::sleep(time.saturating_duration_since(Instant::now())),
             Then::Nothing => return,
         }
     }
-    panic!("it goes round and round");
+    panic!("the relay spins");
 }
 
-/// A reset ends its connection at once, whether anybody reads or not.
-fn notice_resets(relay: &mut Stepped, trials: &mut [Trial]) {
-    let begun = Instant::now();
+/// Steps the relay until every reset has ended its connection, which must happen even if no peer reads.
+fn await_resets(relay: &mut Stepped, trials: &mut [Trial]) {
+    let start = Instant::now();
     loop {
-        trials.iter_mut().for_each(Trial::look);
+        trials.iter_mut().for_each(Trial::check_progress);
         let Some(trial) = trials.iter().find(|trial| trial.is_reset() && !trial.has_ended()) else { return };
-        assert!(begun.elapsed() < LIMIT, "a reset goes unnoticed: {trial:?}");
+        assert!(start.elapsed() < LIMIT, "a reset was not noticed: {trial:?}");
         thread::yield_now();
         settle(relay);
     }
 }
 
-/// Peers read until nothing more comes.
+/// Steps the relay and lets peers read until nothing more arrives.
 fn drain(relay: &mut Stepped, trials: &mut [Trial]) {
     loop {
         settle(relay);
         let mut moved = false;
         for trial in &mut *trials {
-            trial.look();
+            trial.check_progress();
             moved |= trial.read_all();
         }
         if !moved {
-            let waits = |trial: &Trial| trial.waits_for_the_network();
-            if !trials.iter().any(waits) {
+            if !trials.iter().any(Trial::waits_for_network) {
                 return;
             }
             thread::yield_now();

@@ -1,14 +1,14 @@
-//! Any data in any number of calls: each packet is the reference's, byte for byte, and all of them open to the
-//! data again however they are cut.
+//! Target: seals any data in any number of calls. The packets must match the reference's byte for byte, and must open to
+//! the same data in pieces of any size.
 
 use crate::reference::{DATA, Data, Keys, Length, PACKET, cut};
 use arbitrary::Arbitrary;
 use spiped_core::{Error, Opener, Sealer, max_opened_length, sealed_length};
 
-/// Data of one call: what a large read gives, and a packet more.
-const MOST: usize = 64 * DATA + 1;
+/// The most data per call: that of a large read, and one more packet.
+const MAX_CALL_BYTES: usize = 64 * DATA + 1;
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     keys: Keys,
@@ -17,12 +17,15 @@ pub struct Input {
     splits: Vec<Length>,
 }
 
-/// Panics where the core is not as it should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the core behaves differently from the reference.
 pub fn run(input: &Input) {
     let mut sealer = Sealer::starting_at(&input.keys.for_core(), input.first_number);
     let (mut cleartext, mut sealed) = (Vec::new(), Vec::new());
     for call in &input.calls {
-        let data = call.up_to(MOST);
+        let data = call.up_to(MAX_CALL_BYTES);
         let expected = seal_by_reference(input, sealed.len() / PACKET, &data);
         assert_eq!(seal(&mut sealer, &data), expected);
         if let Ok(packets) = expected {
@@ -35,7 +38,7 @@ pub fn run(input: &Input) {
     let mut opened = Vec::new();
     for piece in cut(&sealed, &input.splits) {
         let mut out = vec![0; max_opened_length(piece.len())];
-        let written = opener.open(piece, &mut out).expect("is as it was sealed");
+        let written = opener.open(piece, &mut out).expect("is unchanged");
         opened.extend_from_slice(&out[..written]);
     }
     assert_eq!(opened, cleartext);

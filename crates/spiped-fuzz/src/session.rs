@@ -1,6 +1,6 @@
-//! Two honest ends, and somebody between them who may change any byte that they say: whatever passes is what was said.
-//! A changed nonce or public value ends the handshake, a changed packet ends its direction; unchanged, both ends have
-//! the keys of the reference, and the data of both directions arrives however it is cut.
+//! Target: two honest ends and an attacker between them who may change any byte. A changed nonce or public value must
+//! fail the handshake, and a changed packet must end its direction. Otherwise both ends must derive the reference's keys,
+//! and the data of both directions must arrive, in pieces of any size.
 
 use arbitrary::Arbitrary;
 use spiped_core::{
@@ -10,18 +10,18 @@ use spiped_core::{
 };
 
 use crate::{
-    derivations::{Wish, packet_keys, shared_key},
+    derivations::{Mode, packet_keys, shared_key},
     reference::{DATA, Data, Keys, Length, PACKET, cut},
 };
 
-/// Data of one call.
-const MOST: usize = 8 * DATA + 1;
+/// The most data per call.
+const MAX_CALL_BYTES: usize = 8 * DATA + 1;
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     key_file: Vec<u8>,
-    /// The server's, unless it is the same.
+    /// The server's key file; the client's if `None`.
     other_key_file: Option<Vec<u8>>,
     client: Side,
     server: Side,
@@ -32,7 +32,7 @@ pub struct Input {
 
 #[derive(Arbitrary, Debug)]
 struct Side {
-    wish: Wish,
+    mode: Mode,
     nonce: [u8; 32],
     x: [u8; 32],
 }
@@ -51,7 +51,7 @@ struct Flow {
 }
 
 impl Change {
-    /// Whether that makes a difference.
+    /// Applies the change and returns whether it made a difference.
     fn apply(&self, bytes: &mut [u8]) -> bool {
         if let Some(at) = usize::from(self.at).checked_rem(bytes.len()) {
             bytes[at] ^= self.bits;
@@ -60,45 +60,48 @@ impl Change {
     }
 }
 
-/// Panics where the core is not as it should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the core behaves differently from the reference.
 pub fn run(input: &Input) {
-    let Some((client, server)) = shake_hands(input) else { return };
+    let Some((client, server)) = handshake(input) else { return };
     let (forward, reverse) = expected_keys(input);
     flow(&input.forward, &client.seal, &server.open, &forward);
     flow(&input.reverse, &server.seal, &client.open, &reverse);
 }
 
-/// What both ends have, unless it must not come to that.
-fn shake_hands(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
+/// Runs the handshake. Returns the keys of client and server, or `None` if it must fail and did.
+fn handshake(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
     let same_key = input.other_key_file.as_ref().is_none_or(|other| *other == input.key_file);
     let of_server = input.other_key_file.as_ref().unwrap_or(&input.key_file);
     let [nonce_c_changes, y_c_changes, nonce_s_changes, y_s_changes] = &input.changes;
     let change = |change: &Option<Change>, bytes: &mut [u8]| change.as_ref().is_some_and(|change| change.apply(bytes));
 
     let key = shared_key(&input.key_file);
-    let client = client::NonceSent::new(key, input.client.wish.for_core(), input.client.nonce);
-    let server = server::NonceSent::new(shared_key(of_server), input.server.wish.for_core(), input.server.nonce);
+    let client = client::NonceSent::new(key, input.client.mode.for_core(), input.client.nonce);
+    let server = server::NonceSent::new(shared_key(of_server), input.server.mode.for_core(), input.server.nonce);
     let (mut nonce_c, mut nonce_s) = (*client.nonce(), *server.nonce());
-    let mut other = !same_key | change(nonce_c_changes, &mut nonce_c);
-    other |= change(nonce_s_changes, &mut nonce_s);
-    let key_pair = |side: &Side| side.wish.key_pair(side.x);
+    let mut must_fail = !same_key | change(nonce_c_changes, &mut nonce_c);
+    must_fail |= change(nonce_s_changes, &mut nonce_s);
+    let key_pair = |side: &Side| side.mode.key_pair(side.x);
     let client = client.receive_nonce(&nonce_s).maced_public(key_pair(&input.client));
-    let (client, mut from_client) = client.expect("goes with the wish");
-    assert_eq!(from_client[..256], input.client.wish.public(input.client.x));
-    other |= change(y_c_changes, &mut from_client);
+    let (client, mut from_client) = client.expect("matches the mode");
+    assert_eq!(from_client[..256], input.client.mode.public(input.client.x));
+    must_fail |= change(y_c_changes, &mut from_client);
 
     let server = server.receive_nonce(&nonce_c).verify(&from_client);
-    if other {
+    if must_fail {
         assert_eq!(server.err(), Some(Error::WrongMac));
         return None;
     }
-    let disagree = |one: &Side, other: &Side| matches!((one.wish, other.wish), (Wish::Require, Wish::Off));
+    let disagree = |one: &Side, other: &Side| matches!((one.mode, other.mode), (Mode::Require, Mode::Off));
     if disagree(&input.server, &input.client) {
         assert_eq!(server.err(), Some(Error::ForwardSecrecyRequired));
         return None;
     }
-    let server = server.expect("all is right").maced_public(key_pair(&input.server));
-    let (server, mut from_server) = server.expect("goes with the wish");
+    let server = server.expect("is valid").maced_public(key_pair(&input.server));
+    let (server, mut from_server) = server.expect("matches the mode");
     let changed = change(y_s_changes, &mut from_server);
     let client = client.verify(&from_server);
     if changed {
@@ -109,22 +112,22 @@ fn shake_hands(input: &Input) -> Option<(SessionKeys, SessionKeys)> {
         assert_eq!(client.err(), Some(Error::ForwardSecrecyRequired));
         return None;
     }
-    Some((client.expect("all is right").derive_keys(), server.derive_keys()))
+    Some((client.expect("is valid").derive_keys(), server.derive_keys()))
 }
 
 /// (client → server, server → client)
 fn expected_keys(input: &Input) -> (Keys, Keys) {
     let Input { key_file, client, server, .. } = input;
-    let y_sc = client.wish.shared_value(client.x, &server.wish.public(server.x));
+    let y_sc = client.mode.shared_value(client.x, &server.mode.public(server.x));
     packet_keys(key_file, &client.nonce, &server.nonce, &y_sc)
 }
 
-/// One direction.
+/// Seals and opens the data of one direction.
 fn flow(flow: &Flow, seal: &DirectionKeys, open: &DirectionKeys, expected: &Keys) {
     let (mut sealer, mut opener) = (Sealer::new(seal), Opener::new(open));
     let (mut cleartext, mut packets, mut number) = (Vec::new(), Vec::new(), 0);
     for call in &flow.calls {
-        let data = call.up_to(MOST);
+        let data = call.up_to(MAX_CALL_BYTES);
         if data.is_empty() {
             continue;
         }

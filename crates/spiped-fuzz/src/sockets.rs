@@ -1,6 +1,6 @@
-//! Sockets during a handshake, whose peers send any bytes in any pieces, end, close or reset at any time, while any
-//! number of bytes is expected, or none: what was expected is told once and whole, nothing behind it is read, an end is
-//! told with what came before it, and the descriptor that is given away has the rest.
+//! Target: sockets during a handshake, whose peers send any bytes in any pieces and end, close or reset at any time, while
+//! any number of bytes, or none, is expected. Expected bytes must be reported once and in full, nothing after them may be
+//! read, an end must be reported with the number of bytes before it, and a descriptor that is taken must have the rest.
 
 use std::{
     io::{ErrorKind, Read},
@@ -18,12 +18,12 @@ use spiped_sockets::{Event, Id, MAX_EXPECTED_BYTES, Options, Owner, Sockets};
 
 use crate::relay::open_descriptors;
 
-/// More are no other case.
-const MOST: usize = 4;
-/// A system under load delivers over its loopback sooner.
+/// More clients cover nothing new.
+const MAX_CLIENTS: usize = 4;
+/// Longer than the loopback takes to deliver, even under load.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// See the head of this file.
+/// The input; see the module documentation.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     resets_on_close: bool,
@@ -57,35 +57,38 @@ enum Action {
     CloseOurs { resets: bool },
 }
 
-/// One client: its own socket, and what must come of what it does.
+/// One client: its socket, and the state for checking events.
 #[derive(Debug)]
 struct Client {
     peer: Option<Socket>,
     is_tcp: bool,
     id: Id,
-    /// Still among the sockets.
-    is_here: bool,
-    /// What it has sent, and how much of that was told, or given up.
+    /// Its socket is still registered with `Sockets`.
+    is_open: bool,
+    /// The bytes it has sent, and how many of them were reported or discarded.
     sent: Vec<u8>,
-    told: usize,
+    consumed: usize,
     expected: usize,
     finished: bool,
     /// It has closed or reset its socket.
     gone: bool,
     failed: bool,
-    /// Bytes that were sent to it.
-    answers: usize,
+    /// The number of bytes sent to it.
+    answer_bytes: usize,
 }
 
-/// Panics where the sockets are not as they should be.
+/// Runs the target.
+///
+/// # Panics
+/// If the sockets violate one of the properties above.
 pub fn run(input: &Input) {
     let before = open_descriptors();
     run_all(input);
-    assert_eq!(open_descriptors(), before, "descriptors are left");
+    assert_eq!(open_descriptors(), before, "descriptors leaked");
 }
 
 fn run_all(input: &Input) {
-    let mut sockets = Sockets::new().expect("something to wait with");
+    let mut sockets = Sockets::new().expect("a poller");
     let mut clients = connected(&mut sockets, input);
     for (which, action) in &input.schedule.0 {
         let which = usize::from(*which) % clients.len();
@@ -108,22 +111,22 @@ fn run_all(input: &Input) {
     }
 }
 
-/// As many clients as there are to be, all of them accepted.
+/// Connects and accepts the input's number of clients.
 fn connected(sockets: &mut Sockets, input: &Input) -> Vec<Client> {
     let options = Options { keep_alive: None, resets_on_close: input.resets_on_close };
-    // TCP's are slower, and there are no more of them than the system can forget.
+    // TCP is rare: it is slower, and its ports stay in TIME_WAIT.
     let is_tcp = input.clients % 16 == 15;
     let (listener, address) = listener(is_tcp);
     let listening = sockets.listen(listener, Owner::Us, options).expect("is watched");
     let mut clients = Vec::new();
-    for _ in 0..=usize::from(input.clients / 16) % MOST {
+    for _ in 0..=usize::from(input.clients / 16) % MAX_CLIENTS {
         let peer = Socket::new(address.domain(), Type::STREAM, None).expect("a socket");
         peer.connect(&address).expect("connects");
         peer.set_nonblocking(true).expect("a socket");
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut acceptable = false;
         while !acceptable {
-            assert!(begun.elapsed() < LIMIT, "a client waits, and nobody is told");
+            assert!(start.elapsed() < LIMIT, "a waiting client was not reported");
             sockets
                 .poll(|id, event| acceptable = id == listening && matches!(event, Event::Acceptable))
                 .expect("polls");
@@ -141,7 +144,7 @@ fn listener(is_tcp: bool) -> (OwnedFd, SockAddr) {
     let address = if is_tcp {
         SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     } else {
-        // In the abstract name space, where nothing is left behind.
+        // In the abstract namespace, which needs no cleanup.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         SockAddr::unix(format!("\0spiped-fuzz-{}-{number}", process::id())).expect("an address")
     };
@@ -152,22 +155,25 @@ fn listener(is_tcp: bool) -> (OwnedFd, SockAddr) {
     (listener.into(), address)
 }
 
-/// Has everything told, and holds it against what each client did.
+/// Polls until all due events are reported, and checks them against what each client did.
 fn poll(sockets: &mut Sockets, clients: &mut [Client]) {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
-        let told = sockets.poll(|id, event| {
+        let polled = sockets.poll(|id, event| {
             let client = clients.iter_mut().find(|client| client.id == id).expect("one of them");
-            client.hear(&event);
+            client.check_event(&event);
         });
-        told.expect("polls");
-        let Some(client) = clients.iter().find(|client| client.must_be_told()) else { break };
-        assert!(client.is_tcp && begun.elapsed() < LIMIT, "it is not told: {client:?}");
+        polled.expect("polls");
+        let Some(client) = clients.iter().find(|client| client.expects_event()) else { break };
+        assert!(client.is_tcp && start.elapsed() < LIMIT, "an event was not reported: {client:?}");
     }
-    for client in clients.iter().filter(|client| client.is_here && client.expected > 0) {
+    for client in clients.iter().filter(|client| client.is_open && client.expected > 0) {
         let arrived = sockets.arrived(client.id);
-        let is_all = arrived.len() == client.sent.len() - client.told || client.is_tcp;
-        assert!(is_all && client.sent[client.told..].starts_with(arrived), "something else has arrived: {client:?}");
+        let is_all = arrived.len() == client.sent.len() - client.consumed || client.is_tcp;
+        assert!(
+            is_all && client.sent[client.consumed..].starts_with(arrived),
+            "the wrong bytes have arrived: {client:?}"
+        );
     }
 }
 
@@ -178,52 +184,52 @@ impl Client {
             peer,
             is_tcp,
             id,
-            is_here: true,
+            is_open: true,
             sent,
-            told: 0,
+            consumed: 0,
             expected: 0,
             finished: false,
             gone: false,
             failed: false,
-            answers: 0,
+            answer_bytes: 0,
         }
     }
 
     fn write(&mut self, length: usize) {
-        let Some(peer) = self.peer.as_ref().filter(|_| !self.finished && self.is_here) else { return };
+        let Some(peer) = self.peer.as_ref().filter(|_| !self.finished && self.is_open) else { return };
         let from = self.sent.len();
         let bytes: Vec<u8> = (from..from + length).map(|index| (index * 31 + index / 251) as u8).collect();
-        // A peer whose program is gone again meets an error here.
+        // Fails if the other end is closed.
         let taken = peer.send_with_flags(&bytes, MSG_NOSIGNAL).unwrap_or(0);
         self.sent.extend_from_slice(&bytes[..taken]);
     }
 
     fn expect(&mut self, sockets: &mut Sockets, length: usize) {
-        let given_up = sockets.arrived(self.id).len();
+        let arrived_bytes = sockets.arrived(self.id).len();
         let outcome = sockets.expect(self.id, length);
         match length {
-            1..=MAX_EXPECTED_BYTES if self.is_here => {
-                outcome.expect("it is here");
-                // What had come of another expectation is not told any more.
-                self.told += if self.expected > 0 { given_up } else { 0 };
+            1..=MAX_EXPECTED_BYTES if self.is_open => {
+                outcome.expect("is registered");
+                // Bytes that had arrived for a previous expectation are discarded.
+                self.consumed += if self.expected > 0 { arrived_bytes } else { 0 };
                 self.expected = length;
             }
-            _ => assert!(outcome.is_err(), "expects {length} bytes of {self:?}"),
+            _ => assert!(outcome.is_err(), "{length} bytes were expected of {self:?}"),
         }
     }
 
-    fn hear(&mut self, event: &Event<'_>) {
-        let rest = &self.sent[self.told..];
-        assert!(self.is_here && self.expected > 0, "{event:?}, although nothing is expected: {self:?}");
+    fn check_event(&mut self, event: &Event<'_>) {
+        let rest = &self.sent[self.consumed..];
+        assert!(self.is_open && self.expected > 0, "{event:?}, although nothing is expected: {self:?}");
         match event {
             Event::Arrived(bytes) => {
                 assert!(bytes.len() == self.expected && rest.starts_with(bytes), "{event:?} of {self:?}");
-                self.told += bytes.len();
+                self.consumed += bytes.len();
             }
             Event::Ended(arrived) => {
                 let is_end = self.finished && *arrived == rest.len() && rest.len() < self.expected;
                 assert!(is_end || self.failed, "{event:?} of {self:?}");
-                self.told += arrived;
+                self.consumed += arrived;
             }
             Event::Failed(error) => {
                 assert!(self.gone && error.kind() == ErrorKind::ConnectionReset, "{event:?} of {self:?}");
@@ -234,24 +240,24 @@ impl Client {
         self.expected = 0;
     }
 
-    /// Whether something must be told by now, as far as its own system is concerned.
-    fn must_be_told(&self) -> bool {
-        let is_decided = self.finished || self.gone || self.sent.len() - self.told >= self.expected;
-        self.is_here && self.expected > 0 && is_decided
+    /// Whether an event is due, judging by what the client did.
+    fn expects_event(&self) -> bool {
+        let is_decided = self.finished || self.gone || self.sent.len() - self.consumed >= self.expected;
+        self.is_open && self.expected > 0 && is_decided
     }
 
     fn answer(&mut self, sockets: &mut Sockets, length: usize) {
         match sockets.send(self.id, &vec![7; length]) {
-            Ok(()) => self.answers += length,
-            Err(error) if self.is_here && !self.gone => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{self:?}"),
-            // Told by this, an error is not told again.
+            Ok(()) => self.answer_bytes += length,
+            Err(error) if self.is_open && !self.gone => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{self:?}"),
+            // Reported here, the error is not reported again as an event.
             Err(_) => self.failed = true,
         }
     }
 
     fn finish(&mut self) {
-        if let Some(peer) = self.peer.as_ref().filter(|_| self.is_here && !self.finished) {
-            // One that it has been reset meanwhile cannot.
+        if let Some(peer) = self.peer.as_ref().filter(|_| self.is_open && !self.finished) {
+            // Fails if it has been reset meanwhile.
             let _ = peer.shutdown(Shutdown::Write);
             self.finished = true;
         }
@@ -265,30 +271,30 @@ impl Client {
         (self.gone, self.finished) = (true, self.finished || !(resets && self.is_tcp));
     }
 
-    /// Whoever gets the descriptor has the rest.
+    /// Takes the descriptor and checks that it has the remaining bytes.
     fn take(&mut self, sockets: &mut Sockets) {
         let arrived = if self.expected > 0 { sockets.arrived(self.id).len() } else { 0 };
         let taken = sockets.take(self.id);
-        if !self.is_here {
-            assert!(taken.is_err(), "it is there no more: {self:?}");
+        if !self.is_open {
+            assert!(taken.is_err(), "the socket is not registered any more: {self:?}");
             return;
         }
-        self.is_here = false;
-        let mut socket = Socket::from(taken.expect("it is there"));
-        let expected = &self.sent[self.told + arrived..];
+        self.is_open = false;
+        let mut socket = Socket::from(taken.expect("is registered"));
+        let expected = &self.sent[self.consumed + arrived..];
         if self.gone || self.failed {
             return;
         }
         socket.set_nonblocking(false).expect("a socket");
         socket.set_read_timeout(Some(LIMIT)).expect("a socket");
         let mut rest = vec![0; expected.len()];
-        socket.read_exact(&mut rest).expect("the rest comes");
-        assert!(rest == expected, "the rest is another: {self:?}");
-        let mut answers = vec![0; self.answers];
+        socket.read_exact(&mut rest).expect("the rest arrives");
+        assert!(rest == expected, "the rest is wrong: {self:?}");
+        let mut answers = vec![0; self.answer_bytes];
         let mut peer = self.peer.as_ref().expect("it is not gone");
         peer.set_nonblocking(false).expect("a socket");
         peer.set_read_timeout(Some(LIMIT)).expect("a socket");
-        peer.read_exact(&mut answers).expect("the answers come");
+        peer.read_exact(&mut answers).expect("the answers arrive");
         assert!(answers.iter().all(|byte| *byte == 7));
         drop(self.peer.take());
     }
@@ -296,6 +302,6 @@ impl Client {
     fn close_ours(&mut self, sockets: &mut Sockets, resets: bool) {
         sockets.close(self.id, resets);
         assert!(sockets.descriptor(self.id).is_none());
-        self.is_here = false;
+        self.is_open = false;
     }
 }

@@ -1,11 +1,10 @@
-//! How long something takes, without a framework.
+//! A minimal timer, instead of a benchmark framework.
 
 use std::{hint::black_box, time::Instant};
 
 const ROUNDS: usize = 7;
 
-/// Nanoseconds of one call: the best of several rounds, which is what the machine can do when nothing else
-/// disturbs it.
+/// Nanoseconds per call, from the best of several rounds, which other load disturbs least.
 pub(crate) fn best_ns<T>(calls: u32, mut call: impl FnMut() -> T) -> f64 {
     (0..ROUNDS)
         .map(|_| {

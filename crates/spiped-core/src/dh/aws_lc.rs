@@ -1,7 +1,7 @@
-//! The exponentiation of aws-lc, through its C interface: constant-time like that of crypto-bigint, and twice as fast
-//! on processors for which it has assembly.
+//! Exponentiation with aws-lc, through its C interface: constant-time, like crypto-bigint's, and twice as fast on
+//! processors for which aws-lc has assembly.
 //!
-//! Numbers of aws-lc are wiped when they are freed, as is all memory that it frees.
+//! aws-lc wipes all memory that it frees, numbers included.
 
 use std::{ffi::c_int, ptr::null_mut, sync::OnceLock};
 
@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 use super::P;
 use crate::{PUBLIC_BYTES, secret::SecretBytes};
 
-/// y^x modulo p, for y below p; `None` when aws-lc finds no memory.
+/// y^x modulo p, for y below p. `None` if aws-lc cannot allocate memory.
 pub(super) fn power(y: &[u8; PUBLIC_BYTES], x: &U320) -> Option<SecretBytes<PUBLIC_BYTES>> {
     let group = Group::get()?;
     let context = Context::new()?;
@@ -24,8 +24,8 @@ pub(super) fn power(y: &[u8; PUBLIC_BYTES], x: &U320) -> Option<SecretBytes<PUBL
     let x = Number::from_bytes(x_bytes.as_ref());
     x_bytes.zeroize();
     let (x, result) = (x?, Number::zero()?);
-    // SAFETY: all numbers and the context are alive, and nobody else uses those that are written. The group is only
-    // read; aws-lc lets any number of threads do that.
+    // SAFETY: all numbers and the context are alive, and nothing else uses the ones written to. The group is only
+    // read, which aws-lc allows from any number of threads.
     let status = unsafe { BN_mod_exp_mont_consttime(result.0, y.0, x.0, group.p.0, context.0, group.montgomery) };
     if status != SUCCESS {
         return None;
@@ -37,13 +37,13 @@ pub(super) fn power(y: &[u8; PUBLIC_BYTES], x: &U320) -> Option<SecretBytes<PUBL
 
 const SUCCESS: c_int = 1;
 
-/// p, and what Montgomery multiplication needs to know of it. Lives as long as the process.
+/// p and its parameters for Montgomery multiplication. Lives as long as the process.
 struct Group {
     p: Number,
     montgomery: *const BN_MONT_CTX,
 }
 
-// SAFETY: nothing of it is ever written again, and aws-lc's functions only read it.
+// SAFETY: it is never modified after `new`, and aws-lc's functions only read it.
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}
@@ -63,25 +63,25 @@ impl Group {
     }
 }
 
-/// A number that this file owns; never null.
+/// An owned number; never null.
 struct Number(*mut BIGNUM);
 
 impl Number {
     fn zero() -> Option<Self> {
-        // SAFETY: takes nothing; the result is checked.
+        // SAFETY: takes no arguments; the result is checked.
         let number = unsafe { BN_new() };
         (!number.is_null()).then_some(Self(number))
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        // SAFETY: reads as many bytes as there are, and makes a number of its own; the result is checked.
+        // SAFETY: reads exactly `bytes.len()` bytes and allocates a new number; the result is checked.
         let number = unsafe { BN_bin2bn(bytes.as_ptr(), bytes.len(), null_mut()) };
         (!number.is_null()).then_some(Self(number))
     }
 
-    /// Writes the number big-endian; `None` when it does not fit.
+    /// Writes the number, big-endian and zero-padded. `None` if it does not fit.
     fn write(&self, bytes: &mut [u8]) -> Option<()> {
-        // SAFETY: writes exactly as many bytes as there are.
+        // SAFETY: writes exactly `bytes.len()` bytes.
         let status = unsafe { BN_bn2bin_padded(bytes.as_mut_ptr(), bytes.len(), self.0) };
         (status == SUCCESS).then_some(())
     }
@@ -94,12 +94,12 @@ impl Drop for Number {
     }
 }
 
-/// Scratch memory of one exponentiation; never null.
+/// Scratch memory for one exponentiation; never null.
 struct Context(*mut BN_CTX);
 
 impl Context {
     fn new() -> Option<Self> {
-        // SAFETY: takes nothing; the result is checked.
+        // SAFETY: takes no arguments; the result is checked.
         let context = unsafe { BN_CTX_new() };
         (!context.is_null()).then_some(Self(context))
     }

@@ -1,4 +1,4 @@
-//! Powers of the generator from a table: a fifth of the work of an exponentiation.
+//! Powers of the generator from a precomputed table: a fifth of the work of an exponentiation.
 //!
 //! The bits of x are laid out in [`TEETH`] rows of [`COLUMNS`] each:
 //!
@@ -9,9 +9,10 @@
 //! tooth 4:   bit 208   bit 209   …   bit 259
 //! ```
 //!
-//! The bits of a column are the index of a power of g in a table. The columns are shared out to [`TABLES`] tables,
-//! [`TABLE_COLUMNS`] neighbours to each, so that one squaring serves a column of each table. (Lim and Lee, "More
-//! flexible exponentiation with precomputation", CRYPTO '94.)
+//! The bits of a column are an index into a table of powers of g. Each of [`TABLES`] tables covers [`TABLE_COLUMNS`]
+//! adjacent columns, so that one squaring serves one column of every table.
+//!
+//! Source: Lim and Lee, "More flexible exponentiation with precomputation", CRYPTO '94.
 
 use std::sync::LazyLock;
 
@@ -25,12 +26,12 @@ const TABLE_COLUMNS: usize = 13;
 const COLUMNS: usize = TABLES * TABLE_COLUMNS;
 const _: () = assert!(TEETH * COLUMNS >= EXPONENT_BITS as usize);
 
-/// At each index the product of g^(2^b) for the bits b that the index stands for, in the table's first column.
+/// Entry i is the product of g^(2^b) over the bits b of the table's first column that are set in i.
 type Table = [Residue; 1 << TEETH];
 
-/// 32 KiB, computed when first used.
+/// The tables, 32 KiB, computed on first use.
 static COMB: LazyLock<Box<[Table; TABLES]>> = LazyLock::new(|| {
-    // g^(2^b) for the first column b of each table in each tooth, in the order of b.
+    // g^(2^b) for the first bit b of each table in each tooth, in the order of b.
     let mut first_columns = [G; TEETH * TABLES];
     for index in 1..first_columns.len() {
         first_columns[index] = first_columns[index - 1].square_repeat_vartime(TABLE_COLUMNS as u32);
@@ -46,7 +47,7 @@ static COMB: LazyLock<Box<[Table; TABLES]>> = LazyLock::new(|| {
     comb
 });
 
-/// g^x for an x of at most [`EXPONENT_BITS`] bits. The time does not depend on x.
+/// g^x for an x of at most [`EXPONENT_BITS`] bits, in constant time.
 pub(super) fn power_of_g(x: &U320) -> Residue {
     let mut power = Residue::ONE;
     for column in (0..TABLE_COLUMNS).rev() {
@@ -58,18 +59,18 @@ pub(super) fn power_of_g(x: &U320) -> Residue {
     power
 }
 
-/// The bits of one column.
+/// The bits of one column, as a table index.
 fn index_of(x: &U320, column: usize) -> Word {
     (0..TEETH).map(|tooth| bit(x, tooth * COLUMNS + column) << tooth).sum()
 }
 
-/// One bit of x, as 0 or 1 and without a branch.
+/// One bit of x, as 0 or 1, without a branch.
 fn bit(x: &U320, position: usize) -> Word {
     const WORD_BITS: usize = Word::BITS as usize;
     x.as_words()[position / WORD_BITS] >> (position % WORD_BITS) & 1
 }
 
-/// Reads the whole table, so that the cache cannot tell which entry was wanted.
+/// Selects an entry in constant time. Reads the whole table, so that cache timing does not reveal the index.
 fn select(table: &Table, index: Word) -> Residue {
     let mut selected = table[0];
     for (candidate, entry) in (0..).zip(table) {
@@ -84,28 +85,28 @@ mod tests {
 
     use super::*;
 
-    fn agree(x: &U320) {
+    fn assert_comb_matches_pow(x: &U320) {
         assert_eq!(power_of_g(x), G.pow_bounded_exp(x, EXPONENT_BITS));
     }
 
     #[test]
-    fn the_comb_agrees_with_an_exponentiation_at_every_single_bit() {
+    fn the_comb_matches_exponentiation_for_every_single_bit() {
         for bit in 0..EXPONENT_BITS {
-            agree(&U320::ONE.shl_vartime(bit));
+            assert_comb_matches_pow(&U320::ONE.shl_vartime(bit));
         }
-        agree(&U320::ZERO);
-        agree(&U320::MAX.shr_vartime(U320::BITS - EXPONENT_BITS));
+        assert_comb_matches_pow(&U320::ZERO);
+        assert_comb_matches_pow(&U320::MAX.shr_vartime(U320::BITS - EXPONENT_BITS));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn the_comb_agrees_with_an_exponentiation_at_any_exponent(words in any::<[u64; 5]>()) {
+        fn the_comb_matches_exponentiation_for_any_exponent(words in any::<[u64; 5]>()) {
             let mut bytes = [0; U320::BYTES];
             for (chunk, word) in bytes.chunks_mut(8).zip(words) {
                 chunk.copy_from_slice(&word.to_be_bytes());
             }
-            agree(&U320::from_be_slice(&bytes).shr_vartime(U320::BITS - EXPONENT_BITS));
+            assert_comb_matches_pow(&U320::from_be_slice(&bytes).shr_vartime(U320::BITS - EXPONENT_BITS));
         }
     }
 }

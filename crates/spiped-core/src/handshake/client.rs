@@ -8,7 +8,7 @@ use crate::{
     wipe::wiping_stack,
 };
 
-/// `nonce_C` goes to the server at once; its nonce has not arrived yet.
+/// First phase: `nonce_C` can be sent, `nonce_S` has not arrived.
 #[derive(Debug)]
 pub struct NonceSent {
     key: SharedKey,
@@ -17,7 +17,7 @@ pub struct NonceSent {
 }
 
 impl NonceSent {
-    /// Begins a connection. `nonce_c` must be fresh and random; see [`random_nonce`].
+    /// Starts a handshake. `nonce_c` must be fresh and random; see [`random_nonce`].
     ///
     /// [`random_nonce`]: crate::random_nonce
     #[must_use]
@@ -25,13 +25,13 @@ impl NonceSent {
         Self { key, forward_secrecy, nonce_c }
     }
 
-    /// `nonce_C`, to be sent.
+    /// `nonce_C`, 32 bytes, to send.
     #[must_use]
     pub fn nonce(&self) -> &[u8; NONCE_BYTES] {
         &self.nonce_c
     }
 
-    /// Takes `nonce_S` and derives the keys that MAC the public values.
+    /// Takes `nonce_S`, 32 bytes, and derives the MAC keys of the public values.
     #[must_use]
     pub fn receive_nonce(self, nonce_s: &[u8; NONCE_BYTES]) -> Keyed {
         let nonces = Nonces::new(&self.nonce_c, nonce_s);
@@ -50,18 +50,17 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Takes this side's key pair and gives `y_C ‖ h_C`, to be sent.
+    /// Takes this side's key pair and returns `y_C ‖ h_C`, 288 bytes, to send.
     ///
     /// # Errors
-    /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
+    /// [`Error::KeyPair`] if the pair does not match the handshake's forward secrecy.
     pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         self.forward_secrecy.check_key_pair(&key_pair)?;
         let maced = wiping_stack(|| mac_public(&self.mac_keys.client, &key_pair));
         Ok((PublicSent { keyed: self, key_pair }, maced))
     }
 
-    /// Whether the peer, which has sent what a server would have, is a client with the same key: one that took this
-    /// side's nonce for the server's.
+    /// Whether `maced_public` is from a client with the same key, which took this side's nonce for `nonce_S`.
     fn is_from_client(&self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> bool {
         wiping_stack(|| {
             let mac_keys = DhMacKeys::derive(&self.key, &self.nonces.swapped());
@@ -78,11 +77,11 @@ pub struct PublicSent {
 }
 
 impl PublicSent {
-    /// Checks the server's `y_S ‖ h_S`.
+    /// Checks the server's `y_S ‖ h_S`, 288 bytes.
     ///
     /// # Errors
-    /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this
-    /// order; [`Error::SameRole`] for a wrong MAC that would be right if this side were the server.
+    /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this order;
+    /// [`Error::SameRole`] instead of the first if the MAC is that of a client with the same key.
     pub fn verify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Verified, Error> {
         let Self { keyed, key_pair } = self;
         if !wiping_stack(|| has_mac(&keyed.mac_keys.server, maced_public)) {
@@ -93,7 +92,7 @@ impl PublicSent {
     }
 }
 
-/// The server has K, and its public value is good.
+/// The server has K, and its public value is valid.
 #[derive(Debug)]
 pub struct Verified {
     key: SharedKey,
@@ -103,7 +102,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
+    /// Derives the packet keys. Costs one exponentiation, unless this side has turned forward secrecy off.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
         let (forward, reverse) = wiping_stack(|| {

@@ -1,4 +1,4 @@
-//! The server's side, which makes its public value only for a client that has one of its keys.
+//! The server's side, which computes its public value only for a client that has one of its keys.
 
 use super::{ForwardSecrecy, check_public, has_mac, mac_public, public_of};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     wipe::wiping_stack,
 };
 
-/// `nonce_S` goes to the client at once; its nonce has not arrived yet.
+/// First phase: `nonce_S` can be sent, `nonce_C` has not arrived.
 #[derive(Debug)]
 pub struct NonceSent {
     keys: KeySet,
@@ -17,7 +17,7 @@ pub struct NonceSent {
 }
 
 impl NonceSent {
-    /// Begins a connection. `nonce_s` must be fresh and random; see [`random_nonce`].
+    /// Starts a handshake. `nonce_s` must be fresh and random; see [`random_nonce`].
     ///
     /// [`random_nonce`]: crate::random_nonce
     #[must_use]
@@ -25,13 +25,13 @@ impl NonceSent {
         Self { keys: keys.into(), forward_secrecy, nonce_s }
     }
 
-    /// `nonce_S`, to be sent.
+    /// `nonce_S`, 32 bytes, to send.
     #[must_use]
     pub fn nonce(&self) -> &[u8; NONCE_BYTES] {
         &self.nonce_s
     }
 
-    /// Takes `nonce_C`. Nothing is derived yet: a client that says no more costs no more.
+    /// Takes `nonce_C`, 32 bytes. Derives nothing yet, so that a client that sends no more costs no CPU time.
     #[must_use]
     pub fn receive_nonce(self, nonce_c: &[u8; NONCE_BYTES]) -> AwaitingPublic {
         let nonces = Nonces::new(nonce_c, &self.nonce_s);
@@ -39,7 +39,7 @@ impl NonceSent {
     }
 }
 
-/// Both nonces are known; the client's public value has not arrived yet.
+/// Both nonces are known; the client's public value has not arrived.
 #[derive(Debug)]
 pub struct AwaitingPublic {
     keys: KeySet,
@@ -48,11 +48,11 @@ pub struct AwaitingPublic {
 }
 
 impl AwaitingPublic {
-    /// Finds the key under which the client's `h_C` is right, those used most recently first. Costs a PBKDF2 and an
-    /// HMAC for each key that is tried; each MAC is compared in constant time.
+    /// Finds the key under which the `h_C` of the client's `y_C ‖ h_C`, 288 bytes, is correct. Tries the most recently
+    /// found keys first. Costs one PBKDF2 and one HMAC for each key tried; each MAC is compared in constant time.
     ///
     /// # Errors
-    /// [`Error::WrongMac`] when it is right under none.
+    /// [`Error::WrongMac`] if no key matches.
     pub fn identify(self, maced_public: &[u8; MACED_PUBLIC_BYTES]) -> Result<Identified, Error> {
         let Self { keys, forward_secrecy, nonces } = self;
         let (key_index, key, mac_keys) = wiping_stack(|| {
@@ -66,7 +66,7 @@ impl AwaitingPublic {
         Ok(Identified { known, y: *public_of(maced_public) })
     }
 
-    /// [`Self::identify`] and [`Identified::verify`] in one.
+    /// [`Self::identify`] and [`Identified::verify`] in one call.
     ///
     /// # Errors
     /// [`Error::WrongMac`], [`Error::DhOutOfRange`] or [`Error::ForwardSecrecyRequired`], checked in this
@@ -76,7 +76,7 @@ impl AwaitingPublic {
     }
 }
 
-/// Of a client whose key was found.
+/// The handshake of a client whose key was found.
 #[derive(Debug)]
 struct Known {
     key: SharedKey,
@@ -86,7 +86,7 @@ struct Known {
     mac_keys: DhMacKeys,
 }
 
-/// The client has one of the keys; its public value has not been looked at.
+/// The client has one of the keys; its public value has not been checked.
 #[derive(Debug)]
 pub struct Identified {
     known: Known,
@@ -94,7 +94,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// Which of the set's keys the client has.
+    /// The index of the client's key in the set.
     #[must_use]
     pub fn key_index(&self) -> usize {
         self.known.key_index
@@ -110,7 +110,7 @@ impl Identified {
     }
 }
 
-/// The client has one of the keys, and its public value is good.
+/// The client has one of the keys, and its public value is valid.
 #[derive(Debug)]
 pub struct Verified {
     known: Known,
@@ -118,16 +118,16 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Which of the set's keys the client has.
+    /// The index of the client's key in the set.
     #[must_use]
     pub fn key_index(&self) -> usize {
         self.known.key_index
     }
 
-    /// Takes this side's key pair and gives `y_S ‖ h_S`, to be sent.
+    /// Takes this side's key pair and returns `y_S ‖ h_S`, 288 bytes, to send.
     ///
     /// # Errors
-    /// [`Error::KeyPair`] when the pair does not go with the handshake's forward secrecy.
+    /// [`Error::KeyPair`] if the pair does not match the handshake's forward secrecy.
     pub fn maced_public(self, key_pair: KeyPair) -> Result<(PublicSent, [u8; MACED_PUBLIC_BYTES]), Error> {
         let Self { known, peer } = self;
         known.forward_secrecy.check_key_pair(&key_pair)?;
@@ -146,7 +146,7 @@ pub struct PublicSent {
 }
 
 impl PublicSent {
-    /// The packets' keys. Costs an exponentiation unless this side gave up forward secrecy.
+    /// Derives the packet keys. Costs one exponentiation, unless this side has turned forward secrecy off.
     #[must_use]
     pub fn derive_keys(self) -> SessionKeys {
         let (forward, reverse) = wiping_stack(|| {

@@ -1,4 +1,4 @@
-//! SHA-256's compression function for several lanes on the SHA2 instructions of aarch64.
+//! SHA-256's compression function for several lanes, with aarch64's SHA2 instructions.
 
 use std::{
     arch::{
@@ -24,10 +24,10 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state that every hash begins with. The only way to a state, and open only to a processor that has
-    /// the instructions.
+    /// The initial state of every hash; `None` if the processor does not have the instructions. This is the only
+    /// constructor.
     pub(super) fn initial() -> Option<Self> {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: checked that the processor has the instructions.
         is_aarch64_feature_detected!("sha2").then(|| unsafe { initial() })
     }
 }
@@ -35,12 +35,12 @@ impl State {
 impl CompressionState for State {
     fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]) {
         const { assert!(N > 0) }
-        // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
+        // SAFETY: a state exists, so `State::initial` has checked that the processor has the instructions.
         unsafe { compress(states, blocks) }
     }
 
     fn digest(&self) -> [u8; MAC_BYTES] {
-        // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
+        // SAFETY: a state exists, so `State::initial` has checked that the processor has the instructions.
         unsafe { digest(self) }
     }
 }
@@ -58,8 +58,8 @@ fn initial() -> State {
     State { abcd: load(&[a, b, c, d]), efgh: load(&[e, f, g, h]) }
 }
 
-/// The states stay in registers from block to block. The schedule is written out, because the compiler does not
-/// unroll a loop over it, and its words would then be looked up in memory.
+/// Keeps the states in registers from block to block. The message schedule is unrolled by hand: the compiler does not
+/// unroll a loop over it, and would keep its words in memory.
 #[target_feature(enable = "sha2")]
 fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks: [&[Block; COUNT]; N]) {
     let mut now = *states;
@@ -78,7 +78,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                 }
             };
         }
-        // The block's own words.
+        // The first 16 words of the schedule are the block itself.
         macro_rules! first {
             ($group:expr) => {{
                 let words: [uint32x4_t; N] = array::from_fn(|lane| {
@@ -89,7 +89,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                 words
             }};
         }
-        // The next four words out of the last sixteen, `w0` the oldest of them.
+        // The next four words, from the last sixteen; `w0` holds the oldest four and is overwritten.
         macro_rules! next {
             ($group:expr, $w0:ident, $w1:ident, $w2:ident, $w3:ident) => {
                 for lane in 0..N {
@@ -121,10 +121,10 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
     *states = now;
 }
 
-/// Leaves `vector` as it is, and the calls of this function in their order. Without it the compiler is free to put
-/// the rounds of one lane behind all those of another.
+/// An empty `asm!` that keeps the rounds of the lanes interleaved. Without it the compiler may group
+/// the rounds by lane.
 fn keep_interleaved(vector: &mut uint32x4_t) {
-    // SAFETY: there is no instruction in it.
+    // SAFETY: it contains no instruction.
     unsafe { asm!("/* {:q} */", inout(vreg) * vector, options(nomem, nostack, preserves_flags)) }
 }
 
@@ -146,14 +146,14 @@ fn load_big_endian(bytes: &[u8; 16]) -> uint32x4_t {
 
 #[target_feature(enable = "neon")]
 fn load(words: &[u32; 4]) -> uint32x4_t {
-    // SAFETY: four words are read.
+    // SAFETY: reads four words.
     unsafe { vld1q_u32(words.as_ptr()) }
 }
 
 #[target_feature(enable = "neon")]
 fn store(vector: uint32x4_t) -> [u32; 4] {
     let mut words = [0; 4];
-    // SAFETY: four words are written.
+    // SAFETY: writes four words.
     unsafe { vst1q_u32(words.as_mut_ptr(), vector) }
     words
 }

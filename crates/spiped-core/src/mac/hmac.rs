@@ -1,14 +1,13 @@
-//! HMAC-SHA256 of several packets at a time, over a compression function for several lanes.
+//! HMAC-SHA256 of several packets at a time, with a compression function that processes several lanes.
 //!
-//! HMAC's inner and outer state are computed once per key. What is left for a packet are 16 blocks of
-//! ciphertext, read where they lie, a tail block with the length field and the packet number, and an outer
-//! block. This is the same for every processor; [`CompressionState`] has a file for each kind.
+//! HMAC's inner and outer state are computed once per key. Each packet then takes 16 blocks of ciphertext, read in
+//! place, a tail block with the length field and the packet number, and an outer block. This file is the same for all
+//! processors; each kind has its own implementation of [`CompressionState`].
 //!
-//! A SHA-256 round waits for the round before it, so one MAC leaves a processor's SHA unit idle half of the
-//! time. The compressions of two packets are independent; where there is such a unit, their rounds take turns,
-//! and two MACs take little longer than one.
+//! A SHA-256 round depends on the round before it, so a single MAC leaves a processor's SHA unit idle half of the time.
+//! Two packets are independent: with their rounds interleaved, two MACs take little longer than one.
 //!
-//! Held against ring by the tests of [`super`] and by fuzzing. Source: FIPS 180-4, RFC 2104.
+//! The tests of [`super`] and the fuzz targets compare it with ring. Source: FIPS 180-4, RFC 2104.
 
 use std::array;
 
@@ -22,19 +21,19 @@ const BLOCK_BYTES: usize = 64;
 
 /// Whole blocks in the encrypted part of a packet.
 const WHOLE_BLOCKS: usize = PACKET_ENCRYPTED_BYTES / BLOCK_BYTES;
-/// What is left of the encrypted part after them.
+/// The bytes of the encrypted part after the whole blocks.
 const TAIL_BYTES: usize = PACKET_ENCRYPTED_BYTES % BLOCK_BYTES;
-/// Bits that the inner hash takes in: a block of key, the encrypted part and the packet number.
+/// Input of the inner hash, in bits: a key block, the encrypted part and the packet number.
 const INNER_BITS: u64 = 8 * (BLOCK_BYTES + PACKET_ENCRYPTED_BYTES + 8) as u64;
-/// Bits that the outer hash takes in: a block of key and a digest.
+/// Input of the outer hash, in bits: a key block and a digest.
 const OUTER_BITS: u64 = 8 * (BLOCK_BYTES + MAC_BYTES) as u64;
 
-/// SHA-256's eight words, in the form and with the instructions that one kind of processor has for them.
+/// SHA-256's eight words, as one kind of processor represents and processes them.
 pub(super) trait CompressionState: Copy + Zeroize {
-    /// Takes `COUNT` blocks of each of `N` lanes into their states.
+    /// Compresses `COUNT` blocks into the state of each of `N` lanes.
     fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]);
 
-    /// The words, big-endian.
+    /// The eight words, big-endian.
     fn digest(&self) -> [u8; MAC_BYTES];
 }
 
@@ -45,7 +44,7 @@ pub(super) struct PacketHmac<State: CompressionState> {
 }
 
 impl<State: CompressionState> PacketHmac<State> {
-    /// `initial` is the state that every hash begins with.
+    /// `initial` is SHA-256's initial state.
     pub(super) fn new(initial: State, key: &[u8; KEY_BYTES]) -> Self {
         let state_after = |pad: u8| {
             let mut block: Block = [pad; BLOCK_BYTES];
@@ -60,14 +59,14 @@ impl<State: CompressionState> PacketHmac<State> {
         Self { inner: state_after(0x36), outer: state_after(0x5c) }
     }
 
-    /// The MACs of `N` packets, numbered from `first_number` on.
+    /// The MACs of `N` packets, numbered from `first_number`.
     pub(super) fn macs<const N: usize>(
         &self,
         encrypted: [&[u8; PACKET_ENCRYPTED_BYTES]; N],
         first_number: u64,
     ) -> [[u8; MAC_BYTES]; N] {
-        // What does not depend on a state is written first: a processor that reads a vector soon after its bytes
-        // were written one by one has to wait for them.
+        // Fill in everything that does not depend on a state first: loading a vector shortly after its bytes were
+        // stored one by one stalls the processor.
         let mut tails = [last_block(TAIL_BYTES + 8, INNER_BITS); N];
         for (lane, block) in tails.iter_mut().enumerate() {
             block[..TAIL_BYTES].copy_from_slice(encrypted[lane].as_chunks::<BLOCK_BYTES>().1);
@@ -101,7 +100,7 @@ fn whole_blocks(encrypted: &[u8; PACKET_ENCRYPTED_BYTES]) -> &[Block; WHOLE_BLOC
     blocks
 }
 
-/// The last block of a hash: `used` bytes still to be written, and the padding behind them.
+/// The last block of a hash: `used` bytes, left zero for the caller to fill in, and the padding after them.
 fn last_block(used: usize, total_bits: u64) -> Block {
     let mut block = [0; BLOCK_BYTES];
     block[used] = 0x80;
@@ -109,11 +108,11 @@ fn last_block(used: usize, total_bits: u64) -> Block {
     block
 }
 
-/// The words of SHA-256's first state, a to h. Source: FIPS 180-4, 5.3.3.
+/// SHA-256's initial state, a to h. Source: FIPS 180-4, 5.3.3.
 pub(super) const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
-/// The constants of four rounds each. Source: FIPS 180-4, 4.2.2.
+/// The round constants, in groups of four rounds. Source: FIPS 180-4, 4.2.2.
 pub(super) const ROUND_CONSTANTS: [[u32; 4]; 16] = [
     [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
     [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],

@@ -1,7 +1,7 @@
-//! SHA-256's compression function where the processor has no instructions for it: one lane after the other.
+//! SHA-256's compression function for processors without SHA-256 instructions, one lane after the other.
 //!
-//! By aws-lc where it is there, whose assembly takes two thirds of the time, and by the crate sha2 elsewhere.
-//! ring has the same assembly, but keeps its states where they cannot be wiped.
+//! Uses aws-lc where it is available, and the crate sha2 elsewhere; aws-lc's assembly takes two thirds of sha2's time.
+//! ring has the same assembly, but its states cannot be wiped.
 
 use zeroize::Zeroize;
 
@@ -13,7 +13,7 @@ use crate::MAC_BYTES;
 pub(super) struct State([u32; 8]);
 
 impl State {
-    /// The state that every hash begins with.
+    /// The initial state of every hash.
     pub(super) fn initial() -> Self {
         Self(INITIAL)
     }
@@ -45,8 +45,8 @@ impl Zeroize for State {
 #[allow(unsafe_code)]
 fn compress<const COUNT: usize>(state: &mut [u32; 8], blocks: &[Block; COUNT]) {
     const { assert!(COUNT > 0) }
-    // SAFETY: aws-lc reads and writes the eight words, and reads as many blocks as there are, of which it wants at
-    // least one. It keeps neither.
+    // SAFETY: aws-lc reads and writes the eight words and reads `COUNT` blocks, which must be at least one. It keeps
+    // neither pointer.
     unsafe {
         aws_lc_sys::SHA256_TransformBlocks(state.as_mut_ptr(), blocks.as_ptr().cast(), COUNT);
     }
@@ -67,17 +67,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_compression_function_is_that_of_sha2_wherever_it_comes_from(
+        fn the_compression_function_matches_sha2(
             state: [u32; 8],
             halves: [[[u8; 32]; 2]; 16],
         ) {
             let blocks = halves.map(|halves| -> Block { array::from_fn(|index| halves.as_flattened()[index]) });
-            let (mut ours, mut of_sha2) = (state, state);
+            let (mut ours, mut expected) = (state, state);
             compress(&mut ours, &blocks);
             compress(&mut ours, array::from_ref(&blocks[3]));
-            sha2::block_api::compress256(&mut of_sha2, &blocks);
-            sha2::block_api::compress256(&mut of_sha2, &blocks[3..4]);
-            prop_assert_eq!(ours, of_sha2);
+            sha2::block_api::compress256(&mut expected, &blocks);
+            sha2::block_api::compress256(&mut expected, &blocks[3..4]);
+            prop_assert_eq!(ours, expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! SHA-256's compression function for several lanes on the SHA instructions of x86-64.
+//! SHA-256's compression function for several lanes, with x86-64's SHA instructions.
 
 use std::{
     arch::{
@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 use super::hmac::{Block, CompressionState, INITIAL, ROUND_CONSTANTS};
 use crate::MAC_BYTES;
 
-/// SHA-256's eight words in the order in which the instructions take them.
+/// SHA-256's eight words, in the order that the instructions use.
 #[derive(Clone, Copy)]
 pub(super) struct State {
     abef: __m128i,
@@ -25,12 +25,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state that every hash begins with. The only way to a state, and open only to a processor that has
-    /// the instructions.
+    /// The initial state of every hash; `None` if the processor does not have the instructions. This is the only
+    /// constructor.
     pub(super) fn initial() -> Option<Self> {
         let is_available =
             is_x86_feature_detected!("sha") && is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("sse4.1");
-        // SAFETY: the processor has the instructions.
+        // SAFETY: checked that the processor has the instructions.
         is_available.then(|| unsafe { initial() })
     }
 }
@@ -38,12 +38,12 @@ impl State {
 impl CompressionState for State {
     fn compress<const N: usize, const COUNT: usize>(states: &mut [Self; N], blocks: [&[Block; COUNT]; N]) {
         const { assert!(N > 0) }
-        // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
+        // SAFETY: a state exists, so `State::initial` has checked that the processor has the instructions.
         unsafe { compress(states, blocks) }
     }
 
     fn digest(&self) -> [u8; MAC_BYTES] {
-        // SAFETY: there is a state, so `State::initial` has found the processor to have the instructions.
+        // SAFETY: a state exists, so `State::initial` has checked that the processor has the instructions.
         unsafe { digest(self) }
     }
 }
@@ -61,8 +61,8 @@ fn initial() -> State {
     State { abef: _mm_set_epi32(a, b, e, f), cdgh: _mm_set_epi32(c, d, g, h) }
 }
 
-/// The states stay in registers from block to block. The schedule is written out, because the compiler does not
-/// unroll a loop over it, and its words would then be looked up in memory.
+/// Keeps the states in registers from block to block. The message schedule is unrolled by hand: the compiler does not
+/// unroll a loop over it, and would keep its words in memory.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks: [&[Block; COUNT]; N]) {
     let mut now = *states;
@@ -82,7 +82,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                 }
             };
         }
-        // The block's own words.
+        // The first 16 words of the schedule are the block itself.
         macro_rules! first {
             ($group:expr) => {{
                 let words: [__m128i; N] = array::from_fn(|lane| {
@@ -93,7 +93,7 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
                 words
             }};
         }
-        // The next four words out of the last sixteen, `w0` the oldest of them.
+        // The next four words, from the last sixteen; `w0` holds the oldest four and is overwritten.
         macro_rules! next {
             ($group:expr, $w0:ident, $w1:ident, $w2:ident, $w3:ident) => {
                 for lane in 0..N {
@@ -129,10 +129,10 @@ fn compress<const N: usize, const COUNT: usize>(states: &mut [State; N], blocks:
     *states = now;
 }
 
-/// Leaves `vector` as it is, and the calls of this function in their order. Without it the compiler likes to put
-/// the rounds of one lane behind all those of another, where they use fewer registers.
+/// An empty `asm!` that keeps the rounds of the lanes interleaved. Without it the compiler groups the rounds by lane to
+/// use fewer registers.
 fn keep_interleaved(vector: &mut __m128i) {
-    // SAFETY: there is no instruction in it.
+    // SAFETY: it contains no instruction.
     unsafe { asm!("/* {} */", inout(xmm_reg) * vector, options(nomem, nostack, preserves_flags)) }
 }
 
@@ -157,12 +157,12 @@ fn swap_bytes_of_words(words: __m128i) -> __m128i {
 
 #[target_feature(enable = "ssse3")]
 fn load(bytes: &[u8; 16]) -> __m128i {
-    // SAFETY: 16 bytes are read, of any alignment.
+    // SAFETY: reads 16 bytes, of any alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "ssse3")]
 fn store(vector: __m128i, bytes: &mut [u8; 16]) {
-    // SAFETY: 16 bytes are written, of any alignment.
+    // SAFETY: writes 16 bytes, of any alignment.
     unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), vector) }
 }

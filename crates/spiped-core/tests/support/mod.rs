@@ -1,7 +1,7 @@
-//! What the tests share: the known answers of `test/vectors`, and the protocol's derivations once more, from
-//! docs/protocol.md and ring alone.
+//! Shared by the tests: the known answers of `test/vectors`, and independent key derivations that follow
+//! docs/protocol.md and use only ring.
 
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code)] // no test file uses all of it
 
 pub(crate) mod vectors;
 
@@ -12,7 +12,7 @@ use spiped_core::{
     DirectionKeys, Error, KeyHasher, Opener, PACKET_BYTES, Sealer, SharedKey, max_opened_length, sealed_length,
 };
 
-/// y of a side that gave up forward secrecy.
+/// y of a side that has turned forward secrecy off.
 pub(crate) const ONE: [u8; 256] = {
     let mut one = [0; 256];
     one[255] = 1;
@@ -38,22 +38,22 @@ pub(crate) fn shared_key(key_file: &[u8]) -> SharedKey {
     hasher.finish()
 }
 
-/// A nonce, or anything else of 32 bytes, that a reader can tell from others.
+/// 32 bytes with the same value: a recognizable nonce or key.
 pub(crate) fn bytes_of(byte: u8) -> [u8; 32] {
     [byte; 32]
 }
 
-/// The packets' keys of any two different bytes.
+/// Fixed packet keys, E and H different.
 pub(crate) fn some_keys() -> DirectionKeys {
     DirectionKeys::from_bytes(&bytes_of(1), &bytes_of(2))
 }
 
-/// Data in which no two packets are alike.
+/// Data in which no two packets are the same.
 pub(crate) fn data(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|index| (index * 31 + index / 251) as u8).collect()
 }
 
-/// Seals into a buffer of just the right size.
+/// Seals into a buffer of exactly the required size.
 pub(crate) fn seal(sealer: &mut Sealer, cleartext: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = vec![0; sealed_length(cleartext.len())];
     let written = sealer.seal(cleartext, &mut out)?;
@@ -61,7 +61,7 @@ pub(crate) fn seal(sealer: &mut Sealer, cleartext: &[u8]) -> Result<Vec<u8>, Err
     Ok(out)
 }
 
-/// Opens pieces one after the other, each into a buffer that is as small as it may be.
+/// Opens pieces one after the other, each into a buffer of the minimum size.
 pub(crate) fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Error> {
     let mut cleartext = Vec::new();
     for piece in pieces {
@@ -74,7 +74,7 @@ pub(crate) fn open<'a>(opener: &mut Opener, pieces: impl IntoIterator<Item = &'a
     Ok(cleartext)
 }
 
-/// What `dk_1` and `dk_2` have in common.
+/// The derivation behind `dk_1` and `dk_2`, `N` bytes.
 pub(crate) fn pbkdf2_once<const N: usize>(key_file: &[u8], salt: &[&[u8]]) -> [u8; N] {
     let key = digest::digest(&digest::SHA256, key_file);
     let mut out = [0; N];
@@ -109,7 +109,7 @@ pub(crate) fn maced(mac_key: &[u8; 32], y: &[u8; 256]) -> [u8; 288] {
     maced
 }
 
-/// Whether two sets of keys are the same, as far as packets show it.
+/// Asserts that two sets of keys seal to the same packets.
 pub(crate) fn assert_same_keys(ours: &DirectionKeys, expected: &DirectionKeys) {
     let cleartext = data(2000);
     assert_eq!(seal(&mut Sealer::new(ours), &cleartext), seal(&mut Sealer::new(expected), &cleartext));

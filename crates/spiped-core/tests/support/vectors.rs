@@ -1,4 +1,4 @@
-//! The files of `test/vectors`. An unknown field is an error, since it would go unchecked.
+//! The files of `test/vectors`. An unknown field is an error, because no test would check it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 pub(crate) struct Hex(pub Vec<u8>);
 
 impl Hex {
-    /// The bytes as an array of the length that the protocol gives this value.
+    /// The bytes as an array of `N` bytes; panics on any other length.
     pub(crate) fn array<const N: usize>(&self) -> [u8; N] {
         self.0.as_slice().try_into().expect("has the right length")
     }
@@ -82,12 +82,12 @@ pub(crate) struct Dh {
     pub scenario: String,
     pub peer_y: Hex,
     pub expect: Expect,
-    // Of an exponentiation:
+    // For exponentiations:
     pub x: Option<Hex>,
     pub y: Option<Hex>,
     #[serde(rename = "ySC")]
     pub y_sc: Option<Hex>,
-    // Of what a client receives:
+    // For messages that a client receives:
     pub dh_mac_key_s: Option<Hex>,
     pub peer_mac: Option<Hex>,
 }

@@ -1,4 +1,4 @@
-//! See the same file of spiped-fuzz.
+//! See `spiped_fuzz::sockets`.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The two peers of a connection: one that speaks cleartext, one that speaks packets. Each knows what the other may
-//! see.
+//! The two peers of a connection: one sends and receives cleartext, the other packets. Each checks that what it receives
+//! is what the other sent.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +16,12 @@ use spiped_core::Error;
 use super::{Kind, Tamper};
 use crate::reference::{DATA, Keys, PACKET};
 
-/// Linux takes no less.
+/// The smallest send buffer that Linux allows.
 const SMALL_BUFFER: usize = 4_608;
-/// Enough for two reads of a peer.
-const MEMORY: usize = 65_536;
+/// The most that a peer reads at once, in bytes.
+const READ_BUFFER: usize = 65_536;
 
-/// Opens what stays open.
+/// Opens the listening socket, which stays open, before descriptors are counted.
 pub(super) fn prepare() {
     listener();
 }
@@ -31,7 +31,7 @@ fn listener() -> &'static TcpListener {
     LISTENER.get_or_init(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens"))
 }
 
-/// The peer's socket, and the relay's.
+/// A connected pair: the peer's socket and the relay's.
 fn pair(kind: Kind) -> (Socket, Socket) {
     let (peer, relayed): (Socket, Socket) = if kind == Kind::Tcp {
         let peer = TcpStream::connect(listener().local_addr().expect("an address")).expect("connects");
@@ -52,18 +52,18 @@ fn pair(kind: Kind) -> (Socket, Socket) {
     (peer, relayed)
 }
 
-/// A peer's end of a pair.
+/// The peer's end of a pair.
 #[derive(Debug)]
 pub(super) struct End {
     socket: Option<Socket>,
     pub(super) is_tcp: bool,
-    /// It has ended its stream.
+    /// The peer has ended its stream.
     pub(super) finished: bool,
-    /// It has closed its socket.
+    /// The peer has closed or reset its socket.
     pub(super) gone: bool,
-    /// And its system has said so by a reset.
+    /// The peer has reset the connection.
     pub(super) reset: bool,
-    /// It has seen the end of the other's stream.
+    /// The peer has received the end of the other's stream.
     pub(super) saw_end: bool,
 }
 
@@ -75,19 +75,21 @@ impl End {
         (end, relayed)
     }
 
-    /// How much of it the system takes.
+    /// Returns the number of bytes that the system accepted.
     fn write(&mut self, bytes: &[u8]) -> usize {
         let Some(mut socket) = self.socket.as_ref().filter(|_| !self.finished) else { return 0 };
         match socket.write(bytes) {
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(error) => panic!("a write fails before the connection has ended: {error}"),
+            Err(error) => panic!("a write failed before the connection ended: {error}"),
         }
     }
 
-    fn read(&mut self, most: usize) -> Vec<u8> {
-        let Some(mut socket) = self.socket.as_ref().filter(|_| !self.saw_end && most > 0) else { return Vec::new() };
-        let mut memory = vec![0; most.min(MEMORY)];
+    fn read(&mut self, max_length: usize) -> Vec<u8> {
+        let Some(mut socket) = self.socket.as_ref().filter(|_| !self.saw_end && max_length > 0) else {
+            return Vec::new();
+        };
+        let mut memory = vec![0; max_length.min(READ_BUFFER)];
         match socket.read(&mut memory) {
             Ok(0) => self.saw_end = true,
             Ok(length) => {
@@ -95,7 +97,7 @@ impl End {
                 return memory;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => panic!("a read fails before the connection has ended: {error}"),
+            Err(error) => panic!("a read failed before the connection ended: {error}"),
         }
         Vec::new()
     }
@@ -120,33 +122,33 @@ impl End {
             socket.set_linger(Some(Duration::ZERO)).expect("a socket");
             self.reset = true;
         } else {
-            // There are no resets of UNIX sockets.
+            // UNIX sockets cannot be reset.
             self.finished = true;
         }
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// What its owner has done with the relay's socket may be an error from now on.
-    pub(super) fn leave(&mut self) {
+    /// Drops the socket once the relay's end is closed, since its use may fail from then on.
+    pub(super) fn discard(&mut self) {
         self.socket = None;
     }
 
-    pub(super) fn wait_at_most(&self, limit: Duration) -> io::Result<()> {
+    pub(super) fn read_blocking_for(&self, limit: Duration) -> io::Result<()> {
         let Some(socket) = &self.socket else { return Ok(()) };
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(limit))
     }
 }
 
-/// Bytes of which each 1,024 differ from the others.
+/// Bytes in which no two blocks of 1,024 are the same.
 fn pattern(seed: u8, from: usize, length: usize) -> Vec<u8> {
     (from..from + length).map(|index| ((index * 31 + index / 251) as u8) ^ seed).collect()
 }
 
-/// A program or a service.
+/// The peer with cleartext: an application or a service.
 #[derive(Debug)]
 pub(super) struct Cleartext {
     pub(super) end: End,
@@ -161,46 +163,46 @@ impl Cleartext {
         self.written += self.end.write(&pattern(Self::SEED, self.written, length));
     }
 
-    /// Whether anything came, which is what the other peer has sent.
-    pub(super) fn read(&mut self, most: usize, sent: &Packets) -> bool {
+    /// Reads, and checks that the data is what the other peer sent. Returns whether anything arrived.
+    pub(super) fn read(&mut self, max_length: usize, sent: &Packets) -> bool {
         let had_end = self.end.saw_end;
-        let bytes = self.end.read(most);
+        let bytes = self.end.read(max_length);
         let expected = sent.cleartext.get(self.read..).and_then(|rest| rest.get(..bytes.len()));
         assert!(expected == Some(&bytes), "{} bytes at {} are not what was sent", bytes.len(), self.read);
         self.read += bytes.len();
         if self.end.saw_end {
-            assert!(sent.ends_in_order() && self.read == sent.cleartext.len(), "an end that is none");
+            assert!(sent.ended_in_order() && self.read == sent.cleartext.len(), "the stream ended, but not in order");
         }
         !bytes.is_empty() || had_end != self.end.saw_end
     }
 }
 
-/// A peer that seals and opens as the reference does, unless it tampers.
+/// The peer with packets, which seals and opens like the reference except where it tampers.
 #[derive(Debug)]
 pub(super) struct Packets {
     pub(super) end: End,
     keys: [Keys; 2],
-    /// Data of the packets made so far, and how many these are.
+    /// Bytes of data in the packets made so far, and their number.
     made: usize,
     number: u64,
     tampers: VecDeque<Tamper>,
     outbox: VecDeque<u8>,
-    /// Of what the system took: the beginning of a packet, and the number of those before it.
-    pub(super) beginning: Vec<u8>,
-    taken: u64,
-    /// What the packets that it took carry, up to the first that is wrong, and what is wrong with it.
+    /// Of the bytes that the system accepted: an incomplete packet at their end, and the number of packets before it.
+    pub(super) incomplete: Vec<u8>,
+    sent_packets: u64,
+    /// The data of the accepted packets up to the first invalid one, and that one's error.
     pub(super) cleartext: Vec<u8>,
-    pub(super) wrong: Option<Error>,
-    /// What came: cleartext, the beginning of a packet, the number of those before it.
+    pub(super) failure: Option<Error>,
+    /// Of the received bytes: the bytes of data, an incomplete packet, and the number of packets before it.
     pub(super) opened: usize,
-    came: Vec<u8>,
-    came_packets: u64,
+    received: Vec<u8>,
+    received_packets: u64,
 }
 
 impl Packets {
     const SEED: u8 = 0xa5;
 
-    /// `keys`: of what it sends, and of what it receives.
+    /// `keys` are those for sending and for receiving.
     pub(super) fn new(end: End, keys: [Keys; 2]) -> Self {
         Self {
             end,
@@ -209,18 +211,18 @@ impl Packets {
             number: 0,
             tampers: VecDeque::new(),
             outbox: VecDeque::new(),
-            beginning: Vec::new(),
-            taken: 0,
+            incomplete: Vec::new(),
+            sent_packets: 0,
             cleartext: Vec::new(),
-            wrong: None,
+            failure: None,
             opened: 0,
-            came: Vec::new(),
-            came_packets: 0,
+            received: Vec::new(),
+            received_packets: 0,
         }
     }
 
-    pub(super) fn ends_in_order(&self) -> bool {
-        self.end.finished && self.beginning.is_empty() && self.wrong.is_none()
+    pub(super) fn ended_in_order(&self) -> bool {
+        self.end.finished && self.incomplete.is_empty() && self.failure.is_none()
     }
 
     pub(super) fn tamper(&mut self, tamper: Tamper) {
@@ -234,22 +236,22 @@ impl Packets {
         let bytes: Vec<u8> = self.outbox.iter().take(length).copied().collect();
         let taken = self.end.write(&bytes);
         for byte in self.outbox.drain(..taken) {
-            self.beginning.push(byte);
-            if self.beginning.len() == PACKET {
-                let packet = std::mem::take(&mut self.beginning);
-                if self.wrong.is_none() {
-                    match self.keys[0].open(self.taken, &packet) {
+            self.incomplete.push(byte);
+            if self.incomplete.len() == PACKET {
+                let packet = std::mem::take(&mut self.incomplete);
+                if self.failure.is_none() {
+                    match self.keys[0].open(self.sent_packets, &packet) {
                         Ok(data) => self.cleartext.extend(data),
-                        Err(error) => self.wrong = Some(error),
+                        Err(error) => self.failure = Some(error),
                     }
                 }
-                self.taken += 1;
+                self.sent_packets += 1;
             }
         }
     }
 
     fn next_packet(&mut self, claimed_length: Option<u32>) -> Vec<u8> {
-        // Of every length, full ones most.
+        // Mostly full packets, the others of every length.
         let length = match self.number % 4 {
             0 => 1 + (self.number as usize * 37) % DATA,
             _ => DATA,
@@ -288,22 +290,22 @@ impl Packets {
         self.outbox.extend(packets);
     }
 
-    /// Whether anything came, which opens to what the other peer has sent.
-    pub(super) fn read(&mut self, most: usize, sent: &Cleartext) -> bool {
+    /// Reads, and checks that the packets open to what the other peer sent. Returns whether anything arrived.
+    pub(super) fn read(&mut self, max_length: usize, sent: &Cleartext) -> bool {
         let had_end = self.end.saw_end;
-        let bytes = self.end.read(most);
-        self.came.extend_from_slice(&bytes);
-        let whole = self.came.len() / PACKET * PACKET;
-        for packet in self.came.drain(..whole).collect::<Vec<_>>().chunks(PACKET) {
-            let data = self.keys[1].open(self.came_packets, packet).expect("a packet is right");
-            assert!(data == pattern(Cleartext::SEED, self.opened, data.len()), "it carries something else");
+        let bytes = self.end.read(max_length);
+        self.received.extend_from_slice(&bytes);
+        let whole = self.received.len() / PACKET * PACKET;
+        for packet in self.received.drain(..whole).collect::<Vec<_>>().chunks(PACKET) {
+            let data = self.keys[1].open(self.received_packets, packet).expect("a valid packet");
+            assert!(data == pattern(Cleartext::SEED, self.opened, data.len()), "the packet carries the wrong data");
             self.opened += data.len();
-            self.came_packets += 1;
+            self.received_packets += 1;
         }
-        assert!(self.opened <= sent.written, "more came than was sent");
+        assert!(self.opened <= sent.written, "more arrived than was sent");
         if self.end.saw_end {
-            let in_order = sent.end.finished && self.came.is_empty() && self.opened == sent.written;
-            assert!(in_order, "an end that is none");
+            let in_order = sent.end.finished && self.received.is_empty() && self.opened == sent.written;
+            assert!(in_order, "the stream ended, but not in order");
         }
         !bytes.is_empty() || had_end != self.end.saw_end
     }

@@ -1,4 +1,4 @@
-//! One connection with its two peers: what they do, and what must come of it.
+//! One connection with its two peers: applies actions to it and checks the outcome.
 
 use std::{
     io::ErrorKind,
@@ -24,7 +24,7 @@ pub(super) struct Trial {
     cancelled: bool,
     ended: Arc<Mutex<Option<Ended>>>,
     end: Option<End>,
-    begun_to_wait: Instant,
+    waiting_since: Instant,
 }
 
 impl Trial {
@@ -33,22 +33,22 @@ impl Trial {
         let (from_packets, to_packets) = (&keys[0], &keys[1]);
         let seal = Framing::Seal(Sealer::new(&to_packets.for_core()));
         let open = Framing::Open(Box::new(Opener::new(&from_packets.for_core())));
-        let (kind_of_cleartext, kind_of_packets) = match setup.role {
+        let (cleartext_kind, packets_kind) = match setup.role {
             Role::Client => (setup.source, setup.target),
             Role::Server => (setup.target, setup.source),
         };
-        let (cleartext, relayed_cleartext) = peers::End::new(kind_of_cleartext);
-        let (packets, relayed_packets) = peers::End::new(kind_of_packets);
+        let (cleartext, relayed_cleartext) = peers::End::new(cleartext_kind);
+        let (packets, relayed_packets) = peers::End::new(packets_kind);
         let (relayed_cleartext, relayed_packets) = (relayed_cleartext.into(), relayed_packets.into());
         let pair = match setup.role {
             Role::Client => Pair { source: relayed_cleartext, target: relayed_packets, forward: seal, reverse: open },
             Role::Server => Pair { source: relayed_packets, target: relayed_cleartext, forward: open, reverse: seal },
         };
         let ended = Arc::<Mutex<Option<Ended>>>::default();
-        let tell = Arc::clone(&ended);
+        let on_end = Arc::clone(&ended);
         let handle = relay.add(pair, move |ended| {
-            let before = tell.lock().unwrap_or_else(PoisonError::into_inner).replace(ended);
-            assert!(before.is_none(), "it ends twice");
+            let before = on_end.lock().unwrap_or_else(PoisonError::into_inner).replace(ended);
+            assert!(before.is_none(), "the connection ended twice");
         });
         Self {
             role: setup.role,
@@ -58,7 +58,7 @@ impl Trial {
             cancelled: false,
             ended,
             end: None,
-            begun_to_wait: Instant::now(),
+            waiting_since: Instant::now(),
         }
     }
 
@@ -69,18 +69,18 @@ impl Trial {
         }
     }
 
-    pub(super) fn read(&mut self, peer: Peer, most: usize) -> bool {
+    pub(super) fn read(&mut self, peer: Peer, max_length: usize) -> bool {
         let moved = match peer {
-            Peer::Cleartext => self.cleartext.read(most, &self.packets),
-            Peer::Packets => self.packets.read(most, &self.cleartext),
+            Peer::Cleartext => self.cleartext.read(max_length, &self.packets),
+            Peer::Packets => self.packets.read(max_length, &self.cleartext),
         };
         if moved {
-            self.begun_to_wait = Instant::now();
+            self.waiting_since = Instant::now();
         }
         moved
     }
 
-    /// Whether anything came.
+    /// Reads from both ends until nothing more arrives. Returns whether anything did.
     pub(super) fn read_all(&mut self) -> bool {
         let mut moved = false;
         for peer in PEERS {
@@ -125,8 +125,8 @@ impl Trial {
         self.end.is_some()
     }
 
-    /// Looks at what has been counted, and whether it has ended.
-    pub(super) fn look(&mut self) {
+    /// Checks the counters, and the outcome if the connection has ended.
+    pub(super) fn check_progress(&mut self) {
         let counters = self.handle.counters();
         let (out, back) = match self.role {
             Role::Client => (counters.forward(), counters.reverse()),
@@ -143,21 +143,21 @@ impl Trial {
         if matches!(end, End::Orderly) {
             assert_eq!(out as usize, self.cleartext.written);
             assert_eq!(back as usize, self.packets.cleartext.len());
-            // Closed in order, everything is still delivered.
+            // Everything must still be delivered after both sockets are closed.
             drop((source, target));
-            self.cleartext.end.wait_at_most(LIMIT).expect("a socket");
-            self.packets.end.wait_at_most(LIMIT).expect("a socket");
+            self.cleartext.end.read_blocking_for(LIMIT).expect("a socket");
+            self.packets.end.read_blocking_for(LIMIT).expect("a socket");
             self.read_all();
             let delivered = self.is_delivered();
-            assert!(delivered, "not everything came before an orderly end: {self:?}");
+            assert!(delivered, "not everything arrived before an orderly end: {self:?}");
         } else {
-            // While its owner has the sockets, nobody sees an end that is none.
+            // While its owner has the sockets, no peer may see an end of stream.
             self.read_all();
             drop((source, target));
         }
         self.end = Some(end);
-        self.cleartext.end.leave();
-        self.packets.end.leave();
+        self.cleartext.end.discard();
+        self.packets.end.discard();
     }
 
     fn side(&self, side: Side) -> &peers::End {
@@ -167,16 +167,16 @@ impl Trial {
         }
     }
 
-    /// Whether anything has happened that may end it so.
+    /// Whether something has happened that justifies this end.
     fn has_reason(&self, end: &End) -> bool {
         let packets = &self.packets;
         match end {
-            End::Orderly => self.cleartext.end.finished && packets.ends_in_order(),
+            End::Orderly => self.cleartext.end.finished && packets.ended_in_order(),
             End::Truncated { pending_bytes } => {
-                let pending = packets.beginning.len();
-                packets.end.finished && packets.wrong.is_none() && pending > 0 && *pending_bytes == pending
+                let pending = packets.incomplete.len();
+                packets.end.finished && packets.failure.is_none() && pending > 0 && *pending_bytes == pending
             }
-            End::Rejected(error) => packets.wrong == Some(*error),
+            End::Rejected(error) => packets.failure == Some(*error),
             End::Broken { side, error } => {
                 let is_of_peer = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
                 is_of_peer && self.side(*side).gone
@@ -186,38 +186,38 @@ impl Trial {
         }
     }
 
-    /// Whether all that was sent has come to whoever is there.
+    /// Whether every peer whose socket is open has received everything.
     fn is_delivered(&self) -> bool {
         let (cleartext, packets) = (&self.cleartext, &self.packets);
         let to_packets = packets.opened == cleartext.written && packets.end.saw_end == cleartext.end.finished;
         let to_cleartext = cleartext.read == packets.cleartext.len() && cleartext.end.saw_end == packets.end.finished;
-        (!packets.end.is_there() || to_packets) && (!cleartext.end.is_there() || to_cleartext)
+        (!packets.end.is_open() || to_packets) && (!cleartext.end.is_open() || to_cleartext)
     }
 
     pub(super) fn is_reset(&self) -> bool {
         self.cleartext.end.reset || self.packets.end.reset
     }
 
-    /// Whether there is something that must end it.
+    /// Whether something has happened that must end the connection.
     fn must_end(&self) -> bool {
         let (cleartext, packets) = (&self.cleartext, &self.packets);
-        let is_truncated = packets.end.finished && !packets.beginning.is_empty();
+        let is_truncated = packets.end.finished && !packets.incomplete.is_empty();
         let is_over = cleartext.end.finished && packets.end.finished;
-        self.cancelled || packets.wrong.is_some() || is_truncated || is_over || self.is_reset()
+        self.cancelled || packets.failure.is_some() || is_truncated || is_over || self.is_reset()
     }
 
-    /// What must be so once nothing more happens.
+    /// Checks a connection that no longer makes progress.
     pub(super) fn check_quiet(&self) {
         if self.end.is_none() {
-            assert!(!self.must_end(), "it must end: {self:?}");
-            assert!(self.is_delivered(), "not everything came: {self:?}");
+            assert!(!self.must_end(), "the connection must end: {self:?}");
+            assert!(self.is_delivered(), "not everything arrived: {self:?}");
         }
     }
 
-    /// Whether TCP, which takes its time, may still deliver something.
-    pub(super) fn waits_for_the_network(&self) -> bool {
+    /// Whether TCP, which delivers asynchronously, may still deliver something.
+    pub(super) fn waits_for_network(&self) -> bool {
         let is_tcp = self.cleartext.end.is_tcp || self.packets.end.is_tcp;
         let is_quiet = self.end.is_some() || (!self.must_end() && self.is_delivered());
-        is_tcp && !is_quiet && self.begun_to_wait.elapsed() < LIMIT
+        is_tcp && !is_quiet && self.waiting_since.elapsed() < LIMIT
     }
 }
