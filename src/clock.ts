@@ -1,20 +1,20 @@
 /**
- * Time, for what has it as a parameter.
+ * Clocks, for code that takes time as a parameter.
  */
 
-/** Time, and being called later. */
+/** A source of time and timers. */
 export interface Clock {
-  /** Milliseconds, which only go forward. */
+  /** Monotonic time in milliseconds. */
   now(): number;
   /**
-   * Calls back once.
+   * Calls `action` once, after `delayMs`.
    *
-   * @returns Calls it off.
+   * @returns A function that cancels the timer.
    */
   later(action: () => void, delayMs: number): () => void;
 }
 
-/** The clock of this machine; whoever waits for it keeps no process alive. */
+/** The system clock, with timers that do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   later(action, delayMs) {
@@ -23,7 +23,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** The same, for what the process must stay alive for. */
+/** The system clock, with timers that keep the process alive. */
 export const keepAliveClock: Clock = {
   now: () => performance.now(),
   later(action, delayMs) {
@@ -32,5 +32,5 @@ export const keepAliveClock: Clock = {
   },
 };
 
-/** The longest time that a timer takes. */
+/** The longest delay of a timer. */
 export const LONGEST_MS = 2 ** 31 - 1;

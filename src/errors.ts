@@ -1,12 +1,12 @@
 /**
- * What can go wrong, in closed lists: the codes of errors that are thrown, and the reasons why a connection ends.
+ * Closed lists of everything that can go wrong: the codes of errors, and the reasons why a connection ends.
  *
- * The comment beside each group says whose fault it is; that decides who is told, and how much.
+ * The codes are grouped by whose fault the error is, which determines who is told and in how much detail.
  */
 
 /** All codes of a {@link SpipedError}; docs/library.md gives the cause and the remedy of each. */
 export const ERROR_CODES = [
-  // The operator's: wrong words, files or addresses; in a program, wrong options. Said in one line, exit status 1.
+  // The operator: wrong arguments, files or addresses; in a program, wrong options. A one-line message, exit status 1.
   "SPIPED_USAGE",
   "SPIPED_CONFIG",
   "SPIPED_OPTION",
@@ -20,12 +20,12 @@ export const ERROR_CODES = [
   "SPIPED_DAEMON",
   "SPIPED_LIMIT",
   "SPIPED_OUTPUT",
-  // The network's: nobody there, too late, cut.
+  // The network: unreachable, too slow, or interrupted.
   "SPIPED_CONNECT",
   "SPIPED_TIMEOUT",
   "SPIPED_RESET",
   "SPIPED_TRUNCATED",
-  // The peer's: another key or nonsense. The peer is never told which.
+  // The peer: a different key or invalid data. The peer is never told which.
   "SPIPED_HANDSHAKE_ENDED",
   "SPIPED_WRONG_MAC",
   "SPIPED_SAME_ROLE",
@@ -33,31 +33,31 @@ export const ERROR_CODES = [
   "SPIPED_FORWARD_SECRECY_REQUIRED",
   "SPIPED_PACKET_MAC",
   "SPIPED_PACKET_LENGTH",
-  // Nobody's: a limit of the protocol, the end that was asked for, or too many strangers at once.
+  // Nobody: a protocol limit, a requested end, or too many unauthenticated clients.
   "SPIPED_PACKET_NUMBERS_USED_UP",
   "SPIPED_CANCELLED",
   "SPIPED_CROWDED_OUT",
-  // The system's: no random bytes.
+  // The system: no random bytes.
   "SPIPED_RANDOM",
-  // Ours: a mistake in this program. The last is whatever nobody has thought of.
+  // Ours: a bug in this program. SPIPED_INTERNAL stands for any unexpected exception.
   "SPIPED_BUFFER",
   "SPIPED_STEP",
   "SPIPED_INTERNAL",
 ] as const;
 
-/** Stable code of a {@link SpipedError}. */
+/** The stable code of a {@link SpipedError}. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** Whether a text is the code of a {@link SpipedError}. */
+/** Whether `text` is the code of a {@link SpipedError}. */
 export function isErrorCode(text: string | undefined): text is ErrorCode {
   return (ERROR_CODES as readonly (string | undefined)[]).includes(text);
 }
 
-/** The one class of errors that this package throws. */
+/** The class of all errors that this package throws. */
 export class SpipedError extends Error {
   override readonly name = "SpipedError";
   readonly code: ErrorCode;
-  /** What to do about it, for people; absent where the message says it all. */
+  /** What to do about the error, if there is more to say than the message does. */
   readonly hint: string | undefined;
 
   constructor(
@@ -72,18 +72,18 @@ export class SpipedError extends Error {
 }
 
 /**
- * Why a connection ended; exactly one for each connection.
+ * Why a connection ended; each connection has exactly one reason.
  *
  * - `closed`: both directions ended in an orderly way.
  * - `connect-failed`: the target could not be reached.
- * - `handshake-failed`: the peer has another key, or does not speak spiped.
+ * - `handshake-failed`: the peer has a different key, or does not speak spiped.
  * - `timed-out`: the target or the handshake took longer than allowed.
  * - `packet-rejected`: a packet's MAC or length was wrong.
  * - `truncated`: the encrypted stream ended inside a packet.
  * - `reset`: either side was reset or failed.
- * - `cancelled`: this program was told to end.
- * - `crowded-out`: the client had not shown that it has the key when newer clients needed its place.
- * - `failed`: a mistake in this program, or a lack of something on this machine.
+ * - `cancelled`: this program was told to stop.
+ * - `crowded-out`: the client had not authenticated yet when newer clients needed its slot.
+ * - `failed`: a bug in this program, or this machine lacks a resource.
  *
  * Source: docs/protocol.md, "How a connection ends".
  */
@@ -99,7 +99,7 @@ export type EndReason =
   | "crowded-out"
   | "failed";
 
-/** The reason that an error stands for when it ends a connection. */
+/** The reason to report when this error ends a connection. */
 export function endReasonOf(error: SpipedError): EndReason {
   switch (error.code) {
     case "SPIPED_CONNECT":
@@ -145,15 +145,15 @@ export function endReasonOf(error: SpipedError): EndReason {
   }
 }
 
-/** Whether an error is a mistake in this program, which whoever sees it should report. */
+/** Whether an error is a bug in this program, which should be reported. */
 export function isFaultOfOurs({ code }: SpipedError): boolean {
   return code === "SPIPED_BUFFER" || code === "SPIPED_STEP" || code === "SPIPED_INTERNAL";
 }
 
-/** Where anything that was thrown comes from: the stack of what lies at its bottom, line by line. */
+/** The stack of a thrown value's root cause, line by line. */
 export function stackOf(thrown: unknown): readonly string[] {
   let bottom = thrown;
-  // A chain of causes has a few links; one that bites its own tail must not hold us up.
+  // Limited, in case a chain of causes is circular.
   for (let links = 0; links < 10 && bottom instanceof Error && bottom.cause instanceof Error; links += 1) {
     bottom = bottom.cause;
   }
@@ -161,18 +161,18 @@ export function stackOf(thrown: unknown): readonly string[] {
   return text.split("\n").map((line) => line.trim());
 }
 
-/** The text of anything that was thrown. */
+/** The message of a thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** The `code` of anything that was thrown, as Node's and the addon's errors carry it. */
+/** The `code` of a thrown value, which errors of Node and of the addon have. */
 export function codeOf(thrown: unknown): string | undefined {
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;
   return undefined;
 }
 
-/** Whether it says that this process, or the machine, may open no more files. */
+/** Whether the error means that this process or the machine has too many open files. */
 export function isLimit(thrown: unknown): boolean {
   return ["EMFILE", "ENFILE"].includes(codeOf(thrown) ?? "");
 }

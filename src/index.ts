@@ -1,5 +1,5 @@
 /**
- * The library: a stream through a tunnel, a server of such streams, and whole tunnels.
+ * The library's exports: a stream through a tunnel, a server for such streams, and whole tunnels.
  */
 
 export { type EndReason, type ErrorCode, SpipedError } from "./errors.js";

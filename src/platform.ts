@@ -1,8 +1,8 @@
 /**
- * What this operating system offers, one function per fact: the only file that asks for its name, besides
- * `native/native.ts`, which picks the addon by it, and `cli/early-signals.ts`, which loads nothing.
+ * Capabilities of the operating system, one function each. No other file checks `process.platform`, except
+ * `native/native.ts`, which selects the addon by it, and `cli/early-signals.ts`, which imports nothing.
  *
- * Functions, so that a test can play another system.
+ * These are functions so that tests can simulate another system.
  */
 
 function isWindows(): boolean {
@@ -13,7 +13,7 @@ function isLinux(): boolean {
   return process.platform === "linux";
 }
 
-/** Whether sockets can have a path in the file system. */
+/** Whether there are UNIX sockets. */
 export function hasUnixSockets(): boolean {
   return !isWindows();
 }
@@ -24,39 +24,39 @@ export function hasSystemd(): boolean {
 }
 
 /**
- * Whether sockets and streams are descriptors with numbers, which the addon can use: to listen while nothing is accepted,
- * to relay, to read and write standard streams, and to count against a limit.
+ * Whether sockets and streams have descriptors that the addon can use: to listen without accepting, to relay, to read and
+ * write standard streams, and to count them against a limit.
  */
 export function hasDescriptors(): boolean {
   return !isWindows();
 }
 
-/** Whether the permissions of a file say who may read it. */
+/** Whether files have UNIX permissions. */
 export function hasFileModes(): boolean {
   return !isWindows();
 }
 
-/** Whether the addon can name this process, keep its memory from others, and detach it from a terminal. */
+/** Whether the addon can set the process's name, protect its memory, and detach it from a terminal. */
 export function hasProcessControl(): boolean {
   return !isWindows();
 }
 
-/** Whether SIGHUP means that the console is closed, after which the system ends the process. */
+/** Whether SIGHUP means that the console was closed, after which the system terminates the process. */
 export function endsAfterHangUp(): boolean {
   return isWindows();
 }
 
-/** Whether the commands do without daemons, users and UNIX sockets. */
+/** Whether the commands have no daemon mode, `-u` and UNIX sockets. */
 export function lacksDaemons(): boolean {
   return isWindows();
 }
 
-/** Whether a socket on [::] takes IPv4 clients too unless it is told otherwise. */
+/** Whether a socket on [::] accepts IPv4 clients too by default. */
 export function listensOnBothFamilies(): boolean {
   return isLinux();
 }
 
-/** Whether /proc tells of processes and their descriptors, and of all UNIX sockets. */
+/** Whether /proc lists processes, their descriptors, and all UNIX sockets. */
 export function hasProc(): boolean {
   return isLinux();
 }

@@ -1,8 +1,8 @@
 /**
- * Loads the addon, the Rust half of this program; no other file names it.
+ * Loads the addon, which is the Rust part of this program. All other files import it from here.
  *
- * The addon is one file for each platform. It is looked for where a build from source puts it, then in the package
- * that holds the prebuilt one.
+ * There is one addon for each platform. It is loaded from where a source build puts it, or else from the platform's
+ * package with a prebuilt addon.
  */
 
 import { readFileSync } from "node:fs";
@@ -29,10 +29,10 @@ export type {
   Sockets,
 } from "./addon.js";
 
-/** What the addon exports. */
+/** The addon's exports. */
 export type AddonExports = typeof Addon;
 
-/** The platforms that have a package with a prebuilt addon, as {@link platformName} names them. */
+/** The platforms for which there is a package with a prebuilt addon, named like {@link platformName}. */
 export const PREBUILT_PLATFORMS: readonly string[] = [
   "linux-x64-gnu",
   "linux-arm64-gnu",
@@ -47,15 +47,15 @@ export const PREBUILT_PLATFORMS: readonly string[] = [
 
 const require = createRequire(import.meta.filename);
 
-/** The addon; loading happens once, when the first module asks for it. */
+/** The addon, loaded once, when this module is first imported. */
 export const addon: AddonExports = loadAddon(candidates(), (path) => require(path) as AddonExports);
 
 /**
  * Loads the first candidate that can be loaded.
  *
- * @param paths - Files or packages, in the order to try.
+ * @param paths - Files or packages, in order of preference.
  * @param load - Loads one of them, or throws.
- * @throws SpipedError `SPIPED_ADDON` that says what was tried and why each failed.
+ * @throws SpipedError `SPIPED_ADDON`, with what was tried and why each attempt failed.
  */
 export function loadAddon(paths: readonly string[], load: (path: string) => AddonExports): AddonExports {
   const failures: string[] = [];
@@ -73,18 +73,18 @@ export function loadAddon(paths: readonly string[], load: (path: string) => Addo
   );
 }
 
-/** What to do where there is no addon for a platform. */
+/** The hint when the addon for a platform cannot be loaded. */
 export function hintFor(platform: string): string {
   if (!PREBUILT_PLATFORMS.includes(platform)) {
-    return `there is no prebuilt package for ${platform}; build in a checkout, with Rust: npm run build`;
+    return `there is no prebuilt package for ${platform}; with Rust installed, build it from source: npm run build`;
   }
   return (
-    `the package ${packageOf(platform)} belongs here; npm leaves it out with --omit=optional, and where node_modules ` +
-    "comes from another platform: install again here, without it (in a checkout: npm run build)"
+    `the package ${packageOf(platform)} is missing, as with --omit=optional or a node_modules folder from another ` +
+    "platform; reinstall on this machine without --omit=optional (in a source checkout: npm run build)"
   );
 }
 
-/** The platform's name as the addon's file and package carry it, `linux-x64-gnu` say. */
+/** The platform's name in the addon's file and package names, for example `linux-x64-gnu`. */
 export function platformName(): string {
   const { platform, arch } = process;
   if (platform === "linux") return `linux-${arch}-${isMusl() ? "musl" : "gnu"}`;
@@ -101,12 +101,12 @@ function packageOf(platform: string): string {
   return `@spiped/${platform}`;
 }
 
-/** Alpine and its kin run Node against musl, whose loader does not load what was linked against glibc. */
+/** Whether Node runs on musl, as on Alpine: its loader cannot load an addon linked against glibc. */
 function isMusl(): boolean {
   try {
     return readFileSync("/usr/bin/ldd", "latin1").includes("musl");
   } catch {
-    // An image without it. The report takes longer to make, and tells what Node itself was started with.
+    // Minimal images lack ldd. The report is slower, but shows what Node itself is linked against.
     const { header } = process.report.getReport() as { readonly header: object };
     return !("glibcVersionRuntime" in header);
   }

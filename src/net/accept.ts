@@ -1,10 +1,10 @@
 /**
  * Accepted sockets that read into shared memory.
  *
- * `net.connect` takes `onread`; a server's own sockets have no such option. The handle of an accepted connection is
- * therefore taken before Node makes a socket of it, and a socket with `onread` is made instead. That relies on two
- * things of Node that are not documented, so it is all in this file, and where either is missing, the server's own
- * sockets are used and read as streams.
+ * `net.connect` takes `onread`, but sockets that a server accepts have no such option. So we intercept the handle of an
+ * accepted connection before Node wraps it, and wrap it in a socket with `onread` ourselves. This relies on two
+ * undocumented Node internals, both confined to this file. If either is missing, the server's own sockets are used and
+ * read as streams.
  */
 
 import { type Server, Socket, type SocketConstructorOpts } from "node:net";
@@ -17,7 +17,7 @@ interface ListeningHandle {
   onconnection: (status: number, client: unknown) => void;
 }
 
-/** Sends the server's clients to `handlers`. Called when the server listens, before its first client. */
+/** Passes the server's clients to `handlers`. Call it once the server listens, before it accepts the first client. */
 export function takeHandles(server: Server, handlers: AcceptHandlers): void {
   const handle = listeningHandle(server);
   const { createReader } = handlers;
@@ -36,7 +36,7 @@ export function takeHandles(server: Server, handlers: AcceptHandlers): void {
     try {
       accepted = socketOf(client, createReader.call(handlers));
     } catch (cause) {
-      // Some systems refuse what Node asks of a socket that has been reset; that ends nothing but itself.
+      // On some systems, setting up a socket that has already been reset fails. Only this client is lost.
       const why = `cannot accept a connection: ${messageOf(cause)}`;
       handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
       return;
@@ -54,7 +54,7 @@ function socketOf(handle: unknown, reader: SocketReader): Accepted {
   };
   const socket = new Socket(options);
   reader.attach(socket);
-  // At once, before a reset can come: a socket that has lost its peer no longer knows.
+  // Ask now: after a reset, the socket no longer knows its peer.
   return { socket, reader, peer: describePeer(socket) };
 }
 

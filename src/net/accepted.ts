@@ -1,5 +1,5 @@
 /**
- * Clients that a listening socket has accepted, and what whoever listens gives to have them accepted.
+ * Accepted clients, and the callbacks that the owner of a listening socket provides.
  */
 
 import type { Socket } from "node:net";
@@ -7,38 +7,38 @@ import type { SpipedError } from "../errors.js";
 import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 import type { SocketReader } from "./socket-reader.js";
 
-/** A client whose socket the addon has. */
+/** An accepted client whose socket is in the addon. */
 export interface AcceptedByAddon {
   readonly sockets: AddonSockets;
   readonly id: number;
-  /** Who it is, for people. */
+  /** Printable name of the peer. */
   readonly peer: string;
 }
 
-/** A client that has been accepted. */
+/** An accepted client with a Node socket. */
 export interface Accepted {
   readonly socket: Socket;
-  /** Takes the socket's `onread`, or is undefined where this version of Node offers no way to set it. */
+  /** Reads through the socket's `onread`. Undefined if this version of Node has no way to set it. */
   readonly reader: SocketReader | undefined;
-  /** Who it is, for people. */
+  /** Printable name of the peer. */
   readonly peer: string;
 }
 
-/** What the owner of a listening socket gives. */
+/** The callbacks of a listening socket's owner. */
 export interface AcceptHandlers {
-  /** Makes the reader for the next client; left out where clients are read as streams. */
+  /** Creates the reader for the next client. Omit it to read clients as streams. */
   createReader?(): SocketReader;
   accepted(client: Accepted): void;
   failed(error: SpipedError): void;
-  /** How clients are accepted without a socket of Node's; left out where all are to have one. */
+  /** Accepts clients without Node sockets. Omit it to give every client a Node socket. */
   readonly viaAddon?: AddonAcceptHandlers;
 }
 
-/** Accepting without sockets of Node's. */
+/** Callbacks for accepting clients without Node sockets. */
 export interface AddonAcceptHandlers {
-  /** Asked when accepting begins; undefined: clients get sockets of Node's. */
+  /** Called when accepting begins. Returns undefined to give clients Node sockets. */
   setup(): { readonly sockets: AddonSockets; readonly options: AddonSocketOptions } | undefined;
-  /** How many may be accepted before others have a turn. */
+  /** How many clients to accept before yielding to the event loop. */
   clientsPerTurn(): number;
   accepted(client: AcceptedByAddon): void;
 }

@@ -1,7 +1,7 @@
 /**
- * One side of a connection over a socket that no `net.Socket` has; see addon-sockets.ts.
+ * One side of a connection over a socket in the addon; see addon-sockets.ts.
  *
- * Where its data cannot be handed over to the relay after all, it becomes a `net.Socket`, and goes on as any other.
+ * If its data cannot be handed over to the relay after all, the channel moves the socket into a `net.Socket`.
  */
 
 import { Socket, type SocketConstructorOpts } from "node:net";
@@ -25,36 +25,36 @@ import { FailureLatch } from "./failure-latch.js";
 import type { SocketEnds } from "./proxy-header.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 
-/** What a channel is made of. */
+/** The parts of a channel. */
 export interface AddonChannelOptions {
   readonly sockets: AddonSockets;
   readonly id: number;
   readonly peer: string;
-  /** Bytes of all exact reads together. */
+  /** Total length of all exact reads, in bytes. */
   readonly exactLength: number;
-  /** Memory to read into where it becomes a `net.Socket`. */
+  /** Memory to read into once the socket is a `net.Socket`. */
   readonly readBuffer: ReadBuffer;
   readonly resetOnDeath: boolean;
 }
 
-/** Who has the socket. */
-type Holder =
+/** Who owns the socket. */
+type Owner =
   | { readonly name: "addon" }
   | { readonly name: "relay"; readonly end: (resets: boolean) => void }
   | { readonly name: "node"; readonly channel: SocketChannel }
   | { readonly name: "nobody" };
 
 /**
- * A channel over a socket of the addon. It owns the socket until `close`, `reset` or `handOver`. Asked for its `writable`
- * or to flow into a sink, it makes a `net.Socket` of it and passes everything on.
+ * A channel over a socket in the addon. It owns the socket until `close`, `reset` or `handOver`. Using `writable` or
+ * `flowInto` moves the socket into a `net.Socket`, to which everything is then delegated.
  */
 export class AddonChannel extends FailureLatch implements Channel, Carrier, ByteReader, SocketEvents {
   readonly #options: AddonChannelOptions;
   readonly reader: ByteReader = this;
   readonly leavesBytesToSystem = true;
-  #holder: Holder = { name: "addon" };
+  #owner: Owner = { name: "addon" };
   #resets: boolean;
-  /** What has come for exact reads, as long as somebody may ask. */
+  /** Bytes received by exact reads, for `arrivedSoFar`. */
   #arrived: readonly Uint8Array[] = [];
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
 
@@ -78,8 +78,8 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   }
 
   sendNow(bytes: Uint8Array): boolean {
-    if (this.#holder.name === "node") return sendAhead(this.#holder.channel, bytes);
-    if (this.#holder.name !== "addon") return false;
+    if (this.#owner.name === "node") return sendAhead(this.#owner.channel, bytes);
+    if (this.#owner.name !== "addon") return false;
     try {
       this.#options.sockets.send(this.#options.id, bytes);
       return true;
@@ -90,15 +90,15 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   }
 
   ends(): SocketEnds | undefined {
-    if (this.#holder.name === "node") return this.#holder.channel.ends();
-    if (this.#holder.name !== "addon") return undefined;
+    if (this.#owner.name === "node") return this.#owner.channel.ends();
+    if (this.#owner.name !== "addon") return undefined;
     return endsOf(this.remote, this.#options.sockets.localEnd(this.#options.id));
   }
 
   readExactly(length: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      if (this.#holder.name !== "addon") return;
+      if (this.#owner.name !== "addon") return;
       try {
         this.#options.sockets.expect(this.#options.id, length);
       } catch (cause) {
@@ -109,20 +109,20 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
 
   arrivedSoFar(): Uint8Array {
     const { sockets, id } = this.#options;
-    return Buffer.concat(this.#holder.name === "addon" ? [...this.#arrived, sockets.arrived(id)] : this.#arrived);
+    return Buffer.concat(this.#owner.name === "addon" ? [...this.#arrived, sockets.arrived(id)] : this.#arrived);
   }
 
   peek(length: number): Uint8Array {
-    return this.#holder.name === "addon" ? this.#options.sockets.peek(this.#options.id, length) : new Uint8Array();
+    return this.#owner.name === "addon" ? this.#options.sockets.peek(this.#options.id, length) : new Uint8Array();
   }
 
   hasEnded(): boolean {
-    if (this.#holder.name === "node") return this.#holder.channel.hasEnded();
-    return this.#holder.name === "addon" && this.#options.sockets.hasEnded(this.#options.id);
+    if (this.#owner.name === "node") return this.#owner.channel.hasEnded();
+    return this.#owner.name === "addon" && this.#options.sockets.hasEnded(this.#options.id);
   }
 
   failureOfEnd(): SpipedError | undefined {
-    return this.#holder.name === "node" ? this.#holder.channel.failureOfEnd() : undefined;
+    return this.#owner.name === "node" ? this.#owner.channel.failureOfEnd() : undefined;
   }
 
   flowInto(sink: ByteSink): void {
@@ -134,22 +134,22 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   }
 
   resetOnDeath(resets: boolean): void {
-    if (this.#holder.name === "node") this.#holder.channel.resetOnDeath(resets);
-    if (this.#holder.name !== "addon" || resets === this.#resets) return;
+    if (this.#owner.name === "node") this.#owner.channel.resetOnDeath(resets);
+    if (this.#owner.name !== "addon" || resets === this.#resets) return;
     this.#resets = resets;
     this.#options.sockets.resetOnClose(this.#options.id, resets);
   }
 
   copyDescriptor(): DescriptorCopy | undefined {
-    if (this.#holder.name === "node") return this.#holder.channel.copyDescriptor();
-    if (this.#holder.name !== "addon") return undefined;
+    if (this.#owner.name === "node") return this.#owner.channel.copyDescriptor();
+    if (this.#owner.name !== "addon") return undefined;
     return { take: () => this.#options.sockets.take(this.#options.id), close: () => undefined };
   }
 
   handOver(end: (resets: boolean) => void): void {
     this.settle();
-    if (this.#holder.name === "node") this.#holder.channel.handOver(end);
-    else this.#holder = { name: "relay", end };
+    if (this.#owner.name === "node") this.#owner.channel.handOver(end);
+    else this.#owner = { name: "relay", end };
     this.#arrived = [];
   }
 
@@ -162,11 +162,11 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   }
 
   ref(): void {
-    // It keeps the program alive as long as it is open.
+    // An open socket always keeps the process alive.
   }
 
   unref(): void {
-    // As above: only programs that hold streams ask for it, and these hold other channels.
+    // Not supported: only the library's streams call it, and they use other channels.
   }
 
   arrived(bytes: Uint8Array): void {
@@ -190,25 +190,25 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
 
   #end(resets: boolean): void {
     this.settle();
-    const holder = this.#holder;
-    switch (holder.name) {
+    const owner = this.#owner;
+    switch (owner.name) {
       case "addon":
-        this.#holder = { name: "nobody" };
+        this.#owner = { name: "nobody" };
         this.#options.sockets.close(this.#options.id, resets);
         return;
       case "relay":
-        holder.end(resets);
+        owner.end(resets);
         return;
       case "node":
-        if (resets) holder.channel.reset();
-        else holder.channel.close();
+        if (resets) owner.channel.reset();
+        else owner.channel.close();
         return;
       case "nobody":
     }
   }
 
   #asNodes(): SocketChannel {
-    if (this.#holder.name === "node") return this.#holder.channel;
+    if (this.#owner.name === "node") return this.#owner.channel;
     const { sockets, id, readBuffer, peer } = this.#options;
     const reader = new SocketReader(readBuffer, 0);
     const options: SocketConstructorOpts & ReadOptions = {
@@ -222,7 +222,7 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
     const channel = new SocketChannel(socket, reader, peer);
     channel.resetOnDeath(this.#resets);
     channel.onFailure((error) => this.fail(error));
-    this.#holder = { name: "node", channel };
+    this.#owner = { name: "node", channel };
     this.#arrived = [];
     return channel;
   }

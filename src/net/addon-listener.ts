@@ -1,24 +1,24 @@
 /**
- * Accepts clients without making a `net.Socket` of each; see addon-sockets.ts.
+ * Accepts clients without creating a `net.Socket` for each; see addon-sockets.ts.
  */
 
 import { messageOf, SpipedError } from "../errors.js";
 import type { AcceptedByAddon } from "./accepted.js";
 import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 
-/** How long to wait after the system has refused to accept: too many files are open, say. */
+/** How long to wait after accepting failed, for example because too many files are open. */
 const RETRY_MS = 1_000;
 
 interface Handlers {
-  /** How many clients may be accepted before others have a turn; at least 1 counts. */
+  /** How many clients to accept before yielding to the event loop; less than 1 counts as 1. */
   clientsPerTurn(): number;
   accepted(client: AcceptedByAddon): void;
   failed(error: SpipedError): void;
 }
 
 /**
- * Accepts clients from a descriptor that it owns. It does not accept until `accept`; after an error it tries again each
- * second.
+ * Accepts clients on a descriptor that it owns. It starts paused, until `accept` is called. After an error it retries
+ * every second.
  */
 export class AddonListener {
   readonly #sockets: AddonSockets;
@@ -29,8 +29,8 @@ export class AddonListener {
   #retry: NodeJS.Timeout | undefined;
 
   /**
-   * @param descriptor - One that listens; it belongs to this from now on.
-   * @param shared - Whether others accept from the same socket: then nothing is set on it.
+   * @param descriptor - A listening descriptor; the listener takes ownership.
+   * @param shared - Whether other processes accept on the same socket: its options are then left alone.
    */
   constructor(
     descriptor: number,
@@ -47,7 +47,7 @@ export class AddonListener {
       descriptor,
       { ...options, shared },
       {
-        // One try each second, however many clients come meanwhile.
+        // While a retry is pending, new clients do not trigger another attempt.
         acceptable: () => {
           if (this.#retry === undefined) this.#acceptable();
         },
@@ -55,14 +55,18 @@ export class AddonListener {
     );
   }
 
-  /** Begins to accept, or goes on after `pause`; never at once. */
+  /** Starts or resumes accepting. Clients are accepted asynchronously, never before this returns. */
   accept(): void {
     if (this.#accepting || this.#closed) return;
     this.#accepting = true;
     this.#sockets.rearm(this.#id);
   }
 
-  /** Leaves further clients in the backlog. True where it accepted until now. */
+  /**
+   * Stops accepting; new clients stay in the backlog.
+   *
+   * @returns Whether it was accepting.
+   */
   pause(): boolean {
     const accepted = this.#accepting;
     this.#accepting = false;

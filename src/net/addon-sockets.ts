@@ -1,9 +1,9 @@
 /**
- * Sockets without a `net.Socket`: what is only accepted or dialled, shaken hands with, and handed over to the relay needs
- * no stream, no buffers and no events of Node's. The addon has their descriptors, and numbers stand for them; the event
- * loop watches one descriptor for all.
+ * Sockets without a `net.Socket`. A connection that is accepted or dialed, does the handshake and is then handed over to
+ * the relay needs none of Node's streams, buffers and events. The addon owns the descriptors of these sockets and
+ * identifies them by number; the event loop watches a single descriptor for all of them.
  *
- * Who is accepted, what is said and what is expected is decided here and above, as for any socket.
+ * Which clients to accept, what to send and how much to read is still decided here and in the layers above.
  */
 
 import { getSystemErrorName } from "node:util";
@@ -13,28 +13,28 @@ import type { SocketAddress } from "./address.js";
 import { KEEP_ALIVE } from "./native-socket.js";
 import type { TcpEnd } from "./proxy-header.js";
 
-/** What happens to a socket. */
+/** The events of a socket. */
 export interface SocketEvents {
-  /** Clients wait: of one that listens. */
+  /** A listening socket has clients to accept. */
   acceptable?(): void;
-  /** Of one that is dialled. */
+  /** A dialed socket is connected. */
   connected?(id: number): void;
-  /** The bytes that were expected; they belong to the listener. */
+  /** All expected bytes have arrived; the callee owns them. */
   arrived?(bytes: Uint8Array): void;
-  /** The other side has ended its stream after that many of the bytes that were expected. */
+  /** The peer ended its stream after this many of the expected bytes. */
   ended?(arrivedBytes: number): void;
-  /** It cannot be connected, or it is broken. */
+  /** Connecting, reading or writing failed. */
   failed?(error: NodeJS.ErrnoException): void;
 }
 
-/** How a socket is set up. */
+/** The options of a socket. */
 export interface AddonSocketOptions {
   readonly keepAlive: boolean;
-  /** Whether the other side sees a reset when this process dies, from the first moment on. */
+  /** Whether the peer sees a reset if this process dies, from the moment the socket exists. */
   readonly resetOnDeath: boolean;
 }
 
-/** A client that was accepted. */
+/** An accepted client. */
 export interface AddonClient {
   readonly id: number;
   readonly peer: string;
@@ -42,7 +42,7 @@ export interface AddonClient {
 
 const HEADER_BYTES = 12;
 
-/** The kinds of events, by their numbers in the addon. */
+/** The addon's event numbers. */
 enum Kind {
   acceptable,
   connected,
@@ -52,8 +52,8 @@ enum Kind {
 }
 
 /**
- * The sockets that the addon has, by number. A number is valid until `take` or `close`; what happens to a socket is told
- * to the events that were given with it, one event loop turn at a time.
+ * The sockets that the addon owns, by number. A number is valid until `take` or `close`. Events of a socket are delivered
+ * to its `SocketEvents`, from the event loop.
  */
 export class AddonSockets {
   readonly #native: Sockets;
@@ -65,7 +65,7 @@ export class AddonSockets {
     this.#native = new addon.Sockets(KEEP_ALIVE, () => this.#ready());
   }
 
-  /** Undefined where this program's event loop cannot watch the addon's descriptor. */
+  /** Undefined if this process's event loop cannot watch the addon's descriptor. */
   static create(): AddonSockets | undefined {
     try {
       return "Sockets" in addon ? new AddonSockets() : undefined;
@@ -74,7 +74,7 @@ export class AddonSockets {
     }
   }
 
-  /** Takes over a descriptor that listens. */
+  /** Takes ownership of a listening descriptor. */
   listen(descriptor: number, options: AddonSocketOptions & { readonly shared: boolean }, events: SocketEvents): number {
     const { shared, keepAlive, resetOnDeath } = options;
     const id = this.#native.listen(descriptor, shared, keepAlive, resetOnDeath);
@@ -83,16 +83,16 @@ export class AddonSockets {
   }
 
   /**
-   * Accepts a client; undefined where none waits, and the next one is an event.
+   * Accepts a client. If none is waiting, returns undefined; the next client triggers `acceptable`.
    *
-   * @throws the system's error.
+   * @throws the system error.
    */
   accept(listener: number): AddonClient | undefined {
     const accepted = this.#native.accept(listener);
     return accepted === null ? undefined : { id: accepted.id, peer: accepted.peer ?? "unknown" };
   }
 
-  /** Makes another event of clients that still wait. */
+  /** Triggers `acceptable` again if clients are still waiting. */
   rearm(listener: number): void {
     this.#native.rearm(listener);
   }
@@ -100,7 +100,7 @@ export class AddonSockets {
   /**
    * Begins to connect.
    *
-   * @throws what the system refuses at once; `EAGAIN` where the backlog of a UNIX socket is full.
+   * @throws the system error if connecting fails at once; `EAGAIN` if the backlog of a UNIX socket is full.
    */
   connect(address: SocketAddress, { keepAlive, resetOnDeath }: AddonSocketOptions, events: SocketEvents): number {
     const id =
@@ -111,62 +111,66 @@ export class AddonSockets {
     return id;
   }
 
-  /** Who is told from now on. */
+  /** Replaces the events of a socket. */
   setEvents(id: number, events: SocketEvents): void {
     this.#events.set(id, events);
   }
 
-  /** @throws the system's error. */
+  /** @throws the system error. */
   send(id: number, bytes: Uint8Array): void {
     this.#native.send(id, bytes);
   }
 
-  /** @throws where the socket cannot be watched. */
+  /**
+   * Reads `length` bytes in the background, then triggers `arrived`.
+   *
+   * @throws if the socket cannot be watched.
+   */
   expect(id: number, length: number): void {
     this.#native.expect(id, length);
   }
 
-  /** What has come of the bytes that are expected, or were when the stream ended or the socket failed. */
+  /** The expected bytes received so far, or until the stream ended or the socket failed. */
   arrived(id: number): Uint8Array {
     return this.#native.arrived(id);
   }
 
-  /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. */
+  /** Up to `length` bytes that are waiting to be read, without consuming them. */
   peek(id: number, length: number): Uint8Array {
     return this.#native.peek(id, length);
   }
 
-  /** Whether the other side has ended its stream, or the socket has failed, and nothing waits to be read before that. */
+  /** Whether the peer ended its stream or the socket failed, with no data left to read. */
   hasEnded(id: number): boolean {
     return this.#native.hasEnded(id);
   }
 
-  /** A socket that was reset refuses it, and does no more harm. */
+  /** Sets whether closing the socket resets the connection. Does nothing if the socket has already been reset. */
   resetOnClose(id: number, resets: boolean): void {
     try {
       this.#native.resetOnClose(id, resets);
     } catch {
-      // Whoever reads from it learns of that.
+      // The socket was reset; its reader gets that error.
     }
   }
 
-  /** Where a socket was accepted; undefined where the system no longer knows. */
+  /** The local address of an accepted socket; undefined if the system no longer knows it. */
   localEnd(id: number): TcpEnd | "unix" | undefined {
     try {
       return this.#native.localAddress(id) ?? "unix";
     } catch {
-      // It has been reset, which whoever uses it learns of.
+      // The socket was reset; its reader gets that error.
       return undefined;
     }
   }
 
-  /** Gives the descriptor away. */
+  /** Releases the descriptor to the caller, who must close it. */
   take(id: number): number {
     this.#events.delete(id);
     return this.#native.take(id);
   }
 
-  /** Closes or resets a socket; closes one that listens. Harmless where it is closed. */
+  /** Closes or resets a socket, or closes a listening one. Does nothing if it is closed already. */
   close(id: number, resets: boolean): void {
     this.#events.delete(id);
     this.#native.close(id, resets);
@@ -184,7 +188,8 @@ export class AddonSockets {
       try {
         this.#tell(id, kind, value, bytes);
       } catch (thrown) {
-        // A mistake of ours is told as one. The other events are told once only, so they are told now.
+        // A bug in a callback surfaces as an uncaught exception. The remaining events must still be delivered now: the
+        // addon reports each only once.
         setImmediate(() => {
           throw thrown;
         });
@@ -222,7 +227,7 @@ function systemError(errno: number): NodeJS.ErrnoException {
 
 let sockets: AddonSockets | undefined | "none";
 
-/** Those of this thread; undefined where there can be none. */
+/** The addon sockets of this thread; undefined if they are not supported. */
 export function addonSockets(): AddonSockets | undefined {
   sockets ??= AddonSockets.create() ?? "none";
   return sockets === "none" ? undefined : sockets;

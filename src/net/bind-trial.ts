@@ -1,6 +1,6 @@
 /**
- * Whether an address could be listened on, found out without a client noticing: nothing is left behind, and whoever
- * listens there already is not disturbed.
+ * Checks whether an address can be listened on, without leaving anything behind or disturbing a server that already
+ * listens there.
  */
 
 import { accessSync, constants, lstatSync, readFileSync } from "node:fs";
@@ -13,21 +13,21 @@ import { hasDescriptors, hasProc } from "../platform.js";
 import type { SocketAddress } from "./address.js";
 import { cannotListen } from "./listening-socket.js";
 
-/** What would become of an attempt to listen. */
+/** The outcome that listening would have. */
 export type BindTrial =
   | { readonly kind: "free" }
-  /** The file of a UNIX socket on which nobody listens any more. */
+  /** The file of a UNIX socket is there, but nothing listens on it. */
   | { readonly kind: "stale" }
   | { readonly kind: "in-use" }
   | { readonly kind: "refused"; readonly error: SpipedError };
 
-/** How long a UNIX socket may take to say whether somebody listens on it, where the system does not. */
+/** How long to wait for a connection to a UNIX socket, on systems that have no list of listening sockets. */
 const CONNECT_MS = 1_000;
 
-/** The flag of a socket that listens, in Linux's list. */
+/** The flag of a listening socket in /proc/net/unix (`__SO_ACCEPTCON`). */
 const ACCEPTS_CONNECTIONS = 0x1_0000;
 
-/** Finds out whether an address could be listened on. Never throws; leaves nothing behind and disturbs no listener. */
+/** Checks whether an address can be listened on. Never throws. */
 export async function tryToListen(address: SocketAddress): Promise<BindTrial> {
   try {
     return address.kind === "unix" ? await tryUnix(address.path) : await tryTcp(address.address, address.port);
@@ -69,12 +69,12 @@ function mustBeWritable(folder: string): void {
 }
 
 const FOLDERS: Readonly<Record<string, string>> = {
-  EACCES: "its folder may not be written to",
+  EACCES: "its folder is not writable",
   ENOENT: "there is no such folder",
   EROFS: "the disk is read-only",
 };
 
-/** Linux has a list of those who listen; elsewhere nobody can tell without a connection. */
+/** Linux lists all listening UNIX sockets; on other systems it takes a connection to find out. */
 async function isListening(path: string, bytes: Buffer): Promise<boolean> {
   if (hasProc()) {
     return readFileSync("/proc/net/unix", "latin1")

@@ -1,42 +1,42 @@
 /**
- * The reading half of a connection: first a known number of bytes exactly, which the handshake wants, then whatever
- * comes. `socket-reader.ts` reads sockets into shared memory; `stream-reader.ts` reads any other stream.
+ * The reading half of a connection: first exact reads of known lengths, for the handshake, then a flow of data.
+ * `socket-reader.ts` reads sockets into shared memory; `stream-reader.ts` reads any other stream.
  */
 
-/** Where bytes go after the exact reads. */
+/** The destination of the data after the exact reads. */
 export interface ByteSink {
-  /** The most bytes that the next `receive` wants, 1 at least; asked when the read is prepared, which may be long before. */
+  /** The most bytes that the next `receive` accepts, at least 1. Queried when the read is prepared, maybe long before. */
   readonly mostBytes: number;
   /**
-   * Takes what one read gave.
+   * Takes the data of one read.
    *
-   * @param bytes - At least 1 byte; the reader's memory, valid only until this returns.
-   * @returns False to stop reading until `resume`.
+   * @param bytes - At least 1 byte. The memory is the reader's and is valid only until this returns.
+   * @returns False to stop reading until `resume` is called.
    */
   receive(bytes: Uint8Array): boolean;
   /**
-   * The other side has ended its stream in an orderly way; called once, after the last `receive`.
+   * The peer has ended its stream in an orderly way. Called once, after the last `receive`.
    *
-   * @param handedOn - Told when everything, the end too, is with the system; never where the connection breaks.
+   * @param handedOn - Called once all data and the end have been passed to the system; never if the connection breaks.
    */
   end(handedOn?: () => void): void;
 }
 
 /** Reads from one side of a connection. */
 export interface ByteReader {
-  /** Whether bytes that nobody has read yet are with the system alone, so that the next read gives all of them. */
+  /** Whether unread data stays in the kernel, so that nothing is buffered in this process. */
   readonly leavesBytesToSystem: boolean;
   /**
-   * Reads exactly `length` bytes, never a byte more off the socket than all exact reads together.
+   * Reads exactly `length` bytes. Never consumes more of the socket than all exact reads together.
    *
-   * @returns The bytes; they belong to the caller.
-   * @throws SpipedError `SPIPED_HANDSHAKE_ENDED` at the end of the stream, `SPIPED_RESET` where the socket was closed.
+   * @returns The bytes; the caller owns them.
+   * @throws SpipedError `SPIPED_HANDSHAKE_ENDED` at the end of the stream, `SPIPED_RESET` if the socket was closed.
    */
   readExactly(length: number): Promise<Uint8Array>;
-  /** What has come for exact reads so far, whole or not; for whoever wants to know what came instead. */
+  /** All bytes received for exact reads so far, to diagnose what the peer sent instead. */
   arrivedSoFar?(): Uint8Array;
-  /** Lets all further bytes flow into `sink`. Called once, when no exact read is under way. */
+  /** Passes all further data to `sink`. Call it once, when no exact read is pending. */
   flowInto(sink: ByteSink): void;
-  /** Reads on after `receive` returned false. */
+  /** Continues reading after `receive` returned false. */
   resume(): void;
 }

@@ -1,9 +1,8 @@
 /**
- * Giving up what has begun: as much of an `AbortController` as a connection needs, without events, which cost each
- * connection more than its handshake's arithmetic.
+ * A minimal `AbortController`: no DOM events, which would cost each connection more than the arithmetic of its handshake.
  */
 
-/** What tells that something is given up; any `AbortSignal` does. */
+/** A signal to cancel something; any `AbortSignal` qualifies. */
 export interface CancelSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -12,7 +11,7 @@ export interface CancelSignal {
   removeEventListener(name: "abort", listener: () => void): void;
 }
 
-/** Gives up once, and tells each listener once. */
+/** A signal and its trigger. Aborts at most once, and calls each listener once. */
 export class Cancellation implements CancelSignal {
   readonly #listeners = new Set<() => void>();
   #aborted = false;
@@ -38,7 +37,7 @@ export class Cancellation implements CancelSignal {
     this.#listeners.delete(listener);
   }
 
-  /** Gives up, for this reason; once it has, nothing more happens. */
+  /** Aborts with this reason. Later calls do nothing. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;

@@ -1,5 +1,5 @@
 /**
- * One side of a connection as the tunnel sees it: bytes in, bytes out, and two ways to end it early.
+ * One side of a connection as the tunnel sees it: data in, data out, and two ways to end it early.
  */
 
 import type { Socket } from "node:net";
@@ -14,82 +14,82 @@ import { SocketReader } from "./socket-reader.js";
 
 /** One side of a connection: a socket, or the standard streams of `spipe`. */
 export interface Channel {
-  /** Bytes that come in. */
+  /** Incoming data. */
   readonly reader: ByteReader;
-  /** Where bytes go out; `end` half-closes. */
+  /** Outgoing data; `end` half-closes the connection. */
   readonly writable: Writable;
-  /** Who is on the other side, for people. */
+  /** Printable name of the peer. */
   readonly peer: string;
   /**
-   * Sends a few bytes at once, where it can without `writable`, which may cost more.
+   * Sends a few bytes immediately, without the overhead of `writable`. Absent if there is no such shortcut.
    *
-   * @returns False where this side has failed, which `onFailure` tells.
+   * @returns False if this side has failed; `onFailure` reports why.
    */
   sendNow?(bytes: Uint8Array): boolean;
-  /** The addresses of an accepted socket; undefined where the system no longer knows. Absent where there is no socket. */
+  /** The addresses of an accepted socket; undefined if the system no longer knows them. Absent if there is no socket. */
   ends?(): SocketEnds | undefined;
-  /** Calls back once if this side fails or has failed; never at once, and never after `close` or `reset`. */
+  /** Calls back once if this side fails or has failed; always asynchronously, and never after `close` or `reset`. */
   onFailure(listener: (error: SpipedError) => void): void;
-  /** The first `length` bytes, or fewer, that wait to be read, and go on waiting. Absent where nobody can look. */
+  /** Up to `length` bytes that are waiting to be read, without consuming them. Absent if that is not possible. */
   peek?(length: number): Uint8Array;
   /**
-   * Whether the other side has ended its stream or is lost, and has left nothing to read; for whoever does not read
-   * meanwhile, and would not learn of it. False where the system cannot be asked. Absent where there is no socket.
+   * Whether the peer has ended its stream or is gone, with no data left to read. For callers that are not reading and
+   * would not notice otherwise. False if the system cannot tell. Absent if there is no socket.
    */
   hasEnded?(): boolean;
   /**
-   * Why the end of `writable` has not been handed on although it has finished, on that side: Node takes the shutdown of a
-   * socket that has been reset for done. Undefined where it has been. Absent where there is no socket.
+   * Why the end of `writable` did not reach the peer although the stream has finished: Node treats the shutdown of a
+   * socket that has been reset as successful. Undefined if it did reach the peer. Absent if there is no socket.
    */
   failureOfEnd?(): SpipedError | undefined;
   /**
-   * Says what the other side sees if this process dies: a reset, or the end that the system makes of it. Absent where
-   * there is no choice. A new channel makes an end; `close` makes one whatever was said before.
+   * Sets whether the peer sees a reset or an orderly end if this process dies. The default is an orderly end, and `close`
+   * always sends one. Absent if there is no choice.
    */
   resetOnDeath?(resets: boolean): void;
-  /** Ends both directions at once; the other side sees an end, or a reset if it still sends. */
+  /** Closes both directions. The peer sees an orderly end, or a reset if it is still sending. */
   close(): void;
-  /** Ends both directions so that the other side cannot take it for an orderly end, where its kind of socket can. */
+  /** Resets the connection, so that the peer cannot mistake it for an orderly end. UNIX sockets are just closed. */
   reset(): void;
   /**
-   * A second descriptor of the socket, for somebody else to use it instead. Absent where there is no socket; undefined
-   * where its descriptor is not known, or where not all that was written or read is with the system.
+   * Duplicates the socket's descriptor, to hand the socket over. Undefined if the descriptor is not known, or if data is
+   * still buffered in this process. Absent if there is no socket.
    */
   copyDescriptor?(): DescriptorCopy | undefined;
-  /** Lets go of the socket, which goes on under the copied descriptor: `close` and `reset` are `end`'s from now on. */
+  /** Releases the socket, which lives on in the copied descriptor. `close` and `reset` call `end` from now on. */
   handOver?(end: (resets: boolean) => void): void;
 }
 
-/** A descriptor that belongs to whoever takes it. */
+/** A descriptor to be used or closed: call exactly one of the two methods. */
 export interface DescriptorCopy {
   take(): number;
   close(): void;
 }
 
-/** The other side of a TCP socket. */
+/** The remote address of a TCP socket. */
 export interface RemoteAddress {
   readonly address: string;
   readonly port: number;
   readonly family: "IPv4" | "IPv6";
 }
 
-/** What a program may want of the socket below its stream. */
+/** The parts of a socket that the library exposes on its streams. */
 export interface Carrier {
   /** Undefined for a UNIX socket. */
   readonly remote: RemoteAddress | undefined;
-  /** Keeps the process running while the socket is open, as it does from the start. */
+  /** Keeps the process alive while the socket is open, which is the default. */
   ref(): void;
-  /** Lets the process end although the socket is open. */
+  /** Lets the process exit while the socket is open. */
   unref(): void;
 }
 
-/** A socket, TCP or UNIX. */
+/** A channel over a `net.Socket`, TCP or UNIX. */
 export class SocketChannel extends FailureLatch implements Channel, Carrier {
   readonly reader: ByteReader;
   readonly peer: string;
   readonly remote: RemoteAddress | undefined;
   readonly #socket: Socket;
-  /** Ends the socket where somebody else has it. */
+  /** Set by `handOver`: ends the socket at its new owner. */
   #end: ((resets: boolean) => void) | undefined;
   /** Whether the system resets the connection when the socket is closed. */
   #resets = false;
@@ -99,7 +99,7 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
     this.#socket = socket;
     this.reader = reader;
     this.peer = peer;
-    // Asked now, because a socket that has lost its peer no longer knows.
+    // Ask now: after a reset, the socket no longer knows its peer.
     this.remote = remoteOf(socket);
     socket.on("error", (cause) => this.#failed(cause));
   }
@@ -109,7 +109,7 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
   }
 
   ends(): SocketEnds | undefined {
-    // Somebody whose connection was reset at once is known by name only.
+    // After an immediate reset, the peer is known by its name only.
     return this.isSettled ? undefined : endsOf(this.remote ?? remoteOfPeer(this.peer), localEnd(this.#socket));
   }
 
@@ -129,7 +129,12 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
 
   copyDescriptor(): DescriptorCopy | undefined {
     const { reader } = this;
-    if (this.isSettled || this.#socket.writableLength > 0 || !(reader instanceof SocketReader) || reader.hasBufferedBytes) {
+    if (
+      this.isSettled ||
+      this.#socket.writableLength > 0 ||
+      !(reader instanceof SocketReader) ||
+      reader.hasBufferedBytes
+    ) {
       return undefined;
     }
     return duplicate(this.#socket);
@@ -159,9 +164,9 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
     this.resetOnDeath(true);
     this.settle();
     const socket = this.#socket;
-    // What follows the first is for systems where the descriptor is not known.
+    // The other branches are for systems where the descriptor is not known.
     if (this.#resets || this.remote === undefined) socket.destroy();
-    // A shutdown that is under way refuses the reset, and the descriptor would stay open for ever.
+    // A reset fails while a shutdown is in progress, and would leak the descriptor.
     else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       socket.once("finish", () => socket.resetAndDestroy());
     } else socket.resetAndDestroy();
@@ -176,15 +181,15 @@ export class SocketChannel extends FailureLatch implements Channel, Carrier {
   }
 
   #failed(cause: Error): void {
-    const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
-    this.fail(new SpipedError("SPIPED_RESET", words, { cause }));
+    const message = socketFailure(codeOf(cause) ?? "", messageOf(cause));
+    this.fail(new SpipedError("SPIPED_RESET", message, { cause }));
   }
 }
 
 /**
- * Sends a few bytes ahead of all that `writable` is given later.
+ * Sends a few bytes, before any data that is later written to `writable`.
  *
- * @returns False where that side is known to have failed, which its `onFailure` tells.
+ * @returns False if the channel is known to have failed; its `onFailure` reports why.
  */
 export function sendAhead(channel: Channel, bytes: Uint8Array): boolean {
   if (channel.sendNow !== undefined) return channel.sendNow(bytes);
@@ -192,20 +197,20 @@ export function sendAhead(channel: Channel, bytes: Uint8Array): boolean {
   return true;
 }
 
-/** The other side that a channel's name for people tells of; undefined where it is no TCP socket's. */
+/** Parses the address out of a channel's `peer`; undefined if it is not a TCP address. */
 export function remoteOfPeer(peer: string): RemoteAddress | undefined {
   const [, address, port] = peer.match(/^\[(.*)\]:(\d+)$/) ?? [];
   if (address === undefined) return undefined;
   return { address, port: Number(port), family: address.includes(":") ? "IPv6" : "IPv4" };
 }
 
-/** Puts the ends of an accepted socket together; undefined where one of them is not known. */
+/** Combines the two ends of an accepted socket; undefined if one of them is not known. */
 export function endsOf(remote: TcpEnd | undefined, local: TcpEnd | "unix" | undefined): SocketEnds | undefined {
   if (local === "unix") return { kind: "unix" };
   return remote === undefined || local === undefined ? undefined : { kind: "tcp", remote, local };
 }
 
-/** What a socket's error means, in words for the operator. */
+/** The message for a socket error. */
 export function socketFailure(code: string, message: string): string {
   return FAILURES[code] ?? message;
 }

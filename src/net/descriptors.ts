@@ -1,38 +1,38 @@
 /**
  * Counts descriptors against the process's limit, so that accepting stops before they run out.
  *
- * Node cannot tell when they do: libuv then accepts a client and closes it at once, without a word. So each
- * connection books its two descriptors when it is accepted, and a listener that finds too few left lets further
- * clients wait in the backlog.
+ * Node does not report when they do: libuv silently accepts the client and closes it. So each connection books two
+ * descriptors when it is accepted, and a listener stops accepting when too few are left. New clients then wait in the
+ * backlog.
  */
 
 import { readdirSync } from "node:fs";
 import { addon } from "../native/native.js";
 import { hasDescriptors } from "../platform.js";
 
-/** Kept back for look-ups, key files, further addresses of a target, and whatever Node opens. */
+/** Reserved for lookups, key files, additional addresses of a target, and Node's own files. */
 const SPARE = 32;
 
-/** What one connection needs: a socket on either side. */
+/** A socket on each side. */
 export const DESCRIPTORS_PER_CONNECTION = 2;
 
 /**
- * How many descriptors connections may still open. Whoever opens one books it, and gives it back with a negative number;
- * booking never fails, so ask `hasRoom` first.
+ * The number of descriptors that connections may still open. Book each one that is opened, and release it by booking a
+ * negative number. Booking never fails, so check `hasRoom` first.
  */
 export class DescriptorBudget {
   #free: number;
   readonly #waiting = new Set<() => void>();
 
-  /** @param free - Descriptors that connections may use; there is always room for one connection. */
+  /** @param free - Descriptors available for connections; raised to the needs of one connection. */
   constructor(free: number) {
     this.#free = Math.max(free, DESCRIPTORS_PER_CONNECTION);
   }
 
   /**
-   * What this process may still open, measured now.
+   * Creates a budget of the descriptors that this process can still open.
    *
-   * @param reserved - Descriptors that are kept for something else.
+   * @param reserved - Descriptors to set aside for other purposes.
    */
   static measure(reserved = 0): DescriptorBudget {
     return new DescriptorBudget(descriptorLimit() - openDescriptors() - SPARE - reserved);
@@ -49,8 +49,8 @@ export class DescriptorBudget {
   }
 
   /**
-   * Books descriptors, never refused since they are open already or about to be; a negative number gives them back,
-   * and wakes whoever waits for them.
+   * Books descriptors that are open or about to be opened; a negative number releases them and wakes the waiters. Never
+   * fails.
    */
   book(count: number): void {
     this.#free -= count;
@@ -60,13 +60,13 @@ export class DescriptorBudget {
     for (const wake of waiting) wake();
   }
 
-  /** Calls back once when there is room again. */
+  /** Calls back once, when there is room again. */
   whenRoom(wake: () => void): void {
     this.#waiting.add(wake);
   }
 }
 
-/** The most descriptors that this process may have open. */
+/** The process's limit of open descriptors. */
 export function descriptorLimit(): number {
   return hasDescriptors() ? addon.descriptorLimit() : Number.POSITIVE_INFINITY;
 }
@@ -76,7 +76,7 @@ function openDescriptors(): number {
     try {
       return readdirSync(folder).length;
     } catch {
-      // The next one, or the guess below.
+      // Try the next folder, or fall back to the estimate below.
     }
   }
   return 64;

@@ -1,42 +1,42 @@
 /**
- * Why a target cannot be reached, in words for the operator.
+ * Errors for a target that cannot be reached.
  */
 
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 
-interface Dialled {
-  /** The target as written. */
+interface DialTarget {
+  /** The target as the user wrote it. */
   readonly name: string;
   readonly timeoutMs: number;
 }
 
-/** What became of one address. */
+/** The failure of one address, as part of a message. */
 export function failureOf(address: SocketAddress, cause: unknown): string {
   return `${formatAddress(address)}: ${reasonOf(cause)}`;
 }
 
-/** What the system's error means. */
+/** The message for a system error. */
 export function reasonOf(cause: unknown): string {
   return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
 }
 
 /**
- * All addresses have failed.
+ * The error when all addresses have failed.
  *
- * @param cause - The last one's error.
+ * @param cause - The error of the last address.
  */
-export function cannotConnect({ name }: Dialled, failures: readonly string[], cause: unknown): SpipedError {
+export function cannotConnect({ name }: DialTarget, failures: readonly string[], cause: unknown): SpipedError {
   return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`, { cause });
 }
 
-/** None of them has answered in time. */
-export function noAnswer({ name, timeoutMs }: Dialled, failures: readonly string[]): SpipedError {
+/** The error when no address has answered in time. */
+export function noAnswer({ name, timeoutMs }: DialTarget, failures: readonly string[]): SpipedError {
   const before = failures.length === 0 ? "" : ` (before that: ${detail(name, failures)})`;
   return new SpipedError("SPIPED_TIMEOUT", `no answer from ${name} within ${timeoutMs / 1_000} s${before}`);
 }
 
-/** Nobody waits for it any more. */
+/** The error when the caller has cancelled. */
 export function cancelled(): SpipedError {
   return new SpipedError("SPIPED_CANCELLED", "cancelled while connecting");
 }

@@ -1,5 +1,5 @@
 /**
- * What dialling goes by, whichever way it is done.
+ * The options of dialing, with Node sockets or addon sockets.
  */
 
 import type { AddonSockets } from "./addon-sockets.js";
@@ -8,28 +8,28 @@ import type { CancelSignal } from "./cancellation.js";
 import type { DescriptorBudget } from "./descriptors.js";
 import type { ReadBuffer } from "./socket-reader.js";
 
-/** How long to wait before a UNIX socket with a full backlog is tried again. */
+/** How long to wait before retrying a UNIX socket with a full backlog. */
 export const FULL_BACKLOG_DELAY_MS = 10;
 
 /** How to dial. */
 export interface DialOptions {
   /** At least one, in order of preference. */
   readonly addresses: readonly SocketAddress[];
-  /** The target as written, for messages. */
+  /** The target as the user wrote it, for messages. */
   readonly name: string;
-  /** Local addresses to connect from; the first of the right family is taken. */
+  /** Local addresses to connect from; the first one of the target's family is used. */
   readonly bind: readonly TcpAddress[] | undefined;
   readonly timeoutMs: number;
   readonly keepAlive: boolean;
-  /** Whether the target sees a reset if this process dies, from the first moment on. */
+  /** Whether the target sees a reset if this process dies, from the moment the socket exists. */
   readonly resetOnDeath?: boolean;
-  /** Memory to read into, and the bytes to be read exactly at first. */
+  /** Memory to read into, and the total length of the exact reads. */
   readonly readBuffer: ReadBuffer;
   readonly exactLength: number;
-  /** Where the sockets of further attempts are booked; one socket is the caller's business. */
+  /** Books the sockets of concurrent attempts, except the first, which the caller has booked. */
   readonly descriptors: DescriptorBudget;
-  /** Gives the attempt up. */
+  /** Cancels dialing. */
   readonly signal: CancelSignal;
-  /** Where a lone address may be dialled without a socket of Node's. */
+  /** If set, a single address may be dialed without a Node socket. */
   readonly addonSockets?: AddonSockets | undefined;
 }

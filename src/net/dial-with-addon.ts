@@ -1,5 +1,5 @@
 /**
- * Connects to the one address that there is: without a race, and without a `net.Socket`; see addon-sockets.ts.
+ * Connects to a single address through the addon, without a `net.Socket`; see addon-sockets.ts.
  */
 
 import { codeOf, type SpipedError } from "../errors.js";
@@ -9,7 +9,7 @@ import type { SocketAddress } from "./address.js";
 import { cancelled, cannotConnect, failureOf, noAnswer } from "./dial-failures.js";
 import { type DialOptions, FULL_BACKLOG_DELAY_MS } from "./dial-options.js";
 
-/** See `dial`. */
+/** Does what `dial` does for a single address. */
 export function dialWithAddon(
   options: DialOptions,
   address: SocketAddress,
@@ -59,7 +59,7 @@ class Attempt {
     try {
       this.#id = this.#sockets.connect(this.#address, { keepAlive, resetOnDeath }, this);
     } catch (cause) {
-      // A UNIX socket whose backlog is full refuses at once where a TCP one would let us wait.
+      // A UNIX socket with a full backlog refuses immediately, where TCP would keep trying.
       if (this.#address.kind === "unix" && codeOf(cause) === "EAGAIN") {
         this.#again = setTimeout(() => this.#connect(), FULL_BACKLOG_DELAY_MS);
       } else this.failed(cause);

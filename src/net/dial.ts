@@ -1,8 +1,8 @@
 /**
  * Connects to the first of several addresses that answers.
  *
- * The addresses are tried in order; the next one starts when one has failed, or has not answered in 250 ms, beside
- * it. The first to answer wins (RFC 8305). Differs from spiped: there one dead address takes the whole time limit.
+ * The addresses are tried in order. If an attempt fails or has not succeeded after 250 ms, the next one starts in
+ * parallel. The first to connect wins (RFC 8305). Differs from spiped: there one dead address uses up the whole timeout.
  */
 
 import { closeSync, openSync } from "node:fs";
@@ -17,16 +17,16 @@ import { dialWithAddon } from "./dial-with-addon.js";
 import { keepAlive, resetOnClose } from "./native-socket.js";
 import { SocketReader } from "./socket-reader.js";
 
-/** How long an address may stay silent before the next one is tried beside it. */
+/** How long to wait for an address before the next one is tried in parallel. */
 const ATTEMPT_DELAY_MS = 250;
 
-/** Opens a place in the file system and not what is there. Node.js has no name for it; all Linux it runs on has this. */
+/** Opens a path without opening the file. Missing in `fs.constants`; the value is the same on all Linux ports of Node. */
 const O_PATH = 0x20_0000;
 
 /**
- * Dials.
+ * Connects to the first address that answers.
  *
- * @throws SpipedError `SPIPED_CONNECT` where every address failed, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
+ * @throws SpipedError `SPIPED_CONNECT` if every address failed, `SPIPED_TIMEOUT`, `SPIPED_CANCELLED`.
  */
 export function dial(options: DialOptions): Promise<Channel & Carrier> {
   const [only, ...others] = options.addresses;
@@ -37,7 +37,7 @@ export function dial(options: DialOptions): Promise<Channel & Carrier> {
   return new Promise((resolve, reject) => new Race(options, resolve, reject).startNext());
 }
 
-/** Nothing about it is refused before it is dialled, or has to be looked for. */
+/** The addon neither rejects port 0 nor binds to a local address. */
 function canUseAddon(address: SocketAddress, bind: DialOptions["bind"]): boolean {
   return address.kind === "unix" || (address.port !== 0 && bind === undefined);
 }
@@ -92,7 +92,7 @@ class Race {
     }
     this.#running.add(socket);
     this.#book();
-    // Node makes the descriptor in the tick in which it begins to connect, which is queued already.
+    // Node creates the descriptor when it starts to connect, in a tick that is already queued.
     if (this.#options.resetOnDeath) process.nextTick(() => resetOnClose(socket, true));
     const failed = (cause: Error) => {
       this.#running.delete(socket);
@@ -113,14 +113,14 @@ class Race {
 
   #open(address: SocketAddress, reader: SocketReader): Socket {
     const { bind } = this.#options;
-    // A paused socket does not read on its own when it has connected.
+    // Paused, so that the socket does not start reading once it has connected.
     if (address.kind === "unix") {
       return withNodePath(address.path, (path) =>
         connect({ path, allowHalfOpen: true, onread: reader.onread }).pause(),
       );
     }
-    // Systems refuse it in their own ways, some after a while.
-    if (address.port === 0) throw new Error("nobody can listen on port 0");
+    // Systems report this differently, some only after a while.
+    if (address.port === 0) throw new Error("cannot connect to port 0");
     const local = bind?.find((one) => one.family === address.family);
     if (bind !== undefined && local === undefined)
       throw new Error(`there is no local IPv${address.family} address to connect from`);
@@ -136,7 +136,7 @@ class Race {
     }).pause();
   }
 
-  /** Books every attempt that runs beside the first. */
+  /** Books all attempts in progress, except the first. */
   #book(): void {
     const further = Math.max(0, this.#running.size - 1);
     this.#options.descriptors.book(further - this.#booked);
@@ -145,7 +145,7 @@ class Race {
 
   #failed(address: SocketAddress, cause: unknown): void {
     if (address.kind === "unix" && codeOf(cause) === "EAGAIN") {
-      // A UNIX socket whose backlog is full refuses at once where a TCP one would let us wait.
+      // A UNIX socket with a full backlog refuses immediately, where TCP would keep trying.
       this.#waiting.unshift(address);
       this.#nextAttempt = setTimeout(() => this.startNext(), FULL_BACKLOG_DELAY_MS);
       return;
@@ -176,8 +176,8 @@ class Race {
 }
 
 /**
- * Node.js connects to texts only. Bytes that are not UTF-8 come from Linux, where the socket has another name for as
- * long as it is open without being used.
+ * Calls `use` with a path that Node accepts. Node takes paths as strings only. A path that is not UTF-8 can only occur on
+ * Linux, where `/proc/self/fd` names the same socket while it is open with `O_PATH`.
  */
 function withNodePath<T>(path: string, use: (path: string) => T): T {
   if (!hasBytes(path)) return use(path);

@@ -1,12 +1,12 @@
 /**
- * The exact reads at the start of a stream: holds the bytes that have come and the one read that waits for more.
+ * The exact reads at the start of a stream: buffers the received bytes and the pending read.
  */
 
 import { SpipedError } from "../errors.js";
 
 type Ended = "no" | "orderly" | "closed";
 
-/** Collects the first bytes of a stream and hands them out by exact reads. */
+/** Collects the first bytes of a stream and returns them in exact reads. */
 export class ExactReads {
   readonly #bytes: Uint8Array;
   #arrived = 0;
@@ -14,33 +14,33 @@ export class ExactReads {
   #ended: Ended = "no";
   #waiting: { readonly length: number; resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
 
-  /** @param length - Bytes of all exact reads together. */
+  /** @param length - Total length of all exact reads, in bytes. */
   constructor(length: number) {
     this.#bytes = new Uint8Array(length);
   }
 
-  /** Bytes that have not come yet. */
+  /** How many bytes have not arrived yet. */
   get missing(): number {
     return this.#bytes.length - this.#arrived;
   }
 
-  /** The bytes that have come. */
+  /** The bytes that have arrived. */
   get arrivedSoFar(): Uint8Array {
     return this.#bytes.subarray(0, this.#arrived);
   }
 
-  /** Where the next bytes go: `missing` bytes of memory. */
+  /** The memory for the next bytes, `missing` bytes long. */
   get space(): Uint8Array {
     return this.#bytes.subarray(this.#arrived);
   }
 
-  /** Says that `count` bytes were written into `space`. */
+  /** Reports that `count` bytes were written into `space`. */
   arrived(count: number): void {
     this.#arrived += count;
     this.#settle();
   }
 
-  /** Says that nothing more will come. */
+  /** Reports that no more bytes will arrive. */
   ended(how: Exclude<Ended, "no">): void {
     if (this.#ended === "no") this.#ended = how;
     this.#settle();
@@ -68,7 +68,7 @@ export class ExactReads {
   }
 }
 
-/** A stream has ended before all bytes of the exact reads had come. */
+/** The error when a stream ends before the exact reads are complete. */
 export function handshakeEndError(how: "orderly" | "closed", arrivedBytes: number, length: number): SpipedError {
   const got = `${arrivedBytes} of ${length} handshake bytes`;
   return how === "orderly"

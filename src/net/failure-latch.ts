@@ -1,12 +1,12 @@
 /**
- * How every channel reports that it has failed: one home for "the first failure wins".
+ * The failure reporting that all channels share: the first failure wins.
  */
 
 import type { SpipedError } from "../errors.js";
 
 /**
- * Keeps a channel's first failure and tells one listener of it, once: never before the caller of whatever failed has gone
- * on, and never after `settle`. A failure that comes before the listener is kept for it.
+ * Records a channel's first failure and reports it to one listener, once. The listener is called asynchronously, and never
+ * after `settle`. A failure that precedes the listener is reported when the listener is set.
  */
 export abstract class FailureLatch {
   #failure: SpipedError | undefined;
@@ -19,14 +19,14 @@ export abstract class FailureLatch {
     if (this.#failure !== undefined) this.#tell(this.#failure);
   }
 
-  /** Fails; further failures are dropped. */
+  /** Records a failure, unless there was one before. */
   protected fail(error: SpipedError): void {
     if (this.#isSettled || this.#failure !== undefined) return;
     this.#failure = error;
     if (this.#listener !== undefined) this.#tell(error);
   }
 
-  /** The channel is closed or handed over: no failure is told from now on. */
+  /** Stops reporting failures: the channel is closed or handed over. */
   protected settle(): void {
     this.#isSettled = true;
   }

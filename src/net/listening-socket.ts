@@ -1,15 +1,15 @@
 /**
  * A listening socket that can stop accepting and keep its backlog.
  *
- * Node's server cannot: while it listens it accepts. So the listening descriptor is made by the addon and stays open,
- * and the server works on a duplicate of it. Closing the server leaves the clients that have not been accepted where
- * they are, and the next server goes on with them.
+ * Node's server cannot do that: it accepts as long as it listens. So the addon creates the listening descriptor and keeps
+ * it open, and the server works on a duplicate. Closing the server leaves the clients in the backlog, and the next server
+ * accepts them.
  *
- * One that a service manager has handed over stays the manager's: nothing is set on it, and closing it here leaves it, its
- * backlog and its file where they are.
+ * A socket passed by a service manager still belongs to the manager: its options are not changed, and closing it here
+ * leaves the socket, its backlog and its file alone.
  *
- * On Windows, which has no such descriptors, the server listens itself, from `accept` on: while accepting is paused,
- * clients are refused instead of waiting.
+ * Windows has no such descriptors. There, the server itself listens once `accept` is called, and clients are refused while
+ * accepting is paused.
  */
 
 import { createServer, type ListenOptions, type Server } from "node:net";
@@ -24,25 +24,26 @@ import { formatAddress, type SocketAddress } from "./address.js";
 import type { InheritedSocket } from "./inherited-sockets.js";
 import { resetOnClose } from "./native-socket.js";
 
-/** Clients that may wait in the backlog; the system lowers it to its own limit. */
+/** The size of the backlog; the system reduces it to its own limit. */
 const BACKLOG = 1_024;
 
 /**
- * A listening socket. `attach` takes it, `accept` begins or resumes accepting, `pause` leaves clients in the backlog,
- * `detach` gives it back for another owner, and `close` ends it. On Windows, clients are refused while it is paused.
+ * A listening socket. `attach` makes the caller its owner, `accept` starts or resumes accepting, `pause` leaves clients in
+ * the backlog, `detach` frees it for another owner, and `close` closes it. On Windows, clients are refused while it is
+ * paused.
  */
 export class ListeningSocket {
-  /** Undefined where the server listens itself. */
+  /** Undefined if the server itself listens. */
   #descriptor: number | undefined;
-  /** Closes it; where a worker is terminated before, too. */
+  /** Closes the descriptor, even if this worker thread is terminated. */
   #guard: DescriptorGuard | undefined;
-  /** Undefined while nobody has it. */
+  /** Undefined while the socket has no owner. */
   #handlers: AcceptHandlers | undefined;
-  /** Undefined where it is no UNIX socket. */
+  /** The file of a UNIX socket that was created here. */
   #file: SocketFile | undefined;
   /** Permissions of that file. */
   readonly #mode: number | undefined;
-  /** Undefined where nobody else has the socket. */
+  /** Set if the socket belongs to a service manager. */
   readonly #inherited: InheritedSocket | undefined;
   #server: Server | undefined;
   #addonListener: AddonListener | undefined;
@@ -51,60 +52,60 @@ export class ListeningSocket {
   #isLetGo = false;
   #closed = false;
 
-  private constructor(address: SocketAddress, mode: number | undefined, made: Made) {
+  private constructor(address: SocketAddress, mode: number | undefined, bound: Binding) {
     this.#mode = mode;
-    this.#descriptor = made.descriptor;
-    this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
-    this.#file = made.file;
-    this.#inherited = made.inherited;
+    this.#descriptor = bound.descriptor;
+    this.#guard = bound.descriptor === undefined ? undefined : new addon.DescriptorGuard(bound.descriptor);
+    this.#file = bound.file;
+    this.#inherited = bound.inherited;
     this.#address = address;
   }
 
   /**
-   * Binds and listens; clients wait in the backlog until somebody has attached and accepts.
+   * Binds and listens. Clients wait in the backlog until an owner attaches and accepts.
    *
-   * A UNIX socket's file that nobody answers on is replaced. Differs from spiped: there a restart fails on it.
+   * Replaces the file of a UNIX socket that no longer has a listener. Differs from spiped: there a restart fails.
    *
    * @param mode - Permissions of a UNIX socket's file; undefined leaves them to the umask.
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   static listen(address: SocketAddress, mode: number | undefined): ListeningSocket {
-    let made: Made;
+    let bound: Binding;
     try {
-      made = make(address, mode);
+      bound = bind(address, mode);
     } catch (cause) {
       throw cannotListen(address, cause);
     }
-    return new ListeningSocket(address, mode, made);
+    return new ListeningSocket(address, mode, bound);
   }
 
   /**
-   * Gives the file of a UNIX socket to a user and a group; undefined leaves either as it is.
+   * Changes the owner and group of a UNIX socket's file; undefined leaves either unchanged.
    *
-   * @returns False where the system has no way to do that to this file and to no other.
-   * @throws Error as the system does, where this process may not.
+   * @returns False if the system has no race-free way to do that to this file only.
+   * @throws the system error, for example if this process is not allowed to.
    */
   give(user: number | undefined, group: number | undefined): boolean {
     return this.#file?.give(user, group) ?? true;
   }
 
-  /** Takes over what listens already, the first clients in its backlog included. */
+  /** Wraps a socket that is already listening and may have clients in its backlog. */
   static inherit(inherited: InheritedSocket): ListeningSocket {
     const { descriptor, address } = inherited;
     return new ListeningSocket(address, undefined, { descriptor, file: undefined, inherited });
   }
 
   /**
-   * Takes the socket: its clients come to `handlers` from now on. One at a time.
+   * Makes `handlers` the owner of the socket, which receives its clients from now on.
    *
-   * @param resetOnDeath - Has clients see a reset where this process dies, from the moment at which they are accepted:
-   *   accepted sockets inherit it from the listening one. What a client sees later is its channel's to say.
-   * @throws SpipedError `SPIPED_STEP` where somebody has it.
+   * @param resetOnDeath - Whether clients see a reset if this process dies, from the moment they are accepted: accepted
+   *   sockets inherit this from the listening socket. Their channels can change it later.
+   * @throws SpipedError `SPIPED_STEP` if the socket has an owner.
    */
   attach(handlers: AcceptHandlers, resetOnDeath: boolean): void {
     if (this.#handlers !== undefined) throw new SpipedError("SPIPED_STEP", "this listening socket is taken already");
     if (this.#inherited !== undefined) {
-      // Whatever others have set on the socket: nobody inherits it from there.
+      // The shared socket's options are left alone, so each client gets its own.
       const accepted: AcceptHandlers["accepted"] = (client) => {
         resetOnClose(client.socket, resetOnDeath);
         handlers.accepted(client);
@@ -117,7 +118,7 @@ export class ListeningSocket {
     if (this.#descriptor !== undefined) addon.setResetOnClose(this.#descriptor, resetOnDeath);
   }
 
-  /** Gives the socket back: clients wait in the backlog until somebody else attaches and accepts. */
+  /** Frees the socket: clients wait in the backlog until another owner attaches and accepts. */
   detach(): void {
     this.pause();
     this.#addonListener?.close();
@@ -125,12 +126,12 @@ export class ListeningSocket {
     this.#handlers = undefined;
   }
 
-  /** The address; with the port that the system chose, once `accept` has resolved. */
+  /** The address. Once `accept` has resolved, it has the port that the system chose. */
   get address(): SocketAddress {
     return this.#address;
   }
 
-  /** Begins to accept, or goes on after `pause`. Harmless while it accepts. */
+  /** Starts or resumes accepting. Does nothing if already accepting. */
   async accept(): Promise<void> {
     const handlers = this.#handlers;
     if (this.#server !== undefined || this.#closed || handlers === undefined) return;
@@ -158,7 +159,7 @@ export class ListeningSocket {
     }
   }
 
-  /** False where clients are to have sockets of Node's. */
+  /** Returns false if clients get Node sockets. */
   #acceptWithAddon(handlers: AcceptHandlers): boolean {
     if (this.#addonListener === undefined) {
       const { viaAddon } = handlers;
@@ -191,7 +192,11 @@ export class ListeningSocket {
     return { host: address, port, backlog: BACKLOG, exclusive: true };
   }
 
-  /** Stops accepting; further clients wait in the backlog. True where it accepted until now. */
+  /**
+   * Stops accepting; new clients wait in the backlog.
+   *
+   * @returns Whether it was accepting.
+   */
   pause(): boolean {
     if (this.#addonListener !== undefined) return this.#addonListener.pause();
     const server = this.#server;
@@ -201,8 +206,8 @@ export class ListeningSocket {
   }
 
   /**
-   * Makes room for another socket where this one is in its way. Whoever has it keeps it, and clients are refused until
-   * `listenAgain`. Not for one of a service manager.
+   * Releases the address for another socket. The owner stays the same, and clients are refused until `listenAgain`. Not
+   * for sockets of a service manager.
    */
   letGo(): void {
     if (this.#closed || this.#isLetGo) return;
@@ -216,26 +221,29 @@ export class ListeningSocket {
   }
 
   /**
-   * Listens again where it was let go; `accept` does the same.
+   * Listens again after `letGo`; `accept` does the same.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   listenAgain(): void {
     if (!this.#isLetGo || this.#closed) return;
-    let made: Made;
+    let bound: Binding;
     try {
-      made = make(this.#address, this.#mode);
+      bound = bind(this.#address, this.#mode);
     } catch (cause) {
       throw cannotListen(this.#address, cause);
     }
     this.#isLetGo = false;
-    this.#descriptor = made.descriptor;
-    this.#guard = made.descriptor === undefined ? undefined : new addon.DescriptorGuard(made.descriptor);
-    this.#file = made.file;
-    if (made.descriptor !== undefined) addon.setResetOnClose(made.descriptor, this.#resetOnDeath);
+    this.#descriptor = bound.descriptor;
+    this.#guard = bound.descriptor === undefined ? undefined : new addon.DescriptorGuard(bound.descriptor);
+    this.#file = bound.file;
+    if (bound.descriptor !== undefined) addon.setResetOnClose(bound.descriptor, this.#resetOnDeath);
   }
 
-  /** Closes the socket; clients in the backlog are refused, unless others have it too. A UNIX socket's file is removed if it is still ours. */
+  /**
+   * Closes the socket. Clients in the backlog are refused, unless the socket belongs to a service manager. The file of a
+   * UNIX socket is removed if it is still the one that was created here.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -265,7 +273,7 @@ function listening(server: Server, where: ListenOptions): Promise<void> {
       server.off("error", reject);
       resolve();
     });
-    // Closed before it listened: by `pause`, which needs no answer.
+    // `pause` may close it before it listens.
     server.once("close", resolve);
   });
 }
@@ -273,14 +281,14 @@ function listening(server: Server, where: ListenOptions): Promise<void> {
 type DescriptorGuard = InstanceType<typeof addon.DescriptorGuard>;
 type SocketFile = InstanceType<typeof addon.SocketFile>;
 
-/** What listens. */
-interface Made {
+/** What `bind` creates. */
+interface Binding {
   readonly descriptor: number | undefined;
   readonly file: SocketFile | undefined;
   readonly inherited: InheritedSocket | undefined;
 }
 
-function make(address: SocketAddress, mode: number | undefined): Made {
+function bind(address: SocketAddress, mode: number | undefined): Binding {
   if (address.kind === "unix") {
     const file = new addon.SocketFile(pathBytes(address.path));
     return { descriptor: file.listen(BACKLOG, mode), file, inherited: undefined };
@@ -292,11 +300,11 @@ function make(address: SocketAddress, mode: number | undefined): Made {
 const HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: "another program listens there; stop it, or choose another address",
   EADDRNOTAVAIL: "listen on an address of this machine; [0.0.0.0] and [::] mean all of them",
-  ENOENT: "make the folder first; RuntimeDirectory= does that in a systemd unit",
-  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, and a UNIX socket a folder that you may write to",
+  ENOENT: "create the folder first; in a systemd unit, RuntimeDirectory= does that",
+  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; a UNIX socket needs a writable folder",
 };
 
-/** Why an address cannot be listened on, for the operator. */
+/** The error when an address cannot be listened on. */
 export function cannotListen(address: SocketAddress, cause: unknown): SpipedError {
   const hint = HINTS[codeOf(cause) ?? ""];
   return new SpipedError(

@@ -1,47 +1,47 @@
 /**
- * Look-ups by the system, side by side: a silent name server holds one up for a minute or more, and no other may wait
- * for it.
+ * Concurrent lookups by the system's resolver: a silent name server can block one for a minute or more, which must not
+ * delay the others.
  *
- * What several ask for at a time is looked up once. A look-up that has begun cannot be given up, so those that run are
- * bounded, and further ones wait in the order in which they were asked for. Whoever asks may stop waiting at any time.
+ * Concurrent requests for the same name share one lookup. A running lookup cannot be cancelled, so the number of running
+ * lookups is limited and further ones are queued. A caller can stop waiting at any time.
  */
 
 import { messageOf, type SpipedError } from "../errors.js";
 import type { LookupResult } from "../native/native.js";
 import type { CancelSignal } from "./cancellation.js";
 
-/** Most look-ups at a time. */
+/** The maximum number of concurrent lookups. */
 export const MAX_LOOKUPS = 8;
 
-/** Starts a look-up by the system; `done` is called once. */
+/** Starts a lookup; `done` is called once. */
 export type SystemLookUp = (host: string, service: string, done: (found: LookupResult) => void) => void;
 
-/** How long somebody waits. */
-export interface Patience {
-  /** Ends waiting, with its reason. */
+/** How long a caller waits. */
+export interface LookupWait {
+  /** Stops waiting; the lookup then rejects with the signal's reason. */
   readonly signal?: CancelSignal | undefined;
-  /** The same after this time, with an error of the caller's. */
   readonly timeoutMs: number;
+  /** Creates the error after `timeoutMs`. */
   readonly timedOut: () => SpipedError;
 }
 
-/** What is asked for, and who waits for it; it begins when its turn has come. */
-interface Question {
+/** A lookup that is queued or running, and the callers waiting for it. */
+interface Lookup {
   readonly host: string;
   readonly service: string;
   readonly waiting: Set<(found: LookupResult) => void>;
 }
 
 /**
- * Runs lookups, at most {@link MAX_LOOKUPS} at a time, in the order in which they were asked for. The same question is
- * asked once. A caller that stops waiting does not stop a lookup that has begun.
+ * Runs lookups in the order of the requests, at most {@link MAX_LOOKUPS} at a time. Requests for the same host and service
+ * share one lookup. A lookup that has started continues even if all callers stop waiting.
  */
 export class LookupQueue {
   readonly #lookUp: SystemLookUp;
-  /** All that have no answer yet, each once. */
-  readonly #open = new Map<string, Question>();
-  /** Those of them whose turn has not come, in order. */
-  readonly #queue = new Set<Question>();
+  /** All lookups without an answer, queued or running. */
+  readonly #open = new Map<string, Lookup>();
+  /** The ones that have not started, in order. */
+  readonly #queue = new Set<Lookup>();
   #running = 0;
 
   constructor(lookUp: SystemLookUp) {
@@ -49,22 +49,22 @@ export class LookupQueue {
   }
 
   /**
-   * Looks up, or waits for the same look-up of somebody else's. The process stays alive meanwhile.
+   * Looks up a host and a service, or joins a lookup of the same. Keeps the process alive.
    *
    * @returns The addresses, or why there are none.
    */
-  find(host: string, service: string, { signal, timeoutMs, timedOut }: Patience): Promise<LookupResult> {
+  find(host: string, service: string, { signal, timeoutMs, timedOut }: LookupWait): Promise<LookupResult> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason);
         return;
       }
-      const question = this.#ask(host, service);
+      const lookup = this.#ask(host, service);
       const stopWaiting = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
-        question.waiting.delete(answer);
-        this.#forgetUnlessWanted(question);
+        lookup.waiting.delete(answer);
+        this.#forgetUnlessWanted(lookup);
       };
       const answer = (found: LookupResult) => {
         stopWaiting();
@@ -79,44 +79,44 @@ export class LookupQueue {
         reject(timedOut());
       }, timeoutMs);
       signal?.addEventListener("abort", abort, { once: true });
-      question.waiting.add(answer);
+      lookup.waiting.add(answer);
       this.#startNext();
     });
   }
 
-  #ask(host: string, service: string): Question {
+  #ask(host: string, service: string): Lookup {
     const name = `${host} ${service}`;
     const known = this.#open.get(name);
     if (known !== undefined) return known;
-    const question: Question = { host, service, waiting: new Set() };
-    this.#open.set(name, question);
-    this.#queue.add(question);
-    return question;
+    const lookup: Lookup = { host, service, waiting: new Set() };
+    this.#open.set(name, lookup);
+    this.#queue.add(lookup);
+    return lookup;
   }
 
-  /** Whose turn has not come, and for whom nobody waits any more, need not begin. */
-  #forgetUnlessWanted(question: Question): void {
-    if (question.waiting.size > 0 || !this.#queue.delete(question)) return;
-    this.#open.delete(`${question.host} ${question.service}`);
+  /** Drops a lookup that has not started and has no callers left. */
+  #forgetUnlessWanted(lookup: Lookup): void {
+    if (lookup.waiting.size > 0 || !this.#queue.delete(lookup)) return;
+    this.#open.delete(`${lookup.host} ${lookup.service}`);
   }
 
   #startNext(): void {
-    const [question] = this.#queue;
-    if (question === undefined || this.#running >= MAX_LOOKUPS) return;
-    this.#queue.delete(question);
+    const [lookup] = this.#queue;
+    if (lookup === undefined || this.#running >= MAX_LOOKUPS) return;
+    this.#queue.delete(lookup);
     this.#running += 1;
-    const { host, service } = question;
+    const { host, service } = lookup;
     try {
-      this.#lookUp(host, service, (found) => this.#ended(question, found));
+      this.#lookUp(host, service, (found) => this.#ended(lookup, found));
     } catch (cause) {
-      this.#ended(question, { addresses: [], failure: messageOf(cause) });
+      this.#ended(lookup, { addresses: [], failure: messageOf(cause) });
     }
   }
 
-  #ended(question: Question, found: LookupResult): void {
+  #ended(lookup: Lookup, found: LookupResult): void {
     this.#running -= 1;
-    this.#open.delete(`${question.host} ${question.service}`);
-    for (const answer of [...question.waiting]) answer(found);
+    this.#open.delete(`${lookup.host} ${lookup.service}`);
+    for (const answer of [...lookup.waiting]) answer(found);
     this.#startNext();
   }
 }

@@ -1,10 +1,9 @@
 /**
- * What the system can do for a socket and Node does not offer: what the other side sees when the process dies, how soon
- * a dead peer is noticed, who the peer is.
+ * Socket features that Node lacks: a reset when the process dies, fast detection of dead peers, the identity of a peer.
  *
- * The number of a socket's descriptor is not documented. Where it is not known (on Windows, say), everything here does
- * what Node can, or nothing. A system call that fails costs nothing but its own effect: a socket that has been reset
- * refuses most of them, and whoever reads from it will learn of that.
+ * They need the socket's descriptor, which is an undocumented property. If it is not known (on Windows, for example), the
+ * functions here do what Node can, or nothing. Failed system calls are ignored: they mostly mean that the socket was reset,
+ * which its reader finds out anyway.
  */
 
 import { closeSync } from "node:fs";
@@ -12,10 +11,10 @@ import type { Socket } from "node:net";
 import { addon } from "../native/native.js";
 import type { TcpEnd } from "./proxy-header.js";
 
-/** Silence after which the other side is asked whether it is still there, and how it is asked. */
+/** TCP keep-alive: the idle time before the first probe, the interval between probes, and their number. */
 export const KEEP_ALIVE = { idleSeconds: 60, intervalSeconds: 10, probes: 6 } as const;
 
-/** The number of a socket's descriptor; undefined where it is not known, or closed. */
+/** A socket's descriptor; undefined if it is not known, or closed. */
 export function descriptorOf(socket: Socket): number | undefined {
   const handle: unknown = Reflect.get(socket, "_handle");
   if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
@@ -24,30 +23,29 @@ export function descriptorOf(socket: Socket): number | undefined {
 }
 
 /**
- * From now on the other side of a TCP connection sees a reset when the socket is closed, by whomever: by this program,
- * or by the system when the process has died. Or, with false, an orderly end once more.
+ * Sets whether closing a TCP socket resets the connection, also when the system closes it because the process died.
  *
- * @returns Whether the system does.
+ * @returns Whether the system supports it.
  */
 export function resetOnClose(socket: Socket, resets: boolean): boolean {
   return ask(socket, (descriptor) => addon.setResetOnClose(descriptor, resets)) !== undefined;
 }
 
-/** Whether the other side has ended its stream or is lost, and has left nothing to read; false where nobody knows. */
+/** Whether the peer has ended its stream or is gone, with no data left to read; false if that is not known. */
 export function hasEnded(socket: Socket): boolean {
   return ask(socket, (descriptor) => addon.hasEnded(descriptor))?.answer ?? false;
 }
 
-/** A second descriptor of the socket; undefined where the first is not known. */
+/** Duplicates the socket's descriptor; undefined if it is not known. */
 export function duplicate(socket: Socket): { take(): number; close(): void } | undefined {
   const copy = ask(socket, (descriptor) => addon.duplicate(descriptor))?.answer;
   return copy === undefined ? undefined : { take: () => copy, close: () => closeSync(copy) };
 }
 
 /**
- * Has it noticed after two minutes of silence that the other side is gone, whether or not something is on the way to it.
- * Differs from spiped: there the system's own times hold, on Linux two hours for an idle connection and a quarter of an
- * hour for another.
+ * Enables detection of dead peers: the connection fails after two minutes of silence, whether it is idle or has
+ * unacknowledged data. Differs from spiped: there the system's defaults apply, on Linux two hours for an idle connection
+ * and 15 minutes for one with unacknowledged data.
  */
 export function keepAlive(socket: Socket): void {
   const { idleSeconds, intervalSeconds, probes } = KEEP_ALIVE;
@@ -56,23 +54,26 @@ export function keepAlive(socket: Socket): void {
   watchForDeadPeer(socket);
 }
 
-/** How often it is asked whether the other side acknowledges what it is sent. */
+/** How often to check that the peer acknowledges data. */
 const DEAD_PEER_CHECK_MS = 10_000;
 
-/** What the system does for an idle connection only. The relay does the same for those that it has. */
+/**
+ * Destroys the socket if its peer stops acknowledging data. TCP keep-alive only covers idle connections. The relay does
+ * the same for its connections.
+ */
 function watchForDeadPeer(socket: Socket): void {
-  // Not on Windows.
+  // Missing on Windows.
   if (addon.DeadPeerDetector === undefined) return;
-  const vigil = new addon.DeadPeerDetector();
+  const detector = new addon.DeadPeerDetector();
   const timer = setInterval(() => {
-    if (ask(socket, (descriptor) => vigil.isDead(descriptor))?.answer !== true) return;
+    if (ask(socket, (descriptor) => detector.isDead(descriptor))?.answer !== true) return;
     socket.destroy(Object.assign(new Error("connection timed out"), { code: "ETIMEDOUT" }));
   }, DEAD_PEER_CHECK_MS);
   timer.unref();
   socket.once("close", () => clearInterval(timer));
 }
 
-/** Who has connected, for people: `[address]:port`, or the user behind a UNIX socket; never an address of ours. */
+/** A printable name of the peer: `[address]:port`, or the user of a UNIX socket. Never a local address. */
 export function describePeer(socket: Socket): string {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress !== undefined && remotePort !== undefined) return `[${remoteAddress}]:${remotePort}`;
@@ -83,7 +84,7 @@ export function describePeer(socket: Socket): string {
   return unix.pid === undefined ? `uid ${unix.uid}` : `uid ${unix.uid} (pid ${unix.pid})`;
 }
 
-/** Where a socket was accepted; undefined where the system no longer knows. */
+/** The local address of an accepted socket; undefined if the system no longer knows it. */
 export function localEnd(socket: Socket): TcpEnd | "unix" | undefined {
   const { localAddress, localPort } = socket;
   if (localAddress !== undefined && localPort !== undefined) return { address: localAddress, port: localPort };
@@ -91,14 +92,14 @@ export function localEnd(socket: Socket): TcpEnd | "unix" | undefined {
   return asked && (asked.answer ?? "unix");
 }
 
-/** Undefined where the descriptor is not known, or the system refuses. */
+/** Makes a system call; undefined if the descriptor is not known or the call fails. */
 function ask<T>(socket: Socket, call: (descriptor: number) => T): { readonly answer: T } | undefined {
   const descriptor = descriptorOf(socket);
   if (descriptor === undefined) return undefined;
   try {
     return { answer: call(descriptor) };
   } catch {
-    // A socket that was reset refuses most calls; whoever reads from it learns of the reset.
+    // Mostly because the socket was reset; its reader gets that error.
     return undefined;
   }
 }

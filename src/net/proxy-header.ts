@@ -1,6 +1,5 @@
 /**
- * The header of the PROXY protocol, version 2: who has connected, for a service that would see this program's own
- * address otherwise.
+ * The PROXY protocol header, version 2: tells a service the client's address, where it would otherwise see ours.
  *
  *     signature, 12 bytes ‖ version and command ‖ family ‖ be16(bytes that follow)
  *     TCP:  client's address ‖ address that it connected to ‖ be16(client's port) ‖ be16(port)
@@ -25,24 +24,24 @@ export type SocketEnds =
   | { readonly kind: "tcp"; readonly remote: TcpEnd; readonly local: TcpEnd }
   | { readonly kind: "unix" };
 
-/** The longest name of a key in bytes; what a file's name can have. */
+/** The longest name of a key in bytes, which is the longest file name. */
 export const MAX_KEY_NAME_BYTES = 255;
 
 const SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
-/** Version 2 and a command: the addresses are those of the connection itself, or those in the header. */
+/** Version 2 and a command: use the addresses of the connection itself, or those in the header. */
 const COMMAND = { local: 0x20, proxy: 0x21 } as const;
-/** Address family and SOCK_STREAM; none where there are no addresses. */
+/** Address family and SOCK_STREAM; `none` means no addresses. */
 const FAMILY = { none: 0x00, tcp4: 0x11, tcp6: 0x21 } as const;
-/** The first of the types that are left to applications. */
+/** The first TLV type reserved for applications (PP2_TYPE_MIN_CUSTOM). */
 const KEY_NAME_TYPE = 0xe0;
 
 /**
- * Makes a header, of at most 310 bytes.
+ * Encodes a header, of at most 310 bytes.
  *
- * A client on a UNIX socket is announced without an address, as HAProxy does it: the family for UNIX sockets is refused
- * by HAProxy, and by nginx before 1.23.2 in front of TLS.
+ * A client on a UNIX socket is announced without an address, as HAProxy does: HAProxy rejects the family for UNIX sockets,
+ * and so does nginx before 1.23.2 in front of TLS.
  *
- * @param keyName - The name of the client's key; undefined where it has none.
+ * @param keyName - The name of the client's key, if it has one.
  */
 export function proxyHeader(ends: SocketEnds, keyName: string | undefined): Uint8Array {
   const { command, family, addresses } = described(ends);
@@ -50,7 +49,7 @@ export function proxyHeader(ends: SocketEnds, keyName: string | undefined): Uint
   return Buffer.concat([SIGNATURE, Buffer.of(command, family), be16(body.length), body]);
 }
 
-/** The header of a connection that nobody else's stands behind: one that is to find out whether the service is well. */
+/** The header of a connection that has no client, such as a health check of the service. */
 export function ownProxyHeader(): Uint8Array {
   return proxyHeader({ kind: "unix" }, undefined);
 }
@@ -68,7 +67,7 @@ function described(ends: SocketEnds): Described {
     case "tcp": {
       const { remote, local } = ends;
       const both = [ipv6Bytes(remote.address), ipv6Bytes(local.address)];
-      // A socket that listens on [::] shows an IPv4 client as ::ffff:192.0.2.1; the service is told what it is.
+      // A socket that listens on [::] reports an IPv4 client as ::ffff:192.0.2.1; announce it as IPv4.
       const isV4 = both.every(isMapped);
       const addresses = isV4 ? both.map((address) => address.subarray(12)) : both;
       return {
@@ -82,25 +81,25 @@ function described(ends: SocketEnds): Described {
 
 function keyNameField(keyName: string): Uint8Array {
   const name = pathBytes(keyName);
-  // Never cut: it would be another's name.
+  // Never truncate: the result could be the name of another key.
   if (name.length < 1 || name.length > MAX_KEY_NAME_BYTES) {
     throw new SpipedError("SPIPED_INTERNAL", `the name of a key has ${name.length} bytes`);
   }
   return Buffer.concat([Buffer.of(KEY_NAME_TYPE), be16(name.length), name]);
 }
 
-/** The 16 bytes of an address, an IPv4 one as ::ffff:192.0.2.1. A scope means something on this machine only. */
+/** The 16 bytes of an address, with IPv4 mapped to ::ffff:192.0.2.1. A scope is dropped: it is local to this machine. */
 function ipv6Bytes(text: string): Buffer {
   const address = text.replace(/%.*$/s, "");
   const full = isIP(address) === 4 ? `::ffff:${address}` : address;
-  if (isIP(full) !== 6) throw new SpipedError("SPIPED_INTERNAL", `${JSON.stringify(text)} is no IP address`);
+  if (isIP(full) !== 6) throw new SpipedError("SPIPED_INTERNAL", `${JSON.stringify(text)} is not an IP address`);
   const [head = "", tail = ""] = full.split("::");
   const [before, after] = [groupsOf(head), groupsOf(tail)];
   const zeros = new Array<number>(8 - before.length - after.length).fill(0);
   return Buffer.concat([...before, ...zeros, ...after].map(be16));
 }
 
-/** Groups of 16 bits; the last two may be written as an IPv4 address. */
+/** The 16-bit groups of an IPv6 address; the last two may be written as an IPv4 address. */
 function groupsOf(part: string): readonly number[] {
   if (part === "") return [];
   return part.split(":").flatMap((group) => {

@@ -1,6 +1,6 @@
 /**
- * Looks written addresses up: the system's `getaddrinfo`, so `/etc/hosts`, DNS and service names all count. Where there
- * is nothing to look up, nobody is asked and nothing waits.
+ * Resolves addresses with the system's `getaddrinfo`, which covers `/etc/hosts`, DNS and service names. IP addresses with
+ * a port number need no lookup and resolve immediately.
  */
 
 import { LONGEST_MS } from "../clock.js";
@@ -10,22 +10,21 @@ import { type Address, formatAddress, type HostAddress, type SocketAddress, type
 import type { CancelSignal } from "./cancellation.js";
 import { LookupQueue } from "./lookup-queue.js";
 
-/** How long a caller waits for a look-up. */
+/** How long a caller waits for a lookup. */
 export interface LookupLimits {
-  /** Ends waiting at once, with the signal's reason. */
+  /** Stops waiting; the lookup then rejects with the signal's reason. */
   readonly signal?: CancelSignal | undefined;
-  /** As long as the system takes where it is left out. */
+  /** Default: no limit but the system's own. */
   readonly timeoutMs?: number | undefined;
 }
 
 const lookups = new LookupQueue((host, service, done) => addon.resolve(host, service, done));
 
 /**
- * Looks an address up.
+ * Resolves an address.
  *
- * @returns At least one address, in the order in which the system prefers them.
- * @throws SpipedError `SPIPED_RESOLVE` where the name or the service is not known, `SPIPED_TIMEOUT`; the reason of the
- *   signal.
+ * @returns At least one address, in the system's order of preference.
+ * @throws SpipedError `SPIPED_RESOLVE` if the name or the service is not known, `SPIPED_TIMEOUT`; the signal's reason.
  */
 export async function resolve(
   address: Address,
@@ -55,7 +54,7 @@ async function hasService({ service }: HostAddress, limits: LookupLimits): Promi
   return addresses.length > 0;
 }
 
-/** Looks the local address of connections up; undefined where there is none. */
+/** Resolves the local address of outgoing connections, if there is one. */
 export async function resolveBind(
   bind: HostAddress | undefined,
   limits: LookupLimits = {},
@@ -86,7 +85,7 @@ function numeric(host: string, service: string): LookupResult {
 }
 
 function unknownService(address: HostAddress): SpipedError {
-  const message = `cannot resolve ${formatAddress(address)}: this machine knows no service ${JSON.stringify(address.service)}`;
+  const message = `cannot resolve ${formatAddress(address)}: unknown service ${JSON.stringify(address.service)}`;
   return new SpipedError("SPIPED_RESOLVE", message, { hint: "write the port as a number" });
 }
 

@@ -1,6 +1,6 @@
 /**
- * How addresses of this machine stand to each other: whether dialling one leads to a socket that listens on another, and
- * then whoever does both talks to itself; and whether there is room for a socket on each.
+ * Compares addresses of this machine: whether connecting to one reaches a socket that listens on another, which makes a
+ * tunnel talk to itself; and whether two addresses can be listened on at the same time.
  */
 
 import { realpathSync } from "node:fs";
@@ -12,12 +12,12 @@ import type { SocketAddress } from "./address.js";
 
 type TcpAddress = Extract<SocketAddress, { readonly kind: "tcp" }>;
 
-/** Every address of this machine. */
+/** The wildcard addresses. */
 const ALL = ["0.0.0.0", "::"];
 
 /**
- * Whether `target` leads to what listens on `source`, as far as that can be told without asking the system: of a socket
- * that listens on every address, those that are this machine's for certain lead to it.
+ * Whether connecting to `target` reaches a socket that listens on `source`, as far as that is known without asking the
+ * system. For a source that listens on all addresses, only loopback targets count.
  */
 export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
   if (target.kind === "unix" || source.kind === "unix") {
@@ -27,7 +27,7 @@ export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
   return target.address === source.address || (ALL.includes(source.address) && isLoopback(target.address));
 }
 
-/** Whether only one of two sockets can listen, as far as that can be told without asking the system. */
+/** Whether two addresses cannot be listened on at the same time, as far as that is known without asking the system. */
 export function excludeEachOther(one: SocketAddress, other: SocketAddress): boolean {
   if (one.kind === "unix" || other.kind === "unix") {
     return one.kind === "unix" && other.kind === "unix" && realPath(one.path) === realPath(other.path);
@@ -37,7 +37,7 @@ export function excludeEachOther(one: SocketAddress, other: SocketAddress): bool
 }
 
 function takesAll(one: TcpAddress, other: TcpAddress): boolean {
-  // Elsewhere, and with another setting, one for all of IPv6 leaves IPv4 alone.
+  // On other systems, and with `ipv6Only`, a socket on [::] does not cover IPv4.
   const isForBoth = one.family === 6 && listensOnBothFamilies();
   return ALL.includes(one.address) && (one.family === other.family || isForBoth);
 }
@@ -46,7 +46,7 @@ function isLoopback(address: string): boolean {
   return ALL.includes(address) || address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
 }
 
-/** A UNIX socket's path without links and detours: its folder's own, since it is made in there, and its name. */
+/** The canonical path of a UNIX socket: the real path of its folder, and its name. */
 export function realPath(path: string): string {
   try {
     const folder = textOfBytes(realpathSync(pathBytes(dirname(path)), { encoding: "buffer" }));

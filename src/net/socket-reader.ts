@@ -1,10 +1,10 @@
 /**
- * Reads a `net.Socket` without an allocation for each read: the socket's `onread` option reads into memory that all
- * sockets share. What is read is sealed or opened before the next read, so nothing of it is needed afterwards, and
- * idle connections own no memory.
+ * Reads a `net.Socket` without allocating memory for each read: with the `onread` option, all sockets read into the same
+ * buffer. The data is sealed or opened before the next read, so the buffer can be reused, and idle connections use no
+ * memory.
  *
- * While exact reads are due, the memory offered is just as long as what they still miss. So the kernel keeps
- * everything behind them, and no byte of the packets has to be put aside.
+ * During exact reads, `onread` gets a buffer of exactly the missing length. The data behind them stays in the kernel, and
+ * nothing has to be buffered here.
  */
 
 import type { OnReadOpts, Socket } from "node:net";
@@ -12,40 +12,40 @@ import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { ExactReads } from "./exact-reads.js";
 import { pendingSocketError } from "./socket-error.js";
 
-/** Bytes of one read. */
+/** The most bytes of one read. */
 export const READ_BUFFER_BYTES = 65_536;
 
-/** One read buffer for all sockets of one kind of data. */
+/** A read buffer, shared by all sockets that carry the same kind of data. */
 export type ReadBuffer = Uint8Array & { readonly length: typeof READ_BUFFER_BYTES };
 
-/** Makes a read buffer; a program has one for cleartext and one for packets. */
+/** Creates a read buffer; a program has one for cleartext and one for packets. */
 export function createReadBuffer(): ReadBuffer {
   return Buffer.alloc(READ_BUFFER_BYTES) as Uint8Array as ReadBuffer;
 }
 
 /**
- * What the constructor of `net.Socket` takes besides what its types name: `onread` is documented for `connect` only,
- * and works here too. `manualStart` is not documented: the socket does not read until told; where it is not known, the
- * reader holds what came too early.
+ * Options of the `net.Socket` constructor that its types lack. `onread` is documented for `connect` only, but works here
+ * too. `manualStart` is not documented: it keeps the socket from reading until it is resumed. If Node does not support it,
+ * the reader buffers what arrives too early.
  */
 export interface ReadOptions {
   readonly onread: OnReadOpts;
   readonly manualStart: true;
 }
 
-/** The error behind an end that looks orderly; undefined where it is. */
+/** Returns the error behind an end of stream that looks orderly, if there is one. */
 export type ErrorAtEnd = (socket: Socket) => Error | undefined;
 
 /**
- * Reads one socket: exact reads first, then into the shared buffer, which the sink must not keep. Make it before its
- * socket, whose constructor takes `onread`, and then `attach` the socket.
+ * Reads one socket: first exact reads, then into the shared buffer, which the sink must not keep. Create the reader first,
+ * pass its `onread` to the socket's constructor, then `attach` the socket.
  */
 export class SocketReader implements ByteReader {
   readonly leavesBytesToSystem = true;
-  /** The option for the socket that will be read. */
+  /** Pass this option to the socket's constructor. */
   readonly onread: OnReadOpts;
   readonly #shared: ReadBuffer;
-  /** As much of it as was offered last. */
+  /** The part of it that was offered to the last read. */
   #space: Uint8Array;
   readonly #exact: ExactReads;
   readonly #errorAtEnd: ErrorAtEnd;
@@ -55,9 +55,9 @@ export class SocketReader implements ByteReader {
   #endPending = false;
 
   /**
-   * @param shared - Memory to read into after the exact reads.
-   * @param exactLength - Bytes of all exact reads together.
-   * @param errorAtEnd - Asked at each end of a stream.
+   * @param shared - The buffer to read into after the exact reads.
+   * @param exactLength - Total length of all exact reads, in bytes.
+   * @param errorAtEnd - Called at the end of the stream.
    */
   constructor(shared: ReadBuffer, exactLength: number, errorAtEnd: ErrorAtEnd = pendingError) {
     this.#shared = shared;
@@ -70,7 +70,7 @@ export class SocketReader implements ByteReader {
     };
   }
 
-  /** Takes the socket that was made with `onread`, and begins the exact reads, if there are any. */
+  /** Attaches the socket that was created with `onread`, and starts the exact reads, if any. */
   attach(socket: Socket): void {
     this.#socket = socket;
     socket.once("end", () => this.#ended());
@@ -78,7 +78,7 @@ export class SocketReader implements ByteReader {
     if (this.#exact.missing > 0) socket.resume();
   }
 
-  /** Whether bytes were read that nobody has taken. */
+  /** Whether data was read that no sink has received. */
   get hasBufferedBytes(): boolean {
     return this.#buffered !== undefined;
   }
@@ -120,8 +120,8 @@ export class SocketReader implements ByteReader {
       return this.#exact.missing > 0;
     }
     if (this.#sink !== undefined) return this.#sink.receive(bytes);
-    // A socket that reads before it is told to: what it read is kept, and it stops.
-    // (`slice` of a Buffer would not copy, and the memory is everybody's.)
+    // The socket reads before it was told to: buffer the data and stop reading.
+    // (Copy it with `concat`: `slice` of a Buffer would still point to the shared memory.)
     this.#buffered = Buffer.concat(this.#buffered === undefined ? [bytes] : [this.#buffered, bytes]);
     return false;
   }

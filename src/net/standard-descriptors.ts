@@ -1,6 +1,6 @@
 /**
- * What the descriptors 0 and 1 are, before `spipe` uses them: whether it can at all, and whether they are pipes that it
- * may open once more. They belong to others too, so nothing about them is changed.
+ * Inspects descriptors 0 and 1 before `spipe` uses them: whether they are usable, and whether they are pipes that can be
+ * reopened. Other processes may share them, so their flags are never changed.
  */
 
 import { constants, fstatSync, openSync, readlinkSync, type Stats, statSync } from "node:fs";
@@ -16,14 +16,14 @@ const STANDARD = [INPUT, OUTPUT, ERROR] as const;
 
 export type StandardDescriptor = typeof INPUT | typeof OUTPUT;
 
-/** Names for people. */
+/** Printable names. */
 export const STREAM_NAMES: Readonly<Record<StandardDescriptor, string>> = {
   [INPUT]: "standard input",
   [OUTPUT]: "standard output",
 };
 
 /**
- * Refuses what cannot be read to its end, or written.
+ * Checks that standard input can be read, or that standard output can be written.
  *
  * @throws SpipedError `SPIPED_USAGE`
  */
@@ -31,7 +31,7 @@ export function checkDescriptor(descriptor: StandardDescriptor): void {
   const name = STREAM_NAMES[descriptor];
   const { readable, writable } = addon.accessMode(descriptor);
   if (isClosed(descriptor)) {
-    const [sign, does] = descriptor === INPUT ? ["<", "sends nothing"] : [">", "drops what comes"];
+    const [sign, does] = descriptor === INPUT ? ["<", "sends nothing"] : [">", "discards all data"];
     throw new SpipedError("SPIPED_USAGE", `${name} is closed`, {
       hint: `"${sign} /dev/null" ${does}; a /dev/null that is open for both reading and writing can look closed`,
     });
@@ -47,26 +47,27 @@ export function checkDescriptor(descriptor: StandardDescriptor): void {
   }
 }
 
-/** Whether nobody gave this process the descriptor, as far as that can be told. */
+/** Whether the descriptor was closed when this process started, as far as that can be determined. */
 export function isClosed(descriptor: (typeof STANDARD)[number]): boolean {
   const { readable, writable } = addon.accessMode(descriptor);
   return readable && writable && wasClosed(descriptor);
 }
 
 /**
- * Whether nobody gave this process the descriptor. Node.js opens /dev/null for reading and writing in the place of a
- * closed one before any code of ours runs, and nothing tells that file from one that was opened so on purpose: except
- * that an inherited one may be shared, or the /dev/null of another file system. Whoever opens one in that way for one
- * descriptor alone is refused wrongly; to take closed output for it would lose data without a word. Shells, service
- * managers and container engines open it for the one direction, daemons once for all three descriptors.
+ * Whether the descriptor was closed when this process started. Before any of our code runs, Node opens /dev/null for
+ * reading and writing in place of a closed descriptor. That looks the same as a /dev/null that the parent opened in this
+ * mode, unless the open file is shared with the parent or another standard descriptor, or is the /dev/null of another file
+ * system. A parent that opens /dev/null read-write for a single descriptor is rejected wrongly; but accepting a closed
+ * output would silently lose data. Shells, service managers and container engines open /dev/null for one direction, and
+ * daemons open it once for all three descriptors.
  *
- * On systems where the check for sharing is missing, the descriptor counts as given.
+ * On systems that cannot check for sharing, the descriptor counts as open.
  *
  * Source: docs/lifecycle.md, "Standard streams".
  */
 function wasClosed(descriptor: (typeof STANDARD)[number]): boolean {
   const { pid, ppid } = process;
-  // The parent of a container's first process is out of sight, and hands out a /dev/null for both directions.
+  // The parent of a container's first process is not visible, and opens /dev/null for both directions.
   if (!hasProc() || ppid === 0 || !isDevNull(fstatSync(descriptor))) return false;
   const isShared = STANDARD.some(
     (other) => other !== descriptor && addon.isSameOpenFile(pid, descriptor, pid, other) === true,
@@ -84,25 +85,25 @@ function isDevNull(status: Stats): boolean {
 }
 
 /**
- * Opens a pipe once more, for an open file description of our own: it can be non-blocking while everybody else's stays
- * as it is. The caller owns the descriptor.
+ * Reopens a pipe, which creates an open file description of our own: it can be non-blocking without affecting the
+ * processes that share the original. The caller owns the descriptor.
  *
- * @returns Undefined where the descriptor is no pipe, and where the system does not let us: another user's pipe, no
- * /proc. A FIFO is not opened: one whose last writer has gone would never report its end.
+ * @returns Undefined if the descriptor is not a pipe, or cannot be reopened: it belongs to another user, or there is no
+ * /proc. FIFOs are not reopened: if the last writer has gone, the end would never be reported.
  */
 export function reopenPipe(descriptor: StandardDescriptor): number | undefined {
   const path = `/proc/self/fd/${descriptor}`;
   const mode = descriptor === INPUT ? constants.O_RDONLY : constants.O_WRONLY;
   try {
-    // The link of anything that has a path begins with a slash.
+    // For anything that has a path, the link starts with a slash.
     return readlinkSync(path).startsWith("pipe:[") ? openSync(path, mode | constants.O_NONBLOCK) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** An error with the system's own words, as Node.js makes them. */
+/** An error with the system's message, in the format of Node's system errors. */
 export function systemError(errno: number): Error {
-  const [code, words] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, "an error of the system"];
+  const [code, words] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, "unknown system error"];
   return Object.assign(new Error(`${code}: ${words}`), { code });
 }

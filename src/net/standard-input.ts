@@ -1,6 +1,6 @@
 /**
- * Standard input of any kind, read to its end. Nothing is read before it is to flow: whoever reads the descriptor after
- * a connection that failed misses nothing.
+ * Reads standard input of any kind to its end. Nothing is read before `flowInto`, so if the connection fails, the next
+ * reader of the descriptor misses nothing.
  */
 
 import { Socket, type SocketConstructorOpts } from "node:net";
@@ -9,7 +9,7 @@ import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
 import { INPUT, reopenPipe, systemError } from "./standard-descriptors.js";
 
-/** Reads standard input. Opens and reads nothing until `flowInto`; `destroy` closes what it has opened. */
+/** Reads standard input. Opens and reads nothing until `flowInto`; `destroy` closes what was opened. */
 export class StandardInput implements ByteReader {
   readonly leavesBytesToSystem = true;
   readonly #readBuffer: ReadBuffer;
@@ -18,7 +18,7 @@ export class StandardInput implements ByteReader {
 
   /**
    * @param readBuffer - Memory to read into.
-   * @param failed - Told when reading fails.
+   * @param failed - Called when reading fails.
    */
   constructor(readBuffer: ReadBuffer, failed: (cause: Error) => void) {
     this.#readBuffer = readBuffer;
@@ -26,7 +26,7 @@ export class StandardInput implements ByteReader {
   }
 
   readExactly(length: number): Promise<Uint8Array> {
-    // No handshake is read from here.
+    // Never used: standard input has no exact reads.
     return new SocketReader(this.#readBuffer, 0).readExactly(length);
   }
 
@@ -50,13 +50,13 @@ export class StandardInput implements ByteReader {
     this.#opened?.reader.resume();
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   destroy(): void {
     this.#opened?.socket.destroy();
   }
 }
 
-/** A descriptor of our own that gives what standard input has, and the error that may be behind its end. */
+/** A descriptor of our own with the data of standard input, and a function that returns the error behind its end. */
 function openInput(): { readonly descriptor: number; readonly errorAtEnd: () => Error | undefined } {
   const pipe = reopenPipe(INPUT);
   if (pipe !== undefined) return { descriptor: pipe, errorAtEnd: () => undefined };

@@ -1,6 +1,6 @@
 /**
- * Standard output of any kind. Its end is told when everything before it is with the system and whoever reads it can
- * see the end: Node's `process.stdout` never closes its descriptor.
+ * Writes to standard output of any kind. It finishes once all data has been passed to the system and the reader can see
+ * the end, unlike Node's `process.stdout`, which never closes its descriptor.
  */
 
 import { Socket } from "node:net";
@@ -9,7 +9,7 @@ import { messageOf } from "../errors.js";
 import { addon } from "../native/native.js";
 import { OUTPUT, reopenPipe, systemError } from "./standard-descriptors.js";
 
-/** What the threads of the addon show of themselves. */
+/** The state of an addon thread. */
 type StreamThread = ReturnType<typeof addon.writeStandardOutput>;
 
 /** Opens standard output. */
@@ -18,7 +18,7 @@ export function openOutput(): Writable {
   return pipe === undefined ? new ThreadOutput(addon.writeStandardOutput()) : new PipeOutput(pipe);
 }
 
-/** A pipe, through an open file description of our own. */
+/** A pipe, reopened with an open file description of our own. */
 class PipeOutput extends Socket {
   constructor(fd: number) {
     super({ fd, readable: false, writable: true, allowHalfOpen: true });
@@ -32,7 +32,7 @@ class PipeOutput extends Socket {
   }
 }
 
-/** The one that was inherited keeps the pipe open as much as our own. */
+/** Closes the inherited descriptor, which would keep the pipe open. */
 function endOriginal(): Error | null {
   try {
     addon.endStandardOutput();
@@ -42,10 +42,10 @@ function endOriginal(): Error | null {
   }
 }
 
-/** Anything else, through a thread. */
+/** Anything else, written by a thread. */
 class ThreadOutput extends Socket {
   readonly #thread: StreamThread;
-  #told: ((error?: Error | null) => void) | undefined;
+  #finalCallback: ((error?: Error | null) => void) | undefined;
 
   constructor(thread: StreamThread) {
     super({ fd: thread.descriptor, allowHalfOpen: true });
@@ -59,23 +59,23 @@ class ThreadOutput extends Socket {
     super._final((error) => {
       if (error) callback(error);
       else if (this.readableEnded) callback(this.#outcome());
-      else this.#told = callback;
+      else this.#finalCallback = callback;
     });
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // Of a thread that has given up, a write shows no more than that nobody takes it.
+    // If the thread has failed, the write error is just a consequence; report the thread's error instead.
     const isAtWork = this.#thread.outcome === null;
     super._destroy(error === null || isAtWork ? error : (this.#outcome() ?? error), callback);
   }
 
   #ended(): void {
     const outcome = this.#outcome();
-    if (this.#told !== undefined) this.#told(outcome);
+    if (this.#finalCallback !== undefined) this.#finalCallback(outcome);
     else if (outcome !== null) this.destroy(outcome);
   }
 
-  /** How the thread ended: null where all is written. */
+  /** The thread's error; null if all data was written. */
   #outcome(): Error | null {
     const { outcome } = this.#thread;
     if (outcome === 0) return null;

@@ -1,12 +1,12 @@
 /**
- * Reads any readable stream, standard input for one: what `socket-reader.ts` does, through the stream's own buffers.
+ * Reads any readable stream, such as standard input, through the stream's own buffers. See `socket-reader.ts` for sockets.
  */
 
 import type { Readable } from "node:stream";
 import type { ByteReader, ByteSink } from "./byte-reader.js";
 import { ExactReads } from "./exact-reads.js";
 
-/** Reads any stream. It must not be read elsewhere; bytes that wait are in the stream's buffer, not with the system. */
+/** Reads any stream. Nothing else may read it. Unread data stays in the stream's buffer. */
 export class StreamReader implements ByteReader {
   readonly leavesBytesToSystem = false;
   readonly #stream: Readable;
@@ -17,7 +17,7 @@ export class StreamReader implements ByteReader {
 
   /**
    * @param stream - Must not be in flowing mode.
-   * @param exactLength - Bytes of all exact reads together.
+   * @param exactLength - Total length of all exact reads, in bytes.
    */
   constructor(stream: Readable, exactLength: number) {
     this.#stream = stream;
@@ -61,7 +61,7 @@ export class StreamReader implements ByteReader {
     while (this.#sink !== undefined && !this.#stopped) {
       const { readableLength } = this.#stream;
       const { mostBytes } = this.#sink;
-      // All that is there, unless it is too much: asked for more than that, a stream gives nothing.
+      // Read everything, but at most `mostBytes`. Asking for more than is available would return nothing.
       const bytes: Buffer | null = readableLength > mostBytes ? this.#stream.read(mostBytes) : this.#stream.read();
       if (bytes === null) return;
       if (!this.#sink.receive(bytes)) this.#stopped = true;

@@ -1,12 +1,12 @@
 /**
- * The steps of the handshake, bytes in and bytes out, over the addon's handles. The dialogue, which says who sends what
- * and when, is `tunnel/handshake.ts`.
+ * The steps of the handshake, bytes in and bytes out, on top of the addon. `tunnel/handshake.ts` runs them over a
+ * connection.
  *
  *     client: nonce → receiveNonce → macedPublic → verify → deriveKeys
  *     server: nonce → receiveNonce → verify → macedPublic → deriveKeys
  *
- * The steps have these names in the core and in the addon too. The core makes each phase a type; the addon holds the
- * phase that is reached and refuses a step out of order.
+ * The steps have the same names in the core and in the addon. In the core, each phase is a type; the addon stores the
+ * current phase and rejects steps out of order.
  *
  * Source: docs/protocol.md, "The handshake".
  */
@@ -23,14 +23,14 @@ import { asSpipedError } from "./native-errors.js";
 import { Opener, Sealer } from "./packets.js";
 import type { KeySet, SharedKey } from "./secret.js";
 
-/** Forward secrecy: turned off by this side, used unless the peer turns it off, or required of the peer. */
+/** Forward secrecy: turned off by this side, used unless the peer turns it off, or required. */
 export type ForwardSecrecy = "off" | "allow" | "require";
 
 /**
- * What both roles do. Every step throws a SpipedError: `SPIPED_STEP` where it is out of order or the handshake is
- * destroyed, `SPIPED_BUFFER` for a wrong length. A step that fails ends the handshake.
+ * The steps of both roles. Every step throws a SpipedError: `SPIPED_STEP` if it is out of order or the handshake is
+ * destroyed, `SPIPED_BUFFER` for a wrong length. After a failed verification the handshake cannot continue.
  *
- * The addon holds secrets for it until the last step is done, or `destroy` is called.
+ * The addon keeps its secrets until the last step is done or `destroy` is called.
  */
 abstract class Handshake {
   readonly #native: NativeClient | NativeServer;
@@ -41,7 +41,7 @@ abstract class Handshake {
     this.#forwardSecrecy = forwardSecrecy;
   }
 
-  /** This side's nonce, 32 bytes, to be sent at once. */
+  /** This side's nonce, 32 bytes, to be sent first. */
   get nonce(): Uint8Array {
     return this.#native.nonce;
   }
@@ -52,10 +52,9 @@ abstract class Handshake {
   }
 
   /**
-   * Makes this side's y ‖ h, 288 bytes, to be sent. Without forward secrecy there is no key pair to wait for, and no
-   * promise.
+   * Creates this side's y ‖ h, 288 bytes, to be sent. Synchronous without forward secrecy, which needs no key pair.
    *
-   * @throws SpipedError `SPIPED_RANDOM` when the system gives no random bytes.
+   * @throws SpipedError `SPIPED_RANDOM` if the system provides no random bytes.
    */
   macedPublic(): Uint8Array | Promise<Uint8Array> {
     if (this.#forwardSecrecy !== "off") return this.#macedPublicOfPair();
@@ -65,20 +64,20 @@ abstract class Handshake {
   /**
    * Checks the peer's y ‖ h, 288 bytes.
    *
-   * @throws SpipedError `SPIPED_WRONG_MAC`, `SPIPED_SAME_ROLE` where a client gets another client's,
-   *   `SPIPED_DH_OUT_OF_RANGE`, `SPIPED_FORWARD_SECRECY_REQUIRED`.
+   * @throws SpipedError `SPIPED_WRONG_MAC`; `SPIPED_SAME_ROLE` if this is a client and so is the peer;
+   *   `SPIPED_DH_OUT_OF_RANGE`; `SPIPED_FORWARD_SECRECY_REQUIRED`.
    */
   verify(macedPublic: Uint8Array): void {
     translating(() => this.#native.verify(macedPublic));
   }
 
-  /** Derives the keys of both directions: off the event loop, unless there is no exponentiation to do. */
+  /** Derives the keys of both directions. Runs off the event loop, unless no exponentiation is needed. */
   deriveKeys(): SessionKeys | Promise<SessionKeys> {
     if (this.#forwardSecrecy !== "off") return this.#deriveKeysElsewhere();
     return new SessionKeys(translating(() => this.#native.deriveKeysNow()));
   }
 
-  /** Wipes all secrets. Harmless after the last step, and more than once. */
+  /** Wipes all secrets. Can be called at any time, and repeatedly. */
   destroy(): void {
     this.#native.destroy();
   }
@@ -102,7 +101,7 @@ abstract class Handshake {
   }
 }
 
-/** A client's side. */
+/** The client's side of a handshake. */
 export class ClientHandshake extends Handshake {
   constructor(key: SharedKey, forwardSecrecy: ForwardSecrecy) {
     super(
@@ -112,26 +111,26 @@ export class ClientHandshake extends Handshake {
   }
 }
 
-/** A server's side. Once `verify` has passed, the client is known to have one of the keys. */
+/** The server's side of a handshake. After `verify`, the client is known to have one of the keys. */
 export class ServerHandshake extends Handshake {
   readonly #native: NativeServer;
 
-  /** @param keys - The key that its clients have, or one of these. */
+  /** @param keys - The key of all clients, or a set in which each client's key must be. */
   constructor(keys: SharedKey | KeySet, forwardSecrecy: ForwardSecrecy) {
     const native = translating(() => new addon.ServerHandshake(keys, forwardSecrecy));
     super(native, forwardSecrecy);
     this.#native = native;
   }
 
-  /** Which of several keys the client has: known as soon as `verify` found its MAC right, even where it then threw. */
+  /** Which key of the set the client has. Known once `verify` has found the MAC correct, even if it then threw. */
   get keyIndex(): number | undefined {
     return this.#native.keyIndex ?? undefined;
   }
 }
 
-/** What a handshake ends with: one key for each direction. */
+/** The result of a handshake: the keys of both directions. */
 export class SessionKeys {
-  /** The addon's half, for the relay to take over as a whole. */
+  /** The addon's object, to hand over to the relay. */
   readonly native: NativeSessionKeys;
   #sealer: Sealer | undefined;
   #opener: Opener | undefined;
@@ -141,8 +140,8 @@ export class SessionKeys {
   }
 
   /**
-   * Seals the first data that this side sends, 1 to 1,024 bytes. Whatever seals later, here or in the relay, continues
-   * with the next packet number.
+   * Seals the first data that this side sends, 1 to 1,024 bytes. The sealer or the relay then continues with the next
+   * packet number.
    *
    * @returns The packet.
    */
@@ -152,13 +151,13 @@ export class SessionKeys {
     return packet;
   }
 
-  /** Seals what this side sends. */
+  /** Seals the data that this side sends. */
   get sealer(): Sealer {
     this.#sealer ??= new Sealer(this.native.takeSealer());
     return this.#sealer;
   }
 
-  /** Opens what the peer sends. */
+  /** Opens the packets that the peer sends. */
   get opener(): Opener {
     this.#opener ??= new Opener(this.native.takeOpener());
     return this.#opener;

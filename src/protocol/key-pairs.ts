@@ -1,21 +1,21 @@
 /**
- * Key pairs made ahead. x and y depend on nothing of a connection, so they can be ready before it comes, and the
- * handshake does not wait for them.
+ * Key pairs generated in advance. x and y do not depend on the connection, so they can be ready before it starts, and the
+ * handshake does not have to wait for them.
  *
- * A pair is used once, the oldest first. Whoever could read this memory before a connection could read that connection,
- * so no pair waits longer than `MAX_AGE_MS`, and none is left when nobody wants any ahead.
+ * Each pair is used once, the oldest first. An attacker who reads this memory could decrypt the connections that use the
+ * pairs later. So pairs are kept for at most `MAX_AGE_MS`, and wiped when no tunnel needs them.
  */
 
 import type { Clock } from "../clock.js";
 import { addon, type KeyPair } from "../native/native.js";
 import { asSpipedError } from "./native-errors.js";
 
-/** A pair that was not used for so long is wiped, and made anew. */
+/** A pair of this age is wiped and replaced. */
 export const MAX_AGE_MS = 5 * 60_000;
 
 /**
- * Pairs are made in a burst, and get old in one. Those that will be too old within this time are replaced with the
- * first of them, so that an idle tunnel wakes up once in a while, and not once for each pair.
+ * Pairs are generated in a burst and expire in a burst. Pairs that expire within this time of the first one are replaced
+ * together with it, so that an idle tunnel wakes up once per burst and not once per pair.
  */
 const SAME_BURST_MS = 5_000;
 
@@ -24,18 +24,18 @@ interface AgingPair {
   readonly madeAtMs: number;
 }
 
-/** A store of key pairs that fills itself up in the background, off the event loop. */
+/** A stock of key pairs that is refilled in the background, off the event loop. */
 export class KeyPairStock {
   /** The oldest first. */
   readonly #ready: AgingPair[] = [];
   readonly #generate: () => Promise<KeyPair>;
-  /** How many each of those wants who want some ahead. Where there is none, there are no pairs that could get old. */
-  readonly #wishes = new Set<{ readonly count: number }>();
+  /** The requests of `keep`. Without any, no pairs are kept. */
+  readonly #requests = new Set<{ readonly count: number }>();
   #clock: Clock | undefined;
   #making = false;
   #cancelReplacing: (() => void) | undefined;
 
-  /** @param generate - Makes one pair; the addon's way where it is left out. */
+  /** @param generate - Generates a pair; by default, the addon does. */
   constructor(generate: () => Promise<KeyPair> = () => addon.KeyPair.generate()) {
     this.#generate = generate;
   }
@@ -46,30 +46,30 @@ export class KeyPairStock {
   }
 
   /**
-   * Keeps `count` pairs ready from now on; of several wishes the highest counts.
+   * Keeps `count` pairs ready from now on. If called several times, the highest count applies.
    *
-   * @param clock - By which they get old; the same for all wishes.
-   * @returns Ends the wish, once or more often. Pairs that nobody wants any more are wiped.
+   * @param clock - Measures the age of pairs; must be the same in all calls.
+   * @returns Ends the request; can be called repeatedly. Surplus pairs are wiped.
    */
   keep(count: number, clock: Clock): () => void {
     this.#clock = clock;
-    const wish = { count };
-    this.#wishes.add(wish);
+    const request = { count };
+    this.#requests.add(request);
     this.#fill();
     return () => {
-      this.#wishes.delete(wish);
+      this.#requests.delete(request);
       while (this.#ready.length > this.#wanted) this.#wipeOldest();
       this.#replaceInTime();
     };
   }
 
   /**
-   * Takes a pair out, or makes one where none is ready.
+   * Takes a pair from the stock, or generates one if none is ready. The caller owns it.
    *
-   * @throws SpipedError `SPIPED_RANDOM` when the system gives no random bytes.
+   * @throws SpipedError `SPIPED_RANDOM` if the system provides no random bytes.
    */
   async take(): Promise<KeyPair> {
-    // A process that was held up may come here before its timer.
+    // If the process was suspended, this can run before the timer.
     this.#wipeOlderThan(MAX_AGE_MS);
     const oldest = this.#ready.shift();
     if (oldest !== undefined) {
@@ -79,7 +79,7 @@ export class KeyPairStock {
     }
     try {
       const made = await this.#generate();
-      // Only now is it worth while to try again where filling has failed.
+      // If refilling has failed before, try again now that generating works.
       this.#fill();
       return made;
     } catch (cause) {
@@ -89,11 +89,11 @@ export class KeyPairStock {
 
   get #wanted(): number {
     let wanted = 0;
-    for (const { count } of this.#wishes) wanted = Math.max(wanted, count);
+    for (const { count } of this.#requests) wanted = Math.max(wanted, count);
     return wanted;
   }
 
-  /** One at a time, so that connections which need their keys now find a free thread. */
+  /** Generates one pair at a time, to leave threads free for connections that need their keys now. */
   #fill(): void {
     if (this.#making || this.#ready.length >= this.#wanted) return;
     this.#making = true;
@@ -109,16 +109,16 @@ export class KeyPairStock {
         this.#fill();
       },
       () => {
-        // Whoever takes the next one tries again, and is told.
+        // The next `take` tries again and reports the error.
         this.#making = false;
       },
     );
   }
 
   /**
-   * Has the oldest pair replaced when its time has come. A timer that is set stays, though another pair may be the oldest by
-   * then: it looks again. Of timers that keep no process alive, Node.js holds on to something for each length that was ever
-   * called off, until its time would have come.
+   * Sets a timer to replace the oldest pair when it expires. A pending timer is kept even if another pair is the oldest by
+   * then, since it checks again when it fires. Cancelling timers would leak: for unref'd timers, Node keeps a list for each
+   * distinct delay until that delay has passed.
    */
   #replaceInTime(): void {
     const oldest = this.#ready[0];

@@ -1,32 +1,32 @@
 /**
- * The keys of a tunnel: one for everybody, or one with a name for each client. Handshakes that have begun keep what they
- * have, unless it is taken away; those that begin later go by what is here then.
+ * The keys of a tunnel: a single key for all clients, or a named key for each client. Changes affect new handshakes;
+ * handshakes in progress keep the keys that they started with, but can see that a key was removed.
  */
 
 import { addon } from "../native/native.js";
 import type { KeySet, SharedKey } from "./secret.js";
 
-/** A key, and whom it stands for. */
+/** A key and the client that it belongs to. */
 export interface NamedKey {
-  /** Undefined where there is one key for everybody. */
+  /** Undefined for a single key of all clients. */
   readonly name: string | undefined;
   readonly key: SharedKey;
 }
 
-/** A key of a ring, as connections hold it: it may get another name, and it may be taken away. */
+/** A key of a ring. It can be renamed or removed while connections use it. */
 export interface RingKey extends NamedKey {
-  /** Whether nobody may use it any more. */
+  /** Whether the key was removed from the ring. */
   readonly isRemoved: boolean;
 }
 
-/** What a server's handshake goes by. */
+/** The keys of a server's handshake. */
 export interface KeyOffer {
   readonly keys: SharedKey | KeySet;
-  /** The keys in the order of the indexes that the handshake gives. */
+  /** The keys, in the order of `ServerHandshake.keyIndex`. */
   readonly entries: readonly RingKey[];
 }
 
-/** What has become of a ring's keys. */
+/** The names of the keys that an update has changed. */
 export interface KeyChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
@@ -39,8 +39,8 @@ interface Entry extends RingKey {
 }
 
 /**
- * The keys of a tunnel, which may be replaced while it runs. A handshake keeps the offer that it began with; whether its
- * key was removed meanwhile shows in `RingKey.isRemoved`.
+ * The keys of a tunnel, which can be replaced while it runs. A handshake keeps the offer that it started with;
+ * `RingKey.isRemoved` shows whether its key has been removed since.
  */
 export class KeyRing {
   #entries: readonly Entry[] = [];
@@ -50,17 +50,17 @@ export class KeyRing {
     this.#set(keys.map(entryOf));
   }
 
-  /** One key for everybody. */
+  /** Creates a ring with a single key for all clients. */
   static of(key: SharedKey): KeyRing {
     return new KeyRing([{ name: undefined, key }]);
   }
 
-  /** The keys for a handshake that begins now. */
+  /** The current keys. */
   get keys(): readonly RingKey[] {
     return this.#entries;
   }
 
-  /** The keys for a server's handshake that begins now; those used most recently are tried first. */
+  /** The keys for a server's next handshake. The handshake tries the most recently used keys first. */
   get offer(): KeyOffer {
     if (this.#offer === undefined) {
       const entries = this.#entries;
@@ -72,9 +72,9 @@ export class KeyRing {
   }
 
   /**
-   * Takes other keys for handshakes that begin from now on.
+   * Replaces the keys for new handshakes.
    *
-   * @returns The keys until now; the caller destroys them, unless others use them.
+   * @returns The old keys; the caller must destroy them, unless they are in use elsewhere.
    */
   replace(keys: readonly NamedKey[]): readonly NamedKey[] {
     const old = this.#entries;
@@ -83,11 +83,10 @@ export class KeyRing {
   }
 
   /**
-   * Takes these keys in the place of those until now. A key is what it is made of: one that is there under another name
-   * is renamed, with its connections; one that is not there any more is removed, and whoever holds it sees that.
+   * Updates the keys. Keys are identified by their contents: a known key with a new name is renamed, also for its
+   * connections; a key that is no longer in the list is removed and marked as such.
    *
-   * @param keys - With names, no two of them or of the keys the same. They are the ring's from now on, and it destroys
-   *   those that are removed.
+   * @param keys - Named keys, with distinct names and contents. The ring takes ownership and destroys removed keys.
    */
   update(keys: readonly NamedKey[]): KeyChanges {
     const left = new Set(this.#entries);
@@ -118,7 +117,7 @@ export class KeyRing {
   #set(entries: readonly Entry[]): void {
     this.#entries = entries;
     const keys = this.#offer?.keys;
-    // Handshakes that have begun have a share of their own.
+    // Handshakes in progress hold their own reference.
     if (keys instanceof addon.KeySet) keys.destroy();
     this.#offer = undefined;
   }

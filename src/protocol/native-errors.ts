@@ -1,10 +1,10 @@
 /**
- * Makes the one class of errors out of what the addon throws, with words for the operator.
+ * Converts errors of the addon to SpipedErrors with messages for the operator.
  */
 
 import { codeOf, type ErrorCode, isErrorCode, isFaultOfOurs, messageOf, SpipedError } from "../errors.js";
 
-/** What each code of the addon means in words for the operator. */
+/** Messages for the addon's codes. */
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_WRONG_MAC: "wrong MAC: the peer has a different key, or is not spiped",
   SPIPED_SAME_ROLE: "the peer is a client too: another client with the same key, or this end itself",
@@ -13,15 +13,15 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
   SPIPED_PACKET_MAC: "wrong packet MAC: the data was changed in transit",
   SPIPED_PACKET_LENGTH: "packet length out of range",
   SPIPED_PACKET_NUMBERS_USED_UP: "packet numbers exhausted",
-  SPIPED_KEY_FILE: "the key is empty, so everybody knows it",
+  SPIPED_KEY_FILE: "the key is empty, and an empty key is not secret",
   SPIPED_RANDOM: "the system provides no random bytes",
 };
 
-const REPORT = "this is a mistake in spiped; please report it";
+const REPORT = "this is a bug in spiped; please report it";
 
 /**
- * Makes the one class of errors out of whatever was thrown. What is neither ours nor the addon's is a fault of this
- * program, and called one.
+ * Converts any thrown value to a SpipedError. Errors that come neither from this program nor from the addon become
+ * `SPIPED_INTERNAL`.
  */
 export function asSpipedError(thrown: unknown): SpipedError {
   if (thrown instanceof SpipedError) return thrown;

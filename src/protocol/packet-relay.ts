@@ -1,6 +1,6 @@
 /**
- * Packets without JavaScript: threads of the addon move the bytes of two sockets until their connection ends. Who opens
- * the sockets, and how each of them ends, is decided elsewhere.
+ * Relays packets without JavaScript: threads of the addon move data between two sockets until the connection ends. The
+ * caller opens the sockets and decides how each of them is closed.
  *
  * Source: DESIGN.md, "Data path"; the threads are `crates/spiped-relay`.
  */
@@ -13,58 +13,58 @@ import { asSpipedError } from "./native-errors.js";
 /** One of a connection's two sockets. */
 export type Side = "source" | "target";
 
-/** How a connection ended, as the threads saw it. */
+/** How a relayed connection ended. */
 export type RelayOutcome =
   | { readonly kind: "orderly" }
-  /** Reading or writing the socket of one side failed: the name of the error, and the system's words for it. */
+  /** Reading or writing the socket of one side failed, with the error's code and the system's message. */
   | { readonly kind: "broken"; readonly side: Side; readonly code: string; readonly words: string }
   | { readonly kind: "failed"; readonly error: SpipedError };
 
-/** What is handed over. */
+/** A connection to hand over. */
 export interface RelayRequest {
-  /** True where cleartext comes in at the source, and packets at the target. */
+  /** Whether the source carries cleartext and the target packets, or the other way round. */
   readonly encrypts: boolean;
-  /** Descriptors of connected stream sockets; the relay's from now on, whatever happens. */
+  /** Descriptors of connected stream sockets. The relay takes ownership, even if it fails. */
   readonly source: number;
   readonly target: number;
-  /** Used up. */
+  /** Consumed. */
   readonly keys: SessionKeys;
-  /** Told once, unless the pair was stopped before. */
+  /** Called once, unless the pair is stopped before. */
   readonly ended: (outcome: RelayOutcome) => void;
 }
 
-/** Two sockets in the hands of the relay. */
+/** Two sockets that the relay owns. */
 export interface RelayedPair {
-  /** Bytes of cleartext so far, from the source to the target and back. */
+  /** Cleartext bytes so far, from the source to the target and back. */
   readonly bytesForward: number;
   readonly bytesReverse: number;
-  /** Moves no more bytes, and wipes the keys. */
+  /** Stops moving data, and wipes the keys. */
   stop(): void;
-  /** Closes or resets a socket, as soon as the relay no longer uses it. */
+  /** Closes or resets a socket as soon as the relay no longer uses it. */
   end(side: Side, resets: boolean): void;
 }
 
-/** How a relay works. */
+/** The settings of a relay. */
 export interface RelaySettings {
   readonly threads: number;
-  /** Whether busy streams of small messages wait up to 1 ms before they are read. */
+  /** Whether to delay reads of busy streams of small messages by up to 1 ms. */
   readonly coalescing: boolean;
-  /** Bytes that full receivers may hold in memory, all together. */
+  /** Limit of all data that is buffered for slow receivers, in bytes. */
   readonly heldBytes: number;
 }
 
-/** The relay's threads. `handOver` gives them two sockets and the keys for good. They do not keep the program alive. */
+/** The relay's threads. They do not keep the process alive. */
 export class PacketRelay {
   readonly #native: InstanceType<typeof addon.Relay>;
   readonly #pairs = new Map<number, (outcome: RelayOutcome) => void>();
   #nextId = 1;
 
-  /** @throws where the system gives no threads. */
+  /** @throws if the threads cannot be started. */
   constructor({ threads, coalescing, heldBytes }: RelaySettings) {
     this.#native = new addon.Relay(threads, coalescing, heldBytes, (id, end) => this.#ended(id, end));
   }
 
-  /** Takes two sockets over. */
+  /** Takes over two sockets and the keys of their connection. */
   handOver({ encrypts, source, target, keys, ended }: RelayRequest): RelayedPair {
     const id = this.#nextId;
     this.#nextId += 1;
@@ -86,7 +86,7 @@ export class PacketRelay {
         pair.stop();
       },
       end: (side, resets) => {
-        // After an orderly end the threads have closed both.
+        // After an orderly end, the threads have closed both sockets.
         if (isClosed) return;
         if (side === "source") pair.endSource(resets);
         else pair.endTarget(resets);
@@ -95,9 +95,9 @@ export class PacketRelay {
   }
 
   #ended(id: number, end: RelayEnd | null): void {
-    const told = this.#pairs.get(id);
+    const listener = this.#pairs.get(id);
     this.#pairs.delete(id);
-    told?.(end === null ? { kind: "orderly" } : outcomeOf(end));
+    listener?.(end === null ? { kind: "orderly" } : outcomeOf(end));
   }
 }
 
@@ -115,7 +115,7 @@ function outcomeOf({ kind, side, code, message, pendingBytes }: RelayEnd): Relay
   }
 }
 
-/** The packets end inside one. */
+/** The error when the packet stream ends inside a packet. */
 export function truncated(pendingBytes: number): SpipedError {
   return new SpipedError("SPIPED_TRUNCATED", `stream ended inside a packet, after ${pendingBytes} of its bytes`);
 }

@@ -1,6 +1,6 @@
 /**
- * Packets by the read: plaintext to whole packets, and pieces of a packet stream to plaintext. The last TypeScript
- * that a byte passes on its way; the framing itself is `crates/spiped-core/src/packet.rs`.
+ * Sealing and opening: turns the cleartext of a read into whole packets, and pieces of a packet stream into cleartext. The
+ * packet format itself is implemented in `crates/spiped-core/src/packet.rs`.
  *
  * Source: docs/protocol.md, "Packets".
  */
@@ -9,25 +9,25 @@ import type { Opener as NativeOpener, Sealer as NativeSealer } from "../native/n
 import { PACKET_BYTES, PACKET_DATA_BYTES } from "./constants.js";
 import { asSpipedError } from "./native-errors.js";
 
-/** One direction of a connection, as the pump sees it. */
+/** One direction of a connection, for the pump. */
 export interface Framing {
-  /** The most bytes that come out for `inputLength` bytes in. */
+  /** The maximum output for `inputLength` bytes of input. */
   outputLength(inputLength: number): number;
   /**
-   * Transforms what one read gave.
+   * Transforms the data of one read.
    *
    * @param input - At least 1 byte.
    * @param output - At least `outputLength(input.length)` bytes; must not overlap `input`.
    * @returns Bytes written to `output`.
    */
   transform(input: Uint8Array, output: Uint8Array): number;
-  /** Bytes taken that belong to a packet whose rest has not come, 0 to 1,059. */
+  /** Buffered bytes of an incomplete packet, 0 to 1,059. */
   readonly pendingBytes: number;
-  /** Wipes the keys; nothing can be transformed afterwards. */
+  /** Wipes the keys; `transform` must not be called afterwards. */
   destroy(): void;
 }
 
-/** Seals plaintext into whole packets. */
+/** Seals cleartext into whole packets. */
 export class Sealer implements Framing {
   readonly #native: NativeSealer;
   readonly pendingBytes = 0;
@@ -41,14 +41,14 @@ export class Sealer implements Framing {
   }
 
   /**
-   * Seals plaintext; cut into pieces of at most 1,024 bytes, nothing waits for more.
+   * Seals cleartext in packets of at most 1,024 bytes of data. Nothing is buffered.
    *
    * @returns Bytes written, a multiple of 1,060.
-   * @throws SpipedError `SPIPED_PACKET_NUMBERS_USED_UP` when this direction has no packet numbers left.
+   * @throws SpipedError `SPIPED_PACKET_NUMBERS_USED_UP` if this direction has no packet numbers left.
    */
-  transform(plaintext: Uint8Array, packets: Uint8Array): number {
+  transform(cleartext: Uint8Array, packets: Uint8Array): number {
     try {
-      return this.#native.seal(plaintext, packets);
+      return this.#native.seal(cleartext, packets);
     } catch (cause) {
       throw asSpipedError(cause);
     }
@@ -59,7 +59,7 @@ export class Sealer implements Framing {
   }
 }
 
-/** Opens packets; keeps the rest of one that has not come whole. */
+/** Opens packets; buffers the beginning of an incomplete one. */
 export class Opener implements Framing {
   readonly #native: NativeOpener;
 
@@ -76,14 +76,14 @@ export class Opener implements Framing {
   }
 
   /**
-   * Opens the packets that are whole with these bytes.
+   * Opens the packets that these bytes complete.
    *
-   * @returns Bytes of plaintext written; 0 while the first packet is not whole.
-   * @throws SpipedError `SPIPED_PACKET_MAC` or `SPIPED_PACKET_LENGTH`; nothing of this stream can be trusted afterwards.
+   * @returns Bytes of cleartext written; 0 if no packet is complete.
+   * @throws SpipedError `SPIPED_PACKET_MAC` or `SPIPED_PACKET_LENGTH`; the rest of the stream cannot be trusted.
    */
-  transform(ciphertext: Uint8Array, plaintext: Uint8Array): number {
+  transform(packets: Uint8Array, cleartext: Uint8Array): number {
     try {
-      return this.#native.open(ciphertext, plaintext);
+      return this.#native.open(packets, cleartext);
     } catch (cause) {
       throw asSpipedError(cause);
     }

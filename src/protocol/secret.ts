@@ -1,5 +1,5 @@
 /**
- * The shared key K: made from the key file's contents inside the addon, and never a JavaScript value.
+ * The shared key K: derived from the contents of the key file in the addon, and never exposed to JavaScript.
  *
  * Source: docs/protocol.md, "Keys".
  */
@@ -10,9 +10,9 @@ import { asSpipedError } from "./native-errors.js";
 export type { KeySet, SharedKey } from "../native/native.js";
 
 /**
- * The key of a key file with these contents. The caller wipes them.
+ * Derives the key from the contents of a key file. The caller must wipe the contents.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where there are none.
+ * @throws SpipedError `SPIPED_KEY_FILE` if the contents are empty.
  */
 export function sharedKeyOf(contents: Uint8Array): SharedKey {
   const hasher = new addon.KeyHasher();
@@ -24,7 +24,7 @@ export function sharedKeyOf(contents: Uint8Array): SharedKey {
   }
 }
 
-/** What tells keys apart and may be shown to anybody, which the SHA-256 of a key file may not: four groups of hexadecimal digits. */
+/** The public id of a key, four groups of hexadecimal digits. Unlike the SHA-256 of a key file, it is safe to show. */
 export function keyIdOf(key: SharedKey): string {
   const digits = Buffer.from(key.id()).toString("hex");
   return (digits.match(/.{4}/g) ?? []).join("-");

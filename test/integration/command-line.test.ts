@@ -61,7 +61,7 @@ for (const [what, program, args, expected] of [
     "a path that is too long",
     ours.spiped,
     ["-F", "-e", "-s", `/${"x".repeat(108)}`, "-t", T, "-k", K],
-    /the path has 109 bytes and a UNIX socket takes 10[37]$/,
+    /the path has 109 bytes; a UNIX socket's path can have at most 10[37]$/,
   ],
   [
     "a host that does not exist",
@@ -73,7 +73,7 @@ for (const [what, program, args, expected] of [
     "a service that does not exist",
     ours.spiped,
     ["-F", "-e", "-s", S, "-t", "[127.0.0.1]:no-such-service", "-k", K],
-    'cannot resolve [127.0.0.1]:no-such-service: this machine knows no service "no-such-service"',
+    'cannot resolve [127.0.0.1]:no-such-service: unknown service "no-such-service"',
   ],
   ["nothing at all", ours.spipe, [], "-t TARGET and -k KEYFILE are missing"],
   ["a leftover argument", ours.spipe, ["-t", T, "-k", K, "left-over"], 'unexpected argument "left-over"'],

@@ -203,9 +203,9 @@ test("a daemon gets the sockets too, behind descriptors of its own", options, as
 test("what cannot be listened on is said in a line", options, async (t) => {
   const { descriptor } = await managed(t, "tcp");
   const cases: ReadonlyArray<readonly [string, { count?: number; names?: string }, RegExp]> = [
-    ["systemd:db", { names: "web.socket" }, /systemd:db: no socket has this name; there are "web.socket"$/],
+    ["systemd:db", { names: "web.socket" }, /systemd:db: no socket has this name; the names are "web.socket"$/],
     ["systemd:", { count: 30 }, /systemd:: there are 30: "unknown"$/],
-    ["systemd:b", { count: 2, names: "a:b" }, /systemd:b: descriptor 4 is closed or no socket$/],
+    ["systemd:b", { count: 2, names: "a:b" }, /systemd:b: descriptor 4 is closed or not a socket$/],
     ["systemd:a", { count: 2, names: "a" }, /LISTEN_FDNAMES has 1 names for 2 sockets$/],
   ];
   for (const [source, handed, pattern] of cases) {
@@ -220,8 +220,8 @@ test("what cannot be listened on is said in a line", options, async (t) => {
   }
   const wrapped = handing(["sh", "-c", '"$@"; exit $?', "sh", ...(await words(t, "systemd:", "-F"))], {});
   const spiped = Command.start(t, wrapped, { stdin: "ignore", more: [descriptor] });
-  await spiped.line(/systemd:: the sockets are for process \d+, and this is \d+$/);
-  await spiped.line(/^spiped: hint: no wrapper may stand in between, npx for one/);
+  await spiped.line(/systemd:: the sockets are for process \d+, but this is process \d+$/);
+  await spiped.line(/^spiped: hint: start it without a wrapper such as npx/);
   assert.equal((await spiped.exit()).status, 1);
 });
 

@@ -193,7 +193,7 @@ test("without the platform's package, the commands say which one is missing and 
     const lines = stderr.trimEnd().split("\n");
     assert.match(lines[0] ?? "", new RegExp(`^${name}: cannot load the native part for ${platform} .*; tried$`));
     assert.ok(lines.some((line) => line.startsWith(`  @spiped/${platform}: Cannot find module`)));
-    assert.match(lines.at(-1) ?? "", new RegExp(`hint: the package @spiped/${platform} belongs here.*install again`));
+    assert.match(lines.at(-1) ?? "", new RegExp(`hint: the package @spiped/${platform} is missing.*reinstall`));
   }
 });
 

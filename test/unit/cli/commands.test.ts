@@ -54,7 +54,7 @@ test("a port name that is no service is reported as such, not as an unknown host
   for (const host of ["localhost", "[127.0.0.1]", "nobody.invalid"]) {
     const { code, message } = startOf("spiped", ["-F", ...to(`${host}:no-such-service`)]);
     assert.equal(code, "SPIPED_RESOLVE");
-    assert.equal(message, `cannot resolve ${host}:no-such-service: this machine knows no service "no-such-service"`);
+    assert.equal(message, `cannot resolve ${host}:no-such-service: unknown service "no-such-service"`);
   }
 });
 

@@ -146,7 +146,7 @@ const ofSpiped: readonly Mistake[] = [
   ],
 
   // Addresses.
-  [`-e -s *:3001 ${T} ${K}`, 'bad address for -s: "*:3001": that is no host name', port(3001)],
+  [`-e -s *:3001 ${T} ${K}`, 'bad address for -s: "*:3001": invalid host name', port(3001)],
   [`-e -s 3001 ${T} ${K}`, 'bad address for -s: "3001": the host is missing', port(3001)],
   [`-e -s :3001 ${T} ${K}`, 'bad address for -s: ":3001": the host is missing', port(3001)],
   [
@@ -166,24 +166,24 @@ const ofSpiped: readonly Mistake[] = [
   ],
   [
     `-e ${S} -t http://h:80 ${K}`,
-    'bad address for -t: "http://h:80": that is no host name',
+    'bad address for -t: "http://h:80": invalid host name',
     "write h:80, without http://",
   ],
-  [`-e ${S} -t https://h/ ${K}`, 'bad address for -t: "https://h/": that is no port', "write h:443, without https://"],
-  [`-e ${S} -t unix:/s ${K}`, 'bad address for -t: "unix:/s": that is no port', "write /s"],
-  [`-e ${S} -t h:80/x ${K}`, 'bad address for -t: "h:80/x": that is no port', "write h:80, without the path"],
+  [`-e ${S} -t https://h/ ${K}`, 'bad address for -t: "https://h/": invalid port', "write h:443, without https://"],
+  [`-e ${S} -t unix:/s ${K}`, 'bad address for -t: "unix:/s": invalid port', "write /s"],
+  [`-e ${S} -t h:80/x ${K}`, 'bad address for -t: "h:80/x": invalid port', "write h:80, without the path"],
   [`-e ${S} -t h ${K}`, 'bad address for -t: "h": the port is missing', "add the port: h:PORT"],
   [`-e ${S} -t h: ${K}`, 'bad address for -t: "h:": the port is missing', "add the port: h:PORT"],
   [`-e -s ::1 ${T} ${K}`, 'bad address for -s: "::1": the port is missing', "add the port: '[::1]:PORT'"],
   [`-e -s [::1] ${T} ${K}`, 'bad address for -s: "[::1]": the port is missing', "add the port: '[::1]:PORT'"],
   [
     `-e ${S} -t [h]:80 ${K}`,
-    'bad address for -t: "[h]:80": what stands in brackets is no IP address',
+    'bad address for -t: "[h]:80": the part in brackets is not an IP address',
     "brackets are for IP addresses: write h:80",
   ],
   [`-e ${S} -t h:65536 ${K}`, 'bad address for -t: "h:65536": the port is above 65535', "ports go from 1 to 65535"],
-  [`-e ${S} -t h:-1 ${K}`, 'bad address for -t: "h:-1": that is no port', "ports go from 1 to 65535"],
-  [`-e ${S} -t h:0 ${K}`, 'bad address for -t: "h:0": nobody can listen on port 0', "ports go from 1 to 65535"],
+  [`-e ${S} -t h:-1 ${K}`, 'bad address for -t: "h:-1": invalid port', "ports go from 1 to 65535"],
+  [`-e ${S} -t h:0 ${K}`, 'bad address for -t: "h:0": cannot connect to port 0', "ports go from 1 to 65535"],
   [
     `-e -s '[0.0.0.0]:80 ' ${T} ${K}`,
     'bad address for -s: "[0.0.0.0]:80 ": it begins or ends with a blank',

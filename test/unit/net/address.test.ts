@@ -174,7 +174,7 @@ for (const [text, why] of [
 
 for (const text of ["[::1]:0", "127.0.0.1:0", "host:0", "host:00", "::1:0"]) {
   test(`${JSON.stringify(text)} is no address to connect to`, () => {
-    assert.throws(() => parseTargetAddress(text), isClear(/nobody can listen on port 0/));
+    assert.throws(() => parseTargetAddress(text), isClear(/cannot connect to port 0/));
   });
 }
 
@@ -249,10 +249,10 @@ test("a source may be a socket of the service manager's, by its name or as the o
   assert.deepEqual(parseTargetAddress("systemd:80"), { kind: "host", host: "systemd", literal: false, service: "80" });
   assert.throws(
     () => parseLocalAddress("systemd:x"),
-    isClear(/"systemd:x": the service manager hands sockets over for SOURCE only$/),
+    isClear(/"systemd:x": sockets of the service manager cannot be used here$/),
   );
   for (const text of ["systemd:a:b", "systemd:\n", "systemd:ü", `systemd:${"x".repeat(256)}`])
-    assert.throws(() => parseSourceAddress(text), isClear(/that is no name of a socket/));
+    assert.throws(() => parseSourceAddress(text), isClear(/invalid socket name/));
   onPlatform(t, "win32");
   assert.throws(() => parseSourceAddress("systemd:x"), /there is no systemd on Windows$/);
 });

@@ -35,11 +35,11 @@ test("variables that make no sense say why", () => {
   assert.equal(whyOf({ listenFds: undefined }), "no sockets were handed over");
   assert.equal(whyOf({ listenPid: undefined }), "no sockets were handed over");
   assert.equal(whyOf({ listenFds: "0" }), "no sockets were handed over");
-  assert.equal(whyOf({ listenPid: "8" }), "the sockets are for process 8, and this is 7");
+  assert.equal(whyOf({ listenPid: "8" }), "the sockets are for process 8, but this is process 7");
   for (const listenPid of ["", "7 ", "-7", "0x7", "7.0", "seven", "77777777777"])
-    assert.equal(whyOf({ listenPid }), `LISTEN_PID is no number: ${JSON.stringify(listenPid)}`);
+    assert.equal(whyOf({ listenPid }), `LISTEN_PID is not a number: ${JSON.stringify(listenPid)}`);
   for (const listenFds of ["", " 2", "-2", "+2", "1e1", "two", "1025", "9999999999", "99999999999"])
-    assert.equal(whyOf({ listenFds }), `LISTEN_FDS is no number of sockets: ${JSON.stringify(listenFds)}`);
+    assert.equal(whyOf({ listenFds }), `LISTEN_FDS is not a number of sockets: ${JSON.stringify(listenFds)}`);
   assert.equal(whyOf({ listenFdnames: "a:b:c" }), "LISTEN_FDNAMES has 3 names for 2 sockets");
   assert.equal(whyOf({ listenFdnames: "" }), "LISTEN_FDNAMES has 1 names for 2 sockets");
 });
@@ -95,7 +95,7 @@ test("a socket is taken by its name, that of its unit, or as the only one", opti
 test("a name that is not there, or there twice, names those that are", options, async (t) => {
   const descriptor = held(t, addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16));
   const sockets = new InheritedSockets(passing(descriptor, "a", "b\u001b", "a"));
-  refuses(sockets, "c", /^cannot listen on systemd:c: no socket has this name; there are "a", "b\\u001b"$/);
+  refuses(sockets, "c", /^cannot listen on systemd:c: no socket has this name; the names are "a", "b\\u001b"$/);
   refuses(sockets, "a", /: 2 sockets have this name$/);
   refuses(sockets, "", /: there are 3: "a", "b\\u001b"$/);
 });
@@ -103,8 +103,8 @@ test("a name that is not there, or there twice, names those that are", options, 
 test("what does not listen for connections is refused, and says what it is", options, async (t) => {
   const folder = await temporaryFolder(t);
   const file = held(t, openSync(join(folder, "file"), "w"));
-  refuses(new InheritedSockets(passing(file, "x")), "x", /is closed or no socket$/);
-  refuses(new InheritedSockets(passing(1_000_000, "x")), "x", /descriptor 1000000 is closed or no socket$/);
+  refuses(new InheritedSockets(passing(file, "x")), "x", /is closed or not a socket$/);
+  refuses(new InheritedSockets(passing(1_000_000, "x")), "x", /descriptor 1000000 is closed or not a socket$/);
 
   const listening = held(t, addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16));
   const { port } = addon.localAddress(listening) ?? assert.fail("it has an address");
@@ -112,7 +112,7 @@ test("what does not listen for connections is refused, and says what it is", opt
   afterwards(t, () => socket.destroy());
   await new Promise((resolve) => socket.once("connect", resolve));
   const { fd } = Reflect.get(socket, "_handle") as { fd: number };
-  refuses(new InheritedSockets(passing(fd, "x")), "x", /does not listen; Accept=yes is for programs/);
+  refuses(new InheritedSockets(passing(fd, "x")), "x", /is not listening; Accept=yes only works for programs/);
 
   const { createSocket } = await import("node:dgram");
   const datagrams = createSocket("udp4");
@@ -120,7 +120,7 @@ test("what does not listen for connections is refused, and says what it is", opt
   await new Promise<void>((resolve) => datagrams.bind(0, "127.0.0.1", resolve));
   const symbol = Object.getOwnPropertySymbols(datagrams).find((one) => String(one) === "Symbol(state symbol)");
   const { handle } = Reflect.get(datagrams, symbol ?? assert.fail("it has a state")) as { handle: { fd: number } };
-  refuses(new InheritedSockets(passing(handle.fd, "x")), "x", /takes no connections: it must be a stream/);
+  refuses(new InheritedSockets(passing(handle.fd, "x")), "x", /does not accept connections: it must be a stream socket/);
 });
 
 test("a socket that is opened later is nobody's whom a wrong number names", options, async (t) => {
@@ -130,7 +130,7 @@ test("a socket that is opened later is nobody's whom a wrong number names", opti
   const own = addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16);
   held(t, own);
   assert.equal(own, number, "the lowest free number is taken");
-  refuses(sockets, "x", /is closed or no socket$/);
+  refuses(sockets, "x", /is closed or not a socket$/);
   sockets.close();
   assert.ok(fstatSync(own).isSocket());
 });
@@ -146,7 +146,7 @@ test("closing leaves a UNIX socket, its file, its permissions and its backlog to
   assert.deepEqual(listening.address, { kind: "unix", path });
   listening.close();
   sockets.close();
-  refuses(sockets, "s", /the sockets are the service manager's again$/);
+  refuses(sockets, "s", /the sockets have been returned to the service manager$/);
   assert.throws(() => fstatSync(handed), { code: "EBADF" });
   assert.equal(statSync(path).mode & 0o777, 0o640);
   const client = connect(path);

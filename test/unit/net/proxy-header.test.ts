@@ -117,8 +117,8 @@ test("the longest header fits into one packet, and is as long as it says", () =>
 
 test("what is no address is a mistake, not an address of zeros", () => {
   for (const wrong of ["", "localhost", "1.2.3", "%eth0", "::1::2", "[::1]"]) {
-    throwsSpipedError(() => proxyHeader(tcp(wrong, 1, "::1", 2), undefined), "SPIPED_INTERNAL", /is no IP address$/);
-    throwsSpipedError(() => proxyHeader(tcp("::1", 1, wrong, 2), undefined), "SPIPED_INTERNAL", /is no IP address$/);
+    throwsSpipedError(() => proxyHeader(tcp(wrong, 1, "::1", 2), undefined), "SPIPED_INTERNAL", /is not an IP address$/);
+    throwsSpipedError(() => proxyHeader(tcp("::1", 1, wrong, 2), undefined), "SPIPED_INTERNAL", /is not an IP address$/);
   }
 });
 

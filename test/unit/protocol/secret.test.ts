@@ -38,7 +38,7 @@ test("there is no key without contents", () => {
   throwsSpipedError(
     () => sharedKeyOf(new Uint8Array(0)),
     "SPIPED_KEY_FILE",
-    /^the key is empty, so everybody knows it$/,
+    /^the key is empty, and an empty key is not secret$/,
   );
 });
 
