@@ -1,11 +1,11 @@
-// A service and clients that know each byte that they should have: what was delivered, and how the end looked.
+// A service and clients that know every byte to expect, and record what was delivered and how the stream ended.
 
 import { connect, createServer } from "node:net";
 import { pendingSocketError } from "../../dist/net/socket-error.js";
 import { freePort } from "./processes.mjs";
 import { until } from "./scenarios.mjs";
 
-/** A prime, so that a lost or doubled packet shows at once. */
+/** A prime, so that a lost or repeated packet shows at once. */
 const PERIOD = 65_521;
 const pattern = Buffer.alloc(4 * PERIOD);
 for (let at = 0, state = 1; at < pattern.length; at += 1) {
@@ -22,7 +22,7 @@ function bytesAt(at, length) {
   return pattern.subarray(from, from + length);
 }
 
-/** One socket: what it has sent and received, whether each byte was right, and how its end looked. */
+/** One socket: what it sent and received, whether every byte was right, and how its stream ended. */
 export class Exact {
   received = 0;
   sent = 0;
@@ -43,7 +43,7 @@ export class Exact {
       }
     });
     socket.on("end", () => {
-      // Node.js takes a reset right behind data for an end; the system knows better.
+      // Node.js reports a reset right behind data as an end; the system knows better.
       if (pendingSocketError(socket) !== undefined) {
         this.end ??= "reset";
         socket.destroy();
@@ -54,7 +54,7 @@ export class Exact {
       this.onFin?.();
     });
     socket.on("error", ({ code }) => {
-      // What came behind a FIN is the end of the other direction.
+      // An error after a FIN concerns the other direction.
       if (!this.#hasFin) this.end = code === "ECONNRESET" || code === "EPIPE" ? "reset" : code;
       else this.late = code;
     });
@@ -64,7 +64,7 @@ export class Exact {
     });
   }
 
-  /** Sends for ever, so that no FIN may ever come out of it at the other side. */
+  /** Sends for ever, so the other side must never see a FIN. */
   sendForEver() {
     const next = () => {
       if (this.socket.destroyed) return;
@@ -98,7 +98,7 @@ export class Exact {
     return this;
   }
 
-  /** Sends a few bytes more, and waits until the same number has come back from an echo. */
+  /** Sends a few more bytes, and waits until an echo has returned as many. */
   async ask(length = 100, limitMs = undefined) {
     this.socket.write(bytesAt(this.sent, length));
     this.sent += length;
@@ -119,7 +119,7 @@ export class Exact {
   }
 }
 
-/** A service on a port of loopback. `conduct` is `echo`, `endless` (sends and takes for ever), `take`, or a function. */
+/** A service on loopback. `conduct` is `echo`, `endless` (sends and reads for ever), `take`, or a function. */
 export class Service {
   connections = [];
   conduct = "echo";
@@ -149,7 +149,7 @@ export class Service {
     this.server = server;
   }
 
-  /** Refuses further clients; open connections go on, unless they are reset too. */
+  /** Refuses new clients; open connections go on, unless `resets` is set. */
   async shut({ resets = false } = {}) {
     const { server } = this;
     this.server = undefined;
@@ -170,7 +170,7 @@ export function dial(port) {
   return new Exact(connect({ port, host: "127.0.0.1", allowHalfOpen: true }));
 }
 
-/** Sends `length` bytes to an echo, and ends. @returns How it went: `whole`, `truncated` for a FIN before the end, or the end. */
+/** Sends `length` bytes to an echo, and ends. @returns `whole`, `truncated` for a FIN before the end, or the error. */
 export async function visit(port, length = 5_000, limitMs = 60_000) {
   const client = dial(port).send(length);
   try {
@@ -183,7 +183,7 @@ export async function visit(port, length = 5_000, limitMs = 60_000) {
   return client.received === length ? "whole" : "truncated";
 }
 
-/** Visits one after the other, `count` at a time, until it is stopped. @returns What counts how they went. */
+/** Visits in a loop, `count` at a time, until stopped. @returns The counts of their results. */
 export function keepVisiting(trial, port, { count = 2, length = 5_000, pauseMs = 0 } = {}) {
   const counts = {};
   let going = true;
@@ -205,7 +205,7 @@ export function keepVisiting(trial, port, { count = 2, length = 5_000, pauseMs =
   return { counts, stop };
 }
 
-/** Counts of a list's words, as text: `3 × reset, 1 × fin`. */
+/** Counts strings, as text: `3 × reset, 1 × fin`. */
 export function tally(words) {
   const counts = new Map();
   for (const word of words) counts.set(word ?? "open", (counts.get(word ?? "open") ?? 0) + 1);

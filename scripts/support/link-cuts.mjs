@@ -1,11 +1,11 @@
-// What trials do to connections that stand: cut them in different ways, and see who notices when.
+// Ways to cut open connections, and who notices when.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { FAR, TwoHosts } from "./two-hosts.mjs";
 
 const MINUTE = 60;
 
-/** `seconds` is how long the trial looks at most; less when all connections have ended on both hosts. */
+/** `seconds` is the longest wait; a trial ends sooner once all connections have ended on both hosts. */
 export const CUTS = {
   "down-10s": {
     seconds: 40,
@@ -63,7 +63,7 @@ export const CUTS = {
 
 const IDS = ["idle", "busy", "asking"];
 
-/** Does it to one pair. @returns What each program saw, and after how many seconds; and the log from then on. */
+/** Cuts one pair. @returns What each program saw, after how many seconds, and the log from then on. */
 export async function cutPair(
   pair,
   name,

@@ -1,27 +1,27 @@
 #!/usr/bin/python3
-"""A link between two network namespaces whose packets it loses, delays, repeats, swaps, changes, queues or rewrites.
+"""A link between two network namespaces that loses, delays, repeats, reorders, changes, queues or rewrites packets.
 
     link.py NEAR_PID FAR_PID MTU SEED
 
-Each namespace, named by a process in it, gets a TUN device `link0`; what one sends comes out of the other, after what
-orders on standard input say, one JSON object a line:
+Each namespace, given by the id of a process in it, gets a TUN device `link0`. What one sends comes out of the other,
+after the treatment set by orders on standard input, one JSON object per line:
 
-    {"set": {"forward": {...}, "reverse": {...}}}   from now on; a direction that is not named stays as it is
-    {"nat": "masquerade" | "forget"}                near's address is exchanged; all such exchanges are forgotten
-    {"figures": true}                               counts so far
+    {"set": {"forward": {...}, "reverse": {...}}}   from now on; a direction left out stays as it is
+    {"nat": "masquerade" | "forget"}                near's address is replaced; all replacements are forgotten
+    {"figures": true}                               the counters
 
-Each order is answered by one line. The link is gone when standard input ends. What a direction may have, all off at first:
+Each order is answered by one line. The link is removed when standard input ends. Settings of a direction, all off at
+first:
 
-    loss, duplicate, reorder, corrupt, forge   probabilities of each packet. A forged packet has a bit of its TCP data
-                                               changed and its checksum made right; a corrupt one has a bit changed
+    loss, duplicate, reorder, corrupt, forge   probabilities for each packet. A forged packet has a bit of its TCP data
+                                               changed and its checksum corrected; a corrupt one has a bit changed
     delayMs, jitterMs     jitter keeps the order; a reordered packet comes reorderMs (20) later than it would
-    bitsASecond, queueBytes   what the queue has no room for is lost
-    mtu, tellsMtu         packets that are longer are lost, and their sender is told by ICMP, or not
+    bitsASecond, queueBytes   what exceeds the queue is lost
+    mtu, tellsMtu         longer packets are lost, and the sender gets an ICMP message, or not
     down                  all is lost
-    connections           "all": those there are; "known": resets whatever was not begun since, as a host that was
-                          started anew does
+    connections           "all"; "known": resets connections that did not begin since, as a restarted host does
 
-The kernel's own netem is not used: not every kernel has it, and it can neither forge nor be repeated from a seed.
+The kernel's netem is not used: some kernels lack it, and it can neither forge packets nor repeat a run from a seed.
 """
 
 import ctypes
@@ -74,7 +74,7 @@ def header_length(packet):
 
 
 def set_checksums(packet):
-    """Makes both checksums of a TCP packet right."""
+    """Corrects both checksums of a TCP packet."""
     start = header_length(packet)
     packet[10:12] = b"\0\0"
     packet[10:12] = struct.pack("!H", checksum(bytes(packet[:start])))
@@ -93,7 +93,7 @@ def ports_of(packet):
 
 
 def reset_for(packet):
-    """What a host answers to a packet of a connection that it does not know."""
+    """A host's answer to a packet of a connection it does not know."""
     start = header_length(packet)
     source, target, number, acknowledged = struct.unpack_from("!HHII", packet, start)
     flags = packet[start + 13]
@@ -117,7 +117,7 @@ def too_long_for(packet, mtu):
 
 
 class Nat:
-    """Exchanges near's address and ports, as a home router does, and drops what comes for nobody."""
+    """Replaces near's address and ports, as a home router does, and drops packets of unknown connections."""
 
     def __init__(self):
         self.outer_of, self.inner_of, self.next = {}, {}, 40_000
@@ -259,7 +259,7 @@ class Link:
         try:
             os.write(device, packet)
         except OSError as error:
-            # A device that is down, or full, loses the packet; one that was deleted does so for good.
+            # A device that is down or full loses the packet; one that was deleted loses all.
             if error.errno not in (errno.EIO, errno.EAGAIN, errno.ENOBUFS, errno.EBADFD, errno.EINVAL):
                 raise
 

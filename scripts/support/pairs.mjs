@@ -1,5 +1,5 @@
-// Both ends of a tunnel for a trial, each ours or the C original's, with all that is known of them afterwards: how each
-// connection ended, what was logged, and whether descriptors, threads and memory are what they were. Linux only.
+// Both ends of a tunnel for a trial, each ours or the C original's, and everything known about them afterwards: how
+// each connection ended, what was logged, and whether descriptors, threads and memory are what they were. Linux only.
 
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
@@ -12,11 +12,11 @@ import { end, freePort, listening, removeAtExit, start, usageOf } from "./proces
 
 const OURS = [process.execPath, fileURLToPath(new URL("../../bin/spiped.js", import.meta.url))];
 const ORIGINAL = [process.env.SPIPED_ORIGINAL ?? "/usr/bin/spiped"];
-/** The load program, for what Node.js would be too slow for. */
+/** The load program, for loads that are too fast for Node.js. */
 export const LOAD = fileURLToPath(new URL("../../bench/load/target/release/spiped-bench-load", import.meta.url));
 /** Longer than anything takes that is not stuck. */
 const PATIENCE_MS = 120_000;
-/** CPU seconds in one second of a process that has nothing to do, a status endpoint and pairs of keys included. */
+/** CPU seconds per second of an idle process, including its status endpoint and handshake key pairs. */
 const IDLE_SECONDS = 0.05;
 
 /** The programs at the near end (-e) and the far end (-d). */
@@ -28,7 +28,7 @@ export const PAIRS = {
   C: { near: { kind: "c" }, far: { kind: "c" } },
 };
 
-/** A folder that is removed at the end, with a key file in it. */
+/** A folder with a key file, removed at exit. */
 export function newFolder() {
   const folder = mkdtempSync(join(tmpdir(), "spiped-trial-"));
   removeAtExit(folder);
@@ -40,7 +40,7 @@ export function newFolder() {
 /**
  * Starts one end and waits until it listens.
  *
- * @param before - Words in front of the command: `prlimit --nofile=100`, say.
+ * @param before - The command prefix, such as `prlimit --nofile=100`.
  */
 export async function startEnd({
   kind,
@@ -70,10 +70,10 @@ export async function startEnd({
     child,
     name,
     isOurs,
-    /** What it has open and runs when it has nothing to do; counted anew after the first connection. */
+    /** Its descriptors and threads at rest; counted again after the first connection. */
     base: descriptorsOf(child.pid),
     baseThreads: threadsOf(child.pid),
-    /** All that it has written. */
+    /** Everything it has logged. */
     log: () => readFileSync(log, "utf8"),
     status: (path = "/status") => ask(status, path),
     memory: () => usageOf(child.pid).residentMegabytes,
@@ -81,7 +81,7 @@ export async function startEnd({
   };
 }
 
-/** Starts both ends, for a service that listens, or will, on the port `far`. */
+/** Starts both ends, for a service on the port `far`, which need not listen yet. */
 export async function startPair(
   { near, far },
   {
@@ -126,7 +126,7 @@ export async function startPair(
   };
 }
 
-/** Carries one connection, so that everything that is made for the first is there and counts as the base. */
+/** Carries one connection, so that what the first connection creates counts as the base. */
 async function warmUp(ports, ends) {
   const service = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
   await new Promise((resolve) => service.listen(ports.far, "127.0.0.1", resolve));
@@ -143,23 +143,25 @@ async function warmUp(ports, ends) {
   }
 }
 
-/** Waits for a condition. */
+/** Polls for a condition. */
 export async function until(condition, what, patienceMs = PATIENCE_MS) {
   const deadline = performance.now() + patienceMs;
   for (;;) {
     const value = await condition();
     if (value) return value;
     if (performance.now() > deadline)
-      throw new Error(`waited ${patienceMs / 1_000} s in vain for ${typeof what === "string" ? what : what()}`);
+      throw new Error(
+        `timed out after ${patienceMs / 1_000} s waiting for ${typeof what === "string" ? what : what()}`,
+      );
     await sleep(50);
   }
 }
 
 /**
- * Waits until an end has nothing left of its connections, and says how they ended.
+ * Waits until an end has nothing left of its connections.
  *
- * @returns Of ours, how many were accepted, and how many ended for each reason; an end of C's tells nothing of them.
- * @throws Error where something stays open, or goes on.
+ * @returns For ours, how many connections were accepted, and how many ended for each reason; undefined for C.
+ * @throws Error if something stays open, or goes on.
  */
 export async function settle(one) {
   const { child, name, isOurs } = one;
@@ -181,7 +183,7 @@ export async function settle(one) {
   return counts;
 }
 
-/** How all connections have ended; undefined while some have not. */
+/** The end reasons of all connections; undefined while some are open. */
 export async function settled(one) {
   const [tunnel] = JSON.parse(await one.status()).tunnels;
   const { open, strangers, accepted, ended } = tunnel.connections;

@@ -1,6 +1,6 @@
-// A program at one end of a tunnel, for trials with networks: connects or listens where it is told, checks each byte that
-// comes, and tells by messages how each connection went. Both ends are this program. The first line of a connection
-// says what it is for: `transfer` so many bytes each way, `busy` for ever, `echo`, or `idle`.
+// A program at one end of a tunnel, for trials with networks: connects or listens as ordered, checks every byte that
+// arrives, and reports by messages how each connection went. Both ends run this program. The first line of a connection
+// names its purpose: `transfer` so many bytes each way, `busy` for ever, `echo`, or `idle`.
 
 import { createCipheriv, createHash } from "node:crypto";
 import { connect, createServer } from "node:net";
@@ -25,10 +25,10 @@ class Stream {
 const states = new Map();
 const sockets = new Set();
 
-/** Tells how a connection ended, once it has. */
+/** Reports how a connection ended. */
 function tellEnd(socket, state, more) {
   socket.on("end", () => {
-    // Node.js takes a reset right behind data for an end.
+    // Node.js reports a reset right behind data as an end.
     state.end ??= pendingSocketError(socket) ?? "end";
   });
   socket.on("error", (error) => {
@@ -42,7 +42,7 @@ function tellEnd(socket, state, more) {
   });
 }
 
-/** Sends and checks what the purpose wants, until the connection is over. */
+/** Sends and checks what the purpose asks for, until the connection ends. */
 function converse(socket, { id, purpose, forward, reverse }, own, other) {
   const bytes = (own === "client" ? forward : reverse) ?? Infinity;
   const state = {
@@ -109,14 +109,14 @@ const orders = {
     }).listen(port, "0.0.0.0", () => process.send({ listening: true }));
   },
 
-  /** A connection whose end is told. */
+  /** Opens a connection whose end is reported. */
   open({ host, port, ...what }) {
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
     socket.write(`${JSON.stringify(what)}\n`);
     converse(socket, what, "client", "server");
   },
 
-  /** Questions of so many bytes, one after the other; `everyMs` apart, or at once. Told: the time of each. */
+  /** Questions of so many bytes, one after the other, `everyMs` apart or at once. Reports the time of each. */
   ask({ host, port, id, count, bytes = 64, everyMs = 0 }) {
     const begun = performance.now();
     const socket = connect({ host, port, noDelay: true });
@@ -145,7 +145,7 @@ const orders = {
     tellEnd(socket, state, { times });
   },
 
-  /** Gives all up. */
+  /** Resets all connections. */
   drop() {
     for (const socket of sockets) socket.resetAndDestroy();
   },

@@ -1,4 +1,4 @@
-// Processes that a benchmark or a trial starts, measures and ends, whatever happens. Linux only: it reads /proc.
+// Processes that a benchmark or a trial starts, measures, and ends in every case. Linux only: it reads /proc.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,15 +7,15 @@ import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const TICKS_A_SECOND = 100;
-/** Below the range that the system takes ports of outgoing connections from. */
+/** Below the range that the system uses for outgoing connections. */
 const PORTS = { first: 20_000, last: 31_999 };
-/** Enough for both sockets of 5,000 connections; an unlimited number would slow some programs down. */
+/** Enough for both sockets of 5,000 connections; an unlimited number slows some programs down. */
 const DESCRIPTORS = 16_384;
 
 const running = new Set();
 const folders = new Set();
 
-/** Ends all that was started and removes what was made, on success, failure and signals alike. */
+/** Kills all processes and removes all folders at exit, on success, failure and signals alike. */
 export function cleanUpAtExit() {
   process.on("exit", () => {
     for (const child of running) killGroup(child);
@@ -30,12 +30,12 @@ export function cleanUpAtExit() {
   }
 }
 
-/** Has a folder removed at the end. */
+/** Removes a folder at exit. */
 export function removeAtExit(folder) {
   folders.add(folder);
 }
 
-/** Starts a program as the leader of a group of its own, so that its children end with it. */
+/** Starts a program as the leader of its own process group, so that its children are killed with it. */
 export function start([program, ...words], { stdio = ["ignore", "ignore", "pipe"], manyDescriptors = false } = {}) {
   const command = manyDescriptors
     ? ["sh", "-c", `ulimit -n ${descriptorLimit()} && exec "$@"`, "sh", program, ...words]
@@ -60,7 +60,7 @@ export function start([program, ...words], { stdio = ["ignore", "ignore", "pipe"
   return child;
 }
 
-/** Ends a program and its group at once. */
+/** Kills a program and its process group. */
 export async function end(child) {
   killGroup(child);
   await child.ended;
@@ -75,7 +75,7 @@ function killGroup(child) {
   }
 }
 
-/** Runs a program to its end and gives what it wrote to standard output. */
+/** Runs a program to its end. @returns Its standard output. */
 export async function run(command, { timeoutMs = 120_000, ...options } = {}) {
   const child = start(command, { stdio: ["ignore", "pipe", "pipe"], ...options });
   let output = "";
@@ -104,7 +104,7 @@ export function usageOf(pid) {
   for (const member of [pid, ...descendants(pid)]) {
     const stat = statOf(member);
     if (stat === undefined) continue;
-    // utime and stime, and those of children that have ended
+    // utime and stime, and those of exited children
     for (const field of [11, 12, 13, 14]) total.cpuSeconds += Number(stat[field]) / TICKS_A_SECOND;
     const status = readFileSync(`/proc/${member}/status`, "latin1");
     total.residentMegabytes += megabytes(status, "VmRSS");
@@ -113,7 +113,7 @@ export function usageOf(pid) {
   return total;
 }
 
-/** CPU seconds of each thread of a process, by its id. */
+/** CPU seconds of each thread of a process, by thread id. */
 export function threadSecondsOf(pid) {
   const seconds = new Map();
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
@@ -127,14 +127,14 @@ function megabytes(status, name) {
   return (Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB`, "m"))?.[1] ?? 0) * 1_024) / 1e6;
 }
 
-/** The fields of /proc/PID/stat, or of a thread's, from the third one, the state, on. */
+/** The fields of /proc/PID/stat, or of a thread's, starting with the third, the state. */
 function statOf(pid) {
   try {
     return readFileSync(`/proc/${pid}/stat`, "latin1")
       .replace(/^.*\) /s, "")
       .split(" ");
   } catch {
-    return undefined; // it has ended
+    return undefined; // it has exited
   }
 }
 
@@ -150,7 +150,7 @@ function descendants(pid) {
   return found.slice(1);
 }
 
-/** A port on loopback that nobody uses, and that no outgoing connection will be given. */
+/** A free port on loopback, outside the range for outgoing connections. */
 export async function freePort() {
   for (;;) {
     const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first + 1));
@@ -166,7 +166,7 @@ export async function freePort() {
   }
 }
 
-/** Waits until something listens on a port of loopback; does not connect to it. */
+/** Waits until something listens on a port of loopback, without connecting to it. */
 export async function listening(port, child) {
   const line = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
   for (let tries = 0; tries < 1_000; tries += 1) {

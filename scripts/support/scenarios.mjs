@@ -1,4 +1,4 @@
-// Scenarios of a trial: each is run by itself, cleans up after itself, and gives its figures in one line.
+// Scenarios of a trial: each runs by itself, cleans up after itself, and reports its figures in one line.
 
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,15 +9,15 @@ import { removeAtExit } from "./processes.mjs";
 const all = [];
 const LIMIT_MS = 60_000;
 
-/** Thrown where the machine lacks what a scenario takes. */
+/** Thrown if the machine lacks what a scenario needs. */
 export class Lacking extends Error {}
 
-/** Declares a scenario. `run` gets a {@link Trial}, and returns the figures, one line. */
+/** Declares a scenario. `run` gets a {@link Trial}, and returns its figures as one line. */
 export function scenario(name, run) {
   all.push({ name, run });
 }
 
-/** What a scenario has to undo, and a folder of its own. */
+/** Cleanup of one scenario, and a folder of its own. */
 export class Trial {
   #undos = [];
 
@@ -36,7 +36,7 @@ export class Trial {
   }
 }
 
-/** Runs the scenarios whose names begin with one of `wanted`, all where there is none. @returns The exit status. */
+/** Runs the scenarios whose names begin with one of `wanted`, or all if it is empty. @returns The exit status. */
 export async function runScenarios(wanted) {
   const unknown = wanted.find((prefix) => !all.some(({ name }) => name.startsWith(prefix)));
   if (unknown !== undefined) {
@@ -69,12 +69,12 @@ export async function runScenarios(wanted) {
   return counts.failed === 0 && counts.ok > 0 ? 0 : 1;
 }
 
-/** Looks again and again until `condition` gives something true. */
+/** Polls until `condition` gives something true. */
 export async function until(condition, what, limitMs = LIMIT_MS) {
   for (const limit = performance.now() + limitMs; ; await sleep(5)) {
     const value = await condition();
     if (value) return value;
     if (performance.now() > limit)
-      throw new Error(`waited ${limitMs / 1_000} s in vain for ${typeof what === "string" ? what : what()}`);
+      throw new Error(`timed out after ${limitMs / 1_000} s waiting for ${typeof what === "string" ? what : what()}`);
   }
 }

@@ -1,4 +1,4 @@
-// Charts of figures over time as SVG: panels below one another, each with a line for each of two programs, from 0 upwards.
+// Charts of figures over time as SVG: stacked panels with a curve for each of two programs, from 0 upwards.
 
 import { escapeXml, svgOf } from "./svg.mjs";
 
@@ -13,9 +13,9 @@ const STYLE =
   ".l{fill:none;stroke-width:1.3}.l.ours{stroke:#0969da}.l.c{stroke:#bc4c00}.d{stroke-dasharray:3 3}\n@media(prefers-color-scheme:dark){.l.ours{stroke:#4493f8}.l.c{stroke:#f0883e}}";
 
 /**
- * @param names What the lines are called, by their ids; two at most.
- * @param mark A moment that matters.
- * @param panels Each with its title, and the values of each line at `times`.
+ * @param names The labels of the curves, by id; two at most.
+ * @param mark A moment to mark.
+ * @param panels Each with its title, and the values of each curve at `times`.
  */
 export function seriesChart({ title, names, times, timeWord, mark, panels }) {
   const end = times.at(-1);
@@ -63,7 +63,7 @@ function panelOf({ title, digits, values, ids, times, atTime, y }) {
   ].join("\n");
 }
 
-/** To 1, 2, 3, 4, 5, 6, 8 and powers of ten of them. */
+/** Rounds up to 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten. */
 function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));

@@ -1,4 +1,4 @@
-// What all charts of this repository have in common: how they look on light and on dark ground.
+// The common style of all charts in this repository, for light and dark backgrounds.
 
 const STYLE = `text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:600}.s{fill:#59636e}
 .ours{fill:#0969da}.c{fill:#bc4c00}.other{fill:#8c959f}.w{stroke:#1f2328;stroke-width:1.5}.x{stroke:#d1d9e0}
@@ -8,7 +8,7 @@ const STYLE = `text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:15p
 /**
  * A chart as a file.
  *
- * @param style Rules that it needs besides those of all charts.
+ * @param style Rules besides those of all charts.
  */
 export function svgOf({ title, width, height, parts, style = "" }) {
   return (

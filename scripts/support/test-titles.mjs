@@ -1,4 +1,4 @@
-// The titles of all tests, as they stand in the sources.
+// The titles of all tests, as written in the sources.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,8 +6,8 @@ import { join } from "node:path";
 /**
  * Reads the titles of the tests below `folder`, without running them.
  *
- * @returns For each title the files that have it, relative to `root`. Whatever a template inserts is `…` in the title:
- * `` `spiped ${flag} starts` `` is `spiped … starts`. Titles that are variables are not found.
+ * @returns For each title, the files that have it, relative to `root`. Inserted parts of a template literal become `…`:
+ * `` `spiped ${flag} starts` `` is `spiped … starts`. Titles in variables are not found.
  */
 export function testTitles(root, folder) {
   const titles = new Map();
@@ -39,7 +39,7 @@ function stringAt(source, start) {
   return literal === undefined ? undefined : JSON.parse(literal);
 }
 
-/** A template literal, with `…` for each `${}`, in which there may be braces and further templates. */
+/** A template literal, with `…` for each `${}`, which may contain braces and further templates. */
 function templateAt(source, start) {
   let title = "";
   for (let at = start + 1; at < source.length; at += 1) {

@@ -9,7 +9,7 @@ import { Lacking, until } from "./scenarios.mjs";
 
 const spiped = fileURLToPath(new URL("../../bin/spiped.js", import.meta.url));
 
-/** Which programs a scenario is run with: ours with and without the relay's threads, and the C original. */
+/** The programs that scenarios run with: ours with and without the relay's threads, and the C original. */
 export const PROGRAMS = ["relay", "pumps", "C"];
 export const OURS = ["relay", "pumps"];
 export const ROLES = ["-e", "-d"];
@@ -21,7 +21,7 @@ export function newKey(trial) {
   return path;
 }
 
-/** The words that start a program of {@link PROGRAMS}. */
+/** The command of a program of {@link PROGRAMS}. */
 export function wordsOf(program) {
   if (program !== "C")
     return program === "pumps" ? ["env", "SPIPED_RELAY=off", process.execPath, spiped] : [process.execPath, spiped];
@@ -29,7 +29,7 @@ export function wordsOf(program) {
   return ["/usr/bin/spiped"];
 }
 
-/** A started process, and all that it has said. */
+/** A started process, and everything it has logged. */
 export class Running {
   #log = "";
 
@@ -66,7 +66,7 @@ export class Running {
     await until(
       () => {
         if (this.count(pattern) >= count) return true;
-        if (this.isGone) throw new Error(`it has ended without ${count} × ${pattern}: ${this.#log}`);
+        if (this.isGone) throw new Error(`it exited without ${count} × ${pattern}: ${this.#log}`);
         return false;
       },
       () => `${count} × ${pattern} in: ${this.#log}`,
@@ -79,7 +79,7 @@ export class Running {
     process.kill(this.pid, signal);
   }
 
-  /** How it ended: a status or the name of a signal. */
+  /** Waits for the process to exit. @returns Its status, or the name of a signal. */
   async ended() {
     await until(
       () => this.isGone,
@@ -106,7 +106,7 @@ export function descriptorsOf(pid) {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Where the descriptors of a process lead, sorted. */
+/** What the descriptors of a process refer to, sorted. */
 export function openOf(pid) {
   return readdirSync(`/proc/${pid}/fd`)
     .map((one) => {
@@ -123,8 +123,8 @@ export function openOf(pid) {
 /**
  * Starts one end on a port of loopback, and waits until it listens.
  *
- * @param options.before - Words before the program's, `prlimit` say.
- * @param options.words - The program's own, where it is none of {@link PROGRAMS}.
+ * @param options.before - The command prefix, such as `prlimit`.
+ * @param options.words - The command, if it is none of {@link PROGRAMS}.
  * @param options.target - A port, or the text of an address.
  */
 export async function startEnd(
@@ -156,7 +156,7 @@ export async function startEnd(
 /**
  * Both ends, with `target` behind them.
  *
- * @param options.on - Which end has `before` and `flags`, -e or -d, or both where it is left out.
+ * @param options.on - The end that gets `before` and `flags`, -e or -d; both if left out.
  */
 export async function startBoth(trial, { program = "relay", target, on, before = [], flags = [], common = [], key }) {
   const keyFile = key ?? newKey(trial);
@@ -167,7 +167,7 @@ export async function startBoth(trial, { program = "relay", target, on, before =
   return { near, far, key: keyFile, faulty: on === "-d" ? far : near, other: on === "-d" ? near : far };
 }
 
-/** Whether a process has no more descriptors than before, in the end. */
+/** Waits until a process has no more than `most` descriptors. */
 export async function untilDescriptors(running, most) {
   await until(
     () => running.descriptors <= most,

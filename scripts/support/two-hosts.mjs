@@ -1,5 +1,5 @@
-// Two hosts with a network each and a link between them that can be made as bad as a trial wants (link.py), the two ends
-// of a tunnel on them, and a program at each end (party.mjs). Linux and the superuser; takes unshare, nsenter, ip, python3.
+// Two hosts, each with its own network, and a configurably bad link between them (link.py), with the two ends of a
+// tunnel and a program behind each (party.mjs). Needs Linux, root, unshare, nsenter, ip and python3.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -16,7 +16,7 @@ export const NEAR = "10.9.0.1";
 export const FAR = "10.9.0.2";
 const [ENTRY, TUNNEL, SERVICE] = [2_001, 2_002, 2_003];
 
-/** How a pair is called: near end, far end; `plain` is TCP without a tunnel. */
+/** The names of pairs: near end, far end. `plain` is TCP without a tunnel. */
 export const PAIRS = ["ours-ours", "ours-C", "C-ours", "C-C"];
 
 export class TwoHosts {
@@ -80,10 +80,10 @@ export class TwoHosts {
   async run(host, ...words) {
     const child = this.#spawn(host, words);
     const [status] = await once(child, "exit");
-    if (status !== 0) throw new Error(`${words.join(" ")} ended with ${status}`);
+    if (status !== 0) throw new Error(`${words.join(" ")} exited with ${status}`);
   }
 
-  /** Has near find these addresses for names, besides those of the machine. */
+  /** Makes near resolve these names, besides those of the machine. */
   async name(names) {
     const file = join(this.#folder, "hosts");
     const lines = Object.entries(names).map(([name, address]) => `${address} ${name}\n`);
@@ -92,7 +92,7 @@ export class TwoHosts {
     if (isNew) await this.run("near", "mount", "--bind", file, "/etc/hosts");
   }
 
-  /** Changes the link, see link.py; gives its figures. */
+  /** Changes the link, see link.py. @returns Its figures. */
   link(order) {
     this.linkProcess.stdin.write(`${JSON.stringify(order)}\n`);
     return new Promise((resolve) => this.#answers.push(resolve));
@@ -116,7 +116,7 @@ export class TwoHosts {
     this.order("near", "ask", { ...this.entry, ...what });
   }
 
-  /** How a connection ended for the program on this host, once it has; undefined where it takes too long. */
+  /** How a connection ended for the program on this host; undefined if it has not within the limit. */
   async ended(host, id, limitMs = 60_000) {
     const key = `${host} ${id}`;
     for (const started = performance.now(); performance.now() - started < limitMs; await sleep(20)) {
@@ -125,7 +125,7 @@ export class TwoHosts {
     return undefined;
   }
 
-  /** How the connections of this host's program are. */
+  /** The states of this host's connections. */
   async look(host) {
     const answer = new Promise((resolve) => this.#looks.set(host, resolve));
     this.order(host, "look");
@@ -137,12 +137,12 @@ export class TwoHosts {
     return [count(this.nearEnd), count(this.farEnd)];
   }
 
-  /** Bytes that a host's system holds in sockets, to be sent or read: near or far side of the link. */
+  /** Bytes in a host's sockets, to be sent or read. */
   queues(host) {
     const rows = readFileSync(`/proc/${this.hosts[host].pid}/net/tcp`, "latin1").split("\n").slice(1);
     return rows
       .map((row) => row.trim().split(/\s+/))
-      .filter((fields) => ["01", "04", "05", "08"].includes(fields[3])) // what is open, and what is half-closed
+      .filter((fields) => ["01", "04", "05", "08"].includes(fields[3])) // open and half-closed connections
       .map((fields) => ({
         local: fields[1],
         remote: fields[2],
@@ -169,7 +169,7 @@ export class TwoHosts {
   async #startLink() {
     const { near, far } = this.hosts;
     const words = [join(root, "scripts/support/link.py"), near.pid, far.pid, this.mtu, this.seed].map(String);
-    // The system's own: a shim in front of it may not work in another network.
+    // The system's own: a wrapper around it may not work in another network namespace.
     this.linkProcess = this.#keep(spawn("/usr/bin/python3", words, { stdio: ["pipe", "pipe", "inherit"] }));
     const ready = new Promise((resolve, reject) => {
       this.#answers.push(resolve);
@@ -206,5 +206,5 @@ export async function until(condition, what, limitMs = 30_000) {
   for (const started = performance.now(); performance.now() - started < limitMs; await sleep(20)) {
     if (await condition()) return;
   }
-  throw new Error(`waited ${limitMs / 1_000} s in vain for ${what}`);
+  throw new Error(`timed out after ${limitMs / 1_000} s waiting for ${what}`);
 }

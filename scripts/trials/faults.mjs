@@ -1,8 +1,8 @@
-// Faults, one scenario each: what every client had, how its end looked, what was logged, and what was left open. With the
-// relay and without it, in both roles, and through the C original where it can be compared. Takes Linux; what takes the
-// superuser, or a program that is not there, is skipped, and says so.
+// Injects one fault per scenario, and checks what every client received, how its stream ended, what was logged, and
+// what was left open: with the relay and without it, in both roles, and through the C original where it can be
+// compared. Needs Linux. Scenarios that need root, or a program that is not installed, are reported as skipped.
 //
-//     node scripts/trials/faults.mjs [SCENARIO…]     beginnings of names: `signals`, `target/down`
+//     node scripts/trials/faults.mjs [SCENARIO…]     prefixes of names: `signals`, `target/down`
 
 import { cleanUpAtExit } from "../support/processes.mjs";
 import { runScenarios } from "../support/scenarios.mjs";

@@ -1,7 +1,7 @@
-// node scripts/trials/ipmi.mjs: real ipmitool and ipmi_sim through the socats and tunnels of docs/recipes.md, by the
-// commands that stand there, beside the same without them.
+// node scripts/trials/ipmi.mjs: runs real ipmitool and ipmi_sim through the socats and tunnels of docs/recipes.md, with
+// the commands of that page, and compares with the same without a tunnel.
 //
-// Takes Linux, the superuser, Debian's openipmi, ipmitool, socat and bsdutils, and npm run build before it.
+// Needs Linux, root, Debian's openipmi, ipmitool, socat and bsdutils, and `npm run build` first.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const AGAIN = 100;
 const [CONSOLE_PORT, LINES] = [6_231, 2_000];
 const CONTROLLER = "192.0.2.20";
 
-/** What sits behind the console: it repeats a line, and to `print` it prints many. */
+/** The program behind the console: echoes a line, and prints many for `print`. */
 const CONSOLE = `
   require("node:net").createServer((socket) => {
     let line = "";
@@ -64,7 +64,7 @@ async function trial({ near, far }) {
     for (let turn = 1; turn <= AGAIN; turn += 1) wrong += Number((await timed(way, "sdr list")).output !== whole);
     report(`sdr list, ${AGAIN} times ${how}: ${wrong} times wrong`);
   }
-  // Not those that read tables: there the controller lets one go on at a time, with or without a tunnel.
+  // Without the commands that read tables: the controller serves those one client at a time, with or without a tunnel.
   const expected = (await timed(direct, "mc info")).output;
   let wrong = 0;
   for (let round = 1; round <= ROUNDS; round += 1) {
@@ -98,11 +98,11 @@ async function trial({ near, far }) {
 
 function wordsOf({ host }, command) {
   const who = ["-U", administrator.name, "-P", administrator.password];
-  // ipmi_sim does not say which cipher suites it knows.
+  // ipmi_sim does not report its cipher suites.
   return ["ipmitool", "-I", "lanplus", "-C", "3", "-H", host, ...who, ...command.split(" ")];
 }
 
-/** Runs a command. @returns What it has printed, nothing where it failed, and how long it took. */
+/** Runs a command. @returns Its output, empty if it failed, and how long it took. */
 async function timed(way, command) {
   const started = performance.now();
   const child = way.machine.start(wordsOf(way, command));
@@ -125,10 +125,10 @@ class Terminal {
     });
   }
 
-  /** Types a line, and waits for an answer. */
+  /** Types a line and waits for an answer. */
   async say(line, answer) {
     await until(() => /operational/.test(this.text), `the console, which said ${this.text}`);
-    // ipmitool throws away what is typed while it prepares the terminal.
+    // ipmitool discards what is typed while it sets up the terminal.
     for (let tries = 1; tries <= 20; tries += 1) {
       this.child.stdin.write(`${line}\r`);
       if (await until(() => answer.test(this.text), "it", 3_000).catch(() => false)) return;
@@ -148,7 +148,7 @@ async function useConsole(way) {
   const started = performance.now();
   await terminal.say("print", /\bprinted\r/);
   const took = since(started);
-  // Until nothing comes any more, for the next one to find a quiet console.
+  // Wait until the output stops, so that the next test finds a quiet console.
   for (let length = -1; length !== terminal.text.length; await seconds(3)) length = terminal.text.length;
   await terminal.end();
   const lines = [...terminal.text.matchAll(/^line (\d+) of what a server prints while it starts\r$/gm)];

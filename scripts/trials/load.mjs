@@ -1,6 +1,6 @@
-// Load: what spiped does with very many connections, very many bytes, and clients and services that behave badly. Each
-// connection is accounted for, each byte is compared, and afterwards descriptors, threads and the processor are free again.
-// Linux only; needs bench/load to be built, by `cargo build --release --manifest-path bench/load/Cargo.toml`.
+// Load: very many connections, very many bytes, and clients and services that misbehave. Every connection is accounted
+// for, every byte is compared, and afterwards descriptors, threads and the processor must be free again. Linux only.
+// Build bench/load first: `cargo build --release --manifest-path bench/load/Cargo.toml`.
 //
 //     node scripts/trials/load.mjs [--pair=NAME] [--long] [SCENARIO…]
 
@@ -12,7 +12,7 @@ import * as ends from "./load/ends.mjs";
 import * as operations from "./load/operations.mjs";
 import * as volume from "./load/volume.mjs";
 
-/** By name; each says in one line what it found, and throws where that is not as promised. */
+/** By name. Each returns its result in one line, and throws if anything is not as promised. */
 const scenarios = { ...volume.scenarios, ...ends.scenarios, ...crowds.scenarios, ...operations.scenarios };
 
 const words = process.argv.slice(2);
@@ -44,7 +44,7 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(scenarios)) {
     try {
       say(await run(PAIRS[pair], { isLong }));
     } catch (error) {
-      // What the original does is told, and is no failure of ours.
+      // Failures of the original are reported, but do not fail the trial.
       const isOurs = Object.values(PAIRS[pair]).every(({ kind }) => kind === "ours");
       say(`${isOurs ? "FAILED" : "not so"}: ${error.message}`);
       if (isOurs) failures += 1;

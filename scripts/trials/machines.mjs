@@ -1,5 +1,5 @@
-// Two machines on this one, for trials of docs/recipes.md with real programs: each has a network and processes of its
-// own, and a cable leads from one to the other. Takes Linux, the superuser, unshare, nsenter and ip.
+// Two machines on one host, for trials of docs/recipes.md with real programs: each has its own network and processes,
+// and a cable connects them. Needs Linux, root, unshare, nsenter and ip.
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -11,33 +11,33 @@ import { sectionsOf } from "../../build/test/docs/pages.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Which addresses stand for the names of the page; the controller is one more address of the far machine. */
+/** The addresses that replace the names on the page; the controller is a second address of the far machine. */
 const ADDRESSES = { near: "198.51.100.1", far: "198.51.100.2", controller: "192.0.2.20" };
 
-/** Which implementations the two machines have; the C original is the system's. */
+/** Which implementation each machine runs; the C original is the system's. */
 export const pairs = [
   { near: "ours", far: "ours" },
   { near: "ours", far: "C" },
   { near: "C", far: "ours" },
 ];
 
-/** Ends the trial with a word where this machine lacks what it takes. */
+/** Ends the trial with a message if this machine lacks something it needs. */
 export function need(...commands) {
   const missing = commands.filter((name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0);
-  if (process.platform !== "linux" || process.getuid() !== 0) missing.unshift("Linux and the superuser");
+  if (process.platform !== "linux" || process.getuid() !== 0) missing.unshift("Linux and root");
   if (missing.length === 0) return;
   console.error(`the trial needs ${missing.join(", ")}`);
   process.exit(2);
 }
 
-/** The blocks of a section of docs/recipes.md that say on which machine they run. */
+/** The code blocks of a section of docs/recipes.md that say on which machine they run. */
 export function blocksOf(heading) {
   const section = sectionsOf("docs/recipes.md").find(({ name }) => name === `docs/recipes.md: ${heading}`);
   if (section === undefined) throw new Error(`docs/recipes.md has no section ${heading}`);
   return section.blocks.filter(({ machine }) => machine !== undefined);
 }
 
-/** Runs `trial` with both machines, which are gone afterwards with all that runs on them. */
+/** Runs `trial` with both machines, and removes them and their processes afterwards. */
 export async function onTwoMachines(pair, trial) {
   const folder = mkdtempSync(join(tmpdir(), "spiped-trial-"));
   const key = randomBytes(32);
@@ -68,7 +68,7 @@ class Machine {
     this.name = name;
     this.folder = folder;
     this.holder = holder;
-    /** The process that all others of the machine end with. */
+    /** The machine's first process: when it exits, so do all others. */
     this.id = id;
   }
 
@@ -84,7 +84,7 @@ class Machine {
     const holder = spawn("unshare", [...own, "sh", "-c", script], { stdio: ["pipe", "pipe", "inherit"] });
     await new Promise((resolve, reject) => {
       holder.stdout.once("data", resolve);
-      holder.once("exit", () => reject(new Error("this machine lets nobody make another one (unshare failed)")));
+      holder.once("exit", () => reject(new Error("unshare failed: this machine does not allow new namespaces")));
     });
     const id = Number(readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8"));
     return new Machine(name, folder, holder, id);
@@ -100,29 +100,29 @@ class Machine {
     });
   }
 
-  /** Runs commands as the page has them. @returns What they have printed. */
+  /** Runs commands as they are on the page. @returns Their output. */
   async run(commands, { env = {} } = {}) {
     const exchanged = commands
       .replaceAll("near.example", ADDRESSES.near)
       .replaceAll(/\b(far|gateway)\.example\b/g, ADDRESSES.far);
-    // A file, not a pipe: what goes to the background goes on holding it.
+    // A file, not a pipe: background processes keep it open.
     const script = '{ eval "$1"; } >output 2>errors';
     const child = this.start(["bash", "-euo", "pipefail", "-c", script, "bash", exchanged], { env, stdio: "inherit" });
     const status = await new Promise((resolve) => child.once("exit", resolve));
     const textOf = (name) => readFileSync(join(this.folder, name), "utf8");
-    if (status !== 0) throw new Error(`${this.name}: ended with ${status}: ${exchanged}\n${textOf("errors")}`);
+    if (status !== 0) throw new Error(`${this.name}: exited with ${status}: ${exchanged}\n${textOf("errors")}`);
     return textOf("output");
   }
 }
 
-/** Waits for something that reports nothing. @throws Error that says what did not come. */
+/** Polls for something that reports nothing. @throws Error that says what did not happen. */
 export async function until(condition, what, limitMs = 60_000) {
   for (const started = performance.now(); performance.now() - started < limitMs; ) {
     const value = await condition();
     if (value) return value;
     await seconds(0.005);
   }
-  throw new Error(`waited ${limitMs / 1_000} s in vain for ${what}`);
+  throw new Error(`timed out after ${limitMs / 1_000} s waiting for ${what}`);
 }
 
 export function seconds(count) {

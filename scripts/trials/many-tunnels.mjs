@@ -1,5 +1,5 @@
-// Fifty tunnels in one process, next to fifty processes with one tunnel each: the time until all listen, the memory that
-// they have then, and with one idle connection through each. Linux only: memory is what /proc says, shared pages shared out.
+// Fifty tunnels in one process, and fifty processes with one tunnel each: the time until all listen, and their memory
+// then and with one idle connection through each. Linux only: memory is read from /proc, shared pages divided.
 //
 //     node scripts/trials/many-tunnels.mjs [COUNT]
 
@@ -19,7 +19,7 @@ writeFileSync(keyFile, "k".repeat(32), { mode: 0o600 });
 const service = createServer((socket) => socket.on("error", () => undefined));
 await new Promise((listening) => service.listen(join(folder, "service"), listening));
 
-/** Sources of this trial's own, none of which meets another. */
+/** Source addresses used only by this trial, no two alike. */
 const sources = Array.from({ length: COUNT }, (_none, at) => join(folder, `s${at}`));
 
 /** Starts processes and waits until all sources listen. */
@@ -34,13 +34,13 @@ async function start(commands) {
     return child;
   });
   while (listening < COUNT) {
-    if (children.some(({ exitCode }) => exitCode !== null)) throw new Error("one of them has ended");
+    if (children.some(({ exitCode }) => exitCode !== null)) throw new Error("one of them has exited");
     await new Promise((wake) => setTimeout(wake, 1));
   }
   return { children, ms: performance.now() - begun };
 }
 
-/** Memory of processes in MB, pages that several share divided among them. */
+/** Memory of processes in MB; shared pages are divided among them. */
 function memoryOf(children) {
   const kilobytes = children.map(({ pid }) =>
     Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]),
@@ -68,7 +68,7 @@ async function measure(name, commands) {
   );
 }
 
-/** Seconds of CPU time. */
+/** CPU time in seconds. */
 function cpuOf(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
     .replace(/^.*\) /s, "")

@@ -1,15 +1,15 @@
-// Mutants: one change in the emitted JavaScript at a time, such as < for <= or a block that is left out. Unit tests that
-// reach the place have to fail, and where none does, a test is missing or the code is not needed.
+// Mutation testing: changes one thing at a time in the emitted JavaScript, such as < to <= or a block left out. A unit
+// test that reaches it must fail; if none does, a test is missing or the code is not needed.
 //
 //     node scripts/trials/mutants.mjs [--out REPORT.jsonl] [--every N] [--near] [PART ...]
 //
-// A PART is a folder or a file below dist, without its ending: tunnel, protocol/key-ring. All mutants of it are built in at
-// once, by Stryker's instrumenter, and one is chosen by a variable; so nothing is compiled for each. With --every N, each
-// Nth alone is tried. First the unit tests of the same folder are run; what they let pass, the others get, but not with
-// --near. What has a line in the report already is not tried again, so that a run can be broken off.
+// A PART is a folder or file below dist, without its extension: tunnel, protocol/key-ring. Stryker's instrumenter
+// builds in all mutants of a part at once, and an environment variable selects one, so that nothing is compiled per
+// mutant. --every N tries each Nth only. The unit tests of the same folder run first; the others run for mutants that
+// survive those, except with --near. Mutants already in the report are skipped, so an interrupted run can continue.
 //
-// The instrumenter comes from the npm registry, into a folder of its own, and needs `npm run build` before. Mutants of
-// words for people are left out. Crates have `cargo mutants -p spiped-core`, with .cargo/mutants.toml.
+// The instrumenter is installed from the npm registry into its own folder. Run `npm run build` first. Mutants of
+// messages are left out. For the crates: `cargo mutants -p spiped-core`, with .cargo/mutants.toml.
 
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -29,7 +29,7 @@ import { parseArgs } from "node:util";
 import { cleanUpAtExit, removeAtExit } from "../support/processes.mjs";
 
 const INSTRUMENTER = "@stryker-mutator/instrumenter@9.6.1";
-/** A mutant that takes so many times as long as the tests do without one goes on for ever. */
+/** A mutant that takes this many times as long as the unmutated tests counts as timed out. */
 const PATIENCE = 5;
 const LEAST_PATIENCE_MS = 20_000;
 
@@ -86,7 +86,7 @@ async function loadInstrumenter() {
   };
 }
 
-/** What tests need of the tree; what is instrumented must not be the tree's own. */
+/** What tests need of the tree; the instrumented files must not be the tree's own. */
 function copyTree() {
   for (const name of ["dist", "build/test", "package.json", "bin", "src", "test", "scripts"]) {
     cpSync(join(root, name), join(place, "tree", name), { recursive: true });
@@ -104,7 +104,7 @@ function filesOf(wanted) {
   return files.sort().map((path) => join(dist, path));
 }
 
-/** Builds all mutants in. */
+/** Instruments all mutants. */
 async function instrument(paths) {
   const quiet = () => undefined;
   const logger = { debug: quiet, info: quiet, warn: console.warn, isDebugEnabled: () => false };
@@ -132,7 +132,7 @@ function testsOf(isWanted) {
   return paths.filter((path) => path !== "imports.test.js" && isWanted(path)).map((path) => join(folder, path));
 }
 
-/** Runs each test once, and notes which mutants it reaches, and how long it takes. */
+/** Runs each test once, and records which mutants it reaches and how long it takes. */
 async function measure(paths) {
   const preload = join(place, "reached.mjs");
   writeFileSync(
@@ -160,7 +160,7 @@ process.on("exit", () => {
   return measured.sort((a, b) => a.tookMs - b.tookMs);
 }
 
-/** One test file in a process of its own, which ends with it. */
+/** Runs one test file in a process of its own. */
 function run(path, limitMs, env, words = []) {
   const child = spawn(process.execPath, [...words, path], {
     cwd: join(place, "tree"),
@@ -174,7 +174,7 @@ function run(path, limitMs, env, words = []) {
       try {
         process.kill(-child.pid, "SIGKILL");
       } catch {
-        // Nothing is left of it.
+        // The mutant removed everything.
       }
       resolve(outcome);
     };
@@ -183,7 +183,7 @@ function run(path, limitMs, env, words = []) {
   });
 }
 
-/** @param scope - Which of the tests these are, for the report. */
+/** @param scope - Which tests these are, for the report. */
 async function tryOut(mutant, tests, scope) {
   const reaching = tests.filter(({ reached }) => reached.has(mutant.id));
   const wasReached = results.get(keyOf(mutant))?.status === "survived" || reaching.length > 0;

@@ -1,13 +1,13 @@
-// Tunnels over bad networks: two hosts with a link between them that loses, delays, swaps, repeats and changes packets,
-// is down, is cut on one side, or has a NAT that forgets. What is delivered, what is logged, and when it is noticed, by
-// both ends and by the programs at both ends of them. The packets are real, and treated one by one (support/link.py).
-// Linux and the superuser; takes unshare, nsenter, ip, mount, /usr/bin/python3 and /dev/net/tun, and for the C original
-// /usr/bin/spiped.
+// Tunnels over bad networks: two hosts with a link between them that loses, delays, reorders, repeats and changes
+// packets, is down, is cut in one direction, or has a NAT that forgets. Checks what is delivered, what is logged and
+// when it is noticed, by both ends and the programs behind them. Packets are real, and treated one by one
+// (support/link.py). Needs Linux, root, unshare, nsenter, ip, mount, /usr/bin/python3 and /dev/net/tun; /usr/bin/spiped
+// for the C original.
 //
 //     node scripts/trials/networks.mjs [--pairs=ours-ours,ours-C,C-ours,C-C,plain] [--brief] [SCENARIO…]
 //
-// Without a name: all that last minutes at most. `cut`, `cut-forward`, `cut-reverse`, `nat-forgets`, `vanishes`, `moves`
-// and `down-10min` last up to 20 minutes, in which C's ends notice nothing.
+// Without a name: all scenarios of a few minutes. `cut`, `cut-forward`, `cut-reverse`, `nat-forgets`, `vanishes`,
+// `moves` and `down-10min` last up to 20 minutes each, because C's ends do not notice.
 
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -51,11 +51,11 @@ if (unknown !== undefined) {
   process.exit(1);
 }
 if (process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/dev/net/tun")) {
-  console.error("the trial needs Linux, the superuser and /dev/net/tun");
+  console.error("the trial needs Linux, root and /dev/net/tun");
   process.exit(2);
 }
 const hasC = existsSync("/usr/bin/spiped");
-if (!hasC) console.error("SKIPPED: all with the C original, which is not installed");
+if (!hasC) console.error("SKIPPED: the pairs with the C original, which is not installed");
 
 let failed = 0;
 for (const name of names) {
@@ -72,7 +72,7 @@ for (const name of names) {
     if (result.failures.length > 0) failed += 1;
     console.log(JSON.stringify(result));
   };
-  // Pairs wait for the network most of the time, and so side by side; but not where it is as fast as they are.
+  // Pairs mostly wait for the network, so they run in parallel; not on links as fast as they are.
   if (together) await Promise.all(pairs.map(async (pair) => show(await run(pair))));
   else for (const pair of pairs) show(await run(pair));
 }

@@ -1,8 +1,8 @@
 // node scripts/trials/pekko.mjs [-D SETTING=VALUE]...: two nodes of a real Pekko cluster through the tunnels of
-// docs/recipes.md, by the commands that stand there.
+// docs/recipes.md, with the commands of that page.
 //
-// They form a cluster and send each other messages. Then an end of the tunnels is killed, for 3 s and for 20 s, which
-// the cluster has to outlive. Takes Linux, the superuser, a JDK of 17 or newer, Maven, and npm run build before it.
+// They form a cluster and send each other messages. Then one end of the tunnels is killed, for 3 s and for 20 s, and
+// the cluster must survive. Needs Linux, root, JDK 17 or newer, Maven, and `npm run build` first.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -101,7 +101,7 @@ class Node {
     this.machine = machine;
     this.state = "";
     this.wasUnreachable = false;
-    /** How many messages came back, by their size. */
+    /** How many messages came back, by size. */
     this.back = new Map();
     const settings = values.define.map((one) => `-D${one}`);
     const words = ["java", ...settings, "-cp", join(jars, "*"), join(here, "Node.java"), String(own), String(other)];

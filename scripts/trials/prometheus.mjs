@@ -1,6 +1,6 @@
-// A real Prometheus scrapes a real spiped, and each of the four alerts fires when its reason is there. The rules are those
-// of contrib/, with seconds for minutes. Takes prometheus and promtool (Debian: prometheus) and a built checkout; about a
-// minute.
+// A real Prometheus scrapes a real spiped, and each of the four alerts must fire when its cause is present. The rules
+// are those of contrib/, with seconds instead of minutes. Needs prometheus and promtool (Debian: prometheus) and a
+// build. Takes about a minute.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -89,7 +89,7 @@ writeFileSync(wrong, "another key than that of the other end", { mode: 0o600 });
 const stranger = await freePort();
 spiped("-e", stranger, source, wrong);
 const knocking = setInterval(() => connect(stranger, "127.0.0.1").on("error", () => undefined), 200);
-await fires("SpipedHandshakeFailures", "somebody has another key");
+await fires("SpipedHandshakeFailures", "a client has another key");
 clearInterval(knocking);
 
 writeFileSync(key, "");
@@ -108,7 +108,7 @@ function say(text) {
   console.log(text);
 }
 
-/** Runs promtool, which finds nothing wrong. */
+/** Runs promtool, which must report nothing. */
 function tool(words, options = {}) {
   const { status: exit, stdout, stderr } = spawnSync("promtool", words, { encoding: "utf8", ...options });
   assert.equal(exit, 0, `promtool ${words.join(" ")}: ${stdout}${stderr}`);
@@ -132,7 +132,7 @@ async function ask(path) {
   return (await response.json()).data;
 }
 
-/** The values of what a query finds. */
+/** The values a query returns. */
 async function query(text) {
   const { result } = await ask(`query?query=${encodeURIComponent(text)}`);
   return result.map(({ value }) => Number(value[1]));
@@ -158,5 +158,5 @@ async function eventually(what, look) {
     if (found !== undefined) return found;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  throw new Error(`waited a minute in vain for ${what}`);
+  throw new Error(`timed out after a minute waiting for ${what}`);
 }

@@ -1,5 +1,5 @@
-// A hundred reloads under load, with a mistake in every third file: no connection of an unchanged tunnel ends, nobody is
-// refused by a tunnel whose socket is handed on, and no descriptor is left behind. Linux only.
+// A hundred reloads under load, with a mistake in every third file: no connection of an unchanged tunnel ends, no
+// client is refused while a listening socket is handed over, and no descriptor leaks. Linux only.
 //
 //     node scripts/trials/reloads.mjs [RELOADS]
 
@@ -48,7 +48,7 @@ const write = (round) => {
 const failures = [];
 const counts = { unchanged: 0, changed: 0, bytes: 0 };
 
-/** A connection that echoes until the end, and must not end before. */
+/** A connection that echoes until the trial stops it, and must not end before. */
 const lasting = (name) => {
   const socket = connect(at(name));
   const words = Buffer.alloc(8_192, "x");
@@ -64,7 +64,7 @@ const lasting = (name) => {
   return socket;
 };
 
-/** Short connections one after the other, each of which must be served. */
+/** Short connections, one after the other, each of which must be served. */
 const visit = async (name) => {
   while (!isOver) {
     await new Promise((done) => {
@@ -92,7 +92,7 @@ child.stderr.setEncoding("utf8").on("data", (text) => {
 });
 const said = async (pattern, count) => {
   while ((log.match(pattern)?.length ?? 0) < count) {
-    if (child.exitCode !== null) throw new Error(`spiped has ended:\n${log}`);
+    if (child.exitCode !== null) throw new Error(`spiped has exited:\n${log}`);
     await new Promise((wake) => setTimeout(wake, 5));
   }
 };
@@ -113,7 +113,7 @@ const refused = log.match(/keeping the old configuration/g)?.length ?? 0;
 isOver = true;
 await Promise.all(visits);
 for (const socket of open) socket.destroy();
-// Back to what it was.
+// Wait for the original state.
 write(1);
 child.kill("SIGHUP");
 await said(/SIGHUP: .*(?:reloaded .*toml; tunnels|keeping the old configuration)/g, RELOADS + 1);

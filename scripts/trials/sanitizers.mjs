@@ -1,11 +1,10 @@
-// The tests of the crates under AddressSanitizer with its search for leaks, those with threads under ThreadSanitizer, the
-// addon under AddressSanitizer in Node.js while the tests of the tunnel run, and both ends under valgrind's memcheck.
-// First each tool has to find mistakes that are planted for it (planted.rs). Linux on x86-64 only.
+// Runs the tests of the crates under AddressSanitizer with leak detection, those with threads under ThreadSanitizer,
+// the tests of the tunnel in Node.js with the addon under AddressSanitizer, and both ends under valgrind's memcheck.
+// First, each tool must find planted mistakes (planted.rs). Linux on x86-64 only.
 //
 //     node scripts/trials/sanitizers.mjs [planted | rust-address | rust-thread | addon-address | addon-memcheck]...
 //
-// It needs gcc, valgrind and `rustup toolchain install nightly --component rust-src`. What it builds is below
-// target/sanitizers.
+// Needs gcc, valgrind and `rustup toolchain install nightly --component rust-src`. Builds below target/sanitizers.
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -24,17 +23,16 @@ const target = join(process.cwd(), "target/sanitizers");
 const addonName = "spiped.linux-x64-gnu.node";
 const planted = "scripts/trials/sanitizers/planted.rs";
 
-// ThreadSanitizer has to see the standard library's locks and channels: where two threads meet in one of them, it takes
-// what they protect for a race otherwise. For AddressSanitizer the library is not built again; that costs only what the
-// library itself would do wrong.
+// ThreadSanitizer needs an instrumented standard library: it reports what the library's locks and channels protect as
+// races otherwise. AddressSanitizer misses only mistakes of the library itself, so the library is not rebuilt for it.
 const flags = {
   address: "-Zsanitizer=address",
   thread: "-Zsanitizer=thread",
 };
-/** Frames have red zones around their variables there, so the figures of the stack do not hold. */
+/** AddressSanitizer puts red zones around variables, so measurements of the stack do not hold. */
 const measuresTheStack = ["--skip", "no_packet_uses_more_stack"];
 
-/** What loads the addon and uses it, without what measures memory or time, or starts other users' processes. */
+/** Tests that use the addon, without those that measure memory or time, or start processes as other users. */
 const addonTests = [
   ...["native", "protocol", "tunnel", "library"].map((name) => `unit/${name}`),
   ...["transfers", "ends", "resets-and-ends", "deaths", "library", "library-streams"].map(
@@ -51,7 +49,8 @@ const parts = {
 };
 
 const chosen = process.argv.slice(2);
-for (const name of chosen) if (!(name in parts)) fail(`there is no part ${name}`);
+for (const name of chosen)
+  if (!(name in parts)) fail(`there is no part ${name}, only ${Object.keys(parts).join(", ")}`);
 mkdirSync(target, { recursive: true });
 for (const [name, run] of Object.entries(parts)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
@@ -60,7 +59,7 @@ for (const [name, run] of Object.entries(parts)) {
   console.log(`${name}: ${found}, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
 }
 
-/** Every tool finds the mistakes of its kind. */
+/** Checks that each tool finds mistakes of its kind. */
 function findPlanted() {
   const build = (file, ...words) =>
     must("rustc", ["+nightly", "-O", "-g", "--edition=2024", "-o", at(file), ...words, planted]);
@@ -111,7 +110,7 @@ function runCargoTests(sanitizer, crates, more) {
 function runAddonTests() {
   if (cargo("address", ["build", "-p", "spiped-napi", ...built("address")], "inherit").status !== 0)
     fail("the addon is not built");
-  // A tree of its own, so that what is built here stays as it is.
+  // A separate tree, so that this one keeps its own addon.
   const tree = at("tree");
   rmSync(tree, { recursive: true, force: true });
   for (const name of ["bin", "build", "dist", "package.json", "test/vectors", "scripts/build-addon.mjs"]) {
@@ -147,7 +146,7 @@ function runAddonTests() {
   return `${passed} tests of ${chosenFiles.length} files, nothing found`;
 }
 
-/** Both ends with the addon as it is built for use; every way to move packets, and every end of a connection. */
+/** Both ends with the release addon: relay and pumps, with and without -f, and connections that are cut off. */
 async function runUnderMemcheck() {
   const keyFile = at("key");
   writeFileSync(keyFile, "k".repeat(32), { mode: 0o600 });
@@ -183,7 +182,7 @@ async function runUnderMemcheck() {
       await Promise.race([child.ended, sleep(200_000)]);
       const found = errorsIn(file, addonName);
       await end(child);
-      if (child.exitCode !== 0) fail(`an end under valgrind ended with ${child.exitCode}: ${child.failure}`);
+      if (child.exitCode !== 0) fail(`an end under valgrind exited with ${child.exitCode}: ${child.failure}`);
       if (found.length > 0) fail(found.join("\n\n"));
     }
   }
@@ -192,7 +191,7 @@ async function runUnderMemcheck() {
 }
 
 async function untilListening(port, child) {
-  // An end takes a minute to start there.
+  // An end takes up to a minute to start under valgrind.
   for (let tries = 0; tries < 20; tries += 1) {
     try {
       return await listening(port, child);
@@ -211,7 +210,7 @@ async function echo(port, lengthBytes) {
   return count;
 }
 
-/** In the middle of data, or of a handshake that is none. */
+/** Sends data, or what the far end takes for a handshake, and resets the connection. */
 async function breakOff(port) {
   const socket = connect(port, "127.0.0.1").on("error", () => undefined);
   socket.write(Buffer.alloc(5_000, "y"));
@@ -219,15 +218,15 @@ async function breakOff(port) {
   socket.resetAndDestroy();
 }
 
-/** What valgrind has to say of one module. */
+/** The errors valgrind reports in one module. */
 function errorsIn(file, module) {
   const errors = readFileSync(file, "utf8").match(/<error>.*?<\/error>/gs) ?? [];
   return errors.filter((error) => error.includes(`${module}</obj>`) && !isOfLivingHandle(error));
 }
 
 /**
- * napi-rs has 32 bytes for each handle that JavaScript holds, and only its table knows where; at the end of the process the
- * table goes before the handles do. Handles that are collected give theirs back.
+ * napi-rs allocates 32 bytes for each handle that JavaScript holds, and only its table points to them. At exit the
+ * table is freed before the handles. Handles that are garbage-collected free theirs.
  */
 function isOfLivingHandle(error) {
   const [, bytes] = /<leakedbytes>(\d+)</.exec(error) ?? [];
@@ -235,7 +234,7 @@ function isOfLivingHandle(error) {
   return bytes !== undefined && Number(bytes) === 32 * Number(blocks);
 }
 
-// V8 works on values that nobody has set, and does it on purpose.
+// V8 uses uninitialized values on purpose.
 function memcheck(file) {
   return [
     "valgrind",
@@ -248,7 +247,7 @@ function memcheck(file) {
   ];
 }
 
-/** Node.js itself leaves memory behind at its end, and a process that refuses to be traced cannot be searched for leaks. */
+/** Node.js leaks at exit, and a process that cannot be traced cannot be searched for leaks: leak detection is off. */
 function addressSanitizer(logPath) {
   const library = must("gcc", ["-print-file-name=libasan.so"]).trim();
   const path = logPath === undefined ? "" : `:log_path=${logPath}`;

@@ -1,11 +1,11 @@
-// An hour of mixed load with churn through a near and a far spiped, each with many tunnels, a status address, a log in JSON
-// and keys that change: nothing that they take of the machine grows, every byte arrives, every connection ends as it has to,
-// and the log and the metrics know of each. Writes a chart and its data. Linux only, as root: what a process that nobody may
-// trace takes of memory, root alone may see.
+// An hour of mixed load with churn through a near and a far spiped, each with many tunnels, a status address, a JSON
+// log and changing keys. Checks that no resource grows, every byte arrives, every connection ends as it must, and the
+// log and the metrics account for each. Writes a chart and its data. Linux only, as root: only root can read the memory
+// of a process that may not be traced.
 //
 //     node scripts/trials/soak.mjs [MINUTES] [--out FOLDER] [--seed NUMBER] [--snapshots]
-//     node scripts/trials/soak.mjs --rounds 1                 every kind of load that often, and no more
-//     node scripts/trials/soak.mjs MINUTES --original PROGRAM  the load alone, through the C original; tells what differs
+//     node scripts/trials/soak.mjs --rounds 1                 every kind of load that many times
+//     node scripts/trials/soak.mjs MINUTES --original PROGRAM  the load alone, through the C original; prints differences
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -40,13 +40,13 @@ const rounds = options.rounds === undefined ? undefined : Number(options.rounds)
 const isWhole = rounds === undefined;
 const seed = Number(options.seed ?? Date.now() % 1e6);
 if (process.platform !== "linux" || process.getuid() !== 0) {
-  console.error("the soak needs Linux and root: what spiped takes of memory can be read by root alone");
+  console.error("the soak needs Linux and root: only root can read spiped's memory figures");
   process.exit(2);
 }
 
 cleanUpAtExit();
 const folder = mkdtempSync(join(tmpdir(), "spiped-soak-"));
-// Of the original's differences there are few kinds, each many times.
+// The original differs in a few ways, each many times.
 const ledger = new Ledger({ inKinds: options.original !== undefined });
 const layout = await layOut(folder);
 const program = options.original;
@@ -70,7 +70,7 @@ for (const name of ["far", "near"]) {
 
 const atStart = await quiet(undefined);
 
-// What is loaded, compiled and kept once is there after this.
+// By then everything that is loaded, compiled and kept once is there.
 const warmUpMinutes = isWhole ? Math.min(6, minutes / 5) : 0;
 const rows = [];
 let loadedMs = 0;
@@ -119,7 +119,7 @@ for (const [text, times] of ledger.failures)
   console.log(`${program === undefined ? "FAILED" : "DIFFERS"}${times > 1 ? `, ${times} times` : ""}: ${text}`);
 process.exit(ledger.failures.size === 0 ? 0 : 1);
 
-/** Load for so long, or for so many rounds, with samples. */
+/** Runs the load for a time or a number of rounds, and takes samples. */
 async function during(time) {
   const begun = performance.now();
   const end = begun + time * 60_000;
@@ -145,13 +145,13 @@ async function during(time) {
 }
 
 /**
- * Nothing goes on any more: what both ends have then.
+ * Samples both ends at rest.
  *
- * @param base What they had before; descriptors, threads and what keeps the event loop alive have to be the same again.
+ * @param base The state before the load; descriptors, threads and what keeps the event loop alive must be the same.
  */
 async function quiet(base) {
   await until("all services to be done", () => load.served === 0);
-  if (ledger.unaccounted > 0) ledger.fail(`${ledger.unaccounted} connections of which one side was never heard`);
+  if (ledger.unaccounted > 0) ledger.fail(`${ledger.unaccounted} connections that only one side reported`);
   const found = {};
   for (const [name, end] of Object.entries(ends)) {
     await until(`the ${name} end to have no connection`, async () => {
@@ -169,16 +169,16 @@ async function quiet(base) {
     }
     found[name] = { ...(await end.inside({ collect: true, keepSnapshot: options.snapshots })), ...end.outside() };
     if (base === undefined || base === atStart) continue;
-    // Something may be just under way.
+    // Something may still be in progress.
     const resourcesAreAsBefore = async () => String((await end.inside()).resources) === String(base[name].resources);
     await until("what keeps the event loop alive", resourcesAreAsBefore).catch(() => {
-      ledger.fail(`the ${name} end was kept alive by ${base[name].resources}; now by ${found[name].resources}`);
+      ledger.fail(`the ${name} end had these active resources: ${base[name].resources}; now: ${found[name].resources}`);
     });
   }
   return found;
 }
 
-/** How many connections ended for which reason, as the metrics have it, and as it must be. */
+/** Compares the metrics' end reasons of all connections with the trial's. */
 async function account(name) {
   const counted = new Map();
   for (const [sample, value] of await ends[name].metrics()) {
@@ -190,21 +190,22 @@ async function account(name) {
   for (const what of new Set([...counted.keys(), ...ledger.expected.keys()])) {
     if (!what.startsWith(`${name} `)) continue;
     const [has, must] = [counted.get(what) ?? 0, ledger.expected.get(what) ?? 0];
-    if (has !== must) ledger.fail(`connections that ended, ${what}: ${has} in the metrics instead of ${must}`);
+    if (has !== must) ledger.fail(`ended connections, ${what}: ${has} in the metrics instead of ${must}`);
   }
 }
 
-/** The log has each failure, written out or in a sum. */
+/** The log has each failure, as a message of its own or in a summary. */
 function checkLog(name) {
   const { failures, events } = ends[name];
   for (const [what, must] of ledger.expected) {
     if (!what.startsWith(`${name} `) || what.endsWith(" closed")) continue;
     const has = failures.get(what.slice(name.length + 1)) ?? 0;
-    if (has !== must) ledger.fail(`connections that ended, ${what}: ${has} in the log instead of ${must}`);
+    if (has !== must) ledger.fail(`ended connections, ${what}: ${has} in the log instead of ${must}`);
   }
   for (const what of failures.keys()) {
     if (!ledger.expected.has(`${name} ${what}`)) ledger.fail(`the log of the ${name} end has failures of ${what}`);
   }
   const kept = events.get("config-kept") ?? 0;
-  if ((events.get("config-mistake") ?? 0) < kept) ledger.fail(`the ${name} end has kept its file without a mistake`);
+  if ((events.get("config-mistake") ?? 0) < kept)
+    ledger.fail(`the ${name} end kept its old file although the new one has no mistake`);
 }

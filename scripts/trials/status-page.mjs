@@ -1,6 +1,6 @@
-// The status page in a real browser, with three tunnels, traffic and a few failures: it shows what /status says, asks
-// nobody else, breaks none of its own policy, fits on a phone, and takes hostile texts for texts. Writes a picture for
-// docs/status.md. Takes chromium and a built checkout; about a minute.
+// The status page in a real browser, with three tunnels, traffic and a few failures: it shows what /status says,
+// contacts no other host, violates none of its own content security policy, fits on a phone, and escapes hostile text.
+// Writes the picture for docs/status.md. Needs chromium and a build. Takes about a minute.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -28,7 +28,7 @@ if (spawnSync("chromium", ["--version"]).status !== 0) {
   process.exit(2);
 }
 
-/** Speaks to a browser over two pipes. */
+/** Controls a browser over two pipes. */
 class Browser {
   #lastId = 0;
   #input;
@@ -126,7 +126,7 @@ for (const [width, scheme] of [
   assert.ok(wide <= width, `the page is ${wide} wide on a screen of ${width}`);
   await picture(join(tmpdir(), `spiped-status-${width}-${scheme}.png`));
 }
-console.log("it fits on a phone, by day and by night");
+console.log("it fits on a phone, in the light and the dark theme");
 
 hostile = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>"><b>';
 await page("Fetch.enable", { patterns: [{ urlPattern: `${origin}/status*` }] });
@@ -136,14 +136,14 @@ await eventually("hostile texts on the page", async () =>
 assert.equal(await evaluate("window.broken"), undefined);
 assert.equal(await evaluate(count("#tunnels img, #tunnels script, #tunnels b")), 0);
 await page("Fetch.disable");
-console.log("hostile texts are texts");
+console.log("hostile texts are escaped");
 
 assert.deepEqual(problems, []);
 const foreign = requests.filter((url) => !url.startsWith(`${origin}/`) && !/^(?:data:|about:blank$)/.test(url));
 assert.deepEqual(foreign, []);
 assert.ok(requests.length > 10);
-console.log(`no error, no breach of the policy; ${requests.length} requests, none of them to anybody else`);
-// The browser's helpers write into its folder until they are gone, too.
+console.log(`no error, no policy violation; ${requests.length} requests, none to another host`);
+// The browser's helper processes write to its folder until they exit, too.
 const gone = children.map((child) => once(child, "exit"));
 void browser.send("Browser.close");
 for (const child of children.slice(0, -1)) child.kill("SIGKILL");
@@ -167,7 +167,7 @@ async function picture(path) {
   console.log(`${path}: ${bytes.length} bytes`);
 }
 
-/** Gives the page what is hostile in each place that peers, names or messages can reach. */
+/** Puts hostile text wherever peers, names or messages can reach the page. */
 async function answer({ requestId }) {
   const [tunnel] = seen.tunnels;
   const hurt = (one) =>
@@ -191,7 +191,10 @@ async function answer({ requestId }) {
   await page("Fetch.fulfillRequest", params);
 }
 
-/** One process with three tunnels, the other ends, clients that talk, and some that fail. @returns The status's port. */
+/**
+ * One process with three tunnels, their other ends, clients with traffic, and some that fail. @returns The status
+ * port.
+ */
 async function startTunnels() {
   const [statusPort, ...ports] = await Promise.all(Array.from({ length: 10 }, freePort));
   const [redis, graphite, ssh, redisNear, graphiteFar, sshNear, wrongNear, nobody, otherNear] = ports;
@@ -296,5 +299,5 @@ async function eventually(what, look) {
     if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  throw new Error(`waited half a minute in vain for ${what}`);
+  throw new Error(`timed out after 30 s waiting for ${what}`);
 }

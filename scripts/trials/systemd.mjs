@@ -1,7 +1,8 @@
-// The units of contrib/systemd under a booted systemd: start, status, reload, the recipe "a restart that refuses nobody",
-// stop with --drain-timeout, two instances on one socket, and a daemon. Takes Linux, the superuser, unshare, nsenter and
-// systemd 252 or newer. Nothing of the system can be written from inside: its root is in memory, /usr and the package
-// are read-only, as is /proc/sys, and network, processes and control group are its own.
+// The units of contrib/systemd under a booted systemd: start, status, reload, the recipe "a restart that refuses
+// nobody", stop with --drain-timeout, two instances on one socket, and a daemon. Needs Linux, root, unshare, nsenter
+// and systemd 252 or newer. The booted system cannot write to the host: its root is in memory, /usr, the package and
+// /proc/sys are read-only, and it has its own network, processes and control group. are read-only, as is /proc/sys, and
+// network, processes and control group are its own.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -76,7 +77,7 @@ exec env -i container=trial PATH=/usr/local/bin:/usr/bin:/usr/sbin /usr/lib/syst
   --log-target=journal --show-status=0
 `;
 
-/** What a machine does at its start, and a trial does without. */
+/** Units that a machine starts and the trial does not need. */
 const MASKED =
   /^(systemd-(tmpfiles|sysctl|sysusers|udev|modules|binfmt|random|hwdb|update|firstboot|journal-(flush|catalog)|machine|pcr|repart|boot|networkd|resolved|timesyncd|ask|pstore)|kmod|dev-|sys-|proc-|keyboard|console|apparmor|e2scrub|ldconfig)/;
 
@@ -109,10 +110,10 @@ function prepare() {
 
 function end() {
   const first = machine === undefined ? undefined : firstInside();
-  // All others of its world end with the first one.
+  // When the first process exits, the kernel ends all others of its namespace.
   if (first !== undefined) process.kill(Number(first), "SIGKILL");
   machine?.kill("SIGKILL");
-  // Processes leave the group when the first one of their world is gone.
+  // The control group is empty once the first process is gone.
   const until = Date.now() + 5_000;
   const remove = (path) => {
     for (const one of readdirSync(path, { withFileTypes: true })) if (one.isDirectory()) remove(join(path, one.name));
@@ -129,14 +130,14 @@ function end() {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** The first process inside; undefined where there is none yet. */
+/** The first process inside; undefined before it runs. */
 function firstInside() {
   if (!existsSync(`/proc/${machine.pid}`)) return undefined;
   const [id] = readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, "utf8").trim().split(" ");
   return id !== "" && readFileSync(`/proc/${id}/comm`, "utf8").trim() === "systemd" ? id : undefined;
 }
 
-/** The words that run something inside. */
+/** The arguments that run a command inside. */
 function inside(words) {
   const id = firstInside();
   assert.ok(id, "the machine runs");
@@ -151,7 +152,7 @@ function run(command, { fails = false } = {}) {
   if (!fails && status !== 0) {
     const [first, ...more] = inside(["journalctl", "-n", "40", "--no-pager"]);
     console.error(spawnSync(first, more, { encoding: "utf8" }).stdout);
-    throw new Error(`${command}\nended with ${status}: ${stdout}${stderr}`);
+    throw new Error(`${command}\nexited with ${status}: ${stdout}${stderr}`);
   }
   return `${stdout}${stderr}`;
 }
@@ -160,7 +161,7 @@ async function until(condition, what) {
   for (const limit = Date.now() + LIMIT_MS; Date.now() < limit; await new Promise((wake) => setTimeout(wake, 50))) {
     if (condition()) return;
   }
-  throw new Error(`waited in vain for ${what}`);
+  throw new Error(`timed out waiting for ${what}`);
 }
 
 function start(words) {
@@ -174,7 +175,9 @@ function start(words) {
   return { child, ended, said: () => text };
 }
 
-/** Echoes at TARGET; clients of the near end, four at a time, each one line there and back, until the input ends. */
+/**
+ * Echoes at TARGET, and runs clients of the near end, four at a time, each one line there and back, until stdin ends.
+ */
 const ECHO = `require("node:net").createServer({ allowHalfOpen: true }, (s) => { s.on("error", () => {}); s.pipe(s); })
   .listen(2222, "127.0.0.1", () => console.log("echoes"))`;
 const LOAD = `let going = true, done = 0; const failures = [];
@@ -280,7 +283,7 @@ try {
   run(
     "systemctl reset-failed spiped@ssh; sed -i s/^SPIPED_DRAIN_TIMEOUT=.*/SPIPED_DRAIN_TIMEOUT=3/ /etc/spiped/ssh.env",
   );
-  // Without NonBlocking=, each start makes the socket block for the other one; the program must not mind.
+  // Without NonBlocking=, each start makes the shared socket blocking for the other instance, which must cope.
   for (const name of ["a", "b"]) {
     run(`cp /etc/spiped/ssh.env /etc/spiped/${name}.env; cp -p /etc/spiped/ssh.key /etc/spiped/${name}.key`);
     run(`mkdir -p /etc/systemd/system/spiped@${name}.service.d`);

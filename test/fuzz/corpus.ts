@@ -1,4 +1,4 @@
-// The corpus of a target: a list of inputs, as text where they are UTF-8, else in base64.
+// The corpus of a target: a list of inputs, as text if they are valid UTF-8, otherwise in base64.
 
 import { isUtf8 } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
@@ -7,19 +7,19 @@ import { root } from "../unit/support/paths.js";
 
 type Written = string | { readonly base64: string };
 
-/** Where it is. */
+/** The path of the file. */
 export function corpusPath(target: string): string {
   return join(root, "test/fuzz/corpus", `${target}.json`);
 }
 
-/** All inputs of a file; none where there is no file. */
+/** All inputs of a file; none if it does not exist. */
 export function readCorpus(path: string): readonly Uint8Array[] {
   if (!existsSync(path)) return [];
   const all = JSON.parse(readFileSync(path, "utf8")) as readonly Written[];
   return all.map((one) => (typeof one === "string" ? Buffer.from(one) : Buffer.from(one.base64, "base64")));
 }
 
-/** A file with these inputs. */
+/** The text of a file with these inputs. */
 export function corpusText(inputs: readonly Uint8Array[]): string {
   const written: readonly Written[] = inputs.map((input) => {
     const bytes = Buffer.from(input);

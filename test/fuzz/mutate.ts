@@ -1,6 +1,6 @@
-// Changes inputs at a few places, in ways in which parsers are wrong: the same seed, the same changes.
+// Changes inputs in a few places, in ways that parsers get wrong. The same seed gives the same changes.
 
-/** Random numbers that come again, xorshift32. */
+/** Repeatable random numbers, xorshift32. */
 export class Random {
   #state: number;
 
@@ -20,13 +20,13 @@ export class Random {
   }
 }
 
-/** Longer ones find nothing more, and take longer. */
+/** Longer inputs find nothing more, and take longer. */
 const MOST_BYTES = 8_192;
 
 /**
- * Changes an input.
+ * Mutates an input.
  *
- * @param words - What the target takes an interest in.
+ * @param words - Strings that matter to the target.
  * @param others - Inputs to take parts of.
  */
 export function mutated(

@@ -1,5 +1,5 @@
-// What is fuzzed: one target for each thing that takes foreign bytes. A target is given any bytes and throws where
-// something is not as promised. `scripts/fuzz-ts.mjs` looks for such bytes; test/unit/fuzz replays the corpus.
+// The fuzz targets: one for each parser of untrusted bytes. A target accepts any bytes and throws if something is not
+// as promised. `scripts/fuzz-ts.mjs` searches for such inputs; test/unit/fuzz replays the corpus.
 
 import assert from "node:assert/strict";
 import { type ErrorCode, SpipedError } from "#dist/errors.js";
@@ -10,24 +10,24 @@ import { textOfBytes } from "#dist/paths.js";
 export interface Target {
   /** Also the name of its corpus, test/fuzz/corpus/NAME.json. */
   readonly name: string;
-  /** What makes inputs interesting: mutations put these in. */
+  /** Strings that make inputs interesting; mutations insert them. */
   readonly words: readonly string[];
-  /** Inputs of so many bytes are tried too, since time must not grow with the square of it; none where it is left out. */
+  /** Also tries inputs of this many bytes, to find quadratic time; undefined skips that. */
   readonly mostBytes?: number;
-  /** Whether it takes longer than unit tests may: then only the script runs it. */
+  /** Set if it takes too long for unit tests: only the script runs it. */
   readonly isLong?: true;
-  /** What a process can do with one input. */
+  /** Runs the code on one input. */
   run(input: Uint8Array): void | Promise<void>;
-  /** Undoes what the first input has begun. */
+  /** Releases what the first input set up. */
   close?(): void | Promise<void>;
 }
 
-/** Bytes as a text that stands for just these bytes, as words and variables come in. */
+/** A string that stands for exactly these bytes, the form of arguments and environment variables. */
 export function textOf(input: Uint8Array): string {
   return textOfBytes(input);
 }
 
-/** Makes choices of bytes: the same bytes, the same choices; behind the last byte, the first choice. */
+/** Makes choices from bytes: the same bytes, the same choices. After the last byte, always the first choice. */
 export class Choices {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -61,7 +61,7 @@ export class Choices {
     return one as T;
   }
 
-  /** Bytes up to the next 0xff, or as many as there are. */
+  /** Bytes up to the next 0xff, or to the end. */
   bytes(most = Number.POSITIVE_INFINITY): Uint8Array {
     const end = this.#bytes.indexOf(0xff, this.#at);
     const bytes = this.#bytes.subarray(this.#at, Math.min(end === -1 ? Infinity : end, this.#at + most));
@@ -81,7 +81,7 @@ export class Choices {
   }
 }
 
-/** What a step comes to: its result, or the error of ours that it threw. Nothing else may be thrown. */
+/** The result of a step, or the SpipedError it threw. Anything else it throws is a finding. */
 export function outcomeOf<T>(step: () => T): { readonly value: T } | { readonly error: SpipedError } {
   try {
     return { value: step() };
@@ -90,13 +90,13 @@ export function outcomeOf<T>(step: () => T): { readonly value: T } | { readonly 
   }
 }
 
-/** An error of ours, which is clear. */
+/** Checks that an error is a SpipedError with a clear message. */
 export function spipedError(error: unknown, ...codes: readonly ErrorCode[]): SpipedError {
   if (!(error instanceof SpipedError))
     throw new Error("something else than a SpipedError was thrown", { cause: error });
   if (codes.length > 0) assert.ok(codes.includes(error.code), `${error.code} for ${error.message}`);
   assert.ok(!["SPIPED_INTERNAL", "SPIPED_BUFFER", "SPIPED_STEP"].includes(error.code), error.message);
-  // As it is said: a path may have line breaks.
+  // As printed: a path may have line breaks.
   const lines = textLines({ event: "error", level: "error", code: error.code, message: error.message });
   assert.equal(lines.length, 1, `more than one line: ${JSON.stringify(error.message)}`);
   isClearLine(lines[0] ?? "");
@@ -104,7 +104,7 @@ export function spipedError(error: unknown, ...codes: readonly ErrorCode[]): Spi
   return error;
 }
 
-/** A message as STYLE.md has it: one line, begins in lower case or with a name, no full stop at its end. */
+/** Checks that a message follows STYLE.md: one line, begins in lower case or with a name, no full stop at its end. */
 export function isClearLine(text: string): void {
   assert.ok(text.length > 0, "it says nothing");
   assert.ok(!text.includes("\n"), `more than one line: ${JSON.stringify(text)}`);
@@ -115,7 +115,7 @@ export function isClearLine(text: string): void {
   );
 }
 
-/** Throws where something has got into the objects that all others come from. */
+/** Throws if a built-in prototype was changed. */
 export function isUnpolluted(): void {
   for (const prototype of [Object.prototype, Array.prototype, Function.prototype, String.prototype]) {
     const added = Object.getOwnPropertyNames(prototype).filter((name) => !known.get(prototype)?.includes(name));

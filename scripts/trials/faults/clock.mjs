@@ -1,4 +1,4 @@
-// The time of day jumps: what waits a certain time waits that long, and only the log's stamps follow. Takes libfaketime.
+// The wall clock jumps: timeouts are not affected, only the log's timestamps follow. Needs libfaketime.
 
 import assert from "node:assert/strict";
 import { existsSync, renameSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const DAY_MS = 86_400_000;
 
 for (const program of OURS) {
   scenario(`clock/jumps ${program}`, async (trial) => {
-    if (!existsSync(LIBRARY)) throw new Lacking("it takes libfaketime (package faketime)");
+    if (!existsSync(LIBRARY)) throw new Lacking("needs libfaketime (package faketime)");
     const file = join(trial.folder(), "offset");
     const jump = (offset) => {
       writeFileSync(`${file}.new`, `${offset}\n`);
@@ -39,7 +39,7 @@ for (const program of OURS) {
     const waits = [];
     const stamps = [];
     for (const [at, offset] of JUMPS.entries()) {
-      // Somebody who says nothing: it takes 2 s, whatever the clock says meanwhile.
+      // A silent client: it times out after 2 s, whatever the clock says meanwhile.
       const begun = performance.now();
       const silent = dial(far.port);
       await sleep(500);

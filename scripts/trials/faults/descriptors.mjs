@@ -1,4 +1,4 @@
-// Descriptors run out and come back: whoever is connected goes on, whoever comes waits, nothing spins, and the log stays short.
+// Descriptors run out and come back: open connections go on, new clients wait, nothing spins, and the log stays short.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -12,15 +12,15 @@ const QUIET_MS = 5_000;
 
 function setLimit(pid, descriptors) {
   const { status, stderr } = spawnSync("prlimit", [`--pid=${pid}`, `--nofile=${descriptors}:`], { encoding: "utf8" });
-  if (status !== 0) throw new Lacking(`prlimit does not do: ${stderr}`);
+  if (status !== 0) throw new Lacking(`prlimit does not work: ${stderr}`);
 }
 
 const answered = (clients) => clients.filter(({ received }) => received > 0);
 
-/** All that are served answer, the others wait; nobody ends. @returns How much of a CPU that takes while all are quiet. */
+/** Connected clients are answered, the others wait, and none ends. @returns The CPU use while all are quiet. */
 async function requireWaiting({ faulty }, clients, program) {
   let served = 0;
-  // Until no more of them are served for a second.
+  // Until no further client is served for a second.
   for (let same = 0; same < 20; await sleep(50)) {
     const now = answered(clients).length;
     same = now === served ? same + 1 : 0;
@@ -33,7 +33,7 @@ async function requireWaiting({ faulty }, clients, program) {
   if (program !== "C") {
     assert.ok(
       clients.every(({ end }) => end === undefined),
-      "nobody's connection ends",
+      "no connection ends",
     );
     assert.ok(share < 0.1, `it takes ${share} of a CPU while everybody waits`);
   }
@@ -58,7 +58,7 @@ for (const program of PROGRAMS) {
       for (const client of clients) client.ask().catch(() => undefined);
       const waiting = await requireWaiting(ends, clients, program);
       if (waiting === undefined)
-        return `it dies: ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode}, ${ends.faulty.lines.at(-1)}`;
+        return `it died: ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode}, ${ends.faulty.lines.at(-1)}`;
       let served = waiting.served;
       assert.ok(served > 5 && served < CLIENTS, `${served} are served`);
       // As they end, others have their turn.
@@ -89,7 +89,7 @@ for (const program of PROGRAMS) {
       const ends = await startBoth(trial, { program, target: service.port, on, common: ["-n", "500", "-o", "120"] });
       const friends = Array.from({ length: 10 }, () => dial(ends.near.port));
       for (const friend of friends) await friend.ask();
-      // One more: enough to accept a client, and not to dial for it.
+      // One more: enough to accept a client, but not to dial for it.
       const taken = new Set(ends.faulty.numbers());
       let limit = 1;
       while (taken.has(limit - 1)) limit += 1;
@@ -101,7 +101,7 @@ for (const program of PROGRAMS) {
         for (const friend of friends) await friend.ask();
         await sleep(100);
         if (ends.faulty.isGone)
-          return `it dies: ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode}, ${ends.faulty.lines.at(-1)}`;
+          return `it died: ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode}, ${ends.faulty.lines.at(-1)}`;
       }
       const before = cpuSeconds(ends.faulty.pid);
       await sleep(QUIET_MS);

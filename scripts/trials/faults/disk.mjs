@@ -1,5 +1,5 @@
-// A full disk under the pid file, the log, the configuration and the folder of keys; a full pipe as the log. The disk is a
-// small one in memory, mounted in a name space of the scenario's own.
+// A full disk under the pid file, the log, the configuration and the key folder; a full pipe as the log. The disk is a
+// small tmpfs, mounted in a mount namespace of the scenario's own.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -24,7 +24,7 @@ import { newKey, OURS, PROGRAMS, Running, startEnd, wordsOf } from "../../suppor
 
 const DISK_BYTES = 64 * 1_024;
 
-/** A small disk. @returns Its folder, which only processes in its name space see as that, and the words to get into it. */
+/** Makes a small disk. @returns Its folder, mounted only inside its namespace, and the command that enters it. */
 function smallDisk(trial) {
   const folder = join(trial.folder(), "disk");
   mkdirSync(folder);
@@ -40,8 +40,8 @@ function smallDisk(trial) {
     String(DISK_BYTES),
   ]);
   return until(() => holder.log.includes("mounted") || (holder.isGone && "gone"), "the disk").then((what) => {
-    if (what === "gone") throw new Lacking(`no disk of our own can be mounted: ${holder.log}`);
-    // The disk as it is seen from outside of the name space.
+    if (what === "gone") throw new Lacking(`cannot mount a disk: ${holder.log}`);
+    // The disk as seen from outside the namespace.
     const seen = `/proc/${holder.pid}/root${folder}`;
     const within = ["nsenter", `--target=${holder.pid}`, "--mount", "--"];
     const full = join(seen, "full");
@@ -99,7 +99,7 @@ for (const program of PROGRAMS) {
       trial.afterwards(() => process.kill(pid, "SIGKILL"));
       assert.ok(pid > 0);
     }
-    return `exit ${status}: ${command.lines[0] ?? "no word"}; a client: ${answers}; pid file: ${left === undefined ? "none" : JSON.stringify(left)}`;
+    return `exit ${status}: ${command.lines[0] ?? "no message"}; a client: ${answers}; pid file: ${left === undefined ? "none" : JSON.stringify(left)}`;
   });
 }
 
@@ -138,7 +138,7 @@ scenario("disk/full under the log", async (trial) => {
   return `clients served meanwhile; ${whileFull.split("\n").length - 1} lines before, then ${lost} lost, said when there was room: "${text.split("\n").find((line) => line.includes("could not be written"))}"`;
 });
 
-/** Somebody without the key. */
+/** A client without the key. */
 async function visitStranger(port) {
   const stranger = dial(port);
   stranger.socket.write(Buffer.alloc(400));
@@ -202,7 +202,7 @@ scenario("disk/full under --config's file", async (trial) => {
   const friend = dial(near);
   await friend.ask();
   disk.fill();
-  // What an editor leaves behind on a full disk: nothing, or a part.
+  // What an editor leaves behind on a full disk: an empty file, or a part.
   const lines = [];
   let wrong = 0;
   for (const length of [0, 30, 60, text().length - 20]) {
@@ -253,7 +253,7 @@ scenario("disk/full under the folder of keys", async (trial) => {
   const friend = dial(near.port);
   await friend.ask();
   disk.fill();
-  // A new key that found no room, and the friend's, written anew in vain.
+  // A new key that found no room, and the friend's key, rewritten in vain.
   writeFileSync(join(keys, "friend.key"), "");
   disk.fill();
   spawnSync("sh", ["-c", 'head -c 32 /dev/urandom > "$0/new.key"; head -c 32 /dev/urandom >> "$0/friend.key"', keys]);
@@ -270,5 +270,5 @@ scenario("disk/full under the folder of keys", async (trial) => {
   await far.said(/SIGHUP: reloaded .*/, 2);
   await until(() => friend.end !== undefined, "the removed key's connection to be reset");
   assert.equal(friend.end, "reset");
-  return `empty files: the old key stays; once written anew the connection of the old one is reset. ${said.join(" | ")}`;
+  return `empty files: the old key stays; once the new one is written, the connection with the old one is reset. ${said.join(" | ")}`;
 });

@@ -1,5 +1,5 @@
-// A second attack on folders of keys: files that are renamed, taken away, shut, replaced by pipes or links, changed while
-// they are read, a folder that is gone and comes back, and a thousand files.
+// A second attack on key folders: files that are renamed, removed, made unreadable, replaced by pipes or links, changed
+// while they are read, a folder that disappears and comes back, and a thousand files.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -15,7 +15,7 @@ const CLIENTS = 6;
 const ROUNDS = 80;
 const isSaid = /SIGHUP: (?:reloaded |.*keeping all old keys)/;
 
-/** A spiped -d with a folder of keys, and a near end for each key. */
+/** A spiped -d with a key folder, and a near end for each key. */
 async function set(trial) {
   const folder = trial.folder();
   const keys = join(folder, "keys");
@@ -47,7 +47,7 @@ scenario("keys/a random walk", async (trial) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-  /** Where each client's key is: a name, or undefined where it was taken away. */
+  /** Where each client's key is: a file name, or undefined if it was removed. */
   const names = clients.map(({ at }) => `c${at}.key`);
   const held = clients.map(() => undefined);
   const open = far.descriptors;
@@ -60,7 +60,7 @@ scenario("keys/a random walk", async (trial) => {
       await held[at].ask();
     }
     const before = [...names];
-    // Several changes at once, then one reading.
+    // Several changes at once, then one reload.
     for (let change = 0; change < 1 + random(3); change += 1) {
       const at = random(CLIENTS);
       const name = names[at];
@@ -78,7 +78,7 @@ scenario("keys/a random walk", async (trial) => {
         renameSync(join(keys, name), join(keys, names[at]));
       } else writeFileSync(join(keys, name), clients[at].bytes, { mode: 0o600 });
     }
-    // What is no key, now and then.
+    // Now and then, something that is not a key.
     const odd = join(keys, "odd.key");
     rmSync(odd, { recursive: true, force: true });
     const oddity = random(5);
@@ -139,7 +139,7 @@ scenario("keys/a thousand files, and changes while they are read", async (trial)
   const ms = performance.now() - begun;
   for (const { near } of clients) assert.equal(await visit(near.port), "whole", "those that were there stay");
   for (const name of readdirSync(keys)) if (name.startsWith("x")) rmSync(join(keys, name));
-  // All are written anew, over and over, while they are read: a key that is half written must never count.
+  // All keys are rewritten over and over while they are read: a half-written key must never count.
   let going = true;
   const writer = (async () => {
     while (going) {
@@ -156,5 +156,5 @@ scenario("keys/a thousand files, and changes while they are read", async (trial)
   await reload();
   for (const { near } of clients) assert.equal(await visit(near.port), "whole");
   await untilDescriptors(far, open + 1);
-  return `1,006 files: "${line}" in ${ms.toFixed(0)} ms; 20 readings while all are written anew: all clients are served`;
+  return `1,006 files: "${line}" in ${ms.toFixed(0)} ms; 20 reloads while all are rewritten: all clients are served`;
 });

@@ -1,5 +1,5 @@
-// Who reads the log stops, goes, and comes back: standard error is a pipe that is full, then one that nobody has any more;
-// the system's log is away and back. (A pipe that is read again is in disk.mjs.)
+// The log's reader stops, leaves and comes back: standard error is a full pipe, then a closed one; the system's log
+// goes away and returns. (A pipe that is read again is in disk.mjs.)
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -59,11 +59,12 @@ for command in sys.stdin:
     elif command == "open\\n": receiver = receive(); print("opened", flush=True)`;
 
 scenario("log/the system's log stops reading, goes, and comes back", async (trial) => {
-  if (existsSync("/dev/log")) throw new Lacking("this machine has a system log at /dev/log, which would be used");
+  if (existsSync("/dev/log"))
+    throw new Lacking("this machine has a system log at /dev/log, which the scenario would write to");
   const script = "mount -t tmpfs none /run && echo mounted >&2 && exec sleep infinity";
   const holder = new Running(trial, ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]);
   await until(() => holder.log.includes("mounted") || holder.isGone, "mounts of our own");
-  if (holder.isGone) throw new Lacking(`no mounts of our own: ${holder.log}`);
+  if (holder.isGone) throw new Lacking(`cannot mount: ${holder.log}`);
   const within = ["nsenter", `--target=${holder.pid}`, "--mount", "--"];
   const logger = new Running(trial, [...within, "python3", "-c", LOGGER], { stdio: ["pipe", "pipe", "pipe"] });
   let said = "";
@@ -91,7 +92,7 @@ scenario("log/the system's log stops reading, goes, and comes back", async (tria
   await friend.ask();
   const first = Number((await tell("read", /read (\d+)/))[1]);
   assert.ok(first >= 1, said);
-  // Nobody reads: the socket holds a few messages.
+  // Nobody reads: the socket buffers a few messages.
   for (let count = 0; count < 200; count += 1) await annoy(far.port);
   await friend.ask();
   assert.equal(await visit(near.port), "whole");

@@ -1,5 +1,5 @@
-// Memory and tasks run out and come back. The kernel's groups make it happen: of version 1, where the machine has them at
-// /sys/fs/cgroup/memory and pids, or of version 2; and `ulimit -v`, of which Node.js reserves a lot at its start.
+// Memory and tasks run out and come back: by control groups, of version 1 where the machine has them at
+// /sys/fs/cgroup/memory and pids, or of version 2; and by `ulimit -v`, of which Node.js reserves a lot at startup.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -20,7 +20,7 @@ function group(trial, controller, limitName) {
   try {
     mkdirSync(path);
   } catch (error) {
-    throw new Lacking(`no control group can be made: ${error.message}`);
+    throw new Lacking(`cannot make a control group: ${error.message}`);
   }
   trial.afterwards(async () => {
     await until(() => readFileSync(`${path}/cgroup.procs`, "latin1") === "", "the group to be empty");
@@ -28,7 +28,7 @@ function group(trial, controller, limitName) {
   });
   return {
     path,
-    /** Words before a command's, which starts in the group. */
+    /** The command prefix that starts a program in the group. */
     before: ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', path],
     add: (pid) => writeFileSync(`${path}/cgroup.procs`, String(pid)),
     limit: (value) => writeFileSync(`${path}/${limitName}`, String(value)),
@@ -51,7 +51,7 @@ for (const program of [...OURS, "C"]) {
       });
       const friends = Array.from({ length: 5 }, () => dial(ends.near.port));
       for (const friend of friends) await friend.ask();
-      // Version 1 can have whoever needs more wait, instead of being killed.
+      // In version 1, a process that needs more can be made to wait instead of being killed.
       memory.write("memory.oom_control", 1);
       const used = Number(memory.read("memory.usage_in_bytes"));
       // As little as the kernel can make of it, so that the next page is one too many.
@@ -77,12 +77,12 @@ for (const program of [...OURS, "C"]) {
         one.lines.filter((line) => /connection from|cannot/.test(line)),
       );
       if (program !== "C") {
-        // The system may have no memory for a socket: that is one connection, with a line.
+        // The system may have no memory for a socket: that costs one connection, and is logged.
         assert.match(counts, /^(\d+ × (whole|reset)(, )?)+$/);
         assert.ok(lost === "0" || lines.length > 0, `${lost} are lost without a word`);
       }
       assert.equal(ends.faulty.isGone, false);
-      return `no page more than its ${(Number(memory.read("memory.max_usage_in_bytes")) / 1e6).toFixed(0)} MB${starved ? ", stood still for 3 s" : ", which was enough"}; then 5 connections go on, 300 clients: ${counts}${lines.length > 0 ? `; "${lines[0]}"` : ""}`;
+      return `limited to its ${(Number(memory.read("memory.max_usage_in_bytes")) / 1e6).toFixed(0)} MB${starved ? ", stalled for 3 s" : ", which was enough"}; then 5 connections go on, 300 clients: ${counts}${lines.length > 0 ? `; "${lines[0]}"` : ""}`;
     });
 
     scenario(`memory/killed for it ${on} ${program}`, async (trial) => {
@@ -97,7 +97,7 @@ for (const program of [...OURS, "C"]) {
       });
       const clients = Array.from({ length: 5 }, () => dial(ends.near.port).sendForEver());
       await until(() => clients.every(({ received }) => received > 100_000), "traffic");
-      // Not a page more than it has, and then many who want some.
+      // No page more than it has, and then many clients.
       memory.limit(Number(memory.read("memory.usage_in_bytes")));
       const crowd = Array.from({ length: 300 }, () => dial(ends.near.port).sendForEver());
       const how = await ends.faulty.ended();
@@ -125,7 +125,7 @@ for (const on of ROLES) {
     for (const friend of friends) await friend.ask();
     const size = Number(/VmSize:\s+(\d+)/.exec(readFileSync(`/proc/${ends.faulty.pid}/status`, "latin1"))?.[1]) * 1_024;
     const limit = (bytes) => spawnSync("prlimit", [`--pid=${ends.faulty.pid}`, `--as=${bytes}:`]);
-    if (limit(size).status !== 0) throw new Lacking("there is no prlimit");
+    if (limit(size).status !== 0) throw new Lacking("prlimit is not installed");
     const crowd = Promise.all(Array.from({ length: 300 }, () => visit(ends.near.port, 100_000)));
     ends.faulty.signal("SIGHUP");
     const counts = tally(await crowd);
@@ -137,15 +137,15 @@ for (const on of ROLES) {
       const hups = ends.faulty.count(/SIGHUP/);
       ends.faulty.signal("SIGHUP");
       await ends.faulty.said(/SIGHUP: reloaded/, Math.max(1, ends.faulty.count(/SIGHUP: reloaded/)));
-      return `no byte more of address space: 300 clients: ${counts}; 5 connections go on; SIGHUP meanwhile: ${ends.faulty.lines.find((line) => line.includes("SIGHUP")) ?? hups}; then all as before`;
+      return `no more address space: 300 clients: ${counts}; 5 connections go on; SIGHUP meanwhile: ${ends.faulty.lines.find((line) => line.includes("SIGHUP")) ?? hups}; then all as before`;
     }
     await until(() => friends.every(({ end }) => end !== undefined), "all ends");
     assert.ok(friends.every(({ end }) => end === "reset"));
-    return `no byte more of address space: it ends with ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode} and says "${ends.faulty.lines.find((line) => /memory/i.test(line)) ?? ends.faulty.lines.at(-1)}"; 300 clients: ${counts}; the others: reset`;
+    return `no more address space: it ends with ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode} and says "${ends.faulty.lines.find((line) => /memory/i.test(line)) ?? ends.faulty.lines.at(-1)}"; 300 clients: ${counts}; the others: reset`;
   });
 }
 
-/** Starts a far end by these words. @returns It, and whether it starts, ends, or hangs. */
+/** Starts a far end. @returns It, and whether it starts, exits, or hangs. */
 async function tryToStart(trial, words, { port, key, limitMs }) {
   const one = new Running(trial, [...words, "-F", "-d", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${port}`, "-k", key]);
   const outcome = () =>
@@ -163,7 +163,7 @@ scenario("memory/ulimit -v at the start", async (trial) => {
     const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 30_000 });
     if (how === "starts") one.signal("SIGTERM");
     found.push(
-      `${megabytes} MB: ${how}${how === "starts" ? "" : `, ${(one.lines.find((line) => line.trim() !== "") ?? "no word").slice(0, 90)}`}`,
+      `${megabytes} MB: ${how}${how === "starts" ? "" : `, ${(one.lines.find((line) => line.trim() !== "") ?? "no message").slice(0, 90)}`}`,
     );
   }
   assert.ok(!found.some((line) => line.includes("hangs")), found.join("; "));
@@ -210,11 +210,11 @@ scenario("memory/no tasks at the start", async (trial) => {
       ...wordsOf("relay"),
     ];
     const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 10_000 });
-    const word = one.lines.find((line) => /spiped:|Warning|Assertion|pthread|error/i.test(line)) ?? "no word";
+    const word = one.lines.find((line) => /spiped:|Warning|Assertion|pthread|error/i.test(line)) ?? "no message";
     if (!one.isGone) one.signal(how === "starts" ? "SIGTERM" : "SIGKILL");
     found.push(`${how}, ${how === "starts" && !/Warning/.test(one.log) ? "" : word.slice(0, 110)}`);
   }
-  // With fewer, Node.js itself does not get as far as our code.
+  // With fewer, Node.js fails before our code runs.
   assert.ok(!found.slice(10).some((text) => text.startsWith("hangs")), found.join("; "));
   const runs = [];
   for (const [at, text] of found.entries()) {

@@ -1,5 +1,5 @@
-// A resolver that changes its mind, knows the name no more, or says nothing. Takes libnss_wrapper.so for the first two, and a
-// network and mounts of the scenario's own for the last.
+// A resolver that changes its answer, no longer knows the name, or does not answer. Needs libnss_wrapper.so for the
+// first two, and a network and mounts of the scenario's own for the last.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -14,7 +14,7 @@ import { cpuSeconds, newKey, OURS, ROLES, Running, startEnd, wordsOf } from "../
 
 const WRAPPER = "libnss_wrapper.so";
 
-/** Names in a file. */
+/** Names in a hosts file. */
 function names(trial) {
   const file = join(trial.folder(), "hosts");
   const set = (text) => {
@@ -25,11 +25,11 @@ function names(trial) {
   const look = `require("dns").lookup("known.test", (_, found) => console.log(found))`;
   const variables = [`LD_PRELOAD=${WRAPPER}`, `NSS_WRAPPER_HOSTS=${file}`];
   const { stdout } = spawnSync("env", [...variables, process.execPath, "-e", look], { encoding: "utf8" });
-  if (!stdout.includes("127.0.0.5")) throw new Lacking(`it takes ${WRAPPER} (package libnss-wrapper)`);
+  if (!stdout.includes("127.0.0.5")) throw new Lacking(`needs ${WRAPPER} (package libnss-wrapper)`);
   return { set, before: ["env", ...variables] };
 }
 
-/** A service at several addresses of loopback, with one port, that says which one was reached. */
+/** A service at several loopback addresses, with one port, that says which one was reached. */
 async function servicesAt(trial, hosts) {
   const port = await freePort();
   for (const host of hosts) {
@@ -43,7 +43,7 @@ async function servicesAt(trial, hosts) {
   return port;
 }
 
-/** Where a client comes out. */
+/** Which service a client reaches. */
 async function reached(port) {
   const client = dial(port);
   let text = "";
@@ -126,12 +126,13 @@ for (const on of ROLES) {
 
 for (const program of OURS) {
   scenario(`names/silent after the start ${program}`, async (trial) => {
-    // A network of its own: in it a service, both ends, and a name server that never answers, from when `silent` is set.
+    // A separate network with a service, both ends, and a name server that stops answering once `silent` is set.
     const known = names(trial);
     known.set("127.0.0.1 far.test\n");
     const service = await Service.start(trial);
     const key = newKey(trial);
-    // The wrapper asks the system where its file has no answer; a look-up that never ends is one of a FIFO for a file.
+    // The wrapper asks the system for names its file does not have; a FIFO instead of a file makes a lookup that never
+    // ends.
     const far = await startEnd(trial, "-d", {
       program,
       target: `far.test:${service.port}`,
@@ -149,14 +150,14 @@ for (const program of OURS) {
     await sleep(5_000);
     const counts = await visits.stop();
     assert.deepEqual(Object.keys(counts), ["whole"], JSON.stringify(counts));
-    assert.ok(far.threads <= threads, `look-ups pile up: ${far.threads} threads, ${threads} before`);
+    assert.ok(far.threads <= threads, `lookups pile up: ${far.threads} threads, ${threads} before`);
     far.signal("SIGHUP");
     await far.said(/SIGHUP: reloaded/);
     const begun = performance.now();
     far.signal("SIGTERM");
     assert.equal(await far.ended(), 0);
     const ms = performance.now() - begun;
-    assert.ok(ms < 5_000, `the end waits for the look-up: ${ms} ms`);
-    return `6 s of a look-up that never ends: ${JSON.stringify(counts)}, ${threads} threads all the time; SIGHUP works, and SIGTERM ends it in ${ms.toFixed(0)} ms`;
+    assert.ok(ms < 5_000, `the shutdown waits for the lookup: ${ms} ms`);
+    return `6 s of a lookup that never ends: ${JSON.stringify(counts)}, ${threads} threads all the time; SIGHUP works, and SIGTERM ends it in ${ms.toFixed(0)} ms`;
   });
 }

@@ -1,5 +1,5 @@
-// A panic in each kind of thread of the addon: one connection is lost, or one look-up or reading fails, with a word about it,
-// and everybody else goes on. Builds an addon that panics when it is asked to (feature `panics`), in a copy of the package.
+// A panic in each kind of thread of the addon: one connection is lost, or one lookup or key file fails, with a message,
+// and everything else goes on. Builds an addon that panics on request (feature `panics`), in a copy of the package.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -15,9 +15,9 @@ const tree = fileURLToPath(new URL("../../..", import.meta.url));
 const LIBRARY = "target/release/libspiped_napi.so";
 let built;
 
-/** The package with an addon that panics. @returns The words that start it. */
+/** The package with an addon that panics. @returns The command that starts it. */
 function panicking(trial) {
-  if (spawnSync("cargo", ["--version"]).error !== undefined) throw new Lacking("there is no cargo");
+  if (spawnSync("cargo", ["--version"]).error !== undefined) throw new Lacking("cargo is not installed");
   const words = ["build", "--release", "--locked", "-p", "spiped-napi", "--features", "panics"];
   built ??= spawnSync("cargo", words, { cwd: tree, encoding: "utf8" });
   assert.equal(built.status, 0, built.stderr);
@@ -36,12 +36,12 @@ function panicking(trial) {
   };
 }
 
-/** Both ends of which one panics. */
+/** Both ends, one of which panics. */
 async function start(trial, { program, on, target, more = [] }) {
   const its = panicking(trial);
   const key = newKey(trial);
   const service = await Service.start(trial);
-  // `env` passes the word `--` on to nobody: the program's own words follow.
+  // `env` does not pass `--` on: the program's own arguments follow.
   const end = (role, to, flags = []) =>
     role === on
       ? startEnd(trial, role, {
@@ -57,7 +57,7 @@ async function start(trial, { program, on, target, more = [] }) {
   return { ...its, key, service, near, far, faulty: on === "-d" ? far : near };
 }
 
-/** How many connections may be lost to each. */
+/** How many connections each panic may cost. */
 const CONNECTION_PANICS = {
   relay: { "relay turn": 1, "relay add": 4, "relay round": 4, "derive keys": 1, "make key pair": 1 },
   pumps: { "derive keys": 1, "make key pair": 1 },
@@ -96,7 +96,7 @@ for (const program of OURS) {
         assert.ok(what === "make key pair" || lines.length > 0, `no word about it: ${ends.faulty.log}`);
         assert.ok(!/thread '|RUST_BACKTRACE/.test(ends.faulty.log), ends.faulty.log);
         assert.equal(await visit(ends.near.port), "whole");
-        return `of 4 connections ${cut.length} cut, of 40 that came ${counted}; then all served. ${lines[0] ?? "no line"}`;
+        return `of 4 connections ${cut.length} cut, of 40 that came ${counted}; then all served. ${lines[0] ?? "no message"}`;
       });
     }
   }
@@ -114,7 +114,7 @@ scenario("panics/look-up", async (trial) => {
   ends.ask("look-up");
   const line = await ends.far.said(/cannot resolve .*asked to panic/);
   assert.equal(await visit(ends.near.port), "whole", "keeping the old addresses");
-  // Look-ups go on: the next one can panic again.
+  // Lookups go on: the next one can panic again.
   await sleep(500);
   ends.ask("look-up");
   await ends.far.said(/cannot resolve .*asked to panic/, 2);

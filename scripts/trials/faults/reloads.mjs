@@ -1,6 +1,6 @@
-// A second attack on reloads of --config: sources that swap, ports that the system chooses, UNIX sockets, mistakes, keys that
-// change at the same moment, floods of signals, and an end in the middle. After each storm the tunnels must be those of the
-// last good file, and what is open must be what a new process with this file has open.
+// A second attack on reloads of --config: sources that swap, ports chosen by the system, UNIX sockets, mistakes, keys
+// that change at the same moment, floods of signals, and a shutdown in the middle. After each burst, the tunnels must
+// be those of the last good file, with no more open than in a new process with this file.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -15,7 +15,7 @@ import { openOf, Running, wordsOf } from "../../support/tunnel-ends.mjs";
 const ROUNDS = 60;
 const TUNNELS = 6;
 
-/** Numbers that look random, the same each time. */
+/** Pseudorandom numbers, the same in each run. */
 function chance(seed) {
   let state = seed;
   return (below) => {
@@ -24,7 +24,7 @@ function chance(seed) {
   };
 }
 
-/** Services that say who they are, at addresses of their own. */
+/** Services that identify themselves, each at its own address. */
 async function services(trial, folder) {
   const found = [];
   for (let at = 0; at < TUNNELS; at += 1) {
@@ -41,7 +41,7 @@ async function services(trial, folder) {
   return found;
 }
 
-/** Which service answers at an address; `refused`, or how it ended instead. */
+/** Which service answers at an address; otherwise `refused`, or how the connection ended. */
 function who(address) {
   return new Promise((done) => {
     const socket = typeof address === "number" ? connect(address, "127.0.0.1") : connect(address);
@@ -65,7 +65,7 @@ function who(address) {
   });
 }
 
-/** A connection that stays, and must not end by itself. */
+/** A lasting connection, which must not end by itself. */
 function stay(address) {
   const socket = typeof address === "number" ? connect(address, "127.0.0.1") : connect(address);
   const one = { socket, text: "", end: undefined };
@@ -126,7 +126,7 @@ async function set(trial, seed) {
     }
     return order;
   };
-  /** What answers at each source must be what the file says. */
+  /** Each source must lead to the service that the file names. */
   const requireFile = async (order, round) => {
     for (const [source, address] of sources.entries()) {
       const at = order.indexOf(source);
@@ -145,7 +145,7 @@ async function set(trial, seed) {
   return { random, file, sources, write, newKey, launch, shuffled, requireFile };
 }
 
-/** What a new process with the same file has open is all that this one may have. */
+/** This process may have no more open than a new one with the same file. */
 async function requireNoLeak(its, running) {
   await sleep(3_000);
   const open = openOf(running.pid);
@@ -219,7 +219,7 @@ scenario("reloads/floods of SIGHUP while the file changes", async (trial) => {
       signals += 1;
       if (its.random(3) === 0) await sleep(its.random(20));
     }
-    // One more behind the last change, so that it is read for sure.
+    // One more signal after the last change, so that it is certainly read.
     running.signal("SIGHUP");
     signals += 1;
     await its.requireFile(order, round);
@@ -227,10 +227,10 @@ scenario("reloads/floods of SIGHUP while the file changes", async (trial) => {
   }
   const said = running.count(isSaid);
   const { before, most } = await requireNoLeak(its, running);
-  return `${signals} signals, ${said} reloads; after each of 20 storms the tunnels are the file's; ${before} descriptors, ${most} in a new process`;
+  return `${signals} signals, ${said} reloads; after each of 20 bursts the tunnels are the file's; ${before} descriptors, ${most} in a new process`;
 });
 
-scenario("reloads/an end in the middle of one", async (trial) => {
+scenario("reloads/a shutdown in the middle of one", async (trial) => {
   let whole = 0;
   for (let round = 0; round < 15; round += 1) {
     const its = await set(trial, 10 + round);
@@ -244,18 +244,18 @@ scenario("reloads/an end in the middle of one", async (trial) => {
     running.signal("SIGTERM");
     const begun = performance.now();
     const status = await running.ended();
-    // What was left from before the reload may be cut first, and nothing be open when it is SIGTERM's turn.
+    // What is left from before the reload may be cut first, so that nothing is open when SIGTERM arrives.
     assert.ok(status === 1 || status === 0, running.log);
     assert.ok(performance.now() - begun < 20_000);
     await until(() => held.every(({ end }) => end !== undefined), "their ends");
-    for (const source of its.sources) assert.equal(await who(source), "refused", "nobody listens any more");
+    for (const source of its.sources) assert.equal(await who(source), "refused", "nothing listens any more");
     whole += 1;
     await trial.undo();
   }
   return `${whole} times SIGTERM 0 to 28 ms behind SIGHUP: it ends after --drain-timeout, all connections are told, no socket file stays`;
 });
 
-scenario("reloads/ports that the system chooses", async (trial) => {
+scenario("reloads/ports chosen by the system", async (trial) => {
   const folder = trial.folder();
   const [target] = await services(trial, folder);
   const key = join(folder, "key");

@@ -1,4 +1,4 @@
-// A hundred restarts under load, with the socket in the hands of a manager: no client is refused, none is cut.
+// A hundred restarts under load, with socket activation: no client is refused, none is cut off.
 
 import assert from "node:assert/strict";
 import { closeSync } from "node:fs";
@@ -53,7 +53,7 @@ for (const on of ROLES) {
         assert.deepEqual(Object.keys(counts), ["whole"], JSON.stringify(counts));
         assert.deepEqual([...statuses], [0]);
         assert.deepEqual(words, []);
-        return `${RESTARTS} restarts in ${seconds.toFixed(0)} s, ${counts.whole} clients, none refused, none cut; each ended with 0 and without a line about a connection`;
+        return `${RESTARTS} restarts in ${seconds.toFixed(0)} s, ${counts.whole} clients, none refused, none cut; each exited with status 0, without a message about a connection`;
       },
     );
   }

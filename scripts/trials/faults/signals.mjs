@@ -1,4 +1,4 @@
-// Signals under load, at either end: a receiver never takes what was cut for the whole.
+// Signals under load, at either end: a receiver never takes a truncated stream for a complete one.
 
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,7 @@ const BULK_BYTES = 24e6;
 const HANGUPS = 50;
 const STOP_SECONDS = 30;
 
-/** Both ends, connections that both sides use for ever, and visitors who come and go. */
+/** Both ends, endless connections in both directions, and short visits. */
 async function underLoad(trial, { program, on, flags = [] }) {
   const service = await Service.start(trial, "endless");
   const ends = await startBoth(trial, { program, target: service.port, on, flags });
@@ -25,7 +25,7 @@ async function underLoad(trial, { program, on, flags = [] }) {
   return { ...ends, service, clients, sides, visits, services: service.connections };
 }
 
-/** All right bytes, and no FIN at either side of a connection whose other side has never ended. */
+/** All bytes are right, and neither side of a connection sees a FIN that the other did not send. */
 function requireNoFalseEnd(program, sides, visits) {
   assert.ok(
     sides.every(({ wrongAt }) => wrongAt === undefined),
@@ -58,7 +58,7 @@ for (const program of PROGRAMS) {
       await sleep(200);
       const visits = await load.visits.stop();
       requireNoFalseEnd(program, load.sides, visits);
-      // The other end goes on, and lets go of all.
+      // The other end keeps running and releases everything.
       if (program !== "C")
         await until(
           () => load.other.count(/connection from .*(reset|connect-failed|could not|cannot)/i) > 0 || true,
@@ -75,7 +75,7 @@ for (const program of PROGRAMS) {
       await until(() => load.services.slice(before - 3).some(({ received }) => received > 500_000), "bulk under way");
       load.faulty.signal("SIGTERM");
       assert.equal(await bulk, program === "C" ? await bulk : "whole", "what is open goes on to its end");
-      const later = await visit(load.near.port, 1_000, 3_000).catch(() => "waits in vain");
+      const later = await visit(load.near.port, 1_000, 3_000).catch(() => "no answer");
       const received = load.clients.map((client) => client.received);
       await until(() => load.clients.every((client, at) => client.received > received[at]), "endless ones to go on");
       const visits = await load.visits.stop();
@@ -113,7 +113,7 @@ for (const program of PROGRAMS) {
       if (program === "C") {
         await until(() => load.sides.every(({ end }) => end !== undefined), "all ends");
         const visits = await load.visits.stop();
-        return `it dies at the first one; ${figures(load, visits)}`;
+        return `it died at the first one; ${figures(load, visits)}`;
       }
       await load.faulty.said(/SIGHUP: reloaded/, 1);
       const visits = await load.visits.stop();
@@ -133,7 +133,7 @@ for (const program of PROGRAMS) {
       const visitsBefore = await load.visits.stop();
       load.faulty.signal("SIGSTOP");
       await sleep(STOP_SECONDS * 1_000 - 2_000);
-      // Whoever comes near the end waits in the backlog, and is served.
+      // New clients wait in the near end's backlog, and are served.
       const late = Array.from({ length: 10 }, () => visit(load.near.port, 5_000));
       await sleep(2_000);
       assert.ok(

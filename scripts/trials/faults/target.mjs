@@ -47,7 +47,7 @@ for (const program of PROGRAMS) {
 
   for (const on of ROLES) {
     scenario(`target/slow to accept ${on} ${program}`, async (trial) => {
-      // What listens is stopped: the system takes as many clients as fit in its backlog, the others hear nothing.
+      // The listener is stopped: the system accepts as many clients as its backlog holds, the others get no answer.
       const echo = `import socket, threading
 server = socket.socket(); server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind(("127.0.0.1", 0)); server.listen(4); print(server.getsockname()[1], flush=True)

@@ -1,4 +1,5 @@
-// Clients and services of Node.js's, for what counts more than speed: each says exactly how its connection ended.
+// Clients and services in Node.js, for scenarios where speed does not matter: each reports exactly how its connection
+// ended.
 
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
@@ -13,14 +14,16 @@ const BLOCK = Buffer.concat(
   Array.from({ length: 2_048 }, (_none, at) => createHash("sha256").update(`load ${at}`).digest()),
 );
 
-/** Bytes that any two numbers give differently, and that no shift of them resembles. */
+/** Bytes that differ for any two numbers, and do not resemble themselves shifted. */
 export function dataOf(number, length) {
   const head = Buffer.from(`${number}:${length}:`);
   const whole = Buffer.concat([head, ...Array(Math.ceil(length / BLOCK.length)).fill(BLOCK)]);
   return whole.subarray(0, Math.max(length, head.length));
 }
 
-/** A socket that remembers what came, and how its stream ended: `end`, an error's code, or `close` where neither was. */
+/**
+ * A socket that records what it received and how its stream ended: `end`, an error's code, or `close` if neither came.
+ */
 export class Watched {
   constructor(socket) {
     this.socket = socket;
@@ -34,13 +37,13 @@ export class Watched {
     });
     socket.on("end", () => {
       this.sawEnd = true;
-      // libuv takes a reset right behind data for an end; the system knows better.
+      // libuv reports a reset right behind data as an end; the system knows better.
       this.error ??= takeSocketError(socket._handle?.fd ?? -1) ?? undefined;
     });
     socket.on("error", (error) => {
       this.error = error.code;
     });
-    /** When nothing more can come. */
+    /** Resolves when nothing more can arrive. */
     this.over = new Promise((resolve) => {
       socket.once("end", resolve);
       socket.once("close", resolve);
@@ -62,7 +65,7 @@ export function dial(port, localAddress = "127.0.0.1") {
   return new Watched(connect({ port, host: "127.0.0.1", localAddress, allowHalfOpen: true, noDelay: true }));
 }
 
-/** A service on a port of loopback; `close` ends what is left. */
+/** A service on a port of loopback; `close` ends open connections. */
 export async function serve(port, onConnection) {
   const sockets = new Set();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -83,13 +86,13 @@ export async function serve(port, onConnection) {
   };
 }
 
-/** A service that sends back what comes, and ends when its client does. */
+/** A service that echoes, and ends when its client does. */
 export const echo = (socket) => {
   socket.on("error", () => undefined);
   socket.pipe(socket);
 };
 
-/** Sends, ends its direction, and waits for the echo; gives undefined, or what was wrong. */
+/** Sends, half-closes, and waits for the echo. @returns undefined, or what was wrong. */
 export async function visit(port, number, length) {
   const sent = dataOf(number, length);
   const client = dial(port);
@@ -101,7 +104,7 @@ export async function visit(port, number, length) {
   return how;
 }
 
-/** Counts of equal things. */
+/** Counts equal values. */
 export class Tally {
   #counts = new Map();
 
@@ -122,7 +125,7 @@ export class Tally {
   }
 }
 
-/** Does `work` for each number from 0, `parallel` at once. */
+/** Calls `work` for each number from 0, `parallel` at a time. */
 export async function inParallel(count, parallel, work) {
   let next = 0;
   const worker = async () => {

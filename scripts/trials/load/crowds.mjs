@@ -1,4 +1,4 @@
-// More clients than there is room for, and clients that are none.
+// More clients than there are slots or descriptors for, and clients that never finish a handshake.
 
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,10 +18,13 @@ export const scenarios = {
   "many-keys": { run: manyKeys, pairs: ["ours", "ours, relay off"] },
 };
 
-/** Most that a good client may wait, in milliseconds. */
+/** The longest that a good client may wait, in milliseconds. */
 const MOST_MS = 1_000;
 
-/** 500 that say a byte a second, and forty a second that say nothing, next to good clients: what these wait. */
+/**
+ * Good clients next to 500 that send a byte a second and forty a second that send nothing: how long the good ones
+ * wait.
+ */
 async function strangers(kinds, { isLong }) {
   const pair = await startPair(kinds);
   const service = await serve(pair.ports.far, echo);
@@ -75,7 +78,7 @@ async function strangers(kinds, { isLong }) {
   }
 }
 
-/** 300 clients for 50 places, that come in order and stay for a while: all are served, in that order. */
+/** 300 clients for 50 connection slots, which come in order and stay for a while: all are served, in that order. */
 async function places(kinds, { isLong }, flags) {
   const pair = await startPair(kinds, flags);
   const held = new Set();
@@ -117,7 +120,7 @@ async function places(kinds, { isLong }, flags) {
   }
 }
 
-/** What our ends say of connections that failed, without addresses and times, each once. */
+/** The failures our ends log, without addresses and times, each once. */
 function failuresIn(pair) {
   const ours = [pair.near, pair.far].filter(({ isOurs }) => isOurs);
   const lines = ours.flatMap((end) => end.log().split("\n")).filter((line) => line.includes("connection from"));
@@ -126,7 +129,7 @@ function failuresIn(pair) {
   ].join("; ");
 }
 
-/** 500 clients at once at an end that may open 100 files: they wait, and all are served. */
+/** 500 clients at once at an end limited to 100 descriptors: they wait, and all are served. */
 async function acceptErrors(kinds, { isLong }) {
   const found = [];
   for (const poor of ["near", "far"]) {
@@ -156,8 +159,8 @@ async function acceptErrors(kinds, { isLong }) {
 }
 
 /**
- * Both ends in one process: a hundred tunnels with a key each, and the far end with a folder of these keys, ten of which
- * come and go. Clients of the others are all served.
+ * Both ends in one process: a hundred tunnels with a key each; the far end has a folder of these keys, ten of which
+ * come and go. Clients with the other keys are all served.
  */
 async function manyKeys({ near: { relay } }, { isLong }) {
   const { folder } = newFolder();

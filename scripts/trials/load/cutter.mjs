@@ -1,8 +1,8 @@
-// A link that is cut after so many bytes, by a reset or by an end of both streams.
+// A link that is cut after a number of bytes, by a reset or by a FIN in both directions.
 
 import { connect, createServer } from "node:net";
 
-/** Stands between two ends and passes all on, up to its plan: `{ how: "reset" | "end", direction, at }`. */
+/** Forwards everything between two ends, until its plan: `{ how: "reset" | "end", direction, at }`. */
 export class Cutter {
   #server;
   plan = undefined;
@@ -23,7 +23,7 @@ export class Cutter {
       for (const socket of [near, far]) {
         if (plan.how === "reset") socket.resetAndDestroy();
         else socket.end();
-        // What still comes is nobody's.
+        // Discard the rest.
         socket.resume();
       }
     };

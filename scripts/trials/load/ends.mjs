@@ -1,4 +1,4 @@
-// Connections that end in every way there is, at every moment there is.
+// Connections that end in every way, at every stage.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { settle, settled, startPair, until } from "../../support/pairs.mjs";
@@ -16,7 +16,7 @@ export const scenarios = {
 const unlimited = ["-n", "0"];
 const LENGTH = 300_000;
 
-/** Ways to break a connection off by a reset, on either cleartext side. */
+/** Ways to reset a connection, on either cleartext side. */
 const breaks = {
   "the client, at once": ({ app }) => app.socket.once("connect", () => app.socket.resetAndDestroy()),
   "the client, with data on the way": ({ app, sent }) => {
@@ -74,7 +74,7 @@ async function abortive(kinds, { isLong }) {
         breakOff({ app, sent, whenServed: (then) => (act = then) });
         app.over.then(() => setTimeout(() => app.socket.destroy(), 1_000).unref());
         await app.closed;
-        // A client that has broken off itself sees nothing more.
+        // A client that has reset its own connection sees nothing more.
         tally.add(name.startsWith("the client") ? "broken off" : app.how);
       });
       act = echo;
@@ -92,7 +92,7 @@ async function abortive(kinds, { isLong }) {
 /** Where the link is cut: in and around the nonce, the public value, and packets. */
 const PLACES = [0, 1, 31, 32, 33, 100, 319, 320, 321, 1_379, 1_380, 1_381, 5_619, 5_620, 5_621, 70_000];
 
-/** The link between the ends is cut, by a reset or an end, after so many bytes of one direction: each end names the cause. */
+/** Cuts the link by a reset or a FIN after a number of bytes in one direction: each end must name the cause. */
 async function cuts(kinds, { isLong }) {
   const port = await freePort();
   let cutter;
@@ -161,14 +161,14 @@ async function cuts(kinds, { isLong }) {
 
 const isInPacket = ({ at }) => at > 320 && (at - 320) % 1_060 !== 0;
 
-/** What an end may say of a cut. The other direction is cut at whatever place it has come to. */
+/** The reasons an end may log. The other direction is cut at whatever byte it has reached. */
 function expected(plan, end) {
   const { how, direction, at } = plan;
   const isReceiver = (direction === "forward") === (end === "far");
-  // Cut before the dial is known to have succeeded, it has not.
+  // If the link is cut before the dial is known to have succeeded, the dial fails.
   if (how === "reset")
     return direction === "reverse" && at === 0 && end === "near" ? ["reset", "connect-failed"] : ["reset"];
-  // Without the whole nonce of the server the client cannot show its key, and of its own it hears last.
+  // Without the server's whole nonce the client cannot prove its key; its own nonce is sent last.
   if (direction === "forward" && at === 320 && end === "near") return ["handshake-failed", "closed", "reset"];
   if (direction === "reverse" && at <= 32) return ["handshake-failed"];
   if (at < 320) return direction === "forward" || isReceiver ? ["handshake-failed"] : ["closed", "reset"];
@@ -182,7 +182,7 @@ async function reasonsBefore(pair) {
   return before;
 }
 
-/** Each direction ends on its own, in every order; the other goes on until its own end. */
+/** Each direction is half-closed, in every order; the other goes on until its own end. */
 async function halfClose(kinds, { isLong }) {
   const pair = await startPair(kinds, { flags: unlimited });
   const services = new Map();
@@ -229,7 +229,7 @@ async function halfClose(kinds, { isLong }) {
   }
 }
 
-/** A service that comes and goes. A client is served whole, or sees a reset; each is in the counts of both ends. */
+/** A service that comes and goes. Each client is served completely or sees a reset, and both ends count it. */
 async function flapping(kinds, { isLong }) {
   const pair = await startPair(kinds, { flags: unlimited });
   try {
@@ -260,7 +260,7 @@ async function flapping(kinds, { isLong }) {
     for (const one of pair.ends.filter(({ isOurs }) => isOurs)) {
       const counts = await settle(one);
       if (counts.reasons.closed !== tally.get("served") + 1)
-        throw new Error(`the ${one.name} end counts otherwise: ${what}`);
+        throw new Error(`the ${one.name} end counts differently: ${what}`);
     }
     return what;
   } finally {
@@ -268,7 +268,7 @@ async function flapping(kinds, { isLong }) {
   }
 }
 
-/** How all connections have ended, at each end of ours, when nothing is left of them. */
+/** The end reasons of all connections, at each of our ends, once nothing is left of them. */
 export async function reasonsOf(pair) {
   const found = [];
   for (const one of pair.ends) {

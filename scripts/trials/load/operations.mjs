@@ -1,4 +1,4 @@
-// What operators do to a busy tunnel, and receivers that are slow, or that stand still.
+// What operators do to a busy tunnel, and receivers that are slow or stalled.
 
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +18,7 @@ export const scenarios = {
   stalled: { run: stalled },
 };
 
-/** SIGHUP to both ends again and again, while connections come and go: none of them notices. */
+/** SIGHUP to both ends again and again under load: no connection notices. */
 async function reload(kinds, { isLong }) {
   const pair = await startPair(kinds, { flags: unlimited });
   try {
@@ -43,7 +43,7 @@ async function reload(kinds, { isLong }) {
   }
 }
 
-/** SIGTERM to either end under load: every connection that it had goes on to its end, and then the process ends with 0. */
+/** SIGTERM to either end under load: all its connections are served to their end, then it exits with status 0. */
 async function drain(kinds, { isLong }) {
   const rounds = isLong ? 20 : 3;
   const sums = new Tally();
@@ -54,7 +54,7 @@ async function drain(kinds, { isLong }) {
       try {
         let isOver = false;
         let number = 0;
-        // A lasting conversation, which says its last word long after the signal.
+        // A long conversation that sends its last message long after the signal.
         const lasting = Array.from({ length: 10 }, async (_none, at) => {
           const app = dial(pair.ports.near);
           const sent = dataOf(`lasting ${at}`, 50_000);
@@ -81,11 +81,12 @@ async function drain(kinds, { isLong }) {
         isOver = true;
         await Promise.all([...clients, ...lasting]);
         await Promise.race([child.ended, sleep(30_000)]);
-        if (child.exitCode !== 0) throw new Error(`the ${stopped} end, told to end, has status ${child.exitCode}`);
+        if (child.exitCode !== 0)
+          throw new Error(`the ${stopped} end exited after SIGTERM with status ${child.exitCode}`);
         sums.add("exits with 0");
-        // Who was accepted was served; what others see who came later is no failure of a connection.
+        // Every accepted client was served; later clients are refused, which is not a failure of a connection.
         const failed = pair[stopped].isOurs && /connection from|more from/.exec(pair[stopped].log());
-        if (failed) throw new Error(`the ${stopped} end, told to end: ${pair[stopped].log()}`);
+        if (failed) throw new Error(`the ${stopped} end, after SIGTERM: ${pair[stopped].log()}`);
         await settle(pair[stopped === "near" ? "far" : "near"]);
       } finally {
         await Promise.all([service.close(), pair.stop()]);
@@ -96,7 +97,7 @@ async function drain(kinds, { isLong }) {
   return `${sums}`;
 }
 
-/** The status endpoint of both ends asked all the time, for all that it has, next to many connections. */
+/** Queries everything on the status endpoints of both ends all the time, next to many connections. */
 async function scraped(kinds, { isLong }) {
   const pair = await startPair(kinds, { flags: unlimited });
   try {
@@ -131,7 +132,7 @@ async function scraped(kinds, { isLong }) {
   }
 }
 
-/** Readers that take a little now and then, next to others that take all: these do not wait for them. */
+/** Receivers that read a little now and then, next to fast ones, which must not wait for them. */
 async function slowReaders(kinds, { isLong }) {
   const pair = await startPair(kinds, { flags: unlimited });
   const slowLength = isLong ? 8_000_000 : 2_000_000;
@@ -199,7 +200,9 @@ async function slowReaders(kinds, { isLong }) {
   }
 }
 
-/** Very many connections that are full from the receiver back to the sender: memory has a bound, and is free afterwards. */
+/**
+ * Very many connections whose buffers are full from receiver back to sender: memory is bounded, and freed afterwards.
+ */
 async function stalled(kinds, { isLong }) {
   const counts = isLong ? [2_000, 8_000] : [500, 1_500];
   const pair = await startPair(kinds, { flags: [...unlimited, "-f"], manyDescriptors: true });

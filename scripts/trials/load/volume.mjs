@@ -16,13 +16,13 @@ export const scenarios = {
   tiny: { run: tiny },
 };
 
-/** Has the load program work through a pair; gives what it says. */
+/** Runs the load program through a pair. @returns Its output. */
 export async function load(pair, work, ...words) {
   const command = [LOAD, work, `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...words.map(String)];
   return JSON.parse(await run(command, { timeoutMs: LOAD_MS, manyDescriptors: true }));
 }
 
-/** How the connections of each end of ours have ended, which must be `closed`, the one of the warm-up too. */
+/** How the connections of each of our ends ended: all `closed`, including the warm-up. */
 export async function allClosed(pair, count) {
   for (const one of pair.ends) {
     const counts = await settle(one);
@@ -40,7 +40,7 @@ export function nothingFailed({ failed }) {
 
 const megabytes = (pair) => pair.ends.map((one) => one.memory().toFixed(0)).join(" and ");
 
-/** Ten thousand connections, and up to two hundred thousand, through one pair: no failure, and no growth in between. */
+/** 10,000 connections, or 200,000, through one pair: no failure, and no growth between the first and the last. */
 async function connections(kinds, { isLong }, flags) {
   const pair = await startPair(kinds, { flags: [...flags, ...unlimited] });
   try {
@@ -62,7 +62,7 @@ async function connections(kinds, { isLong }, flags) {
   }
 }
 
-/** A thousand clients that all come at the same moment, with all that a handshake costs; with `-n 100`, as is usual, too. */
+/** 1,000 clients that connect at the same moment, each with a full handshake; also with the usual `-n 100`. */
 async function flood(kinds, { isLong }, flags) {
   const pair = await startPair(kinds, { flags });
   try {
@@ -76,7 +76,7 @@ async function flood(kinds, { isLong }, flags) {
   }
 }
 
-/** Gigabytes each way, both at the same time and at full speed, every byte compared. */
+/** Gigabytes each way, both at once at full speed, every byte compared. */
 async function bulk(kinds, { isLong }) {
   const pair = await startPair(kinds);
   try {
@@ -90,7 +90,7 @@ async function bulk(kinds, { isLong }) {
   }
 }
 
-/** A system call and a segment for each byte, both ways. */
+/** One system call and one segment per byte, both ways. */
 async function tiny(kinds, { isLong }) {
   const pair = await startPair(kinds);
   try {

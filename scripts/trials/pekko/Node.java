@@ -1,7 +1,7 @@
 // A node of a Pekko cluster for scripts/trials/pekko.mjs: java -cp JARS Node.java OWN_PORT OTHER_PORT
 //
-// It prints the state of the cluster whenever that changes. `send N` on standard input sends the other node a string of
-// N characters, which that one sends back.
+// Prints the state of the cluster whenever it changes. `send N` on standard input sends the other node a string of
+// N characters, which it sends back.
 
 import com.typesafe.config.ConfigFactory;
 import java.util.List;
@@ -28,7 +28,7 @@ class Node {
         "pekko.remote.artery.canonical.port", own,
         "pekko.cluster.seed-nodes", List.of(addressOf(Math.min(own, other))),
         "pekko.loglevel", "WARNING"));
-    // What is set by -D comes first.
+    // Settings from -D take precedence.
     var system = ActorSystem.create("trial", ConfigFactory.load(ConfigFactory.systemProperties().withFallback(settings)));
     system.actorOf(Props.create(Echo.class), "echo");
     system.actorOf(Props.create(Watcher.class), "watcher");

@@ -1,5 +1,5 @@
-//! Mistakes that each of the tools has to find, or what it does not find elsewhere means nothing. A program that makes the
-//! one it is told to, and the same as an addon that makes the one that PLANTED names when Node.js loads it.
+//! Mistakes that each tool must find; otherwise its silence elsewhere would mean nothing. A program that makes the one
+//! named by its argument, and an addon that makes the one named by PLANTED when Node.js loads it.
 
 use std::{
     alloc::{Layout, alloc, dealloc},
@@ -12,7 +12,7 @@ fn main() {
     make(&env::args().nth(1).expect("the name of a mistake"));
 }
 
-/// What Node.js calls when it has loaded an addon.
+/// Called by Node.js once the addon is loaded.
 #[unsafe(no_mangle)]
 extern "C" fn napi_register_module_v1(_environment: *mut c_void, exports: *mut c_void) -> *mut c_void {
     make(&env::var("PLANTED").expect("the name of a mistake"));
@@ -32,7 +32,7 @@ fn make(mistake: &str) {
 #[inline(never)]
 fn use_after_free() {
     let layout = Layout::new::<[u8; 64]>();
-    // SAFETY: none; it is what is to be found.
+    // SAFETY: none; this is the planted mistake.
     unsafe {
         let bytes = hint::black_box(alloc(layout));
         bytes.write(1);
@@ -44,7 +44,7 @@ fn use_after_free() {
 #[inline(never)]
 fn overflow() {
     let bytes = hint::black_box(vec![1_u8; 64]);
-    // SAFETY: none; it is what is to be found.
+    // SAFETY: none; this is the planted mistake.
     hint::black_box(unsafe { hint::black_box(bytes.as_ptr()).add(64).read_volatile() });
 }
 
@@ -61,7 +61,7 @@ fn race() {
     static mut COUNT: u64 = 0;
     let count = || {
         for _ in 0..100_000 {
-            // SAFETY: none; it is what is to be found.
+            // SAFETY: none; this is the planted mistake.
             unsafe { COUNT = hint::black_box(COUNT) + 1 };
         }
     };

@@ -1,4 +1,4 @@
-// The tunnels of the soak, as the configuration files of both ends.
+// The tunnels of the soak, as configuration files for both ends.
 
 import { randomBytes, randomInt } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { freePort } from "../../support/processes.mjs";
 import { writeWhole } from "./ends.mjs";
 
-/** What goes through which tunnel, and over what. */
+/** What each tunnel carries, and over which kind of socket. */
 const TUNNELS = {
   short: {},
   plain: { withoutForwardSecrecy: true },
@@ -16,15 +16,15 @@ const TUNNELS = {
   changed: {},
   rotating: {},
   flapping: {},
-  /** Where strangers come, and clients with another key. */
+  /** For unauthenticated clients, and clients with the wrong key. */
   door: {},
-  /** There for a while, and gone again. */
+  /** Added and removed by the operator. */
   extra: {},
 };
 
-/** Makes addresses and keys. */
+/** Chooses addresses and generates keys. */
 export async function layOut(folder) {
-  // Of our own: ports of 127.0.0.1 that are not listened on for a moment are taken by others.
+  // Loopback addresses of our own: other programs may take a port of 127.0.0.1 that is free for a moment.
   const host = `127.${1 + randomInt(254)}.${randomInt(256)}.${1 + randomInt(254)}`;
   const tunnels = new Map();
   for (const [name, { nearPath, servicePath, withoutForwardSecrecy = false }] of Object.entries(TUNNELS)) {
@@ -51,7 +51,7 @@ export async function layOut(folder) {
   };
 }
 
-/** The text of one end's file. */
+/** The text of one end's configuration file. */
 export function configurationOf(
   end,
   { folder, keys, tunnels, status },

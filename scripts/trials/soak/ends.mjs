@@ -1,4 +1,4 @@
-// The two spiped of the soak: their configuration, their log, their status, and what the system says of them.
+// The two spiped processes of the soak: configuration, log, status, and what the system reports about them.
 
 import {
   existsSync,
@@ -21,30 +21,30 @@ const spiped = fileURLToPath(new URL("../../../bin/spiped.js", import.meta.url))
 const probe = fileURLToPath(new URL("probe.cjs", import.meta.url));
 const WAIT_MS = 120_000;
 
-/** What may stand in the log when everything goes as it should, besides connections that failed. */
+/** Messages the log may have in a correct run, besides failed connections. */
 const USUAL = ["listening", "key-read", "config-read", "config-mistake", "config-kept", "draining", "stopped"];
 const ASKED_FOR = ["state", "state-tunnel", "state-connection", "state-connections", "state-failure"];
 
-/** Writes a file as a program that may be looked at any time: whole or not at all. */
+/** Replaces a file atomically, since it may be read at any time. */
 export function writeWhole(path, text) {
   writeFileSync(`${path}.new~`, text, { mode: 0o600 });
   renameSync(`${path}.new~`, path);
 }
 
-/** Waits for anything. */
+/** Polls for a condition. */
 export async function until(what, isSo) {
   for (const deadline = performance.now() + WAIT_MS; ; await sleep(20)) {
     const found = await isSo();
     if (found) return found;
-    if (performance.now() > deadline) throw new Error(`waited ${WAIT_MS / 1_000} s in vain for ${what}`);
+    if (performance.now() > deadline) throw new Error(`timed out after ${WAIT_MS / 1_000} s waiting for ${what}`);
   }
 }
 
-/** One of them. */
+/** One end. */
 export class End {
-  /** `${event}` → how often. */
+  /** `${event}` → count. */
   events = new Map();
-  /** `${tunnel} ${reason}` → how many failures the log has, written out and summed. */
+  /** `${tunnel} ${reason}` → how many failures the log has, in messages of their own and in summaries. */
   failures = new Map();
   #name;
   #status;
@@ -95,7 +95,7 @@ export class End {
     try {
       entry = JSON.parse(line);
     } catch {
-      this.#ledger.fail(`the ${this.#name} end says: ${line}`);
+      this.#ledger.fail(`the ${this.#name} end logged: ${line}`);
       return;
     }
     const { event, level, tunnel, reason, count = 0 } = entry;
@@ -103,30 +103,30 @@ export class End {
     if (event === "connection-ended" || event === "connections-summed") {
       const name = `${tunnel} ${reason}`;
       this.failures.set(name, (this.failures.get(name) ?? 0) + (event === "connection-ended" ? 1 : count));
-      if (level !== "warning") this.#ledger.fail(`the ${this.#name} end says: ${line}`);
+      if (level !== "warning") this.#ledger.fail(`the ${this.#name} end logged: ${line}`);
     } else if (USUAL.includes(event)) {
       this.#recent.push(entry);
     } else if (!ASKED_FOR.includes(event) && !(event === "note" && entry.message.startsWith("status: listening on "))) {
-      this.#ledger.fail(`the ${this.#name} end says: ${line}`);
+      this.#ledger.fail(`the ${this.#name} end logged: ${line}`);
     }
   }
 
-  /** Sends a signal; what the log says from now on can be waited for. */
+  /** Sends a signal, and marks the log: later waits look at messages from here on. */
   signal(name) {
     this.#recent = [];
     this.#child.kill(name);
   }
 
-  /** Entries since the last signal that are so. */
+  /** The log messages since the last signal that match. */
   async says(what, isSo, count = 1) {
     return await until(`the ${this.#name} end to say ${what}`, () => {
-      if (this.#child.exitCode !== null) throw new Error(`the ${this.#name} end has ended: ${this.#child.failure}`);
+      if (this.#child.exitCode !== null) throw new Error(`the ${this.#name} end has exited: ${this.#child.failure}`);
       const found = this.#recent.filter(isSo);
       return found.length >= count && found;
     });
   }
 
-  /** The answer to a question at the status address. */
+  /** Requests a path from the status address. */
   ask(path) {
     return new Promise((resolve, reject) => {
       const asked = request({ ...this.#status, path, agent: false, timeout: WAIT_MS, headers: { host: "localhost" } });
@@ -157,7 +157,7 @@ export class End {
     return samples;
   }
 
-  /** What the process knows of itself, after a collection of garbage where that is asked for. */
+  /** The process's figures about itself, after garbage collection if requested. */
   async inside({ collect = false, keepSnapshot = false } = {}) {
     if (collect) writeFileSync(`${this.#probe}.collect`, "");
     rmSync(this.#probe, { force: true });
@@ -169,7 +169,7 @@ export class End {
     return { ...figures, objectBytes: objectBytesOf(this.#probe, keepSnapshot) };
   }
 
-  /** What the system says, at this moment. */
+  /** The system's figures, now. */
   outside() {
     const { pid } = this.#child;
     const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1");
@@ -189,7 +189,7 @@ export class End {
     };
   }
 
-  /** What its descriptors lead to, for a message. */
+  /** What its descriptors refer to, for an error message. */
   descriptors() {
     const kinds = new Map();
     for (const fd of readdirSync(`/proc/${this.#child.pid}/fd`)) {
@@ -199,7 +199,7 @@ export class End {
     return [...kinds].map(([kind, count]) => `${count} ${kind}`).join(", ");
   }
 
-  /** Everything about it since the last sample. */
+  /** All figures since the last sample. */
   async sample() {
     const before = this.#previous;
     const now = performance.now();
@@ -231,14 +231,14 @@ export class End {
     };
   }
 
-  /** Ends it in order. */
+  /** Shuts it down in order. */
   async stop() {
     this.signal("SIGTERM");
     await this.#child.ended;
     if (this.#child.exitCode !== 0) this.#ledger.fail(`the ${this.#name} end: exit status ${this.#child.exitCode}`);
     const [stopped] = this.#recent.filter(({ event }) => event === "stopped");
     if (stopped?.message !== "stopped: all connections closed") {
-      this.#ledger.fail(`the ${this.#name} end says at its end: ${stopped?.message}`);
+      this.#ledger.fail(`the ${this.#name} end logged at exit: ${stopped?.message}`);
     }
   }
 }
@@ -258,7 +258,7 @@ function linkOf(path) {
   }
 }
 
-/** Time on a processor, and time in which it waited for one, in nanoseconds. */
+/** CPU time, and time waiting for a CPU, in nanoseconds. */
 function schedule(task) {
   try {
     return readFileSync(`/proc/${task}/schedstat`, "latin1").split(" ").map(Number);

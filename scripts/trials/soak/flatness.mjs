@@ -1,8 +1,8 @@
-// Whether figures stay what they were. Two looks, each of which noise alone can deceive: the median of the last quarter
-// beside that of the first, and the slope of Theil and Sen (the median of the slopes between all pairs), which a third of
-// wild values does not move. What grows is seen by both.
+// Whether figures stay flat, by two measures, since noise can deceive either: the medians of the first and the last
+// quarter, and the Theil-Sen slope (the median of the slopes between all pairs), which up to a third of outliers does
+// not move. Real growth shows in both.
 
-/** The middle one. */
+/** The median. */
 export function median(values) {
   const sorted = Float64Array.from(values).sort();
   const middle = sorted.length >> 1;
@@ -10,10 +10,10 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** By how much values grow from the first moment to the last. */
+/** How much values grow from the first moment to the last. */
 export function growth(times, values) {
   const slopes = [];
-  // More points tell nothing more, and their pairs are many.
+  // More points add nothing, and the number of pairs grows with their square.
   const step = Math.max(1, Math.ceil(times.length / 400));
   for (let one = 0; one < times.length; one += step) {
     for (let other = one + step; other < times.length; other += step) {
@@ -26,7 +26,7 @@ export function growth(times, values) {
 /**
  * Judges one series.
  *
- * @param most By how much it may grow, in its own unit.
+ * @param most How much it may grow, in its own unit.
  */
 export function judge(times, values, most) {
   const quarter = Math.max(1, Math.floor(values.length / 4));

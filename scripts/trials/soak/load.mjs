@@ -1,5 +1,5 @@
-// The load of the soak: workers that go round and round, each with a kind of connection of its own, until they are told to
-// stop or have gone as many rounds as were asked for.
+// The load of the soak: workers, each with its own kind of connection, which repeat until they are stopped or have done
+// the requested number of rounds.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -23,7 +23,7 @@ const PAUSES = {
   scrapes: 2_000,
 };
 
-/** See the head of this file. */
+/** The load; see the head of this file. */
 export class Load {
   #ledger;
   #layout;
@@ -43,13 +43,13 @@ export class Load {
 
   async listen() {
     for (const [name, { service }] of this.#layout.tunnels) {
-      if (name === "door") continue; // nobody gets as far
+      if (name === "door") continue; // no connection reaches a service
       this.#services.set(name, new Service(this.#ledger, service));
       await this.#services.get(name).listen();
     }
   }
 
-  /** Connections that services still have. */
+  /** Connections still open at services. */
   get served() {
     return [...this.#services.values()].reduce((sum, { connections }) => sum + connections, 0);
   }
@@ -57,7 +57,7 @@ export class Load {
   /**
    * Runs all workers.
    *
-   * @param rounds How many rounds each goes; without it, until `stop` is called.
+   * @param rounds How many rounds each does; without it, they go on until `stop` is called.
    */
   async run(others, rounds) {
     this.#isStopping = false;
@@ -81,7 +81,7 @@ export class Load {
     await Promise.all(Object.entries(workers).map(([name, work]) => this.#go(name, work, rounds)));
   }
 
-  /** Every worker ends its round; lasting connections end, too. */
+  /** Lets every worker finish its round, and ends lasting connections. */
   stop() {
     this.#isStopping = true;
     this.#stop();
@@ -98,14 +98,14 @@ export class Load {
         .catch((error) => this.#ledger.fail(`${name}: ${error.stack}`))
         .finally(() => inFlight.delete(working));
       inFlight.add(working);
-      // A late machine must not make a crowd of it.
+      // After a delay of the machine, do not make up for missed rounds all at once.
       if (rounds !== undefined || inFlight.size >= (MOST_AT_ONCE[name] ?? 1)) await Promise.race(inFlight);
       if (rounds === undefined) await this.pause((PAUSES[name] ?? 5_000) * (0.5 + this.#random()));
     }
     await Promise.all(inFlight);
   }
 
-  /** Waits, but not longer than there is load. */
+  /** Waits, but no longer than the load runs. */
   async pause(milliseconds) {
     const ending = new AbortController();
     await Promise.race([
@@ -139,7 +139,7 @@ export class Load {
     const tunnel = round % 4 < 2 ? "short" : "plain";
     await this.talk(tunnel, round % 2 === 0 ? "client-aborts" : "service-aborts", {
       up: this.#size(16_384),
-      // Of a reset behind bytes that it has not read yet, Node.js makes an end: the service has read all when it answers.
+      // Node.js reports a reset behind unread bytes as an end: when the service answers, it has read everything.
       down: 1 + this.#size(16_384),
     });
   }
@@ -149,7 +149,7 @@ export class Load {
     await this.talk("bulk", mode, { up: this.#size(8_000_000), down: this.#size(8_000_000) });
   }
 
-  /** A few programs that send their figures ten times a second, and a crowd of them now and then. */
+  /** A few programs that send metrics ten times a second, and now and then many of them. */
   async #metrics(rounds) {
     const isShort = rounds !== undefined;
     const seconds = isShort ? 0 : 10 + 40 * this.#random();
@@ -163,7 +163,7 @@ export class Load {
     });
   }
 
-  /** Connections that last from the beginning to the end and have little to say. */
+  /** Connections that last for the whole run and send little. */
   async #idle(rounds) {
     const one = () =>
       this.talk("idle", "conversation", {
@@ -190,7 +190,7 @@ export class Load {
     });
   }
 
-  /** The service dies with connections open, is away for a while, and comes back. */
+  /** The service dies with connections open, stays away for a while, and comes back. */
   async #flap() {
     const ledger = this.#ledger;
     const service = this.#services.get("flapping");
@@ -211,7 +211,7 @@ export class Load {
       try {
         await side.resetFromTheStart();
       } catch (error) {
-        ledger.fail(`a service that is away: ${error.message}`);
+        ledger.fail(`an absent service: ${error.message}`);
       }
       side.destroy();
     }
@@ -219,7 +219,7 @@ export class Load {
     await this.talk("flapping", "answer", { up: 1_000, down: 100 });
   }
 
-  /** Somebody who has no key, or is no spiped at all. */
+  /** A client without a key, or one that does not speak spiped. */
   async #stranger(round, rounds) {
     const { far } = this.#layout.tunnels.get("door");
     const kinds = rounds === undefined ? STRANGERS : STRANGERS.filter(([, , { isSlow = false } = {}]) => !isSlow);
@@ -238,12 +238,12 @@ export class Load {
     try {
       await once(socket, "connect");
     } catch (error) {
-      this.#ledger.fail(`a stranger is refused: ${error.message}`);
+      this.#ledger.fail(`a stranger was refused: ${error.message}`);
       return;
     }
     await act(socket);
     await closed;
-    if (received > 32) this.#ledger.fail(`a stranger has got ${received} bytes`);
+    if (received > 32) this.#ledger.fail(`a stranger received ${received} bytes`);
   }
 
   async #wrongKey() {
@@ -259,7 +259,7 @@ export class Load {
     side.destroy();
   }
 
-  /** Whoever looks at the status, and some who only seem to. */
+  /** Requests to the status address, some of which are abandoned. */
   async #scrape(round) {
     for (const end of Object.values(this.#ends)) {
       const path = ["/metrics", "/status", "/healthz", "/"][round % 4];
@@ -286,10 +286,10 @@ export class Load {
   }
 }
 
-/** Rounds of one worker that may run at once. */
+/** How many rounds of one worker may run at once. */
 const MOST_AT_ONCE = { short: 4, plain: 4, bulk: 2, metrics: 4, changed: 6, strangers: 40 };
 
-/** What far end calls it, and what they do. */
+/** The far end's reason for each kind of unauthenticated client, and what the client does. */
 const STRANGERS = [
   [
     "handshake-failed",
@@ -309,7 +309,7 @@ const STRANGERS = [
   ["timed-out", async () => undefined, { isSlow: true }],
 ];
 
-/** A conversation that the service cuts off. @returns What waits for that. */
+/** A conversation that the service cuts off. @returns The function that waits for that. */
 async function cutConversation({ ledger, address }) {
   const id = ledger.newId();
   const cut = await openConversation({ ledger, address, id });
@@ -325,7 +325,7 @@ async function cutConversation({ ledger, address }) {
   };
 }
 
-/** A conversation that somebody will reset. @returns What waits for that. */
+/** A conversation that will be reset. @returns The function that waits for that. */
 export async function openConversation({ ledger, address, id }) {
   const side = call(address, ledger);
   const header = Buffer.alloc(20);
@@ -338,7 +338,7 @@ export async function openConversation({ ledger, address, id }) {
     await side.write(Buffer.from("a"));
     await side.readExactly(1);
   } catch (error) {
-    ledger.fail(`a conversation that is to be cut: ${error.message}`);
+    ledger.fail(`a conversation to be cut: ${error.message}`);
   }
   return async () => {
     await side.receiveReset();

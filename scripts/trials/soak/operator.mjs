@@ -1,5 +1,5 @@
-// Whoever looks after both ends: reads configurations and keys again, with a mistake now and then, gives a client another
-// key, adds a tunnel and takes it out, asks for the state. One thing after the other, each until the log says that it is done.
+// The operator of both ends: reloads configurations and keys, now and then with a mistake, gives a client another key,
+// adds and removes a tunnel, and queries the status. One action at a time, each until the log confirms it.
 
 import { randomBytes } from "node:crypto";
 import { renameSync } from "node:fs";
@@ -10,9 +10,9 @@ import { openConversation } from "./load.mjs";
 
 const MISTAKES = ["sorce = 1", "[encrypt.more\n", 'target = "[127.0.0.1]:99999"', "[defaults]\ntimeout = true"];
 
-/** See the head of this file. */
+/** The operator; see the head of this file. */
 export class Operator {
-  /** What was done, how often. */
+  /** How often each action was done. */
   done = new Map();
   #layout;
   #ends;
@@ -27,7 +27,7 @@ export class Operator {
     this.#load = load;
   }
 
-  /** One thing to do; all of them, in turn. */
+  /** Does the next action; they take turns. */
   async round(round) {
     const steps = [
       () => this.#change("near"),
@@ -44,12 +44,12 @@ export class Operator {
     await steps[round % steps.length]();
   }
 
-  /** All things, once. */
+  /** Does each action once. */
   async all() {
     for (let round = 0; round < 10; round += 1) await this.round(round);
   }
 
-  /** Reads the file again, and all keys. */
+  /** Reloads the file and all keys. */
   async #reload(end, changes, { extra = false } = {}) {
     writeWhole(this.#ends[end].config, configurationOf(end, this.#layout, { round: this.#rounds[end], extra }));
     this.#ends[end].signal("SIGHUP");
@@ -86,7 +86,7 @@ export class Operator {
     this.#count("reloads of the same");
   }
 
-  /** Several signals, of which some come while it still reads. */
+  /** Sends several signals, some of them during a reload. */
   async #several(end) {
     const child = this.#ends[end];
     await this.#reload(end, "9 unchanged");
@@ -104,7 +104,7 @@ export class Operator {
     this.#count("states asked for");
   }
 
-  /** A client gets another key. Its new connections notice nothing; those that have the old one are reset in the end. */
+  /** Gives a client another key. New connections do not notice; those with the old key are reset in the end. */
   async #rotate() {
     const { near, far } = this.#ends;
     const { folder, keys, tunnels } = this.#layout;
@@ -130,14 +130,14 @@ export class Operator {
     far.signal("SIGHUP");
     const read = await far.says("that the old key is gone", (entry) => entry.keys_removed?.includes("web-2"), 9);
     const reset = read.find(({ tunnel }) => tunnel === "rotating")?.count;
-    if (reset !== 2) ledger.fail(`a key was taken away from 2 connections, and ${reset} were reset`);
+    if (reset !== 2) ledger.fail(`of 2 connections whose key was removed, ${reset} were reset`);
     for (const { id, cut } of old) {
       try {
         await cut();
         const outcome = await ledger.served(id);
         if (outcome !== "reset") throw new Error(`the service saw: ${outcome}`);
       } catch (error) {
-        ledger.fail(`a key that is taken away: ${error.message}`);
+        ledger.fail(`a removed key: ${error.message}`);
         ledger.dismiss(id);
       }
     }
@@ -145,14 +145,14 @@ export class Operator {
     this.#count("keys changed");
   }
 
-  /** A tunnel comes and goes. */
+  /** Adds and removes a tunnel. */
   async #extra() {
     const { near, far } = this.#ends;
     await this.#reload("far", "9 unchanged, 1 added", { extra: true });
     await this.#reload("near", "9 unchanged, 1 added", { extra: true });
     await Promise.all([1, 2, 3].map(() => this.#load.talk("extra", "duplex", { up: 1_000, down: 1_000 })));
     for (const [name, end] of Object.entries({ near, far })) {
-      // It is forgotten with the tunnel.
+      // Its counters go with the tunnel.
       const closed = `spiped_connections_ended_total{tunnel="extra",reason="closed",key="${name === "near" ? "" : "web-1"}"}`;
       await until("three ends", async () => (await end.metrics()).get(closed) === 3);
       const expected = `${name} extra closed`;

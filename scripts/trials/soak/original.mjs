@@ -1,12 +1,12 @@
-// The C original under the same load, as far as it goes: a process for each tunnel and end, one key for all, no status, no
-// reload. What it takes of the machine is the sum of all.
+// The C original under the same load, as far as it goes: one process for each tunnel and end, one key for all, no
+// status, no reload. Resource figures are sums over its processes.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "../../support/processes.mjs";
 import { until } from "./ends.mjs";
 
-/** What takes more than it can. */
+/** What C cannot do. */
 export const BEYOND_IT = ["operator", "scrapes"];
 
 /** All processes of one end. */

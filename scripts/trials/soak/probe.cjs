@@ -11,7 +11,7 @@ delete process.env.SOAK_PROBE;
 
 process.on("SIGPWR", () => {
   const isCollected = existsSync(`${file}.collect`);
-  // Twice: what a first one finalizes, the second one frees.
+  // Twice: the second collection frees what the first one finalizes.
   for (let times = 0; isCollected && times < 2; times += 1) global.gc();
   if (isCollected) writeHeapSnapshot(`${file}.${Date.now()}.heapsnapshot`);
   const { heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage();
@@ -21,7 +21,7 @@ process.on("SIGPWR", () => {
     external,
     arrayBuffers,
     contexts: getHeapStatistics().number_of_native_contexts,
-    // An immediate is something that is just under way.
+    // An immediate is work in progress.
     resources: process
       .getActiveResourcesInfo()
       .filter((kind) => kind !== "Immediate")

@@ -1,9 +1,9 @@
-// What the soak has shown: the judgement, the table, the data and the chart.
+// The results of the soak: the verdict, the table, the data and the chart.
 
 import { seriesChart } from "../../support/series-chart.mjs";
 import { judge, median } from "./flatness.mjs";
 
-/** What is drawn and written down. */
+/** What is charted and written to the file. */
 const SERIES = [
   { id: "anonymousMb", digits: 1, title: "memory of its own, MB" },
   { id: "heapMb", digits: 1, title: "JavaScript heap, garbage with it, MB" },
@@ -18,11 +18,11 @@ const SERIES = [
 const ALSO_WRITTEN = ["rssMb", "externalMb", "loopPercent"];
 
 /**
- * What must not grow, by how much it may all the same, and why.
+ * What must not grow, the tolerance for each, and why.
  *
- * - Memory: V8 lets garbage pile up for some megabytes before it collects it, and its heap grows and shrinks by pages.
- *   In an hour 4 MB would be some 60 bytes of each connection.
- * - A turn: caches that others use, and the frequency of the processor, make CPU time vary by a tenth.
+ * - Memory: V8 lets some megabytes of garbage accumulate, and its heap grows and shrinks by pages. Over an hour, 4 MB
+ *   would be some 60 bytes for each connection.
+ * - An event-loop turn: shared caches and the processor's frequency make CPU time vary by a tenth.
  */
 const MUST_BE_FLAT = [
   { id: "anonymousMb", most: (_, more) => 4 * more },
@@ -34,14 +34,14 @@ const MUST_BE_FLAT = [
 ];
 
 /**
- * How much the objects in the heap may grow while nothing goes on. Compiled code does not count: V8 goes on optimizing for
- * hours. In an hour this is 1 to 2 bytes for each connection.
+ * How much the objects in the heap may grow at rest. Compiled code does not count: V8 goes on optimizing for hours. In an
+ * hour this is 1 to 2 bytes for each connection.
  */
 const MOST_OBJECTS_MB = 0.15;
-/** In a short run V8 is not done with the heap that it will have, and with compiling: such a run looks for large leaks. */
+/** In a short run V8 is still growing its heap and compiling, so such a run only finds large leaks. */
 const SHORT_MINUTES = 30;
 const SHORT_MORE = 3;
-/** A run has to last for some minutes before there is anything to judge. */
+/** A shorter run has too few samples to judge. */
 const LEAST_ROWS = 24;
 
 /** Judges, and writes everything. */
@@ -57,11 +57,11 @@ export function report(run) {
   return { csv: csvOf(rows), svg: chartOf(rows, warmUntil), text: textOf(run, table) };
 }
 
-/** What is there when nothing goes on has to be the same again. */
+/** At rest, everything must be as it was before. */
 function compareQuiet(name, { atStart, before, after, ledger }, table) {
   for (const what of ["descriptors", "threads"]) {
     const [base, last] = [before[name][what], after[name][what]];
-    if (last !== base) ledger.fail(`the ${name} end had ${base} ${what}, and has ${last} when all is over`);
+    if (last !== base) ledger.fail(`the ${name} end had ${base} ${what}, and has ${last} at the end`);
     table.push([`${name}: ${what} at rest: start, after the warm-up, end`, `${atStart[name][what]}, ${base}, ${last}`]);
   }
 }
@@ -92,7 +92,7 @@ function judgeSeries(name, steady, { ledger, loadSeconds }, table) {
   const more = isShort(loadSeconds) ? SHORT_MORE : 1;
   for (const { id, most } of MUST_BE_FLAT) {
     const values = steady.map((row) => row[name][id]);
-    if (values[0] === undefined) continue; // of the original
+    if (values[0] === undefined) continue; // not measured for the original
     const allowed = most(median(values), more);
     const { first, last, grown, isFlat } = judge(times, values, allowed);
     const words = `${first.toFixed(2)} in the first quarter, ${last.toFixed(2)} in the last, slope ${grown.toFixed(2)}, allowed ${allowed.toFixed(2)}`;
@@ -132,7 +132,7 @@ function textOf({ ledger, operator, loadSeconds, warmUntil, generatorPercent, ro
 
 const ROWS = 360;
 
-/** Neighbours as one row, by their median, so that the file stays small. */
+/** Combines neighboring samples into one row, by their median, so that the file stays small. */
 function fewer(rows) {
   const step = Math.max(1, Math.ceil(rows.length / ROWS));
   const few = [];

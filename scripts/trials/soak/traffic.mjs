@@ -1,14 +1,14 @@
-// What the soak's clients and services say to one another through the tunnels, and what both check: every byte, which end
-// came first, and whether it was an end or a reset. Both sides are in this process, and meet in the ledger.
+// The traffic of the soak's clients and services, and the checks of both: every byte, which end closed first, and
+// whether by a FIN or a reset. Both sides run in this process, and meet in the ledger.
 
 import { createCipheriv } from "node:crypto";
 import { connect, createServer } from "node:net";
 
-const PERIOD = 1_048_573; // a prime: a packet that is lost, or comes twice, shifts all that follows
+const PERIOD = 1_048_573; // a prime: a lost or repeated packet shifts everything after it
 const PIECE = 65_536;
 const HEADER = 20;
 const MAGIC = 0x50a150a1;
-/** Nothing here takes as long, however busy the machine. */
+/** Nothing here takes this long, however busy the machine is. */
 const STUCK_MS = 120_000;
 
 const pattern = createCipheriv("aes-256-ctr", Buffer.alloc(32, 7), Buffer.alloc(16)).update(
@@ -16,33 +16,33 @@ const pattern = createCipheriv("aes-256-ctr", Buffer.alloc(32, 7), Buffer.alloc(
 );
 pattern.copy(pattern, PERIOD, 0, PIECE);
 
-/** How a connection goes on and ends; the ledger has what both ends of the tunnel have to call that. */
+/** How a connection proceeds and ends; the ledger knows which reason both ends of the tunnel must log for it. */
 export const MODES = /** @type {const} */ ([
-  "answer", // a request, an answer; the service ends first
-  "client-first", // the client ends, and then the answer comes
-  "service-first", // the service says its piece and ends, then the client says its own
+  "answer", // a request and an answer; the service ends first
+  "client-first", // the client half-closes before the answer
+  "service-first", // the service sends and half-closes, then the client sends
   "duplex", // both at once
   "client-aborts", // the client resets, after an answer
   "service-aborts", // the service resets, after a request
-  "conversation", // what the client says comes back, until it ends
-  "lines", // one way, small writes, for a while; at its end their number comes back
+  "conversation", // an echo, until the client ends
+  "lines", // small writes one way for a while; the service answers with their number
 ]);
 
-/** What was seen, and what was not as it should be. */
+/** What was seen, and what was wrong. */
 export class Ledger {
-  /** By what it was, how often. */
+  /** Violations by kind, and how often each occurred. */
   failures = new Map();
-  /** Connections by how they went. */
+  /** Connections by outcome. */
   connections = new Map();
   bytes = 0;
-  /** `${end} ${tunnel} ${reason}` → how many connections must have ended so. */
+  /** `${end} ${tunnel} ${reason}` → how many connections must have ended for it. */
   expected = new Map();
   #served = new Map();
   #lastId = 0;
 
   #inKinds;
 
-  /** @param inKinds Whether failures that differ in numbers alone are one. */
+  /** @param inKinds Whether failures that differ only in numbers count as one. */
   constructor({ inKinds = false } = {}) {
     this.#inKinds = inKinds;
   }
@@ -74,10 +74,10 @@ export class Ledger {
     this.connections.set(what, (this.connections.get(what) ?? 0) + 1);
   }
 
-  /** A service is done with a connection. */
+  /** A service has finished with a connection. */
   serve(id, outcome) {
     const served = this.#served.get(id);
-    if (served === undefined) this.fail(`a service got a connection ${id} that no client has made, or twice`);
+    if (served === undefined) this.fail(`a service got connection ${id}, which no client made, or got it twice`);
     else served.resolve(outcome);
   }
 
@@ -88,12 +88,12 @@ export class Ledger {
     return outcome;
   }
 
-  /** No service will see this one. */
+  /** No service will see this connection. */
   dismiss(id) {
     this.#served.delete(id);
   }
 
-  /** Connections of which one side has not been heard. */
+  /** Connections that only one side has reported. */
   get unaccounted() {
     return this.#served.size;
   }
@@ -110,7 +110,7 @@ function deferred() {
 async function within(promise, what, limitMs = STUCK_MS) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${limitMs / 1_000} s in vain for ${what}`)), limitMs);
+    timer = setTimeout(() => reject(new Error(`timed out after ${limitMs / 1_000} s waiting for ${what}`)), limitMs);
   });
   try {
     return await Promise.race([promise, late]);
@@ -119,7 +119,7 @@ async function within(promise, what, limitMs = STUCK_MS) {
   }
 }
 
-/** A socket whose bytes are known beforehand. */
+/** A socket with a known sequence of bytes. */
 export class Side {
   #socket;
   #ledger;
@@ -158,7 +158,7 @@ export class Side {
     await within(new Promise((resolve) => this.#wakers.push(resolve)), what, this.#limitMs);
   }
 
-  /** The other side may be silent for as long as it likes. */
+  /** The other side may be silent for any time. */
   beVeryPatient() {
     this.#limitMs = 2 ** 31 - 1;
   }
@@ -176,7 +176,7 @@ export class Side {
     this.#check();
   }
 
-  /** Whatever comes next; undefined at the end of the stream. */
+  /** The next bytes; undefined at the end of the stream. */
   async read(most) {
     for (;;) {
       if (this.#kept.length === 0) {
@@ -208,7 +208,7 @@ export class Side {
     return Buffer.concat(parts);
   }
 
-  /** Takes exactly these bytes of the pattern. */
+  /** Expects exactly these bytes of the pattern. */
   async receive(offset, length) {
     for (let got = 0; got < length; ) {
       const data = await this.read(Math.min(PIECE, length - got));
@@ -221,23 +221,23 @@ export class Side {
     }
   }
 
-  /** The stream ends here. */
+  /** Expects the end of the stream. */
   async receiveEnd() {
     const data = await this.read(PIECE);
     if (data !== undefined) throw new Error(`${data.length} bytes too many`);
   }
 
-  /** The connection is reset here. */
+  /** Expects a reset. */
   async receiveReset() {
     try {
       const data = await this.read(PIECE);
-      throw new Error(data === undefined ? "an end instead of a reset" : `${data.length} bytes instead of a reset`);
+      throw new Error(data === undefined ? "a FIN instead of a reset" : `${data.length} bytes instead of a reset`);
     } catch (error) {
       if (error.code !== "ECONNRESET") throw error;
     }
   }
 
-  /** Nothing comes but a reset, which may be there before the program has noticed that it is connected. */
+  /** Expects nothing but a reset, which may arrive before the connection is reported as established. */
   async resetFromTheStart() {
     try {
       await this.connected();
@@ -288,13 +288,13 @@ export class Side {
 const forward = (id) => (id * 7_919) % PERIOD;
 const reverse = (id) => (id * 104_729 + 13) % PERIOD;
 
-/** Calls through a tunnel. */
+/** Connects through a tunnel. */
 export function call(address, ledger) {
   const socket = connect({ ...address, allowHalfOpen: true, noDelay: true });
   return new Side(socket, ledger);
 }
 
-/** One connection in one mode, from the client's side, with what the service saw of it. Never throws. */
+/** One connection in one mode, from the client's side, checked against what the service saw. Never throws. */
 export async function talk({ ledger, address, tunnel, mode, up = 0, down = 0, during = async () => undefined }) {
   const id = ledger.newId();
   const isAbort = mode === "client-aborts" || mode === "service-aborts";
@@ -370,7 +370,7 @@ async function clientSide(side, { id, mode, up, down, during }) {
       });
       side.end();
       const answer = await side.readExactly(4);
-      if (answer.readUInt32BE() !== lines) throw new Error(`${answer.readUInt32BE()} of ${lines} lines have come`);
+      if (answer.readUInt32BE() !== lines) throw new Error(`${answer.readUInt32BE()} of ${lines} lines arrived`);
       await side.receiveEnd();
       break;
     }
@@ -378,7 +378,7 @@ async function clientSide(side, { id, mode, up, down, during }) {
   await side.closed();
 }
 
-/** A service that every kind of client can talk to. It can be away for a while. */
+/** A service for every kind of client. It can be away for a while. */
 export class Service {
   #ledger;
   #address;
@@ -401,7 +401,7 @@ export class Service {
     });
   }
 
-  /** As a service that is killed. */
+  /** As if the service were killed. */
   async die() {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -417,7 +417,7 @@ export class Service {
     try {
       header = readHeader(await side.readExactly(HEADER));
     } catch (error) {
-      this.#ledger.fail(`a service got no header: ${error.message}`);
+      this.#ledger.fail(`a service got no PROXY header: ${error.message}`);
       side.destroy();
       return;
     }
@@ -463,7 +463,7 @@ async function serviceSide(side, { id, mode, up, down }) {
       await side.receive(forward(id), up);
       await side.send(reverse(id), down);
       await side.receiveEnd(); // never comes
-      throw new Error("an end instead of a reset");
+      throw new Error("a FIN instead of a reset");
     case "service-aborts":
       await side.receive(forward(id), up);
       side.reset();
@@ -490,7 +490,7 @@ async function serviceSide(side, { id, mode, up, down }) {
           rest = rest.subarray(end);
         }
       }
-      if (rest.length > 0) throw new Error("the last line has no end");
+      if (rest.length > 0) throw new Error("the last line is incomplete");
       const answer = Buffer.alloc(4);
       answer.writeUInt32BE(lines);
       await side.write(answer);

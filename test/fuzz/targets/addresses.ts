@@ -1,4 +1,4 @@
-// Addresses, in all five uses, against a second reading of what docs/lifecycle.md says of them.
+// Addresses, in all five uses, against an independent reading of docs/lifecycle.md.
 
 import assert from "node:assert/strict";
 import {
@@ -104,7 +104,7 @@ function isDigits(text: string): boolean {
   return text !== "" && [...text].every((one) => "0123456789".includes(one));
 }
 
-/** An IP address, as the URL standard reads it, and perhaps a scope. */
+/** An IP address, as the URL standard reads it, optionally with a scope. */
 function isIp(text: string): boolean {
   const bytes = text.split(".");
   if (bytes.length === 4 && !text.includes(":")) {

@@ -1,5 +1,5 @@
-// The dialogue of the handshake in both roles, against a peer with or without the key whose bytes are changed, cut or
-// made up, and come in any pieces: it ends with keys that fit, or with the right reason.
+// The handshake's dialogue in both roles, against a peer with or without the key whose bytes are changed, cut or
+// invented, and arrive in any pieces. It must end with matching keys or with the right reason.
 
 import assert from "node:assert/strict";
 import type { ErrorCode } from "#dist/errors.js";
@@ -20,12 +20,12 @@ interface Plan {
   readonly peerMode: ForwardSecrecy;
   /** Changes of its 320 bytes, `[at, xor]`. */
   readonly changes: ReadonlyArray<readonly [number, number]>;
-  /** How many of its bytes come before the end; all and no end where it is undefined. */
+  /** How many of its bytes arrive before it ends; undefined for all of them and no end. */
   readonly cut: number | undefined;
   readonly pieceBytes: number;
   /** What it sends instead of its own 288 bytes. */
   readonly junk: Uint8Array | undefined;
-  /** What it sends behind them. */
+  /** What it sends after them. */
   readonly behind: Uint8Array;
 }
 
@@ -76,7 +76,7 @@ async function asServer(plan: Plan): Promise<void> {
   const expected = expectedOf(plan);
   const { error, value } = await keys;
   check(error, expected);
-  assert.equal(known, Number(expected === undefined), "nobody hears of a client that has not shown the key");
+  assert.equal(known, Number(expected === undefined), "no report of a client that has not proved the key");
   if (value === undefined) {
     assert.equal(channel.waitingBytes, 0, "the peer is told nothing");
     client.destroy();
@@ -92,7 +92,7 @@ async function asClient(plan: Plan): Promise<void> {
   const over = new AbortController();
   const keys = outcome(handshakeAsClient({ channel, key, forwardSecrecy: plan.mode, signal: over.signal }));
   const nonceC = await channel.read(32);
-  // The client says its part when it has the nonce: changed or not, the peer goes on as if it were its own.
+  // The client sends its part once it has the nonce, changed or not; the peer goes on as if it had sent that nonce.
   const changed = changedBytes(Buffer.concat([peerNonce, new Uint8Array(288)]), plan).subarray(0, 32);
   const cut = plan.cut ?? Number.POSITIVE_INFINITY;
   await send(channel, { ...plan, changes: [], behind: new Uint8Array() }, changed);
@@ -105,7 +105,7 @@ async function asClient(plan: Plan): Promise<void> {
       server.verify(macedPublic);
       own = server.macedPublic(await keyPairFor(plan.peerMode));
     } catch {
-      // The nonce was changed, so it cannot know the client; it sends something all the same.
+      // With a changed nonce the server cannot recognize the client; the client sends something all the same.
     }
     const bytes = changedBytes(Buffer.concat([peerNonce, plan.junk ?? own]), plan).subarray(32);
     const rest = { ...plan, changes: [], cut: plan.cut === undefined ? undefined : cut - 32 };
@@ -126,7 +126,7 @@ function changedBytes(bytes: Buffer, { changes }: Plan): Buffer {
   return changed;
 }
 
-/** What must come of it; undefined where the keys do. */
+/** The reason it must fail for; undefined if both must have keys. */
 function expectedOf(plan: Plan): ErrorCode | undefined {
   if (plan.cut !== undefined) return "SPIPED_HANDSHAKE_ENDED";
   const isChanged = !changedBytes(Buffer.alloc(320), plan).equals(Buffer.alloc(320));
@@ -163,7 +163,7 @@ async function outcome(
   }
 }
 
-/** What one side seals, the other opens, each way. */
+/** Each side must open what the other seals, both ways. */
 async function carries(one: SessionKeys | SessionKeys["native"], other: SessionKeys | SessionKeys["native"]) {
   const sealing = "takeSealer" in one ? one : one.native;
   const opening = "takeSealer" in other ? other : other.native;
@@ -179,7 +179,7 @@ async function carries(one: SessionKeys | SessionKeys["native"], other: SessionK
   }
 }
 
-/** What came behind the handshake is whole, and belongs to packets. */
+/** The bytes after the handshake must be kept whole, for packets. */
 async function leaves(channel: MemoryChannel, behind: Uint8Array): Promise<void> {
   const sink = new KeepingSink();
   channel.reader.flowInto(sink);

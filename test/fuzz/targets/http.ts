@@ -1,5 +1,5 @@
-// The status endpoint over a real socket: any bytes, split anywhere, get one right answer or the connection ends, and a
-// good client is answered all the time.
+// The status endpoint over a real socket: any bytes, split anywhere, get one right answer or the connection ends, and
+// good clients are always answered.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { turns } from "../../unit/support/sink.js";
 import { snapshotOf, tunnelSnapshot } from "../../unit/support/snapshots.js";
 import { Choices, type Target } from "../target.js";
 
-/** After so many inputs it is looked at what is open. */
+/** Open sockets are checked after this many inputs. */
 const ROUND = 64;
 
 interface Serving {
@@ -80,7 +80,7 @@ export const http: Target = {
   },
 };
 
-/** Sends bytes in pieces as the plan has it, and ends or goes silent. */
+/** Sends bytes in pieces as planned, then ends or stays silent. */
 async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: number) {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const parts: Buffer[] = [];
@@ -92,7 +92,7 @@ async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: num
   const ended = new Promise<void>((resolve) => socket.once("end", resolve).once("close", () => resolve()));
   await Promise.race([once(socket, "connect"), ended]);
   const pieceBytes = [bytes.length || 1, 1, 7, 1_000][plan & 3] ?? 1;
-  // Byte by byte no more than a few: each is a turn.
+  // Only a few are sent byte by byte, since each takes a turn of the event loop.
   const pieces = Math.min(Math.ceil(bytes.length / pieceBytes), 200);
   for (let at = 0; at < pieces; at += 1) {
     const isLast = at === pieces - 1;
@@ -106,11 +106,11 @@ async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: num
   return { received: Buffer.concat(parts).toString("latin1"), isReset };
 }
 
-/** Says nothing more until the server has had enough. */
+/** Stays silent until the server closes the connection. */
 async function silence(socket: Socket, clock: GivenClock, hasAnswer: () => boolean): Promise<void> {
   for (let turn = 0; turn < 200 && !hasAnswer() && !socket.readableEnded && !socket.destroyed; turn += 1)
     await turns(1);
-  // An answer that has begun is whole, or the server has not told the system yet.
+  // An answer that has begun must be complete, unless the server has not handed all of it to the system.
   await turns(20);
   clock.pass(10_000);
 }
@@ -131,7 +131,7 @@ function checkAnswer(received: string, sent: Uint8Array, isReset: boolean): void
   }
   const end = received.indexOf("\r\n\r\n");
   const head = received.slice(0, end);
-  // Node's own answer to a question without a Host has no body, and says so as a last chunk.
+  // Node.js's own answer to a request without Host has no body, only a last chunk.
   const isChunked = /^Transfer-Encoding: chunked$/im.test(head);
   const rest = received.slice(end + 4);
   const body = isChunked && rest === "0\r\n\r\n" ? "" : rest;
@@ -145,7 +145,7 @@ function checkAnswer(received: string, sent: Uint8Array, isReset: boolean): void
   if (status !== 200) assert.ok(FIXED_BODIES.includes(body), `nothing of the question: ${body}`);
 }
 
-/** The status of a question that is plain; undefined where it is not, or not whole. */
+/** The status of a plain request; undefined if it is not plain, or incomplete. */
 function expectedStatus(text: string): number | undefined {
   const plain = /^(GET|HEAD|PUT|DELETE) ([!-~]+) HTTP\/1\.([01])\r\n((?:[A-Za-z]+: [!-~]+\r\n)*)\r\n/.exec(text);
   if (plain === null) return undefined;

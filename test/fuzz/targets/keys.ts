@@ -1,4 +1,4 @@
-// Key files, and folders of them, with any names and contents.
+// Key files and key folders, with any names and contents.
 
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ export const keys: Target = {
     "a key of thirty-two bytes or more\xff",
   ],
   async run(input) {
-    // Elsewhere, names are changed by the system.
+    // Other systems change names.
     if (process.platform !== "linux") return;
     const choices = new Choices(Buffer.from(input));
     const folder = mkdtempSync(join(temporaryRoot, "spiped-fuzz-"));
@@ -77,7 +77,7 @@ async function wholeFolder(folder: string, files: ReadonlyMap<string, Uint8Array
   }
 }
 
-/** By name; undefined where the start must fail. */
+/** By name; undefined if the start must fail. */
 function expectedKeys(files: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> | undefined {
   const found = new Map<string, Uint8Array>();
   for (const file of [...files.keys()].sort()) {

@@ -1,4 +1,4 @@
-// The options of the library, from a program in JavaScript that gives whatever it likes.
+// The library's options, from a JavaScript program that passes anything.
 
 import assert from "node:assert/strict";
 import { createKey } from "#dist/library/key.js";

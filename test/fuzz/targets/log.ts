@@ -1,4 +1,4 @@
-// Log entries with texts of whoever wants to forge one: a message stays one line, and JSON stays JSON.
+// Log messages with hostile texts: a message stays one line, and JSON stays valid.
 
 import assert from "node:assert/strict";
 import { KEYS, LEVELS, type LogEntry } from "#dist/observe/entry.js";
@@ -66,7 +66,7 @@ export const log: Target = {
   },
 };
 
-/** What a terminal shows and does not obey. */
+/** Text that a terminal shows and does not interpret. */
 function isPrintable(text: string): boolean {
   return [...text].every((one) => one >= " " && !(one >= "\u007f" && one <= "\u009f"));
 }
@@ -81,7 +81,7 @@ export const statusTexts: Target = {
   words: hostile,
   run(input) {
     const choices = new Choices(input);
-    // What no name of a key has is left out, as in a folder of keys.
+    // Characters that no key name has are left out, as in a key folder.
     const key = choices.text().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, "");
     const message = choices.text();
     const peer = choices.text();
@@ -90,7 +90,7 @@ export const statusTexts: Target = {
       keys: [{ name: key, id: "0123" }],
       ended: [
         { reason: "closed", key: "", count: choices.below(9) },
-        // The empty name stands for what has none.
+        // The empty name means no key.
         ...(key === "" ? [] : [{ reason: "closed" as const, key, count: choices.below(9) }]),
       ],
       busiest: tunnelSnapshot().busiest.map((one) => ({ ...one, key, peer })),

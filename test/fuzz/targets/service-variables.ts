@@ -1,4 +1,4 @@
-// What a service manager, or somebody who claims to be one, says by variables.
+// Environment variables from a service manager, or from something that claims to be one.
 
 import assert from "node:assert/strict";
 import { forDaemon, read } from "#dist/cli/service-manager-variables.js";
@@ -7,7 +7,7 @@ import { InheritedSockets, readHanded } from "#dist/net/inherited-sockets.js";
 import { ServiceManager } from "#dist/observe/service-manager.js";
 import { isClearLine, outcomeOf, spipedError, type Target, textOf } from "../target.js";
 
-/** Far behind all descriptors that are open. */
+/** Far above all open descriptors. */
 const first = 100_000;
 
 export const serviceVariables: Target = {
@@ -50,7 +50,7 @@ export const serviceVariables: Target = {
   },
 };
 
-/** None of them is open, so each ends in an error that names what was asked for. */
+/** None of them is open, so each must fail with an error that names what was requested. */
 function take(passed: ReturnType<typeof readHanded>, wanted: string): void {
   const source = outcomeOf(() => parseSourceAddress(`systemd:${wanted}`));
   if ("error" in source || source.value.kind !== "systemd") return;
@@ -64,7 +64,7 @@ function take(passed: ReturnType<typeof readHanded>, wanted: string): void {
   sockets.close();
 }
 
-/** The names that the variables give, as sd_listen_fds_with_names(3) has it. */
+/** The names that the variables give, by sd_listen_fds_with_names(3). */
 function namesOf(variables: Readonly<Record<string, string>>): readonly string[] | undefined {
   const [pid, fds] = [variables["LISTEN_PID"], variables["LISTEN_FDS"]];
   const isNumber = (text: string | undefined) => text !== undefined && /^\d+$/.test(text) && text.length <= 10;
@@ -75,7 +75,7 @@ function namesOf(variables: Readonly<Record<string, string>>): readonly string[]
   return names.length === count ? names : undefined;
 }
 
-/** Nothing is thrown, and at most one warning given, which is a line. Below a folder that nobody has. */
+/** Must not throw, and give at most one warning of one line. The folder in the path does not exist. */
 function notify(socket: string | undefined): void {
   const warnings: string[] = [];
   const at = socket?.startsWith("/") ? `/nowhere/for/sure${socket}` : socket?.replace(/^@/, "@spiped-fuzz-");

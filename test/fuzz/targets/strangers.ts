@@ -1,4 +1,4 @@
-// The first bytes of peers that do not speak spiped, and the header by which a service is told who has connected.
+// The first bytes of peers that do not speak spiped, and the PROXY header that tells a service its client's address.
 
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
@@ -78,7 +78,7 @@ function groupsOf(bytes: readonly number[]): readonly string[] {
   return [0, 2, 4, 6, 8, 10, 12, 14].map((at) => (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16));
 }
 
-/** As the system writes it, with `::` and, if need be, an IPv4 tail. */
+/** As the system writes it, with `::` and, where it applies, an IPv4 tail. */
 function ipv6Text(bytes: readonly number[]): string {
   return new URL(`http://[${groupsOf(bytes).join(":")}]/`).hostname.slice(1, -1);
 }

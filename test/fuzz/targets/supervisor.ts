@@ -1,5 +1,5 @@
-// All tunnels of a service under any order of reloads, connections, ends and cancels, against a model of which
-// should listen, who answers, and what is open; and in the end nothing is left: no descriptor, no handle, no timer.
+// All tunnels of a process under any order of reloads, connections, ends and cancels, against a model of which tunnels
+// listen, who answers, and what is open. At the end nothing may be left: no descriptor, handle or timer.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ type Name = (typeof NAMES)[number];
 const PLACES = ["u", "v", "one", "all", "taken"] as const;
 type Place = (typeof PLACES)[number];
 
-/** What a file says of a tunnel. */
+/** What the file says about a tunnel. */
 interface Wanted {
   readonly place: Place;
   readonly mode: "0600" | "0660";
@@ -32,13 +32,13 @@ interface Wanted {
 
 type Wish = ReadonlyMap<Name, Wanted>;
 
-/** What stays from input to input: the services behind the tunnels, and a socket of somebody else's. */
+/** Shared by all inputs: the services behind the tunnels, and a socket that another program listens on. */
 class World {
   readonly folder = mkdtempSync(join(temporaryRoot, "spiped-fuzz-"));
   readonly services = new Map<Name, { readonly server: Server; readonly accepted: Socket[] }>();
   readonly #others: Server[] = [];
   readonly port: number;
-  /** What is open where nothing runs. */
+  /** What is open while no tunnel runs. */
   baseline: Open | undefined;
 
   private constructor(port: number) {
@@ -98,7 +98,7 @@ class World {
   }
 }
 
-/** A client that was let in by a tunnel, and its other end at the service. */
+/** An accepted client, and its connection at the service. */
 interface Client {
   readonly socket: Socket;
   readonly service: Socket;
@@ -106,7 +106,7 @@ interface Client {
   hasLeft: boolean;
 }
 
-/** One supervisor and the model of it. */
+/** One supervisor and its model. */
 class Trial {
   readonly #world: World;
   readonly #supervisor: Supervisor;
@@ -194,8 +194,9 @@ class Trial {
   }
 
   /**
-   * Closes one connection at either side. The services never answer, so all connections are in the handshake. There `-e`
-   * reads nothing from its client, which may have half-closed: a client that leaves ends nothing. The service does.
+   * Closes one connection at either side. The services never answer, so all connections are in the handshake. There
+   * `-e` reads nothing from its client, which may have half-closed: a client that leaves ends nothing. The service
+   * does.
    */
   async #end(choices: Choices): Promise<void> {
     const client = choices.of([undefined, ...this.#clients]);
@@ -237,7 +238,7 @@ class Trial {
     assert.ok(leaving <= this.#clients.length, `${leaving} tunnels leave for ${this.#clients.length} clients`);
   }
 
-  /** Ends all of it, in one order or another. */
+  /** Ends everything, in one order or another. */
   async end(choices: Choices): Promise<void> {
     const draining = this.#supervisor.drain();
     if (choices.bool()) this.#supervisor.cancel();
@@ -254,7 +255,7 @@ function isTcp(place: Place): boolean {
   return place === "one" || place === "all";
 }
 
-/** Whether all of it can listen. @param unchanged - Those of which no key is read. */
+/** Whether all tunnels can start. @param unchanged - Tunnels whose keys are not read again. */
 function canListen(wish: Wish, unchanged: readonly string[]): boolean {
   const places = [...wish.values()].map(({ place }) => place);
   const isRight = ([name, { place, hasKey }]: readonly [Name, Wanted]) =>
@@ -262,7 +263,7 @@ function canListen(wish: Wish, unchanged: readonly string[]): boolean {
   return [...wish].every(isRight) && !(places.includes("one") && places.includes("all"));
 }
 
-/** No place twice: the file is refused for that before. */
+/** Never the same place twice: the file would be rejected before. */
 function wishOf(choices: Choices, isGood = false): Wish {
   const wish = new Map<Name, Wanted>();
   for (const name of NAMES) {
@@ -303,7 +304,7 @@ export const supervisor: Target = {
     for (let steps = 0; steps < 20 && !choices.isEmpty; steps += 1) await trial.step(choices);
     await trial.end(choices);
     for (const { accepted } of world.services.values()) accepted.length = 0;
-    // The first one has made what a process makes once.
+    // The first run has created what a process creates once.
     world.baseline ??= await settled();
     const { baseline } = world;
     await until(
@@ -330,7 +331,7 @@ function isNoMore(now: Open, before: Open): boolean {
   return Object.entries(now).every(([kind, count]) => count <= (before[kind] ?? 0));
 }
 
-/** What is open when nothing changes any more. */
+/** What is open once nothing changes any more. */
 async function settled(): Promise<Open> {
   for (let before = openNow(); ; ) {
     await new Promise((resolve) => setTimeout(resolve, 300));

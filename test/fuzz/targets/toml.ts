@@ -1,4 +1,4 @@
-// A configuration of one file or several, and what comes of it: the same as of the same words on a command line.
+// A configuration of one or several files, and the tunnels it gives: the same as the same arguments on a command line.
 
 import assert from "node:assert/strict";
 import type { TunnelConfig } from "#dist/config/tunnel-config.js";
@@ -31,7 +31,7 @@ export const toml: Target = {
     '[encrypt.a]\nsource = "/s"\ntarget = "/t"\nkey = "k"\n',
   ],
   run(input) {
-    // A zero byte ends a file, and the files are a folder's.
+    // A zero byte ends a file; several files make a folder.
     const texts = Buffer.from(input)
       .toString("utf8")
       .split("\0")
@@ -60,7 +60,7 @@ export const toml: Target = {
   },
 };
 
-/** The words of a command line that say the same. */
+/** The arguments of a command line that say the same. */
 function wordsOf(config: TunnelConfig, keyFile: string): readonly string[] {
   const words = [`--${config.role}`, `--source=${formatAddress(config.source)}`];
   words.push(`--target=${formatAddress(config.target)}`, `--key=${keyFile}`);

@@ -1,4 +1,4 @@
-// The words of a command line, through the one table of flags, against a second reading of them.
+// Command-line arguments through the flag table, against an independent parser.
 
 import assert from "node:assert/strict";
 import type { Command } from "commander";
@@ -52,7 +52,7 @@ export const words: Target = {
       return;
     }
     if (parsed !== undefined) {
-      // Who asks for help gets it, whatever else is wrong.
+      // --help wins, whatever else is wrong.
       assert.equal(parsed.exitStatus, 0);
       assert.ok(
         given.some((word) => /^-[^-]*[hv]|^--(help|version)$/.test(word)),
@@ -67,13 +67,13 @@ export const words: Target = {
   },
 };
 
-/** A command that says nothing. */
+/** A command that prints nothing. */
 export function commandOf(name: CommandName): Command {
   const quiet = { writeOut: () => undefined, writeErr: () => undefined };
   return addFlags(createCommand(name, usageOf(name).join(" ")), name).configureOutput(quiet);
 }
 
-/** A tunnel of words that are right. */
+/** A tunnel from valid arguments. */
 export function tunnelOfWords(name: string, given: readonly string[]): FileTunnel {
   const command = commandOf("spiped");
   assert.equal(parseArguments(command, given), undefined);
@@ -100,7 +100,7 @@ function tunnelOf(command: Command, name: string): FileTunnel | undefined {
   }
 }
 
-/** The values that words stand for, by getopt_long's rules; undefined where they are wrong. */
+/** The values of the arguments, by getopt_long's rules; undefined if they are invalid. */
 function readWords(
   command: CommandName,
   given: readonly string[],
@@ -148,7 +148,7 @@ function readWords(
   return says ? "says something" : values;
 }
 
-/** The value of a flag's text; undefined where it takes none such. */
+/** The value of a flag's text; undefined if the text is not valid for it. */
 function flagValueOf({ value }: Flag, text = ""): unknown {
   switch (value.kind) {
     case "switch":
@@ -179,7 +179,7 @@ function flagValueOf({ value }: Flag, text = ""): unknown {
       return number === 0 ? Number.POSITIVE_INFINITY : number;
     }
     case "seconds": {
-      // What JavaScript takes for a number and this does not: signs, blanks, other bases, words.
+      // What JavaScript accepts as a number and spiped does not: signs, blanks, other bases, names.
       const number = text === "" || /[^0-9.eE+-]|^-|^\+\+/.test(text) ? Number.NaN : Number(text);
       if (!(number >= 0 && number <= 604_800)) return undefined;
       return number === 0 ? value.defaultMs : Math.max(1, Math.round(number * 1_000));
@@ -187,7 +187,7 @@ function flagValueOf({ value }: Flag, text = ""): unknown {
   }
 }
 
-/** Variables, against the words that say the same. */
+/** Environment variables, against the arguments that say the same. */
 export const environment: Target = {
   name: "environment",
   mostBytes: 128 * 1_024,
