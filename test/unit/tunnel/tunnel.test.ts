@@ -40,7 +40,7 @@ interface Started {
   readonly failures: readonly SpipedError[];
   /** A client before it has said anything. */
   client(): Promise<TestSocket>;
-  /** CoalescingTimer for the end of the connection with this number, from 1. */
+  /** Waits for the end of the connection with this number, from 1. */
   ended(count: number): Promise<ConnectionReport>;
 }
 
