@@ -1,4 +1,4 @@
-// Failures of connections: the first ones of a kind are lines, the rest of a minute is one.
+// Summaries of failed connections: the first failures of a kind are logged, the rest of a minute is summed up.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ import { GivenClock } from "../support/given-clock.js";
 import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
 
-/** Kinds of failures, in the words that a sum has for them. */
+/** Kinds of failures, as summaries name them. */
 type Kind = "reset" | "truncated";
 
 interface Started {
@@ -34,14 +34,14 @@ function started(): Started {
   return { clock, lines, failures, add };
 }
 
-test("ten failures of a kind in a minute are ten lines, and nothing is summed", () => {
+test("ten failures of one kind in a minute are logged one by one", () => {
   const { clock, lines, add } = started();
   for (let count = 0; count < 10; count += 1) add("a");
   clock.pass(60_000);
   assert.deepEqual(lines, Array(10).fill("reset from a"));
 });
 
-test("what comes behind the tenth is one line at the end of the minute, and the next minute is a new one", () => {
+test("failures after the tenth are summed up at the end of the minute, and the next minute starts anew", () => {
   const { clock, lines, add } = started();
   for (let count = 0; count < 11; count += 1) add("a");
   clock.pass(59_999);
@@ -54,7 +54,7 @@ test("what comes behind the tenth is one line at the end of the minute, and the 
   assert.equal(lines[11], "reset from b");
 });
 
-test("a sum says from how many addresses, and from which most", () => {
+test("a summary names the number of addresses, and the one with most failures", () => {
   const { clock, lines, add } = started();
   for (let count = 0; count < 4_000; count += 1) add(count % 4 === 0 ? `rare ${count % 44}` : "often");
   clock.pass(60_000);
@@ -62,7 +62,7 @@ test("a sum says from how many addresses, and from which most", () => {
   assert.equal(lines.length, 11);
 });
 
-test("each kind is counted for itself", () => {
+test("each kind is counted separately", () => {
   const { lines, failures, add } = started();
   for (let count = 0; count < 1_000; count += 1) add("a", "reset");
   add("b", "truncated");
@@ -72,7 +72,7 @@ test("each kind is counted for itself", () => {
   assert.equal(lines.length, 12);
 });
 
-test("a sum before the end of the minute says what it covers, and is not said again", () => {
+test("a summary before the end of the minute names its time span and is not repeated", () => {
   const { clock, lines, failures, add } = started();
   for (let count = 0; count < 12; count += 1) add("a");
   clock.pass(7_000);
@@ -86,14 +86,14 @@ test("a sum before the end of the minute says what it covers, and is not said ag
   assert.match(lines.at(-1) ?? "", /1 more from b in the last minute/);
 });
 
-test("however many addresses there are, few are kept, and the one that most come from is found", () => {
+test("the number of tracked addresses is bounded, and the most frequent one is still found", () => {
   const { lines, failures, add } = started();
   for (let count = 0; count < 100_000; count += 1) add(count % 2 === 0 ? `[${count}]` : "[often]");
   failures.flush();
   assert.match(lines[10] ?? "", /99,990 more from more than 256 addresses in the last 1 s, most from \[often\]/);
 });
 
-test("without anything to sum nothing is said", () => {
+test("nothing is logged if there is nothing to sum up", () => {
   const { clock, lines, failures } = started();
   failures.flush();
   clock.pass(1_000_000);
@@ -113,7 +113,7 @@ const report: ConnectionReport = {
   durationMs: 3,
 };
 
-test("4,000 strangers are a few lines, which hide no friend's failure, and the last one comes when the tunnel has drained", () => {
+test("4,000 unauthenticated clients cause a few messages and hide no other failure; the last summary is logged on drain", () => {
   const clock = new GivenClock();
   const { log, warnings } = keptLog();
   const events = logged(log, clock);
@@ -136,7 +136,7 @@ test("4,000 strangers are a few lines, which hide no friend's failure, and the l
   assert.ok(Buffer.byteLength(warnings.join("\n")) < 4_096, `${Buffer.byteLength(warnings.join("\n"))} bytes`);
 });
 
-test("one client's failures hide no other's, and the sum names its key", () => {
+test("one client's failures do not hide another's, and the summary names the key", () => {
   const { log, warnings } = keptLog();
   const events = logged(log, new GivenClock());
   const of = (keyName: string) => ({ ...report, keyName, phase: "piping" as const });
@@ -148,7 +148,7 @@ test("one client's failures hide no other's, and the sum names its key", () => {
   assert.match(warnings[11] ?? "", / \(key alice\): 10 more from /);
 });
 
-test("users of a UNIX socket are told apart by who they are, not by their processes", () => {
+test("users of a UNIX socket are told apart by uid, not by process", () => {
   const { log, warnings } = keptLog();
   const events = logged(log, new GivenClock());
   for (let count = 0; count < 20; count += 1) events.emit("ended", { ...report, source: `uid 7 (pid ${count})` });
@@ -156,23 +156,26 @@ test("users of a UNIX socket are told apart by who they are, not by their proces
   assert.match(warnings[10] ?? "", /10 more from uid 7 in/);
 });
 
-test("a mistake of ours is called one, with the stack of where it happened", () => {
+test("an internal error is logged as one, with its stack", () => {
   const { log, errors } = keptLog();
   const mistake = new TypeError("x is not a function");
   logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(mistake) });
   assert.match(errors[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
-  assert.match(errors.slice(1).join("\n"), /^ {2}TypeError: x is not a function\n {2}at .*failure-summaries\.test\.js:\d+/);
+  assert.match(
+    errors.slice(1).join("\n"),
+    /^ {2}TypeError: x is not a function\n {2}at .*failure-summaries\.test\.js:\d+/,
+  );
   assert.match(errors.at(-1) ?? "", /^ {2}hint: .*please report it$/);
   for (const line of errors.slice(1)) assert.match(line, /^ {2}\S/);
 });
 
-test("what is nobody's mistake has no stack", () => {
+test("other errors have no stack", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("ended", report);
   assert.equal(warnings.length, 1);
 });
 
-test("a sum has its facts too, and that of a tunnel its name; other tunnels count for themselves", () => {
+test("a summary has facts and the tunnel's name; each tunnel counts separately", () => {
   const { log, entries } = keptLog();
   const clock = new GivenClock();
   const [redis, mail] = [logged(logOfTunnel(log, "redis"), clock), logged(logOfTunnel(log, "mail"), clock)];

@@ -1,4 +1,4 @@
-// Entries as text and as JSON: each is whole, whatever peers and name servers have put into it.
+// Formatting as text and as JSON, also of hostile input from peers and name servers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ const bare = { program: "prog", toJournal: false, time: undefined };
 
 const entry: LogEntry = { event: "note", level: "warning", message: "the words" };
 
-test("the journal finds the priority of each line at its start, in text and before JSON", () => {
+test("each line for the journal starts with its priority, in text and in JSON", () => {
   const long = { ...entry, stack: ["one", "two"], hint: "do this" };
   const priorities = { error: 3, warning: 4, info: 6, debug: 7 };
   for (const level of LEVELS) {
@@ -24,16 +24,16 @@ test("the journal finds the priority of each line at its start, in text and befo
   }
 });
 
-test("in a file, each line has the time, in UTC and with milliseconds", () => {
+test("each line in a file has the time, in UTC with milliseconds", () => {
   const text = textOf({ ...entry, stack: ["one"] }, { ...bare, time });
   assert.equal(text, "2026-01-31T12:00:00.007Z prog: the words\n2026-01-31T12:00:00.007Z   one\n");
 });
 
-test("what is said of one event is one line, with the tunnel before it and the hint behind it", () => {
+test("an event is one line, with the tunnel before and the hint after the message", () => {
   assert.equal(textOf({ ...entry, tunnel: "redis", hint: "do this" }, bare), "prog: redis: the words; hint: do this\n");
 });
 
-test("JSON has the facts under the documented keys, times in seconds, and nothing that is undefined", () => {
+test("JSON has the documented keys, durations in seconds, and no undefined facts", () => {
   const json = jsonOf(
     {
       ...entry,
@@ -67,7 +67,7 @@ test("JSON has the facts under the documented keys, times in seconds, and nothin
   assert.deepEqual(Object.keys(JSON.parse(json)).slice(0, 4), ["time", "level", "event", "message"]);
 });
 
-test("whatever is in a text, JSON is one line that any reader takes, and a terminal too", () => {
+test("JSON is always one valid line without control characters", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
       const json = jsonOf(
@@ -82,14 +82,14 @@ test("whatever is in a text, JSON is one line that any reader takes, and a termi
   );
 });
 
-test("bytes that are not UTF-8, and halves of characters, are shown in JSON and not written", () => {
+test("bytes that are not UTF-8 and lone surrogates are escaped or replaced in JSON", () => {
   const json = jsonOf({ ...entry, keyFile: "/k\udce9y", message: "\ud800x" }, { toJournal: false, time });
   assert.doesNotMatch(json, /\\ud/i);
   const { key_file: keyFile, message } = JSON.parse(json);
   assert.deepEqual([keyFile, message], ["/k\\xe9y", "\ufffdx"]);
 });
 
-test("64 KiB of rubbish stay one line, in both formats", () => {
+test("64 KiB of random text stay one line in both formats", () => {
   const rubbish = Buffer.from(Array.from({ length: 65_536 }, (_, index) => (index * 7) % 256)).toString("latin1");
   assert.equal(textOf({ ...entry, message: rubbish }, bare).split("\n").length, 2);
   const json = jsonOf({ ...entry, message: rubbish }, { toJournal: false, time });
@@ -97,7 +97,7 @@ test("64 KiB of rubbish stay one line, in both formats", () => {
   assert.equal(JSON.parse(json).message, rubbish);
 });
 
-test("the line about lost lines is JSON among JSON, once the number and the time are in it", () => {
+test("the message about dropped ones is valid JSON with count and time filled in", () => {
   const filled = (line: string) => line.replaceAll("{lost}", "17").replace("{time}", time.toISOString());
   assert.equal(
     filled(lostLine("text", bare)),
@@ -118,12 +118,12 @@ test("the line about lost lines is JSON among JSON, once the number and the time
   });
 });
 
-test("no two facts have one key, and none the key of something else", () => {
+test("JSON keys are unique", () => {
   const keys = [...Object.values(KEYS), "time", "level", "event", "message", "hint", "stack"];
   assert.equal(new Set(keys).size, keys.length);
 });
 
-test("a line break in somebody's path makes no line of its own; mistakes in a file do", () => {
+test("a line break in a path is replaced; each error in a file is a line", () => {
   const error = { event: "error", level: "error", message: "cannot read /a\nspiped: forged" } as const;
   assert.equal(textOf({ ...error, code: "SPIPED_KEY_FILE" }, bare), "prog: cannot read /a?spiped: forged\n");
   const mistakes = { ...error, code: "SPIPED_CONFIG", message: "a.toml: one\nb.toml: two" } as const;

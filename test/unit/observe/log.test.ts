@@ -1,4 +1,4 @@
-// Log lines: one for each thing, nothing in them that a terminal would obey, and one for a mistake of ours.
+// Log messages as text: one line each, no control characters, and internal errors.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,14 +21,14 @@ function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   return text;
 }
 
-test("a line begins with the program's name and ends with a line break", () => {
+test("a line starts with the program's name and ends with a line break", () => {
   assert.equal(
     logged((log) => log.notice("listening")),
     "spiped: listening\n",
   );
 });
 
-test("control characters never reach the terminal, and a line stays one line", () => {
+test("control characters are replaced, and a line stays one line", () => {
   const nasty = "a\nb\rc\td\u001b[31me\u0007f\u007fg\u0085h\u009bi\0j";
   assert.equal(
     logged((log) => log.notice(nasty)),
@@ -36,7 +36,7 @@ test("control characters never reach the terminal, and a line stays one line", (
   );
 });
 
-test("whatever the text, one line is one line of printable characters", () => {
+test("any text becomes one line of printable characters", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
       const output = logged((log) => log.notice(text));
@@ -46,7 +46,7 @@ test("whatever the text, one line is one line of printable characters", () => {
   );
 });
 
-test("whatever the text of an error and its hint, nothing but line breaks between lines is a control character", () => {
+test("errors and hints contain no control characters but line breaks", () => {
   const words = fc.string({ unit: "binary", maxLength: 100 });
   fc.assert(
     fc.property(words, words, (message, hint) => {
@@ -59,14 +59,14 @@ test("whatever the text of an error and its hint, nothing but line breaks betwee
   );
 });
 
-test("characters of other languages are written as they are", () => {
+test("non-ASCII characters are written unchanged", () => {
   assert.equal(
     logged((log) => log.notice("/run/münchen/東京.sock")),
     "spiped: /run/münchen/東京.sock\n",
   );
 });
 
-test("an error is its message, and its hint on a line of its own without the program's name", () => {
+test("an error is its message, with the hint on a line of its own without the program's name", () => {
   const error = new SpipedError("SPIPED_LISTEN", "cannot listen", { hint: "take another -s" });
   assert.equal(
     logged((log) => log.error(error)),
@@ -75,7 +75,7 @@ test("an error is its message, and its hint on a line of its own without the pro
   assert.deepEqual(textLines(errorEntry(new SpipedError("SPIPED_LISTEN", "cannot listen"))), ["cannot listen"]);
 });
 
-test("a message of several lines keeps them", () => {
+test("a message of several lines keeps its lines", () => {
   const error = new SpipedError("SPIPED_ADDON", "cannot load; tried\n  one: no\n  two: no");
   assert.equal(
     logged((log) => log.error(error)),
@@ -83,7 +83,7 @@ test("a message of several lines keeps them", () => {
   );
 });
 
-test("an error that is no SpipedError is one line that says it is ours", () => {
+test("an error other than a SpipedError is logged as one line, as an internal error", () => {
   const output = logged((log) => log.error(new TypeError("x is not a function")));
   assert.match(output, /^spiped: internal error: TypeError: x is not a function.*\n$/);
   assert.equal(output.split("\n").length, 2);
@@ -93,7 +93,7 @@ test("an error that is no SpipedError is one line that says it is ours", () => {
   );
 });
 
-test("a sink is told how bad each entry is, and gets what nobody has cleaned", () => {
+test("a sink gets the level and the unmodified text", () => {
   const written: Array<readonly [Level, readonly string[]]> = [];
   const log = createLog({ write: (entry) => written.push([entry.level, textLines(entry)]) });
   log.notice("one\n");

@@ -1,4 +1,4 @@
-// What a service manager is told, and that a bad one costs nothing.
+// Notifications to the service manager, and sockets that are full or broken.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { ServiceManager } from "#dist/observe/service-manager.js";
 import { until } from "../../support/cleanup.js";
 
-/** A manager whose answers the test gives. */
+/** A service manager that the test controls. */
 function manager(answer: () => string | undefined = () => undefined) {
   const messages: string[] = [];
   const warnings: string[] = [];
@@ -20,7 +20,7 @@ function manager(answer: () => string | undefined = () => undefined) {
   return { messages, warnings, told: new ServiceManager(channel, (text) => warnings.push(text)) };
 }
 
-test("says what happens in the words of sd_notify", () => {
+test("sends the notifications of sd_notify", () => {
   const { messages, told } = manager();
   told.ready("listening");
   told.ready("listening", 42);
@@ -39,7 +39,7 @@ test("says what happens in the words of sd_notify", () => {
   ]);
 });
 
-test("is not ready again once it stops", () => {
+test("does not report ready after stopping", () => {
   const { messages, told } = manager();
   told.stopping("over");
   told.ready("listening");
@@ -47,7 +47,7 @@ test("is not ready again once it stops", () => {
   assert.deepEqual(messages, ["STOPPING=1\nSTATUS=over"]);
 });
 
-test("a full manager gets everything later, in order, and the newest where there is too much", async () => {
+test("with a full socket, the newest messages are queued and sent later, in order", async () => {
   let full = true;
   const { messages, warnings, told } = manager(() => (full ? "EAGAIN" : undefined));
   for (let count = 0; count < 40; count += 1) told.status(String(count));
@@ -60,14 +60,14 @@ test("a full manager gets everything later, in order, and the newest where there
   assert.deepEqual([messages[0], messages[15], warnings], ["STATUS=24", "STATUS=39", []]);
 });
 
-test("a manager that is gone costs one warning", () => {
+test("a missing socket causes one warning", () => {
   const { messages, warnings, told } = manager(() => "ENOENT");
   told.ready("listening");
   told.stopping("over");
   assert.deepEqual([messages, warnings], [[], ["cannot notify the service manager: ENOENT"]]);
 });
 
-test("without a socket nothing is said, and no name of one does any harm", () => {
+test("nothing is sent without a socket, and an invalid name is harmless", () => {
   const silent = ServiceManager.at(undefined, () => assert.fail("nobody is there to be told"));
   silent.ready("listening");
   fc.assert(

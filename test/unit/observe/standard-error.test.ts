@@ -1,5 +1,4 @@
-// Lines to standard error, which somebody else holds as well, and which may be slow, full or gone; in processes of their
-// own.
+// Writing to a standard error that is shared, slow, full or closed; in child processes.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -22,7 +21,7 @@ const start = `
   const write = (message) => sink.write({ event: "note", level: "info", message });
 `;
 
-test("lines come out in order, each with the program's name", options, () => {
+test("lines are written in order, each with the program's name", options, () => {
   const result = runModule(`${start}
     for (let count = 0; count < 10_000; count += 1) write("line " + count);
     flushStandardError(${failsafeMs});
@@ -32,7 +31,7 @@ test("lines come out in order, each with the program's name", options, () => {
   assert.equal(result.stderr.toString(), expected);
 });
 
-/** A pipe with nobody who reads it but the test. */
+/** A pipe that only the test reads. */
 async function pipe(t: TestContext): Promise<{ readonly reading: number; readonly writing: number }> {
   const path = join(await temporaryFolder(t), "pipe");
   assert.equal(spawnSync("mkfifo", [path]).status, 0);
@@ -43,7 +42,7 @@ async function pipe(t: TestContext): Promise<{ readonly reading: number; readonl
   return { reading, writing };
 }
 
-/** All that a pipe holds now. */
+/** Everything in the pipe now. */
 function contentOf(reading: number): string {
   const pieces: Buffer[] = [];
   for (;;) {
@@ -60,7 +59,7 @@ function contentOf(reading: number): string {
   return Buffer.concat(pieces).toString();
 }
 
-/** Starts a module whose standard error is `stderr`; lines on its standard output and input are what a test waits by. */
+/** Starts a module whose standard error is `stderr`; the test synchronizes through its standard input and output. */
 function startModule(t: TestContext, source: string, stderr: number): ChildProcess {
   const dist = JSON.stringify(new URL("../../../../dist/", import.meta.url).href);
   const module = `const dist = (path) => new URL(path, ${dist}).href;\n${start}\n${source}`;
@@ -115,14 +114,14 @@ test(
   },
 );
 
-test("the end waits for a full pipe only as long as it is told to", options, async (t) => {
+test("flushing waits for a full pipe no longer than its timeout", options, async (t) => {
   const { writing } = await pipe(t);
   const source = `write("x".repeat(200_000)); flushStandardError(10); process.exit(7);`;
   const child = startModule(t, source, writing);
   assert.equal(await within(new Promise((resolve) => child.once("exit", resolve)), "the end"), 7);
 });
 
-test("a pipe that somebody else made non-blocking loses nothing and stays as it is", options, async (t) => {
+test("a pipe that another process made non-blocking loses nothing and stays non-blocking", options, async (t) => {
   const { reading, writing } = await pipe(t);
   const nonBlocking = openSync(`/dev/fd/${writing}`, constants.O_WRONLY | constants.O_NONBLOCK);
   afterwards(t, () => closeSync(nonBlocking));
@@ -139,7 +138,7 @@ test("a pipe that somebody else made non-blocking loses nothing and stays as it 
   assert.equal(text, Array.from({ length: 20_000 }, (_, count) => `prog: line ${count}\n`).join(""));
 });
 
-test("a reader that has gone is no reason to end", options, async (t) => {
+test("the process survives when the reader is gone", options, async (t) => {
   const path = join(await temporaryFolder(t), "pipe");
   assert.equal(spawnSync("mkfifo", [path]).status, 0);
   const reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -156,7 +155,7 @@ test("a reader that has gone is no reason to end", options, async (t) => {
   assert.equal(await within(new Promise((resolve) => child.once("exit", resolve)), "the end"), 0);
 });
 
-test("what asks for process.stderr, and Node's own warnings, go the same way", options, () => {
+test("process.stderr and Node's warnings use the same writer", options, () => {
   const result = runModule(`${start}
     const { createLog } = await import(dist("observe/log.js"));
     replaceStandardError(createLog(sink));
@@ -168,8 +167,8 @@ test("what asks for process.stderr, and Node's own warnings, go the same way", o
   assert.deepEqual([result.status, result.stderr.toString()], [0, "from elsewhere\nprog: SomeWarning: mind this\n"]);
 });
 
-test("a disk that is full loses lines, and the next one that fits says how many", options, async (t) => {
-  // A limit on the size of files stands for the disk; the signal that comes with it is ignored by Node.js.
+test("a full disk drops lines, and the next line that fits is preceded by their number", options, async (t) => {
+  // A file size limit stands in for the full disk; Node.js ignores the signal that comes with it.
   const path = join(await temporaryFolder(t), "log");
   const module = `
     const dist = (path) => new URL(path, ${JSON.stringify(new URL("../../../../dist/", import.meta.url).href)}).href;

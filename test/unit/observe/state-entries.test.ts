@@ -1,4 +1,4 @@
-// The state of a service, however much there is of it, in few entries.
+// The answer to SIGUSR1: the state of a service in a bounded number of messages.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -46,14 +46,14 @@ function linesOf(tunnels: readonly TunnelState[], now = 0): readonly string[] {
   return [...stateEntries(state, now)].flatMap(textLines);
 }
 
-test("a quiet tunnel is two lines", () => {
+test("an idle tunnel is two lines", () => {
   assert.deepEqual(linesOf([quiet]), [
     "SIGUSR1: 0 open connections; spiped 1.2.3, 1 tunnel, up 1 d 2 h",
     "[0.0.0.0]:2562, decrypting to [127.0.0.1]:80: listening, 0 of 100 connections open",
   ]);
 });
 
-test("each tunnel is named in all that is said of it: connections with key, age and bytes, and past failures", () => {
+test("each message names its tunnel: connections with key, age and bytes, and past failures", () => {
   const busy = { ...quiet, name: "redis", connections: 1, limit: Number.POSITIVE_INFINITY, open: [view] };
   const failures = [{ at: 1_000, entry: endedEntry(failed) }];
   assert.deepEqual(linesOf([{ ...busy, failures }, quiet], 244_500).slice(0, -1), [
@@ -64,7 +64,7 @@ test("each tunnel is named in all that is said of it: connections with key, age 
   ]);
 });
 
-test("of 10,000 connections the oldest are written out, and the rest is one sum", () => {
+test("of 10,000 connections the oldest are listed and the rest summed up", () => {
   const open = Array.from({ length: 10_000 }, (_, index) => ({ ...view, id: index + 1 }));
   const tunnels = [{ ...quiet, connections: open.length, open }];
   const entries: LogEntry[] = [...stateEntries({ signal: "SIGUSR2", version: "1", uptimeMs: 0, tunnels }, 0)];
@@ -77,7 +77,7 @@ test("of 10,000 connections the oldest are written out, and the rest is one sum"
   assert.deepEqual([event, count, bytesForward, bytesReverse], ["state-connections", 9_980, 29_940, 39_920]);
 });
 
-test("strangers take no place, and push no friend out", () => {
+test("unauthenticated clients do not count as connections and are not listed", () => {
   const strangers = Array.from({ length: 160 }, () => ({
     ...view,
     phase: "handshaking" as const,
@@ -89,11 +89,11 @@ test("strangers take no place, and push no friend out", () => {
   assert.match(lines[1] ?? "", /: listening, 2 of 100 connections open, 160 unauthenticated clients$/);
   assert.equal(lines.length, 4);
   assert.doesNotMatch(lines.join("\n"), /a stranger/);
-  // At an encrypting end there are none: whoever connects may.
+  // There are none at an encrypting end, where clients do not authenticate.
   assert.equal(linesOf([{ ...tunnel, role: "encrypt", strangers: 0 }]).length, 2 + 20 + 1);
 });
 
-test("whoever asks is answered at every level", () => {
+test("the state is written at every log level", () => {
   const tunnels = [
     { ...quiet, connections: 21, open: Array(21).fill(view), failures: [{ at: 0, entry: endedEntry(failed) }] },
   ];

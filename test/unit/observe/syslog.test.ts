@@ -1,4 +1,4 @@
-// Lines as the system's logger takes them, and where they are sent. What a logger makes of them is in integration/syslog.
+// The format of syslog messages, and where they are sent. integration/syslog has a real daemon.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -13,7 +13,7 @@ interface Datagram {
   readonly text: string;
 }
 
-/** Keeps what is sent, where somebody listens at `paths`; elsewhere sending throws. */
+/** Records what is sent to `paths`; sending elsewhere throws. */
 function listening(
   t: TestContext,
   ...paths: readonly string[]
@@ -40,7 +40,7 @@ for (const [level, priority] of [
   ["info", 29],
   ["debug", 31],
 ] as const satisfies ReadonlyArray<readonly [Level, number]>) {
-  test(`a line that is ${level} has the priority ${priority}, and this process's id`, (t) => {
+  test(`a message of level ${level} has priority ${priority} and the process id`, (t) => {
     const { sent } = listening(t, "/dev/log");
     syslogSink("prog", () => noon).write(note("the text", level));
     assert.deepEqual(sent, [{ path: "/dev/log", text: `<${priority}>Jan 31 12:00:00 prog[${process.pid}]: the text` }]);
@@ -61,14 +61,14 @@ for (const [time, expected] of [
   [new Date(2026, 10, 30, 10, 10, 10), "Nov 30 10:10:10"],
   [new Date(2026, 11, 31, 1, 2, 3), "Dec 31 01:02:03"],
 ] as const) {
-  test(`the local time is written as ${JSON.stringify(expected)}`, (t) => {
+  test(`the local time is formatted as ${JSON.stringify(expected)}`, (t) => {
     const { sent } = listening(t, "/dev/log");
     syslogSink("prog", () => time).write(note("x"));
     assert.equal(sent[0]?.text, `<29>${expected} prog[${process.pid}]: x`);
   });
 }
 
-test("each line has the time at which it is written", (t) => {
+test("each message has its own time", (t) => {
   const { sent } = listening(t, "/dev/log");
   const times = [new Date(2026, 5, 1, 1, 1, 1), new Date(2026, 5, 1, 1, 1, 2)];
   const sink = syslogSink("prog", () => times.shift() ?? noon);
@@ -80,7 +80,7 @@ test("each line has the time at which it is written", (t) => {
   );
 });
 
-test("a line goes to the first place where somebody listens, and to no other", (t) => {
+test("a message goes to the first socket that exists, and to no other", (t) => {
   const { sent, tried } = listening(t, "/var/run/syslog", "/var/run/log");
   syslogSink("prog").write(note("x"));
   assert.deepEqual(tried, ["/dev/log", "/var/run/syslog"]);
@@ -88,7 +88,7 @@ test("a line goes to the first place where somebody listens, and to no other", (
 });
 
 for (const code of ["EAGAIN", "ENOBUFS", "EMSGSIZE"]) {
-  test(`a line that the logger does not take (${code}) goes to no other`, (t) => {
+  test(`a message that the daemon rejects (${code}) goes to no other socket`, (t) => {
     const tried: string[] = [];
     t.mock.method(addon.SyslogSocket.prototype, "send", (path: string) => {
       tried.push(path);
@@ -99,7 +99,7 @@ for (const code of ["EAGAIN", "ENOBUFS", "EMSGSIZE"]) {
   });
 }
 
-test("a line is lost where nobody listens, and each further line looks again", (t) => {
+test("a message is dropped if no daemon listens, and the next one tries again", (t) => {
   const { sent, tried } = listening(t);
   const sink = syslogSink("prog");
   sink.write(note("one"));
@@ -109,7 +109,7 @@ test("a line is lost where nobody listens, and each further line looks again", (
   assert.deepEqual(tried, [...everywhere, ...everywhere]);
 });
 
-test("a text with a line break in it is one datagram, in UTF-8", (t) => {
+test("a text with a line break is one datagram, in UTF-8", (t) => {
   const { sent } = listening(t, "/dev/log");
   createLog(syslogSink("prog", () => noon)).warning("münchen\n<0>forged");
   assert.deepEqual(
@@ -118,7 +118,7 @@ test("a text with a line break in it is one datagram, in UTF-8", (t) => {
   );
 });
 
-test("with JSON, the text is one object, however long what is said would be", (t) => {
+test("with JSON, a message is one object", (t) => {
   configureLog({ format: "json" });
   t.after(() => configureLog({ format: "text" }));
   const { sent } = listening(t, "/dev/log");

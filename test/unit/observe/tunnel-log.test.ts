@@ -1,4 +1,4 @@
-// What a tunnel reports, in warnings.
+// Log messages for the events of a tunnel.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
 import { onPlatform } from "../support/platform.js";
 
-/** A clock that nobody calls back. */
+/** A clock whose timers never fire. */
 function clock(now: () => number): Clock {
   return { now, later: () => () => undefined };
 }
@@ -35,7 +35,7 @@ const failed: ConnectionReport = {
   durationMs: 3,
 };
 
-test("each connection that did not end in an orderly way is one line", () => {
+test("each failed connection is one line", () => {
   const { log, notices, warnings, errors } = keptLog();
   const events = logged(log);
   events.emit("ended", failed);
@@ -48,7 +48,7 @@ test("each connection that did not end in an orderly way is one line", () => {
   assert.deepEqual([notices, errors], [[], []]);
 });
 
-test("the limit is said when it is reached, and again only after a minute", () => {
+test("a reached limit is logged at most once a minute", () => {
   const { log, notices, warnings, errors } = keptLog();
   let now = 0;
   const events = logged(
@@ -61,7 +61,7 @@ test("the limit is said when it is reached, and again only after a minute", () =
   assert.match(warnings[0] ?? "", /^connection limit reached \(-n 100\), new clients wait$/);
 });
 
-test("a failure to listen is an error of the log", () => {
+test("a failure to listen is logged as an error", () => {
   const { log, notices, warnings, errors } = keptLog();
   const error = new SpipedError("SPIPED_LISTEN", "cannot accept");
   logged(log).emit("listenFailed", error);
@@ -69,7 +69,7 @@ test("a failure to listen is an error of the log", () => {
   assert.deepEqual([notices, warnings], [[], []]);
 });
 
-test("a system that refuses to accept each second is said once a minute, and another error at once", () => {
+test("a repeated accept error is logged once a minute, and a different one at once", () => {
   const { log, errors } = keptLog();
   let now = 0;
   const events = logged(
@@ -83,20 +83,20 @@ test("a system that refuses to accept each second is said once a minute, and ano
   assert.equal(errors.length, 4);
 });
 
-test("a limit of one connection is said in the singular", () => {
+test("a limit of one connection is logged", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 1);
   assert.deepEqual(warnings, ["connection limit reached (-n 1), new clients wait"]);
 });
 
-test("on Windows, clients above the limit are said to be refused", (t) => {
+test("on Windows, the message says that clients above the limit are refused", (t) => {
   onPlatform(t, "win32");
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 2);
   assert.deepEqual(warnings, ["connection limit reached (-n 2), new clients are refused"]);
 });
 
-test("too few descriptors are a warning that says how to have more", () => {
+test("a lack of descriptors is a warning that says how to raise the limit", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("descriptorsUsedUp", 500);
   assert.equal(warnings.length, 1);
@@ -106,7 +106,7 @@ test("too few descriptors are a warning that says how to have more", () => {
   );
 });
 
-test("of both limits, one line a minute is said, and each log counts for itself", () => {
+test("both limits share one message a minute, for each log", () => {
   const one = keptLog();
   const other = keptLog();
   let now = 0;
@@ -126,14 +126,14 @@ test("of both limits, one line a minute is said, and each log counts for itself"
   assert.equal(one.warnings.length, 2);
 });
 
-test("a failed look-up is a warning that says what stays", () => {
+test("a failed lookup is a warning that says that the old addresses are kept", () => {
   const { log, notices, warnings, errors } = keptLog();
   logged(log).emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot resolve far.test:80: no answer"));
   assert.deepEqual(warnings, ["cannot resolve far.test:80: no answer; keeping the old addresses"]);
   assert.deepEqual([notices, errors], [[], []]);
 });
 
-test("new addresses are a notice with all of them, in their order", () => {
+test("new addresses are logged, all of them in order", () => {
   const { log, notices, warnings, errors } = keptLog();
   logged(log).emit("addressesChanged", "far.test:80", [
     { kind: "tcp", family: 6, address: "2001:db8::1", port: 80 },
@@ -156,7 +156,7 @@ const report: ConnectionReport = {
   durationMs: 1_234.5678,
 };
 
-test("an orderly end is for whoever wants to read everything", () => {
+test("an orderly end is logged at level debug", () => {
   const closed = { ...report, reason: "closed", error: undefined, keyName: "laptop", handshakeMs: 12 } as const;
   const { level, message } = endedEntry(closed);
   assert.equal(level, "debug");
@@ -166,7 +166,7 @@ test("an orderly end is for whoever wants to read everything", () => {
   );
 });
 
-test("with debug, each connection has a line when it comes, when data can flow, and when it ends", (t) => {
+test("at level debug, a connection is logged when accepted, established and ended", (t) => {
   configureLog({ level: "debug" });
   t.after(() => configureLog({ level: "info" }));
   const { log, debugs, warnings } = keptLog();
@@ -183,7 +183,7 @@ test("with debug, each connection has a line when it comes, when data can flow, 
   assert.deepEqual(warnings, []);
 });
 
-test("without debug, nobody is told of a connection that is well", () => {
+test("below debug, healthy connections are not logged", () => {
   const { log, entries } = keptLog();
   const events = logged(log);
   assert.deepEqual([events.listenerCount("accepted"), events.listenerCount("established")], [0, 0]);
@@ -191,7 +191,7 @@ test("without debug, nobody is told of a connection that is well", () => {
   assert.deepEqual(entries, []);
 });
 
-test("failures of strangers push no friend's out of those that are kept, nor the other way round", () => {
+test("failures of unauthenticated clients do not evict others from the recent ones, nor the other way round", () => {
   const { log } = keptLog();
   const events = new TunnelEmitter();
   const recent = logTunnel(log, events, new GivenClock());
@@ -202,7 +202,7 @@ test("failures of strangers push no friend's out of those that are kept, nor the
   assert.equal(recent.length, 20);
 });
 
-test("with error, failures are not written, and are kept all the same", (t) => {
+test("at level error, failures are not logged but still remembered", (t) => {
   configureLog({ level: "error" });
   t.after(() => configureLog({ level: "info" }));
   const { log, entries } = keptLog();
@@ -217,7 +217,7 @@ test("with error, failures are not written, and are kept all the same", (t) => {
   );
 });
 
-test("the facts of an end are in its entry, each under its name", () => {
+test("the message about an end has all facts", () => {
   const { message, stack, ...facts } = endedEntry({ ...report, keyName: "laptop", handshakeMs: 12 });
   assert.deepEqual(facts, {
     event: "connection-ended",
@@ -237,25 +237,25 @@ test("the facts of an end are in its entry, each under its name", () => {
   });
 });
 
-test("any other end is a line with who, how, why, how much and how long", () => {
+test("a failure is one line with peer, reason, error, bytes and duration", () => {
   assert.equal(
     endedEntry(report).message,
     "connection from [10.0.0.1]:7: reset: source [10.0.0.1]:7: connection reset by peer (12 bytes forward, 0 back, 1.235 s)",
   );
 });
 
-test("an end before any data could flow says nothing of amounts", () => {
+test("an end before any data could flow has no byte counts", () => {
   for (const phase of ["dialling", "handshaking", "client-known"] as const) {
     const { message } = endedEntry({ ...report, phase, reason: "timed-out", error: undefined });
     assert.equal(message, "connection from [10.0.0.1]:7: timed out (1.235 s)");
   }
 });
 
-test("what is remembered of a failure holds on to nothing of the connection", async () => {
+test("a remembered failure does not keep the connection alive", async () => {
   const { log } = keptLog();
   const events = new TunnelEmitter();
   const recent = logTunnel(log, events, new GivenClock());
-  // More than are written out, so that one waits for the sum, too.
+  // More than are logged one by one, so that one is pending in a summary.
   const errors = Array.from({ length: 15 }, () => {
     const error = new SpipedError("SPIPED_RESET", "connection reset by peer");
     events.emit("ended", { ...report, reason: "reset", error });
@@ -270,7 +270,7 @@ test("what is remembered of a failure holds on to nothing of the connection", as
   assert.match(recent.at(-1)?.entry.message ?? "", /reset: connection reset by peer/);
 });
 
-test("each reason has words of its own", () => {
+test("each reason has its own text", () => {
   const reasons: Readonly<Record<Exclude<EndReason, "closed">, string>> = {
     "connect-failed": "connect failed",
     "handshake-failed": "handshake failed",
@@ -287,11 +287,11 @@ test("each reason has words of its own", () => {
   }
 });
 
-/** All that nobody holds on to is gone. */
+/** Collects garbage. */
 async function collectGarbage(): Promise<void> {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
-  // What was made in this turn lives at least as long as it.
+  // WeakRef targets created in this turn live until it ends.
   await turn();
   collect();
 }

@@ -1,11 +1,11 @@
-// What is asked for while something is read is one more reading after it.
+// Requests during a reload lead to one more reload.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { CoalescedReload } from "#dist/service/coalesced-reload.js";
 
-/** Readings that end when the test lets them. */
+/** Reloads that the test completes. */
 function heldUp() {
   const begun: string[] = [];
   const ends: Array<{ readonly end: () => void; readonly fail: (error: Error) => void }> = [];
@@ -16,7 +16,7 @@ function heldUp() {
   return { begun, ends, reading };
 }
 
-test("whatever is asked for during a reading is one more after it, and the last one's", async () => {
+test("requests during a reload lead to one more, the last one's", async () => {
   const { begun, ends, reading } = heldUp();
   const reload = new CoalescedReload();
   const over: string[] = [];
@@ -27,7 +27,7 @@ test("whatever is asked for during a reading is one more after it, and the last 
   assert.deepEqual([begun, reload.isRunning], [["first"], true]);
   ends[0]?.end();
   await turn();
-  // Nobody is told before the last reading is over.
+  // No request resolves before the last reload is done.
   assert.deepEqual([begun, over, reload.isRunning], [["first", "third"], [], true]);
   request("fourth");
   ends[1]?.end();
@@ -38,7 +38,7 @@ test("whatever is asked for during a reading is one more after it, and the last 
   assert.deepEqual([begun.length, over.length, reload.isRunning], [3, 4, false]);
 });
 
-test("readings that do not overlap are each their own", async () => {
+test("reloads that do not overlap all run", async () => {
   const begun: number[] = [];
   const reload = new CoalescedReload();
   for (const number of [1, 2, 3]) {
@@ -48,7 +48,7 @@ test("readings that do not overlap are each their own", async () => {
   assert.deepEqual(begun, [1, 2, 3]);
 });
 
-test("a reading that fails is told to all who wait for it, and holds up no later one", async () => {
+test("a failed reload rejects all waiting requests and does not block later ones", async () => {
   const { begun, ends, reading } = heldUp();
   const reload = new CoalescedReload();
   const asked = [reload.request(reading("first")), reload.request(reading("second"))];

@@ -1,4 +1,4 @@
-// SIGHUP upon SIGHUP: one reading at a time, and one more for all that came meanwhile. And what is said of folders.
+// Reloading keys: repeated SIGHUP, failures, and key folders.
 
 import assert from "node:assert/strict";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { TunnelKeys } from "#dist/service/tunnel-keys.js";
 import { temporaryFolder, until } from "../../support/cleanup.js";
 import { randomData } from "../../support/random-data.js";
 
-/** Keys, what they say, and connections that end when their keys are gone. */
+/** Keys, their log, and connections that are reset when their keys are removed. */
 async function keysAt(path: string, role: "encrypt" | "decrypt" = "decrypt") {
   const said: string[] = [];
   const log = createLog({
@@ -23,7 +23,7 @@ async function keysAt(path: string, role: "encrypt" | "decrypt" = "decrypt") {
   return { keys, said, saying, user, reload: () => keys.reload(user) };
 }
 
-/** Has readings end when the test lets them. */
+/** Lets the test complete each read. */
 function heldUp(t: TestContext): Array<() => void> {
   const { readKeyFile: original } = addon;
   const ends: Array<() => void> = [];
@@ -37,7 +37,7 @@ function write(path: string, contents: Uint8Array | string): void {
   writeFileSync(path, contents, { mode: 0o600 });
 }
 
-test("requests during a reading are one more reading after it, which sees the latest file", async (t) => {
+test("requests during a reload lead to one more, which sees the latest file", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   const [first, second, third] = ["first", "second", "third"].map((name) => randomData(name, 32)) as Uint8Array[];
   assert.ok(first !== undefined && second !== undefined && third !== undefined);
@@ -66,7 +66,7 @@ test("requests during a reading are one more reading after it, which sees the la
   assert.deepEqual(ids(), [keyIdOf(sharedKeyOf(third))]);
 });
 
-test("a reading that fails is told, and the next request is a reading again", async (t) => {
+test("a failed reload is logged, and the next request reloads again", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   write(path, randomData("old", 32));
   const { keys, saying, reload } = await keysAt(path);
@@ -84,7 +84,7 @@ test("a reading that fails is told, and the next request is a reading again", as
   );
 });
 
-test("of a folder it says whose keys are there, and what has become of them", async (t) => {
+test("a folder's keys are logged, and what a reload changed", async (t) => {
   const folder = join(await temporaryFolder(t), "keys");
   const path = (name: string) => join(folder, name);
   mkdirSync(folder);
@@ -114,7 +114,7 @@ test("of a folder it says whose keys are there, and what has become of them", as
     `warning: SIGHUP: cannot read key file ${path("alice.key")}: it is empty, so everybody knows this key; its old key stays`,
     `SIGHUP: reloaded key folder ${folder}: 2 keys; removed zoe; reset 1 connection`,
   ]);
-  // The key that stayed is there for the next time, too.
+  // The key that was kept is known to the next reload, too.
   user.connections = 0;
   void reload();
   assert.match((await saying(2)).splice(0)[1] ?? "", /2 keys, unchanged$/);
@@ -133,13 +133,13 @@ test("of a folder it says whose keys are there, and what has become of them", as
   assert.match((await saying(1)).join(), /^warning: SIGHUP: .*there is no such folder; keeping all old keys$/);
 });
 
-test("a client takes no folder", async (t) => {
+test("an encrypting end refuses a folder", async (t) => {
   const folder = await temporaryFolder(t);
   write(join(folder, "alice"), randomData("alice", 32));
   await assert.rejects(keysAt(folder, "encrypt"), /cannot read key file .*: it is a folder$/);
 });
 
-test("a folder of very many clients has a line that people can read", async (t) => {
+test("the message about a folder with many keys is short", async (t) => {
   const folder = await temporaryFolder(t);
   for (let count = 10; count < 30; count += 1) write(join(folder, `c${count}`), randomData(`${count}`, 32));
   const { said } = await keysAt(folder);

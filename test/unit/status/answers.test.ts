@@ -1,4 +1,4 @@
-// Questions over HTTP and their answers, without sockets.
+// HTTP requests and responses, without sockets.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -13,7 +13,7 @@ import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
 const page = loadPage();
 
-/** Asks, by default for `/` on a loopback address. */
+/** Sends a request, by default for `/` on a loopback address. */
 function ask(
   url: string,
   {
@@ -39,7 +39,7 @@ function ask(
   return { ...answerTo({ method, url, hosts }, { source, page, texts: new TextCache(() => 0), checksHost }), asked };
 }
 
-test("each path has its answer and its type, with and without a query", () => {
+test("each path has its response and content type, with and without a query", () => {
   for (const [url, type] of [
     ["/metrics", "text/plain; version=0.0.4; charset=utf-8"],
     ["/status", "application/json"],
@@ -56,14 +56,14 @@ test("each path has its answer and its type, with and without a query", () => {
   assert.equal(JSON.parse(ask("/status").body).tunnels[0].name, "redis");
 });
 
-test("only the list of connections is asked for its connections, and for few of them", () => {
+test("only /status lists connections, and only a few", () => {
   assert.deepEqual(ask("/metrics").asked, [0]);
   assert.deepEqual(ask("/healthz").asked, []);
   assert.deepEqual(ask("/status").asked, [CONNECTIONS_LISTED]);
   assert.deepEqual(ask("/").asked, []);
 });
 
-test("other paths are not there, and nothing but reading is done", () => {
+test("other paths are 404, and other methods than GET and HEAD are refused", () => {
   for (const url of ["/favicon.ico", "/metrics/", "//", "/../etc/passwd", "*", "", "ftp://127.0.0.1/metrics"]) {
     assert.equal(ask(url).status, 404, url);
   }
@@ -74,7 +74,7 @@ test("other paths are not there, and nothing but reading is done", () => {
   assert.equal(ask("/metrics", { method: "HEAD" }).status, 200);
 });
 
-test("no answer is kept, guessed at, framed, or given a second question", () => {
+test("responses forbid caching, sniffing, framing and reuse of the connection", () => {
   for (const url of ["/", "/metrics", "/status", "/healthz", "/nothing"]) {
     const { headers } = ask(url);
     assert.equal(headers["Cache-Control"], "no-store");
@@ -86,7 +86,7 @@ test("no answer is kept, guessed at, framed, or given a second question", () => 
   }
 });
 
-test("health is 503 with a word while a tunnel starts, drains or has no room, or there is none, and 200 otherwise", () => {
+test("health is 503 while a tunnel starts, drains or is full, or without tunnels, and 200 otherwise", () => {
   const health = (...[tunnels, changes]: Parameters<typeof snapshotOf>) => {
     const { status, body } = ask("/healthz", { snapshot: snapshotOf(tunnels, changes) });
     return `${status} ${body}`;
@@ -103,7 +103,7 @@ test("health is 503 with a word while a tunnel starts, drains or has no room, or
   assert.equal(health([well, tunnelSnapshot({ state: "removed", isAccepting: false })]), "200 ok\n");
 });
 
-test("a name of somebody else's is refused on a loopback address, and addresses and localhost are not", () => {
+test("on a loopback address, foreign host names are refused; addresses and localhost are not", () => {
   for (const host of [
     "127.0.0.1",
     "127.0.0.1:9100",
@@ -140,7 +140,7 @@ test("a name of somebody else's is refused on a loopback address, and addresses 
   assert.equal(ask("/metrics", { hosts: ["web1.example:9100"], checksHost: false }).status, 200);
 });
 
-test("the page has one script and one style, which its policy names, and nothing else that runs or is loaded", () => {
+test("the page has one script and one style, which its policy allows, and loads nothing else", () => {
   const { html, contentSecurityPolicy } = page;
   for (const element of ["script", "style"] as const) {
     const [text, ...others] = [...html.matchAll(new RegExp(`<${element}[^>]*>([\\s\\S]*?)</${element}>`, "g"))];
@@ -159,11 +159,11 @@ test("the page has one script and one style, which its policy names, and nothing
   assert.doesNotMatch(script.replace("http://www.w3.org/2000/svg", ""), /https?:\/\//);
 });
 
-test("a page without script or style allows none", () => {
+test("the policy of a page without script or style allows none", () => {
   assert.match(pageOf("<p>").contentSecurityPolicy, /script-src 'none'; style-src 'none'/);
 });
 
-test("a whole URL is asked for as its path, and its host counts", () => {
+test("an absolute-form target is reduced to its path, and its host is checked", () => {
   for (const [url, status] of [
     ["http://127.0.0.1:9100/metrics", 200],
     ["HTTP://localhost/healthz?x", 200],
@@ -178,7 +178,7 @@ test("a whole URL is asked for as its path, and its host counts", () => {
   }
 });
 
-test("with two Hosts, nobody can tell which one is meant", () => {
+test("two Host headers are refused", () => {
   assert.equal(ask("/metrics", { hosts: ["localhost", "localhost"] }).status, 400);
   assert.equal(ask("/metrics", { hosts: [] }).status, 200);
 });

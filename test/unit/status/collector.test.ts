@@ -1,4 +1,4 @@
-// Tunnels that are watched: their counters, and what reloads do to them.
+// Statistics of tunnels, and how reloads affect them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -37,7 +37,7 @@ const open: ConnectionView = {
 
 const report: ConnectionReport = { ...open, reason: "closed", error: undefined, durationMs: 5 };
 
-/** A tunnel in the test's hand. */
+/** A tunnel that the test controls. */
 class FakeTunnel implements WatchedTunnel {
   readonly events = new TunnelEmitter();
   readonly keys = KeyRing.of(sharedKeyOf(Buffer.from("the key")));
@@ -56,7 +56,7 @@ function only(collector: Collector): TunnelSnapshot {
   return tunnels[0];
 }
 
-test("what a tunnel tells is counted, and its open connections are looked at", () => {
+test("events of a tunnel are counted, and its open connections are included", () => {
   const collector = collect();
   const tunnel = new FakeTunnel();
   collector.watch(redis, tunnel);
@@ -75,7 +75,7 @@ test("what a tunnel tells is counted, and its open connections are looked at", (
   );
 });
 
-test("a tunnel is shown as it was configured, with the ids of its keys", () => {
+test("a tunnel is shown as configured, with its key ids", () => {
   const collector = collect();
   const tunnel = new FakeTunnel();
   collector.watch({ ...redis, name: undefined }, tunnel);
@@ -90,7 +90,7 @@ test("a tunnel is shown as it was configured, with the ids of its keys", () => {
   assert.deepEqual(only(collector).keys, [{ name: "web1", id: keyIdOf(other) }]);
 });
 
-test("a tunnel starts until it listens, and only friends can keep it from accepting", () => {
+test("a tunnel is starting until it listens, and unauthenticated clients do not make it full", () => {
   const collector = collect();
   collector.add(redis);
   assert.deepEqual([only(collector).state, only(collector).isAccepting], ["starting", false]);
@@ -110,7 +110,7 @@ test("a tunnel starts until it listens, and only friends can keep it from accept
   }
 });
 
-test("a tunnel without a key lets nobody in", () => {
+test("a tunnel without a key is not accepting", () => {
   const collector = collect();
   const tunnel = new FakeTunnel();
   collector.watch(redis, tunnel);
@@ -122,7 +122,7 @@ test("a tunnel without a key lets nobody in", () => {
   assert.ok(only(collector).isAccepting);
 });
 
-test("a tunnel in the place of another goes on with its counters, and with its connections", () => {
+test("a tunnel that replaces another keeps its counters and connections", () => {
   const collector = collect();
   const [first, second] = [new FakeTunnel(), new FakeTunnel()];
   collector.watch(redis, first);
@@ -141,7 +141,7 @@ test("a tunnel in the place of another goes on with its counters, and with its c
   assert.deepEqual([only(collector).open, only(collector).bytesForward], [1, 2]);
 });
 
-test("a tunnel that is taken out stays until its last connection ends, and does no harm to the health of the rest", () => {
+test("a removed tunnel is shown until its last connection ends, and does not affect health", () => {
   const collector = collect();
   const [tunnel, other] = [new FakeTunnel(), new FakeTunnel()];
   collector.watch(redis, tunnel);
@@ -159,7 +159,7 @@ test("a tunnel that is taken out stays until its last connection ends, and does 
   assert.deepEqual(names(), ["ssh listening"]);
 });
 
-test("a reload is well when all of it is, and remembers when it last was", () => {
+test("a reload is successful if all parts are, and the time of the last success is kept", () => {
   let now = 1_000;
   const collector = collect({ now: () => now });
   const last = () => collector.snapshot(0).lastReload;
@@ -175,7 +175,7 @@ test("a reload is well when all of it is, and remembers when it last was", () =>
   assert.equal(last().successful, false);
 });
 
-test("the start does not move when the clock is set", () => {
+test("the start time does not change when the clock is set", () => {
   let now = 1e12;
   const collector = collect({ now: () => now });
   const { startedAtMs } = collector.snapshot(0);
@@ -183,7 +183,7 @@ test("the start does not move when the clock is set", () => {
   assert.equal(collector.snapshot(0).startedAtMs, startedAtMs);
 });
 
-test("health while the process is to end is draining", () => {
+test("health is draining while the process shuts down", () => {
   const collector = collect();
   collector.watch(redis, new FakeTunnel());
   assert.equal(healthOf(collector.states()).word, "ok");
@@ -191,7 +191,7 @@ test("health while the process is to end is draining", () => {
   assert.equal(healthOf(collector.states()).word, "draining");
 });
 
-test("connections from before a reload are told apart: they take none of the new places", () => {
+test("connections from before a reload are counted separately from the new tunnel's", () => {
   const collector = collect();
   const [old, current] = [new FakeTunnel(), new FakeTunnel()];
   collector.watch(redis, old);

@@ -1,4 +1,4 @@
-// How late timers are.
+// Event-loop delay.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { EventLoopDelay } from "#dist/status/event-loop-delay.js";
 import { countOf } from "#dist/status/histogram.js";
 import { GivenClock } from "../support/given-clock.js";
 
-test("a timer's lateness is counted, twice a second, until it is stopped", () => {
+test("delay is measured twice a second until stopped", () => {
   const clock = new GivenClock();
   const delay = new EventLoopDelay(clock);
   delay.start();

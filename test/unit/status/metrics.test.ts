@@ -1,4 +1,4 @@
-// Snapshots as Prometheus reads them.
+// Snapshots in Prometheus's text format.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { metricsOf } from "#dist/status/metrics.js";
 import { readExposition, valueIn } from "../../support/exposition.js";
 import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
-/** Every family, with its type and the labels of its samples. What others build on it stands and falls with this list. */
+/** Every family with its type and labels. Dashboards depend on them: add to this list, but do not change it. */
 const FAMILIES: Readonly<Record<string, readonly [type: string, ...labels: string[]]>> = {
   spiped_key_info: ["gauge", "tunnel", "key", "id"],
   spiped_accepting: ["gauge", "tunnel"],
@@ -30,7 +30,7 @@ const FAMILIES: Readonly<Record<string, readonly [type: string, ...labels: strin
   process_start_time_seconds: ["gauge"],
 };
 
-test("all families are there, with their types and labels, and no other", () => {
+test("exactly the documented families are there, with their types and labels", () => {
   const families = readExposition(metricsOf(snapshotOf([tunnelSnapshot(), tunnelSnapshot({ name: "ssh" })])));
   const found = [...families].map(([name, { type, samples }]) => {
     const labels = new Set(samples.flatMap((one) => Object.keys(one.labels)).filter((label) => label !== "le"));
@@ -40,7 +40,7 @@ test("all families are there, with their types and labels, and no other", () => 
   for (const [name, { help }] of families) assert.match(help, /^.{10,}\.$/, name);
 });
 
-test("values are those of the snapshot, in seconds and bytes", () => {
+test("values are the snapshot's, in seconds and bytes", () => {
   const text = metricsOf(snapshotOf([tunnelSnapshot()], { lastReload: { successful: false, lastSuccessAtMs: 1_500 } }));
   const tunnel = "redis";
   for (const [name, labels, value] of [
@@ -69,7 +69,7 @@ test("values are those of the snapshot, in seconds and bytes", () => {
   }
 });
 
-test("no limit is infinite, and what the system does not tell is left out", () => {
+test("no limit is +Inf, and unknown values are left out", () => {
   const figures = { cpuSeconds: 1, residentBytes: 1, openDescriptors: undefined, mostDescriptors: undefined };
   const tunnel = tunnelSnapshot({ maxConnections: Number.POSITIVE_INFINITY });
   const text = metricsOf(snapshotOf([tunnel], { process: figures }));
@@ -78,7 +78,7 @@ test("no limit is infinite, and what the system does not tell is left out", () =
   assert.equal(valueIn(text, "process_max_fds"), undefined);
 });
 
-test("whatever a name holds stays within its label", () => {
+test("special characters in names are escaped", () => {
   for (const name of [
     'quote"',
     "back\\slash",
@@ -96,7 +96,7 @@ test("whatever a name holds stays within its label", () => {
   }
 });
 
-test("no tunnel is no series, and still what Prometheus reads", () => {
+test("without tunnels the output is still valid", () => {
   const families = readExposition(metricsOf(snapshotOf([])));
   assert.equal(families.get("spiped_accepting")?.samples.length, 0);
 });

@@ -1,4 +1,4 @@
-// The status over real sockets: what clients get, and that those who want too much get no more than the rest.
+// The status server over real sockets, and its limits.
 
 import assert from "node:assert/strict";
 import { existsSync, statSync } from "node:fs";
@@ -47,7 +47,7 @@ async function serve(
   return { server, address: to, clock, failures };
 }
 
-/** Sends bytes as they are. @returns All that comes back. */
+/** Sends raw bytes. @returns The whole response. */
 async function raw(t: TestContext, address: Address, text: string): Promise<string> {
   const socket = await TestSocket.connect(t, address);
   await socket.write(text);
@@ -55,7 +55,7 @@ async function raw(t: TestContext, address: Address, text: string): Promise<stri
 }
 
 for (const kind of kindsHere("tcp", "unix")) {
-  test(`${kind}: many ask at once, and each gets its answer`, limits, async (t) => {
+  test(`${kind}: concurrent requests are all answered`, limits, async (t) => {
     const { address, failures } = await serve(t, kind === "unix" ? "unix" : "tcp");
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, at) => get(address, at % 2 === 0 ? "/metrics" : "/healthz")),
@@ -66,7 +66,7 @@ for (const kind of kindsHere("tcp", "unix")) {
   });
 }
 
-test("HEAD has the headers alone, and a name of somebody else's is turned away", limits, async (t) => {
+test("HEAD returns only headers, and a foreign host name is refused", limits, async (t) => {
   const { address } = await serve(t);
   const { status, body } = await get(address, "/metrics", { method: "HEAD" });
   assert.deepEqual([status, body], [200, ""]);
@@ -74,7 +74,7 @@ test("HEAD has the headers alone, and a name of somebody else's is turned away",
   assert.equal((await get(address, "/metrics", { method: "POST" })).status, 405);
 });
 
-test("junk is refused, and the next one is answered", limits, async (t) => {
+test("invalid requests are refused, and the next one is answered", limits, async (t) => {
   const { address, failures } = await serve(t);
   const junk = [
     "hello\r\n\r\n",
@@ -94,7 +94,7 @@ test("junk is refused, and the next one is answered", limits, async (t) => {
   assert.deepEqual(failures, []);
 });
 
-test("of pipelined questions the first is answered, and the connection ends", limits, async (t) => {
+test("only the first of pipelined requests is answered, and the connection closes", limits, async (t) => {
   let asked = 0;
   const { address } = await serve(t, "tcp", () => {
     asked += 1;
@@ -105,7 +105,7 @@ test("of pipelined questions the first is answered, and the connection ends", li
   assert.equal(asked, 1);
 });
 
-test("of pipelined questions that expect something, the first is answered too", limits, async (t) => {
+test("the same for pipelined requests with an Expect header", limits, async (t) => {
   const { address } = await serve(t);
   for (const expected of ["100-continue", "a miracle"]) {
     const text = `GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: ${expected}\r\n\r\n`;
@@ -115,13 +115,13 @@ test("of pipelined questions that expect something, the first is answered too", 
   }
 });
 
-test("whoever waits for a hundred-and-continue has one question too", limits, async (t) => {
+test("a request with Expect: 100-continue gets one response", limits, async (t) => {
   const { address } = await serve(t);
   const text = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n";
   assert.match(await raw(t, address, text), /HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nok\n$/);
 });
 
-test("whoever sends headers slowly is cut off after ten seconds", limits, async (t) => {
+test("a client that sends headers slowly is disconnected after ten seconds", limits, async (t) => {
   const { address, clock } = await serve(t);
   const slow = await TestSocket.connect(t, address);
   await slow.write("GET / HTTP/1.1\r\nHost: localhost\r\n");
@@ -134,7 +134,7 @@ test("whoever sends headers slowly is cut off after ten seconds", limits, async 
   assert.equal((await slow.readToEnd().catch(() => ({ bytes: [] }))).bytes.length, 0);
 });
 
-test("those who say nothing make way for newer ones, the oldest first", limits, async (t) => {
+test("idle connections are closed for newer ones, oldest first", limits, async (t) => {
   const { address } = await serve(t);
   const silent: TestSocket[] = [];
   for (let count = 0; count < MAX_CONNECTIONS; count += 1) silent.push(await TestSocket.connect(t, address));
@@ -145,7 +145,7 @@ test("those who say nothing make way for newer ones, the oldest first", limits, 
   assert.equal((await get(address, "/healthz")).status, 200);
 });
 
-test("a flood waits for the next second, and then goes on", limits, async (t) => {
+test("connections beyond the rate limit wait for the next second", limits, async (t) => {
   const { address, clock } = await serve(t);
   let answered = 0;
   const all = Array.from({ length: 130 }, () =>
@@ -153,7 +153,7 @@ test("a flood waits for the next second, and then goes on", limits, async (t) =>
       () => {
         answered += 1;
       },
-      // Pushed out by newer ones.
+      // Closed for newer ones.
       () => undefined,
     ),
   );
@@ -168,7 +168,7 @@ test("a flood waits for the next second, and then goes on", limits, async (t) =>
   await done;
 });
 
-test("a mistake while answering ends one connection and is told", limits, async (t) => {
+test("an error while answering closes one connection and is reported", limits, async (t) => {
   let isBroken = true;
   const { address, failures } = await serve(t, "tcp", () => {
     if (isBroken) throw new Error("broken");
@@ -180,7 +180,7 @@ test("a mistake while answering ends one connection and is told", limits, async 
   assert.equal(failures.length, 1);
 });
 
-test("an address that is taken is said", limits, async (t) => {
+test("an address in use is reported", limits, async (t) => {
   const { server } = await serve(t);
   const again = () =>
     StatusServer.listen({
@@ -194,7 +194,7 @@ test("an address that is taken is said", limits, async (t) => {
   throwsSpipedError(again, "SPIPED_LISTEN", /^cannot listen on \[127\.0\.0\.1\]:\d+: /, /another program/);
 });
 
-test("a UNIX socket is for the owner and the group, and its file goes with the server", {
+test("a UNIX socket is for owner and group, and its file is removed with the server", {
   ...limits,
   skip: process.platform === "win32" && "no UNIX sockets",
 }, async (t) => {
@@ -205,7 +205,7 @@ test("a UNIX socket is for the owner and the group, and its file goes with the s
   assert.equal(existsSync(address.path), false);
 });
 
-test("loopback addresses are told from others", () => {
+test("loopback addresses are recognized", () => {
   const tcp = (address: string) => isLoopback({ kind: "tcp", family: 4, address, port: 1 });
   for (const address of ["127.0.0.1", "127.8.8.8", "::1"]) assert.ok(tcp(address), address);
   for (const address of ["0.0.0.0", "10.0.0.1", "::", "fe80::1"]) assert.ok(!tcp(address), address);

@@ -73,7 +73,7 @@ test("the document is the one that docs/status.md describes", () => {
   });
 });
 
-test("what has no limit or is not known is null", () => {
+test("no limit and unknown are null", () => {
   const tunnel = tunnelSnapshot({
     maxConnections: Number.POSITIVE_INFINITY,
     handshakes: { bounds: [1], counts: [0, 0], sum: 0 },

@@ -1,10 +1,10 @@
-// Texts that are dear to make.
+// The cache of expensive responses.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TextCache } from "#dist/status/text-cache.js";
 
-test("a text is made anew when making it has taken a twentieth of the time at most", () => {
+test("a text is generated again when that took at most a twentieth of the time", () => {
   let now = 0;
   let made = 0;
   const texts = new TextCache(() => now);
@@ -22,7 +22,7 @@ test("a text is made anew when making it has taken a twentieth of the time at mo
   assert.equal(ask(), "a 3");
 });
 
-test("what takes no time is made each time", () => {
+test("a text that takes no time is generated each time", () => {
   let made = 0;
   const texts = new TextCache(() => 0);
   const ask = () =>

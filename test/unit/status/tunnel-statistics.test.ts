@@ -1,4 +1,4 @@
-// What is counted of a tunnel.
+// Counters of a tunnel.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -43,7 +43,7 @@ const open: ConnectionView = {
 
 const nothing = figuresOf([], "decrypt", 0);
 
-test("each reason has its counter from the start, and each key its own once it has come", () => {
+test("each reason has a counter from the start, and each key from its first connection", () => {
   const statistics = new TunnelStatistics();
   assert.equal(statistics.ended.length, 10);
   assert.ok(statistics.ended.every(({ key, count }) => key === "" && count === 0));
@@ -57,7 +57,7 @@ test("each reason has its counter from the start, and each key its own once it h
   ]);
 });
 
-test("bytes of a connection are counted while it is open and once after its end, so that counters never fall", () => {
+test("bytes are counted while a connection is open and once after its end, so counters never decrease", () => {
   const statistics = new TunnelStatistics();
   const seen: number[] = [];
   const look = (views: readonly ConnectionView[]) => {
@@ -73,7 +73,7 @@ test("bytes of a connection are counted while it is open and once after its end,
   assert.deepEqual(statistics.bytesWith(nothing), { bytesForward: 10, bytesReverse: 20 });
 });
 
-test("a handshake is counted once, whether its connection came to pipe or not, and a failed one never", () => {
+test("a successful handshake is counted once, even if the target is down; a failed one never", () => {
   const statistics = new TunnelStatistics();
   statistics.addHandshake(3);
   statistics.addEnded(report);
@@ -85,7 +85,7 @@ test("a handshake is counted once, whether its connection came to pipe or not, a
   assert.deepEqual([countOf(statistics.connections), statistics.connections.sum], [2, 4]);
 });
 
-test("a crowd of strangers hides no other failure, and the newest come first", () => {
+test("failures of unauthenticated clients do not evict others, and the newest come first", () => {
   let now = 0;
   const statistics = new TunnelStatistics(() => now);
   statistics.addEnded({ ...report, reason: "truncated", error: new SpipedError("SPIPED_TRUNCATED", "cut") });
@@ -99,13 +99,13 @@ test("a crowd of strangers hides no other failure, and the newest come first", (
   assert.deepEqual(failures.at(-1), { atMs: 0, peer: report.source, key: "", reason: "truncated", message: "cut" });
 });
 
-test("what is kept of a message is bounded", () => {
+test("stored messages are truncated", () => {
   const statistics = new TunnelStatistics();
   statistics.addEnded({ ...stranger, error: new SpipedError("SPIPED_RESET", "x".repeat(100_000)) });
   assert.ok((statistics.failures[0]?.message.length ?? 0) < 1_000);
 });
 
-test("clients that have shown no key are counted apart, on a decrypting end alone", () => {
+test("unauthenticated clients are counted separately, only at a decrypting end", () => {
   const phases = ["dialling", "handshaking", "handshaking", "client-known", "piping"] as const;
   const views = phases.map((phase, id) => ({ ...open, id, phase }));
   const count = (role: "encrypt" | "decrypt") => {
@@ -116,7 +116,7 @@ test("clients that have shown no key are counted apart, on a decrypting end alon
   assert.deepEqual(count("encrypt"), [5, 0]);
 });
 
-test("those that moved most are listed in their order, and no more than were asked for", () => {
+test("the busiest connections are listed in order, no more than requested", () => {
   const moved = [5, 1, 9, 7, 3, 9, 0, 8];
   const views = moved.map((bytesForward, id) => ({ ...open, id, bytesForward, bytesReverse: 0 }));
   const listed = (most: number) => figuresOf(views, "encrypt", most).busiest.map(({ bytesForward }) => bytesForward);
@@ -126,7 +126,7 @@ test("those that moved most are listed in their order, and no more than were ask
   assert.deepEqual(listed(100), [9, 9, 8, 7, 5, 3, 1, 0]);
 });
 
-test("of the names of keys two hundred have counters of their own, whatever is renamed", () => {
+test("at most two hundred key names have counters of their own", () => {
   const statistics = new TunnelStatistics();
   for (let count = 0; count < 300; count += 1) statistics.addEnded({ ...report, keyName: `client-${count}` });
   const closed = statistics.ended.filter(({ reason }) => reason === "closed");
