@@ -17,9 +17,9 @@ export declare class ClientHandshake {
    * `SPIPED_DH_OUT_OF_RANGE` or `SPIPED_FORWARD_SECRECY_REQUIRED`.
    */
   verify(macedPublic: Uint8Array): void
-  /** Derives the packets' keys, on the thread pool. The last step. */
+  /** Derives the packet keys, on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
-  /** Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
+  /** Derives the packet keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
   deriveKeysNow(): SessionKeys
   /** Wipes the secrets of the handshake. */
   destroy(): void
@@ -77,7 +77,7 @@ export declare class KeyFile {
   takeDescriptor(): number | null
 }
 
-/** Hashes a key file that is read in pieces into a shared key. An empty file gives no key. */
+/** Hashes a key file, piece by piece, into a shared key. An empty file gives no key. */
 export declare class KeyHasher {
   constructor()
   /** Hashes the next piece, of any length. The caller wipes it. */
@@ -249,15 +249,15 @@ export declare class ServerHandshake {
   macedPublic(keyPair: KeyPair): Uint8Array
   /** The same with x = 0, y = 1, for forward secrecy "off". */
   macedPublicWithoutForwardSecrecy(): Uint8Array
-  /** Derives the packets' keys, on the thread pool. The last step. */
+  /** Derives the packet keys, on the thread pool. The last step. */
   deriveKeys(): Promise<SessionKeys>
-  /** Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
+  /** Derives the packet keys synchronously, for forward secrecy "off", which needs no expensive exponentiation. */
   deriveKeysNow(): SessionKeys
   /** Wipes the secrets of the handshake. */
   destroy(): void
 }
 
-/** The packets' keys of a connection. The sealer and the opener can be taken once each. */
+/** The packet keys of a connection. The sealer and the opener can be taken once each. */
 export declare class SessionKeys {
   /**
    * Seals the first data that this side sends, as `Sealer.seal` does. The sealer continues with the next packet

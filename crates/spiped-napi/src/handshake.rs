@@ -123,7 +123,7 @@ impl ClientHandshake {
         }
     }
 
-    /// Derives the packets' keys, on the thread pool. The last step.
+    /// Derives the packet keys, on the thread pool. The last step.
     #[napi]
     pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
@@ -132,7 +132,7 @@ impl ClientHandshake {
         }
     }
 
-    /// Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
+    /// Derives the packet keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
     #[napi]
     pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
         match mem::replace(&mut self.phase, ClientPhase::Over) {
@@ -257,7 +257,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Derives the packets' keys, on the thread pool. The last step.
+    /// Derives the packet keys, on the thread pool. The last step.
     #[napi]
     pub fn derive_keys<'env>(&mut self, env: &'env Env) -> Result<PromiseRaw<'env, SessionKeys>> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
@@ -266,7 +266,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Derives the packets' keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
+    /// Derives the packet keys synchronously, for forward secrecy "off", which needs no expensive exponentiation.
     #[napi]
     pub fn derive_keys_now(&mut self) -> Result<SessionKeys> {
         match mem::replace(&mut self.phase, ServerPhase::Over) {
@@ -294,7 +294,7 @@ fn derive_keys(env: &Env, phase: LastPhase) -> Result<PromiseRaw<'_, SessionKeys
     Ok(work.promise_object())
 }
 
-/// The exponentiation `y_SC` and the derivation of the keys.
+/// Computes `y_SC`, an exponentiation, and derives the packet keys.
 pub(crate) struct DeriveKeys(Option<LastPhase>);
 
 enum LastPhase {

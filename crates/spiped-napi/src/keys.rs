@@ -11,7 +11,7 @@ use crate::{
     panics::caught,
 };
 
-/// Hashes a key file that is read in pieces into a shared key. An empty file gives no key.
+/// Hashes a key file, piece by piece, into a shared key. An empty file gives no key.
 #[napi]
 pub struct KeyHasher {
     hasher: Option<spiped_core::KeyHasher>,
@@ -176,7 +176,7 @@ impl Task for MakeKeyPair {
     }
 }
 
-/// The packets' keys of a connection. The sealer and the opener can be taken once each.
+/// The packet keys of a connection. The sealer and the opener can be taken once each.
 #[napi]
 pub struct SessionKeys {
     seal: Option<Sealing>,
@@ -228,7 +228,7 @@ impl SessionKeys {
         Ok(Opener::new(spiped_core::Opener::new(&keys)))
     }
 
-    /// Both at once.
+    /// Takes both at once.
     pub(crate) fn take(&mut self) -> Option<(spiped_core::Sealer, spiped_core::Opener)> {
         let (seal, open) = (self.seal.take()?, self.open.take()?);
         Some((seal.sealer(), spiped_core::Opener::new(&open)))

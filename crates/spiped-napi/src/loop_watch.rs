@@ -1,4 +1,4 @@
-//! Has Node.js's event loop watch a descriptor for which Node.js has no class.
+//! Watches, with Node.js's event loop, a descriptor for which Node.js has no class.
 //!
 //! Node.js exports libuv to addons. Its functions are looked up at run time, so that the addon still loads in a program
 //! without libuv; there, nothing can be watched.
@@ -107,7 +107,7 @@ impl LoopWatch {
         let failed = |what: &str| napi::Error::new(Code::System("ENOSYS".to_owned()), format!("cannot watch: {what}"));
         let libuv = Libuv::get().ok_or_else(|| failed("this program has no libuv"))?;
         let event_loop = env.get_uv_event_loop().map_err(|_| failed("there is no event loop"))?;
-        // SAFETY: takes a number.
+        // SAFETY: takes no pointer.
         let length = unsafe { (libuv.handle_size)(UV_POLL) };
         let mut memory = vec![0_u64; length.div_ceil(size_of::<u64>())];
         let handle: *mut c_void = memory.as_mut_ptr().cast();
@@ -199,7 +199,7 @@ unsafe extern "C" fn environment_ends(_hook: sys::napi_async_cleanup_hook_handle
 #[allow(unsafe_code)]
 unsafe extern "C" fn closed(handle: *mut c_void) {
     let Some(libuv) = Libuv::get() else { return };
-    // SAFETY: what `start` has set; nobody else uses it from now on.
+    // SAFETY: the pointer that `start` has set; nothing else uses it from now on.
     let watched = unsafe { Box::from_raw((libuv.get_data)(handle).cast::<Watched>()) };
     let Watched { cleanup, memory, descriptor, .. } = *watched;
     drop((descriptor, memory));

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_is_heard_but_acknowledges_nothing_new_is_dead_too() {
+    fn a_peer_that_sends_but_acknowledges_nothing_new_is_dead() {
         let (begun, second) = (Instant::now(), Duration::from_secs(1));
         let mut detector = DeadPeerDetector::default();
         let mut check = |seconds: u32, retransmits, acknowledged| {

@@ -1,4 +1,5 @@
-//! What stalled readers hold, and that descriptors and memory are given back. Alone in its process, since it counts.
+//! The memory buffered for stalled readers is bounded, and descriptors and memory are released. A single test, since it
+//! counts the process's descriptors.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -10,8 +11,8 @@ use socket2::Socket;
 use spiped_relay::{Budget, End};
 use support::{Kind, add_client, connected, read_all, relay, send_all, tunnel};
 
-/// Writes until nothing more has been taken for a while: longer where `is_full` is not sure of it, since the relay may
-/// just be slow.
+/// Writes until the socket has been full for 50 ms, or for 2 s while `is_full` is false, since the relay may just be
+/// slow.
 fn fill(socket: &Socket, is_full: impl Fn() -> bool) {
     socket.set_nonblocking(true).unwrap();
     let mut idle = 0;
@@ -30,7 +31,7 @@ fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-fn stalled_readers_hold_a_read_each_and_all_together_the_budget() {
+fn stalled_readers_buffer_one_read_each_and_the_budget_in_total() {
     const LIMIT_BYTES: usize = 8_000;
     let budget = Budget::new(LIMIT_BYTES);
     let relay = relay(1, &budget);
@@ -39,14 +40,14 @@ fn stalled_readers_hold_a_read_each_and_all_together_the_budget() {
         let (program, source) = connected(Kind::Tcp);
         let (target, full) = connected(Kind::Tcp);
         let one = add_client(&relay, source, target);
-        let held_before = budget.buffered_bytes();
-        fill(&program, || budget.buffered_bytes() >= LIMIT_BYTES || budget.buffered_bytes() > held_before);
+        let buffered_before = budget.buffered_bytes();
+        fill(&program, || budget.buffered_bytes() >= LIMIT_BYTES || budget.buffered_bytes() > buffered_before);
         assert!(budget.buffered_bytes() <= number * 67_840, "{} bytes for {number}", budget.buffered_bytes());
         stalled.push((program, full, one));
     }
     assert!(budget.buffered_bytes() >= LIMIT_BYTES, "the budget is reached: {}", budget.buffered_bytes());
     assert!(budget.buffered_bytes() <= LIMIT_BYTES + 67_840 + 20 * 1_060, "{} bytes", budget.buffered_bytes());
-    // Others go on meanwhile.
+    // Other connections are not affected.
     let tunnel = tunnel(&relay, Kind::Tcp);
     let sending = send_all(&tunnel.program, support::pattern(3_000_000, 1), 100_000);
     assert!(read_all(&tunnel.service) == support::pattern(3_000_000, 1));
@@ -93,8 +94,8 @@ fn no_order_of_ends_leaks_a_descriptor() {
 #[test]
 fn bounds() {
     let before = open_descriptors();
-    stalled_readers_hold_a_read_each_and_all_together_the_budget();
-    // The threads close what they wait with when they have ended.
+    stalled_readers_buffer_one_read_each_and_the_budget_in_total();
+    // The threads close their poll instances when they exit.
     while open_descriptors() > before {
         thread::sleep(Duration::from_millis(1));
     }

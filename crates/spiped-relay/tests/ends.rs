@@ -1,4 +1,4 @@
-//! Every way in which a connection ends, and that its sockets come back each time.
+//! Every way in which a connection can end. Each returns the sockets.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -15,8 +15,8 @@ fn budget() -> Budget {
     Budget::new(32 << 20)
 }
 
-/// A server's end, with a peer that speaks packets and a service.
-fn server(relay: &Relay) -> (Socket, Socket, support::One) {
+/// A server's end: the peer that sends packets, the service, and the relayed connection.
+fn server(relay: &Relay) -> (Socket, Socket, support::Relayed) {
     let (peer, source) = connected(Kind::Tcp);
     let (target, service) = connected(Kind::Tcp);
     (peer, service, add_server(relay, source, target))
@@ -29,7 +29,7 @@ fn packets(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_end_inside_a_packet_is_none_at_every_place() {
+fn a_stream_that_ends_inside_a_packet_is_truncated_wherever_it_ends() {
     let relay = relay(1, &budget());
     let whole = packets(&[5; 2_000]);
     for cut in [1, 2, 1_059, 1_061, 2_119] {
@@ -38,7 +38,7 @@ fn an_end_inside_a_packet_is_none_at_every_place() {
         peer.shutdown(Shutdown::Write).unwrap();
         let ended = one.ended();
         assert!(matches!(ended.end, End::Truncated { pending_bytes } if pending_bytes == cut % 1_060), "{ended:?}");
-        // No end was handed on: its owner still has the socket, and resets it.
+        // The end was not passed on: the owner still has the socket and resets it.
         assert!(cut < 1_060 || read(&service, 1_024) == [5; 1_024]);
         reset(ended.target.into());
         assert!(service.recv(&mut [std::mem::MaybeUninit::uninit(); 1]).is_err());
@@ -46,7 +46,7 @@ fn an_end_inside_a_packet_is_none_at_every_place() {
 }
 
 #[test]
-fn a_changed_packet_ends_it_and_nothing_of_it_is_handed_on() {
+fn a_changed_packet_ends_the_connection_and_none_of_it_is_delivered() {
     let relay = relay(1, &budget());
     for bit in [0, 8 * 1_027, 8 * 1_059 + 7] {
         let (peer, service, one) = server(&relay);
@@ -60,7 +60,7 @@ fn a_changed_packet_ends_it_and_nothing_of_it_is_handed_on() {
 }
 
 #[test]
-fn a_reset_names_the_side_that_it_came_from() {
+fn a_reset_is_reported_with_the_side_that_reset() {
     let relay = relay(1, &budget());
     for side in [Side::Source, Side::Target] {
         let tunnel = tunnel(&relay, Kind::Tcp);
@@ -77,12 +77,12 @@ fn a_reset_names_the_side_that_it_came_from() {
             }
         };
         assert!(matches!(&ended.end, End::Broken { side: broken, .. } if *broken == side), "{ended:?}");
-        assert!(!other.has_ended(), "its owner ends the sockets");
+        assert!(!other.has_ended(), "only its owner ends it");
     }
 }
 
 #[test]
-fn a_reset_behind_data_and_behind_an_end_is_no_orderly_end() {
+fn a_reset_after_data_or_after_the_end_of_the_stream_is_not_an_orderly_end() {
     let relay = relay(2, &budget());
     for after_end in [false, true] {
         for _ in 0..200 {
@@ -124,7 +124,7 @@ fn a_reset_is_noticed_while_the_receiver_is_full() {
 }
 
 #[test]
-fn a_reset_that_comes_with_more_data_than_the_receiver_has_room_for_is_noticed() {
+fn a_reset_after_more_data_than_the_receiver_has_room_for_is_noticed() {
     for kind in KINDS {
         let relay = relay(1, &budget());
         let (program, source) = connected(Kind::Tcp);
@@ -135,37 +135,37 @@ fn a_reset_that_comes_with_more_data_than_the_receiver_has_room_for_is_noticed()
         while one.handle.counters().forward() == 0 {
             thread::yield_now();
         }
-        // Its thread is kept busy, so that it hears of everything at once.
+        // Blocks the relay's thread, so that it sees the data and the reset at the same time.
         let (near, far) = connected(Kind::Unix);
-        let (wait, goes_on) = channel::<()>();
-        let (tell, is_busy) = channel();
+        let (unblock, blocked) = channel::<()>();
+        let (started, is_blocked) = channel();
         let (source, target) = (near.into(), far.into());
         let (forward, reverse) = (Framing::Seal(sealer(1)), Framing::Seal(sealer(1)));
         let other = relay.add(Pair { source, target, forward, reverse }, move |_| {
-            tell.send(()).unwrap();
-            let _ = goes_on.recv();
+            started.send(()).unwrap();
+            let _ = blocked.recv();
         });
         other.cancel();
-        is_busy.recv().unwrap();
+        is_blocked.recv().unwrap();
         program.set_nonblocking(true).unwrap();
         while program.send(&[0; 65_536]).is_ok() {}
         reset(program);
-        drop(wait);
+        drop(unblock);
         let ended = one.ended();
         assert!(matches!(ended.end, End::Broken { side: Side::Source, .. }), "{ended:?}");
     }
 }
 
 #[test]
-fn cancelled_or_dropped_with_its_relay_it_gives_the_sockets_back() {
+fn cancelling_a_connection_or_dropping_the_relay_returns_the_sockets() {
     let relay = relay(2, &budget());
     let first = tunnel(&relay, Kind::Unix);
     first.near.handle.cancel();
-    // Its sockets stay open: what the far end sees of them is not what this is about.
+    // Kept, so that its sockets stay open and the far end does not end because of them.
     let near = first.near.ended();
     assert!(matches!(near.end, End::Cancelled));
     first.near.handle.cancel();
-    write(&first.service, b"the far end goes on until its owner says otherwise");
+    write(&first.service, b"the far end is still open");
     drop(relay);
     assert!(matches!(first.far.ended().end, End::Cancelled));
 }

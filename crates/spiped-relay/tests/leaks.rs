@@ -1,5 +1,5 @@
-//! Whatever both sides do, in any order: buffered bytes stay below their limit, and every descriptor and thread is
-//! freed. Runs alone in its process, since it counts them.
+//! For any sequence of actions of both sides, buffered bytes stay within their limit, and every descriptor and thread is
+//! released. A single test, since it counts the process's descriptors and threads.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ use support::{KINDS, Kind, LIMIT, Tunnel, reset, tunnel};
 const READ_BYTES: usize = 67_840;
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum Action {
     Write { bytes: usize },
     Finish,
     Close,
@@ -34,20 +34,20 @@ enum Act {
 struct Step {
     tunnel: usize,
     by_service: bool,
-    act: Act,
+    action: Action,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let act = prop_oneof![
-        4 => prop_oneof![1..2_000_usize, 60_000..900_000_usize].prop_map(|bytes| Act::Write { bytes }),
-        1 => Just(Act::Finish),
-        1 => Just(Act::Close),
-        1 => Just(Act::Reset),
-        1 => Just(Act::CancelNear),
-        1 => Just(Act::CancelFar),
-        1 => Just(Act::Pause),
+    let action = prop_oneof![
+        4 => prop_oneof![1..2_000_usize, 60_000..900_000_usize].prop_map(|bytes| Action::Write { bytes }),
+        1 => Just(Action::Finish),
+        1 => Just(Action::Close),
+        1 => Just(Action::Reset),
+        1 => Just(Action::CancelNear),
+        1 => Just(Action::CancelFar),
+        1 => Just(Action::Pause),
     ];
-    (0..3_usize, any::<bool>(), act).prop_map(|(tunnel, by_service, act)| Step { tunnel, by_service, act })
+    (0..3_usize, any::<bool>(), action).prop_map(|(tunnel, by_service, action)| Step { tunnel, by_service, action })
 }
 
 fn count(folder: &str) -> usize {
@@ -58,7 +58,7 @@ fn resources() -> (usize, usize) {
     (count("/proc/self/fd"), count("/proc/self/task"))
 }
 
-/// Does all of it; nobody reads.
+/// Runs the steps. No peer reads.
 fn run(kinds: [Kind; 3], threads: usize, limit_bytes: usize, steps: &[Step]) {
     let budget = Budget::new(limit_bytes);
     let relay = Relay::start(&Settings { threads, coalescing: true, budget: budget.clone() }).unwrap();
@@ -73,25 +73,25 @@ fn run(kinds: [Kind; 3], threads: usize, limit_bytes: usize, steps: &[Step]) {
         drop((program, service));
         ends.push([near, far]);
     }
-    for Step { tunnel, by_service, act } in steps {
+    for Step { tunnel, by_service, action } in steps {
         let socket = &mut sockets[*tunnel][usize::from(*by_service)];
-        match (act, &socket) {
-            (Act::Write { bytes }, Some(open)) => {
+        match (action, &socket) {
+            (Action::Write { bytes }, Some(open)) => {
                 open.set_nonblocking(true).unwrap();
-                // Fails where it has ended.
+                // Fails if the connection has ended.
                 let _ = (&mut &*open).write(&vec![7; *bytes]);
             }
-            (Act::Finish, Some(open)) => drop(open.shutdown(Shutdown::Write)),
-            (Act::Close, _) => drop(socket.take()),
-            (Act::Reset, Some(_)) => reset(socket.take().unwrap()),
-            (Act::CancelNear, _) => ends[*tunnel][0].handle.cancel(),
-            (Act::CancelFar, _) => ends[*tunnel][1].handle.cancel(),
-            (Act::Pause, _) => thread::sleep(Duration::from_millis(1)),
+            (Action::Finish, Some(open)) => drop(open.shutdown(Shutdown::Write)),
+            (Action::Close, _) => drop(socket.take()),
+            (Action::Reset, Some(_)) => reset(socket.take().unwrap()),
+            (Action::CancelNear, _) => ends[*tunnel][0].handle.cancel(),
+            (Action::CancelFar, _) => ends[*tunnel][1].handle.cancel(),
+            (Action::Pause, _) => thread::sleep(Duration::from_millis(1)),
             _ => {}
         }
-        assert!(budget.buffered_bytes() <= bound, "{} bytes are held, of {bound}", budget.buffered_bytes());
+        assert!(budget.buffered_bytes() <= bound, "{} bytes are buffered, more than {bound}", budget.buffered_bytes());
     }
-    // Half of them is left to the relay's own end.
+    // In half of the cases, dropping the relay cancels the connections.
     if steps.len().is_multiple_of(2) {
         ends.iter().flatten().for_each(|end| end.handle.cancel());
     }
@@ -103,7 +103,7 @@ fn run(kinds: [Kind; 3], threads: usize, limit_bytes: usize, steps: &[Step]) {
 }
 
 #[test]
-fn no_order_of_writes_ends_cancels_and_pauses_leaks_or_holds_too_much() {
+fn no_sequence_of_actions_leaks_or_buffers_too_much() {
     let before = resources();
     let strategy = (
         [0, 1, 2].map(|_| prop::sample::select(KINDS.to_vec())),
@@ -115,10 +115,10 @@ fn no_order_of_writes_ends_cancels_and_pauses_leaks_or_holds_too_much() {
     runner
         .run(&strategy, |(kinds, threads, limit_bytes, steps)| {
             run(kinds, threads, limit_bytes, &steps);
-            let begun = Instant::now();
-            // Threads end after their last connection.
+            let start = Instant::now();
+            // Threads exit after their last connection has ended.
             while resources() != before {
-                prop_assert!(begun.elapsed() < LIMIT, "{:?} are left of {before:?}", resources());
+                prop_assert!(start.elapsed() < LIMIT, "{:?} are left of {before:?}", resources());
                 thread::sleep(Duration::from_micros(100));
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! What holds for any data, any pieces and any packet that is not right.
+//! Properties that hold for any data, any pieces and any invalid packet.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(KINDS.to_vec())
 }
 
-/// Lengths of pieces, taken one after the other and then from the first again.
+/// Lengths of pieces, to be used cyclically.
 fn pieces() -> impl Strategy<Value = Vec<usize>> {
     vec(prop_oneof![1..4_usize, 1_020..1_030_usize, 1_056..1_064_usize, 1..80_000_usize], 1..8)
 }
@@ -46,10 +46,10 @@ fn read_in_pieces(socket: &Socket, pieces: Vec<usize>) -> thread::JoinHandle<Vec
     thread::spawn(move || {
         let mut bytes = Vec::new();
         for length in pieces.iter().cycle() {
-            let mut memory = vec![0; *length];
-            match socket.read(&mut memory).unwrap() {
+            let mut buffer = vec![0; *length];
+            match socket.read(&mut buffer).unwrap() {
                 0 => break,
-                read => bytes.extend_from_slice(&memory[..read]),
+                read => bytes.extend_from_slice(&buffer[..read]),
             }
         }
         bytes
@@ -57,32 +57,32 @@ fn read_in_pieces(socket: &Socket, pieces: Vec<usize>) -> thread::JoinHandle<Vec
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Wrong {
+enum Tamper {
     Changed { bit: usize },
     Dropped,
     Repeated,
     Swapped,
 }
 
-fn wrong() -> impl Strategy<Value = Wrong> {
-    let changed = (0..8 * PACKET_BYTES).prop_map(|bit| Wrong::Changed { bit });
-    prop_oneof![changed, Just(Wrong::Dropped), Just(Wrong::Repeated), Just(Wrong::Swapped)]
+fn tamper() -> impl Strategy<Value = Tamper> {
+    let changed = (0..8 * PACKET_BYTES).prop_map(|bit| Tamper::Changed { bit });
+    prop_oneof![changed, Just(Tamper::Dropped), Just(Tamper::Repeated), Just(Tamper::Swapped)]
 }
 
-/// The packets with one that is wrong, and how many are right before it.
-fn with_wrong(data: &[u8], wrong: Wrong, at: prop::sample::Index) -> (Vec<u8>, usize) {
+/// The packets of `data`, one of them invalid, and the number of valid packets before it.
+fn with_tampered_packet(data: &[u8], tamper: Tamper, at: prop::sample::Index) -> (Vec<u8>, usize) {
     let mut sealed = vec![0; sealed_length(data.len())];
     sealer(1).seal(data, &mut sealed).unwrap();
     let mut packets: Vec<Vec<u8>> = sealed.chunks(PACKET_BYTES).map(<[u8]>::to_vec).collect();
-    // What comes after shows that one is missing.
+    // Not the last packet: a later one must show that it is missing.
     let at = at.index(packets.len() - 1);
-    match wrong {
-        Wrong::Changed { bit } => packets[at][bit / 8] ^= 1 << (bit % 8),
-        Wrong::Dropped => drop(packets.remove(at)),
-        Wrong::Repeated => packets.insert(at + 1, packets[at].clone()),
-        Wrong::Swapped => packets.swap(at, at + 1),
+    match tamper {
+        Tamper::Changed { bit } => packets[at][bit / 8] ^= 1 << (bit % 8),
+        Tamper::Dropped => drop(packets.remove(at)),
+        Tamper::Repeated => packets.insert(at + 1, packets[at].clone()),
+        Tamper::Swapped => packets.swap(at, at + 1),
     }
-    (packets.concat(), at + usize::from(matches!(wrong, Wrong::Repeated)))
+    (packets.concat(), at + usize::from(matches!(tamper, Tamper::Repeated)))
 }
 
 proptest! {
@@ -96,7 +96,7 @@ proptest! {
         read in [pieces(), pieces()],
         (threads, coalescing, limit_bytes) in (1..3_usize, any::<bool>(), 0..100_000_usize),
     ) {
-        // Writing byte by byte is what it is about, and not writing 200,000 times.
+        // Writing byte by byte needs little data.
         let sizes = [0, 1].map(|way: usize| match written[way].iter().chain(&read[way]).max() {
             Some(1_000..) => sizes[way],
             _ => sizes[way] % 3_000,
@@ -125,10 +125,10 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_dropped_repeated_or_swapped_packet_delivers_nothing_wrong_and_ends_it(
+    fn a_changed_dropped_repeated_or_swapped_packet_ends_the_connection_and_delivers_nothing_wrong(
         kind in kind(),
         size in 1_025..90_000_usize,
-        wrong in wrong(),
+        tamper in tamper(),
         at in any::<prop::sample::Index>(),
         pieces in pieces(),
     ) {
@@ -137,7 +137,7 @@ proptest! {
         let (target, service) = connected(kind);
         let one = add_server(&relay, source, target);
         let data = pattern(size, 3);
-        let (packets, right) = with_wrong(&data, wrong, at);
+        let (packets, valid) = with_tampered_packet(&data, tamper, at);
         let pieces = if pieces.iter().all(|length| *length < 1_000) { vec![1_059] } else { pieces };
         let writing = {
             let peer = peer.try_clone().unwrap();
@@ -145,7 +145,7 @@ proptest! {
                 let mut left = packets.as_slice();
                 for length in pieces.iter().cycle() {
                     let (piece, rest) = left.split_at((*length).min(left.len()));
-                    // Once it has ended, nobody reads what is left.
+                    // Fails once the connection has ended.
                     let _ = peer.send(piece);
                     left = rest;
                     if left.is_empty() {
@@ -156,13 +156,13 @@ proptest! {
         };
         let ended = one.ended();
         prop_assert!(matches!(ended.end, End::Rejected(Error::PacketMac)), "{:?}", ended.end);
-        // Its owner resets them; what was delivered is there.
+        // The owner has not closed the sockets, so everything delivered before can be read.
         service.set_read_timeout(Some(LIMIT)).unwrap();
         let delivered = one.handle.counters().forward() as usize;
-        prop_assert!(delivered <= right * 1_024);
+        prop_assert!(delivered <= valid * 1_024);
         prop_assert!(support::read(&service, delivered) == data[..delivered]);
         service.set_nonblocking(true).unwrap();
-        prop_assert!((&service).read(&mut [0; 1]).is_err(), "neither more nor an end");
+        prop_assert!((&service).read(&mut [0; 1]).is_err(), "neither data nor the end of the stream follows");
         drop(ended);
         writing.join().unwrap();
     }

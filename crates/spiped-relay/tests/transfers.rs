@@ -1,4 +1,4 @@
-//! Whole tunnels: what goes in comes out, and ends come after everything before them.
+//! Whole tunnels: all data arrives, and the end of a stream arrives after it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ fn budget() -> Budget {
 }
 
 #[test]
-fn carries_every_size_both_ways_at_once_in_pieces_of_any_size() {
+fn data_of_every_size_arrives_both_ways_at_once_in_pieces_of_any_size() {
     let relay = relay(2, &budget());
     for kind in KINDS {
         for (seed, size) in SIZES.into_iter().enumerate() {
@@ -47,7 +47,7 @@ fn carries_every_size_both_ways_at_once_in_pieces_of_any_size() {
 }
 
 #[test]
-fn each_direction_ends_by_itself_in_either_order() {
+fn each_direction_ends_independently_in_either_order() {
     let relay = relay(1, &budget());
     for kind in KINDS {
         for program_first in [true, false] {
@@ -59,7 +59,7 @@ fn each_direction_ends_by_itself_in_either_order() {
             write(first, b"last words");
             first.shutdown(Shutdown::Write).unwrap();
             assert_eq!(read_all(second), b"last words");
-            // The other direction goes on for as long as it likes.
+            // The other direction continues.
             for round in 0..10_u8 {
                 write(second, &[round; 100]);
                 assert_eq!(read(first, 100), [round; 100]);
@@ -90,7 +90,7 @@ fn counters_are_current_while_bytes_flow() {
 }
 
 #[test]
-fn bytes_that_came_before_the_hand_over_are_carried() {
+fn bytes_that_arrived_before_the_connection_was_added_are_forwarded() {
     let relay = relay(1, &budget());
     let (program, near_source) = support::connected(Kind::Tcp);
     let (near_target, far_source) = support::connected(Kind::Tcp);

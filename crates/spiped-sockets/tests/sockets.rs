@@ -18,7 +18,7 @@ const CAREFUL: Options = Options {
 };
 
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Reported {
     Acceptable,
     Connected,
     Arrived(Vec<u8>),
@@ -26,40 +26,40 @@ enum Told {
     Failed(ErrorKind),
 }
 
-fn poll(sockets: &mut Sockets) -> Vec<(Id, Told)> {
-    let mut told = Vec::new();
-    let tell = |id, event: Event<'_>| {
-        told.push((
+fn poll(sockets: &mut Sockets) -> Vec<(Id, Reported)> {
+    let mut reported = Vec::new();
+    let on_event = |id, event: Event<'_>| {
+        reported.push((
             id,
             match event {
-                Event::Acceptable => Told::Acceptable,
-                Event::Connected => Told::Connected,
-                Event::Arrived(bytes) => Told::Arrived(bytes.to_vec()),
-                Event::Ended(arrived) => Told::Ended(arrived),
-                Event::Failed(error) => Told::Failed(error.kind()),
+                Event::Acceptable => Reported::Acceptable,
+                Event::Connected => Reported::Connected,
+                Event::Arrived(bytes) => Reported::Arrived(bytes.to_vec()),
+                Event::Ended(arrived) => Reported::Ended(arrived),
+                Event::Failed(error) => Reported::Failed(error.kind()),
             },
         ));
     };
-    sockets.poll(tell).expect("polls");
-    told
+    sockets.poll(on_event).expect("polls");
+    reported
 }
 
 /// Waits for the next event.
-fn next(sockets: &mut Sockets) -> (Id, Told) {
-    let begun = Instant::now();
+fn next(sockets: &mut Sockets) -> (Id, Reported) {
+    let start = Instant::now();
     loop {
-        let mut told = poll(sockets);
-        assert!(told.len() <= 1, "{told:?}");
-        if let Some(one) = told.pop() {
+        let mut reported = poll(sockets);
+        assert!(reported.len() <= 1, "{reported:?}");
+        if let Some(one) = reported.pop() {
             return one;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "no event comes");
+        assert!(start.elapsed() < Duration::from_secs(60), "no event");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 fn listening(options: Options) -> (Sockets, Id, SocketAddr) {
-    let mut sockets = Sockets::new().expect("something to wait with");
+    let mut sockets = Sockets::new().expect("a poller");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     let address = listener.local_addr().expect("an address");
     let id = sockets.listen(listener.into(), Owner::Us, options).expect("is watched");
@@ -69,14 +69,14 @@ fn listening(options: Options) -> (Sockets, Id, SocketAddr) {
 fn accepted(options: Options) -> (Sockets, Id, TcpStream) {
     let (mut sockets, listener, address) = listening(options);
     let peer = TcpStream::connect(address).expect("connects");
-    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert_eq!(next(&mut sockets), (listener, Reported::Acceptable));
     let (id, _) = sockets.accept(listener).expect("accepts").expect("a client");
     (sockets, id, peer)
 }
 
 fn stream_of(sockets: &mut Sockets, id: Id) -> TcpStream {
-    let stream = TcpStream::from(Socket::from(sockets.take(id).expect("it is there")));
-    stream.set_nonblocking(false).expect("waits from now on");
+    let stream = TcpStream::from(Socket::from(sockets.take(id).expect("is registered")));
+    stream.set_nonblocking(false).expect("is set");
     stream
 }
 
@@ -85,7 +85,7 @@ fn each_client_is_accepted_once_with_its_address() {
     let (mut sockets, listener, address) = listening(PLAIN);
     assert!(sockets.accept(listener).expect("accepts").is_none());
     let peers = [0, 1].map(|_| TcpStream::connect(address).expect("connects"));
-    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert_eq!(next(&mut sockets), (listener, Reported::Acceptable));
     for peer in &peers {
         let (_, address) = sockets.accept(listener).expect("accepts").expect("a client");
         assert_eq!(address.as_socket(), peer.local_addr().ok());
@@ -97,10 +97,10 @@ fn each_client_is_accepted_once_with_its_address() {
 fn waiting_clients_are_reported_again_only_on_request() {
     let (mut sockets, listener, address) = listening(PLAIN);
     let _peer = TcpStream::connect(address).expect("connects");
-    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert_eq!(next(&mut sockets), (listener, Reported::Acceptable));
     assert_eq!(poll(&mut sockets), []);
     sockets.rearm(listener).expect("is watched");
-    assert_eq!(next(&mut sockets), (listener, Told::Acceptable));
+    assert_eq!(next(&mut sockets), (listener, Reported::Acceptable));
     assert!(sockets.accept(listener).expect("accepts").is_some());
 }
 
@@ -109,9 +109,9 @@ fn accepted_and_dialed_sockets_have_the_options() {
     let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     for options in [PLAIN, CAREFUL] {
         let (mut sockets, id, _peer) = accepted(options);
-        let dialled = sockets.connect(&target.local_addr().expect("an address").into(), options).expect("connects");
-        assert_eq!(next(&mut sockets), (dialled, Told::Connected));
-        for id in [id, dialled] {
+        let dialed = sockets.connect(&target.local_addr().expect("an address").into(), options).expect("connects");
+        assert_eq!(next(&mut sockets), (dialed, Reported::Connected));
+        for id in [id, dialed] {
             let stream = stream_of(&mut sockets, id);
             let socket = SockRef::from(&stream);
             assert!(socket.tcp_nodelay().expect("nodelay"));
@@ -131,9 +131,9 @@ fn a_refused_connection_is_reported_and_removed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let mut sockets = Sockets::new().expect("something to wait with");
+    let mut sockets = Sockets::new().expect("a poller");
     match sockets.connect(&address.into(), PLAIN) {
-        Ok(id) => assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionRefused))),
+        Ok(id) => assert_eq!(next(&mut sockets), (id, Reported::Failed(ErrorKind::ConnectionRefused))),
         // Some systems report it at once.
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
     }
@@ -145,10 +145,10 @@ fn connects_to_a_unix_socket_and_sends() {
     let path = std::env::temp_dir().join(format!("spiped-sockets-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("listens");
-    let mut sockets = Sockets::new().expect("something to wait with");
+    let mut sockets = Sockets::new().expect("a poller");
     let id = sockets.connect(&SockAddr::unix(&path).expect("an address"), CAREFUL).expect("connects");
     std::fs::remove_file(&path).expect("is removed");
-    assert_eq!(next(&mut sockets), (id, Told::Connected));
+    assert_eq!(next(&mut sockets), (id, Reported::Connected));
     sockets.send(id, b"hello").expect("sends");
     sockets.close(id, false);
     let mut peer: UnixStream = listener.accept().expect("accepts").0;
@@ -165,12 +165,12 @@ fn expected_bytes_arrive_together_and_nothing_after_them_is_read() {
     assert_eq!(poll(&mut sockets), [], "too few bytes cause no event");
     assert_eq!(sockets.arrived(id), b"abc", "but can be queried");
     peer.write_all(b"defgrest").expect("writes");
-    assert_eq!(next(&mut sockets), (id, Told::Arrived(b"abcde".to_vec())));
+    assert_eq!(next(&mut sockets), (id, Reported::Arrived(b"abcde".to_vec())));
     assert_eq!(poll(&mut sockets), [], "no more are expected");
     assert_eq!(sockets.arrived(id), b"", "they were reported");
     // Bytes that arrived earlier are reported too.
     sockets.expect(id, 2).expect("is watched");
-    assert_eq!(next(&mut sockets), (id, Told::Arrived(b"fg".to_vec())));
+    assert_eq!(next(&mut sockets), (id, Reported::Arrived(b"fg".to_vec())));
     let mut rest = [0; 4];
     stream_of(&mut sockets, id).read_exact(&mut rest).expect("reads");
     assert_eq!(&rest, b"rest");
@@ -190,7 +190,7 @@ fn an_end_and_a_reset_are_each_reported_once() {
     sockets.expect(id, 5).expect("is watched");
     peer.write_all(b"abc").expect("writes");
     peer.shutdown(Shutdown::Write).expect("ends");
-    assert_eq!(next(&mut sockets), (id, Told::Ended(3)));
+    assert_eq!(next(&mut sockets), (id, Reported::Ended(3)));
     assert_eq!(poll(&mut sockets), []);
     assert_eq!(sockets.arrived(id), b"abc");
 
@@ -199,7 +199,7 @@ fn an_end_and_a_reset_are_each_reported_once() {
     (&peer).write_all(b"ab").expect("writes");
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("resets");
     drop(peer);
-    assert_eq!(next(&mut sockets), (id, Told::Failed(ErrorKind::ConnectionReset)));
+    assert_eq!(next(&mut sockets), (id, Reported::Failed(ErrorKind::ConnectionReset)));
     assert_eq!(poll(&mut sockets), []);
     #[cfg(target_os = "linux")]
     assert_eq!(sockets.arrived(id), b"ab");
@@ -247,7 +247,7 @@ fn a_socket_that_was_taken_has_no_events_and_its_id_is_not_reused_soon() {
 fn sending_to_a_full_socket_fails_without_blocking() {
     let (mut sockets, id, _peer) = accepted(PLAIN);
     let much = vec![0; 1 << 20];
-    let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full at last");
+    let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full");
     assert_eq!(refused.kind(), ErrorKind::WouldBlock);
 }
 
@@ -257,9 +257,9 @@ fn clients_that_connected_before_listen_have_the_options_too() {
     let address = listener.local_addr().expect("an address");
     let _early = TcpStream::connect(address).expect("a client");
     let mut sockets = Sockets::new().expect("sockets");
-    let listening = sockets.listen(listener.into(), Owner::Us, CAREFUL).expect("it is watched");
+    let listening = sockets.listen(listener.into(), Owner::Us, CAREFUL).expect("is watched");
     let mut accepted = || {
-        let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
+        let (id, _) = sockets.accept(listening).expect("accepts").expect("a client");
         let client = Socket::from(sockets.take(id).expect("a socket"));
         (
             client.tcp_nodelay().expect("no delay"),
@@ -280,49 +280,49 @@ fn a_listening_socket_with_a_reused_descriptor_has_its_own_options() {
     let mut sockets = Sockets::new().expect("sockets");
     // Both copies are likely to get the same descriptor number.
     let copy = || listener.try_clone().expect("a copy");
-    let before = sockets.listen(copy().into(), Owner::Us, CAREFUL).expect("it is watched");
+    let before = sockets.listen(copy().into(), Owner::Us, CAREFUL).expect("is watched");
     sockets.close(before, false);
-    let listening = sockets.listen(copy().into(), Owner::Us, PLAIN).expect("it is watched again");
+    let listening = sockets.listen(copy().into(), Owner::Us, PLAIN).expect("is watched");
     let _client = TcpStream::connect(address).expect("a client");
-    let (id, _) = sockets.accept(listening).expect("accepts").expect("a client waits");
+    let (id, _) = sockets.accept(listening).expect("accepts").expect("a client");
     let client = Socket::from(sockets.take(id).expect("a socket"));
     assert!(!client.keepalive().expect("keep-alive"));
 }
 
 #[test]
 fn accept_does_not_block_after_another_process_makes_the_socket_blocking() {
-    let mut sockets = Sockets::new().expect("something to wait with");
+    let mut sockets = Sockets::new().expect("a poller");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
-    let others = listener.try_clone().expect("a second descriptor");
+    let other_process = listener.try_clone().expect("a second descriptor");
     let id = sockets.listen(listener.into(), Owner::ServiceManager, CAREFUL).expect("is watched");
-    others.set_nonblocking(false).expect("takes the flag");
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || tell.send(sockets.accept(id).map(|client| client.is_some())));
-    let somebody = told.recv_timeout(Duration::from_secs(10)).expect("accept does not wait");
-    assert!(!somebody.expect("accepts"));
+    other_process.set_nonblocking(false).expect("is set");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(sockets.accept(id).map(|client| client.is_some())));
+    let is_client = receiver.recv_timeout(Duration::from_secs(10)).expect("accept does not block");
+    assert!(!is_client.expect("accepts"));
 }
 
 #[test]
 fn a_shared_socket_is_not_changed_and_accepted_sockets_have_the_options() {
     for (options, lingers) in [(CAREFUL, Some(Duration::ZERO)), (PLAIN, None)] {
-        let mut sockets = Sockets::new().expect("something to wait with");
+        let mut sockets = Sockets::new().expect("a poller");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
         let address = listener.local_addr().expect("an address");
-        let others = Socket::from(listener.try_clone().expect("a second descriptor"));
+        let other_process = Socket::from(listener.try_clone().expect("a second descriptor"));
         // An option that another process set, and that every client inherits.
         let left = if lingers.is_none() { Some(Duration::ZERO) } else { None };
-        others.set_linger(left).expect("is set");
+        other_process.set_linger(left).expect("is set");
         let id = sockets.listen(listener.into(), Owner::ServiceManager, options).expect("is watched");
-        assert!(sockets.accept(id).expect("nobody yet").is_none());
+        assert!(sockets.accept(id).expect("no client yet").is_none());
         let _peer = TcpStream::connect(address).expect("connects");
-        assert_eq!(next(&mut sockets), (id, Told::Acceptable));
+        assert_eq!(next(&mut sockets), (id, Reported::Acceptable));
         let (client, _) = sockets.accept(id).expect("accepts").expect("a client");
         let stream = stream_of(&mut sockets, client);
         let socket = SockRef::from(&stream);
-        assert_eq!(socket.linger().expect("is asked"), lingers);
-        assert_eq!(socket.keepalive().expect("is asked"), options.keep_alive.is_some());
-        assert!(socket.tcp_nodelay().expect("is asked"));
-        assert_eq!(others.linger().expect("is asked"), left);
-        assert!(!others.keepalive().expect("is asked") && !others.tcp_nodelay().expect("is asked"));
+        assert_eq!(socket.linger().expect("is queried"), lingers);
+        assert_eq!(socket.keepalive().expect("is queried"), options.keep_alive.is_some());
+        assert!(socket.tcp_nodelay().expect("is queried"));
+        assert_eq!(other_process.linger().expect("is queried"), left);
+        assert!(!other_process.keepalive().expect("is queried") && !other_process.tcp_nodelay().expect("is queried"));
     }
 }

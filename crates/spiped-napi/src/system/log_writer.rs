@@ -1,4 +1,4 @@
-//! Writes log messages to standard error on a thread of its own.
+//! Writes log messages to standard error on its own thread.
 //!
 //! Standard error may be shared: making it non-blocking would break other programs' writes, and a blocking write on the
 //! main thread would stall data. So a thread does blocking writes. It runs until the process exits. If the system
@@ -27,7 +27,7 @@ const PIECE_BYTES: usize = 4_096;
 /// Enough for what the thread calls.
 const STACK_BYTES: usize = 128 * 1_024;
 
-/// How many panics in a row, none of which loses a message, end the thread.
+/// The number of consecutive panics without a lost message after which the thread exits.
 const MAX_IDLE_PANICS: u32 = 3;
 
 /// Writes messages to standard error without ever blocking the caller.
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_recurs_at_once_ends_the_thread_and_lets_the_next_message_start_another() {
+    fn a_panic_that_recurs_immediately_ends_the_thread_and_the_next_message_starts_another() {
         let shared = waiting(1);
         let mut panics = 0;
         shared.write_despite_panics(|| {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_thread_the_caller_writes_what_is_taken_and_keeps_the_rest() {
+    fn without_a_thread_the_caller_writes_what_is_accepted_and_buffers_the_rest() {
         let shared = waiting(3);
         let mut state = shared.lock();
         (state.has_thread, state.lost_line) = (false, "{lost} lost\n".to_owned());

@@ -193,7 +193,7 @@ fn carry(from: BorrowedFd, to: BorrowedFd) -> nix::Result<()> {
     }
 }
 
-/// Repeats a system call until it succeeds or fails for good. Waits if somebody else made the descriptor non-blocking.
+/// Repeats a system call until it succeeds or fails for good. Waits if another program made it non-blocking.
 fn again(descriptor: BorrowedFd, ready: PollFlags, mut call: impl FnMut() -> nix::Result<usize>) -> nix::Result<usize> {
     loop {
         match call() {

@@ -4,7 +4,7 @@ use std::{sync::mpsc, thread};
 
 use napi_derive::napi;
 
-/// Enough for a thread that only waits.
+/// A stack size that is enough for a thread that only waits.
 const STACK_LENGTH: usize = 64 * 1024;
 
 /// Whether `count` more threads can run at the same time. They have ended when this returns.

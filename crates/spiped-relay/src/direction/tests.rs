@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::*;
 
 #[test]
-fn an_end_of_stream_for_a_receiver_that_has_reset_is_reported_as_the_reset() {
+fn passing_on_the_end_of_a_stream_to_a_receiver_that_has_reset_reports_the_reset() {
     let (program, from) = UnixStream::pair().expect("a pair of sockets");
     let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
     let service = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
@@ -32,7 +32,7 @@ fn an_end_of_stream_for_a_receiver_that_has_reset_is_reported_as_the_reset() {
 }
 
 #[test]
-fn a_coalesced_stream_continues_once_its_full_receiver_has_room() {
+fn a_coalesced_stream_continues_when_its_full_receiver_has_room_again() {
     let pair = || UnixStream::pair().expect("a pair of sockets");
     let ((mut program, from), (to, mut service)) = (pair(), pair());
     service.set_nonblocking(true).expect("a socket");
@@ -48,7 +48,7 @@ fn a_coalesced_stream_continues_once_its_full_receiver_has_room() {
         direction.turn(&from, &to, &mut context, |_| {}).expect("a turn")
     };
     for _ in 0..100_000 {
-        program.write_all(b"a line").expect("it is written");
+        program.write_all(b"a line").expect("writes");
         direction.became_readable(false);
         direction.stop_waiting();
         turn(&mut direction);
@@ -57,7 +57,7 @@ fn a_coalesced_stream_continues_once_its_full_receiver_has_room() {
         }
     }
     assert!(direction.buffered.is_some(), "the receiver is full");
-    program.write_all(b"a line").expect("it is written");
+    program.write_all(b"a line").expect("writes");
     let _ = service.read_to_end(&mut Vec::new());
     direction.became_readable(false);
     direction.became_writable();

@@ -21,11 +21,11 @@ fn a_panic_ends_only_its_own_connection() {
     panic::set_hook(Box::new(|_| {}));
     let (worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Fairness::new())).expect("a worker");
     let thread = thread::spawn(|| worker.run());
-    let (tell, ends) = channel();
+    let (sender, ends) = channel();
     let add = |id, framing: fn() -> Framing| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         let (connection, sockets) = connection(framing, move |end| {
-            tell.send((id, end)).expect("the test receives it");
+            sender.send((id, end)).expect("the test receives it");
             assert!(id != 2, "a panic in the callback");
         });
         inbox.send(Command::Add(id, Box::new(connection)));
@@ -36,7 +36,7 @@ fn a_panic_ends_only_its_own_connection() {
         let [mut program, _service] = add(id, || Framing::Panics);
         program.write_all(b"x").expect("is written");
         let (ended, end) = ends.recv().expect("the connection ends");
-        assert!(ended == id && matches!(&end, End::Failed(words) if words == "asked to panic"), "{end:?}");
+        assert!(ended == id && matches!(&end, End::Failed(message) if message == "asked to panic"), "{end:?}");
     }
     assert_eq!(inbox.connections(), 1);
     drop(good);
@@ -45,19 +45,19 @@ fn a_panic_ends_only_its_own_connection() {
     thread.join().expect("the thread did not panic");
 }
 
-/// Needs root, to make a network that loses packets.
+/// Needs root, for a network namespace that loses packets.
 #[cfg(target_os = "linux")]
 #[test]
-fn with_keep_alive_a_peer_that_acknowledges_nothing_ends_its_connection() {
-    let ip = |words: &str| std::process::Command::new("ip").args(words.split(' ')).status();
+fn with_keep_alive_a_connection_ends_if_the_peer_acknowledges_nothing() {
+    let ip = |arguments: &str| std::process::Command::new("ip").args(arguments.split(' ')).status();
     let alone = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_ok();
     if !alone || !ip("link set lo up").is_ok_and(|status| status.success()) {
-        return eprintln!("SKIPPED: needs root and ip to make a network: NOTHING was tested");
+        return eprintln!("SKIPPED: needs root and the command ip for a network namespace: NOTHING was tested");
     }
     let (mut worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Fairness::new())).expect("a worker");
     worker.liveness_interval = Duration::from_millis(20);
     let thread = thread::spawn(|| worker.run());
-    let (tell, ends) = channel();
+    let (sender, ends) = channel();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let mut others = Vec::new();
     for (id, keeps_alive) in [(1, false), (2, true)] {
@@ -69,8 +69,8 @@ fn with_keep_alive_a_peer_that_acknowledges_nothing_ends_its_connection() {
         SockRef::from(&target).set_keepalive(keeps_alive).expect("keep-alive");
         let framing = || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
         let pair = Pair { source: source.into(), target: target.into(), forward: framing(), reverse: framing() };
-        let tell = tell.clone();
-        let on_end = move |ended: crate::Ended| tell.send((id, ended.end)).expect("the test receives it");
+        let sender = sender.clone();
+        let on_end = move |ended: crate::Ended| sender.send((id, ended.end)).expect("the test receives it");
         let connection = Connection::new(pair, Arc::default(), true, Box::new(on_end));
         inbox.send(Command::Add(id, Box::new(connection)));
         program.write_all(b"it arrives").expect("is written");
@@ -92,33 +92,33 @@ fn with_keep_alive_a_peer_that_acknowledges_nothing_ends_its_connection() {
 }
 
 #[test]
-fn pauses_double_with_each_failed_round_up_to_a_second() {
+fn the_pause_doubles_with_each_failed_round_up_to_a_second() {
     let pauses = [0, 1, 2, 3, 4, 11, 12, u32::MAX].map(|failures| pause_after(failures).as_millis());
     assert_eq!(pauses, [0, 0, 1, 2, 4, 512, 1_000, 1_000]);
 }
 
 #[test]
-fn a_panic_between_commands_loses_none_of_them() {
+fn a_panic_between_commands_loses_no_command() {
     panic::set_hook(Box::new(|_| {}));
     let (worker, inbox) = Worker::new(Budget::new(1_000), Arc::new(Fairness::new())).expect("a worker");
-    let (tell, ends) = channel();
+    let (sender, ends) = channel();
     let mut sockets = Vec::new();
     for id in [1, 2] {
-        let tell = tell.clone();
+        let sender = sender.clone();
         let framing = || Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
-        let (connection, its) = connection(framing, move |end| tell.send((id, end)).expect("the test receives it"));
-        sockets.push(its);
+        let (connection, peers) = connection(framing, move |end| sender.send((id, end)).expect("the test receives it"));
+        sockets.push(peers);
         inbox.send(Command::Add(id, Box::new(connection)));
         inbox.send(Command::Panic);
     }
     inbox.send(Command::Stop);
     inbox.send(Command::Panic);
-    drop(tell);
-    // The thread starts last, so that it finds all commands at once.
+    drop(sender);
+    // The thread starts last, so that it finds all commands in the inbox.
     let thread = thread::spawn(|| worker.run());
     for _ in 0..2 {
         let (_, end) = ends.recv().expect("each connection ends");
-        assert!(matches!(&end, End::Failed(words) if words == "asked to panic"), "{end:?}");
+        assert!(matches!(&end, End::Failed(message) if message == "asked to panic"), "{end:?}");
     }
     assert_eq!(inbox.connections(), 0);
     thread.join().expect("the thread did not panic");

@@ -14,7 +14,7 @@ use socket2::Socket;
 use spiped_core::{DirectionKeys, Opener, Sealer};
 use spiped_relay::{Budget, Ended, Framing, Handle, Pair, Relay, Settings};
 
-/// A test waits so long for what must come; it comes much sooner.
+/// How long a test waits for something that takes far less time.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
@@ -64,13 +64,13 @@ pub(crate) fn opener(number: u8) -> Opener {
     Opener::new(&keys(number))
 }
 
-/// One end of a tunnel in a relay: what was handed over, and how it ends.
-pub(crate) struct One {
+/// A connection in a relay: one end of a tunnel.
+pub(crate) struct Relayed {
     pub handle: Handle,
     ended: Receiver<Ended>,
 }
 
-impl One {
+impl Relayed {
     pub(crate) fn ended(&self) -> Ended {
         self.ended.recv_timeout(LIMIT).expect("the connection ends")
     }
@@ -80,30 +80,30 @@ impl One {
     }
 }
 
-/// Hands a client's end over: cleartext at the source, packets at the target.
-pub(crate) fn add_client(relay: &Relay, source: Socket, target: Socket) -> One {
+/// Adds a client's end: cleartext at the source, packets at the target.
+pub(crate) fn add_client(relay: &Relay, source: Socket, target: Socket) -> Relayed {
     add(relay, source.into(), target.into(), Framing::Seal(sealer(1)), Framing::Open(Box::new(opener(2))))
 }
 
-/// Hands a server's end over: packets at the source, cleartext at the target.
-pub(crate) fn add_server(relay: &Relay, source: Socket, target: Socket) -> One {
+/// Adds a server's end: packets at the source, cleartext at the target.
+pub(crate) fn add_server(relay: &Relay, source: Socket, target: Socket) -> Relayed {
     add(relay, source.into(), target.into(), Framing::Open(Box::new(opener(1))), Framing::Seal(sealer(2)))
 }
 
-fn add(relay: &Relay, source: OwnedFd, target: OwnedFd, forward: Framing, reverse: Framing) -> One {
-    let (tell, ended) = channel();
+fn add(relay: &Relay, source: OwnedFd, target: OwnedFd, forward: Framing, reverse: Framing) -> Relayed {
+    let (sender, ended) = channel();
     let handle = relay.add(Pair { source, target, forward, reverse }, move |end| {
-        let _ = tell.send(end);
+        let _ = sender.send(end);
     });
-    One { handle, ended }
+    Relayed { handle, ended }
 }
 
-/// A program and a service with both ends of a tunnel between them.
+/// An application and a service, with both ends of a tunnel between them.
 pub(crate) struct Tunnel {
     pub program: Socket,
     pub service: Socket,
-    pub near: One,
-    pub far: One,
+    pub near: Relayed,
+    pub far: Relayed,
 }
 
 pub(crate) fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
@@ -115,7 +115,7 @@ pub(crate) fn tunnel(relay: &Relay, kind: Kind) -> Tunnel {
     Tunnel { program, service, near, far }
 }
 
-/// Bytes that differ from place to place.
+/// Pseudorandom bytes.
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..length)
@@ -128,7 +128,7 @@ pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Writes `bytes` in pieces and then the end, on a thread of its own.
+/// Writes `bytes` in pieces and ends the stream, on a new thread.
 pub(crate) fn send_all(socket: &Socket, bytes: Vec<u8>, piece: usize) -> thread::JoinHandle<()> {
     let mut socket = socket.try_clone().unwrap();
     thread::spawn(move || {
@@ -156,7 +156,7 @@ pub(crate) fn read(mut socket: &Socket, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Makes the system reset the connection instead of closing it.
+/// Closes the socket with a reset.
 pub(crate) fn reset(socket: Socket) {
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }

@@ -112,7 +112,7 @@ pub(super) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bo
     !is_opened_anew && is_same(stdin().as_fd()).unwrap_or(false)
 }
 
-/// Waits for data on a descriptor that somebody made non-blocking.
+/// Waits for data on a descriptor that another program has made non-blocking.
 pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
     match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
