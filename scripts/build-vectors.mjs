@@ -1,5 +1,5 @@
-// Makes the known answers of test/vectors from test/vectors/inputs.json with node:crypto and BigInt, as docs/protocol.md
-// describes the protocol, and shares no code with spiped. With --check it only says whether the files are up to date.
+// Generates the known answers of test/vectors from test/vectors/inputs.json with node:crypto and BigInt. Follows
+// docs/protocol.md and shares no code with spiped. With --check it only says whether the files are up to date.
 
 import { createCipheriv, createHash, createHmac, getDiffieHellman, pbkdf2Sync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -26,8 +26,7 @@ for (const [name, vectors] of Object.entries({
   const text = `${JSON.stringify({ source: SOURCE, vectors }, null, 1)}\n`;
   if (readFileSync(target, "utf8") === text) continue;
   stale = true;
-  if (process.argv.includes("--check"))
-    console.error(`${target} is not what scripts/build-vectors.mjs makes; run node scripts/build-vectors.mjs`);
+  if (process.argv.includes("--check")) console.error(`${target} is out of date; run npm run build:vectors`);
   else writeFileSync(target, text);
 }
 if (stale && process.argv.includes("--check")) process.exit(1);
