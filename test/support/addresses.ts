@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryFolder } from "./cleanup.js";
 
-/** A host of this machine that needs no look-up. */
+/** A host of this machine that needs no lookup. */
 export type LoopbackHost = `127.0.0.${number}` | "::1";
 
 export type Address =
@@ -24,14 +24,14 @@ export function socketOptionsOf(address: Address): { path: string } | { host: st
   return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
 
-/** An address that nobody listens on. Another process may be faster to take the port: `startSpiped` tries another one then. */
+/** An address that nobody listens on. Another process may take the port first; `startSpiped` then tries another one. */
 export async function freeAddress(t: TestContext, kind: AddressKind): Promise<Address> {
   if (kind === "unix") return { kind: "unix", path: join(await temporaryFolder(t), "socket") };
   const host = kind === "tcp" ? "127.0.0.1" : "::1";
   return { kind: "tcp", host, port: await freePort(host) };
 }
 
-// Below the ports that systems give to outgoing connections, or a connection of another test could sit on it by chance.
+// Below the ephemeral ports: otherwise a connection of another test could be using it by chance.
 const firstPort = 10_000;
 const lastPort = 32_000;
 

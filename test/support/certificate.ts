@@ -1,4 +1,4 @@
-// A certificate that nobody trusts, for servers of TLS behind a tunnel.
+// A self-signed certificate for TLS servers behind a tunnel.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Command } from "./command.js";
 
-/** Makes one in `folder`, with its key; what a server of TLS takes. */
+/** Makes one in `folder`, with its key. Returns the options of a TLS server. */
 export async function makeCertificate(
   t: TestContext,
   folder: string,

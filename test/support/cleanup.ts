@@ -1,21 +1,21 @@
-// What a test has to undo, in the reverse order of doing it, also when it fails; and waiting that cannot last for ever.
+// Cleanup in reverse order, also when a test fails; and waiting with a time limit.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryRoot } from "./machine.js";
 
-/** How long anything in a test may take before it counts as never: far more than it needs, so that a slow machine decides nothing. */
+/** How long anything in a test may take before it fails: far more than needed, so that slow machines do not matter. */
 export const failsafeMs = 60_000;
 
-/** The options of a test that drives commands: only a test that hangs meets this limit. */
+/** The options of a test that drives commands. Only a test that hangs reaches this limit. */
 export const limits = { timeout: 3 * failsafeMs };
 
 type Undo = () => unknown;
 
 const undosOf = new WeakMap<TestContext, Undo[]>();
 
-/** Has `undo` run when the test ends, before everything that was registered earlier. */
+/** Runs `undo` when the test ends, before everything registered earlier. */
 export function afterwards(t: TestContext, undo: Undo): void {
   const known = undosOf.get(t);
   if (known !== undefined) {
@@ -29,7 +29,7 @@ export function afterwards(t: TestContext, undo: Undo): void {
   });
 }
 
-/** A folder of the test's own, with a short path, since a UNIX socket's path has fewer than 104 bytes on some systems. */
+/** A temporary folder with a short path, because a UNIX socket's path has fewer than 104 bytes on some systems. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(temporaryRoot, "spiped-"));
   afterwards(t, () => rm(folder, { recursive: true, force: true }));
@@ -37,9 +37,9 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
 }
 
 /**
- * Waits for `promise`, but not for ever.
+ * Waits for `promise` with a time limit.
  *
- * @param what - What is waited for, as the end of a sentence; a function is asked at the time of failure.
+ * @param what - What the test is waiting for, for the error message; a function is called at the time of failure.
  * @throws Error that names `what`, after `failsafeMs`.
  */
 export async function within<T>(promise: Promise<T>, what: string | (() => string)): Promise<T> {
@@ -48,7 +48,7 @@ export async function within<T>(promise: Promise<T>, what: string | (() => strin
     timer = setTimeout(() => {
       reject(new Error(`waited ${failsafeMs / 1000} s in vain for ${typeof what === "string" ? what : what()}`));
     }, failsafeMs);
-    // A failed test must not keep the process waiting for what it left pending.
+    // A failed test must not keep the process alive.
     timer.unref();
   });
   try {
@@ -58,7 +58,7 @@ export async function within<T>(promise: Promise<T>, what: string | (() => strin
   }
 }
 
-/** Looks again and again until `condition` gives a value; what it looks at is outside this process and reports nothing. */
+/** Polls until `condition` returns a value, for things outside this process that send no event. */
 export async function until<T>(
   condition: () => T | undefined | Promise<T | undefined>,
   what: string | (() => string),

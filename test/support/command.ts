@@ -1,4 +1,4 @@
-// A command that a test has started: its lines on standard error, its end, and whether it listens yet.
+// A command started by a test: its log messages, its exit, and whether it is listening.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
@@ -12,26 +12,26 @@ export interface Exit {
 }
 
 export interface CommandOptions {
-  /** What standard input is: a pipe in the test's hand (the default), nothing, or an open file. */
+  /** Standard input: a pipe for the test (the default), nothing, or an open file. */
   readonly stdin?: "pipe" | "ignore" | number;
   /** What standard output is. */
   readonly stdout?: "pipe" | number;
   /** What standard error is. */
   readonly stderr?: "pipe" | number;
-  /** Open files that it gets as descriptors 3 and up. */
+  /** Open files to pass as descriptors 3 and up. */
   readonly more?: readonly number[];
   readonly cwd?: string;
-  /** Variables that are set besides the test's own. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 const running = new Set<ChildProcess>();
-// The tests' own clean-up comes first; this is for the case that the test process itself gives up.
+// The tests clean up by themselves; this is for the case that the test process dies.
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** A running command. It is gone when the test ends, whatever happened. */
+/** A running command. It is killed when the test ends. */
 export class Command {
   readonly words: string;
   readonly child: ChildProcess;
@@ -61,7 +61,7 @@ export class Command {
       if (this.#keepsStdout) this.#stdout.push(chunk);
     });
     this.child.stdin?.on("error", () => {
-      // The command ended without reading everything; the test sees that by its exit status.
+      // The command exited without reading everything; the test sees its exit status.
     });
     this.#exit = new Promise((resolve, reject) => {
       this.child.once("error", reject);
@@ -76,7 +76,7 @@ export class Command {
       this.child.once("error", reject);
       this.child.once("exit", (status, signal) => resolve({ status, signal }));
     });
-    // A test that waits for something else first must not be ended by a rejection that it gets to see later.
+    // The test may await something else first; the rejection must not be unhandled meanwhile.
     this.#exit.catch(() => undefined);
     this.#ownExit.catch(() => undefined);
   }
@@ -102,17 +102,17 @@ export class Command {
     for (const resolve of this.#wake.splice(0)) resolve();
   }
 
-  /** Everything that came on standard error so far. */
+  /** Standard error so far. */
   get stderr(): string {
     return Buffer.concat(this.#stderr).toString();
   }
 
-  /** Everything that came on standard output so far, unless the test took the stream. */
+  /** Standard output so far, unless the test took the stream. */
   get stdout(): Buffer {
     return Buffer.concat(this.#stdout);
   }
 
-  /** The whole lines that came on standard error so far. */
+  /** The complete lines on standard error so far. */
   get lines(): readonly string[] {
     return this.stderr.split("\n").slice(0, -1);
   }
@@ -121,7 +121,6 @@ export class Command {
     return this.#isGone;
   }
 
-  /** The process id. */
   get id(): number {
     if (this.child.pid === undefined) throw new Error(`${this.words} did not start`);
     return this.child.pid;
@@ -133,7 +132,7 @@ export class Command {
     return this.child.stdin;
   }
 
-  /** Standard output for the test to read; it is not kept any more. */
+  /** Standard output for the test to read; it is no longer collected. */
   takeStdout(): Readable {
     if (this.child.stdout === null) throw new Error(`the standard output of ${this.words} is no pipe`);
     this.#keepsStdout = false;
@@ -141,9 +140,9 @@ export class Command {
   }
 
   /**
-   * Waits until `count` lines came that match.
+   * Waits until `count` matching lines have arrived.
    *
-   * @throws Error when the command ends before.
+   * @throws Error when the command exits first.
    */
   async line(pattern: RegExp, count = 1): Promise<string> {
     const wait = async (): Promise<string> => {
@@ -157,12 +156,12 @@ export class Command {
     return within(wait(), () => `${count} × the line ${pattern} of ${this.words}, which said: ${this.stderr}`);
   }
 
-  /** Waits for the end of the command and of its output. */
+  /** Waits until the command has exited and its output is closed. */
   async exit(): Promise<Exit> {
     return within(this.#exit, () => `the end of ${this.words}, which said: ${this.stderr}`);
   }
 
-  /** Waits for the end of the command alone: a daemon that it left behind may still hold its output. */
+  /** Waits for the command's exit only: a daemon that it left behind may still have its output open. */
   async ownExit(): Promise<Exit> {
     return within(this.#ownExit, () => `the end of ${this.words}, which said: ${this.stderr}`);
   }
@@ -171,7 +170,7 @@ export class Command {
     this.child.kill(signal);
   }
 
-  /** Ends the command by force, if it still runs. */
+  /** Kills the command if it is still running. */
   async kill(): Promise<void> {
     if (this.#isGone || this.child.pid === undefined) return;
     this.child.kill("SIGKILL");

@@ -1,4 +1,4 @@
-// A configuration in a test's hand: tunnels as tables, each both ends in one process, and a spiped that runs them.
+// A configuration file for tests: tunnels as tables, both ends in one process, and the spiped that runs them.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,10 +11,10 @@ import { ours } from "./programs.js";
 import { TestSocket } from "./test-socket.js";
 import { newKey } from "./tunnel.js";
 
-/** The keys of a table. */
+/** The keys of one table. */
 export type Keys = Readonly<Record<string, string | number | boolean>>;
 
-/** A table of a file. */
+/** One table of a file. */
 export function table(name: string, keys: Keys): string {
   const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
   return [...(name === "" ? [] : [`[${name}]`]), ...lines, ""].join("\n");
@@ -28,11 +28,11 @@ export interface PairOfEnds {
   readonly service: Listener;
   /** Their tables. */
   text(nearKeys?: Keys, farKeys?: Keys): string;
-  /** A connection through both, and the one at the service that belongs to it. */
+  /** A connection through both, and the matching one at the service. */
   connectThrough(): Promise<{ readonly app: TestSocket; readonly service: TestSocket }>;
 }
 
-/** A file and the spiped that has it. */
+/** A file and the spiped that uses it. */
 export class ConfigFile {
   readonly folder: string;
   readonly path: string;
@@ -70,7 +70,7 @@ export class ConfigFile {
     };
   }
 
-  /** Writes the file: tables of tunnels, below defaults that have the key, and enough time. */
+  /** Writes the file: tables of tunnels, below defaults with the key and a long time limit. */
   async write(...texts: readonly string[]): Promise<void> {
     const defaults = table("defaults", { key: this.keyFile, timeout: failsafeMs / 1_000 });
     await writeFile(this.path, [...texts, defaults].join("\n"));
@@ -86,7 +86,7 @@ export class ConfigFile {
     return command;
   }
 
-  /** Has a spiped read the file again, and waits until it has. @returns What it said meanwhile. */
+  /** Reloads spiped and waits until it has finished. @returns Its log messages meanwhile. */
   async reload(command: Command): Promise<readonly string[]> {
     const before = command.lines.length;
     const done = /SIGHUP: .*(?:reloaded .*; tunnels:|keeping the old configuration)/;

@@ -1,4 +1,4 @@
-// A container as far as spiped can tell: the system's files, but `/` and `/dev` of its own, and a first process if wanted.
+// A container as far as spiped can tell: the system's files with its own `/` and `/dev`, and an init process if wanted.
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,10 +6,12 @@ import type { TestContext } from "node:test";
 import { temporaryFolder, until } from "./cleanup.js";
 import { Command } from "./command.js";
 
-/** The commands that this takes, besides the superuser. */
+/** The commands that this needs, besides root. */
 export const containerCommands = ["unshare", "nsenter", "mount", "chroot"];
 
-/** Makes the container's root at $1, with each further pair of words as a folder and its name inside; then waits. */
+/**
+ * Makes the container's root at $1, with each further pair of arguments as a folder and its name inside; then waits.
+ */
 const script = `
 set -eu
 root=$1
@@ -36,7 +38,7 @@ echo ready
 exec cat
 `;
 
-/** A running container, which is gone when the test ends. */
+/** A running container, removed when the test ends. */
 export class Container {
   readonly #holder: Command;
   readonly #root: string;
@@ -60,7 +62,7 @@ export class Container {
   }
 
   /**
-   * The words that run a command inside.
+   * The arguments that run a command inside.
    *
    * @param cwd - Its working directory there.
    */
@@ -69,7 +71,7 @@ export class Container {
     return [...enter, "sh", "-c", 'cd "$0" && exec "$@"', cwd, ...words];
   }
 
-  /** The words that run a command inside as the first process of a world of its own. */
+  /** The arguments that run a command as PID 1 of a namespace of its own. */
   insideAsFirst(words: readonly string[]): readonly [string, ...string[]] {
     return this.inside(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", ...words]);
   }

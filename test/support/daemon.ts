@@ -1,4 +1,4 @@
-// spiped as a daemon: started by a process that has ended, found by its pid file, and gone when the test ends.
+// spiped as a daemon: started by a process that has exited, found by its pid file, and stopped when the test ends.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -19,7 +19,7 @@ import { type Key, newKey, patience } from "./tunnel.js";
 /** Daemons are looked for in /proc. */
 export const onLinux = process.platform === "linux" ? false : "needs Linux";
 
-/** Variables that tell apart what each test has started. */
+/** Environment variables that identify what each test has started. */
 const markers = new Map<string, readonly string[]>();
 process.on("exit", () => {
   for (const [marker, words] of markers) killAll(marker, words);
@@ -29,7 +29,7 @@ function killAll(marker: string, words: readonly string[]): void {
   for (const id of processesWith(marker, words)) process.kill(id, "SIGKILL");
 }
 
-/** Starts a command that may leave a daemon behind. All of it is gone when the test ends. */
+/** Starts a command that may leave a daemon behind. All of it is killed when the test ends. */
 export function startDetached(
   t: TestContext,
   words: readonly [string, ...string[]],
@@ -37,12 +37,15 @@ export function startDetached(
 ): Command {
   const mark = newMark(words);
   const command = Command.start(t, words, { ...options, env: { ...options.env, ...mark.env } });
-  // Before the command's own end is waited for: a daemon may hold its output.
+  // Before waiting for the command's own exit: a daemon may have its output open.
   afterwards(t, mark.killAll);
   return command;
 }
 
-/** A variable for commands that may leave something behind: all that has it is gone when the test ends. */
+/**
+ * An environment variable for commands that may leave something behind: every process that has it is killed when the
+ * test ends.
+ */
 export function markOf(t: TestContext): Readonly<Record<string, string>> {
   const { env, killAll } = newMark([]);
   afterwards(t, killAll);
@@ -63,9 +66,9 @@ function newMark(words: readonly string[]): { readonly env: Readonly<Record<stri
 }
 
 export interface DaemonOptions extends CommandOptions {
-  /** The words that start spiped; ours when absent. */
+  /** The arguments that start spiped; default ours. */
   readonly program?: readonly [string, ...string[]];
-  /** -d when absent. */
+  /** Default -d. */
   readonly end?: "-d" | "-e";
   readonly source: AddressKind;
   readonly target: Address;
@@ -73,16 +76,16 @@ export interface DaemonOptions extends CommandOptions {
   readonly flags?: readonly string[];
 }
 
-/** A daemon whose first process has ended with 0. */
+/** A daemon whose first process has exited with status 0. */
 export interface Daemon {
-  /** The first process, which has ended; its output is the daemon's. */
+  /** The first process, which has exited; the daemon shares its output. */
   readonly command: Command;
   readonly id: number;
   readonly source: Address;
   readonly pidFile: string;
 }
 
-/** Starts a daemon with its default pid file; a folder of its own is the working directory when none is given. */
+/** Starts a daemon with its default pid file, in a new folder unless one is given. */
 export async function startDaemon(t: TestContext, options: DaemonOptions): Promise<Daemon> {
   const cwd = options.cwd ?? (await temporaryFolder(t));
   for (let attempt = 1; ; attempt += 1) {
@@ -96,7 +99,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
     });
     const { status } = await command.ownExit();
     if (status !== 0) {
-      // Somebody else may have taken the port meanwhile.
+      // Another process may have taken the port meanwhile.
       const isTaken = source.kind === "tcp" && /in use/i.test(command.stderr);
       if (isTaken && attempt < 5) continue;
       throw new Error(`${command.words} ended with ${status}: ${command.stderr}`);
@@ -106,7 +109,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   }
 }
 
-/** The process that a pid file names, which must be there and hold nothing else. */
+/** The process id in a pid file, which must contain nothing else. */
 export function readPidFile(path: string): number {
   const text = readFileSync(path, "latin1");
   assert.match(text, /^\d+$/, `${basename(path)} holds a number without a line break`);
@@ -115,7 +118,7 @@ export function readPidFile(path: string): number {
   return id;
 }
 
-/** Ends a daemon and waits until it has. */
+/** Stops a daemon and waits until it has exited. */
 export async function stopDaemon({ id }: Pick<Daemon, "id">, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
   process.kill(id, signal);
   await untilEnded(id);
@@ -137,7 +140,7 @@ export async function startDaemonEnd(t: TestContext, options: Partial<DaemonOpti
   return { ...daemon, key, target, establish: () => establishThrough(t, daemon.source, target, key) };
 }
 
-/** Shakes hands with a spiped -d and takes the connection that it makes to its target. */
+/** Completes a handshake with a spiped -d and accepts its connection to the target. */
 export async function establishThrough(
   t: TestContext,
   source: Address,
@@ -149,7 +152,7 @@ export async function establishThrough(
   return { peer, plain: await target.next() };
 }
 
-/** A connection that a spiped -d refuses, and writes a line about. */
+/** Makes a connection that a spiped -d refuses and logs. */
 export async function annoy(t: TestContext, source: Address): Promise<void> {
   const stranger = await TestSocket.connect(t, source);
   await stranger.write(new Uint8Array(1_000));

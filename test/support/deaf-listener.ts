@@ -1,4 +1,5 @@
-// A target that neither answers nor refuses: a listener that does not accept, with a full queue. Linux drops further SYNs then.
+// A target that neither answers nor refuses: a listener that does not accept, with a full backlog. Linux then drops
+// SYNs.
 
 import type { TestContext } from "node:test";
 import type { Address } from "./addresses.js";
@@ -13,7 +14,7 @@ const program = `
   server.listen(JSON.parse(process.argv[1]), () => console.error("port " + server.address().port));
 `;
 
-/** A listener that does not accept until it is woken. */
+/** A listener that does not accept until it is told to. */
 export interface DeafListener {
   readonly address: Address;
   /** Says `received N` when a client has sent something. */
@@ -31,12 +32,12 @@ export async function deafListener(t: TestContext, path?: string): Promise<DeafL
       ? { kind: "tcp", host: "127.0.0.1", port: Number(line.slice("port ".length)) }
       : { kind: "unix", path };
   command.signal("SIGSTOP");
-  // One more than the backlog is taken; then the queue is full.
+  // The system accepts one more than the backlog; then the queue is full.
   for (let taken = 0; taken <= backlog; taken += 1) await TestSocket.connect(t, address);
   return { address, command, wake: () => command.signal("SIGCONT") };
 }
 
-/** An address where a connect stays unanswered. */
+/** An address where connecting gets no answer. */
 export async function deafAddress(t: TestContext, path?: string): Promise<Address> {
   return (await deafListener(t, path)).address;
 }

@@ -1,4 +1,4 @@
-// Reads Prometheus's text format, and refuses what Prometheus or its linter would: for tests of /metrics.
+// Parses Prometheus's text format strictly, rejecting what Prometheus or its linter would; for tests of /metrics.
 
 import assert from "node:assert/strict";
 
@@ -9,7 +9,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** What belongs together. */
+/** A metric and its samples. */
 export interface Family {
   readonly type: string;
   readonly help: string;
@@ -21,8 +21,8 @@ const NAME = "[a-zA-Z_:][a-zA-Z0-9_:]*";
 /**
  * Reads all families by name.
  *
- * @throws AssertionError where something is not as the format has it: a sample outside of its family, a series that comes
- *   twice, buckets that fall or do not end with all.
+ * @throws AssertionError for anything invalid: a sample outside of its family, a duplicate series, buckets that
+ *   decrease or do not end with the total.
  */
 export function readExposition(text: string): ReadonlyMap<string, Family> {
   assert.ok(text.endsWith("\n"), "the last line ends");
@@ -63,7 +63,7 @@ export function readExposition(text: string): ReadonlyMap<string, Family> {
   return families;
 }
 
-/** The value of one series; undefined where it is not there. */
+/** The value of one series; undefined if missing. */
 export function valueIn(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
   const families = [...readExposition(text).values()];
   return families

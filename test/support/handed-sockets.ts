@@ -1,4 +1,4 @@
-// A service manager in the test's hand: it opens sockets, hands them over, and keeps them.
+// Plays a service manager: opens sockets, passes them to commands, and keeps them.
 
 import { closeSync } from "node:fs";
 import { connect } from "node:net";
@@ -8,7 +8,7 @@ import { addon } from "#dist/native/native.js";
 import { type Address, freePort, socketOptionsOf } from "./addresses.js";
 import { afterwards, temporaryFolder } from "./cleanup.js";
 
-/** The command with sockets from descriptor 3 on, for the process that it becomes. */
+/** The command line that starts a command with sockets from descriptor 3 on, in the same process. */
 export function handing(
   command: readonly [string, ...string[]],
   { count = 1, names }: { readonly count?: number; readonly names?: string },
@@ -21,7 +21,7 @@ export function handing(
   return ["sh", "-c", `export ${variables.join(" ")}; exec "$@"`, "sh", ...command];
 }
 
-/** A socket that a manager has opened; it stays as long as the test runs. */
+/** A socket opened by the manager; it stays open as long as the test runs. */
 export async function managed(
   t: TestContext,
   kind: "tcp" | "unix",
@@ -39,7 +39,7 @@ export async function managed(
   return { descriptor, address };
 }
 
-/** Sends a line through, and wants it back. @returns Why not, where it does not come. */
+/** Sends a line through and expects it back. @returns The error if it does not come. */
 export function echo(address: Address): Promise<string | undefined> {
   return new Promise((resolve) => {
     let text = "";

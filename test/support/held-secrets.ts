@@ -1,5 +1,4 @@
-// Which secrets a running command must have in memory, and must not: those of a key file, of a handshake and of a
-// connection, as the test's peer knows them.
+// Which secrets of a key file, a handshake and a connection must or must not be in a running command's memory.
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
@@ -11,10 +10,10 @@ import type { ReferencePeer } from "./reference-peer.js";
 import { publicValueOf, secretOf } from "./reference-protocol.js";
 import { aesKey, exponent, hmacKey, plainSecret, residue, type Secret } from "./secret-forms.js";
 
-/** Pairs that a tunnel keeps ready. */
+/** Key pairs that a tunnel generates ahead. */
 const KEY_PAIRS_AHEAD = 16;
 
-/** What may be there while a connection is open. */
+/** What may be in memory while a connection is open. */
 export const PACKET_KEYS: readonly string[] = ["E_C", "H_C", "E_S", "H_S"];
 
 /** Both ways to compute the MACs of packets. */
@@ -23,7 +22,7 @@ export const macs = [
   { mac: "portable MACs", env: { SPIPED_PORTABLE_MAC: "1" } },
 ] as const;
 
-/** Says loudly that the memory of a command cannot be searched here. */
+/** Skips with a message if the memory of a command cannot be searched here. */
 export function isSkipped(t: TestContext, command: Pick<Command, "id">): boolean {
   const reason = whyUnreadable(command.id);
   if (reason === undefined) return false;
@@ -32,7 +31,7 @@ export function isSkipped(t: TestContext, command: Pick<Command, "id">): boolean
   return true;
 }
 
-/** The exponents of the pairs that a tunnel keeps ready, once there are so many. */
+/** The exponents of the key pairs generated ahead, once all are there. */
 export function exponentsAhead({ id }: Pick<Command, "id">, count = KEY_PAIRS_AHEAD): Promise<readonly bigint[]> {
   return until(() => {
     const found = exponentsIn(id);
@@ -40,13 +39,13 @@ export function exponentsAhead({ id }: Pick<Command, "id">, count = KEY_PAIRS_AH
   }, `${count} exponents`);
 }
 
-/** These secrets, and no others of those, are in memory. */
+/** Asserts that these secrets, and no others of the list, are in memory. */
 export function holds({ id }: Pick<Command, "id">, secrets: readonly Secret[], names: readonly string[]): void {
   const found = findSecrets(id, secrets);
   assert.deepEqual(namesOf(found, secrets), names, linesOf(found));
 }
 
-/** The same, once the command has come so far. */
+/** The same, waiting until it is true. */
 export async function comesToHold(
   { id }: Pick<Command, "id">,
   secrets: readonly Secret[],
@@ -79,7 +78,7 @@ export function ofDhMacs({ dhMacKeys }: ReferencePeer): readonly Secret[] {
 }
 
 /**
- * @param ahead - Exponents that the command had ready, among them the one that it used; none where it gives up forward
+ * @param ahead - Exponents that the command had ready, including the one it used; none if it has turned off forward
  *   secrecy.
  */
 export function ofConnection(peer: ReferencePeer, ahead: readonly bigint[]): readonly Secret[] {
@@ -89,7 +88,7 @@ export function ofConnection(peer: ReferencePeer, ahead: readonly bigint[]): rea
   return [
     ...ofDhMacs(peer),
     ...(x === undefined ? [] : [exponent("x", x)]),
-    // 1 is no secret.
+    // 1 is not a secret.
     ...(ySC === 1n ? [] : [residue("y_SC", ySC)]),
     ...ofPacketKeys(peer),
   ];

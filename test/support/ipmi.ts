@@ -1,18 +1,18 @@
-// A server's management controller, as ipmi_sim plays it: what it has for sensors and events is written here.
+// A simulated management controller (ipmi_sim), with the sensors and events defined here.
 
-/** The user and password that it lets in. */
+/** The user and password that it accepts. */
 export const administrator = { name: "admin", password: "secret" };
 
 export interface ControllerOptions {
-  /** Where it listens, with UDP port 623. */
+  /** Where it listens, on UDP port 623. */
   readonly host: string;
   readonly sensors: number;
   readonly events?: number;
-  /** The TCP port of this machine that is the console behind serial-over-LAN. */
+  /** Local TCP port of the console behind serial-over-LAN. */
   readonly consolePort?: number;
 }
 
-/** The words of ipmi_sim, but for the files: -c is `settings`, -f is `commands`, and -s a folder of its own. */
+/** Files for ipmi_sim: -c is `settings`, -f is `commands`, and -s a folder of its own. */
 export function controllerFiles(options: ControllerOptions): { readonly settings: string; readonly commands: string } {
   const { host, sensors, events = 0, consolePort } = options;
   const authorizations = "none md2 md5 straight";
@@ -23,7 +23,7 @@ export function controllerFiles(options: ControllerOptions): { readonly settings
     `addr ${host} 623`,
     "priv_limit admin",
     ...["callback", "user", "operator", "admin"].map((level) => `allowed_auths_${level} ${authorizations}`),
-    // Without one nobody gets a session.
+    // Without one nobody can open a session.
     "guid 000102030405060708090a0b0c0d0e0f",
     "endlan",
     ...(consolePort === undefined ? [] : [`sol "tcp:127.0.0.1:${consolePort}" 115200`]),

@@ -1,4 +1,4 @@
-// A folder of keys for -d, one for each client, and a spiped -d that takes it.
+// A folder of client keys for -d, and a spiped -d that uses it.
 
 import { randomBytes } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { type PeerOptions, ReferencePeer } from "./reference-peer.js";
 import { TestSocket } from "./test-socket.js";
 import { type Key, patience, type Spiped, startSpiped } from "./tunnel.js";
 
-/** Clients' keys, each in a file `NAME.key`. */
+/** Clients' keys, one file `NAME.key` each. */
 export class ClientKeys {
   readonly path: string;
 
@@ -27,7 +27,7 @@ export class ClientKeys {
     return keys;
   }
 
-  /** Writes a client's key, a new one unless it is given. */
+  /** Writes a client's key; a new one by default. */
   add(name: string, bytes: Uint8Array = randomBytes(32)): Key {
     writeFileSync(this.#pathOf(name), bytes, { mode: 0o600 });
     return { path: this.#pathOf(name), bytes };
@@ -54,16 +54,16 @@ export interface ManyClients {
   /** A client before its handshake. */
   client(key: Pick<Key, "bytes">, options?: Partial<PeerOptions>): Promise<ReferencePeer>;
   establish(key: Pick<Key, "bytes">): Promise<Established>;
-  /** Sends SIGHUP, and waits until it has said what has become of it. @returns That line. */
+  /** Sends SIGHUP, and waits for the log message about the reload. @returns That message. */
   reload(): Promise<string>;
 }
 
 export interface ManyClientsOptions {
   readonly kind?: AddressKind;
   readonly flags?: readonly string[];
-  /** Variables that are set besides the test's own. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Where it connects to, when that is not a listener of the test's. */
+  /** Where to connect, if not to a listener of the test's. */
   readonly targetAddress?: Address;
 }
 

@@ -1,4 +1,4 @@
-// The library's servers and clients in a test's hand, and look-ups that do not end.
+// The library's servers and clients for tests, and lookups that never finish.
 
 import { once } from "node:events";
 import type { TestContext } from "node:test";
@@ -8,7 +8,7 @@ import { afterwards } from "./cleanup.js";
 
 export const key = createKey(generateKey());
 export const free = "[127.0.0.1]:0";
-/** A name that is looked up for as long as the test wants. */
+/** A name whose lookup takes as long as the test wants. */
 export const slow = "slow.example:80";
 
 export interface Options {
@@ -23,7 +23,7 @@ export function newServer(t: TestContext, options: Options = {}): { server: Spip
   return { server, events };
 }
 
-/** A client of a server; what becomes of it is nobody's business. */
+/** A client of a server; its errors are ignored. */
 export async function newClient(t: TestContext, server: SpipedServer): Promise<TunnelStream> {
   const stream = connect({ target: server.address ?? "", key, timeoutMs: 60_000, allowHalfOpen: true });
   stream.on("error", () => undefined);
@@ -32,7 +32,7 @@ export async function newClient(t: TestContext, server: SpipedServer): Promise<T
   return stream;
 }
 
-/** Lets no look-up come to an end before that of the test. */
+/** Makes all lookups hang until the test ends. */
 export function hangLookUps(t: TestContext): void {
   const hung: Array<(found: LookupResult) => void> = [];
   t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookupResult) => void) => {
@@ -43,7 +43,7 @@ export function hangLookUps(t: TestContext): void {
   });
 }
 
-/** What a stream has to say until its end. Its iterators would destroy it then. */
+/** Reads a stream to its end, without its iterators, which would destroy it. */
 export async function readAll(stream: TunnelStream): Promise<string> {
   let all = "";
   stream.on("data", (piece) => {

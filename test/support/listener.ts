@@ -1,4 +1,4 @@
-// A server in a test's hand: what connects to it waits until the test takes it.
+// A server for tests: connections are queued until the test takes them.
 
 import { createServer, type Server } from "node:net";
 import type { TestContext } from "node:test";
@@ -6,7 +6,7 @@ import { type Address, type AddressKind, freeAddress, socketOptionsOf, textOf } 
 import { afterwards, within } from "./cleanup.js";
 import { TestSocket } from "./test-socket.js";
 
-/** Accepts everything at once and counts it. */
+/** Accepts all connections and counts them. */
 export class Listener {
   readonly address: Address;
   readonly #server: Server;
@@ -61,12 +61,12 @@ export class Listener {
     return listener;
   }
 
-  /** How many connections there have been. */
+  /** Number of connections so far. */
   get acceptedCount(): number {
     return this.#acceptedCount;
   }
 
-  /** The next connection, in the order of arrival. */
+  /** The next connection, in order of arrival. */
   async next(): Promise<TestSocket> {
     const wait = async (): Promise<TestSocket> => {
       for (;;) {
@@ -78,13 +78,13 @@ export class Listener {
     return within(wait(), "a connection to arrive");
   }
 
-  /** Hands every further connection to `handle` instead of keeping it for `next`. */
+  /** Passes every further connection to `handle` instead of queueing it for `next`. */
   onConnection(handle: (socket: TestSocket) => unknown): void {
     this.#handle = handle;
     for (const socket of this.#waiting.splice(0)) handle(socket);
   }
 
-  /** From now on sends back what each connection sends, and ends when it ends. */
+  /** From now on echoes each connection's data, and ends when it ends. */
   echo(): void {
     this.onConnection(({ socket }) => {
       socket.removeAllListeners("data");
@@ -92,13 +92,13 @@ export class Listener {
     });
   }
 
-  /** Stops listening, so that the address refuses connections; those that exist go on. */
+  /** Stops listening, so that the address refuses connections; existing ones continue. */
   close(): void {
-    // The callback would wait for the connections too; the listening socket itself is gone at once.
+    // The callback would wait for the connections too; the listening socket itself is closed at once.
     this.#server.close();
   }
 
-  /** Listens on the same address once more. */
+  /** Listens on the same address again. */
   async listenAgain(): Promise<void> {
     const listening = new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);

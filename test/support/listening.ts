@@ -1,4 +1,4 @@
-// Whether a command listens, without a connection: a connection would count for -n, reach the target, or leave a line.
+// Whether a command is listening, without connecting: a connection would count for -n, reach the target, or be logged.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import type { Command } from "./command.js";
 /**
  * Waits until `command` listens on `address`.
  *
- * @returns Whether it does; false when the command ended instead.
+ * @returns False if the command exited instead.
  */
 export async function untilListening(command: Command, address: Address): Promise<boolean> {
   const isListening = platform === "linux" ? isListeningByProc : isListeningByLsof;

@@ -1,16 +1,16 @@
-// What this machine lets tests do, found out by trying: a container's superuser may do less than its name says.
+// What tests can do on this machine, found out by trying: root in a container may lack privileges.
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { test } from "node:test";
 
-/** More would make the path of a socket in a folder below it too long: some systems allow 103 bytes. */
+/** A longer name would make the path of a socket in a folder below it too long: some systems allow 103 bytes. */
 const MAX_FOLDER_LENGTH = 60;
 
 /**
- * The folder for temporary ones: the system's, unless its name is too long for the path of a UNIX socket, or it lies
- * where the users cannot come that the superuser's tests become.
+ * The folder for temporary folders: the system's, unless its name is too long for the path of a UNIX socket, or the
+ * users that root's tests switch to cannot enter it.
  */
 export const temporaryRoot = findTemporaryRoot();
 
@@ -23,27 +23,27 @@ function findTemporaryRoot(): string {
       accessSync(folder, constants.W_OK);
       return folder;
     } catch {
-      // Not there, or somebody else's.
+      // Missing, or not ours.
     }
   }
   return own;
 }
 
-/** Whether a command ends with 0 here. */
+/** Whether a command exits with 0 here. */
 export function works(file: string, ...words: readonly string[]): boolean {
   return spawnSync(file, words, { stdio: "ignore" }).status === 0;
 }
 
-/** Says loudly what is not tested. @returns The reason, for `skip`. */
+/** Reports what is not tested. @returns The reason, for `skip`. */
 export function skipLoudly(reason: string): string {
   process.stderr.write(`SKIPPED: ${reason}\n`);
   return reason;
 }
 
-/** Whether the loopback has an address of IPv6. */
+/** Whether loopback has an IPv6 address. */
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
 
-/** Of these kinds of addresses, those that this machine has; one skipped test stands for what is left out. */
+/** The kinds of addresses available on this machine; one skipped test stands for the others. */
 export function kindsHere<K extends string>(...kinds: readonly K[]): readonly K[] {
   if (hasIpv6 || !kinds.includes("tcp6" as K)) return kinds;
   ipv6IsMissing();
@@ -60,10 +60,10 @@ function ipv6IsMissing(): void {
   test("everything over IPv6", { skip: skipLoudly("needs IPv6 on the loopback: NONE of the tests over it ran") });
 }
 
-/** The number of the capability, as linux/capability.h has it. */
+/** The capability's number in linux/capability.h. */
 const capSysPtrace = 19n;
 
-/** What the superuser may lack in a container, each with a try; `name` is what a reader is told. */
+/** Privileges that root may lack in a container, each with a check; `name` is for the message. */
 const tries = {
   mounts: {
     name: "the right to mount",
@@ -92,7 +92,7 @@ const tries = {
 
 export type Right = keyof typeof tries;
 
-/** Which of these the machine refuses, as a reader is told. */
+/** Which of these the machine refuses, for a message. */
 export function refused(rights: readonly Right[]): readonly string[] {
   return rights.filter((right) => !tries[right].isThere()).map((right) => tries[right].name);
 }

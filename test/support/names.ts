@@ -1,4 +1,4 @@
-// Names that a test gives addresses to, and other addresses later, for the commands that are started with `env`.
+// Host names that a test can point to addresses and change later, for commands started with `env`.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -9,12 +9,12 @@ import { temporaryFolder } from "./cleanup.js";
 import { temporaryRoot } from "./machine.js";
 import { declareIf } from "./programs.js";
 
-/** Takes the place of the system's look-ups: names are looked up in a file, each time anew. */
+/** Replaces the system's lookups: names are looked up in a file, read each time. */
 const wrapper = "libnss_wrapper.so";
 
-/** The names that one test's commands know. */
+/** The names known to one test's commands. */
 export class Names {
-  /** Variables for the commands. */
+  /** Environment variables for the commands. */
   readonly env: Readonly<Record<string, string>>;
   readonly #file: string;
   readonly #hosts = new Map<string, readonly LoopbackHost[]>();
@@ -25,18 +25,18 @@ export class Names {
     this.#write();
   }
 
-  /** Knows no name yet. */
+  /** Starts without names. */
   static async create(t: TestContext): Promise<Names> {
     return new Names(join(await temporaryFolder(t), "hosts"));
   }
 
-  /** Gives a name addresses, in this order; none: the name is no longer known. */
+  /** Sets a name's addresses, in this order; none removes it. */
   set(name: string, ...hosts: readonly LoopbackHost[]): void {
     this.#hosts.set(name, hosts);
     this.#write();
   }
 
-  /** All at once, so that no look-up sees half of it. */
+  /** Replaced atomically, so that no lookup sees half of it. */
   #write(): void {
     const lines = [...this.#hosts].flatMap(([name, hosts]) => hosts.map((host) => `${host} ${name}\n`));
     writeFileSync(`${this.#file}.new`, lines.join(""));
@@ -44,7 +44,7 @@ export class Names {
   }
 }
 
-/** Declares tests that need {@link Names}, which the Node that runs them has to heed: musl loads no glibc library. */
+/** Declares tests that need {@link Names}. The Node that runs them must use glibc: musl does not load the library. */
 export function withNames(declare: () => void): void {
   const lookUp = `require("dns").lookup("known.test", { all: true }, (_, found) => console.log(JSON.stringify(found)))`;
   const folder = mkdtempSync(join(temporaryRoot, "spiped-"));

@@ -1,4 +1,4 @@
-// npm as somebody has it who installs packages: Node and npm on the path, and nothing to build with.
+// npm as on a user's machine: Node and npm on the PATH, and no build tools.
 
 import { existsSync, realpathSync, symlinkSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -9,12 +9,12 @@ import { Command } from "./command.js";
 
 const npmFolder = findNpm();
 
-/** A command of npm's, `npm` or `npx`, on the Node that runs the test. */
+/** A command of npm (`npm` or `npx`) with the Node that runs the test. */
 export function npmWords(command: "npm" | "npx", ...words: readonly string[]): readonly [string, ...string[]] {
   return [process.execPath, join(npmFolder, "bin", `${command}-cli.js`), ...words];
 }
 
-/** Variables that leave only Node and a shell on the path, and npm a cache of its own, empty one. */
+/** Environment variables that leave only Node and a shell on the PATH, and give npm an empty cache of its own. */
 export async function bareEnvironment(t: TestContext, offline: boolean): Promise<Readonly<Record<string, string>>> {
   const folder = await temporaryFolder(t);
   const bin = join(folder, "bin");
@@ -29,7 +29,7 @@ export async function bareEnvironment(t: TestContext, offline: boolean): Promise
   };
 }
 
-/** Runs a command of npm's to its end. @throws Error with its output where it fails. */
+/** Runs npm to its end. @throws Error with its output if it fails. */
 export async function runNpm(
   t: TestContext,
   words: readonly [string, ...string[]],
@@ -42,7 +42,7 @@ export async function runNpm(
 
 function findNpm(): string {
   for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    // On Windows npm's files stand beside its commands; elsewhere npm is a link into them.
+    // On Windows npm's files are beside its commands; elsewhere npm is a link to them.
     for (const [here, path] of [
       [join(folder, "npm.cmd"), join(folder, "node_modules", "npm")],
       [join(folder, "npm"), undefined],

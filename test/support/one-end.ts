@@ -1,4 +1,4 @@
-// One end of ours under test: the reference peer on its encrypted side, the test's own sockets on its cleartext side.
+// One end under test: the reference peer on its encrypted side, the test's own sockets on its cleartext side.
 
 import type { TestContext } from "node:test";
 import type { AddressKind } from "./addresses.js";
@@ -11,7 +11,7 @@ export interface OneEndOptions {
   /** The kind of both addresses. */
   readonly kind: AddressKind;
   readonly flags?: readonly string[];
-  /** Variables that are set besides the test's own. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -23,12 +23,12 @@ export interface Established {
   readonly plain: TestSocket;
 }
 
-/** Our `spiped -d`, dialled by the reference peer. */
+/** Our `spiped -d`, dialed by the reference peer. */
 export interface ServerEnd {
   readonly spiped: Spiped;
   readonly target: Listener;
   readonly key: Key;
-  /** A connection of somebody who has not said anything yet. */
+  /** A connection on which nothing has been sent yet. */
   dial(): Promise<TestSocket>;
   /** A client before its handshake. */
   client(options?: Partial<PeerOptions>): Promise<ReferencePeer>;
@@ -40,7 +40,7 @@ export interface ClientEnd {
   readonly spiped: Spiped;
   readonly link: Listener;
   readonly key: Key;
-  /** An application's connection, and the server before its handshake that was dialled for it. */
+  /** An application's connection, and the server that was dialed for it, before its handshake. */
   server(options?: Partial<PeerOptions>): Promise<{ app: TestSocket; peer: ReferencePeer }>;
   establish(options?: Partial<PeerOptions>): Promise<Established>;
 }
@@ -82,14 +82,14 @@ export async function startClientEnd(
   return { spiped, link, key, server, establish };
 }
 
-/** What both ends have in common once the handshake is over. */
+/** What both ends have in common after the handshake. */
 export interface OneEnd {
   readonly spiped: Spiped;
-  /** Connections that are established one after the other, since only their order says which socket belongs to which. */
+  /** Establishes connections one after the other: only their order says which sockets belong together. */
   establish(options?: Partial<PeerOptions>): Promise<Established>;
 }
 
-/** Both ends on both kinds of sockets, for tests that hold for all four. */
+/** Both ends on both kinds of sockets. */
 export const allEnds = (["-d", "-e"] as const).flatMap((end) =>
   (["tcp", "unix"] as const).map((kind) => ({
     name: `spiped ${end} on ${kind}`,

@@ -1,4 +1,4 @@
-// Tests in a network of their own: nothing but what they start is in it, so that what the system counts there is theirs.
+// Tests in a network namespace of their own, so that the system's counters count only their traffic.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,15 +9,15 @@ import { Command } from "./command.js";
 import { refused } from "./machine.js";
 import { commandOnPath, declareIf } from "./programs.js";
 
-/** Set where the tests run in a network of their own already. */
+/** Set if the tests already run in their own namespace. */
 const variable = "SPIPED_TEST_OWN_NETWORK";
 
 /**
- * Declares tests that run in a network of their own. Outside of it there is one test that stands for all of them: it
- * runs the file once more.
+ * Declares tests that run in a network namespace of their own. Outside, one test stands for all of them: it runs the
+ * file again inside.
  *
  * @param file - `import.meta.url` of the file that declares them, which must declare nothing else.
- * @param what - What the tests show, for the name of the one test outside.
+ * @param what - What the tests show, for the title of the one test outside.
  */
 export function inOwnNetwork(file: string, what: string, declare: () => void): void {
   if (process.env[variable] === "1") {
@@ -40,8 +40,8 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
 }
 
 /**
- * How many times a side of a TCP connection has been given up with a reset in this network. The resets on the wire are
- * not counted: Linux answers a doubled acknowledgement of the last FIN with one, to a connection that is over.
+ * How many times a side of a TCP connection has been aborted with a reset in this namespace. Resets on the wire are not
+ * counted: Linux sends one in response to a duplicate acknowledgement of the last FIN, when the connection is over.
  */
 export function abortsSoFar(): number {
   const aborts = ["TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnLinger"];

@@ -1,4 +1,4 @@
-// Pipes with a name.
+// Named pipes.
 
 import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { afterwards, temporaryFolder, until } from "./cleanup.js";
 
-/** A new named pipe. Whoever still waits at it when the test ends is let go. */
+/** A new named pipe. Processes still blocked on it when the test ends are released. */
 export async function namedPipe(t: TestContext): Promise<string> {
   const path = join(await temporaryFolder(t), "pipe");
   const { status, stderr } = spawnSync("mkfifo", [path], { encoding: "utf8" });
@@ -15,14 +15,14 @@ export async function namedPipe(t: TestContext): Promise<string> {
   return path;
 }
 
-/** Writes to a named pipe once somebody reads it, and ends it. */
+/** Writes to a named pipe once it has a reader, and closes it. */
 export async function writeToReader(path: string, bytes: Uint8Array): Promise<void> {
   const writer = await until(() => openForReader(path), `a reader of ${path}`);
   writeSync(writer, bytes);
   closeSync(writer);
 }
 
-/** A named pipe to write to, or undefined where nobody reads it. */
+/** Opens a named pipe for writing; undefined if it has no reader. */
 export function openForReader(path: string): number | undefined {
   try {
     return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);

@@ -1,4 +1,4 @@
-// `spipe --probe` and `spiped --check` run to their end, and servers of all kinds that they may meet.
+// Runs `spipe --probe` and `spiped --check`, against all kinds of servers.
 
 import type { TestContext } from "node:test";
 import { Command } from "./command.js";
@@ -7,10 +7,10 @@ import { ours } from "./programs.js";
 import type { TestSocket } from "./test-socket.js";
 import type { Key } from "./tunnel.js";
 
-/** What a probe has said. */
+/** The output of a probe. */
 export interface Probed {
   readonly status: number | null;
-  /** Standard output, line by line; hints are lines of their own. */
+  /** Standard output by lines; hints are separate lines. */
   readonly lines: readonly string[];
   readonly stderr: string;
 }
@@ -18,7 +18,7 @@ export interface Probed {
 /** How a probe is started. */
 export interface ProbeOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** What stands before the command. */
+  /** Arguments before the command. */
   readonly before?: readonly string[];
 }
 
@@ -44,25 +44,25 @@ async function run(t: TestContext, words: readonly string[], { env = {}, before 
 /** What a server does with each client. */
 export type Server = (client: TestSocket) => unknown;
 
-/** A server of a kind. */
+/** Starts a server. */
 export async function serve(t: TestContext, server: Server, kind: "tcp" | "unix" = "tcp"): Promise<Listener> {
   const listener = await Listener.listen(t, kind);
   listener.onConnection(async (client) => {
     try {
       await server(client);
     } catch {
-      // The probe has gone, as it may at any time.
+      // The probe may disconnect at any time.
     }
   });
   return listener;
 }
 
-/** Says something at once, and waits. */
+/** Sends something at once, and waits. */
 export function says(text: string | Uint8Array): Server {
   return (client) => client.write(text);
 }
 
-/** Says something once it is spoken to, and hangs up. */
+/** Sends something after the first data, and closes. */
 export function answers(text: string | Uint8Array): Server {
   return async (client) => {
     await client.read(1);
@@ -71,5 +71,5 @@ export function answers(text: string | Uint8Array): Server {
   };
 }
 
-/** Waits to be asked. */
+/** Sends nothing. */
 export const waits: Server = () => undefined;

@@ -1,14 +1,14 @@
-// The memory of another process, as Linux shows it in /proc: every mapping that it can write or that belongs to no file,
-// its heaps and all its stacks among them, searched for bytes that must or must not be there.
+// Searches the memory of another process, from Linux's /proc: all mappings that are writable or belong to no file,
+// including heaps and stacks.
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { bytesOf, publicValueOf } from "./reference-protocol.js";
 import { plainSecret, type Secret } from "./secret-forms.js";
 
-/** A secret of which at least eight bytes in a row were found. */
+/** A secret of which at least eight consecutive bytes were found. */
 export interface Finding {
   readonly secret: string;
-  /** Which of its forms, and where: for people. */
+  /** Which form, and where, for messages. */
   readonly where: string;
 }
 
@@ -18,7 +18,7 @@ interface Needle {
   readonly form: string;
 }
 
-/** So many bytes in a row of a secret count as found. They come out of a random source, so never by chance. */
+/** This many consecutive bytes of a secret count as found. Secrets are random, so it is never by chance. */
 const NEEDLE_BYTES = 8;
 
 /** An exponent in memory. */
@@ -26,13 +26,13 @@ const EXPONENT_BYTES = 40;
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Pieces overlap by so much, so that nothing is cut in two. */
+/** Pieces overlap by this much, so that nothing is split. */
 const OVERLAP_BYTES = EXPONENT_BYTES - 1;
 
-/** Most of a process's mappings are pages that nobody has used yet, and hold nothing. */
+/** Most pages of a process are untouched and contain only zeros. */
 const UNUSED_PAGE = Buffer.alloc(4096);
 
-/** Why the memory of a process cannot be read here; undefined where it can. */
+/** Why the memory of a process cannot be read here; undefined if it can. */
 export function whyUnreadable(id: number): string | undefined {
   if (process.platform !== "linux") return "needs Linux";
   try {
@@ -50,7 +50,7 @@ export function findSecrets(id: number, secrets: readonly Secret[]): readonly Fi
   return search.findings;
 }
 
-/** The names of the secrets that were found, each once, in the order of `secrets`. */
+/** The names of the secrets found, without duplicates, in the order of `secrets`. */
 export function namesOf(findings: readonly Finding[], secrets: readonly Secret[]): readonly string[] {
   const found = new Set(findings.map(({ secret }) => secret));
   return secrets.map(({ name }) => name).filter((name) => found.has(name));
@@ -76,7 +76,10 @@ export function exponentsIn(id: number): readonly bigint[] {
   return namesOf(findSecrets(id, publicValues), publicValues).map(BigInt);
 }
 
-/** Four words that are hardly text, pointers or small numbers; of random ones one set in millions is taken for these. */
+/**
+ * Four words that are unlikely to be text, pointers or small numbers. Of random words, one set in millions is mistaken
+ * for that.
+ */
 function lookRandom(words: readonly bigint[]): boolean {
   const texts = words.map((word) => word.toString(16).padStart(16, "0"));
   const isVaried = texts.every((text) => new Set(text.match(/../g)).size >= 5);
@@ -85,7 +88,7 @@ function lookRandom(words: readonly bigint[]): boolean {
   );
 }
 
-/** Hands over all memory that may hold what the process has written, but for zeros, in pieces that overlap. */
+/** Passes all memory that the process may have written, except zeros, in overlapping pieces. */
 function readMemory(id: number, take: (bytes: Uint8Array, address: number, mapping: string) => void): void {
   const memory = openSync(`/proc/${id}/mem`, "r");
   const piece = Buffer.alloc(CHUNK_BYTES + OVERLAP_BYTES);
@@ -107,7 +110,7 @@ function readMemory(id: number, take: (bytes: Uint8Array, address: number, mappi
   }
 }
 
-/** Where the pages are that are not all zeros, with as much around them as a secret may reach beyond them. */
+/** The ranges of pages that are not all zeros, extended by the length that a secret may reach beyond them. */
 function* used(bytes: Uint8Array): Generator<readonly [first: number, last: number]> {
   const isUnused = (at: number) => {
     const page = bytes.subarray(at, at + UNUSED_PAGE.length);
@@ -121,7 +124,7 @@ function* used(bytes: Uint8Array): Generator<readonly [first: number, last: numb
   }
 }
 
-/** 0 where a mapping has gone meanwhile, or is one that the system does not let anybody read. */
+/** 0 if the mapping is gone meanwhile, or unreadable. */
 function readThere(memory: number, piece: Uint8Array, address: number, length: number): number {
   try {
     return readSync(memory, piece, 0, length, address);
@@ -133,7 +136,7 @@ function readThere(memory: number, piece: Uint8Array, address: number, length: n
 
 class Search {
   readonly findings: Finding[] = [];
-  /** A bit for each value of three bytes that a needle begins with, so that nearly every place is passed by at once. */
+  /** A bit for each three-byte prefix of a needle, to skip almost every position at once. */
   readonly #beginnings = new Uint8Array(1 << 21);
   readonly #needles = new Map<string, Needle>();
 

@@ -1,17 +1,17 @@
-// Processes that are not the test's own children, as Linux shows them in /proc.
+// Processes that are not children of the test, from Linux's /proc.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { until } from "./cleanup.js";
 
-/** The words that a process was started with, as `ps` shows them. */
+/** The arguments of a process, as `ps` shows them. */
 export function wordsOf(id: number): readonly string[] {
   return readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").slice(0, -1);
 }
 
-/** What `/proc/ID/stat` tells. */
+/** The contents of `/proc/ID/stat`. */
 export interface ProcessState {
-  /** A letter; `Z` for a process that has ended and whose parent has not asked for it. */
+  /** A letter; `Z` for a zombie. */
   readonly state: string;
   readonly parent: number;
   readonly group: number;
@@ -20,11 +20,11 @@ export interface ProcessState {
   readonly terminal: number;
 }
 
-/** The state of a process; undefined where there is none. */
+/** The state of a process; undefined if it does not exist. */
 export function stateOf(id: number): ProcessState | undefined {
   const text = readIfThere(`/proc/${id}/stat`);
   if (text === undefined) return undefined;
-  // The program's name stands in brackets and may hold anything.
+  // The program's name is in parentheses and may contain anything.
   const [state = "", ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [parent = 0, group = 0, session = 0, terminal = 0] = numbers.map(Number);
   return { state, parent, group, session, terminal };
@@ -42,21 +42,22 @@ function processIds(): readonly number[] {
     .sort((one, other) => one - other);
 }
 
-/** Whether a process has not ended. */
+/** Whether a process has not exited. */
 export function isRunning(id: number): boolean {
   const state = stateOf(id)?.state;
   return state !== undefined && state !== "Z";
 }
 
-/** Waits for the end of a process, whoever its parent is. */
+/** Waits for the exit of any process. */
 export async function untilEnded(id: number): Promise<void> {
   await until(() => (isRunning(id) ? undefined : true), `the end of process ${id}`);
 }
 
 /**
- * Stops a process, and waits until each of its threads has stopped: before that, a thread may still take another signal.
+ * Stops a process, and waits until each of its threads has stopped: before that, a thread may still handle another
+ * signal.
  *
- * @throws Error where the process has ended instead.
+ * @throws Error if the process exits instead.
  */
 export async function stop(id: number): Promise<void> {
   process.kill(id, "SIGSTOP");
@@ -68,12 +69,15 @@ export async function stop(id: number): Promise<void> {
   await until(isStopped, `process ${id} to stop`);
 }
 
-/** The fields of `/proc/ID/task/TASK/status` of each thread, by name, those of the main thread first; none of a process that has gone. */
+/**
+ * The fields of `/proc/ID/task/TASK/status` of each thread, by name, the main thread first; empty if the process is
+ * gone.
+ */
 export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
-  // Node.js sorts a folder's names as text, and so would put thread 10000 before its process 9999.
+  // Node.js sorts a folder's names as text, so thread 10000 would come before its process 9999.
   const others = tasksIfThere(id).filter((task) => task !== String(id));
   return [id, ...others].flatMap((task) => {
-    // A thread may end meanwhile.
+    // A thread may exit meanwhile.
     const lines = readIfThere(`/proc/${id}/task/${task}/status`)?.split("\n");
     if (lines === undefined) return [];
     return [new Map(lines.map((line) => [line.replace(/:.*/, ""), line.replace(/^[^:]*:\s*/, "").trim()]))];
@@ -81,9 +85,9 @@ export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
 }
 
 /**
- * The processes with this variable in the environment that they were started with.
+ * The processes that were started with this environment variable.
  *
- * @param words - The words they were started with, which tell where only the superuser may look into the environment.
+ * @param words - Their arguments, used where only root may read the environment.
  */
 export function processesWith(variable: string, words: readonly string[]): readonly number[] {
   const has = (id: number) =>
@@ -91,7 +95,7 @@ export function processesWith(variable: string, words: readonly string[]): reado
   return processIds().filter(has).filter(isRunning);
 }
 
-/** Whether a process has the flags of `words`, which name a temporary folder of their test's in one way or another. */
+/** Whether a process has the flags in `words`, which contain a temporary folder of the test. */
 function endsWith(found: readonly string[], words: readonly string[]): boolean {
   const flags = words.slice(words.findLastIndex((word) => /spipe?d?(\.js)?$/.test(word)) + 1);
   return flags.length > 0 && found.slice(-flags.length).join("\0") === flags.join("\0");
@@ -101,7 +105,7 @@ function wordsIfThere(id: number): readonly string[] {
   return (readIfThere(`/proc/${id}/cmdline`) ?? "").split("\0").slice(0, -1);
 }
 
-/** Where a link of `/proc/ID` leads; undefined where only the superuser may look. */
+/** The target of a link in `/proc/ID`; undefined where only root may read it. */
 export function linkOf(id: number, link: string): string | undefined {
   try {
     return readlinkSync(`/proc/${id}/${link}`);
@@ -127,7 +131,7 @@ function readIfThere(file: string): string | undefined {
   }
 }
 
-/** How many descriptors a process has open; on every system. */
+/** Number of open descriptors of a process; on every system. */
 export function descriptorsOf(id: number): number {
   if (process.platform === "linux") return readdirSync(`/proc/${id}/fd`).length;
   const { stdout } = spawnSync("lsof", ["-nP", "-p", String(id), "-Ff"], { encoding: "utf8" });

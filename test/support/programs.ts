@@ -1,4 +1,4 @@
-// The two implementations that tests start: ours from this checkout, and the C original if the system has it.
+// The implementations that tests start: ours from this checkout, and the C original if installed.
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { limits } from "./cleanup.js";
 
-/** An implementation; each command is the words that start it, without its flags. */
+/** An implementation; each command is an argument list without flags. */
 export interface Program {
   readonly name: "ours" | "C";
   readonly spiped: readonly [string, ...string[]];
@@ -23,7 +23,7 @@ export const ours: Program = {
   spipe: [process.execPath, join(root, "bin/spipe.js")],
 };
 
-/** The path of a command that the system has, or undefined. */
+/** The path of an installed command, or undefined. */
 export function commandOnPath(name: string): string | undefined {
   for (const folder of [...(process.env["PATH"] ?? "").split(delimiter), ...serverFolders()]) {
     const file = join(folder, name);
@@ -37,7 +37,7 @@ export function commandOnPath(name: string): string | undefined {
   return undefined;
 }
 
-/** Where servers are that are not on everybody's PATH; Debian has PostgreSQL's in a folder for each version. */
+/** Folders of servers that are not on the PATH; Debian has one for each version of PostgreSQL. */
 function serverFolders(): readonly string[] {
   const postgresql = "/usr/lib/postgresql";
   const versions = existsSync(postgresql) ? readdirSync(postgresql) : [];
@@ -48,21 +48,22 @@ function findCOriginal(): Program | undefined {
   const spiped = commandOnPath("spiped");
   const spipe = commandOnPath("spipe");
   if (spiped === undefined || spipe === undefined) return undefined;
-  // The original tells its version on standard error and ours on standard output, so ours on PATH is not taken for it.
+  // The original prints its version on standard error and ours on standard output, so ours on the PATH is not mistaken
+  // for it.
   const { stderr } = spawnSync(spiped, ["-v"], { encoding: "utf8" });
   return /^spiped 1\./.test(stderr) ? { name: "C", spiped: [spiped], spipe: [spipe] } : undefined;
 }
 
-/** The C original, unless the system has none. */
+/** The C original, if installed. */
 export const cOriginal: Program | undefined = findCOriginal();
 
 const allRequired = process.env["SPIPED_REQUIRE_INTEROP"] === "1";
 
 /**
- * Runs `declare` if `found`; else one test stands for all of them that is skipped loudly, or fails where none may be
- * skipped.
+ * Runs `declare` if `found`. Otherwise one test stands for all of them, which is skipped, or fails if skipping is not
+ * allowed.
  *
- * @param isRequired - Whether none may be skipped. Elsewhere than on Linux much of what tests need does not exist.
+ * @param isRequired - Whether skipping is not allowed. Outside Linux, much of what tests need does not exist.
  */
 export function declareIf<T>(
   found: T | undefined,
@@ -107,7 +108,7 @@ export function pairOf(client: Program, server: Program): Pair {
   return { client, server, name: `${client.name} → ${server.name}` };
 }
 
-/** Every pair that the C original has a part in; the one without ours shows that the scenario asks for nothing odd. */
+/** Every pair with the C original; C with C shows that the scenario asks for nothing unusual. */
 export function pairsWith(c: Program): readonly Pair[] {
   return [pairOf(ours, c), pairOf(c, ours), pairOf(c, c)];
 }

@@ -1,11 +1,11 @@
-// A strict reader of PROXY headers, version 2, written for the tests alone: whatever is not as it must be throws.
+// A strict parser of PROXY headers, version 2, for tests only: anything invalid throws.
 
 import assert from "node:assert/strict";
 
-/** Whatever gives exact numbers of bytes. */
+/** Reads exact numbers of bytes. */
 type Read = (lengthBytes: number) => Promise<Uint8Array>;
 
-/** What a header says. */
+/** The contents of a header. */
 export interface ProxyHeader {
   readonly command: "LOCAL" | "PROXY";
   readonly family: "none" | "TCP4" | "TCP6";
@@ -16,10 +16,10 @@ export interface ProxyHeader {
   readonly fields: ReadonlyMap<number, Buffer>;
 }
 
-/** Bytes before the length of the rest is known. */
+/** Bytes before the length of the rest. */
 const fixedBytes = 16;
 
-/** Reads a header and nothing behind it. */
+/** Reads a header and nothing after it. */
 export async function readProxyHeader(read: Read): Promise<ProxyHeader> {
   const fixed = Buffer.from(await read(fixedBytes));
   return parseProxyHeader(Buffer.concat([fixed, await read(fixed.readUInt16BE(14))]));

@@ -1,11 +1,11 @@
-// Data that looks random, costs little and is the same for the same seed, with the digest that a receiver compares.
+// Deterministic pseudo-random data from a seed, cheap to generate, with its digest.
 
 import { type Cipher, createCipheriv, createHash } from "node:crypto";
 
 const pieceBytes = 65_536;
 const zeros = Buffer.alloc(pieceBytes);
 
-/** The endless bytes of one seed, taken piece by piece. */
+/** An endless stream of bytes from one seed. */
 export class RandomData {
   readonly #cipher: Cipher;
 
@@ -18,7 +18,7 @@ export class RandomData {
     return this.#cipher.update(lengthBytes === pieceBytes ? zeros : Buffer.alloc(lengthBytes));
   }
 
-  /** The next `lengthBytes` bytes in pieces that a socket takes well. */
+  /** The next `lengthBytes` bytes in pieces suitable for a socket. */
   *pieces(lengthBytes: number): Generator<Uint8Array> {
     for (let left = lengthBytes; left > 0; left -= pieceBytes) yield this.next(Math.min(left, pieceBytes));
   }

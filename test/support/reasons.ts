@@ -1,4 +1,4 @@
-// Why a connection came to nothing, as spiped tells it: the whole reason, so that a test cannot take one for another.
+// Reasons of failed connections in the log: compared whole, so that a test cannot mistake one for another.
 
 import assert from "node:assert/strict";
 import type { Command } from "./command.js";
@@ -10,18 +10,18 @@ const FACTS = / \([^()]*\d\.\d{3} s[^()]*\)$/;
 const HINT = /; hint: .*$/;
 const SIDE = new RegExp(`\\b(source|target) ${SOMEBODY}: `);
 
-/** What a line says of a connection's end, without the client's name, the sides' addresses, figures and hint. */
+/** The reason in a log message about a connection's end, without the client's name, addresses, figures and hint. */
 export function reasonIn(line: string): string {
   assert.match(line, HEAD);
   return line.replace(HINT, "").replace(FACTS, "").replace(HEAD, "").replace(SIDE, "$1: ");
 }
 
-/** Waits until so many lines about connections have come. @returns The last one's reason. */
+/** Waits for this many messages about connections. @returns The last one's reason. */
 export async function untilReason(command: Command, count = 1): Promise<string> {
   return reasonIn(await command.line(HEAD, count));
 }
 
-/** The reasons in all lines about single connections so far. */
+/** The reasons in all messages about single connections so far. */
 export function reasonsOf({ command }: Pick<Spiped, "command">): readonly string[] {
   return connectionLines(command).map(reasonIn);
 }
@@ -31,13 +31,13 @@ export const outOfRange = "handshake failed: the peer's public value is out of r
 export const noForwardSecrecy = "handshake failed: the peer has turned forward secrecy off, and this end requires it";
 export const toldToEnd = "cancelled: shutting down";
 
-/** The peer's stream ended inside the handshake. To a client, whose server has had its turn then, that may be its key. */
+/** The peer's stream ended during the handshake. For a client, whose server had its turn, the key may be wrong. */
 export function handshakeEnded(bytes: number, end: "-d" | "-e"): string {
   const guess = end === "-e" && bytes > 0 ? "; it may have a different key" : "";
   return `handshake failed: the peer closed the connection after ${bytes} of 320 handshake bytes${guess}`;
 }
 
-/** A side was reset, or closed while there was still something to write to it. */
+/** A side was reset, or closed with unwritten data. */
 export function resetBy(
   side: "source" | "target",
   words: "connection reset by peer" | "broken pipe" = "connection reset by peer",
@@ -49,10 +49,10 @@ export function truncatedAfter(bytes: number): string {
   return `truncated: stream ended inside a packet, after ${bytes} of its bytes`;
 }
 
-/** What is added to a reason where nothing at all came from the peer. */
+/** Added to a reason if the peer sent nothing at all. */
 export const saidNothing = "; the peer sent nothing (0 of 320 handshake bytes)";
 
-/** The handshake has taken longer than -o allows. */
+/** The handshake took longer than -o. */
 export function tookTooLong(seconds: number): string {
   return `timed out: handshake not finished after ${seconds} s`;
 }

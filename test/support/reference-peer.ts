@@ -1,4 +1,4 @@
-// A peer that speaks the wire protocol step by step over a socket, so that a test can do each step wrong, or leave it out.
+// A peer that speaks the wire protocol step by step, so that a test can do each step wrong or leave it out.
 
 import { randomBytes } from "node:crypto";
 import {
@@ -22,41 +22,41 @@ import {
 import { EndedEarly, type SocketEnd, type TestSocket } from "./test-socket.js";
 
 export interface PeerOptions {
-  /** What the key file holds. */
+  /** The contents of the key file. */
   readonly keyFile: Uint8Array;
-  /** The secret exponent; 0 gives up forward secrecy. Random when absent. */
+  /** The secret exponent; 0 turns off forward secrecy. Default random. */
   readonly x?: bigint;
-  /** This side's nonce. Random when absent. */
+  /** This side's nonce. Default random. */
   readonly nonce?: Uint8Array;
-  /** Each write has at most this many bytes; at once when absent. */
+  /** Each write has at most this many bytes; default unlimited. */
   readonly pieceBytes?: number;
 }
 
-/** What a public value can be wrong in. */
+/** Faults of a public value. */
 export interface PublicValueFault {
-  /** Sent instead of g^x, under a right MAC. */
+  /** Sent instead of g^x, with a valid MAC. */
   readonly y?: bigint;
   /** One bit of the MAC is flipped. */
   readonly macIsWrong?: boolean;
 }
 
-/** What a packet can be wrong in. */
+/** Faults of a packet. */
 export interface PacketFault {
-  /** What the length field says, under a right MAC. */
+  /** The value of the length field, with a valid MAC. */
   readonly statedLength?: number;
-  /** Sealed under this number; the count of packets stays as it is. */
+  /** Sealed with this number; the packet counter is not affected. */
   readonly packetNumber?: bigint;
   /** The bit of the sealed packet that is flipped. */
   readonly flippedBit?: number;
 }
 
-/** What a connection's two sides know, and nobody else. */
+/** The secrets that the two sides of a connection share. */
 export interface ConnectionSecrets {
   readonly ySC: bigint;
   readonly packetKeys: Record<Role, PacketKeys>;
 }
 
-/** One side of a connection. Steps may be taken in any order that makes sense; `handshake` takes them in the usual one. */
+/** One side of a connection. Steps may be called in any sensible order; `handshake` uses the usual one. */
 export class ReferencePeer {
   readonly link: TestSocket;
   readonly role: Role;
@@ -91,7 +91,7 @@ export class ReferencePeer {
     return new ReferencePeer(link, "server", options);
   }
 
-  /** Writes raw bytes, in pieces if the peer was made so. @returns Whether the system took them. */
+  /** Writes raw bytes, in pieces if so configured. @returns Whether the system accepted them. */
   write(bytes: Uint8Array): Promise<boolean> {
     if (bytes.length <= this.#pieceBytes) return this.link.write(bytes);
     return this.link.writeInPieces(bytes, this.#pieceBytes);
@@ -119,14 +119,14 @@ export class ReferencePeer {
     return peerY;
   }
 
-  /** Derives the packet keys from this y_SC, for connections where this side sent a y whose exponent it does not know. */
+  /** Derives the packet keys from this y_SC, for connections on which this side sent a y with an unknown exponent. */
   assumeSharedValue(ySC: bigint): void {
     const [nonceC, nonceS] = this.#nonces();
     this.#ySC = ySC;
     this.#packetKeys = packetKeysOf(this.#secret, nonceC, nonceS, ySC);
   }
 
-  /** The whole handshake. @param fault - What this side's public value is wrong in. */
+  /** Performs the whole handshake. @param fault - Fault of this side's public value. */
   async handshake(fault: PublicValueFault = {}): Promise<void> {
     await this.sendNonce();
     await this.readNonce();
@@ -164,7 +164,7 @@ export class ReferencePeer {
     return fault.flippedBit === undefined ? packet : flipBit(packet, fault.flippedBit);
   }
 
-  /** Seals data of any length in packets that are as full as they can be. */
+  /** Seals data of any length in full packets. */
   sealAll(data: Uint8Array): Uint8Array {
     const packets: Uint8Array[] = [];
     for (let at = 0; at < data.length; at += packetDataBytes) {
@@ -178,7 +178,7 @@ export class ReferencePeer {
     return this.write(this.sealAll(data));
   }
 
-  /** Exactly `lengthBytes` bytes of what the other side seals. */
+  /** Opens exactly `lengthBytes` bytes from the other side. */
   async receive(lengthBytes: number): Promise<Uint8Array> {
     while (this.#opened.length < lengthBytes) this.#open(await this.link.read(packetBytes));
     const received = this.#opened.subarray(0, lengthBytes);
@@ -205,7 +205,7 @@ export class ReferencePeer {
     throw new Error("the packet belongs to none of the shared values");
   }
 
-  /** Everything that the other side seals until the end of its stream, and how it ended. */
+  /** Opens everything until the end of the stream. Also returns how it ended. */
   async receiveToEnd(): Promise<{ bytes: Uint8Array; end: SocketEnd }> {
     for (;;) {
       try {

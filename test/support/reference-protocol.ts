@@ -1,5 +1,5 @@
-// The wire protocol once more, as plain as it can be said with node:crypto and BigInt, and independent of the product.
-// It is in no hurry and hides nothing from a stopwatch: it is for tests only. Names are docs/protocol.md's.
+// An independent implementation of the wire protocol, as simple as possible, with node:crypto and BigInt. It is slow
+// and not constant-time: for tests only. Names are those of docs/protocol.md.
 
 import { createCipheriv, createHash, createHmac, getDiffieHellman, pbkdf2Sync, timingSafeEqual } from "node:crypto";
 
@@ -30,7 +30,7 @@ export function secretOf(keyFile: Uint8Array): Uint8Array {
   return createHash("sha256").update(keyFile).digest();
 }
 
-/** What tells keys apart and may be shown. */
+/** The public identifier of a key. */
 export function keyIdOf(secret: Uint8Array): Uint8Array {
   return createHmac("sha256", secret).update("spiped key id").digest().subarray(0, 8);
 }
@@ -67,7 +67,7 @@ export function checkPublicValue(dhMacKey: Uint8Array, macedPublicValue: Uint8Ar
   return y;
 }
 
-/** The keys of client → server, and of server → client, each under the name of the side that seals with them. */
+/** The keys for client → server, and for server → client, each named after the side that seals with them. */
 export function packetKeysOf(
   secret: Uint8Array,
   nonceC: Uint8Array,

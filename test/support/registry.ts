@@ -1,4 +1,4 @@
-// A package registry of a test's own on the loopback, which can fail in the ways that real ones do.
+// A package registry on loopback, which can fail in the ways that real ones do.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import type { TestContext } from "node:test";
 import { afterwards, temporaryFolder } from "./cleanup.js";
 import { npmWords, runNpm } from "./npm.js";
 
-/** How it misbehaves: not at all, not having heard of what it has until somebody publishes, or not answering. */
+/** How it misbehaves: not at all, claiming not to have a version until somebody publishes it, or not answering. */
 export type Manners = "good" | "forgetful" | "broken";
 
 interface Version {
@@ -28,17 +28,16 @@ interface Publication {
 /** A running registry. */
 export class Registry {
   manners: Manners = "good";
-  /** What was published, in its order: `name@version`. */
+  /** Published packages in order, as `name@version`. */
   readonly published: string[] = [];
-  /** How many more publications it takes before it breaks. */
+  /** Number of publications it accepts before it breaks. */
   takes = Number.POSITIVE_INFINITY;
   readonly #packages = new Map<string, Record<string, Version>>();
   readonly #tarballs = new Map<string, Buffer>();
   #url = "";
-  /** Nobody listens there any more. */
   stop = (): void => undefined;
 
-  /** Variables that make npm use it. */
+  /** Environment variables that make npm use it. */
   get env(): Readonly<Record<string, string>> {
     return { npm_config_registry: this.#url, [`npm_config_${this.#url.replace(/^http:/, "")}:_authToken`]: "a token" };
   }

@@ -1,10 +1,10 @@
-// Tests that change users, make mount and process namespaces, and so need the superuser and a Linux.
+// Tests that change users or create mount and process namespaces, and so need root on Linux.
 
 import { test } from "node:test";
 import { type Right, refused, skipLoudly } from "./machine.js";
 import { commandOnPath } from "./programs.js";
 
-/** What commands ask for that a superuser may lack. */
+/** Privileges that commands need and that root may lack. */
 const rightsFor: Readonly<Record<string, readonly Right[]>> = {
   unshare: ["mounts", "processes"],
   ip: ["networks"],
@@ -12,8 +12,8 @@ const rightsFor: Readonly<Record<string, readonly Right[]>> = {
 };
 
 /**
- * Declares tests that need the superuser, these commands with the rights that they take, and further rights; else one
- * test stands for all of them, skipped loudly.
+ * Declares tests that need root, these commands with their privileges, and further privileges; otherwise one skipped
+ * test stands for all of them.
  */
 export function asRoot(names: readonly string[], declare: () => void, rights: readonly Right[] = []): void {
   const missing = names.filter((name) => commandOnPath(name) === undefined);
@@ -27,5 +27,5 @@ export function asRoot(names: readonly string[], declare: () => void, rights: re
     return;
   }
   const reason = skipLoudly(`needs ${wants.join(" and ")}: NONE of the tests that do ran`);
-  test("runs as the superuser", { skip: reason }, () => undefined);
+  test("runs as root", { skip: reason }, () => undefined);
 }

@@ -1,4 +1,4 @@
-// Two ends in the same role, whichever implementation the other one is: what ours says of it.
+// Two ends in the same role, with any implementation at the other end: what ours reports.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -37,7 +37,7 @@ function join(t: TestContext, left: Socket, right: Socket): void {
   }
 }
 
-/** Whether a connection to `address` has this many bytes that nobody has read. */
+/** Whether a connection to `address` has this many unread bytes. */
 function waitsIn(address: Address, lengthBytes: number): boolean {
   const hex = (number: number, digits: number): string => number.toString(16).toUpperCase().padStart(digits, "0");
   if (address.kind === "unix") return false;
@@ -54,10 +54,10 @@ function waitsIn(address: Address, lengthBytes: number): boolean {
 export function declareSameRoles(program: Program): void {
   const flags = patience;
   const start = (t: TestContext, key: Key, end: "-d" | "-e", target: Address, which = ours) =>
-    // With pumps, what waits unread is not known.
+    // With pumps, unread bytes cannot be counted.
     startSpiped(t, { program: which, end, source: "tcp", target, key, flags, env: { SPIPED_RELAY: "on" } });
 
-  test(`two clients that are joined (the other is ${program.name}) are told to be both -e`, limits, async (t) => {
+  test(`reports two joined clients (the other is ${program.name}) as both -e`, limits, async (t) => {
     const key = await newKey(t);
     const [one, other] = await joined(t);
     const first = await start(t, key, "-e", one);
@@ -67,27 +67,31 @@ export function declareSameRoles(program: Program): void {
     await Promise.all(apps.map((app) => app.end()));
   });
 
-  test(`an -e behind an -e (${program.name}) finds its client out when its own target is none`, limits, async (t) => {
-    const key = await newKey(t);
-    const service = await Listener.listen(t, "tcp");
-    const far = await start(t, key, "-e", service.address);
-    const near = await start(t, key, "-e", far.source, program);
-    const app = await TestSocket.connect(t, near.source);
-    const accepted = await service.next();
-    await until(
-      () => (process.platform === "linux" && !waitsIn(far.source, 32) ? undefined : true),
-      "the nonce to wait",
-    );
-    await accepted.write("SSH-2.0-service\r\n");
-    accepted.finish();
-    const line = await far.command.line(/SSH/);
-    await app.end();
-    // Elsewhere the service may have been faster than the client's nonce.
-    assert.match(line, process.platform === "linux" ? /both ends run -e/ : /both ends run -e|it speaks SSH/);
-    if (program === ours) await near.command.line(/the peer sent nothing .*is that a `spiped -d`/);
-  });
+  test(
+    `an -e behind an -e (${program.name}) recognises its client when its own target is not spiped`,
+    limits,
+    async (t) => {
+      const key = await newKey(t);
+      const service = await Listener.listen(t, "tcp");
+      const far = await start(t, key, "-e", service.address);
+      const near = await start(t, key, "-e", far.source, program);
+      const app = await TestSocket.connect(t, near.source);
+      const accepted = await service.next();
+      await until(
+        () => (process.platform === "linux" && !waitsIn(far.source, 32) ? undefined : true),
+        "the nonce to wait",
+      );
+      await accepted.write("SSH-2.0-service\r\n");
+      accepted.finish();
+      const line = await far.command.line(/SSH/);
+      await app.end();
+      // Elsewhere the service may be faster than the client's nonce.
+      assert.match(line, process.platform === "linux" ? /both ends run -e/ : /both ends run -e|it speaks SSH/);
+      if (program === ours) await near.command.line(/the peer sent nothing .*is that a `spiped -d`/);
+    },
+  );
 
-  test(`two servers that are joined (the other is ${program.name}) are told to be both -d`, limits, async (t) => {
+  test(`reports two joined servers (the other is ${program.name}) as both -d`, limits, async (t) => {
     const key = await newKey(t);
     const service = await Listener.listen(t, "tcp");
     const end = await startSpiped(t, {

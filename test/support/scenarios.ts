@@ -1,4 +1,4 @@
-// What any tunnel must carry, whichever implementation is at either end.
+// What any tunnel must carry, with any implementation at either end.
 
 import assert from "node:assert/strict";
 import { expectAll, expectBytes } from "./expect.js";

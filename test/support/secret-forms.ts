@@ -1,5 +1,5 @@
-// The forms in which secrets lie in memory: as they are, as words in either byte order, as the states that HMAC makes of a
-// key, and as the round keys that AES makes of one. Sources: FIPS 180-4, FIPS 197, RFC 2104.
+// The forms that secrets take in memory: raw bytes, words in either byte order, HMAC states of a key, and AES round
+// keys. Sources: FIPS 180-4, FIPS 197, RFC 2104.
 
 import { bytesOf, p } from "./reference-protocol.js";
 
@@ -9,7 +9,7 @@ export interface Secret {
   readonly forms: Readonly<Record<string, Uint8Array>>;
 }
 
-/** A secret that is only ever used as it is. */
+/** A secret that is only used as it is. */
 export function plainSecret(name: string, bytes: Uint8Array): Secret {
   return { name, forms: inAllOrders("as it is", bytes) };
 }
@@ -68,9 +68,9 @@ function swapped(bytes: Uint8Array, wordBytes: number): Uint8Array {
   return result;
 }
 
-/** SHA-256's first primes' roots, as the standard makes its constants. */
+/** Fractional bits of primes' roots, from which the standard makes SHA-256's constants. */
 function fractionOfRoot(prime: number, root: 2 | 3): number {
-  // As many bits of the root as are wanted, by bisection in whole numbers.
+  // Integer bisection.
   const scaled = BigInt(prime) << BigInt(32 * root);
   let low = 0n;
   let high = 1n << 40n;

@@ -1,4 +1,4 @@
-// A network with a name server that never answers, for commands that look names up.
+// A network with a name server that never answers, for commands that resolve names.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { Command, type CommandOptions } from "./command.js";
 import { rowsOf } from "./listening.js";
 import { commandOnPath, declareIf } from "./programs.js";
 
-/** Becomes the command, which then has a name server's socket open that nobody reads. */
+/** Opens a name server's socket that nobody reads, then execs the command. */
 const silentServer = `
 import os, socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -18,7 +18,7 @@ server.set_inheritable(True)
 os.execvp(sys.argv[1], sys.argv[1:])
 `;
 
-/** Starts a command in that network, where a look-up takes longer than any test waits. */
+/** Starts a command in that network, where a lookup takes longer than any test waits. */
 export type StartBehind = (
   t: TestContext,
   words: readonly [string, ...string[]],

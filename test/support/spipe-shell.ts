@@ -1,4 +1,4 @@
-// spipe started by a shell, which gives it standard streams of any kind, to a spiped -d with an echo behind it.
+// spipe started by a shell with standard streams of any kind, connected to a spiped -d with an echo server.
 
 import type { TestContext } from "node:test";
 import { type AddressKind, textOf } from "./addresses.js";
@@ -9,7 +9,7 @@ import { patience } from "./tunnel.js";
 
 export type Words = readonly [string, ...string[]];
 
-/** Our spiped -d with an echo behind it, and the words of a spipe to it. */
+/** Our spiped -d in front of an echo server, and the arguments of a spipe to it. */
 export async function startEcho(t: TestContext, kind: AddressKind = "tcp"): Promise<{ words: Words; folder: string }> {
   const { spiped, target, key } = await startServerEnd(t, { kind, flags: ["-f", "-n", "0", ...patience] });
   target.echo();

@@ -1,4 +1,4 @@
-// spipe started by a test, with its two standard streams in the test's hand.
+// spipe with its standard streams connected to the test.
 
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
@@ -15,11 +15,11 @@ export interface SpipeOptions {
   readonly target: Address | string;
   readonly key: Key;
   readonly flags?: readonly string[];
-  /** Variables that are set besides the test's own. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The words that start spipe. */
+/** The arguments that start spipe. */
 export function wordsOfSpipe({ program, target, key, flags = [] }: SpipeOptions): readonly [string, ...string[]] {
   const targetText = typeof target === "string" ? target : textOf(target);
   return [...program.spipe, "-t", targetText, "-k", key.path, ...patience, ...flags];

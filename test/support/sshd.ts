@@ -1,4 +1,4 @@
-// An sshd of a test's own on the loopback, with its own keys and configuration; the system's sshd is not touched.
+// A private sshd on loopback, with its own keys and configuration; the system's sshd is not touched.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ export interface SshPrograms {
 /** A running sshd. */
 export interface Sshd {
   readonly address: Address;
-  /** The user that it lets in: the test's own. */
+  /** The user that it accepts: the test's own. */
   readonly user: string;
   /** The private key of that user. */
   readonly identity: string;
@@ -30,7 +30,7 @@ export interface Sshd {
   knownHostsFor(name: string): Promise<string>;
 }
 
-/** Declares tests that need these commands, of which sshd is one: the superuser's needs folders of its own, too. */
+/** Declares tests that need these commands, including sshd; root's sshd also needs folders of its own. */
 export function withSshd(names: readonly string[], declare: (paths: readonly string[]) => void): void {
   const missing = process.getuid?.() === 0 ? refused(["mounts"]) : [];
   if (missing.length > 0) declareIf(undefined, missing.join(", "), declare);
@@ -38,8 +38,8 @@ export function withSshd(names: readonly string[], declare: (paths: readonly str
 }
 
 /**
- * Why nobody can log in with a terminal, for `skip`: an ordinary user's sshd can give away only those that the system
- * has put into the group tty already, as its setting `gid` does.
+ * Why nobody can log in with a terminal, for `skip`: an unprivileged sshd can only pass on terminals that the system
+ * has put into the group tty already, by the mount option `gid`.
  */
 export function withoutTerminals(): string | false {
   if (process.platform !== "linux" || process.getuid?.() === 0) return false;
@@ -80,7 +80,7 @@ export async function startSshd(t: TestContext, { sshd, keygen }: SshPrograms): 
       };
       return { address, user: userInfo().username, identity: fileOf("identity"), knownHostsFor };
     }
-    // Somebody else may have taken the port meanwhile.
+    // Another process may have taken the port meanwhile.
     if (attempt === 5) throw new Error(`sshd does not start here: ${command.stderr}`);
   }
 }
@@ -88,8 +88,8 @@ export async function startSshd(t: TestContext, { sshd, keygen }: SshPrograms): 
 const makeOwnFolders = 'mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && mkdir /run/sshd && exec "$@"';
 
 /**
- * The superuser's sshd wants a folder in /run that only an installed service makes, and it keeps a record of logins in
- * /var/log: both are its own here, and gone with it.
+ * Root's sshd needs a folder in /run that only an installed service creates, and records logins in /var/log: both are
+ * private here.
  */
 export const withOwnFolders: readonly [string, ...string[]] =
   process.getuid?.() === 0 ? ["unshare", "--mount", "sh", "-c", makeOwnFolders, "sh"] : ["env"];

@@ -1,17 +1,17 @@
-// Asks a status as a client of Node's does, one connection for each question.
+// Requests a status page as a Node client, one connection per request.
 
 import { request } from "node:http";
 import { type Address, socketOptionsOf } from "./addresses.js";
 import { until } from "./cleanup.js";
 
-/** What came back. */
+/** The response. */
 export interface Reply {
   readonly status: number | undefined;
   readonly body: string;
   readonly headers: NodeJS.Dict<string | string[]>;
 }
 
-/** What is asked besides the path. */
+/** Request options besides the path. */
 export interface Asking {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -33,7 +33,7 @@ export function get(address: Address, path: string, asking: Asking = {}): Promis
   });
 }
 
-/** Asks until the answer is as wanted. */
+/** Requests repeatedly until the response is as wanted. */
 export function until200(address: Address, path: string, isWanted: (body: string) => boolean): Promise<string> {
   return until(async () => {
     const { status, body } = await get(address, path);

@@ -1,4 +1,4 @@
-// One end of a connection in a test's hand: exact reads, the way it ended, and every way to end it.
+// One end of a connection for tests: exact reads, how it ended, and every way to end it.
 
 import { createHash, type Hash } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -7,10 +7,12 @@ import { type Address, socketOptionsOf, textOf } from "./addresses.js";
 import { afterwards, until, within } from "./cleanup.js";
 import { RandomData } from "./random-data.js";
 
-/** `fin`: the other side has sent everything. `reset`: it gave up; on a UNIX socket, it closed both directions at once. */
+/**
+ * `fin`: the other side has sent everything. `reset`: it aborted; on a UNIX socket, it closed both directions at once.
+ */
 export type SocketEnd = "fin" | "reset";
 
-/** A read met the end of the stream first. */
+/** The stream ended before the read was complete. */
 export class EndedEarly extends Error {
   readonly received: Uint8Array;
   readonly end: SocketEnd;
@@ -22,7 +24,7 @@ export class EndedEarly extends Error {
   }
 }
 
-/** A socket that stays half open until told otherwise. It reads all the time; what nobody has asked for yet is kept. */
+/** A socket that stays half-open until told otherwise. It reads continuously and buffers what is not asked for yet. */
 export class TestSocket {
   readonly socket: Socket;
   readonly #isUnix: boolean;
@@ -65,13 +67,13 @@ export class TestSocket {
           socket.once("error", resolve);
         });
         if (error === undefined) return new TestSocket(socket, address.kind);
-        // Accepted and reset before this process looked: a connection all the same, and this is its end.
+        // Accepted and reset before this process looked: still a connection, already at its end.
         if (error.code === "ECONNRESET") {
           const reset = new TestSocket(socket, address.kind);
           reset.#ended("reset");
           return reset;
         }
-        // A UNIX socket with a full backlog says so to sockets that do not block; the others wait.
+        // A UNIX socket with a full backlog reports this to non-blocking sockets; others wait.
         if (error.code === "EAGAIN") return undefined;
         throw error;
       },
@@ -109,7 +111,7 @@ export class TestSocket {
     return taken;
   }
 
-  /** How many bytes have come and were not read yet. */
+  /** Number of bytes received and not read yet. */
   get waitingBytes(): number {
     return this.#receivedBytes;
   }
@@ -163,7 +165,7 @@ export class TestSocket {
     return (await this.write(Uint8Array.of(0))) ? "fin" : "reset";
   }
 
-  /** Writes and waits until the system has taken it all. @returns Whether it did. */
+  /** Writes and waits until the system has accepted everything. @returns Whether it did. */
   write(bytes: Uint8Array | string): Promise<boolean> {
     const written = new Promise<boolean>((resolve) => {
       if (this.socket.destroyed) resolve(false);
@@ -172,7 +174,7 @@ export class TestSocket {
     return within(written, "a write to be taken");
   }
 
-  /** Writes again and again until the other side's reset or close is known here, after its stream has ended. */
+  /** Writes until the other side's reset or close is noticed, after its stream has ended. */
   async untilWritesFail(): Promise<void> {
     await until(async () => ((await this.write(Uint8Array.of(0))) ? undefined : true), "a write to fail");
   }
@@ -186,31 +188,31 @@ export class TestSocket {
     return true;
   }
 
-  /** Writes the first `lengthBytes` bytes of a seed as fast as they are taken, and nothing more. */
+  /** Writes the first `lengthBytes` bytes of a seed as fast as they are accepted. */
   async writeRandomData(seed: string, lengthBytes: number): Promise<void> {
     for (const piece of new RandomData(seed).pieces(lengthBytes)) await this.write(piece);
   }
 
-  /** Says that everything is sent; reading goes on. */
+  /** Ends the sending direction; reading continues. */
   finish(): void {
     this.socket.end();
   }
 
-  /** Gives up: a reset on TCP, a close of both directions on a UNIX socket. */
+  /** Aborts: a reset on TCP, a close of both directions on a UNIX socket. */
   reset(): void {
     const { socket } = this;
     if (this.#isUnix) socket.destroy();
-    // While an end is on its way out, Node refuses the reset and leaves the socket open.
+    // While an end is pending, Node refuses the reset and leaves the socket open.
     else if (socket.writableEnded && !socket.writableFinished) socket.once("finish", () => socket.resetAndDestroy());
     else socket.resetAndDestroy();
   }
 
-  /** Closes both directions as a process does that goes away. */
+  /** Closes both directions, as an exiting process does. */
   close(): void {
     this.socket.destroy();
   }
 
-  /** Waits until the socket is gone, both directions. */
+  /** Waits until both directions are closed. */
   async closed(): Promise<void> {
     await within(this.#closed, "a socket to be closed");
   }

@@ -1,4 +1,4 @@
-// spiped started on free addresses: one end of it, or both ends with a target behind them.
+// spiped on free addresses: one end, or both ends with a target behind them.
 
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { untilListening } from "./listening.js";
 import { ours, type Pair, type Program, pairOf } from "./programs.js";
 import { TestSocket } from "./test-socket.js";
 
-/** A key file and what it holds. */
+/** A key file and its contents. */
 export interface Key {
   readonly path: string;
   readonly bytes: Uint8Array;
@@ -34,7 +34,7 @@ export interface SpipedOptions {
   readonly target: Address | string;
   readonly key: Key;
   readonly flags?: readonly string[];
-  /** Variables that are set besides the test's own. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -44,7 +44,7 @@ export interface Spiped {
   readonly source: Address;
 }
 
-/** Starts spiped on a free address and waits until it listens and, if it is ours, has said so. */
+/** Starts spiped on a free address and waits until it listens and, if it is ours, has logged that. */
 export async function startSpiped(t: TestContext, options: SpipedOptions): Promise<Spiped> {
   const program = options.program ?? ours;
   for (let attempt = 1; ; attempt += 1) {
@@ -58,13 +58,13 @@ export async function startSpiped(t: TestContext, options: SpipedOptions): Promi
       return { command, source };
     }
     const { status } = await command.exit();
-    // Somebody else may have taken the port meanwhile.
+    // Another process may have taken the port meanwhile.
     const isTaken = source.kind === "tcp" && /in use/i.test(command.stderr);
     if (!isTaken || attempt === 5) throw new Error(`${command.words} ended with ${status}: ${command.stderr}`);
   }
 }
 
-/** Ends a spiped of ours that has no open connections. @returns Its lines about single connections. */
+/** Stops one of our spipeds that has no open connections. @returns Its log messages about single connections. */
 export async function stopAndGetLines({ command }: Spiped): Promise<readonly string[]> {
   const before = command.lines.length;
   command.signal("SIGTERM");
@@ -75,9 +75,9 @@ export async function stopAndGetLines({ command }: Spiped): Promise<readonly str
 }
 
 /**
- * Of how many failed connections a spiped that has ended has told: in lines of their own, and in sums.
+ * How many failed connections a stopped spiped has logged, in single messages and in summaries.
  *
- * @param pattern - Which failures to count; all of them when absent.
+ * @param pattern - Which failures to count; default all.
  */
 export function failuresTold({ command }: Spiped, pattern = /./): number {
   const sums = command.stderr.split("\n").filter((line) => /^spiped: [a-z -]+: [\d,]+ more from /.test(line));
@@ -88,7 +88,7 @@ export function failuresTold({ command }: Spiped, pattern = /./): number {
   return summed.reduce((sum, count) => sum + count, lines.length);
 }
 
-/** The lines about single connections so far. */
+/** The log messages about single connections so far. */
 export function connectionLines(command: Command): readonly string[] {
   return command.lines.filter((line) => /^spiped: connection from /.test(line));
 }
@@ -101,9 +101,9 @@ export interface TunnelOptions {
   readonly serverFlags?: readonly string[];
   readonly clientKey?: Key;
   readonly serverKey?: Key;
-  /** -o of both ends, when it is not `patience`. */
+  /** -o of both ends; default `patience`. */
   readonly timeLimit?: readonly [flag: "-o", seconds: string];
-  /** Where the server connects to, when it is not a listener of the test's. */
+  /** Where the server connects, if not to a listener of the test's. */
   readonly targetAddress?: Address;
 }
 
@@ -116,11 +116,11 @@ export interface Tunnel {
   readonly key: Key;
   /** A new connection to the source. */
   connect(): Promise<TestSocket>;
-  /** A new connection to the source, and the one at the target that belongs to it. */
+  /** A new connection to the source, and the matching one at the target. */
   connectThrough(): Promise<{ app: TestSocket; service: TestSocket }>;
 }
 
-/** So long may a connect and a handshake take in tests that are not about time. */
+/** Time limit for connecting and handshakes in tests that are not about time. */
 export const patience = ["-o", String(failsafeMs / 1000)];
 
 /** Starts both ends on free addresses of one kind. */

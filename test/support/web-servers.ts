@@ -1,4 +1,4 @@
-// nginx and HAProxy with a given configuration, in one process each and with nothing outside a folder of the test's.
+// nginx and HAProxy with a given configuration, one process each, using only a temporary folder.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

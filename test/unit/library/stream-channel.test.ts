@@ -1,4 +1,4 @@
-// What a program writes, on its way into the tunnel: never more than the tunnel wants.
+// A program's writes on their way into the tunnel: never more than the tunnel wants.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -25,7 +25,7 @@ function channelInto(sink: KeepingSink): {
   return state;
 }
 
-test("a write behind one that the tunnel stopped at waits until it wants more", () => {
+test("a write waits while the tunnel has stopped reading", () => {
   const sink = new KeepingSink();
   const state = channelInto(sink);
   sink.goesOn = false;
@@ -44,7 +44,7 @@ test("a write behind one that the tunnel stopped at waits until it wants more", 
   sameBytes(sink.bytes, Uint8Array.of(1, 2, 3, 4));
 });
 
-test("a large write is cut into what the tunnel wants, and stops with it", () => {
+test("a large write is split, and stops when the tunnel does", () => {
   const sink = new KeepingSink();
   const state = channelInto(sink);
   const all = randomData("cut", 200_000);
@@ -64,7 +64,7 @@ test("a large write is cut into what the tunnel wants, and stops with it", () =>
   sameBytes(sink.bytes, all);
 });
 
-test("an end behind bytes that wait comes behind them", () => {
+test("an end follows the bytes buffered before it", () => {
   const sink = new KeepingSink();
   const state = channelInto(sink);
   sink.goesOn = false;

@@ -1,4 +1,5 @@
-// What the library's types forbid. The compiler checks it: a line marked @ts-expect-error that compiles fails the build.
+// What the library's types forbid. The compiler checks this: a line marked @ts-expect-error that compiles fails the
+// build.
 
 import { test } from "node:test";
 import * as library from "#dist/index.js";
@@ -16,9 +17,9 @@ export function misuses(key: library.Key, server: library.SpipedServer, stream: 
   new SpipedServer({ key });
   // @ts-expect-error: createTunnel makes tunnels
   new SpipedTunnel();
-  // @ts-expect-error: the bytes of a key file are no key
+  // @ts-expect-error: the bytes of a key file are not a key
   connect({ target: "[192.0.2.1]:1", key: generateKey() });
-  // @ts-expect-error: something that looks like a key is none
+  // @ts-expect-error: a look-alike is not a key
   connect({ target: "[192.0.2.1]:1", key: { destroyed: false, destroy: () => undefined } });
   // @ts-expect-error: no key
   connect({ target: "[192.0.2.1]:1" });
@@ -32,7 +33,7 @@ export function misuses(key: library.Key, server: library.SpipedServer, stream: 
   createServer({ key, forwardSecrecy: "on" });
   // @ts-expect-error: not one of the two
   void createTunnel({ key, role: "client", source: "/a", target: "/b" });
-  // @ts-expect-error: a promise is no key
+  // @ts-expect-error: a promise is not a key
   server.useKey(library.readKeyFile("key"));
   // @ts-expect-error: read only
   key.destroyed = true;
@@ -44,14 +45,14 @@ export function misuses(key: library.Key, server: library.SpipedServer, stream: 
   stream.channel;
 }
 
-/** Only compiled: what must go on compiling. */
+/** Only compiled: usage that must keep compiling. */
 export function uses(key: library.Key, signal: AbortSignal): void {
   connect({ target: "[192.0.2.1]:1", key, signal, forwardSecrecy: "require", timeoutMs: 1_000 }).end("bye");
   createServer({ key }, (stream) => stream.pipe(stream)).on("problem", ({ code }) => code satisfies library.ErrorCode);
   void createTunnel({ key, role: "encrypt", source: "/a", target: "/b" }).then((tunnel) => tunnel.close());
 }
 
-test("a class that only the library constructs says so to a program in JavaScript", () => {
+test("a class without public constructor says so to JavaScript programs", () => {
   throwsSpipedError(
     () => Reflect.construct(Key, []),
     "SPIPED_OPTION",

@@ -5,8 +5,8 @@ import type { Listener } from "../../support/listener.js";
 import { TestSocket } from "../../support/test-socket.js";
 
 /**
- * How many connections had come to a listener when this was called; the test does not get to see them any more. They are
- * accepted in their order, so when a new one has been accepted, all earlier ones have been.
+ * How many connections had reached a listener when this was called. They are accepted in order, so once a new one has
+ * been accepted, all earlier ones have been. The test no longer gets to see them.
  */
 export async function acceptedBefore(t: TestContext, listener: Listener): Promise<number> {
   const marker = await TestSocket.connect(t, listener.address);

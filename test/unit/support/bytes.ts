@@ -1,14 +1,14 @@
-// Bytes in tests: compared without a diff of thousands of lines, cut into pieces, and with a bit flipped.
+// Bytes in tests: compared without a huge diff, split into pieces, and with a bit flipped.
 
 import assert from "node:assert/strict";
 
-/** Numbers of bytes around those that the protocol and the read buffer know. */
+/** Lengths around the limits of the protocol and the read buffer. */
 export const boundarySizes: readonly number[] = [1, 1_023, 1_024, 1_025, 2_048, 65_535, 65_536, 65_537];
 
 /** Lengths of pieces around one packet. */
 export const splits: readonly number[] = [1, 7, 1_059, 1_060, 1_061];
 
-/** Shows that both hold the same bytes, whatever kind of array they are. */
+/** Asserts that both contain the same bytes, whatever kind of array they are. */
 export function sameBytes(actual: Uint8Array, expected: Uint8Array, message = "bytes"): void {
   if (Buffer.compare(actual, expected) === 0) return;
   const at = actual.findIndex((byte, index) => byte !== expected[index]);

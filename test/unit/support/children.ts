@@ -1,5 +1,5 @@
-// Runs a few lines of JavaScript in a process of their own, for what a test cannot do to its own: standard input, exit
-// status, another user.
+// Runs a few lines of JavaScript in a child process, for what a test cannot do to itself: standard input, exit status,
+// another user.
 
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { root } from "./paths.js";
 
 /** What a child process is given. */
 export interface ChildOptions {
-  /** What it finds on standard input, to its end. */
+  /** Its standard input, up to the end. */
   readonly input?: Uint8Array;
-  /** What standard input, output and error are, where they are no pipes. */
+  /** Standard input, output and error, if not pipes. */
   readonly stdio?: ReadonlyArray<"pipe" | "ignore" | number>;
 }
 
-/** Runs a module. `dist("net/address.js")` in it stands for the specifier of a module of the product. */
+/** Runs a module. `dist("net/address.js")` in it is replaced by the specifier of a module of the product. */
 export function runModule(source: string, options: ChildOptions = {}): SpawnSyncReturns<Buffer> {
   const module = `const dist = (path) => new URL(path, ${JSON.stringify(distUrl)}).href;\n${source}`;
   return spawnSync(process.execPath, ["--input-type=module", "--eval", module], {

@@ -1,5 +1,5 @@
-// One connection of the product under test: the accepted side is a real socket that the test holds the other end of, and
-// the target is a listener of the test's.
+// One connection under test: the accepted side is a real socket whose other end the test has, and the target is a
+// listener of the test's.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -23,15 +23,15 @@ import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";
 import { sharedKeyOf } from "./handshakes.js";
 
-/** What the key file of both ends holds. */
+/** The contents of both ends' key file. */
 export const keyFile: Uint8Array = Buffer.from("both ends have this key");
-/** Far more than any test takes: where a test wants it to run out, its clock is in the test's hand. */
+/** Far more than any test takes; tests that let it expire mock the clock. */
 export const timeoutMs = 60_000;
 
-/** A channel that says what was asked of it. */
+/** A channel that records calls. */
 export class RecordingChannel implements Channel {
   readonly calls: Array<"close" | "reset"> = [];
-  /** What the other side was to see if the process died, in order. */
+  /** What the other side would see if the process died, in order. */
   readonly deaths: Array<"reset" | "end"> = [];
   readonly #inner: Channel;
   #listener: ((error: SpipedError) => void) | undefined;
@@ -88,7 +88,7 @@ export class RecordingChannel implements Channel {
     this.#inner.reset();
   }
 
-  /** Lets this side fail, without any trace on its socket. */
+  /** Makes this side fail, without any trace on its socket. */
   fail(error: SpipedError): void {
     this.#listener?.(error);
   }
@@ -97,13 +97,12 @@ export class RecordingChannel implements Channel {
 /** A connection under test. */
 export interface Running {
   readonly connection: Connection;
-  /** The accepted side as the connection has it. */
+  /** The accepted side as seen by the connection. */
   readonly source: RecordingChannel;
-  /** The accepted side as the one who connected has it. */
+  /** The accepted side as seen by the client. */
   readonly dialler: TestSocket;
   /** Reports so far; there must never be two. */
   readonly reports: readonly ConnectionReport[];
-  /** Waits for the end. */
   report(): Promise<ConnectionReport>;
 }
 

@@ -1,5 +1,5 @@
-// An address on loopback that never answers: its listener accepts nobody and its backlog is full, so the system drops
-// whatever else wants to connect, without a word.
+// A loopback address that never answers: its listener accepts nobody and its backlog is full, so the system silently
+// drops further connections.
 
 import { closeSync } from "node:fs";
 import { connect } from "node:net";
@@ -12,7 +12,7 @@ import { afterwards, within } from "../../support/cleanup.js";
 import { turns } from "./sink.js";
 
 const backlog = 1;
-/** More than any system lets wait in such a backlog. */
+/** More than any system queues in such a backlog. */
 const fillers = 8;
 
 /** A new deaf address. Call it before timers are mocked. */

@@ -1,24 +1,26 @@
-// What tests expect of errors.
+// Assertions about errors.
 
 import assert from "node:assert/strict";
 import { codeOf, type ErrorCode, SpipedError } from "#dist/errors.js";
 
-/** Shows that `step` throws an error of this code; of the addon, or of the product's one class. */
+/** Asserts that `step` throws an error of this code, the addon's or a `SpipedError`. */
 export function throwsCode(step: () => unknown, code: ErrorCode, message?: string): void {
   assert.throws(step, (error) => hasCode(error, code, message));
 }
 
-/** Shows that `promise` is rejected with an error of this code. */
+/** Asserts that `promise` is rejected with an error of this code. */
 export async function rejectsCode(promise: Promise<unknown>, code: ErrorCode, message?: string): Promise<void> {
   await assert.rejects(promise, (error) => hasCode(error, code, message));
 }
 
-/** Shows that `step` throws a `SpipedError` of this code whose message matches, and whose hint does if one is given. */
+/**
+ * Asserts that `step` throws a `SpipedError` of this code whose message matches, and whose hint does if one is given.
+ */
 export function throwsSpipedError(step: () => unknown, code: ErrorCode, message: RegExp, hint?: RegExp): void {
   assert.throws(step, (error) => isSpipedError(error, code, message, hint));
 }
 
-/** Shows that `promise` is rejected with a `SpipedError` of this code whose message matches. */
+/** Asserts that `promise` is rejected with a `SpipedError` of this code whose message matches. */
 export async function rejectsSpipedError(promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error) => isSpipedError(error, code, message));
 }

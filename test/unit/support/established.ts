@@ -1,5 +1,4 @@
-// A connection of the product under test whose handshake is over: the reference on its encrypted side, plain bytes on the
-// other.
+// A connection under test after its handshake: the reference peer on its encrypted side, cleartext on the other.
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
@@ -9,7 +8,7 @@ import { type PeerOptions, ReferencePeer } from "../../support/reference-peer.js
 import type { TestSocket } from "../../support/test-socket.js";
 import { keyFile, type Running, runConnection, socketAddressOf } from "./connections.js";
 
-/** An established connection: the reference on the packets' side, plain bytes on the other. */
+/** An established connection: the reference peer on the encrypted side, cleartext on the other. */
 export interface Established extends Running {
   readonly peer: ReferencePeer;
   readonly plain: TestSocket;
@@ -17,7 +16,7 @@ export interface Established extends Running {
   readonly target: TestSocket;
 }
 
-/** A connection whose handshake is over, and that has carried `hello` each way. */
+/** A connection that has completed its handshake and carried `hello` each way. */
 export async function established(
   t: TestContext,
   role: "encrypt" | "decrypt",
@@ -37,10 +36,10 @@ export async function established(
   return alive({ ...running, peer, plain: target, target });
 }
 
-/** What an established connection has carried each way. */
+/** The data that an established connection has carried each way. */
 export const hello = "hello";
 
-/** Sends `hello` each way, so that both sides of the connection under test are known to be established. */
+/** Sends `hello` each way, so that both sides are known to be established. */
 async function alive(connection: Established): Promise<Established> {
   const { peer, plain } = connection;
   await peer.send(Buffer.from(hello));

@@ -1,7 +1,7 @@
-// Reads the fields of a test vector strictly: one that is missing, unknown or of another form fails, so that no field is
-// left unchecked without anybody noticing.
+// Reads the fields of a test vector strictly: a missing, unknown or malformed field fails, so that no field stays
+// unchecked.
 
-/** The fields of one object; each is taken once. */
+/** The fields of one object; each is read once. */
 export class Fields {
   readonly #where: string;
   readonly #left: Map<string, unknown>;
@@ -43,7 +43,7 @@ export class Fields {
     return new Fields(`${this.#where}: ${name}`, this.#take(name));
   }
 
-  /** Says that all fields have been taken that are known. */
+  /** Asserts that all fields have been read. */
   done(): void {
     if (this.#left.size > 0) throw new Error(`${this.#where}: unknown fields: ${[...this.#left.keys()].join(", ")}`);
   }
@@ -56,7 +56,7 @@ export class Fields {
   }
 }
 
-/** The bytes that lower-case hex stands for. */
+/** The bytes of a lower-case hex string. */
 export function bytesOfHex(value: unknown, where: string, length?: number): Uint8Array {
   if (typeof value !== "string" || !/^([0-9a-f]{2})*$/.test(value)) throw new Error(`${where} is no hex`);
   const bytes = Uint8Array.from(Buffer.from(value, "hex"));

@@ -1,4 +1,4 @@
-// Framings for tests of the pump: both ends of one connection, and one that only copies.
+// Framings for tests of pumps: both ends of one connection, and one that only copies.
 
 import { addon } from "#dist/native/native.js";
 import { type Framing, Opener, Sealer } from "#dist/protocol/packets.js";
@@ -11,7 +11,7 @@ export function framingPair(): { readonly sealer: Sealer; readonly opener: Opene
   return { sealer: new Sealer(addon.Sealer.fromKeys(E, H, 0n)), opener: new Opener(addon.Opener.fromKeys(E, H, 0n)) };
 }
 
-/** Seals all of `plaintext` with a sealer of its own. */
+/** Seals all of `plaintext` with a new sealer. */
 export function sealedBytes(plaintext: Uint8Array): Uint8Array {
   const { sealer } = framingPair();
   const out = new Uint8Array(sealer.outputLength(plaintext.length));
@@ -19,7 +19,7 @@ export function sealedBytes(plaintext: Uint8Array): Uint8Array {
   return out;
 }
 
-/** Copies, and says what has been asked of it. */
+/** Copies, and records calls. */
 export class CopyingFraming implements Framing {
   pendingBytes = 0;
   destroys = 0;

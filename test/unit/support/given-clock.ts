@@ -1,8 +1,8 @@
-// Time in a test's hand.
+// A fake clock.
 
 import type { Clock } from "#dist/clock.js";
 
-/** A clock in the test's hand. */
+/** A clock that the test advances. */
 export class GivenClock implements Clock {
   #now = 0;
   #calls: Array<{ readonly at: number; readonly action: () => void }> = [];
@@ -11,7 +11,7 @@ export class GivenClock implements Clock {
     return this.#now;
   }
 
-  /** Calls that are due some time. */
+  /** Number of pending timers. */
   get waiting(): number {
     return this.#calls.length;
   }

@@ -1,11 +1,11 @@
-// A reader and a writer in a test's hand: what comes, when it ends, and when the system has taken a write.
+// A reader and a writer controlled by the test: what arrives, when it ends, and when a write completes.
 
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
 import { turns } from "./sink.js";
 
-/** A reader whose bytes the test gives. */
+/** A reader whose bytes come from the test. */
 export class GivenReader implements ByteReader {
   leavesBytesToSystem = true;
   #sink: ByteSink | undefined;
@@ -26,7 +26,7 @@ export class GivenReader implements ByteReader {
     this.onResume();
   }
 
-  /** What one read gave; the memory is overwritten afterwards, as a shared buffer is. */
+  /** Delivers one read; the memory is overwritten afterwards, as a shared buffer is. */
   give(bytes: Uint8Array): boolean {
     assert.ok(this.#sink !== undefined, "the pump has not started");
     const shared = Uint8Array.from(bytes);
@@ -41,7 +41,7 @@ export class GivenReader implements ByteReader {
   }
 }
 
-/** A writer that keeps what it is given, and says that it is written when the test says so. */
+/** A writer that records writes, and completes them when the test says so. */
 export class GivenWritable extends Writable {
   readonly #kept: Buffer[] = [];
   #pending: Array<(error?: Error | null) => void> = [];
@@ -59,7 +59,7 @@ export class GivenWritable extends Writable {
       done();
       return;
     }
-    // The system takes the bytes when it can, so the memory must still hold them then.
+    // The system takes the bytes later, so the memory must still contain them then.
     this.#pending.push((error) => {
       if (error === undefined) this.#kept.push(Buffer.from(bytes));
       done(error);
@@ -80,7 +80,7 @@ export class GivenWritable extends Writable {
     return this.#pending.length;
   }
 
-  /** Lets the write that waits be done, and gives the event loop the time to begin the next. */
+  /** Completes the pending write, and gives the event loop time to begin the next. */
   async release(error?: Error): Promise<void> {
     this.#pending.shift()?.(error);
     await turns(2);

@@ -1,4 +1,4 @@
-// The addon's handshake, as far as several tests need it: with given nonces, and both sides against each other.
+// The addon's handshake for tests: with given nonces, and both sides against each other.
 
 import { addon, type KeyPair, type SessionKeys, type SharedKey } from "#dist/native/native.js";
 import type { ForwardSecrecy } from "#dist/protocol/handshake.js";
@@ -10,13 +10,13 @@ export function sharedKeyOf(keyFile: Uint8Array): SharedKey {
   return hasher.finish();
 }
 
-/** What both sides know once the nonces are exchanged. */
+/** The nonces of both sides. */
 export interface Nonces {
   readonly nonceC: Uint8Array;
   readonly nonceS: Uint8Array;
 }
 
-/** Two nonces that are the same in each run. */
+/** Two fixed nonces. */
 export const someNonces: Nonces = { nonceC: new Uint8Array(32).fill(0xc1), nonceS: new Uint8Array(32).fill(0x5e) };
 
 /** A client that has the server's nonce. */
@@ -33,7 +33,7 @@ export function keyedServer(key: SharedKey, forwardSecrecy: ForwardSecrecy, { no
   return server;
 }
 
-/** A key pair that goes with `forwardSecrecy`. */
+/** A key pair for `forwardSecrecy`. */
 export async function keyPairFor(forwardSecrecy: ForwardSecrecy): Promise<KeyPair> {
   return forwardSecrecy === "off" ? addon.KeyPair.withoutForwardSecrecy() : addon.KeyPair.generate();
 }

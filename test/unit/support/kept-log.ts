@@ -1,10 +1,10 @@
-// A log that keeps what is written.
+// A log in memory.
 
 import type { Level, LogEntry } from "#dist/observe/entry.js";
 import { textLines } from "#dist/observe/format.js";
 import { createLog, type Log } from "#dist/observe/log.js";
 
-/** The lines by how bad they are, and all entries; each goes on growing. */
+/** The messages by severity, and all entries; the arrays keep growing. */
 export interface KeptLog {
   readonly log: Log;
   readonly entries: readonly LogEntry[];

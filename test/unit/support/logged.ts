@@ -1,4 +1,4 @@
-// A tunnel's events that a log listens to.
+// A tunnel's events, connected to a log.
 
 import type { Clock } from "#dist/clock.js";
 import type { Log } from "#dist/observe/log.js";

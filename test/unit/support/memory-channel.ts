@@ -1,4 +1,4 @@
-// Channels that are no sockets: what one writes, the test reads, and the other way round.
+// In-memory channels: the test reads what one writes, and the other way round.
 
 import { PassThrough, type Writable } from "node:stream";
 import type { SpipedError } from "#dist/errors.js";
@@ -12,14 +12,14 @@ export class MemoryChannel implements Channel {
   readonly reader: ByteReader;
   readonly writable: Writable;
   readonly peer = "memory";
-  /** What was asked of it, in order. */
+  /** Calls, in order. */
   readonly calls: Array<"close" | "reset"> = [];
-  /** Where the test puts what the channel reads. */
+  /** The test writes here what the channel reads. */
   readonly input = new PassThrough();
   readonly #output = new PassThrough();
   #listener: ((error: SpipedError) => void) | undefined;
 
-  /** @param exactLength - Bytes of all exact reads together. */
+  /** @param exactLength - Total of all exact reads, in bytes. */
   constructor(exactLength: number) {
     this.reader = new StreamReader(this.input, exactLength);
     this.writable = this.#output;
@@ -37,7 +37,7 @@ export class MemoryChannel implements Channel {
     this.calls.push("reset");
   }
 
-  /** Lets the channel fail. */
+  /** Makes the channel fail. */
   fail(error: SpipedError): void {
     this.#listener?.(error);
   }

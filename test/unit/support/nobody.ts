@@ -1,8 +1,8 @@
-// What a process without the administrator's rights meets.
+// Runs code as an unprivileged user.
 
 import assert from "node:assert/strict";
 
-/** Does something without the rights of the administrator, to whom no file is forbidden. */
+/** Runs `act` without root's privileges, under which no file is forbidden. */
 export async function asNobody(act: () => unknown): Promise<void> {
   if (process.getuid?.() !== 0) {
     await act();

@@ -1,9 +1,9 @@
-// What this program does on other systems, as far as it can be seen on this one.
+// Simulates other systems.
 
 import type { TestContext } from "node:test";
 import { afterwards } from "../../support/cleanup.js";
 
-/** Has `process.platform` name another system until the test ends. */
+/** Sets `process.platform` until the test ends. */
 export function onPlatform(t: TestContext, platform: NodeJS.Platform): void {
   const own = Object.getOwnPropertyDescriptor(process, "platform");
   if (own === undefined) throw new Error("process.platform is not where it was");

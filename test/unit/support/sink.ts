@@ -1,4 +1,4 @@
-// What a reader flows into: keeps a copy of everything, stops when told, and can be waited for.
+// A sink for readers: records everything, stops when told, and can be awaited.
 
 import type { ByteSink } from "#dist/net/byte-reader.js";
 import { within } from "../../support/cleanup.js";
@@ -9,7 +9,7 @@ export class KeepingSink implements ByteSink {
   #keptBytes = 0;
   #ends = 0;
   #wake: Array<() => void> = [];
-  /** The most that one `receive` is to give. */
+  /** Limit for one `receive`. */
   mostBytes = Number.POSITIVE_INFINITY;
   /** What `receive` returns. */
   goesOn = true;
@@ -67,7 +67,7 @@ export class KeepingSink implements ByteSink {
   }
 }
 
-/** Lets the event loop look at all sockets a few times, so that whatever can happen by now has happened. */
+/** Runs the event loop for a few iterations, so that everything that can happen by now has happened. */
 export async function turns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

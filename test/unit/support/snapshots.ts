@@ -1,4 +1,4 @@
-// A snapshot of everything, for tests of what is made of one.
+// A complete snapshot, for tests of what is made of one.
 
 import { CONNECTION_BOUNDS, DELAY_BOUNDS, HANDSHAKE_BOUNDS, Histogram } from "#dist/status/histogram.js";
 import type { Snapshot, TunnelSnapshot } from "#dist/status/snapshot.js";

@@ -1,11 +1,11 @@
-// Reads test/vectors, with every field that is known and none besides.
+// Reads test/vectors; unknown fields are errors.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfHex, Fields } from "./fields.js";
 import { root } from "./paths.js";
 
-/** One key file and the keys that come of it; both sides without forward secrecy where `ySC` is 1. */
+/** One key file and the keys derived from it; both sides without forward secrecy if `ySC` is 1. */
 export interface KdfVector {
   readonly name: string;
   /** What the vector shows. */
@@ -25,7 +25,7 @@ export interface KdfVector {
   readonly H_S: Uint8Array;
 }
 
-/** An exponentiation that must come out so. */
+/** An exponentiation and its result. */
 export interface SharedValueVector {
   readonly kind: "shared value";
   readonly name: string;
@@ -38,7 +38,7 @@ export interface SharedValueVector {
   readonly expect: "success";
 }
 
-/** What a client receives from a server, and what it must make of it. */
+/** What a client receives from a server, and the expected result. */
 export interface PeerPublicVector {
   readonly kind: "peer's public value";
   readonly name: string;
@@ -52,7 +52,7 @@ export interface PeerPublicVector {
 
 export type DhVector = SharedValueVector | PeerPublicVector;
 
-/** One packet; `cleartext` only where it opens. */
+/** One packet; `cleartext` only if it opens. */
 export interface PacketVector {
   readonly name: string;
   /** What the vector shows. */
@@ -65,7 +65,7 @@ export interface PacketVector {
   readonly expect: "success" | "bad mac" | "bad length";
 }
 
-/** All that one side sent in a recorded connection. */
+/** Everything that one side sent in a recorded connection. */
 export interface RecordedSide {
   readonly nonce: Uint8Array;
   readonly dh: Uint8Array;
@@ -190,7 +190,7 @@ export const dhVectors: readonly DhVector[] = read("dh.json", parseDhVector);
 export const packetVectors: readonly PacketVector[] = read("packet.json", parsePacketVector);
 export const transcriptVectors: readonly TranscriptVector[] = read("transcript.json", parseTranscriptVector);
 
-/** The vectors of a file as they stand there, for tests of the parsers above. */
+/** The raw vectors of a file, for tests of the parsers above. */
 export function rawVectors(file: string): readonly unknown[] {
   const fields = new Fields(file, JSON.parse(readFileSync(join(root, "test/vectors", file), "utf8")));
   fields.text("source");

@@ -1,4 +1,4 @@
-// A connection that announces its source where that cannot be done: it ends as a failure, and nothing is passed on.
+// Connections that announce their source when that is impossible: the connection fails, and nothing is passed on.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ import { ReferencePeer } from "../../support/reference-peer.js";
 import { runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
 import { peerOptions } from "../support/established.js";
 
-/** A target that is reached, and reset before the connection hears of it. */
+/** A target that is connected, and reset before the connection notices. */
 function resetTarget(listener: Listener, viaAddon: boolean): Target {
   return {
     open: async (request) => {
@@ -59,7 +59,7 @@ for (const [what, viaAddon] of [
 
 for (const role of ["encrypt", "decrypt"] as const) {
   test(
-    `a source whose address nobody knows any more ends the connection of ${role}: nothing is announced`,
+    `a source whose address is no longer known ends the connection of ${role}, and nothing is announced`,
     limits,
     async (t) => {
       const listener = await Listener.listen(t, "tcp");

@@ -1,4 +1,4 @@
-// Memory for bytes on their way out.
+// Memory for outgoing data.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,14 +27,14 @@ for (const length of [
   large + 1,
   10 * large,
 ]) {
-  test(`a chunk for ${length} bytes holds at least as many, and at first nothing but zeros`, () => {
+  test(`a chunk for ${length} bytes has at least that size, and is zeroed at first`, () => {
     const { memory } = newPool().take(length);
     assert.ok(memory.length >= length);
     assert.ok(memory.every((byte) => byte === 0));
   });
 }
 
-test("a chunk for the largest read sealed and the largest read opened is of a size that is kept", () => {
+test("a chunk for the largest read, sealed or opened, has a size that is pooled", () => {
   const pool = newPool();
   for (const length of [Math.ceil(65_536 / 1_024) * 1_060, Math.floor((65_536 + 1_059) / 1_060) * 1_024]) {
     const chunk = pool.take(length);
@@ -44,7 +44,7 @@ test("a chunk for the largest read sealed and the largest read opened is of a si
 });
 
 for (const length of [tiny, small, medium, large]) {
-  test(`a chunk of ${length} bytes that is written comes back, and one that is not does not`, () => {
+  test(`a written chunk of ${length} bytes returns to the pool, an unwritten one does not`, () => {
     const pool = newPool();
     const first = pool.take(length);
     const second = pool.take(length);
@@ -56,7 +56,7 @@ for (const length of [tiny, small, medium, large]) {
   });
 }
 
-test("a chunk is no larger than it must be, and one of another size is not given for it", () => {
+test("a chunk is no larger than necessary, and not reused for another size", () => {
   const pool = newPool();
   for (const length of [large, medium, small, tiny]) pool.take(length).written();
   for (const length of [tiny, small, medium, large]) {
@@ -68,7 +68,7 @@ test("a chunk is no larger than it must be, and one of another size is not given
   }
 });
 
-test("what is taken counts until it comes back, whatever its size and its pool", () => {
+test("chunks count toward the budget until returned, in all sizes and pools", () => {
   const budget = new ChunkBudget(1e9);
   const [one, other] = [new ChunkPool(budget), new ChunkPool(budget)];
   const chunks = [one.take(1), other.take(medium), one.take(large), other.take(10 * large)];
@@ -92,7 +92,7 @@ test("the owner is told once that its chunk is written, and not by the chunk's n
   assert.equal(released.length, 1);
 });
 
-test("a chunk that is told off in its callback can be taken again at once", () => {
+test("a chunk can be taken again in the callback of its write", () => {
   const pool = newPool();
   const chunk = pool.take(1);
   let next: Chunk | undefined;
@@ -105,7 +105,7 @@ test("a chunk that is told off in its callback can be taken again at once", () =
   assert.equal(next, chunk);
 });
 
-test("the pool keeps about a megabyte of a size at most", () => {
+test("the pool keeps at most about a megabyte of each size", () => {
   const pool = newPool();
   const taken = Array.from({ length: 200 }, () => pool.take(large));
   for (const chunk of taken) chunk.written();
@@ -116,14 +116,14 @@ test("the pool keeps about a megabyte of a size at most", () => {
   assert.ok(kept * large <= 1.1 * 1_024 * 1_024, `${kept} chunks are kept`);
 });
 
-test("chunks above all sizes are not kept", () => {
+test("chunks larger than all sizes are not pooled", () => {
   const pool = newPool();
   const chunk = pool.take(large + 1);
   chunk.written();
   assert.notEqual(pool.take(large + 1), chunk);
 });
 
-test("cleartext and packets have different memory, for reads and for writes, whatever comes back", () => {
+test("cleartext and packets never share memory, for reads or writes", () => {
   assert.notEqual(cleartextMemory.readBuffer.buffer, packetMemory.readBuffer.buffer);
   const cleartext = new Set<Chunk>();
   const packets = new Set<Chunk>();

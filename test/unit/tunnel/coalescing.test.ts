@@ -1,4 +1,4 @@
-// When busy one-way streams of small messages are read.
+// When reads of busy one-way streams of small messages wait.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,11 +18,11 @@ function afterSmallReads(count: number): ReadCoalescer {
   return pace;
 }
 
-test("the eighth small read in a row is the first that another waits after", () => {
+test("waits after the eighth small read in a row, not before", () => {
   assert.equal(afterSmallReads(SMALL_READS - 1).afterRead(80, 0), true);
 });
 
-test("a pause, a large read or the other direction begin anew", () => {
+test("a pause, a large read or data in the other direction restarts the count", () => {
   assert.equal(afterSmallReads(SMALL_READS - 1).afterRead(80, GAP_MS), false);
   const afterLarge = afterSmallReads(SMALL_READS - 1);
   assert.equal(afterLarge.afterRead(SMALL_BYTES, 0), false);
@@ -32,24 +32,24 @@ test("a pause, a large read or the other direction begin anew", () => {
   assert.equal(interrupted.afterRead(80, 0), false);
 });
 
-test("the time of a wait is no pause", () => {
+test("the time of a wait does not count as a pause", () => {
   const pace = afterSmallReads(SMALL_READS - 1);
   assert.equal(pace.afterRead(80, 0), true);
   pace.waited(WAIT_MS);
   assert.equal(pace.afterRead(80, WAIT_MS + GAP_MS / 2), true);
 });
 
-test("switched off it never waits", () => {
+test("never waits when disabled", () => {
   const pace = new ReadCoalescer(false, 0);
   for (let read = 0; read < 100; read += 1) assert.equal(pace.afterRead(80, 0), false);
 });
 
-/** A busy stream of small messages, but for one in so many. */
+/** Usual values, with an unusual one now and then. */
 function mostly<T>(usual: fc.Arbitrary<T>, unusual: fc.Arbitrary<T>): fc.Arbitrary<T> {
   return fc.oneof({ weight: 29, arbitrary: usual }, unusual);
 }
 
-/** What comes: after how long, how much, and whether something came in the other direction before. */
+/** Arrivals: after how long, how many bytes, and whether data came in the other direction before. */
 const arrivals = fc.array(
   fc.record({
     laterMs: mostly(fc.double({ min: 0, max: 0.4, noNaN: true }), fc.double({ min: 0, max: 1.2, noNaN: true })),
@@ -59,7 +59,7 @@ const arrivals = fc.array(
   { maxLength: 200, size: "max" },
 );
 
-test("no read waits longer than the bound, or without eight small ones before it", () => {
+test("no read waits longer than the limit, or without eight small ones before it", () => {
   let waits = 0;
   fc.assert(
     fc.property(arrivals, (all) => {
@@ -76,7 +76,7 @@ test("no read waits longer than the bound, or without eight small ones before it
         const resumes = reader.resumes;
         const readsOn = reader.give(new Uint8Array(bytes));
         assert.equal(writable.bytes.length, writtenBytes + bytes, "what was read goes out at once");
-        // Whoever has had its share of a turn waits for the next one alone.
+        // A direction that has used its share waits for the next iteration alone.
         if (nextTurn()) continue;
         assert.equal(clock.waiting > 0, inARow >= SMALL_READS);
         assert.equal(readsOn, clock.waiting === 0);
@@ -91,7 +91,7 @@ test("no read waits longer than the bound, or without eight small ones before it
   assert.ok(waits > 100, `${waits} waits are too few to say anything`);
 });
 
-/** A direction whose clock and turns are in the test's hand. */
+/** A direction whose clock and event loop are controlled by the test. */
 function pumping({
   clock = new GivenClock(),
   timer = new CoalescingTimer(clock),
@@ -123,7 +123,7 @@ function pumping({
     for (let read = 1; read < SMALL_READS; read += 1) assert.equal(reader.give(new Uint8Array(80)), true);
     assert.equal(reader.give(new Uint8Array(80)), false);
   };
-  /** Begins the next turn, if it is waited for. */
+  /** Begins the next iteration, if awaited. */
   const nextTurn = () => {
     const due = resting.splice(0);
     for (const callback of due) callback();
@@ -132,13 +132,13 @@ function pumping({
   return { clock, reader, writable, pump, told, waitForMore, nextTurn, arrivals: () => arrivals };
 }
 
-test("a pump says each time that something came", () => {
+test("a pump reports each arrival", () => {
   const { waitForMore, arrivals } = pumping();
   waitForMore();
   assert.equal(arrivals(), SMALL_READS);
 });
 
-test("something in the other direction ends a wait at once", () => {
+test("data in the other direction ends a wait at once", () => {
   const { clock, reader, pump, waitForMore } = pumping();
   waitForMore();
   assert.equal(reader.resumes, 0);
@@ -148,7 +148,7 @@ test("something in the other direction ends a wait at once", () => {
   waitForMore();
 });
 
-test("the time of a wait is no pause of a pump's stream either", () => {
+test("the time of a wait does not count as a pause of a pump's stream either", () => {
   const { clock, reader, waitForMore } = pumping();
   waitForMore();
   clock.pass(WAIT_MS);
@@ -165,7 +165,7 @@ test("a stopped pump leaves no timer behind", () => {
   assert.equal(reader.resumes, 0);
 });
 
-test("an end that comes during a wait is handed on at once", async () => {
+test("an end that arrives during a wait is passed on at once", async () => {
   const { clock, reader, writable, told, waitForMore } = pumping();
   waitForMore();
   reader.end();
@@ -187,7 +187,7 @@ for (const [what, options] of [
   });
 }
 
-test("a pump whose receiver is full waits for it and nothing else", async () => {
+test("a pump whose receiver is full waits only for the receiver", async () => {
   const { clock, reader, writable } = pumping();
   for (let read = 1; read < SMALL_READS; read += 1) reader.give(new Uint8Array(80));
   await turns();
@@ -198,7 +198,7 @@ test("a pump whose receiver is full waits for it and nothing else", async () => 
   assert.equal(reader.resumes, 1);
 });
 
-test("one timer serves all: who comes later waits no longer than the first", () => {
+test("one timer serves all waiters, and a later one waits no longer than the first", () => {
   const clock = new GivenClock();
   const timer = new CoalescingTimer(clock);
   const all = [pumping({ clock, timer }), pumping({ clock, timer })] as const;
@@ -215,7 +215,7 @@ test("one timer serves all: who comes later waits no longer than the first", () 
   );
 });
 
-test("a wait keeps the process alive: a socket that nobody reads does not", () => {
+test("a wait keeps the process alive, which a socket that is not being read does not", () => {
   const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
   const before = timers();
   const timer = new CoalescingTimer();

@@ -1,5 +1,5 @@
-// What a connection does with its keys and its target before data can flow: which key a client is known by, what happens
-// when that key is removed, what is asked of the target, and a connection that ends while it dials.
+// How a connection uses its keys and its target before data can flow: which key a client is identified by, what happens
+// when that key is removed, what the target is asked for, and a connection that ends while dialing.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -21,7 +21,7 @@ import { turns } from "../support/sink.js";
 
 const roles = ["encrypt", "decrypt"] as const;
 
-/** A ring in which the clients' key is bob's, and not the first. */
+/** A ring in which the client's key is bob's, and not the first. */
 function ringWithBob(): KeyRing {
   return new KeyRing([
     { name: "alice", key: sharedKeyOf(Buffer.from("another key")) },
@@ -29,12 +29,12 @@ function ringWithBob(): KeyRing {
   ]);
 }
 
-/** Takes bob's key away. */
+/** Removes bob's key. */
 function removeBob(ring: KeyRing): void {
   ring.update([{ name: "alice", key: sharedKeyOf(Buffer.from("another key")) }]);
 }
 
-/** A target that tells what was asked of it, and dials when it is told to. */
+/** A target that records requests, and dials when told to. */
 function recordingTarget(listener: Listener) {
   const requests: OpenOptions[] = [];
   const channels: RecordingChannel[] = [];
@@ -46,7 +46,7 @@ function recordingTarget(listener: Listener) {
     open: async (request): Promise<Channel> => {
       requests.push(request);
       await mayDial;
-      // Cannot be cancelled, as a dial that has just been answered.
+      // Cannot be cancelled, like a dial that has just been answered.
       const signal = new Cancellation();
       const { readBuffer, exactLength, resetOnDeath = false } = request;
       const channel = new RecordingChannel(
@@ -76,7 +76,7 @@ async function clientOfRing(t: TestContext, ring: KeyRing) {
   return { ...running, listener, peer: ReferencePeer.client(running.dialler, peerOptions()) };
 }
 
-test("decrypt: a client is known by the name of its key, in the report as well", limits, async (t) => {
+test("decrypt: identifies a client by the name of its key, also in the report", limits, async (t) => {
   const { connection, peer, report } = await clientOfRing(t, ringWithBob());
   assert.equal(connection.keyName, undefined);
   await peer.handshake();
@@ -85,7 +85,7 @@ test("decrypt: a client is known by the name of its key, in the report as well",
   assert.equal((await report()).keyName, "bob");
 });
 
-test("decrypt: a connection ends when its key is removed, and at no other reload", limits, async (t) => {
+test("decrypt: ends a connection when its key is removed, and at no other reload", limits, async (t) => {
   const ring = ringWithBob();
   const { connection, peer, report } = await clientOfRing(t, ring);
   assert.equal(connection.endIfKeyRemoved(), false, "nobody knows its key yet");
@@ -98,7 +98,7 @@ test("decrypt: a connection ends when its key is removed, and at no other reload
   assert.equal(await peer.link.end(), "reset");
 });
 
-test("decrypt: a key that is removed during the handshake no longer lets its client in", limits, async (t) => {
+test("decrypt: a key removed during the handshake no longer admits its client", limits, async (t) => {
   const ring = ringWithBob();
   const { listener, peer, report } = await clientOfRing(t, ring);
   await peer.sendNonce();
@@ -120,7 +120,7 @@ test("encrypt: without a key the connection fails, and the application is reset"
   assert.deepEqual(source.calls, ["reset"]);
 });
 
-test("encrypt: a handshake that fails closes the target, and resets the application", limits, async (t) => {
+test("encrypt: a failed handshake closes the target and resets the application", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const { target, channels, letDial } = recordingTarget(listener);
   const { source, report } = await runConnection(t, "encrypt", [], { target });
@@ -132,7 +132,7 @@ test("encrypt: a handshake that fails closes the target, and resets the applicat
 });
 
 for (const role of roles) {
-  test(`${role}: the target is asked for what its side of the connection needs`, limits, async (t) => {
+  test(`${role}: asks the target for what its side of the connection needs`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { target, requests, channels, letDial } = recordingTarget(listener);
     const { dialler, source } = await runConnection(t, role, [], { target });
@@ -144,12 +144,12 @@ for (const role of roles) {
     const expected =
       role === "encrypt" ? [packetMemory.readBuffer, HANDSHAKE_BYTES, false] : [cleartextMemory.readBuffer, 0, true];
     assert.deepEqual([readBuffer, exactLength, resetOnDeath], expected);
-    // Once the key is shown, the death of this process must not look like the end of the stream.
+    // Once the peer may know the key, the death of this process must not look like the end of the stream.
     assert.deepEqual(source.deaths, ["reset"]);
     assert.deepEqual(channels[0]?.deaths, role === "encrypt" ? ["reset"] : []);
   });
 
-  test(`${role}: cancelled while the target answers, it resets the target and sends nothing`, limits, async (t) => {
+  test(`${role}: cancelled while the target answers, resets the target and sends nothing`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { target, requests, channels, letDial } = recordingTarget(listener);
     const { connection, dialler, reports, report } = await runConnection(t, role, [], { target });

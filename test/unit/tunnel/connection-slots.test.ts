@@ -1,4 +1,4 @@
-// Connection slots: strangers have their own, friends wait for theirs in their order.
+// Connection slots: strangers have their own; authenticated clients wait in order.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ function slotsOf(most: number): { readonly slots: ConnectionSlots<string>; pass(
   return { slots, pass: (milliseconds) => (now += milliseconds) };
 }
 
-test("whoever is known takes a place at once while there are some", () => {
+test("an authenticated client gets a free slot at once", () => {
   const { slots } = slotsOf(2);
   for (const client of ["a", "b"]) {
     slots.enter(client);
@@ -20,7 +20,7 @@ test("whoever is known takes a place at once while there are some", () => {
   assert.deepEqual([slots.taken, slots.isFull], [2, true]);
 });
 
-test("strangers take no slots, however many they are", () => {
+test("strangers take no slots, however many there are", () => {
   const { slots } = slotsOf(1);
   for (let count = 0; count < MOST_STRANGERS; count += 1) slots.enter(`stranger ${count}`);
   assert.deepEqual([slots.taken, slots.isFull, slots.strangersFull], [0, false, true]);
@@ -28,7 +28,7 @@ test("strangers take no slots, however many they are", () => {
   assert.equal(slots.strangersFull, false);
 });
 
-test("who is known beyond the limit waits, and the oldest goes on when a place is free", async () => {
+test("authenticated clients beyond the limit wait, and the oldest gets the next free slot", async () => {
   const { slots } = slotsOf(1);
   const went: string[] = [];
   for (const client of ["a", "b", "c", "d"]) {
@@ -39,7 +39,7 @@ test("who is known beyond the limit waits, and the oldest goes on when a place i
   assert.deepEqual(went, []);
   slots.leave("c");
   await turns();
-  // It waits no more, though it has no place.
+  // It no longer waits, though it has no slot.
   assert.deepEqual([went.splice(0), slots.taken], [["c"], 1]);
   slots.leave("a");
   await turns();
@@ -51,7 +51,7 @@ test("who is known beyond the limit waits, and the oldest goes on when a place i
   assert.deepEqual([slots.taken, slots.isFull], [0, false]);
 });
 
-test("the oldest stranger gives way first, and not before its time", () => {
+test("the oldest stranger is dropped first, and not before its time", () => {
   const { slots, pass } = slotsOf(1);
   assert.equal(slots.oldestStranger, undefined);
   slots.enter("a");
@@ -70,7 +70,7 @@ test("without a limit nobody waits", () => {
   assert.equal(slots.isFull, false);
 });
 
-test("who was never there leaves nothing behind", () => {
+test("leaving without having entered has no effect", () => {
   const { slots } = slotsOf(1);
   slots.leave("nobody");
   assert.equal(slots.admit("a"), undefined);

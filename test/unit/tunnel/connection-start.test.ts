@@ -1,5 +1,5 @@
-// One connection until it is established: dialling and the handshake in both roles, every way in which they fail or take
-// too long, and what of it each side sees. The table is docs/protocol.md, "How a connection ends".
+// One connection until it is established: dialing and the handshake in both roles, every way in which they fail or time
+// out, and what each side sees. The table is in docs/protocol.md, "How a connection ends".
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -20,7 +20,7 @@ import { turns } from "../support/sink.js";
 const roles = ["encrypt", "decrypt"] as const;
 const kinds = ["tcp", "unix"] as const;
 
-test("encrypt: the key is the one at the time of the handshake, not of the connection", limits, async (t) => {
+test("encrypt: uses the key at the time of the handshake, not of the connection", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   let key = sharedKeyOf(Buffer.from("the key before"));
   await runConnection(t, "encrypt", [socketAddressOf(listener.address)], { keys: () => KeyRing.of(key).offer });
@@ -28,7 +28,7 @@ test("encrypt: the key is the one at the time of the handshake, not of the conne
   await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
 });
 
-test("encrypt: the target is dialled before the application has said anything", limits, async (t) => {
+test("encrypt: dials the target before the application has sent anything", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
   const target = await listener.next();
@@ -36,7 +36,7 @@ test("encrypt: the target is dialled before the application has said anything", 
 });
 
 for (const kind of kinds) {
-  test(`encrypt on ${kind}: the target is not there: the application is reset`, limits, async (t) => {
+  test(`encrypt on ${kind}: the target is not listening: the application is reset`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
     const { dialler, source, report } = await runConnection(t, "encrypt", [address], { kind });
     const { reason, phase, error } = await report();
@@ -48,7 +48,7 @@ for (const kind of kinds) {
 
   for (const fault of [{ macIsWrong: true }, { y: p }] as const) {
     const what = "y" in fault ? "a public value out of range" : "a wrong MAC";
-    test(`encrypt on ${kind}: the server shows ${what}: the application is reset`, limits, async (t) => {
+    test(`encrypt on ${kind}: the server sends ${what}: the application is reset`, limits, async (t) => {
       const listener = await Listener.listen(t, kind);
       const { dialler, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
         kind,
@@ -64,7 +64,7 @@ for (const kind of kinds) {
     });
 
     test(
-      `decrypt on ${kind}: the client shows ${what}: it is closed, and the target never dialled`,
+      `decrypt on ${kind}: the client sends ${what}: it is closed, and the target is not dialed`,
       limits,
       async (t) => {
         const listener = await Listener.listen(t, kind);
@@ -86,7 +86,7 @@ for (const kind of kinds) {
   }
 
   test(
-    `encrypt on ${kind}: the server ends in the handshake: it has failed, and the application is reset`,
+    `encrypt on ${kind}: the server closes during the handshake: it fails, and the application is reset`,
     limits,
     async (t) => {
       for (const cut of [0, 31, 32, 100]) {
@@ -109,7 +109,7 @@ for (const kind of kinds) {
   );
 
   test(
-    `decrypt on ${kind}: the client ends in the handshake: it has failed, and the target is never dialled`,
+    `decrypt on ${kind}: the client closes during the handshake: it fails, and the target is not dialed`,
     limits,
     async (t) => {
       for (const cut of [0, 31, 32, 319]) {
@@ -129,7 +129,7 @@ for (const kind of kinds) {
     },
   );
 
-  test(`decrypt on ${kind}: the target is not there: the client is reset`, limits, async (t) => {
+  test(`decrypt on ${kind}: the target is not listening: the client is reset`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
     const { dialler, source, report } = await runConnection(t, "decrypt", [address], { kind });
     const peer = ReferencePeer.client(dialler, peerOptions());
@@ -143,7 +143,7 @@ for (const kind of kinds) {
   });
 }
 
-test("encrypt: the target stays silent: timed out, and the application is reset", limits, async (t) => {
+test("encrypt: the target does not answer: timed out, and the application is reset", limits, async (t) => {
   const deaf = await deafAddress(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { dialler, source, reports, report } = await runConnection(t, "encrypt", [deaf]);
@@ -156,7 +156,7 @@ test("encrypt: the target stays silent: timed out, and the application is reset"
   assert.equal(await dialler.endWhileOpen(), "reset");
 });
 
-test("encrypt: the server stays silent after its nonce: timed out, and the application is reset", limits, async (t) => {
+test("encrypt: the server is silent after its nonce: timed out, and the application is reset", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { dialler, source, reports, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
@@ -175,7 +175,7 @@ test("encrypt: the server stays silent after its nonce: timed out, and the appli
   await server.end();
 });
 
-test("encrypt: the handshake has a time limit of its own, apart from the one for connecting", limits, async (t) => {
+test("encrypt: connecting and the handshake have separate time limits", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const deaf = await deafAddress(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -189,7 +189,7 @@ test("encrypt: the handshake has a time limit of its own, apart from the one for
   assert.equal(reports.length, 0);
 });
 
-test("decrypt: the client stays silent: timed out, closed, and the target never dialled", limits, async (t) => {
+test("decrypt: the client is silent: timed out, closed, and the target is not dialed", limits, async (t) => {
   for (const sent of [0, 1, 32, 319]) {
     const listener = await Listener.listen(t, "tcp");
     t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -209,7 +209,7 @@ test("decrypt: the client stays silent: timed out, closed, and the target never 
   }
 });
 
-test("decrypt: the target is dialled once the client is known, and not before", limits, async (t) => {
+test("decrypt: dials the target once the client is authenticated, and not before", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const { dialler } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
   const peer = ReferencePeer.client(dialler, peerOptions());
@@ -223,7 +223,7 @@ test("decrypt: the target is dialled once the client is known, and not before", 
   await listener.next();
 });
 
-test("decrypt: the keys are exchanged while the target is dialled, so that it costs no time", limits, async (t) => {
+test("decrypt: exchanges keys while dialing the target, so that it costs no time", limits, async (t) => {
   const deaf = await deafAddress(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { dialler, source, reports, report } = await runConnection(t, "decrypt", [deaf]);
@@ -239,7 +239,7 @@ test("decrypt: the keys are exchanged while the target is dialled, so that it co
   assert.equal(await dialler.endWhileOpen(), "reset");
 });
 
-/** A client that has shown its key, and waits for a place until it is given one. */
+/** An authenticated client that waits for a slot until it is given one. */
 async function waitingClient(t: TestContext) {
   const listener = await Listener.listen(t, "tcp");
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -265,7 +265,7 @@ async function waitingClient(t: TestContext) {
   return { ...running, listener, peer, givePlace };
 }
 
-test("decrypt: a client waits for a place as long as it likes, and then has all its time", limits, async (t) => {
+test("decrypt: a client may wait for a slot indefinitely, and then has its full time limit", limits, async (t) => {
   const { peer, listener, reports, givePlace } = await waitingClient(t);
   for (let count = 0; count < 10; count += 1) {
     t.mock.timers.tick(timeoutMs);
@@ -280,7 +280,7 @@ test("decrypt: a client waits for a place as long as it likes, and then has all 
   assert.equal(reports.length, 0);
 });
 
-test("decrypt: the wait for a connection slot is no part of the time of the handshake", limits, async (t) => {
+test("decrypt: waiting for a connection slot does not count as handshake time", limits, async (t) => {
   let nowMs = 1_000;
   t.mock.method(performance, "now", () => nowMs);
   const { connection, peer, givePlace } = await waitingClient(t);
@@ -295,7 +295,7 @@ test("decrypt: the wait for a connection slot is no part of the time of the hand
 
 for (const how of ["finish", "reset"] as const) {
   for (const when of ["while it waits", "when it has its place"]) {
-    test(`decrypt: a client that waits for a place and goes by a ${how} is noticed ${when}`, limits, async (t) => {
+    test(`decrypt: notices a client that waits for a slot and goes by a ${how} ${when}`, limits, async (t) => {
       const { dialler, source, listener, report, givePlace } = await waitingClient(t);
       dialler[how]();
       while (!source.hasEnded()) await turns();
@@ -313,21 +313,25 @@ for (const how of ["finish", "reset"] as const) {
   }
 }
 
-test("decrypt: a client that requires what this side gives up is told nothing", limits, async (t) => {
-  const listener = await Listener.listen(t, "tcp");
-  const targets = [socketAddressOf(listener.address)];
-  const { dialler, report } = await runConnection(t, "decrypt", targets, { forwardSecrecy: "require" });
-  const peer = ReferencePeer.client(dialler, peerOptions());
-  await peer.sendNonce();
-  await peer.readNonce();
-  await peer.write(peer.macedPublicValue());
-  assert.equal((await report()).reason, "handshake-failed");
-  await dialler.end();
-  assert.equal(dialler.waitingBytes, 0);
-});
+test(
+  "decrypt: sends nothing to a client that requires forward secrecy when this side has turned it off",
+  limits,
+  async (t) => {
+    const listener = await Listener.listen(t, "tcp");
+    const targets = [socketAddressOf(listener.address)];
+    const { dialler, report } = await runConnection(t, "decrypt", targets, { forwardSecrecy: "require" });
+    const peer = ReferencePeer.client(dialler, peerOptions());
+    await peer.sendNonce();
+    await peer.readNonce();
+    await peer.write(peer.macedPublicValue());
+    assert.equal((await report()).reason, "handshake-failed");
+    await dialler.end();
+    assert.equal(dialler.waitingBytes, 0);
+  },
+);
 
 for (const role of roles) {
-  test(`${role}: cancelled in the handshake, it is reported once, and nobody is told anything`, limits, async (t) => {
+  test(`${role}: cancelled in the handshake, it is reported once and sends nothing`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { connection, dialler, reports, report } = await runConnection(t, role, [socketAddressOf(listener.address)]);
     const link = role === "encrypt" ? await listener.next() : dialler;
@@ -340,7 +344,7 @@ for (const role of roles) {
     assert.equal(reports.length, 1);
   });
 
-  test(`${role}: cancelled while keys are made on another thread, it stays cancelled`, limits, async (t) => {
+  test(`${role}: cancelled while keys are computed on another thread, it stays cancelled`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const running = await runConnection(t, role, [socketAddressOf(listener.address)], { forwardSecrecy: "allow" });
     const link = role === "encrypt" ? await listener.next() : running.dialler;
@@ -353,7 +357,7 @@ for (const role of roles) {
     running.connection.cancel();
     assert.equal((await running.report()).reason, "cancelled");
     await link.end();
-    // The thread's work ends some time; another exponentiation of the same kind comes after it.
+    // The thread finishes eventually; another exponentiation of the same kind comes after it.
     const other = await established(t, role, { forwardSecrecy: "allow" });
     other.connection.cancel();
     await other.report();
@@ -361,7 +365,7 @@ for (const role of roles) {
   });
 }
 
-test("encrypt: cancelled while it dials, it is reported once", limits, async (t) => {
+test("encrypt: cancelled while dialing, it is reported once", limits, async (t) => {
   const { connection, dialler, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
   connection.cancel();
   const { reason, phase } = await report();
@@ -371,7 +375,7 @@ test("encrypt: cancelled while it dials, it is reported once", limits, async (t)
   assert.equal(reports.length, 1);
 });
 
-test("decrypt: cancelled while it dials for a known client, it is reported once", limits, async (t) => {
+test("decrypt: cancelled while dialing for an authenticated client, it is reported once", limits, async (t) => {
   const { connection, dialler, reports, report } = await runConnection(t, "decrypt", [await deafAddress(t)]);
   await ReferencePeer.client(dialler, peerOptions()).handshake();
   await turns();
@@ -382,7 +386,7 @@ test("decrypt: cancelled while it dials for a known client, it is reported once"
   assert.equal(reports.length, 1);
 });
 
-test("encrypt: an application that is gone before the target answers ends the dialling", limits, async (t) => {
+test("encrypt: an application that disconnects before the target answers cancels dialing", limits, async (t) => {
   const { source, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
   source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
   const { reason, phase } = await report();

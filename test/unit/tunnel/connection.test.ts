@@ -1,5 +1,5 @@
-// One connection that is established, in both roles: how each end of it is reported, and how it shows on each side. The
-// table is docs/protocol.md, "How a connection ends".
+// One established connection, in both roles: how each end is reported, and what each side sees. The table is in
+// docs/protocol.md, "How a connection ends".
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -28,7 +28,7 @@ for (const role of roles) {
   for (const kind of kinds) {
     const it = `${role} on ${kind}`;
 
-    test(`${it}: both directions end in an orderly way, each after all its data: closed`, limits, async (t) => {
+    test(`${it}: both directions end in order, each after all its data: closed`, limits, async (t) => {
       const { peer, plain, source, report } = await established(t, role, { kind });
       const forward = randomData("forward", 100_000);
       const reverse = randomData("reverse", 70_000);
@@ -59,19 +59,19 @@ for (const role of roles) {
       assert.deepEqual(source.calls, ["close"]);
     });
 
-    test(`${it}: a death is a reset until the direction has ended in order, and then no more`, limits, async (t) => {
+    test(`${it}: a death is a reset until the direction has ended in order, and not afterwards`, limits, async (t) => {
       const { peer, plain, source, reports } = await established(t, role, { kind });
       assert.deepEqual(source.deaths, ["reset"]);
       const [toSource, atSource] = role === "encrypt" ? [peer.link, plain] : [plain, peer.link];
       toSource.finish();
       assert.equal((await atSource.readToEnd()).end, "fin");
-      // The system has it before the connection learns of that.
+      // The system has it before the connection knows.
       await until(() => source.deaths[1], "the end to be left to the system");
       assert.deepEqual(source.deaths, ["reset", "end"]);
       assert.equal(reports.length, 0, "the other direction goes on");
     });
 
-    test(`${it}: a direction that has ended leaves the other one to go on`, limits, async (t) => {
+    test(`${it}: when one direction has ended, the other continues`, limits, async (t) => {
       for (const first of ["plain", "peer"] as const) {
         const { peer, plain, reports, report } = await established(t, role, { kind });
         if (first === "plain") {
@@ -115,7 +115,7 @@ for (const role of roles) {
       }
     });
 
-    test(`${it}: the packets end inside one: both sides are reset`, limits, async (t) => {
+    test(`${it}: the stream ends inside a packet: both sides are reset`, limits, async (t) => {
       for (const cut of [1, 1_059]) {
         const { peer, plain, source, report } = await established(t, role, { kind });
         await peer.write(
@@ -141,13 +141,13 @@ for (const role of roles) {
       assert.equal(await peer.link.endWhileOpen(), "reset");
     });
 
-    test(`${it}: one side is gone: the other is reset`, limits, async (t) => {
+    test(`${it}: one side disconnects: the other is reset`, limits, async (t) => {
       for (const gone of ["plain", "peer"] as const) {
         const { peer, plain, report } = await established(t, role, { kind });
         const [lost, left] = gone === "plain" ? [plain, peer.link] : [peer.link, plain];
         lost.reset();
         if (kind === "unix") {
-          // A UNIX socket that is closed looks like an end, until somebody writes.
+          // A closed UNIX socket looks like an end until something is written.
           await left.end();
           await (gone === "plain" ? peer.send(Buffer.from("more")) : plain.write("more"));
         }
@@ -157,30 +157,26 @@ for (const role of roles) {
     });
   }
 
-  test(
-    `${role}: a failure that only the accepted side knows resets both, and says on which side`,
-    limits,
-    async (t) => {
-      const { peer, plain, source, report } = await established(t, role);
-      source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
-      const { reason, error } = await report();
-      assert.equal(reason, "reset");
-      assert.equal(error?.message, "source somebody: connection reset by peer");
-      assert.equal(await plain.endWhileOpen(), "reset");
-      assert.equal(await peer.link.endWhileOpen(), "reset");
-    },
-  );
+  test(`${role}: a failure that only the accepted side knows of resets both, and names the side`, limits, async (t) => {
+    const { peer, plain, source, report } = await established(t, role);
+    source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
+    const { reason, error } = await report();
+    assert.equal(reason, "reset");
+    assert.equal(error?.message, "source somebody: connection reset by peer");
+    assert.equal(await plain.endWhileOpen(), "reset");
+    assert.equal(await peer.link.endWhileOpen(), "reset");
+  });
 
-  test(`${role}: a failure of the target says on which side`, limits, async (t) => {
+  test(`${role}: a failure of the target names the side`, limits, async (t) => {
     const { target, report } = await established(t, role);
     target.reset();
     const { reason, error } = await report();
     assert.deepEqual([reason, error?.message], ["reset", "target target.example:80: connection reset by peer"]);
   });
 
-  test(`${role}: a reset right behind packets is no orderly end`, limits, async (t) => {
+  test(`${role}: a reset right after packets is not an orderly end`, limits, async (t) => {
     const { peer, plain, report } = await established(t, role);
-    // Both before the connection under test gets to read anything.
+    // Both before the connection under test reads anything.
     const sent = peer.send(Buffer.from("half of it"));
     peer.link.reset();
     await sent;
@@ -188,7 +184,7 @@ for (const role of roles) {
     assert.equal((await report()).reason, "reset");
   });
 
-  test(`${role}: a reset right behind cleartext is no orderly end`, limits, async (t) => {
+  test(`${role}: a reset right after cleartext is not an orderly end`, limits, async (t) => {
     const { peer, plain, report } = await established(t, role);
     const sent = plain.write("half of it");
     plain.reset();
@@ -198,7 +194,7 @@ for (const role of roles) {
   });
 
   test(
-    `${role}: a side that ends and then resets takes no end any more, and that is no orderly end`,
+    `${role}: a side that ends and then resets can take no end, and that is not an orderly end`,
     limits,
     async (t) => {
       for (const first of ["plain", "peer"] as const) {
@@ -230,7 +226,7 @@ for (const role of roles) {
     assert.deepEqual(source.calls, ["reset"]);
   });
 
-  test(`${role}: no time limit applies to a connection that is established`, limits, async (t) => {
+  test(`${role}: an established connection has no time limit`, limits, async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { peer, plain, reports } = await established(t, role, { timeoutMs: 5_000 });
     t.mock.timers.tick(50_000);
@@ -239,14 +235,14 @@ for (const role of roles) {
     assert.equal(reports.length, 0);
   });
 
-  test(`${role}: packets that come right behind the handshake are not lost`, limits, async (t) => {
+  test(`${role}: packets right after the handshake are not lost`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { dialler } = await runConnection(t, role, [socketAddressOf(listener.address)]);
     const link = role === "encrypt" ? await listener.next() : dialler;
     const peer = (role === "encrypt" ? ReferencePeer.server : ReferencePeer.client)(link, peerOptions());
     await peer.sendNonce();
     await peer.readNonce();
-    // Without forward secrecy y_SC is 1, so this side can seal before it has heard the other's public value.
+    // Without forward secrecy y_SC is 1, so this side can seal before it has the other's public value.
     peer.assumeSharedValue(1n);
     await peer.write(Buffer.concat([peer.macedPublicValue(), peer.sealAll(Buffer.from("early packets"))]));
     peer.link.finish();
@@ -258,42 +254,34 @@ for (const role of roles) {
 }
 
 for (const role of roles) {
-  test(
-    `${role}: told to end with the target, it does when the target has, and hands on all that it said`,
-    limits,
-    async (t) => {
-      const { peer, plain, target, source, report } = await established(t, role, { endWithTarget: true });
-      const last = randomData("last words", 70_000);
-      if (role === "encrypt") await peer.send(last);
-      else await plain.write(last);
-      target.finish();
-      const { reason, bytesReverse } = await report();
-      assert.deepEqual([reason, bytesReverse], ["closed", last.length + hello.length]);
-      assert.deepEqual(source.calls, ["close"]);
-      if (role === "encrypt") sameBytes((await plain.readToEnd()).bytes, last);
-      else sameBytes((await peer.receiveToEnd()).bytes, last);
-    },
-  );
+  test(`${role}: with endWithTarget, ends when the target has, and delivers everything from it`, limits, async (t) => {
+    const { peer, plain, target, source, report } = await established(t, role, { endWithTarget: true });
+    const last = randomData("last words", 70_000);
+    if (role === "encrypt") await peer.send(last);
+    else await plain.write(last);
+    target.finish();
+    const { reason, bytesReverse } = await report();
+    assert.deepEqual([reason, bytesReverse], ["closed", last.length + hello.length]);
+    assert.deepEqual(source.calls, ["close"]);
+    if (role === "encrypt") sameBytes((await plain.readToEnd()).bytes, last);
+    else sameBytes((await peer.receiveToEnd()).bytes, last);
+  });
 
-  test(
-    `${role}: told to end with the target, it goes on after the source's end until the target's`,
-    limits,
-    async (t) => {
-      const { peer, plain, target, dialler, reports, report } = await established(t, role, { endWithTarget: true });
-      dialler.finish();
-      assert.equal(await target.end(), "fin");
-      if (role === "encrypt") await peer.send(Buffer.from("the reply"));
-      else await plain.write("the reply");
-      const reply = role === "encrypt" ? plain.read(9) : peer.receive(9);
-      assert.equal(Buffer.from(await reply).toString(), "the reply");
-      assert.equal(reports.length, 0);
-      target.finish();
-      assert.equal((await report()).reason, "closed");
-    },
-  );
+  test(`${role}: with endWithTarget, continues after the source's end until the target's`, limits, async (t) => {
+    const { peer, plain, target, dialler, reports, report } = await established(t, role, { endWithTarget: true });
+    dialler.finish();
+    assert.equal(await target.end(), "fin");
+    if (role === "encrypt") await peer.send(Buffer.from("the reply"));
+    else await plain.write("the reply");
+    const reply = role === "encrypt" ? plain.read(9) : peer.receive(9);
+    assert.equal(Buffer.from(await reply).toString(), "the reply");
+    assert.equal(reports.length, 0);
+    target.finish();
+    assert.equal((await report()).reason, "closed");
+  });
 }
 
-test("encrypt: bytes that cannot be delivered any more are no orderly end", limits, async (t) => {
+test("encrypt: undeliverable bytes are not an orderly end", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const reader = new GivenReader();
   const source = Object.assign(new MemoryChannel(0), { reader });

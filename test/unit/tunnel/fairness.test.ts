@@ -1,4 +1,4 @@
-// Fair shares: what each direction may read before all others have had their turn.
+// Fair shares: what each direction may read before all others have been served.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -15,14 +15,14 @@ import { afterwards, limits, until } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { CopyingFraming } from "../support/framings.js";
 
-/** An event loop in the test's hand. */
+/** An event loop controlled by the test. */
 class GivenLoop {
   readonly scheduler = new FairScheduler((callback) => this.#next.push(callback));
   #next: Array<() => void> = [];
-  /** Turns so far. */
+  /** Iterations so far. */
   count = 0;
 
-  /** Whether somebody waits for the next turn. */
+  /** Whether anything waits for the next iteration. */
   get isAwaited(): boolean {
     return this.#next.length > 0;
   }
@@ -46,7 +46,7 @@ class Reader {
     this.isResting = false;
   }
 
-  /** Reads until it may not, or so many times. Returns the bytes. */
+  /** Reads until it may not, or this many times. Returns the bytes. */
   read(pieceBytes: number, times = 1_000): number {
     let bytes = 0;
     for (let time = 0; time < times && !this.isResting; time += 1) {
@@ -59,7 +59,7 @@ class Reader {
   }
 }
 
-test("who reads alone has a whole share of each turn", () => {
+test("a lone reader has a whole share of each iteration", () => {
   const loop = new GivenLoop();
   const only = new Reader(loop);
   for (let turn = 0; turn < 5; turn += 1) {
@@ -70,7 +70,7 @@ test("who reads alone has a whole share of each turn", () => {
   }
 });
 
-test("who reads with others has a fair share, and a whole one again when they have gone", () => {
+test("readers share fairly, and the last one has a whole share again", () => {
   const loop = new GivenLoop();
   const [one, other] = [new Reader(loop), new Reader(loop)];
   one.read(1_024);
@@ -85,7 +85,7 @@ test("who reads with others has a fair share, and a whole one again when they ha
   assert.equal(one.read(1_024), WHOLE_SHARE_BYTES);
 });
 
-test("a few bytes of another one are enough for a share to be fair", () => {
+test("a few bytes from another reader are enough to make a share fair", () => {
   const loop = new GivenLoop();
   const [busy, quiet] = [new Reader(loop), new Reader(loop)];
   busy.read(1_024);
@@ -94,7 +94,7 @@ test("a few bytes of another one are enough for a share to be fair", () => {
   assert.equal(busy.read(1_024), FAIR_SHARE_BYTES);
 });
 
-test("who has little to say is asked to rest only once for each share", () => {
+test("a reader of little data is asked to yield only once per share", () => {
   const loop = new GivenLoop();
   const quiet = new Reader(loop);
   for (let message = 1; message < WHOLE_SHARE_BYTES / 64; message += 1) {
@@ -105,7 +105,7 @@ test("who has little to say is asked to rest only once for each share", () => {
   assert.ok(loop.isAwaited);
 });
 
-test("everybody who rests goes on in the next turn, once, although others rest again at once", () => {
+test("all that yield continue in the next iteration, once, even if others yield again at once", () => {
   const loop = new GivenLoop();
   const calls: number[] = [];
   const takers = Array.from({ length: 5 }, (_, index) => {
@@ -124,7 +124,7 @@ test("everybody who rests goes on in the next turn, once, although others rest a
   }
 });
 
-test("between two turns nobody reads more than a share and what one read may bring", () => {
+test("within one iteration nobody reads more than a share and one read beyond it", () => {
   const readers = fc.array(
     fc.record({ pieceBytes: fc.integer({ min: 1, max: READ_BUFFER_BYTES }), times: fc.integer({ min: 0, max: 32 }) }),
     { minLength: 2, maxLength: 8 },
@@ -156,7 +156,7 @@ test("between two turns nobody reads more than a share and what one read may bri
   );
 });
 
-/** A pump from a real socket whose peer has written as much as the system takes. */
+/** A pump from a real socket whose peer has written as much as the system accepts. */
 async function fullPump(t: TestContext, scheduler: FairScheduler, wrote: (bytes: number) => void): Promise<Pump> {
   const listener = await Listener.listen(t, "tcp");
   const reader = new SocketReader(createReadBuffer(), 0);
@@ -186,32 +186,28 @@ async function fullPump(t: TestContext, scheduler: FairScheduler, wrote: (bytes:
   });
 }
 
-test(
-  "of real sockets that are full of bytes, none is read further than its share before the others",
-  limits,
-  async (t) => {
-    const scheduler = new FairScheduler();
-    const written = [0, 0, 0, 0];
-    const most = WHOLE_SHARE_BYTES + READ_BUFFER_BYTES;
-    const ahead = () => Math.max(...written) - Math.min(...written);
-    let furthest = 0;
-    let isOver = false;
-    const pumps = await Promise.all(
-      written.map((_, index) =>
-        fullPump(t, scheduler, (bytes) => {
-          written[index] = (written[index] ?? 0) + bytes;
-          // What the system had at first is enough for so much.
-          if (written.every((total) => total > 0) && Math.min(...written) >= most) isOver = true;
-          if (!isOver) furthest = Math.max(furthest, ahead());
-        }),
-      ),
-    );
-    for (const pump of pumps) pump.start();
-    await until(
-      () => isOver || undefined,
-      () => `${written.join(", ")} bytes to be more`,
-    );
-    assert.ok(furthest <= most, `one is ${furthest} bytes ahead`);
-    for (const pump of pumps) pump.stop();
-  },
-);
+test("of real sockets with full buffers, none reads beyond its share before the others", limits, async (t) => {
+  const scheduler = new FairScheduler();
+  const written = [0, 0, 0, 0];
+  const most = WHOLE_SHARE_BYTES + READ_BUFFER_BYTES;
+  const ahead = () => Math.max(...written) - Math.min(...written);
+  let furthest = 0;
+  let isOver = false;
+  const pumps = await Promise.all(
+    written.map((_, index) =>
+      fullPump(t, scheduler, (bytes) => {
+        written[index] = (written[index] ?? 0) + bytes;
+        // The system's initial buffers suffice for this much.
+        if (written.every((total) => total > 0) && Math.min(...written) >= most) isOver = true;
+        if (!isOver) furthest = Math.max(furthest, ahead());
+      }),
+    ),
+  );
+  for (const pump of pumps) pump.start();
+  await until(
+    () => isOver || undefined,
+    () => `${written.join(", ")} bytes to be more`,
+  );
+  assert.ok(furthest <= most, `one is ${furthest} bytes ahead`);
+  for (const pump of pumps) pump.stop();
+});

@@ -1,4 +1,4 @@
-// Who says what when in the handshake, over channels in memory.
+// The order of messages in the handshake, over in-memory channels.
 
 import assert from "node:assert/strict";
 import { Transform } from "node:stream";
@@ -28,13 +28,13 @@ const secret = secretOf(keyFile);
 const peerNonce = new Uint8Array(32).fill(0x77);
 const roles: readonly Role[] = ["client", "server"];
 
-/** A side of the product under test, and what the test knows of it. */
+/** A side under test, and what the test knows of it. */
 interface Side {
   readonly channel: MemoryChannel;
   readonly keys: Promise<SessionKeys>;
-  /** How often the server has said that the client is known. */
+  /** How often the server has reported that the client is authenticated. */
   known(): number;
-  /** The connection has ended for another reason. */
+  /** Ends the connection for another reason. */
   giveUp(reason: Error): void;
 }
 
@@ -53,7 +53,7 @@ function start(role: Role, forwardSecrecy: ForwardSecrecy = "off"): Side {
   return { channel, keys, known: () => known, giveUp: (reason) => over.abort(reason) };
 }
 
-/** The MAC keys of both sides, once the side under test has said its nonce. */
+/** The MAC keys of both sides, after the side under test has sent its nonce. */
 function macKeysOf(role: Role, nonce: Uint8Array): Record<Role, Uint8Array> {
   return role === "client" ? dhMacKeysOf(secret, nonce, peerNonce) : dhMacKeysOf(secret, peerNonce, nonce);
 }
@@ -62,7 +62,7 @@ const otherOf = (role: Role): Role => (role === "client" ? "server" : "client");
 
 for (const mode of ["off", "allow", "require"] as const) {
   for (const pieces of ["whole", "byte by byte"] as const) {
-    test(`both sides of the product with "${mode}" agree when the bytes come ${pieces}`, async () => {
+    test(`both sides with "${mode}" agree when the bytes come ${pieces}`, async () => {
       const client = start("client", mode);
       const server = start("server", mode);
       join(client.channel, server.channel, pieces);
@@ -83,7 +83,7 @@ for (const mode of ["off", "allow", "require"] as const) {
 }
 
 for (const role of roles) {
-  test(`a ${role} says its nonce at once, without waiting for the other`, async () => {
+  test(`a ${role} sends its nonce at once, without waiting for the other's`, async () => {
     const { channel } = start(role);
     assert.equal((await channel.read(32)).length, 32);
     await turns();
@@ -91,7 +91,7 @@ for (const role of roles) {
   });
 
   for (const pieces of ["whole", "byte by byte"] as const) {
-    test(`a ${role} speaks its part with the reference, ${pieces}`, async () => {
+    test(`a ${role} completes a handshake with the reference, ${pieces}`, async () => {
       const { channel, keys } = start(role);
       const nonce = await channel.read(32);
       const macKeys = macKeysOf(role, nonce);
@@ -106,7 +106,7 @@ for (const role of roles) {
     });
   }
 
-  test(`a ${role} leaves the packets that come right behind the handshake to the reader`, async () => {
+  test(`a ${role} leaves packets right after the handshake to the reader`, async () => {
     const { channel, keys } = start(role);
     const nonce = await channel.read(32);
     const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
@@ -125,7 +125,7 @@ for (const role of roles) {
     ["y = 1", 1n, "SPIPED_FORWARD_SECRECY_REQUIRED", "require"],
     ["y = p - 1", p - 1n, "SPIPED_FORWARD_SECRECY_REQUIRED", "require"],
   ] as const) {
-    test(`a ${role} that gets ${what} under a right MAC fails, and says nothing more`, async () => {
+    test(`a ${role} that receives ${what} with a valid MAC fails, and sends nothing more`, async () => {
       const { channel, keys, known } = start(role, mode);
       const nonce = await channel.read(32);
       const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], y);
@@ -137,7 +137,7 @@ for (const role of roles) {
     });
   }
 
-  test(`a ${role} that gets a wrong MAC fails, and says nothing more`, async () => {
+  test(`a ${role} that receives a wrong MAC fails, and sends nothing more`, async () => {
     const { channel, keys, known } = start(role);
     const nonce = await channel.read(32);
     const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
@@ -149,7 +149,7 @@ for (const role of roles) {
     assert.deepEqual(channel.calls, [], "ending the channel is the caller's part");
   });
 
-  test(`a ${role} whose own bytes come back to it fails`, async () => {
+  test(`a ${role} whose own bytes are echoed fails`, async () => {
     const { channel, keys } = start(role);
     const nonce = await channel.read(32);
     channel.input.write(nonce);
@@ -169,7 +169,7 @@ for (const role of roles) {
     }
   });
 
-  test(`a ${role} fails when its channel is closed in the middle`, async () => {
+  test(`a ${role} fails when its channel is closed during the handshake`, async () => {
     const { channel, keys } = start(role);
     channel.input.write(peerNonce);
     await channel.read(32);
@@ -179,7 +179,7 @@ for (const role of roles) {
 }
 
 for (const mode of ["off", "require"] as const) {
-  test(`two clients with "${mode}" that were joined find out what the other is`, async () => {
+  test(`two joined clients with "${mode}" recognise each other`, async () => {
     const [one, other] = [start("client", mode), start("client", mode)];
     join(one.channel, other.channel, "byte by byte");
     join(other.channel, one.channel, "whole");
@@ -188,7 +188,7 @@ for (const mode of ["off", "require"] as const) {
   });
 }
 
-test("a server says nothing more until the client's whole public value is right", async () => {
+test("a server sends nothing more until the client's whole public value is valid", async () => {
   const { channel, keys, known } = start("server");
   const nonce = await channel.read(32);
   const maced = macPublicValue(macKeysOf("server", nonce).client, 1n);
@@ -202,7 +202,7 @@ test("a server says nothing more until the client's whole public value is right"
   assert.equal(known(), 1);
 });
 
-test("a server tells that the client is known before it answers it", async () => {
+test("a server reports the client as authenticated before it answers", async () => {
   const channel = new MemoryChannel(320);
   const heard: string[] = [];
   const { signal } = new AbortController();
@@ -221,14 +221,14 @@ test("a server tells that the client is known before it answers it", async () =>
   assert.deepEqual(heard, ["32 bytes", "client known", "288 bytes"]);
 });
 
-test("a client says its public value as soon as it has the nonce, without waiting for the server's", async () => {
+test("a client sends its public value as soon as it has the nonce, without waiting for the server's", async () => {
   const { channel } = start("client");
   channel.input.write(peerNonce);
   const nonce = await channel.read(32);
   assert.equal(checkPublicValue(macKeysOf("client", nonce).client, await channel.read(288)), 1n);
 });
 
-test("a client with forward secrecy makes a new public value for each handshake", async () => {
+test("a client with forward secrecy generates a new public value for each handshake", async () => {
   const values = new Set<bigint>();
   for (let count = 0; count < 2; count += 1) {
     const { channel } = start("client", "allow");
@@ -240,7 +240,7 @@ test("a client with forward secrecy makes a new public value for each handshake"
   assert.ok(!values.has(1n));
 });
 
-test("a client whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+test("a client whose connection ends meanwhile sends nothing more, and throws the reason", async () => {
   const { channel, keys, giveUp } = start("client", "allow");
   await channel.read(32);
   channel.input.write(peerNonce);
@@ -251,7 +251,7 @@ test("a client whose connection has ended meanwhile says nothing more, and tells
   assert.equal(channel.waitingBytes, 0);
 });
 
-test("a server whose connection has ended meanwhile says nothing more, and tells why it stopped", async () => {
+test("a server whose connection ends meanwhile sends nothing more, and throws the reason", async () => {
   const { channel, keys, known, giveUp } = start("server", "allow");
   const maced = macPublicValue(macKeysOf("server", await channel.read(32)).client, 2n);
   channel.input.write(Buffer.concat([peerNonce, maced]));
@@ -267,7 +267,7 @@ for (const [role, handle] of [
   ["client", addon.ClientHandshake],
   ["server", addon.ServerHandshake],
 ] as const) {
-  test(`a ${role} wipes its secrets as soon as the connection has ended, though its read never settles`, async (t) => {
+  test(`a ${role} wipes its secrets when the connection ends, although its read never settles`, async (t) => {
     const destroy = t.mock.method(handle.prototype, "destroy");
     const { channel, giveUp } = start(role, "allow");
     channel.input.write(peerNonce);
@@ -278,7 +278,7 @@ for (const [role, handle] of [
     assert.equal(destroy.mock.callCount(), 1);
   });
 
-  test(`a ${role} does not begin where the connection has ended already`, async (t) => {
+  test(`a ${role} does not begin if the connection has ended already`, async (t) => {
     const channel = new MemoryChannel(320);
     const signal = AbortSignal.abort(new Error("the connection has ended"));
     const options = { channel, key, forwardSecrecy: "off", signal } as const;
@@ -290,7 +290,7 @@ for (const [role, handle] of [
   });
 }
 
-test("a key that is destroyed begins no handshake", async () => {
+test("a destroyed key begins no handshake", async () => {
   const gone = sharedKeyOf(keyFile);
   gone.destroy();
   const { signal } = new AbortController();
@@ -303,7 +303,7 @@ test("a key that is destroyed begins no handshake", async () => {
   );
 });
 
-/** Hands all that `from` writes to `to`. */
+/** Copies everything that `from` writes to `to`. */
 function join(from: MemoryChannel, to: MemoryChannel, pieces: "whole" | "byte by byte"): void {
   const move = async (): Promise<void> => {
     for (let left = 320; left > 0; ) {

@@ -1,4 +1,4 @@
-// What connections whose receivers are full may hold, all together.
+// How much connections with full receivers may buffer, all together.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -19,12 +19,12 @@ const MANY = 2_500;
 /** The largest piece of memory, and those for a small read and for a packet. */
 const [LARGE, SMALL, PACKET] = [68 * 1_024, 16 * 1_060, 1_060];
 
-/** A pump from an endless stream, which comes in reads as large as the pump wants. */
+/** A pump from an endless stream, whose reads are as large as the pump wants. */
 class Endless {
   readonly reader = new GivenReader();
   readonly writable = new GivenWritable();
   readonly pump: Pump;
-  /** The memory that the system has been given for the next read, and keeps until it is done. */
+  /** The memory given to the system for the next read. */
   #offeredBytes: number;
 
   constructor(chunks: ChunkPool, loop: FairScheduler) {
@@ -73,7 +73,7 @@ async function stalled(count: number): Promise<{ readonly all: readonly Endless[
   return { all, budget };
 }
 
-test("a stalled reader holds one read, and less the more of them there are", async () => {
+test("a stalled connection buffers one read, and less the more of them there are", async () => {
   assert.ok((await stalled(1)).budget.usedBytes <= LARGE);
   assert.ok((await stalled(10)).budget.usedBytes <= 10 * LARGE);
   const { budget } = await stalled(450);
@@ -81,7 +81,7 @@ test("a stalled reader holds one read, and less the more of them there are", asy
   assert.ok(budget.usedBytes <= 450 * 32 * 1_024, `${budget.usedBytes} bytes`);
 });
 
-test("all stalled readers together hold the budget, and a packet each beyond it", async () => {
+test("all stalled connections together buffer the budget, plus a packet each", async () => {
   const { all, budget } = await stalled(MANY);
   assert.ok(budget.usedBytes > LIMIT_BYTES, "there are enough of them to fill it");
   assert.ok(budget.usedBytes <= LIMIT_BYTES + LARGE + MANY * PACKET, `${budget.usedBytes} bytes`);
@@ -90,7 +90,7 @@ test("all stalled readers together hold the budget, and a packet each beyond it"
   assert.ok(budget.usedBytes <= before, "who reads on beyond it holds no more than before");
 });
 
-test("all memory comes back when the receivers take it, and when they fail", async () => {
+test("all memory is returned when receivers drain, and when they fail", async () => {
   const { all, budget } = await stalled(100);
   assert.ok(budget.usedBytes > 0);
   for (const [index, { pump, writable }] of all.entries()) {
@@ -101,7 +101,7 @@ test("all memory comes back when the receivers take it, and when they fail", asy
   assert.equal(budget.usedBytes, 0);
 });
 
-test("a quiet stream is offered a small read, however long ago, and a busy one a large one", async () => {
+test("a quiet stream is offered a small read, a busy one a large read", async () => {
   const one = new Endless(new ChunkPool(new ChunkBudget(LIMIT_BYTES)), new FairScheduler());
   assert.equal(one.pump.mostBytes, SMALL_READ_BYTES);
   one.reader.give(new Uint8Array(SMALL_READ_BYTES));
@@ -111,7 +111,7 @@ test("a quiet stream is offered a small read, however long ago, and a busy one a
 });
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(`${kind}: connections of real sockets hold one read each when their readers stall`, limits, async (t) => {
+  test(`${kind}: connections of real sockets buffer one read each when their readers stall`, limits, async (t) => {
     setFlowSettings({ relay: false });
     const { budget } = packetMemory.chunks;
     assert.equal(budget.usedBytes, 0);
@@ -129,7 +129,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-/** A connection whose target does not read, and whose source writes more than the system takes. */
+/** A connection whose target does not read, and whose source writes more than the system accepts. */
 async function stall(t: TestContext, kind: "tcp" | "unix") {
   const running = await established(t, "encrypt", { kind });
   running.target.socket.pause();

@@ -1,4 +1,4 @@
-// What a pump takes for the end of its direction: only that everything has been written.
+// When a pump considers its direction ended: only when everything has been written.
 
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
@@ -9,7 +9,7 @@ import { CoalescingTimer } from "#dist/tunnel/coalescing.js";
 import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
 
-/** A reader in the test's hand. */
+/** A reader controlled by the test. */
 class Source implements ByteReader {
   readonly leavesBytesToSystem = true;
   sink: ByteSink | undefined;
@@ -36,7 +36,7 @@ const plain = {
   destroy: () => undefined,
 };
 
-/** What is called when the destination has taken a write, or not. */
+/** Called when the destination has accepted a write, or failed. */
 type Taken = (error?: Error | null) => void;
 
 /** Moves "hello" and an end of the stream to a destination that answers when the test lets it. */
@@ -67,7 +67,7 @@ async function settled(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-test("a direction has ended when its last bytes are written, and not before", async () => {
+test("a direction ends when its last bytes are written, and not before", async () => {
   const { said, answer, pump } = moveHello();
   await settled();
   assert.deepEqual(said, []);

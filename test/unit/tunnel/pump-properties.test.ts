@@ -1,5 +1,5 @@
-// Both pumps of a connection, end to end, with any payloads in any pieces: what goes in comes out, and of a stream of
-// packets that was changed nothing comes out that is not right.
+// Both pumps of a connection, end to end, with any payloads in any pieces: data arrives unchanged, and nothing wrong
+// comes out of a packet stream that was tampered with.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,7 +18,7 @@ import { turns } from "../support/sink.js";
 
 const runs = { numRuns: 60 };
 const PACKET = 1_060;
-/** The largest piece of memory of one read, and one read behind it that was under way. */
+/** The largest memory of one read, and one more read that was pending. */
 const MOST_HELD = 2 * 68 * 1_024;
 
 interface Moved {
@@ -27,8 +27,8 @@ interface Moved {
 }
 
 /**
- * Gives a pump reads of these lengths, over and over, as long as it takes them; its receiver is full and has room again
- * as `isFull` has it, over and over.
+ * Gives a pump reads of these lengths, repeatedly, as long as it accepts them; its receiver is full or not as `isFull`
+ * says, repeatedly.
  */
 async function pumped(
   framing: Framing,
@@ -92,7 +92,7 @@ const lengths = fc.array(
 );
 const fullness = fc.array(fc.boolean(), { minLength: 1, maxLength: 5 });
 
-test("any payload in any pieces on both sides arrives unchanged, and its end too", limits, async () => {
+test("any payload in any pieces on both sides arrives unchanged, with its end", limits, async () => {
   const property = fc.asyncProperty(
     payload,
     lengths,
@@ -111,7 +111,7 @@ test("any payload in any pieces on both sides arrives unchanged, and its end too
   await fc.assert(property, runs);
 });
 
-/** What somebody on the way does to a stream of packets. */
+/** Tampering with a stream of packets. */
 const tampering = fc.oneof(
   fc.record({ kind: fc.constant("change"), at: fc.nat(), bit: fc.integer({ min: 0, max: 7 }) }),
   fc.record({ kind: fc.constantFrom("drop", "repeat", "swap"), at: fc.nat(), bit: fc.constant(0) }),
@@ -119,7 +119,7 @@ const tampering = fc.oneof(
 );
 
 test(
-  "of packets that were changed, dropped, repeated, swapped or cut, nothing wrong is delivered",
+  "nothing wrong is delivered from packets that were changed, dropped, repeated, swapped or cut",
   limits,
   async () => {
     const sealed = fc.uint8Array({ minLength: 3 * 1_024, maxLength: 6_000 });
@@ -143,7 +143,7 @@ test(
             break;
           case "drop":
             all.splice(which, 1);
-            // Of a last packet that is missing, nobody can tell; nothing says that there was one.
+            // A missing last packet cannot be detected; nothing says that there was one.
             if (which === count - 1) expected = "closed";
             break;
           case "repeat":
@@ -163,7 +163,7 @@ test(
             break;
           case "insert":
             all[which] = Buffer.concat([Buffer.of(bit), packet(which)]);
-            // One byte too many moves all that follows; it is noticed when a packet is whole.
+            // One extra byte shifts all that follows; it is noticed when a packet is complete.
             break;
           default:
             all[which] = packet(which).subarray(0, 1 + (at % (PACKET - 1)));
@@ -172,7 +172,7 @@ test(
         }
         const { opener } = framingPair();
         const { out, end } = await pumped(opener, Buffer.concat(all), reads, full);
-        // What was right before is delivered, as far as it had been read in pieces of its own, and nothing else.
+        // Correct packets before it are delivered, if they came in separate reads, and nothing else.
         sameBytes(out, bytes.subarray(0, out.length));
         assert.ok(out.length <= right * 1_024, `${out.length} bytes of ${right} packets`);
         assert.equal(end, expected);

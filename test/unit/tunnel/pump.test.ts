@@ -1,4 +1,4 @@
-// One direction of a connection, with a reader and a writer that do what the test says.
+// One direction of a connection, with a reader and a writer controlled by the test.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,7 +18,7 @@ interface Pumped {
   readonly reader: GivenReader;
   readonly writable: GivenWritable;
   readonly pump: Pump;
-  /** What the pump told, in order. */
+  /** What the pump reported, in order. */
   readonly told: Array<"ended" | SpipedError>;
 }
 
@@ -48,7 +48,7 @@ function codesOf(told: readonly ("ended" | SpipedError)[]): readonly string[] {
 }
 
 for (const size of boundarySizes) {
-  test(`${size} bytes are sealed at once, written and ended`, async () => {
+  test(`seals, writes and ends ${size} bytes at once`, async () => {
     const plaintext = randomData("pump", size);
     const { reader, writable, pump, told } = pumping(framingPair().sealer);
     for (const read of piecesOf(plaintext, 65_536)) reader.give(read);
@@ -69,7 +69,7 @@ for (const size of boundarySizes) {
   });
 
   for (const split of splits) {
-    test(`packets of ${size} bytes that come in reads of ${split} are opened in order`, async () => {
+    test(`opens packets of ${size} bytes in order, read in pieces of ${split}`, async () => {
       const plaintext = randomData("pump", size);
       const { reader, writable, pump, told } = pumping(framingPair().opener);
       for (const read of piecesOf(sealedBytes(plaintext), split)) reader.give(read);
@@ -82,7 +82,7 @@ for (const size of boundarySizes) {
   }
 }
 
-test("nothing waits for more: each read is written before the next", () => {
+test("does not batch: each read is written before the next", () => {
   const { reader, writable } = pumping(framingPair().sealer);
   for (let count = 1; count <= 3; count += 1) {
     assert.equal(reader.give(Uint8Array.of(count)), true);
@@ -90,7 +90,7 @@ test("nothing waits for more: each read is written before the next", () => {
   }
 });
 
-test("a stream of no bytes is ended without a write", async () => {
+test("an empty stream ends without a write", async () => {
   const { reader, writable, told } = pumping(framingPair().sealer);
   reader.end();
   await turns();
@@ -98,7 +98,7 @@ test("a stream of no bytes is ended without a write", async () => {
   assert.deepEqual(told, ["ended"]);
 });
 
-test("reading stops at the first read that the receiver has no room for, and goes on when it is written", async () => {
+test("reading stops at the first read that the receiver has no room for, and resumes when it is written", async () => {
   const { reader, writable, told } = pumping(new CopyingFraming());
   const reads = Array.from({ length: 5 }, (_, index) => randomData(`read ${index}`, 1_000 + index));
   for (const [index, read] of reads.entries()) {
@@ -114,7 +114,7 @@ test("reading stops at the first read that the receiver has no room for, and goe
   assert.deepEqual(told, []);
 });
 
-test("a read of which nothing comes out does not wait for a receiver that has room", () => {
+test("a read that yields no output does not wait for a receiver that has room", () => {
   const { reader, writable } = pumping(framingPair().opener);
   writable.holds = true;
   const packet = sealedBytes(new Uint8Array(1_024));
@@ -122,7 +122,7 @@ test("a read of which nothing comes out does not wait for a receiver that has ro
   assert.equal(reader.give(packet.subarray(500)), false);
 });
 
-test("a read that is taken while another one waits does not overwrite it", async () => {
+test("a read accepted while another one waits does not overwrite it", async () => {
   const { reader, writable } = pumping(new CopyingFraming());
   writable.holds = true;
   for (const byte of [1, 2, 3]) reader.give(new Uint8Array(1_000).fill(byte));
@@ -137,7 +137,7 @@ test("the pump does not resume a reader that it has not stopped", async () => {
   assert.equal(reader.resumes, 0);
 });
 
-test("the end is handed on behind all bytes, and told when the system has it", async () => {
+test("the end is passed on after all bytes, and reported when the system has it", async () => {
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.holds = true;
   reader.give(Uint8Array.of(1));
@@ -155,7 +155,7 @@ test("the end is handed on behind all bytes, and told when the system has it", a
   assert.equal(pump.isEnded, true);
 });
 
-test("a stopped reader that ends is handed on too", async () => {
+test("the end of a stopped reader is passed on too", async () => {
   const { reader, writable, told } = pumping(new CopyingFraming());
   writable.holds = true;
   let goesOn = true;
@@ -176,7 +176,7 @@ test("the key is wiped when the direction ends", () => {
 });
 
 for (const cut of [1, 1_059, 1_060 + 1, 2 * 1_060 - 1]) {
-  test(`packets that end after ${cut} bytes are cut, and never ended`, async () => {
+  test(`packets that end after ${cut} bytes are truncated, and never ended`, async () => {
     const { reader, writable, pump, told } = pumping(framingPair().opener);
     reader.give(sealedBytes(new Uint8Array(2_048)).subarray(0, cut));
     reader.end();
@@ -203,7 +203,7 @@ test("a wrong packet fails once, writes nothing of its read, and stops the direc
   assert.equal(pump.isEnded, false);
 });
 
-test("whatever a framing throws is told as an error of ours", () => {
+test("any exception of a framing is reported as a SpipedError", () => {
   for (const [thrown, code] of [
     [new SpipedError("SPIPED_PACKET_NUMBERS_USED_UP", "none left"), "SPIPED_PACKET_NUMBERS_USED_UP"],
     [new RangeError("odd"), "SPIPED_INTERNAL"],
@@ -218,7 +218,7 @@ test("whatever a framing throws is told as an error of ours", () => {
   }
 });
 
-test("a pump that is stopped takes nothing more, writes nothing more and tells nothing", async () => {
+test("a stopped pump takes, writes and reports nothing more", async () => {
   const framing = new CopyingFraming();
   const { reader, writable, pump, told } = pumping(framing);
   reader.give(Uint8Array.of(1));
@@ -232,7 +232,7 @@ test("a pump that is stopped takes nothing more, writes nothing more and tells n
   assert.ok(framing.destroys > 0);
 });
 
-test("a pump that is stopped while its end is handed on does not tell of it", async () => {
+test("a pump stopped while its end is being passed on does not report it", async () => {
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.holds = true;
   reader.end();
@@ -242,7 +242,7 @@ test("a pump that is stopped while its end is handed on does not tell of it", as
   assert.equal(pump.isEnded, false);
 });
 
-test("a pump that is stopped while bytes wait does not resume its reader", async () => {
+test("a pump stopped with buffered bytes does not resume its reader", async () => {
   const { reader, writable, pump } = pumping(new CopyingFraming());
   writable.holds = true;
   let goesOn = true;
@@ -252,7 +252,7 @@ test("a pump that is stopped while bytes wait does not resume its reader", async
   assert.equal(reader.resumes, 0);
 });
 
-test("bytes that come after the other side failed harm nothing and end nothing", async () => {
+test("bytes that arrive after the other side failed are ignored", async () => {
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.holds = true;
   reader.give(new Uint8Array(100));
@@ -265,7 +265,7 @@ test("bytes that come after the other side failed harm nothing and end nothing",
   assert.ok(!told.includes("ended"));
 });
 
-test("an end that could not be handed on is not told as an end", async () => {
+test("an end that could not be passed on is not reported as an end", async () => {
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.holds = true;
   reader.give(new Uint8Array(100));
@@ -276,7 +276,7 @@ test("an end that could not be handed on is not told as an end", async () => {
   assert.ok(!told.includes("ended"));
 });
 
-test("an end to a side that is gone already is not told as an end", async () => {
+test("an end to a side that is closed already is not reported as an end", async () => {
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.destroy();
   reader.end();
@@ -285,7 +285,7 @@ test("an end to a side that is gone already is not told as an end", async () => 
   assert.ok(!told.includes("ended"));
 });
 
-test("an end is handed on once", async () => {
+test("an end is passed on once", async () => {
   const { reader, told } = pumping(new CopyingFraming());
   reader.end();
   reader.end();

@@ -1,4 +1,4 @@
-// Both directions of a connection as pumps: what one of them reads, the other hears of.
+// Both directions of a connection as pumps: reads of one affect the other.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -61,7 +61,7 @@ test("a busy one-way stream waits, in either direction", () => {
   }
 });
 
-test("what comes in one direction ends the other's wait, and both are a conversation", () => {
+test("data in one direction ends the other's wait, and both become a conversation", () => {
   for (const [one, other] of [
     ["line", "answer"],
     ["answer", "line"],
@@ -81,7 +81,7 @@ test("what comes in one direction ends the other's wait, and both are a conversa
   }
 });
 
-test("a connection that is stopped leaves no timer behind", () => {
+test("a stopped connection leaves no timer behind", () => {
   const { clock, flow, line } = flowing();
   for (let read = 0; read < SMALL_READS; read += 1) line();
   assert.equal(clock.waiting, 1);
@@ -89,7 +89,7 @@ test("a connection that is stopped leaves no timer behind", () => {
   assert.equal(clock.waiting, 0);
 });
 
-test("with coalescing off no direction waits", (t) => {
+test("with coalescing disabled no direction waits", (t) => {
   setFlowSettings({ coalescing: false });
   t.after(() => setFlowSettings({ coalescing: true }));
   const { clock, line, answer } = flowing();

@@ -1,4 +1,4 @@
-// What is said of a peer whose handshake failed, by what it has sent.
+// What is reported about the peer of a failed handshake, by what it has sent.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -86,7 +86,7 @@ const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>
 ];
 
 for (const [what, code, more, recognised, message] of cases) {
-  test(`${what} is ${recognised ?? "nothing that can be named"} (${code})`, () => {
+  test(`${what} is ${recognised ?? "not recognised"} (${code})`, () => {
     const found = failed(code, more);
     assert.equal(found.recognised?.kind, recognised);
     assert.match(found.error.message, message);
@@ -94,7 +94,7 @@ for (const [what, code, more, recognised, message] of cases) {
   });
 }
 
-test("a program that waits at an -e is not called a spiped client for what it has said", () => {
+test("a program that waits at an -e is not taken for a spiped client because of what it has sent", () => {
   const seen = new Uint8Array();
   const text = Buffer.from("GET /index.html HTTP/1.1\r\nHost: far\r\n").subarray(0, 32);
   for (const waiting of [text, nonce.subarray(1), Buffer.concat([nonce, nonce]).subarray(0, 33), new Uint8Array()]) {
@@ -102,7 +102,7 @@ test("a program that waits at an -e is not called a spiped client for what it ha
   }
 });
 
-test("what is nobody's fault there says nothing of the peer", () => {
+test("errors that are not the peer's fault say nothing about the peer", () => {
   for (const code of ["SPIPED_CANCELLED", "SPIPED_CROWDED_OUT", "SPIPED_INTERNAL", "SPIPED_DH_OUT_OF_RANGE"] as const) {
     assert.equal(failed(code, { seen: new Uint8Array() }).recognised, undefined);
   }

@@ -1,4 +1,4 @@
-// The target's addresses: what each look-up changes, and when the next one begins.
+// The target's addresses: what each lookup changes, and when the next one begins.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -9,7 +9,7 @@ import { type Lookup, TargetAddresses } from "#dist/tunnel/target-addresses.js";
 
 type Found = Awaited<ReturnType<Lookup>>;
 
-/** A resolver in the test's hand: each look-up stays open until the test answers it. */
+/** A resolver controlled by the test: each lookup is pending until the test answers it. */
 class Resolver {
   readonly asked: string[] = [];
   #answer: { resolve(found: Found): void; reject(error: Error): void } | undefined;
@@ -32,7 +32,7 @@ class Resolver {
   }
 }
 
-/** Lets everything that waits for no timer happen. */
+/** Lets everything happen that does not wait for a timer. */
 async function settled(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
@@ -64,7 +64,7 @@ function mockTime(t: TestContext): void {
   t.mock.timers.enable({ apis: ["setInterval"] });
 }
 
-test("a name is looked up again when the interval is over, and not a millisecond earlier", async (t) => {
+test("a name is resolved again when the interval is over, and not a millisecond earlier", async (t) => {
   mockTime(t);
   const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
   targets.refreshEvery(1_000);
@@ -77,7 +77,7 @@ test("a name is looked up again when the interval is over, and not a millisecond
   assert.equal(resolver.asked.length, 2);
 });
 
-test("look-ups do not pile up behind one that gets no answer", async (t) => {
+test("lookups do not pile up behind one that gets no answer", async (t) => {
   mockTime(t);
   const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
   targets.refreshEvery(1_000);
@@ -89,7 +89,7 @@ test("look-ups do not pile up behind one that gets no answer", async (t) => {
   assert.equal(resolver.asked.length, 2);
 });
 
-test("look-ups go on after one that failed", async (t) => {
+test("lookups continue after one that failed", async (t) => {
   mockTime(t);
   const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
   targets.refreshEvery(1_000);
@@ -99,7 +99,7 @@ test("look-ups go on after one that failed", async (t) => {
   assert.equal(resolver.asked.length, 2);
 });
 
-test("nothing is looked up again after the end", (t) => {
+test("nothing is resolved after stop", (t) => {
   mockTime(t);
   const { targets, resolver } = targetsOf("far.test:80", ["192.0.2.1"]);
   targets.refreshEvery(1_000);
@@ -108,7 +108,7 @@ test("nothing is looked up again after the end", (t) => {
   assert.equal(resolver.asked.length, 0);
 });
 
-test("after the end nobody waits for a look-up any more, and nothing is said of it", async (t) => {
+test("stop cancels a pending lookup, without a report", async (t) => {
   mockTime(t);
   const signals: AbortSignal[] = [];
   const said: string[] = [];
@@ -135,7 +135,7 @@ for (const [what, name, intervalMs] of [
   ["a UNIX socket", "/run/far.sock", 1_000],
   ["a name whose interval has no end", "far.test:80", Number.POSITIVE_INFINITY],
 ] as const) {
-  test(`${what} is never looked up again`, (t) => {
+  test(`${what} is never resolved again`, (t) => {
     mockTime(t);
     const { targets, resolver } = targetsOf(name, ["192.0.2.1"]);
     targets.refreshEvery(intervalMs);
@@ -144,7 +144,7 @@ for (const [what, name, intervalMs] of [
   });
 }
 
-test("the addresses stay while a look-up is under way, and after it failed", async () => {
+test("the addresses are kept while a lookup is pending, and after it failed", async () => {
   const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1", "192.0.2.2"]);
   const refreshing = targets.refresh();
   assert.deepEqual(hostsOf(targets), ["192.0.2.1", "192.0.2.2"]);
@@ -166,7 +166,7 @@ test("an outage is reported once, and the next one again", async () => {
   assert.deepEqual(said, ["no such name", "no such name"]);
 });
 
-test("other addresses are reported, the same ones in another order are not", async () => {
+test("different addresses are reported, the same ones in another order are not", async () => {
   const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1", "192.0.2.2"]);
   for (const hosts of [
     ["192.0.2.2", "192.0.2.1"],
@@ -182,7 +182,7 @@ test("other addresses are reported, the same ones in another order are not", asy
   assert.deepEqual(hostsOf(targets), ["192.0.2.3"]);
 });
 
-test("any answers of name servers, in any order: the last good one counts, and each change is told once", async () => {
+test("any answers of name servers, in any order: the last good one counts, and each change is reported once", async () => {
   const hosts = fc.uniqueArray(fc.constantFrom("192.0.2.1", "192.0.2.2", "192.0.2.3"), { minLength: 1 });
   const answers = fc.array(fc.oneof(hosts, fc.constant("fails" as const), fc.constant("asked again" as const)));
   await fc.assert(

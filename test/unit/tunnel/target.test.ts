@@ -1,4 +1,4 @@
-// Where connections go: each is dialled to the addresses that are known when it begins.
+// Where connections go: each dials the addresses known when it begins.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -13,7 +13,7 @@ import { socketAddressOf } from "../support/connections.js";
 
 const resolveIntervalMs = 1_000;
 
-/** A destination that is at `first`, and at `next` once it has been looked up again. */
+/** Targets at `first`, and at `next` after another lookup. */
 function destinationAt(first: SocketAddress, next: SocketAddress) {
   let lookUps = 0;
   const targets = new TargetAddresses(
@@ -42,24 +42,20 @@ async function open(t: TestContext, target: Target): Promise<string> {
   return channel.peer;
 }
 
-test(
-  "a connection goes to the addresses that were known when it began, the next one to newer ones",
-  limits,
-  async (t) => {
-    const [old, moved] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "unix")];
-    const { destination, targets } = destinationAt(socketAddressOf(old.address), socketAddressOf(moved.address));
-    const begun = destination.next();
-    await targets.refresh();
-    assert.equal(await open(t, begun), "target.example:80");
-    await old.next();
-    assert.equal(moved.acceptedCount, 0);
-    await open(t, destination.next());
-    await moved.next();
-    assert.equal(old.acceptedCount, 1);
-  },
-);
+test("a connection dials the addresses known when it began, the next one newer ones", limits, async (t) => {
+  const [old, moved] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "unix")];
+  const { destination, targets } = destinationAt(socketAddressOf(old.address), socketAddressOf(moved.address));
+  const begun = destination.next();
+  await targets.refresh();
+  assert.equal(await open(t, begun), "target.example:80");
+  await old.next();
+  assert.equal(moved.acceptedCount, 0);
+  await open(t, destination.next());
+  await moved.next();
+  assert.equal(old.acceptedCount, 1);
+});
 
-test("addresses are looked up again from the start on and until the stop", (t) => {
+test("addresses are resolved again between start and stop", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   const nowhere = { kind: "unix", path: "/nowhere" } as const;
   const { destination, lookUps } = destinationAt(nowhere, nowhere);

@@ -1,4 +1,4 @@
-// A tunnel: it accepts as many clients as the limit allows, keeps the others waiting, and ends them all.
+// A tunnel: accepts clients up to the connection limit, keeps the others waiting, and ends them all.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -30,7 +30,7 @@ import { throwsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
 import { turns } from "../support/sink.js";
 
-/** A tunnel, its target, and what it has told. */
+/** A tunnel, its target, and its events. */
 interface Started {
   readonly tunnel: Tunnel;
   readonly target: Listener;
@@ -38,7 +38,7 @@ interface Started {
   readonly limitsReached: readonly number[];
   readonly shortages: readonly number[];
   readonly failures: readonly SpipedError[];
-  /** A client before it has said anything. */
+  /** A client that has not sent anything. */
   client(): Promise<TestSocket>;
   /** Waits for the end of the connection with this number, from 1. */
   ended(count: number): Promise<ConnectionReport>;
@@ -50,7 +50,7 @@ async function startTunnel(
   options: Partial<TunnelConfig> & {
     readonly kind?: "tcp" | "tcp6" | "unix";
     readonly descriptors?: DescriptorBudget;
-    /** False: clients get sockets of Node's. */
+    /** False: clients get Node sockets. */
     readonly viaAddon?: boolean;
   } = {},
 ): Promise<Started> {
@@ -96,7 +96,7 @@ async function startTunnel(
   return { tunnel, target, reports, limitsReached, shortages, failures, client, ended };
 }
 
-/** A client that is known, and holds one of the places. */
+/** An authenticated client, which has one of the slots. */
 async function friendOf({ client }: Pick<Started, "client">): Promise<TestSocket> {
   const link = await client();
   await ReferencePeer.client(link, { keyFile, x: 0n }).handshake();
@@ -139,7 +139,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
 
 for (const maxConnections of [1, 2, 3]) {
   test(
-    `with a limit of ${maxConnections}, one more client waits, and is served when another has gone`,
+    `with a limit of ${maxConnections}, one more client waits, and is served when another has left`,
     limits,
     async (t) => {
       const { tunnel, client, ended, limitsReached } = await startTunnel(t, "decrypt", { maxConnections });
@@ -163,7 +163,7 @@ for (const maxConnections of [1, 2, 3]) {
   );
 }
 
-test("clients that waited at the limit are served one by one, in their order", limits, async (t) => {
+test("clients that wait at the limit are served one by one, in order", limits, async (t) => {
   const { client, ended, target } = await startTunnel(t, "decrypt", { maxConnections: 1 });
   const first = await friendOf({ client });
   const others = [await client(), await client(), await client()];
@@ -186,7 +186,7 @@ test("without a limit a hundred and one clients are served at once", limits, asy
   assert.deepEqual(limitsReached, []);
 });
 
-test("a tunnel that drains takes nobody any more, and ends when its last connection has", limits, async (t) => {
+test("a draining tunnel accepts nobody, and ends when its last connection has", limits, async (t) => {
   const { tunnel, client, ended } = await startTunnel(t, "decrypt");
   const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
   await peer.handshake();
@@ -202,7 +202,7 @@ test("a tunnel that drains takes nobody any more, and ends when its last connect
   await within(draining, "the tunnel to drain");
 });
 
-test("whoever has told a tunnel to drain is told of its end, however many they are", limits, async (t) => {
+test("every caller of drain is told of the end", limits, async (t) => {
   const { tunnel, client, ended } = await startTunnel(t, "decrypt");
   const peer = ReferencePeer.client(await client(), { keyFile, x: 0n });
   await peer.handshake();
@@ -212,7 +212,7 @@ test("whoever has told a tunnel to drain is told of its end, however many they a
   await within(draining, "the tunnel to drain");
 });
 
-test("a draining tunnel says when its last handshake is over, however that went", limits, async (t) => {
+test("a draining tunnel reports the end of its last handshake, whatever its result", limits, async (t) => {
   for (const how of ["established", "failed", "none"] as const) {
     const { tunnel, client, ended } = await startTunnel(t, "decrypt");
     let over = 0;
@@ -244,7 +244,7 @@ test("a tunnel without connections drains at once", limits, async (t) => {
   await within(tunnel.drain(), "the tunnel to drain");
 });
 
-test("a tunnel at its limit drains too, and closes on those who wait", limits, async (t) => {
+test("a tunnel at its limit drains too, and closes waiting clients", limits, async (t) => {
   const { tunnel, client } = await startTunnel(t, "decrypt", { maxConnections: 1 });
   await friendOf({ client });
   const waiting = await client();
@@ -255,7 +255,7 @@ test("a tunnel at its limit drains too, and closes on those who wait", limits, a
   assert.equal(tunnel.connections, 0);
 });
 
-test("a tunnel that is cancelled ends each connection with that reason", limits, async (t) => {
+test("cancelling a tunnel ends each connection with that reason", limits, async (t) => {
   const { tunnel, client, reports } = await startTunnel(t, "decrypt");
   for (let count = 0; count < 3; count += 1) await (await client()).read(32);
   tunnel.cancel();
@@ -266,14 +266,14 @@ test("a tunnel that is cancelled ends each connection with that reason", limits,
   assert.equal(tunnel.connections, 0);
 });
 
-test("a tunnel that is cancelled and not drained takes new clients", limits, async (t) => {
+test("a tunnel that is cancelled but not drained accepts new clients", limits, async (t) => {
   const { tunnel, client } = await startTunnel(t, "decrypt", { maxConnections: 1 });
   await (await client()).read(32);
   tunnel.cancel();
   await (await client()).read(32);
 });
 
-test("a stranger ends in a report of its own, and the tunnel goes on", limits, async (t) => {
+test("a stranger ends with a report, and the tunnel continues", limits, async (t) => {
   const { target, client, ended, tunnel } = await startTunnel(t, "decrypt");
   const stranger = await client();
   await stranger.write(new Uint8Array(320));
@@ -283,7 +283,7 @@ test("a stranger ends in a report of its own, and the tunnel goes on", limits, a
   assert.equal(tunnel.connections, 1);
 });
 
-test("a UNIX socket's file is there while the tunnel listens, and gone when it drains", limits, async (t) => {
+test("a UNIX socket's file exists while the tunnel listens, and is removed when it drains", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt", { kind: "unix" });
   const { address } = tunnel;
   assert.ok(address.kind === "unix");
@@ -292,7 +292,7 @@ test("a UNIX socket's file is there while the tunnel listens, and gone when it d
   assert.ok(!existsSync(address.path));
 });
 
-test("a source in use is an error of the start", limits, async (t) => {
+test("a source in use is an error of start", limits, async (t) => {
   const { tunnel } = await startTunnel(t, "encrypt");
   const unused = socketAddressOf(await freeAddress(t, "tcp"));
   const start = () => new Tunnel(nearConfig(), partsOf(tunnel.address, unused));
@@ -300,7 +300,7 @@ test("a source in use is an error of the start", limits, async (t) => {
 });
 
 test(
-  "a tunnel that cannot go on listening once says so, and does when the next connection has ended",
+  "a tunnel that cannot continue listening reports it once, and tries again when the next connection ends",
   limits,
   async (t) => {
     const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 2, viaAddon: false });
@@ -323,12 +323,12 @@ test(
 );
 
 test(
-  "a tunnel that cannot go on listening tries again each second, once however many connections end",
+  "a tunnel that cannot continue listening retries once a second, however many connections end",
   limits,
   async (t) => {
     const maxConnections = 3;
     const { client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections, viaAddon: false });
-    // Before the first connection, so that its own timer is of the same clock.
+    // Before the first connection, so that its own timer uses the same clock.
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const clients = [await friendOf({ client }), await friendOf({ client }), await friendOf({ client })];
     const none = t.mock.method(addon, "duplicate", () => {
@@ -355,7 +355,7 @@ test(
   },
 );
 
-test("a tunnel that drains does not try to listen again", limits, async (t) => {
+test("a draining tunnel does not try to listen again", limits, async (t) => {
   const { tunnel, client, ended, failures } = await startTunnel(t, "decrypt", { maxConnections: 1, viaAddon: false });
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const only = await friendOf({ client });
@@ -372,31 +372,27 @@ test("a tunnel that drains does not try to listen again", limits, async (t) => {
   assert.equal(failures.length, 1);
 });
 
-test(
-  "clients wait while descriptors are short, and are served when some are given back, by whomever",
-  limits,
-  async (t) => {
-    const descriptors = new DescriptorBudget(5);
-    const { tunnel, client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
-    await friendOf({ client });
-    const second = await friendOf({ client });
-    assert.deepEqual(shortages, [2]);
-    const waiting = [await client(), await client()] as const;
-    await turns();
-    assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
-    descriptors.book(-1);
-    await ReferencePeer.client(waiting[0], { keyFile, x: 0n }).handshake();
-    assert.deepEqual([tunnel.connections, waiting[1].waitingBytes], [3, 0]);
-    assert.deepEqual(shortages, [2, 3]);
-    second.reset();
-    await ended(1);
-    await waiting[1].read(32);
-    assert.equal(tunnel.connections, 3);
-  },
-);
+test("clients wait while descriptors are short, and are served when anyone frees some", limits, async (t) => {
+  const descriptors = new DescriptorBudget(5);
+  const { tunnel, client, ended, shortages } = await startTunnel(t, "decrypt", { descriptors });
+  await friendOf({ client });
+  const second = await friendOf({ client });
+  assert.deepEqual(shortages, [2]);
+  const waiting = [await client(), await client()] as const;
+  await turns();
+  assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
+  descriptors.book(-1);
+  await ReferencePeer.client(waiting[0], { keyFile, x: 0n }).handshake();
+  assert.deepEqual([tunnel.connections, waiting[1].waitingBytes], [3, 0]);
+  assert.deepEqual(shortages, [2, 3]);
+  second.reset();
+  await ended(1);
+  await waiting[1].read(32);
+  assert.equal(tunnel.connections, 3);
+});
 
 test(
-  "where descriptors are short, the oldest stranger gives way to the next client, and friends stay",
+  "when descriptors are short, the oldest stranger is dropped for the next client, and authenticated clients stay",
   limits,
   async (t) => {
     const descriptors = new DescriptorBudget(6);
@@ -416,7 +412,7 @@ test(
   },
 );
 
-test("a client of whom making the connection fails costs itself, and the tunnel goes on", limits, async (t) => {
+test("a failure to set up a client's connection affects only that client", limits, async (t) => {
   const { client, ended, tunnel } = await startTunnel(t, "decrypt", { viaAddon: false });
   const broken = t.mock.method(Socket.prototype, "setNoDelay", () => {
     throw Object.assign(new Error("setsockopt EINVAL"), { code: "EINVAL" });
@@ -430,22 +426,26 @@ test("a client of whom making the connection fails costs itself, and the tunnel 
   await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
 });
 
-test("a client without a socket of Node's of whom making the connection fails costs itself, too", limits, async (t) => {
-  const { client, ended, tunnel } = await startTunnel(t, "decrypt");
-  const broken = t.mock.method(AddonSockets.prototype, "setEvents", () => {
-    throw new Error("no memory");
-  });
-  const link = connect(socketOptionsOf(addressOf(tunnel)));
-  const closed = once(link.resume(), "close");
-  afterwards(t, () => link.destroy());
-  const { reason, error } = await ended(1);
-  assert.deepEqual([reason, error?.code], ["failed", "SPIPED_INTERNAL"]);
-  await closed;
-  broken.mock.restore();
-  await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
-});
+test(
+  "a failure to set up the connection of a client without a Node socket affects only that client, too",
+  limits,
+  async (t) => {
+    const { client, ended, tunnel } = await startTunnel(t, "decrypt");
+    const broken = t.mock.method(AddonSockets.prototype, "setEvents", () => {
+      throw new Error("no memory");
+    });
+    const link = connect(socketOptionsOf(addressOf(tunnel)));
+    const closed = once(link.resume(), "close");
+    afterwards(t, () => link.destroy());
+    const { reason, error } = await ended(1);
+    assert.deepEqual([reason, error?.code], ["failed", "SPIPED_INTERNAL"]);
+    await closed;
+    broken.mock.restore();
+    await ReferencePeer.client(await client(), { keyFile, x: 0n }).handshake();
+  },
+);
 
-test("before a tunnel accepts, clients wait", limits, async (t) => {
+test("clients wait until the tunnel accepts", limits, async (t) => {
   const source = await listenAddress(t, "unix");
   const tunnel = new Tunnel({ ...nearConfig(), role: "decrypt" }, partsOf(source, source));
   afterwards(t, async () => {
@@ -459,7 +459,7 @@ test("before a tunnel accepts, clients wait", limits, async (t) => {
   assert.equal((await waiting.read(32)).length, 32);
 });
 
-test("another key is for handshakes that begin from then on, and leaves connections alone", limits, async (t) => {
+test("another key is used for new handshakes, and does not affect open connections", limits, async (t) => {
   const { tunnel, client, target } = await startTunnel(t, "decrypt");
   target.echo();
   const before = ReferencePeer.client(await client(), { keyFile, x: 0n });
@@ -476,7 +476,7 @@ test("another key is for handshakes that begin from then on, and leaves connecti
   await begun.link.read(288);
 });
 
-test("a tunnel tells each of its listeners of a connection's life, and of its own", limits, async (t) => {
+test("a tunnel emits events of each connection and of its own to every listener", limits, async (t) => {
   const { tunnel, target, client, ended } = await startTunnel(t, "decrypt");
   const told: string[] = [];
   for (const listener of ["one", "other"]) {
@@ -522,36 +522,32 @@ test("a tunnel tells each of its listeners of a connection's life, and of its ow
   );
 });
 
-test(
-  "a listening socket that a tunnel releases serves the next one, and refuses nobody in between",
-  limits,
-  async (t) => {
-    const { tunnel, target, client, ended } = await startTunnel(t, "decrypt", { maxConnections: 2 });
-    target.echo();
-    const before = await friendOf({ client });
-    const socket = tunnel.release();
-    const between = ReferencePeer.client(await client(), { keyFile, x: 0n });
-    assert.equal(tunnel.state.name, "draining");
-    const { address } = target;
-    const next = new Tunnel({ ...nearConfig(), role: "decrypt" }, partsOf(socket, socketAddressOf(address)));
-    assert.throws(() => new Tunnel(nearConfig(), partsOf(socket, socketAddressOf(address))), { code: "SPIPED_STEP" });
-    await next.start();
-    afterwards(t, () => {
-      next.cancel();
-      return next.drain();
-    });
-    assert.deepEqual(next.address, tunnel.address);
-    await between.handshake();
-    await between.send(Buffer.from("ping"));
-    assert.equal(Buffer.from(await between.receive(4)).toString(), "ping");
-    assert.deepEqual([tunnel.connections, next.connections], [1, 1]);
-    before.reset();
-    await ended(1);
-    assert.equal(tunnel.state.name, "ended");
-  },
-);
+test("a released listening socket serves the next tunnel, and refuses nobody in between", limits, async (t) => {
+  const { tunnel, target, client, ended } = await startTunnel(t, "decrypt", { maxConnections: 2 });
+  target.echo();
+  const before = await friendOf({ client });
+  const socket = tunnel.release();
+  const between = ReferencePeer.client(await client(), { keyFile, x: 0n });
+  assert.equal(tunnel.state.name, "draining");
+  const { address } = target;
+  const next = new Tunnel({ ...nearConfig(), role: "decrypt" }, partsOf(socket, socketAddressOf(address)));
+  assert.throws(() => new Tunnel(nearConfig(), partsOf(socket, socketAddressOf(address))), { code: "SPIPED_STEP" });
+  await next.start();
+  afterwards(t, () => {
+    next.cancel();
+    return next.drain();
+  });
+  assert.deepEqual(next.address, tunnel.address);
+  await between.handshake();
+  await between.send(Buffer.from("ping"));
+  assert.equal(Buffer.from(await between.receive(4)).toString(), "ping");
+  assert.deepEqual([tunnel.connections, next.connections], [1, 1]);
+  before.reset();
+  await ended(1);
+  assert.equal(tunnel.state.name, "ended");
+});
 
-test("the file of a UNIX socket has the permissions that it was to have", limits, async (t) => {
+test("the file of a UNIX socket has the configured permissions", limits, async (t) => {
   for (const sourceMode of [0o600, 0o604, 0o666]) {
     const { tunnel } = await startTunnel(t, "encrypt", { kind: "unix", sourceMode });
     const { address } = tunnel;
@@ -577,7 +573,7 @@ function nearConfig(): TunnelConfig {
   };
 }
 
-/** What a tunnel is made of, where nobody listens to what it reports. */
+/** The parts of a tunnel whose events nobody listens to. */
 function partsOf(source: SocketAddress | ListeningSocket, target: SocketAddress, sourceMode?: number): TunnelParts {
   const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
   const targets = new TargetAddresses(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
