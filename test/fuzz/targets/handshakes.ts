@@ -7,7 +7,7 @@ import type { ForwardSecrecy, SessionKeys } from "#dist/protocol/handshake.js";
 import { handshakeAsClient, handshakeAsServer } from "#dist/tunnel/handshake.js";
 import { keyedClient, keyedServer, keyPairFor, sharedKeyOf } from "../../unit/support/handshakes.js";
 import { MemoryChannel } from "../../unit/support/memory-channel.js";
-import { KeepingSink, turns } from "../../unit/support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../../unit/support/sink.js";
 import { Choices, spipedError, type Target } from "../target.js";
 
 const key = sharedKeyOf(Buffer.from("a key"));
@@ -144,7 +144,7 @@ async function send({ input }: MemoryChannel, plan: Plan, bytes: Buffer): Promis
   const all = Buffer.concat([changed, plan.behind]).subarray(0, plan.cut ?? Number.POSITIVE_INFINITY);
   for (let at = 0; at < all.length; at += plan.pieceBytes) {
     input.write(all.subarray(at, at + plan.pieceBytes));
-    if (at % 64 < plan.pieceBytes) await turns(1);
+    if (at % 64 < plan.pieceBytes) await eventLoopTurns(1);
   }
   if (plan.cut !== undefined && plan.cut <= bytes.length && !input.writableEnded) input.end();
 }

@@ -7,7 +7,7 @@ import { connect, isIP, type Socket } from "node:net";
 import { StatusServer } from "#dist/status/server.js";
 import { get } from "../../support/status.js";
 import { GivenClock } from "../../unit/support/given-clock.js";
-import { turns } from "../../unit/support/sink.js";
+import { eventLoopTurns } from "../../unit/support/sink.js";
 import { snapshotOf, tunnelSnapshot } from "../../unit/support/snapshots.js";
 import { Choices, type Target } from "../target.js";
 
@@ -97,7 +97,7 @@ async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: num
   for (let at = 0; at < pieces; at += 1) {
     const isLast = at === pieces - 1;
     socket.write(bytes.subarray(at * pieceBytes, isLast ? bytes.length : (at + 1) * pieceBytes), () => undefined);
-    await turns(1);
+    await eventLoopTurns(1);
   }
   if ((plan & 4) === 0) socket.end();
   else await silence(socket, clock, () => parts.length > 0);
@@ -109,9 +109,9 @@ async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: num
 /** Stays silent until the server closes the connection. */
 async function silence(socket: Socket, clock: GivenClock, hasAnswer: () => boolean): Promise<void> {
   for (let turn = 0; turn < 200 && !hasAnswer() && !socket.readableEnded && !socket.destroyed; turn += 1)
-    await turns(1);
+    await eventLoopTurns(1);
   // An answer that has begun must be complete, unless the server has not handed all of it to the system.
-  await turns(20);
+  await eventLoopTurns(20);
   clock.pass(10_000);
 }
 
@@ -172,7 +172,7 @@ function expectedStatus(text: string): number | undefined {
 
 async function nothingStays(clock: GivenClock): Promise<void> {
   clock.pass(10_000);
-  await turns(10);
+  await eventLoopTurns(10);
   const sockets = process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
   assert.ok(sockets < 10, `${sockets} sockets are open`);
 }

@@ -10,7 +10,7 @@ import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, limits, within } from "../../support/cleanup.js";
 import { TestSocket } from "../../support/test-socket.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 test("a failure to accept one client is told, and the next client is accepted", limits, async (t) => {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
@@ -33,7 +33,7 @@ test("a failure to accept one client is told, and the next client is accepted", 
     ["SPIPED_LISTEN"],
   );
   await TestSocket.connect(t, portOf(server.address()));
-  await turns();
+  await eventLoopTurns();
   assert.equal(accepted.length, 1);
 });
 
@@ -62,7 +62,7 @@ test("a client that no socket can be made of costs itself, and the next client i
     ["SPIPED_LISTEN"],
   );
   await TestSocket.connect(t, portOf(server.address()));
-  await turns();
+  await eventLoopTurns();
   assert.equal(accepted.length, 1);
 });
 

@@ -13,7 +13,7 @@ import { freePort } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { rejectsSpipedError } from "../support/errors.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 const sockets = addonSockets();
 const skip = sockets === undefined ? "needs an event loop that watches descriptors" : false;
@@ -105,7 +105,7 @@ test("a send that the system refuses is known at once, and told", { ...limits, s
     return true;
   };
   await until(refused, "a refusal");
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(
     failures.map(({ code }) => code),
     ["SPIPED_RESET"],
@@ -131,12 +131,12 @@ test("an end before all bytes have come says how many did", { ...limits, skip },
 test("a reset while bytes are expected is told once", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 8);
   void channel.readExactly(5);
-  await turns();
+  await eventLoopTurns();
   peer.reset();
   const failure = await until(() => failures[0], "a failure");
   assert.equal(failure.code, "SPIPED_RESET");
   assert.equal(failure.message, "connection reset by peer");
-  await turns();
+  await eventLoopTurns();
   assert.equal(failures.length, 1);
 });
 
@@ -146,7 +146,7 @@ test("a channel that is closed tells of no failure", { ...limits, skip }, async 
   peer.reset();
   channel.close();
   channel.sendNow(Buffer.from("to nobody"));
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(failures, []);
 });
 
@@ -183,7 +183,7 @@ test("clients wait while accepting is paused, and are accepted afterwards", { ..
   assert.equal(listener.pause(), false);
   await connected();
   await connected();
-  await turns();
+  await eventLoopTurns();
   assert.equal(clients.length, 1);
   listener.accept();
   await until(() => clients.length === 3 || undefined, "those that waited");

@@ -11,7 +11,7 @@ import { socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 async function channelTo(
   t: TestContext,
@@ -40,7 +40,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const failures = failuresOf(channel);
     channel.close();
     assert.equal(await peer.end(), "fin");
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(failures, []);
   });
 
@@ -94,7 +94,7 @@ for (const kind of ["tcp", "unix"] as const) {
     channel.reader.flowInto(sink);
     peer.finish();
     await sink.untilEnd();
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(failures, []);
   });
 }
@@ -134,7 +134,7 @@ for (const end of ["close", "reset"] as const) {
     await within(closed, "a close");
     const failures = failuresOf(channel);
     channel[end]();
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(failures, []);
   });
 
@@ -146,7 +146,7 @@ for (const end of ["close", "reset"] as const) {
     socket.emit("error", new Error("too late"));
     peer.reset();
     await peer.closed();
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(failures, []);
   });
 
@@ -160,7 +160,7 @@ for (const end of ["close", "reset"] as const) {
       channel.close();
       channel.reset();
     }
-    await turns();
+    await eventLoopTurns();
     assert.equal(failures.length, 1);
   });
 }

@@ -23,7 +23,7 @@ import { TestSocket } from "../../support/test-socket.js";
 import { acceptedBefore } from "../support/accepted.js";
 import { deafAddress } from "../support/deaf.js";
 import { rejectsSpipedError } from "../support/errors.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 const name = "far.example:2562";
 const attemptDelayMs = 250;
@@ -171,10 +171,10 @@ bothWays("an address that stays silent is not given up when the next is refused"
   mockTimers(t);
   const state = watch(dialling(t, addresses));
   t.mock.timers.tick(attemptDelayMs);
-  await turns();
+  await eventLoopTurns();
   assert.equal(state.settled, false);
   t.mock.timers.tick(timeoutMs - attemptDelayMs - 1);
-  await turns();
+  await eventLoopTurns();
   assert.equal(state.settled, false);
   t.mock.timers.tick(1);
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", /before that: \[127\.0\.0\.1\]:\d+: connection refused/);
@@ -185,7 +185,7 @@ bothWays("silence lasts as long as the time limit, and no longer", limits, async
   mockTimers(t);
   const state = watch(dialling(t, [silent], { timeoutMs: 1_500 }));
   t.mock.timers.tick(1_499);
-  await turns();
+  await eventLoopTurns();
   assert.equal(state.settled, false);
   t.mock.timers.tick(1);
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", new RegExp(`^no answer from ${name} within 1\\.5 s$`));
@@ -208,11 +208,11 @@ test("the winner leaves no attempt of the others open", limits, async (t) => {
   mockTimers(t);
   const before = connecting(t);
   const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
-  await turns();
+  await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   t.mock.timers.tick(attemptDelayMs);
   await dialled;
-  await turns();
+  await eventLoopTurns();
   assert.equal(connecting(t), before);
 });
 
@@ -230,11 +230,11 @@ bothWays("a cancelled attempt ends at once and leaves nothing open", limits, asy
   const before = connecting(t);
   const cancel = new AbortController();
   const dialled = dialling(t, [silent], { signal: cancel.signal });
-  await turns();
+  await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   cancel.abort();
   await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled while connecting/);
-  await turns();
+  await eventLoopTurns();
   assert.equal(connecting(t), before);
 });
 
@@ -331,7 +331,7 @@ bothWays(
     const behind = await Listener.listen(t, "unix");
     const dialled = dialling(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
     for (let tries = 0; tries < 20; tries += 1) {
-      await turns();
+      await eventLoopTurns();
       t.mock.timers.tick(10);
     }
     assert.equal(await acceptedBefore(t, behind), 0);
@@ -346,13 +346,13 @@ bothWays("a UNIX socket whose backlog was full is reached once there is room", l
   for (let free = true; free; ) free = await connects(t, path);
   mockTimers(t);
   const dialled = watch(dialling(t, [{ kind: "unix", path }]));
-  await turns();
+  await eventLoopTurns();
   t.mock.timers.tick(10);
-  await turns();
+  await eventLoopTurns();
   assert.equal(dialled.settled, false);
   const server = createServer((socket) => afterwards(t, () => socket.destroy())).listen({ fd: descriptor });
   afterwards(t, () => server.close());
-  for (; !dialled.settled; t.mock.timers.tick(10)) await turns();
+  for (; !dialled.settled; t.mock.timers.tick(10)) await eventLoopTurns();
   await dialled.promise;
 });
 

@@ -29,7 +29,7 @@ import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { Clients } from "../support/clients.js";
 import { rejectsSpipedError, throwsSpipedError } from "../support/errors.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 const kinds = kindsHere("tcp", "tcp6", "unix");
 
@@ -65,7 +65,7 @@ for (const kind of kinds) {
     await peer.write("early");
     peer.finish();
     const client = await clients.next();
-    await turns();
+    await eventLoopTurns();
     assert.equal(client.socket.bytesRead, 0);
     assert.equal(Buffer.from(await readAll(client)).toString(), "early");
   });
@@ -78,7 +78,7 @@ for (const kind of kinds) {
     const { reader, socket } = await clients.next();
     assert.ok(reader !== undefined);
     sameBytes(await reader.readExactly(320), new Uint8Array(320).fill(7));
-    await turns();
+    await eventLoopTurns();
     assert.equal(socket.bytesRead, 320);
   });
 
@@ -93,7 +93,7 @@ for (const kind of kinds) {
       peer.finish();
       peers.push(peer);
     }
-    await turns();
+    await eventLoopTurns();
     assert.equal(clients.count, 0);
     await clients.listening.accept();
     for (const [index, text] of ["one", "two", "three"].entries()) {
@@ -113,7 +113,7 @@ for (const kind of kinds) {
     for (let count = 1; count <= 5; count += 1) {
       await clients.listening.accept();
       await clients.next();
-      await turns();
+      await eventLoopTurns();
       assert.equal(clients.count, count);
     }
     assert.deepEqual(clients.failures, []);
@@ -248,11 +248,11 @@ test("the file of a UNIX socket is removed when it is closed, and not by a pause
   assert.ok(address.kind === "unix");
   await clients.listening.accept();
   clients.listening.pause();
-  await turns();
+  await eventLoopTurns();
   assert.ok(existsSync(address.path));
   await clients.listening.accept();
   clients.listening.close();
-  await turns();
+  await eventLoopTurns();
   assert.ok(!existsSync(address.path));
 });
 
@@ -383,7 +383,7 @@ async function against(t: TestContext, code: string, data: Readonly<Record<strin
 
 async function waitsBeforeAccept(t: TestContext, clients: Clients): Promise<void> {
   await TestSocket.connect(t, clients.address);
-  await turns();
+  await eventLoopTurns();
   assert.equal(clients.count, 0);
   await clients.listening.accept();
   await clients.next();

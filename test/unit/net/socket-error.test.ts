@@ -10,7 +10,7 @@ import { type AddressKind, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 /** A socket that reads nothing, so that nobody but the test asks what has happened to it. */
 async function connected(t: TestContext, kind: AddressKind): Promise<{ socket: Socket; peer: TestSocket }> {
@@ -54,7 +54,7 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
     const { socket } = await connected(t, kind);
     socket.destroy();
     assert.equal(pendingSocketError(socket), undefined);
-    await turns();
+    await eventLoopTurns();
     assert.equal(pendingSocketError(socket), undefined);
   });
 }

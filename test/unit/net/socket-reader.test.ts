@@ -12,7 +12,7 @@ import { randomData } from "../../support/random-data.js";
 import type { TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { rejectsSpipedError } from "../support/errors.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 interface Connected {
   readonly reader: SocketReader;
@@ -47,7 +47,7 @@ for (const kind of ["tcp", "unix"] as const) {
         const written = peer.writeInPieces(all, piece);
         sameBytes(await reader.readExactly(32), all.subarray(0, 32));
         sameBytes(await reader.readExactly(288), all.subarray(32, 320));
-        await turns();
+        await eventLoopTurns();
         assert.equal(socket.bytesRead, 320);
         const sink = new KeepingSink();
         reader.flowInto(sink);
@@ -88,7 +88,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const { reader, socket, peer } = await connected(t, kind, 0);
     await peer.write("early");
     peer.finish();
-    await turns();
+    await eventLoopTurns();
     assert.equal(socket.bytesRead, 0);
     const sink = new KeepingSink();
     reader.flowInto(sink);
@@ -105,12 +105,12 @@ for (const kind of ["tcp", "unix"] as const) {
     await sink.untilBytes(3);
     for (const text of ["two", "three"]) {
       await peer.write(text);
-      await turns();
+      await eventLoopTurns();
       assert.equal(sink.takes, 1);
       assert.equal(socket.bytesRead, 3);
     }
     peer.finish();
-    await turns();
+    await eventLoopTurns();
     assert.equal(sink.ends, 0);
     sink.goesOn = true;
     reader.resume();
@@ -128,7 +128,7 @@ for (const kind of ["tcp", "unix"] as const) {
     while (sink.keptBytes < all.length) {
       const [takes, bytes] = [sink.takes, sink.keptBytes];
       await sink.untilBytes(bytes + 1);
-      await turns();
+      await eventLoopTurns();
       assert.ok(sink.takes <= takes + 1, "one read at most");
       if (sink.keptBytes < all.length) reader.resume();
     }
@@ -157,7 +157,7 @@ for (const kind of ["tcp", "unix"] as const) {
     peer.finish();
     await reader.readExactly(32);
     await reader.readExactly(288);
-    await turns();
+    await eventLoopTurns();
     const sink = new KeepingSink();
     reader.flowInto(sink);
     await sink.untilEnd();
@@ -203,12 +203,12 @@ test("a reset right behind data is not the end of a flow", limits, async (t) => 
   await peer.write("behind");
   peer.reset();
   await peer.closed();
-  await turns();
+  await eventLoopTurns();
   const over = new Promise((resolve) => socket.once("close", resolve).once("end", resolve));
   sink.goesOn = true;
   reader.resume();
   await within(over, "the end of the socket, whatever kind it is");
-  await turns();
+  await eventLoopTurns();
   assert.equal(sink.ends, 0, "whoever waits for everything would take this for everything");
 });
 
@@ -242,17 +242,17 @@ for (const kind of ["tcp", "unix"] as const) {
     const ended = once(socket, "end");
     socket.resume();
     await ended;
-    await turns();
+    await eventLoopTurns();
     const sink = new KeepingSink();
     sink.goesOn = false;
     reader.flowInto(sink);
-    await turns();
+    await eventLoopTurns();
     assert.equal(sink.keptBytes, 5);
     assert.equal(sink.ends, 0);
     reader.resume();
     await sink.untilEnd();
     reader.resume();
-    await turns();
+    await eventLoopTurns();
     assert.equal(sink.ends, 1);
   });
 }

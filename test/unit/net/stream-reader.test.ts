@@ -12,7 +12,7 @@ import { randomData } from "../../support/random-data.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";
 import { rejectsSpipedError } from "../support/errors.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 test("exact reads and then a flow give all bytes in order, however the stream is cut", async () => {
   const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 500 }), { minLength: 1, maxLength: 10 });
@@ -37,7 +37,7 @@ test("without exact reads nothing reaches the sink before it is there, and every
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 0);
   stream.write("early");
-  await turns();
+  await eventLoopTurns();
   const sink = new KeepingSink();
   reader.flowInto(sink);
   stream.end("late");
@@ -54,7 +54,7 @@ test("a sink that stops gets nothing until it resumes, and then everything", asy
   stream.write("one");
   await sink.untilBytes(3);
   stream.write("two");
-  await turns();
+  await eventLoopTurns();
   assert.equal(sink.takes, 1);
   sink.goesOn = true;
   reader.resume();
@@ -74,7 +74,7 @@ test("a stopped reader makes the stream's writer wait", async () => {
   await sink.untilBytes(4);
   let written = 0;
   while (stream.write(new Uint8Array(256))) written += 256;
-  await turns();
+  await eventLoopTurns();
   assert.equal(sink.keptBytes, 4);
   assert.ok(written < 8 * 1_024, "it does not take bytes for ever");
 });
@@ -90,7 +90,7 @@ test("an end within the exact reads is told with how much came", async () => {
 test("an end right behind the handshake is the end of the flow", async () => {
   const reader = new StreamReader(Readable.from([new Uint8Array(320)], { objectMode: false }), 320);
   await reader.readExactly(320);
-  await turns();
+  await eventLoopTurns();
   const sink = new KeepingSink();
   reader.flowInto(sink);
   await sink.untilEnd();
@@ -99,7 +99,7 @@ test("an end right behind the handshake is the end of the flow", async () => {
 
 test("an empty stream ends without a byte", async () => {
   const reader = new StreamReader(Readable.from([], { objectMode: false }), 0);
-  await turns();
+  await eventLoopTurns();
   const sink = new KeepingSink();
   reader.flowInto(sink);
   await sink.untilEnd();
@@ -146,7 +146,7 @@ test("a socket that Node accepted is read as a stream, stop and end included", l
   sink.goesOn = false;
   reader.flowInto(sink);
   await sink.untilBytes(1);
-  await turns();
+  await eventLoopTurns();
   assert.equal(sink.takes, 1);
   sink.goesOn = true;
   reader.resume();

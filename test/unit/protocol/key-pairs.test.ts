@@ -8,7 +8,7 @@ import { KeyPairStock, MAX_AGE_MS } from "#dist/protocol/key-pairs.js";
 import { runModule } from "../support/children.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { keyedClient, sharedKeyOf, someNonces } from "../support/handshakes.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 /** A generator in the test's hand: each pair is made when the test says so. */
 class Generator {
@@ -33,14 +33,14 @@ class Generator {
     const asked = this.#asked.shift();
     assert.ok(asked !== undefined, "nobody has asked");
     asked.resolve(pair);
-    await turns(1);
+    await eventLoopTurns(1);
   }
 
   async fails(): Promise<void> {
     const asked = this.#asked.shift();
     assert.ok(asked !== undefined, "nobody has asked");
     asked.reject(Object.assign(new Error("no entropy"), { code: "SPIPED_RANDOM" }));
-    await turns(1);
+    await eventLoopTurns(1);
   }
 }
 

@@ -13,7 +13,7 @@ import { get } from "../../support/status.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { throwsSpipedError } from "../support/errors.js";
 import { GivenClock } from "../support/given-clock.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
 interface Served {
@@ -128,7 +128,7 @@ test("a client that sends headers slowly is disconnected after ten seconds", lim
   await until(() => (clock.waiting >= 2 ? true : undefined), "the connection to be accepted");
   clock.pass(9_999);
   await slow.write("X: 1\r\n");
-  await turns();
+  await eventLoopTurns();
   assert.equal(slow.socket.destroyed, false);
   clock.pass(1);
   assert.equal((await slow.readToEnd().catch(() => ({ bytes: [] }))).bytes.length, 0);
@@ -159,7 +159,7 @@ test("connections beyond the rate limit wait for the next second", limits, async
   );
   const done = Promise.all(all);
   await until(() => (answered >= 60 ? true : undefined), "the first hundred");
-  await turns(20);
+  await eventLoopTurns(20);
   assert.ok(answered <= 100, `${answered} in one second`);
   await until(() => {
     clock.pass(1_000);

@@ -9,7 +9,7 @@ import { addon } from "#dist/native/native.js";
 import type { TcpAddress } from "#dist/net/address.js";
 import { freePort } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
-import { turns } from "./sink.js";
+import { eventLoopTurns } from "./sink.js";
 
 const backlog = 1;
 /** More than any system queues in such a backlog. */
@@ -25,7 +25,7 @@ export async function deafAddress(t: TestContext): Promise<TcpAddress> {
     return new Promise<void>((resolve) => socket.once("connect", resolve));
   });
   await within(Promise.race(connected), "a backlog to take its first connection");
-  await turns();
+  await eventLoopTurns();
   return { kind: "tcp", family: 4, address: "127.0.0.1", port };
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
-import { turns } from "./sink.js";
+import { eventLoopTurns } from "./sink.js";
 
 /** A reader whose bytes come from the test. */
 export class GivenReader implements ByteReader {
@@ -83,6 +83,6 @@ export class GivenWritable extends Writable {
   /** Completes the pending write, and gives the event loop time to begin the next. */
   async release(error?: Error): Promise<void> {
     this.#pending.shift()?.(error);
-    await turns(2);
+    await eventLoopTurns(2);
   }
 }

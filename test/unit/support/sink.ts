@@ -68,6 +68,6 @@ export class KeepingSink implements ByteSink {
 }
 
 /** Runs the event loop for a few iterations, so that everything that can happen by now has happened. */
-export async function turns(count = 5): Promise<void> {
+export async function eventLoopTurns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

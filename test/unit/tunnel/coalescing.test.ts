@@ -10,7 +10,7 @@ import { Pump } from "#dist/tunnel/pump.js";
 import { CopyingFraming } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
 import { GivenClock } from "../support/given-clock.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 function afterSmallReads(count: number): ReadCoalescer {
   const pace = new ReadCoalescer(true, 0);
@@ -169,7 +169,7 @@ test("an end that arrives during a wait is passed on at once", async () => {
   const { clock, reader, writable, told, waitForMore } = pumping();
   waitForMore();
   reader.end();
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(told, ["ended"]);
   assert.ok(writable.writableFinished);
   clock.pass(10);
@@ -190,7 +190,7 @@ for (const [what, options] of [
 test("a pump whose receiver is full waits only for the receiver", async () => {
   const { clock, reader, writable } = pumping();
   for (let read = 1; read < SMALL_READS; read += 1) reader.give(new Uint8Array(80));
-  await turns();
+  await eventLoopTurns();
   writable.holds = true;
   assert.equal(reader.give(new Uint8Array(80)), false);
   assert.equal(clock.waiting, 0);

@@ -17,7 +17,7 @@ import { ReferencePeer } from "../../support/reference-peer.js";
 import { keyFile, RecordingChannel, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
 import { peerOptions } from "../support/established.js";
 import { sharedKeyOf } from "../support/handshakes.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 const roles = ["encrypt", "decrypt"] as const;
 
@@ -139,7 +139,7 @@ for (const role of roles) {
     letDial();
     if (role === "encrypt") await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
     else await ReferencePeer.client(dialler, peerOptions()).handshake();
-    await turns();
+    await eventLoopTurns();
     const [{ readBuffer, exactLength, resetOnDeath } = assert.fail("nothing was asked")] = requests;
     const expected =
       role === "encrypt" ? [packetMemory.readBuffer, HANDSHAKE_BYTES, false] : [cleartextMemory.readBuffer, 0, true];
@@ -154,7 +154,7 @@ for (const role of roles) {
     const { target, requests, channels, letDial } = recordingTarget(listener);
     const { connection, dialler, reports, report } = await runConnection(t, role, [], { target });
     if (role === "decrypt") await ReferencePeer.client(dialler, peerOptions()).handshake();
-    while (requests.length === 0) await turns();
+    while (requests.length === 0) await eventLoopTurns();
     connection.cancel();
     assert.equal((await report()).reason, "cancelled");
     letDial();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectionSlots, MOST_STRANGERS, STRANGER_MS } from "#dist/tunnel/connection-slots.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 function slotsOf(most: number): { readonly slots: ConnectionSlots<string>; pass(milliseconds: number): void } {
   let now = 0;
@@ -35,17 +35,17 @@ test("authenticated clients beyond the limit wait, and the oldest gets the next 
     slots.enter(client);
     void slots.admit(client)?.then(() => went.push(client));
   }
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(went, []);
   slots.leave("c");
-  await turns();
+  await eventLoopTurns();
   // It no longer waits, though it has no slot.
   assert.deepEqual([went.splice(0), slots.taken], [["c"], 1]);
   slots.leave("a");
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual([went, slots.taken], [["b"], 1]);
   slots.leave("b");
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual([went, slots.taken], [["b", "d"], 1]);
   slots.leave("d");
   assert.deepEqual([slots.taken, slots.isFull], [0, false]);

@@ -15,7 +15,7 @@ import { keyFile, runConnection, socketAddressOf, timeoutMs } from "../support/c
 import { deafAddress } from "../support/deaf.js";
 import { established, peerOptions } from "../support/established.js";
 import { sharedKeyOf } from "../support/handshakes.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 const roles = ["encrypt", "decrypt"] as const;
 const kinds = ["tcp", "unix"] as const;
@@ -164,7 +164,7 @@ test("encrypt: the server is silent after its nonce: timed out, and the applicat
   await server.write(new Uint8Array(32));
   assert.equal((await server.read(320)).length, 320);
   t.mock.timers.tick(timeoutMs - 1);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 0);
   t.mock.timers.tick(1);
   const { reason, phase, error } = await report();
@@ -185,7 +185,7 @@ test("encrypt: connecting and the handshake have separate time limits", limits, 
   const server = await listener.next();
   await server.read(32);
   t.mock.timers.tick(999);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 0);
 });
 
@@ -195,9 +195,9 @@ test("decrypt: the client is silent: timed out, closed, and the target is not di
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { dialler, source, reports, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
     await dialler.write(new Uint8Array(sent));
-    await turns();
+    await eventLoopTurns();
     t.mock.timers.tick(timeoutMs - 1);
-    await turns();
+    await eventLoopTurns();
     assert.equal(reports.length, 0);
     t.mock.timers.tick(1);
     const { reason, phase } = await report();
@@ -217,7 +217,7 @@ test("decrypt: dials the target once the client is authenticated, and not before
   await peer.readNonce();
   const maced = peer.macedPublicValue();
   await peer.write(maced.subarray(0, 287));
-  await turns();
+  await eventLoopTurns();
   assert.equal(await acceptedBefore(t, listener), 0);
   await peer.write(maced.subarray(287));
   await listener.next();
@@ -230,7 +230,7 @@ test("decrypt: exchanges keys while dialing the target, so that it costs no time
   const peer = ReferencePeer.client(dialler, peerOptions());
   await peer.handshake();
   t.mock.timers.tick(timeoutMs - 1);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 0);
   t.mock.timers.tick(1);
   const { reason, phase } = await report();
@@ -269,11 +269,11 @@ test("decrypt: a client may wait for a slot indefinitely, and then has its full 
   const { peer, listener, reports, givePlace } = await waitingClient(t);
   for (let count = 0; count < 10; count += 1) {
     t.mock.timers.tick(timeoutMs);
-    await turns();
+    await eventLoopTurns();
   }
   assert.equal(reports.length, 0);
   givePlace();
-  await turns();
+  await eventLoopTurns();
   t.mock.timers.tick(timeoutMs - 1);
   await peer.readPublicValue();
   await listener.next();
@@ -287,7 +287,7 @@ test("decrypt: waiting for a connection slot does not count as handshake time", 
   nowMs += 40_000;
   givePlace();
   await peer.readPublicValue();
-  while (connection.handshakeMs === undefined) await turns();
+  while (connection.handshakeMs === undefined) await eventLoopTurns();
   assert.equal(connection.handshakeMs, 0);
   nowMs += 5;
   assert.equal(connection.ageMs, 40_005);
@@ -298,7 +298,7 @@ for (const how of ["finish", "reset"] as const) {
     test(`decrypt: notices a client that waits for a slot and goes by a ${how} ${when}`, limits, async (t) => {
       const { dialler, source, listener, report, givePlace } = await waitingClient(t);
       dialler[how]();
-      while (!source.hasEnded()) await turns();
+      while (!source.hasEnded()) await eventLoopTurns();
       // Within a second, however long the handshake may take.
       if (when === "while it waits") t.mock.timers.tick(1_000);
       else givePlace();
@@ -339,7 +339,7 @@ for (const role of roles) {
     connection.cancel();
     assert.equal((await report()).reason, "cancelled");
     await link.end();
-    await turns();
+    await eventLoopTurns();
     assert.equal(link.waitingBytes, 0);
     assert.equal(reports.length, 1);
   });
@@ -353,7 +353,7 @@ for (const role of roles) {
     await peer.readNonce();
     if (role === "encrypt") await peer.readPublicValue();
     await peer.write(peer.macedPublicValue());
-    await turns(1);
+    await eventLoopTurns(1);
     running.connection.cancel();
     assert.equal((await running.report()).reason, "cancelled");
     await link.end();
@@ -371,18 +371,18 @@ test("encrypt: cancelled while dialing, it is reported once", limits, async (t) 
   const { reason, phase } = await report();
   assert.deepEqual([reason, phase], ["cancelled", "dialling"]);
   assert.equal(await dialler.endWhileOpen(), "reset");
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 1);
 });
 
 test("decrypt: cancelled while dialing for an authenticated client, it is reported once", limits, async (t) => {
   const { connection, dialler, reports, report } = await runConnection(t, "decrypt", [await deafAddress(t)]);
   await ReferencePeer.client(dialler, peerOptions()).handshake();
-  await turns();
+  await eventLoopTurns();
   connection.cancel();
   const { reason, phase } = await report();
   assert.deepEqual([reason, phase], ["cancelled", "client-known"]);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 1);
 });
 
@@ -391,6 +391,6 @@ test("encrypt: an application that disconnects before the target answers cancels
   source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
   const { reason, phase } = await report();
   assert.deepEqual([reason, phase], ["reset", "dialling"]);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reports.length, 1);
 });

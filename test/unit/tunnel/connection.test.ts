@@ -19,7 +19,7 @@ import { established, hello, peerOptions } from "../support/established.js";
 import { GivenReader } from "../support/given.js";
 import { sharedKeyOf } from "../support/handshakes.js";
 import { MemoryChannel } from "../support/memory-channel.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 const roles = ["encrypt", "decrypt"] as const;
 const kinds = ["tcp", "unix"] as const;
@@ -221,7 +221,7 @@ for (const role of roles) {
     plain.reset();
     peer.link.reset();
     await Promise.all([plain.closed(), peer.link.closed()]);
-    await turns();
+    await eventLoopTurns();
     assert.equal(reports.length, 1);
     assert.deepEqual(source.calls, ["reset"]);
   });
@@ -316,11 +316,11 @@ test("encrypt: undeliverable bytes are not an orderly end", limits, async (t) =>
   for (let isFull = false; !isFull; ) {
     const { resumes } = reader;
     const goesOn = reader.give(new Uint8Array(65_536));
-    await turns(3);
+    await eventLoopTurns(3);
     isFull = !goesOn && reader.resumes === resumes;
   }
   reader.end();
-  await turns();
+  await eventLoopTurns();
   peer.link.reset();
   const { reason } = await within(told, "the end of the connection");
   assert.equal(reason, "reset", "what waited is lost");

@@ -20,7 +20,7 @@ import { flipped, sameBytes } from "../support/bytes.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
 import { MemoryChannel } from "../support/memory-channel.js";
-import { KeepingSink, turns } from "../support/sink.js";
+import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 const keyFile = Buffer.from("the key file");
 const key = sharedKeyOf(keyFile);
@@ -86,7 +86,7 @@ for (const role of roles) {
   test(`a ${role} sends its nonce at once, without waiting for the other's`, async () => {
     const { channel } = start(role);
     assert.equal((await channel.read(32)).length, 32);
-    await turns();
+    await eventLoopTurns();
     assert.equal(channel.waitingBytes, 0, "and nothing behind it");
   });
 
@@ -131,7 +131,7 @@ for (const role of roles) {
       const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], y);
       channel.input.write(Buffer.concat([peerNonce, maced]));
       await rejectsSpipedError(keys, code, /./);
-      await turns();
+      await eventLoopTurns();
       assert.equal(channel.waitingBytes, role === "client" ? 288 : 0);
       assert.equal(known(), 0);
     });
@@ -143,7 +143,7 @@ for (const role of roles) {
     const maced = macPublicValue(macKeysOf(role, nonce)[otherOf(role)], 1n);
     channel.input.write(Buffer.concat([peerNonce, flipped(maced, 8 * 288 - 1)]));
     await rejectsSpipedError(keys, "SPIPED_WRONG_MAC", /different key/);
-    await turns();
+    await eventLoopTurns();
     assert.equal(channel.waitingBytes, role === "client" ? 288 : 0);
     assert.equal(known(), 0);
     assert.deepEqual(channel.calls, [], "ending the channel is the caller's part");
@@ -193,7 +193,7 @@ test("a server sends nothing more until the client's whole public value is valid
   const nonce = await channel.read(32);
   const maced = macPublicValue(macKeysOf("server", nonce).client, 1n);
   channel.input.write(Buffer.concat([peerNonce, maced.subarray(0, 287)]));
-  await turns();
+  await eventLoopTurns();
   assert.equal(channel.waitingBytes, 0);
   assert.equal(known(), 0);
   channel.input.write(maced.subarray(287));
@@ -247,7 +247,7 @@ test("a client whose connection ends meanwhile sends nothing more, and throws th
   const ended = new Error("the connection has ended");
   giveUp(ended);
   await assert.rejects(keys, ended);
-  await turns();
+  await eventLoopTurns();
   assert.equal(channel.waitingBytes, 0);
 });
 
@@ -258,7 +258,7 @@ test("a server whose connection ends meanwhile sends nothing more, and throws th
   const ended = new Error("the connection has ended");
   giveUp(ended);
   await assert.rejects(keys, ended);
-  await turns();
+  await eventLoopTurns();
   assert.equal(channel.waitingBytes, 0);
   assert.equal(known(), 0, "nobody is dialled for a connection that has ended");
 });
@@ -272,7 +272,7 @@ for (const [role, handle] of [
     const { channel, giveUp } = start(role, "allow");
     channel.input.write(peerNonce);
     await channel.read(32);
-    await turns();
+    await eventLoopTurns();
     assert.equal(destroy.mock.callCount(), 0);
     giveUp(new Error("the connection has ended"));
     assert.equal(destroy.mock.callCount(), 1);

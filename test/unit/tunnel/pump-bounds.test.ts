@@ -12,7 +12,7 @@ import { limits, until } from "../../support/cleanup.js";
 import { established } from "../support/established.js";
 import { framingPair } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 const LIMIT_BYTES = 32 * 1_024 * 1_024;
 const MANY = 2_500;
@@ -65,7 +65,7 @@ async function stalled(count: number): Promise<{ readonly all: readonly Endless[
   for (let index = 0; index < count; index += 1) {
     const one = new Endless(chunks, loop);
     one.read();
-    await turns(1);
+    await eventLoopTurns(1);
     one.writable.holds = true;
     one.readUntilStopped();
     all.push(one);
@@ -122,7 +122,7 @@ for (const kind of ["tcp", "unix"] as const) {
       () => budget.usedBytes >= count * PACKET || undefined,
       () => `${budget.usedBytes} bytes to be what ${count} stalled readers hold`,
     );
-    await turns(100);
+    await eventLoopTurns(100);
     assert.ok(budget.usedBytes <= count * LARGE, `${budget.usedBytes} bytes`);
     for (const { connection } of connections) connection.cancel();
     await until(() => budget.usedBytes === 0 || undefined, "all memory to come back");

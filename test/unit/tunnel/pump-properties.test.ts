@@ -14,7 +14,7 @@ import { limits } from "../../support/cleanup.js";
 import { sameBytes } from "../support/bytes.js";
 import { framingPair, sealedBytes } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 const runs = { numRuns: 60 };
 const PACKET = 1_060;
@@ -76,7 +76,7 @@ async function pumped(
   writable.holds = false;
   reader.end();
   while (writable.pendingWrites > 0) await writable.release();
-  await turns();
+  await eventLoopTurns();
   pump.stop();
   assert.equal(budget.usedBytes, 0, "nothing is held behind the end");
   return { out: writable.bytes, end };

@@ -12,7 +12,7 @@ import { randomData } from "../../support/random-data.js";
 import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
 import { CopyingFraming, framingPair, sealedBytes } from "../support/framings.js";
 import { GivenReader, GivenWritable } from "../support/given.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 interface Pumped {
   readonly reader: GivenReader;
@@ -53,7 +53,7 @@ for (const size of boundarySizes) {
     const { reader, writable, pump, told } = pumping(framingPair().sealer);
     for (const read of piecesOf(plaintext, 65_536)) reader.give(read);
     reader.end();
-    await turns();
+    await eventLoopTurns();
     const reads = [...piecesOf(plaintext, 65_536)];
     assert.equal(pump.bytesIn, size);
     assert.equal(pump.bytesOut, writable.bytes.length);
@@ -74,7 +74,7 @@ for (const size of boundarySizes) {
       const { reader, writable, pump, told } = pumping(framingPair().opener);
       for (const read of piecesOf(sealedBytes(plaintext), split)) reader.give(read);
       reader.end();
-      await turns();
+      await eventLoopTurns();
       sameBytes(writable.bytes, plaintext);
       assert.equal(pump.bytesOut, size);
       assert.deepEqual(told, ["ended"]);
@@ -93,7 +93,7 @@ test("does not batch: each read is written before the next", () => {
 test("an empty stream ends without a write", async () => {
   const { reader, writable, told } = pumping(framingPair().sealer);
   reader.end();
-  await turns();
+  await eventLoopTurns();
   assert.equal(writable.bytes.length, 0);
   assert.deepEqual(told, ["ended"]);
 });
@@ -133,7 +133,7 @@ test("a read accepted while another one waits does not overwrite it", async () =
 test("the pump does not resume a reader that it has not stopped", async () => {
   const { reader } = pumping(new CopyingFraming());
   assert.equal(reader.give(new Uint8Array(100)), true);
-  await turns();
+  await eventLoopTurns();
   assert.equal(reader.resumes, 0);
 });
 
@@ -180,7 +180,7 @@ for (const cut of [1, 1_059, 1_060 + 1, 2 * 1_060 - 1]) {
     const { reader, writable, pump, told } = pumping(framingPair().opener);
     reader.give(sealedBytes(new Uint8Array(2_048)).subarray(0, cut));
     reader.end();
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(codesOf(told), ["SPIPED_TRUNCATED"]);
     assert.match(String(told[0]), new RegExp(`after ${cut % 1_060} of its bytes`));
     assert.equal(writable.bytes.length, Math.floor(cut / 1_060) * 1_024);
@@ -196,7 +196,7 @@ test("a wrong packet fails once, writes nothing of its read, and stops the direc
   assert.equal(reader.give(flipped(packets.subarray(1_060), 8 * 1_060)), false);
   assert.equal(reader.give(packets.subarray(1_060)), false);
   reader.end();
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(codesOf(told), ["SPIPED_PACKET_MAC"]);
   assert.equal(writable.bytes.length, 1_024);
   assert.equal(writable.isFinal, false);
@@ -225,7 +225,7 @@ test("a stopped pump takes, writes and reports nothing more", async () => {
   pump.stop();
   assert.equal(reader.give(Uint8Array.of(2)), false);
   reader.end();
-  await turns();
+  await eventLoopTurns();
   assert.equal(writable.bytes.length, 1);
   assert.equal(writable.isFinal, false);
   assert.deepEqual(told, []);
@@ -259,7 +259,7 @@ test("bytes that arrive after the other side failed are ignored", async () => {
   await writable.release(new Error("broken pipe"));
   assert.ok(writable.destroyed);
   for (let times = 0; times < 20; times += 1) reader.give(new Uint8Array(65_536));
-  await turns();
+  await eventLoopTurns();
   assert.equal(writable.bytes.length, 0);
   assert.equal(pump.isEnded, false);
   assert.ok(!told.includes("ended"));
@@ -271,7 +271,7 @@ test("an end that could not be passed on is not reported as an end", async () =>
   reader.give(new Uint8Array(100));
   reader.end();
   await writable.release(new Error("broken pipe"));
-  await turns();
+  await eventLoopTurns();
   assert.equal(pump.isEnded, false, "bytes and end are lost");
   assert.ok(!told.includes("ended"));
 });
@@ -280,7 +280,7 @@ test("an end to a side that is closed already is not reported as an end", async 
   const { reader, writable, pump, told } = pumping(new CopyingFraming());
   writable.destroy();
   reader.end();
-  await turns();
+  await eventLoopTurns();
   assert.equal(pump.isEnded, false);
   assert.ok(!told.includes("ended"));
 });
@@ -290,6 +290,6 @@ test("an end is passed on once", async () => {
   reader.end();
   reader.end();
   assert.equal(reader.give(Uint8Array.of(1)), false);
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual(told, ["ended"]);
 });

@@ -28,7 +28,7 @@ import { TestSocket } from "../../support/test-socket.js";
 import { keyFile, socketAddressOf } from "../support/connections.js";
 import { throwsSpipedError } from "../support/errors.js";
 import { sharedKeyOf } from "../support/handshakes.js";
-import { turns } from "../support/sink.js";
+import { eventLoopTurns } from "../support/sink.js";
 
 /** A tunnel, its target, and its events. */
 interface Started {
@@ -152,7 +152,7 @@ for (const maxConnections of [1, 2, 3]) {
       assert.equal(tunnel.connections, maxConnections);
       assert.deepEqual(limitsReached, [maxConnections]);
       const waiting = await client();
-      await turns();
+      await eventLoopTurns();
       assert.equal(waiting.waitingBytes, 0, "it gets no nonce yet");
       assert.equal(tunnel.connections, maxConnections);
       clients[0]?.link.reset();
@@ -195,7 +195,7 @@ test("a draining tunnel accepts nobody, and ends when its last connection has", 
     drained = true;
   });
   await assert.rejects(client(), { code: "ECONNREFUSED" });
-  await turns();
+  await eventLoopTurns();
   assert.equal(drained, false);
   peer.link.reset();
   await ended(1);
@@ -310,7 +310,7 @@ test(
     });
     first.reset();
     await ended(1);
-    await turns();
+    await eventLoopTurns();
     assert.deepEqual(
       failures.map(({ code }) => code),
       ["SPIPED_LISTEN"],
@@ -337,18 +337,18 @@ test(
     for (const [index, one] of clients.entries()) {
       one.reset();
       await ended(index + 1);
-      await turns();
+      await eventLoopTurns();
     }
     assert.equal(failures.length, 3);
     t.mock.timers.tick(999);
-    await turns();
+    await eventLoopTurns();
     assert.equal(failures.length, 3);
     t.mock.timers.tick(1);
-    await turns();
+    await eventLoopTurns();
     assert.equal(failures.length, 4);
     none.mock.restore();
     t.mock.timers.tick(1_000);
-    await turns();
+    await eventLoopTurns();
     assert.equal(failures.length, 4);
     t.mock.timers.reset();
     assert.equal((await (await client()).read(32)).length, 32, "it is served");
@@ -364,11 +364,11 @@ test("a draining tunnel does not try to listen again", limits, async (t) => {
   });
   only.reset();
   await ended(1);
-  await turns();
+  await eventLoopTurns();
   assert.equal(failures.length, 1);
   await within(tunnel.drain(), "the tunnel to drain");
   t.mock.timers.tick(10_000);
-  await turns();
+  await eventLoopTurns();
   assert.equal(failures.length, 1);
 });
 
@@ -379,7 +379,7 @@ test("clients wait while descriptors are short, and are served when anyone frees
   const second = await friendOf({ client });
   assert.deepEqual(shortages, [2]);
   const waiting = [await client(), await client()] as const;
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual([tunnel.connections, waiting[0].waitingBytes], [2, 0]);
   descriptors.book(-1);
   await ReferencePeer.client(waiting[0], { keyFile, x: 0n }).handshake();
@@ -453,7 +453,7 @@ test("clients wait until the tunnel accepts", limits, async (t) => {
     await tunnel.drain();
   });
   const waiting = await TestSocket.connect(t, addressOf(tunnel));
-  await turns();
+  await eventLoopTurns();
   assert.deepEqual([tunnel.connections, waiting.waitingBytes], [0, 0]);
   await tunnel.start();
   assert.equal((await waiting.read(32)).length, 32);
