@@ -50,7 +50,7 @@ export interface RelaySettings {
   /** Whether to delay reads of busy streams of small messages by up to 1 ms. */
   readonly coalescing: boolean;
   /** Limit of all data that is buffered for slow receivers, in bytes. */
-  readonly heldBytes: number;
+  readonly maxBufferedBytes: number;
 }
 
 /** The relay's threads. They do not keep the process alive. */
@@ -60,8 +60,8 @@ export class PacketRelay {
   #nextId = 1;
 
   /** @throws if the threads cannot be started. */
-  constructor({ threads, coalescing, heldBytes }: RelaySettings) {
-    this.#native = new addon.Relay(threads, coalescing, heldBytes, (id, end) => this.#ended(id, end));
+  constructor({ threads, coalescing, maxBufferedBytes }: RelaySettings) {
+    this.#native = new addon.Relay(threads, coalescing, maxBufferedBytes, (id, end) => this.#ended(id, end));
   }
 
   /** Takes over two sockets and the keys of their connection. */

@@ -113,7 +113,7 @@ function startRelay(): PacketRelay | "off" {
   const { relay: isWanted, threads, coalescing } = flowSettings();
   if (!isWanted) return "off";
   try {
-    return new PacketRelay({ threads, coalescing, heldBytes: MAX_BUFFERED_BYTES });
+    return new PacketRelay({ threads, coalescing, maxBufferedBytes: MAX_BUFFERED_BYTES });
   } catch (cause) {
     // For example, the process may not create more threads. Pumps need none, but use more CPU.
     const why = `no threads for the relay: ${messageOf(cause)}`;
