@@ -158,8 +158,8 @@ test("users of a UNIX socket are told apart by uid, not by process", () => {
 
 test("an internal error is logged as one, with its stack", () => {
   const { log, errors } = keptLog();
-  const mistake = new TypeError("x is not a function");
-  logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(mistake) });
+  const bug = new TypeError("x is not a function");
+  logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(bug) });
   assert.match(errors[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
   assert.match(
     errors.slice(1).join("\n"),

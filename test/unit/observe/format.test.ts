@@ -126,6 +126,6 @@ test("JSON keys are unique", () => {
 test("a line break in a path is replaced; each error in a file is a line", () => {
   const error = { event: "error", level: "error", message: "cannot read /a\nspiped: forged" } as const;
   assert.equal(textOf({ ...error, code: "SPIPED_KEY_FILE" }, bare), "prog: cannot read /a?spiped: forged\n");
-  const mistakes = { ...error, code: "SPIPED_CONFIG", message: "a.toml: one\nb.toml: two" } as const;
-  assert.equal(textOf(mistakes, bare), "prog: a.toml: one\nprog: b.toml: two\n");
+  const list = { ...error, code: "SPIPED_CONFIG", message: "a.toml: one\nb.toml: two" } as const;
+  assert.equal(textOf(list, bare), "prog: a.toml: one\nprog: b.toml: two\n");
 });

@@ -17,18 +17,18 @@ function manager(answer: () => string | undefined = () => undefined) {
       messages.push(Buffer.from(message).toString());
     },
   };
-  return { messages, warnings, told: new ServiceManager(channel, (text) => warnings.push(text)) };
+  return { messages, warnings, notifier: new ServiceManager(channel, (text) => warnings.push(text)) };
 }
 
 test("sends the notifications of sd_notify", () => {
-  const { messages, told } = manager();
-  told.ready("listening");
-  told.ready("listening", 42);
-  told.status("one\ntwo\u001b");
+  const { messages, notifier } = manager();
+  notifier.ready("listening");
+  notifier.ready("listening", 42);
+  notifier.status("one\ntwo\u001b");
   const before = process.hrtime.bigint() / 1_000n;
-  told.reloading();
+  notifier.reloading();
   const after = process.hrtime.bigint() / 1_000n;
-  told.stopping("2 left");
+  notifier.stopping("2 left");
   const time = /^RELOADING=1\nMONOTONIC_USEC=(\d+)$/.exec(messages[3] ?? "")?.[1] ?? assert.fail(messages[3]);
   assert.ok(BigInt(time) >= before && BigInt(time) <= after);
   assert.deepEqual(messages.toSpliced(3, 1), [
@@ -40,17 +40,17 @@ test("sends the notifications of sd_notify", () => {
 });
 
 test("does not report ready after stopping", () => {
-  const { messages, told } = manager();
-  told.stopping("over");
-  told.ready("listening");
-  told.reloading();
+  const { messages, notifier } = manager();
+  notifier.stopping("over");
+  notifier.ready("listening");
+  notifier.reloading();
   assert.deepEqual(messages, ["STOPPING=1\nSTATUS=over"]);
 });
 
 test("with a full socket, the newest messages are queued and sent later, in order", async () => {
   let full = true;
-  const { messages, warnings, told } = manager(() => (full ? "EAGAIN" : undefined));
-  for (let count = 0; count < 40; count += 1) told.status(String(count));
+  const { messages, warnings, notifier } = manager(() => (full ? "EAGAIN" : undefined));
+  for (let count = 0; count < 40; count += 1) notifier.status(String(count));
   assert.deepEqual(messages, []);
   full = false;
   // Nothing else keeps the process alive.
@@ -61,14 +61,14 @@ test("with a full socket, the newest messages are queued and sent later, in orde
 });
 
 test("a missing socket causes one warning", () => {
-  const { messages, warnings, told } = manager(() => "ENOENT");
-  told.ready("listening");
-  told.stopping("over");
+  const { messages, warnings, notifier } = manager(() => "ENOENT");
+  notifier.ready("listening");
+  notifier.stopping("over");
   assert.deepEqual([messages, warnings], [[], ["cannot notify the service manager: ENOENT"]]);
 });
 
 test("nothing is sent without a socket, and an invalid name is harmless", () => {
-  const silent = ServiceManager.at(undefined, () => assert.fail("nobody is there to be told"));
+  const silent = ServiceManager.at(undefined, () => assert.fail("must not warn"));
   silent.ready("listening");
   fc.assert(
     fc.property(
@@ -79,9 +79,9 @@ test("nothing is sent without a socket, and an invalid name is harmless", () => 
       ),
       (name) => {
         const warnings: string[] = [];
-        const told = ServiceManager.at(name, (text) => warnings.push(text));
-        told.ready("listening");
-        told.stopping("over");
+        const notifier = ServiceManager.at(name, (text) => warnings.push(text));
+        notifier.ready("listening");
+        notifier.stopping("over");
         assert.ok(warnings.length <= 1 && warnings.every((text) => !text.includes("\n")), warnings.join());
       },
     ),

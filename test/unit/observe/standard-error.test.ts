@@ -79,7 +79,7 @@ function nextOutput(child: ChildProcess): Promise<string> {
 }
 
 test(
-  "a full pipe holds up nothing; lines beyond a megabyte are counted, and said when there is room",
+  "a full pipe blocks nothing; lines beyond 1 MiB are dropped, and their number is written when there is room",
   options,
   async (t) => {
     const { reading, writing } = await pipe(t);

@@ -109,8 +109,8 @@ test("unauthenticated clients are counted separately, only at a decrypting end",
   const phases = ["dialling", "handshaking", "handshaking", "client-known", "piping"] as const;
   const views = phases.map((phase, id) => ({ ...open, id, phase }));
   const count = (role: "encrypt" | "decrypt") => {
-    const { open: friends, strangers } = figuresOf(views, role, 0);
-    return [friends, strangers];
+    const { open: authenticated, strangers } = figuresOf(views, role, 0);
+    return [authenticated, strangers];
   };
   assert.deepEqual(count("decrypt"), [3, 2]);
   assert.deepEqual(count("encrypt"), [5, 0]);
