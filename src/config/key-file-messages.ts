@@ -103,7 +103,7 @@ export function unwritable(path: string, cause: unknown): SpipedError {
   const code = codeOf(cause) ?? "";
   const folder = dirname(path);
   const [reason, hint] = {
-    ENOENT: [`there is no folder ${folder}`, `make it first: mkdir -p ${folder}`],
+    ENOENT: [`there is no folder ${folder}`, "make that folder first"],
     EEXIST: ["it exists already", "keys are never overwritten; choose another name"],
     EACCES: ["permission denied", `choose a folder that you may write to; ${folder} is not one`],
   }[code] ?? [REASONS[code] ?? messageOf(cause), undefined];
@@ -152,7 +152,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
       if (process.geteuid === undefined) return "let the user that runs spiped read it";
       return `${ownerOf(file)} spiped runs as user ${process.geteuid()} and must be able to read it`;
     case "EISDIR":
-      return "name a key file in it, since only -d takes a folder; Docker makes a folder where a mounted file is missing on the host";
+      return "name a key file in it, since only the decrypting end takes a folder; Docker makes a folder where a mounted file is missing on the host";
     default:
       return MAKE_ONE;
   }

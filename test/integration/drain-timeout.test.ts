@@ -51,7 +51,7 @@ test("a second SIGTERM does not wait for --drain-timeout", limits, async (t) => 
   assert.equal((await command.exit()).status, 1);
 });
 
-test("--drain-timeout 0 is no limit, and what is no time is refused", limits, async (t) => {
+test("--drain-timeout 0 is no limit, and bad values are refused", limits, async (t) => {
   const one = await end?.start(t, ["--drain-timeout", "0", ...patience]);
   assert.ok(one !== undefined);
   const established = await one.establish();
@@ -59,10 +59,14 @@ test("--drain-timeout 0 is no limit, and what is no time is refused", limits, as
   await one.spiped.command.line(/shutting down, draining/);
   assert.ok(await isAlive(established));
   const key = await newKey(t);
-  for (const value of ["-1", "604801", "2147484", "1e99", "ever", ""]) {
+  const refused: [string, RegExp][] = ["-1", "604801", "2147484", "1e99", "ever", " "].map((value) => [
+    value,
+    /^spiped: bad number of seconds for --drain-timeout: /,
+  ]);
+  for (const [value, message] of [...refused, ["", /^spiped: --drain-timeout has an empty value$/m] as const]) {
     const flags = ["-F", "-d", "-s", "/s", "-t", "/t", "-k", key.path, `--drain-timeout=${value}`] as const;
     const { status, stderr } = await Command.run(t, [...ours.spiped, ...flags]);
     assert.equal(status, 1);
-    assert.match(stderr, /^spiped: bad number of seconds for --drain-timeout: /);
+    assert.match(stderr, message);
   }
 });

@@ -248,7 +248,7 @@ test("spiped --check judges each key of a folder", limits, async (t) => {
 test("spiped -e and spipe refuse a folder, and say what to name", limits, async (t) => {
   const keys = await ClientKeys.make(t, ["alice"]);
   const said =
-    /^(spiped|spipe): cannot read key file \S+keys: it is a folder\n(?:spiped|spipe): hint: name a key file in it, since only -d takes a folder/;
+    /^(spiped|spipe): cannot read key file \S+keys: it is a folder\n(?:spiped|spipe): hint: name a key file in it, since only the decrypting end takes a folder/;
   for (const words of [
     [...ours.spiped, "-F", "-e", "-s", textOf(await freeAddress(t, "unix")), "-t", "/nowhere", "-k", keys.path],
     [...ours.spipe, "-t", "/nowhere", "-k", keys.path],

@@ -216,7 +216,7 @@ const ofSpiped: readonly Mistake[] = [
   [
     "keygen /nowhere/at/all/key",
     "cannot write key file /nowhere/at/all/key: there is no folder /nowhere/at/all",
-    "make it first: mkdir -p /nowhere/at/all",
+    "make that folder first",
   ],
   ["keygen /", "cannot write key file /: it exists already", "keys are never overwritten; choose another name"],
   ["key-id", "spiped key-id needs a file name", "for example: spiped key-id keyfile"],

@@ -162,7 +162,7 @@ test("a key file that is not there is an error that says so and how to make one"
 test("a folder is no key file", async (t) => {
   const path = await temporaryFolder(t);
   const hint =
-    /^name a key file in it, since only -d takes a folder; Docker makes a folder where a mounted file is missing on the host$/;
+    /^name a key file in it, since only the decrypting end takes a folder; Docker makes a folder where a mounted file is missing on the host$/;
   await refuses(readKeyFile(path), /it is a folder$/, hint);
   // Whoever is given its descriptor says so.
   const descriptor = await openKeyFile(path);
