@@ -18,8 +18,8 @@ import { leaveSignal } from "./early-signals.js";
 import { checkOutput } from "./output.js";
 import { PidFile } from "./pid-file.js";
 import { checkKey, checkKeys } from "./probe.js";
+import { Verdicts } from "./probe-output.js";
 import { type Identity, lookUpIdentity, mayBecome } from "./user.js";
-import { Verdicts } from "./verdicts.js";
 
 /** Tunnels that are checked at a time. */
 const AT_ONCE = 8;

@@ -18,9 +18,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { openKeyFile } from "../config/key-file.js";
 import { isLimit, messageOf, SpipedError } from "../errors.js";
+import { checkDaemonCanStart } from "./daemon-preflight.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
-import { variablesForDaemon } from "./given.js";
-import { requireDaemonMachine } from "./machine.js";
+import { variablesForDaemon } from "./raw-arguments.js";
 import { forDaemon, takeFromServiceManager } from "./service-manager-variables.js";
 
 /** The hint where a pipe or a descriptor cannot be read. */
@@ -84,7 +84,7 @@ function nobodyWaits(cause?: unknown): SpipedError {
  * @throws SpipedError `SPIPED_KEY_FILE` if the key file cannot be opened, `SPIPED_DAEMON` for anything else.
  */
 export async function startDaemon(keyFile: string | undefined): Promise<number> {
-  requireDaemonMachine();
+  checkDaemonCanStart();
   let daemon: ChildProcess | undefined;
   let stoppedBy: string | undefined;
   const stopped = new Promise<never>((_resolve, reject) => {

@@ -5,13 +5,13 @@
 
 import type { FlagValues } from "../flags/flags.js";
 import { configureLog } from "../observe/log-settings.js";
-import type { Given } from "./given.js";
+import type { RawArguments } from "./raw-arguments.js";
 
 /** Commands without these options. */
 const OTHERS = ["keygen", "key-id"];
 
 /** Sets up the log as far as it is known before the arguments are parsed. */
-export function guessLog(program: string, { args, variables }: Given, environment: NodeJS.ProcessEnv): void {
+export function guessLog(program: string, { args, variables }: RawArguments, environment: NodeJS.ProcessEnv): void {
   configureLog({ journalStream: environment["JOURNAL_STREAM"] });
   if (program !== "spiped" || OTHERS.includes(args[0] ?? "")) return;
   const at = args.indexOf("--log-format");

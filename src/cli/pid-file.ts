@@ -1,10 +1,10 @@
 /**
- * The pid file. It is held from before the daemon listens until it is told to end, or dies, so that a second one with
- * the same file does not start, and what a killed one has left is taken over. It is written when the daemon is ready,
- * and removed at its end if it is still this daemon's.
+ * The pid file. It is locked from before the daemon listens until it is told to stop, or dies: a second daemon with the same
+ * file does not start, and the file of a killed one is taken over. It is written when the daemon is ready, and removed on
+ * exit if it is still this daemon's.
  *
- * Often the superuser writes it, into a folder that may be somebody else's. Differs from spiped: there whatever lies at
- * the path is overwritten, behind a link too.
+ * Often root writes it into a folder of another user. Differs from spiped: there any file at the path is overwritten, and
+ * links are followed.
  */
 
 import { accessSync, constants, lstatSync } from "node:fs";
@@ -13,7 +13,7 @@ import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 
-/** A pid file that this process holds. */
+/** A pid file that this process has locked. */
 export class PidFile {
   readonly #path: string;
   readonly #file: InstanceType<typeof addon.LockedFile>;
@@ -25,9 +25,9 @@ export class PidFile {
   }
 
   /**
-   * Takes hold of the file, and leaves what is in it.
+   * Locks the file, and leaves its contents as they are.
    *
-   * @throws SpipedError `SPIPED_PID_FILE` where another daemon has it, or where it is no file that may be written.
+   * @throws SpipedError `SPIPED_PID_FILE` if another daemon has locked it, or it cannot be written.
    */
   static take(path: string): PidFile {
     let file: InstanceType<typeof addon.LockedFile>;
@@ -39,9 +39,13 @@ export class PidFile {
       throw cannotWrite(path, cause);
     }
     if (!file.isHeld) {
-      throw new SpipedError("SPIPED_PID_FILE", `already runs as pid ${text || "(not yet written)"}, says ${path}`, {
-        hint: "stop that one first, or name another pid file with -p",
-      });
+      throw new SpipedError(
+        "SPIPED_PID_FILE",
+        `already running as pid ${text || "(not yet written)"}, according to ${path}`,
+        {
+          hint: "stop that one first, or choose another pid file with -p",
+        },
+      );
     }
     if (!/^\s*\d*\s*$/.test(text)) {
       throw cannotWrite(path, Object.assign(new Error("not a pid file"), { code: "EEXIST" }));
@@ -50,10 +54,10 @@ export class PidFile {
   }
 
   /**
-   * Looks whether the file could be taken, and makes none.
+   * Checks whether the file could be locked, without making one.
    *
-   * @returns What is in it where another daemon has it.
-   * @throws SpipedError `SPIPED_PID_FILE` where it is no file that may be written.
+   * @returns Its contents if another daemon has locked it.
+   * @throws SpipedError `SPIPED_PID_FILE` if it cannot be written.
    */
   static holderOf(path: string): string | undefined {
     try {
@@ -71,7 +75,7 @@ export class PidFile {
     return undefined;
   }
 
-  /** Writes this process's id, in decimal digits and without a line break, as the original does. */
+  /** Writes the process id, in decimal digits without a line break, as the C original does. */
   write(): void {
     this.#text = String(process.pid);
     try {
@@ -82,16 +86,16 @@ export class PidFile {
     }
   }
 
-  /** Makes room for the next daemon, which may start before this one's last connections have ended. */
+  /** Unlocks the file for the next daemon, which may start before this one's last connections have ended. */
   release(): void {
     this.#file.release();
   }
 
   /**
-   * Removes the file unless another daemon has it, it holds another process's id, or another file has taken its place.
-   * What was there before, and has not been written, stays.
+   * Removes the file, unless another daemon has locked or written it, or another file has replaced it. A file that was
+   * there before and has not been written stays.
    *
-   * @throws SpipedError `SPIPED_PID_FILE` where permissions do not allow it, as after `-u`; then it is empty at least.
+   * @throws SpipedError `SPIPED_PID_FILE` if permissions do not allow it, as after `-u`; the file is then at least emptied.
    */
   remove(): void {
     try {
@@ -104,29 +108,29 @@ export class PidFile {
     }
   }
 
-  /** Without an id in it, it leads nobody to another process that gets this one's number. */
+  /** Without an id, the file cannot name another process that gets the same id later. */
   #discard(): void {
     try {
       this.#file.write("");
       this.#file.remove();
     } catch {
-      // The error that led here is the one to tell.
+      // The first error is the one to report.
     }
   }
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ELOOP: "it is a link, which anybody who may write to its folder can make",
-  EMLINK: "the file has another name too, which anybody who may write to its folder can make",
+  ELOOP: "it is a link, and anybody who may write to its folder can make one",
+  EMLINK: "the file has a second name, and anybody who may write to its folder can make one",
   EISDIR: "it is a folder",
   ENXIO: "it is no regular file",
   EPERM: "the file belongs to another user",
-  EEXIST: "there is another file of that name, with more in it than a process id",
+  EEXIST: "there is a file of that name that is no pid file",
   EACCES: "permission denied (EACCES)",
   ENOENT: "there is no such folder",
-  ENOTDIR: "a part of its path is no folder",
+  ENOTDIR: "part of its path is not a folder",
   ENOSPC: "the disk is full",
-  EDQUOT: "the quota is used up",
+  EDQUOT: "the disk quota is used up",
   EROFS: "the disk is read-only",
 };
 

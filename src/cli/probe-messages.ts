@@ -1,5 +1,5 @@
 /**
- * What a probe has found, in words for people: a verdict, what was seen, and what to do.
+ * Turns the findings of a probe into texts for people: a verdict, what was found, and what to do.
  */
 
 import { type Address, formatAddress } from "../net/address.js";
@@ -17,48 +17,48 @@ import type {
 } from "../probe/findings.js";
 import { protocolName } from "../protocol/detect-protocol.js";
 
-/** What is thought of a step. A warning is no failure. */
+/** The verdict on a step. A warning is no failure. */
 export type Verdict = "ok" | "warning" | "failed";
 
-/** One step for people. */
+/** The text for one step. */
 export interface Judged {
   readonly verdict: Verdict;
-  /** What was looked at. */
+  /** What was checked. */
   readonly step: string;
   readonly text: string;
   /** What to do. */
   readonly hint?: string | undefined;
 }
 
-/** What a probe looked at: a `spiped -d`, or the service that one has as its target. */
+/** What was probed: a `spiped -d`, or the service that is its target. */
 export interface Probed {
   readonly what: "far end" | "service";
   readonly target: Address;
 }
 
-type Words = Omit<Judged, "step">;
+type Text = Omit<Judged, "step">;
 
-/** Judges what came of a step. */
+/** Turns a finding into text. */
 export function judge(finding: Finding, probed: Probed): Judged {
   switch (finding.step) {
     case "name":
-      return { step: "name", ...nameWords(finding.address, finding.outcome) };
+      return { step: "name", ...nameText(finding.address, finding.outcome) };
     case "bind":
-      return { step: "local address", ...nameWords(finding.address, finding.outcome) };
+      return { step: "local address", ...nameText(finding.address, finding.outcome) };
     case "connection":
-      return { step: "connection", ...connectionWords(finding, probed) };
+      return { step: "connection", ...connectionText(finding, probed) };
     case "answer":
-      return { step: "answer", ...answerWords(finding.outcome) };
+      return { step: "answer", ...answerText(finding.outcome) };
     case "handshake":
-      return { step: "handshake", ...handshakeWords(finding.outcome, probed) };
+      return { step: "handshake", ...handshakeText(finding.outcome, probed) };
     case "forward-secrecy":
-      return { step: "forward secrecy", ...forwardSecrecyWords(finding.outcome) };
+      return { step: "forward secrecy", ...forwardSecrecyText(finding.outcome) };
     case "service":
-      return { step: "service", ...serviceWords(finding.outcome, probed) };
+      return { step: "service", ...serviceText(finding.outcome, probed) };
   }
 }
 
-function nameWords(address: Address, outcome: NameOutcome): Words {
+function nameText(address: Address, outcome: NameOutcome): Text {
   const name = formatAddress(address);
   switch (outcome.kind) {
     case "literal":
@@ -70,9 +70,9 @@ function nameWords(address: Address, outcome: NameOutcome): Words {
   }
 }
 
-function connectionWords({ attempts, untried }: ConnectionFinding, probed: Probed): Words {
+function connectionText({ attempts, untried }: ConnectionFinding, probed: Probed): Text {
   const tried = attempts.map(({ address, durationMs, outcome }) => {
-    const what = outcome.kind === "failed" ? outcome.reason : WORDS[outcome.kind];
+    const what = outcome.kind === "failed" ? outcome.reason : OUTCOMES[outcome.kind];
     return `${formatAddress(address)}: ${what} (${ms(durationMs)})`;
   });
   const rest = untried.length === 0 ? [] : [`not tried: ${list(untried.map(formatAddress))}`];
@@ -83,7 +83,7 @@ function connectionWords({ attempts, untried }: ConnectionFinding, probed: Probe
   return failures.length === 0 ? ok(text) : { verdict: "warning", text, hint };
 }
 
-const WORDS = { connected: "connected", "no-answer": "no answer" } as const;
+const OUTCOMES = { connected: "connected", "no-answer": "no answer" } as const;
 
 function connectionHint({ address, outcome }: ConnectionAttempt, { what }: Probed): string | undefined {
   const listener = what === "far end" ? "the spiped -d there" : "the service";
@@ -121,7 +121,7 @@ const HANGS_UP =
 
 const NOT_SPIPED = recognitionHint({ kind: "text", role: "encrypt" });
 
-function answerWords(outcome: AnswerOutcome): Words {
+function answerText(outcome: AnswerOutcome): Text {
   switch (outcome.kind) {
     case "nonce":
       return ok(`received 32 bytes, as from spiped (${ms(outcome.durationMs)})`);
@@ -155,7 +155,7 @@ const HUNG_UP: Readonly<Record<Ending, string>> = {
   reset: "it reset the connection",
 };
 
-function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
+function handshakeText(outcome: HandshakeOutcome, { target }: Probed): Text {
   switch (outcome.kind) {
     case "done":
       return ok(`both ends have the same key (${ms(outcome.durationMs)})`);
@@ -186,7 +186,7 @@ function handshakeWords(outcome: HandshakeOutcome, { target }: Probed): Words {
   }
 }
 
-function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
+function forwardSecrecyText(outcome: ForwardSecrecyOutcome): Text {
   switch (outcome.kind) {
     case "both":
       return ok("on at both ends");
@@ -213,10 +213,10 @@ function forwardSecrecyWords(outcome: ForwardSecrecyOutcome): Words {
 
 const UNASKED: Readonly<Record<Ending, string>> = { ended: "closed the connection", reset: "reset the connection" };
 
-/** Before the exchange of keys, which a reset may overtake, this is no proof of the key: others can do it, too. */
+/** A reset can overtake the exchange of keys, so this does not prove that the far end has the key. */
 const RESETS = "the far end reset the connection once it could check this end's key";
 
-function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
+function serviceText(outcome: ServiceOutcome, { what }: Probed): Text {
   const service = what === "far end" ? "the service behind the far end" : "the service";
   const check = what === "far end" ? `is ${service} up? Start it, and check -t there` : `see ${service}'s own log`;
   switch (outcome.kind) {
@@ -259,11 +259,11 @@ function serviceWords(outcome: ServiceOutcome, { what }: Probed): Words {
   }
 }
 
-function ok(text: string): Words {
+function ok(text: string): Text {
   return { verdict: "ok", text };
 }
 
-function failed(text: string, hint: string | undefined): Words {
+function failed(text: string, hint: string | undefined): Text {
   return { verdict: "failed", text, hint };
 }
 
@@ -271,7 +271,7 @@ function list(texts: readonly string[]): string {
   return texts.join(", ");
 }
 
-/** Milliseconds, and seconds where there are many of them. */
+/** A duration in milliseconds, or in seconds from 1 s. */
 function ms(durationMs: number): string {
   return durationMs < 1_000 ? `${Math.round(durationMs)} ms` : `${Number((durationMs / 1_000).toFixed(1))} s`;
 }

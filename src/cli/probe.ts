@@ -1,5 +1,5 @@
 /**
- * `spipe --probe`: goes through what a connection goes through, step by step, and judges each step in a line.
+ * `spipe --probe`: takes the steps of a connection one by one, and writes a verdict for each.
  */
 
 import { type ReadKey, type ReadOptions, readKeyFile } from "../config/key-file.js";
@@ -9,10 +9,10 @@ import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import { unreadableFor } from "./key-access.js";
 import { checkOutput } from "./output.js";
+import { Verdicts } from "./probe-output.js";
 import type { Identity } from "./user.js";
-import { Verdicts } from "./verdicts.js";
 
-/** Probes the far end of `target`. */
+/** Probes the far end at `target`. */
 export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">): Promise<number> {
   checkOutput();
   const verdicts = new Verdicts();
@@ -25,10 +25,10 @@ export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">
 }
 
 /**
- * Reads a key file, or a folder with the keys of clients, and judges each.
+ * Reads a key file or a folder of them, and writes a verdict for each key.
  *
- * @param identity - Whom `-u` names, who is to read a folder again.
- * @returns The key, if it is one for all.
+ * @param identity - The user of `-u`, who has to be able to reload a folder.
+ * @returns The key, if there is one for all clients.
  */
 export async function checkKeys(
   verdicts: Verdicts,
@@ -55,7 +55,7 @@ export async function checkKeys(
       key.destroy();
     }
     for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
-    // Where there are too many, all that are left out have the same.
+    // Keys beyond the limit share one error.
     for (const error of new Set(bad.map(({ error }) => error))) verdicts.writeError(step, error);
     const unreadable = identity && (await unreadableFor(identity, path));
     if (unreadable !== undefined) verdicts.write({ verdict: "warning", step, text: unreadable });
@@ -65,7 +65,7 @@ export async function checkKeys(
   return undefined;
 }
 
-/** Reads a key file, and judges it. */
+/** Reads a key file, and writes a verdict. */
 export async function checkKey(
   verdicts: Verdicts,
   keyFile: string,

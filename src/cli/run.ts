@@ -9,13 +9,13 @@ import { createLog, directSink } from "../observe/log.js";
 import { signalIgnoredEntry } from "../observe/service-entries.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
 import { tellFaultsTo, watchFaults } from "./faults.js";
-import { type Given, takeGiven } from "./given.js";
 import { guessLog } from "./log-flags.js";
+import { type RawArguments, rawArguments } from "./raw-arguments.js";
 
 /** The module of a command. */
 export interface CommandModule {
   /** Runs the command, and returns the exit status. */
-  main(given: Given): Promise<number> | number;
+  main(given: RawArguments): Promise<number> | number;
 }
 
 /** Runs a command and exits with its status. */
@@ -24,7 +24,7 @@ export async function run(program: string, load: () => Promise<CommandModule>): 
   watchFaults(log);
   let status: number;
   try {
-    const given = takeGiven();
+    const given = rawArguments();
     guessLog(program, given, process.env);
     const command = await load();
     const { prepareProcess } = await import("./own-process.js");

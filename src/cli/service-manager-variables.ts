@@ -5,7 +5,7 @@
  */
 
 import { FIRST_DESCRIPTOR, type Handed, type Passed, readHanded, socketsAmong } from "../net/inherited-sockets.js";
-import { internalValue, isRecord, isTextOrNothing } from "./internal-variables.js";
+import { internalValue, isRecord, isTextOrNothing } from "./internal-environment.js";
 
 /** The values of the variables. */
 export interface FromServiceManager {

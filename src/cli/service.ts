@@ -1,5 +1,5 @@
 /**
- * Tunnels as a program: the order of its start, what signals do to it, and what it leaves behind.
+ * Runs tunnels as a program: the order of startup, the effect of signals, and the cleanup on exit.
  *
  *     look up → read the key → hold the pid file → bind and listen → write it → -u → accept → ready
  *     with -D: read the key → pid file → ready → look up, again and again → bind and listen → -u → accept
@@ -21,6 +21,7 @@ import { endsAfterHangUp, hasDescriptors } from "../platform.js";
 import { ServedStatus } from "../service/served-status.js";
 import { Supervisor } from "../service/supervisor.js";
 import { setFlowSettings } from "../tunnel/flow-settings.js";
+import { scheduleAfterStartup } from "./after-startup.js";
 import { ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
@@ -31,36 +32,35 @@ import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import { takeFromServiceManager } from "./service-manager-variables.js";
 import type { ServiceSettings } from "./service-settings.js";
-import { settle } from "./settle.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
 import { version } from "./version.js";
 
 /**
- * Runs tunnels until a signal ends them.
+ * Runs tunnels until a signal stops them.
  *
- * @returns The exit status: 0 where all connections could end, 1 where some were cut.
- * @throws SpipedError of whatever failed at the start.
+ * @returns The exit status: 0 if all connections ended by themselves, 1 if some were reset.
+ * @throws SpipedError if startup fails.
  */
 export async function runService(settings: ServiceSettings): Promise<number> {
   setFlowSettings(settings.flows);
   const service = new Service(settings);
-  // A daemon reads its key from a terminal at most, and does not live in it. On Windows the signal says that the console
-  // is closed, and the system ends the program soon after.
+  // A daemon may read its key from a terminal, but is not attached to it. On Windows, SIGHUP means that the console is
+  // closed, and the system kills the program soon after.
   const losesTerminal = settings.reportReady === undefined && isatty(0) && !isHangUpIgnored();
   const hangUp = endsAfterHangUp() || losesTerminal;
   const signals = new StopSignals({ hangUp });
   if (!hangUp) takeSignal("SIGHUP", () => void service.reload());
   for (const signal of ["SIGUSR1", "SIGUSR2"] as const) takeSignal(signal, () => service.sayState(signal));
-  // An end that nobody planned: connections must not look as if they had ended in order. After any other it does nothing.
+  // On an unplanned exit, connections must not look as if they had ended in order. After any other exit this does nothing.
   process.prependListener("exit", () => service.abandon());
-  // Only a signal ends it: not even the end of its last tunnel.
+  // Keeps the process alive after its last tunnel is removed.
   const hold = setInterval(() => undefined, LONGEST_MS);
   try {
     const started = await Promise.race([service.start(), signals.early]);
     return started === undefined ? 0 : await service.runUntil(signals);
   } catch (error) {
-    // After the start nobody reads standard error any more; the log does.
+    // After startup, errors go to the log rather than to standard error.
     service.failed(error);
     if (!service.isReady) throw error;
     service.log.error(error);
@@ -76,7 +76,7 @@ class Service {
   readonly #supervisor: Supervisor;
   readonly #status: ServedStatus | undefined;
   #sink = standardErrorSink("spiped");
-  /** Lines go to another place once it is ready. */
+  /** Writes to whatever sink is current. */
   readonly #log = createLog({ write: (entry) => this.#sink.write(entry) });
   #isReady = false;
   #pidFile: PidFile | undefined;
@@ -88,7 +88,7 @@ class Service {
   constructor(settings: ServiceSettings) {
     this.#settings = settings;
     const { notifySocket, handed } = takeFromServiceManager();
-    // First: the numbers of what is opened later must not be taken for theirs.
+    // First, so that descriptors opened later cannot be mistaken for inherited ones.
     const inherited = new InheritedSockets(readHanded(handed));
     this.#manager = ServiceManager.at(notifySocket, (text) => this.#log.warning(text));
     const log = this.#log;
@@ -113,11 +113,11 @@ class Service {
     return this.#isReady;
   }
 
-  /** @returns Something, when it accepts clients. */
+  /** Resolves when it accepts clients. */
   async start(): Promise<"started"> {
     const { user, waitsForLookUps, warnings } = this.#settings;
     for (const warning of warnings) this.#log.warning(warning);
-    // A mistake in -u must not wait for the name servers.
+    // A mistake in -u must be reported before names are looked up, which may take long.
     const identity = user === undefined ? undefined : lookUpIdentity(user);
     await (waitsForLookUps ? this.#startBeforeLookUps(identity) : this.#startAfterLookUps(identity));
     return "started";
@@ -140,7 +140,7 @@ class Service {
     this.#takePidFile();
     this.#status?.listen();
     this.#pidFile?.write();
-    // Nobody is answered as somebody whom -u is to leave.
+    // With -u, the status is served only as the new user.
     if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
     await this.#unlessLeft(lookUpWithRetries(this.#supervisor, this.#reload, this.#log));
@@ -150,7 +150,7 @@ class Service {
     this.#manager.status(this.#supervisor.status);
   }
 
-  /** Where a signal has ended the start meanwhile, what comes too late makes no file any more. */
+  /** After a signal during startup, the remaining steps must not create files. */
   async #unlessLeft<T>(step: Promise<T> | undefined): Promise<T | undefined> {
     const result = await step;
     return this.#hasLeft ? new Promise(() => undefined) : result;
@@ -160,13 +160,13 @@ class Service {
     const { keyDescriptor, reportReady } = this.#settings;
     await this.#supervisor.readKeys({ descriptor: keyDescriptor, instead: KEY_INSTEAD });
     if (reportReady !== undefined && this.#supervisor.tunnels.some(({ keyFile }) => keyFile === "-")) {
-      // A daemon holds nobody's pipe open; the lowest free number is taken again at once.
+      // A daemon must not keep the pipe open; descriptor 0 is replaced at once.
       closeSync(0);
       openSync("/dev/null", "r");
     }
   }
 
-  /** Before anything listens: what then says "already in use" is another program, and not an earlier daemon. */
+  /** Before listening: then "address in use" means another program, not an earlier daemon. */
   #takePidFile(): void {
     const { pidFile } = this.#settings;
     if (pidFile !== undefined) this.#pidFile = PidFile.take(pidFile);
@@ -183,7 +183,7 @@ class Service {
     await this.#status?.start();
     await this.#supervisor.start();
     this.#reload?.start();
-    settle({ movesBytes: !hasDescriptors() || this.#settings.flows.relay === false });
+    scheduleAfterStartup({ movesBytes: !hasDescriptors() || this.#settings.flows.relay === false });
   }
 
   async #warnOfKeys(): Promise<void> {
@@ -194,7 +194,7 @@ class Service {
     }
   }
 
-  /** From here on the program is started: whoever waits for it is told, and lines go where they were asked to. */
+  /** Startup is complete: reports it, and directs the log to its final place. */
   #ready({ isListening }: { readonly isListening: boolean }): void {
     if (this.#settings.syslog) {
       this.#sink = syslogSink("spiped");
@@ -203,7 +203,7 @@ class Service {
     this.#isReady = true;
     if (isListening) this.#supervisor.sayListening();
     this.#status?.sayListening();
-    // A daemon is not the process that the manager has started, and that one is about to end.
+    // The manager started the first process, which is about to exit; it must follow this one.
     const { reportReady } = this.#settings;
     this.#manager.ready(this.#supervisor.status, reportReady === undefined ? undefined : process.pid);
     if (reportReady === undefined) return;
@@ -218,7 +218,7 @@ class Service {
     for (const entry of stateEntries(state, systemClock.now())) this.#log.write(entry);
   }
 
-  /** SIGTERM lets connections finish; a second one, or another signal, does not. */
+  /** SIGTERM drains connections; a second one, or another signal, resets them. */
   async runUntil(signals: StopSignals): Promise<number> {
     const supervisor = this.#supervisor;
     const { drainTimeoutMs } = this.#settings;
@@ -251,7 +251,7 @@ class Service {
     return cut === 0 ? 0 : 1;
   }
 
-  /** SIGHUP: reads keys again; where there is a file, what has changed in it before. */
+  /** SIGHUP: reloads the configuration file if there is one, and the keys. */
   async reload(): Promise<void> {
     if (this.#supervisor.isEnding) {
       this.#log.write(reloadWhileStoppingEntry());
@@ -266,18 +266,18 @@ class Service {
       this.#manager.ready(this.#supervisor.status);
   }
 
-  /** Tells the service manager why it ends. */
+  /** Tells the service manager why it exits. */
   failed(error: unknown): void {
     this.#manager.status(messageOf(error));
   }
 
-  /** Resets what is open, and leaves no files behind. */
+  /** Resets open connections, and removes files. */
   abandon(): void {
     this.leave();
     this.#supervisor.cancel();
   }
 
-  /** Leaves no files behind, whatever the start has come to. */
+  /** Removes files, however far startup has come. */
   leave(): void {
     this.#hasLeft = true;
     void this.#supervisor.drain();

@@ -24,8 +24,8 @@ import type { ConnectionReport } from "../tunnel/reports.js";
 import { dialledTarget } from "../tunnel/target.js";
 import { usageError } from "./argument-mistakes.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
-import type { Given } from "./given.js";
 import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
+import type { RawArguments } from "./raw-arguments.js";
 import { StdioChannel } from "./stdio-channel.js";
 
 const EXAMPLES = `
@@ -42,7 +42,7 @@ Examples:
 const LAST_INPUT_MS = 250;
 
 /** Runs `spipe`. */
-export async function main({ args }: Given): Promise<number> {
+export async function main({ args }: RawArguments): Promise<number> {
   const log = createLog(standardErrorSink("spipe"));
   const command = spipeCommand();
   const parsed = parseArguments(command, args[0] === "help" || args[0] === "version" ? [`--${args[0]}`] : args);

@@ -16,11 +16,11 @@ import { listOf, usageError } from "./argument-mistakes.js";
 import type { ConfigInUse } from "./config-reload.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
-import type { Given } from "./given.js";
 import { keyId } from "./key-id.js";
 import { keygen } from "./keygen.js";
 import { chooseLogBy } from "./log-flags.js";
 import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
+import type { RawArguments } from "./raw-arguments.js";
 import { runService } from "./service.js";
 import type { ServiceSettings } from "./service-settings.js";
 
@@ -40,7 +40,7 @@ Examples:
 type Flags = FlagValues<"spiped">;
 
 /** Runs `spiped`. */
-export async function main(given: Given): Promise<number> {
+export async function main(given: RawArguments): Promise<number> {
   const args = withoutHelpCommand(given.args);
   if (args[0] === "keygen") return keygen(args.slice(1));
   if (args[0] === "key-id") return keyId(args.slice(1));
@@ -108,7 +108,11 @@ export function spipedCommand(): Command {
   return addFlags(command, "spiped").addHelpText("after", EXAMPLES);
 }
 
-function settingsOf(flags: Flags, file: ConfigInUse | undefined, variables: Given["variables"]): ServiceSettings {
+function settingsOf(
+  flags: Flags,
+  file: ConfigInUse | undefined,
+  variables: RawArguments["variables"],
+): ServiceSettings {
   return {
     tunnels: file?.config.tunnels ?? [tunnelOf(flags)],
     file,

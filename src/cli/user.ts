@@ -1,29 +1,29 @@
 /**
- * `-u USER[:GROUP] | :GROUP`: the user that a tunnel runs as once it listens and has its key.
+ * `-u USER[:GROUP] | :GROUP`: the user that a tunnel runs as, once it listens and has its key.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 
-/** Whom to become; an undefined user stays as it is. */
+/** The user and group to switch to; an undefined user means no change. */
 export interface Identity {
   readonly uid: number | undefined;
   readonly group: GroupChange;
 }
 
 /**
- * - `stay`: the group stays; it is root's most often.
- * - `login`: the user's login group, which nobody asked for in so many words.
- * - `named`: the one that `-u` names.
+ * - `stay`: no change; the group is mostly root's.
+ * - `login`: the login group of the user, which `-u` does not name.
+ * - `named`: the group that `-u` names.
  */
 export type GroupChange = { readonly kind: "stay" } | { readonly kind: "login" | "named"; readonly gid: number };
 
 /**
- * Looks up the words of `-u`, names or numbers.
+ * Looks up the user and group of `-u`, names or numbers.
  *
- * A user without a group gets the login group. Differs from spiped: there the group stays, root's most often; so it does
- * here for a number that has no account, as that has no login group.
+ * A user without a group gets the login group. Differs from spiped: there the group does not change. For a number without
+ * an account, which has no login group, it does not change here either.
  *
  * @throws SpipedError `SPIPED_USER` for an unknown user or group.
  */
@@ -36,7 +36,7 @@ export function lookUpIdentity(text: string): Identity {
   }
   if (process.setuid === undefined) {
     throw new SpipedError("SPIPED_USER", `-u ${text}: this system has no such users`, {
-      hint: "leave -u out, and start as the user that is meant",
+      hint: "leave -u out, and start spiped as that user",
     });
   }
   const named = group === undefined ? undefined : ({ kind: "named", gid: gidOf(group) } as const);
@@ -47,7 +47,7 @@ export function lookUpIdentity(text: string): Identity {
   return { uid, group: named ?? (account === null ? { kind: "stay" } : { kind: "login", gid: account.gid }) };
 }
 
-/** Whether this process may become somebody, as far as that can be told without trying. */
+/** Whether this process may switch to a user, as far as that can be told without trying. */
 export function mayBecome({ uid, group }: Identity): boolean {
   const isSame = (uid ?? process.geteuid?.()) === process.geteuid?.();
   const needsGroup = group.kind === "named" && group.gid !== process.getegid?.();
@@ -55,11 +55,11 @@ export function mayBecome({ uid, group }: Identity): boolean {
 }
 
 /**
- * Becomes somebody else for good: supplementary groups dropped, then the group, then the user, with no capability left
- * in any thread. Who is that user already needs no rights for it.
+ * Switches to a user for good: drops supplementary groups, then changes the group, then the user, and leaves no capability
+ * in any thread. A process that is that user already needs no rights for it.
  *
- * @returns Warnings: what stays because this process may not change it, and nobody else could have.
- * @throws SpipedError `SPIPED_USER` where the system refuses, or where there would be a way back.
+ * @returns Warnings about what this process may not change.
+ * @throws SpipedError `SPIPED_USER` if the system refuses, or if the change could be undone.
  */
 export function changeIdentity(identity: Identity): readonly string[] {
   const { uid, group } = identity;
@@ -69,15 +69,15 @@ export function changeIdentity(identity: Identity): readonly string[] {
     const refused = attempt(() => process.setgroups?.([]));
     const changed = group.kind === "stay" ? undefined : attempt(() => process.setgid?.(group.gid));
     if (changed !== undefined) {
-      // It is the user already, and said nothing of a group.
+      // It runs as the user already, and no group was named.
       if (group.kind !== "login" || !isSame) throw changed;
-      warnings.push(`-u: the group stays ${process.getegid?.()}, since this process may not change it`);
+      warnings.push(`-u: the group stays ${process.getegid?.()}, because this process may not change it`);
     }
     const left = process.getgroups?.().filter((gid) => gid !== process.getegid?.()) ?? [];
     if (refused !== undefined && left.length > 0) {
-      // Differs from spiped: there whoever becomes another user keeps them, with the same warning.
+      // Differs from spiped: there a process that becomes another user keeps them, with the same warning.
       if (!isSame && !isDeniedToAll()) throw refused;
-      warnings.push(`-u: the supplementary groups stay (${left}), since this process may not drop them`);
+      warnings.push(`-u: the supplementary groups stay (${left}), because this process may not drop them`);
     }
     if (uid !== undefined && uid !== 0) setUser(uid);
     else if (uid !== undefined) process.setuid?.(uid);
@@ -89,51 +89,52 @@ export function changeIdentity(identity: Identity): readonly string[] {
     });
   }
   if (group.kind === "stay" && uid !== undefined) {
-    warnings.push(`-u: user ${uid} has no account, so no login group: the group stays ${process.getegid?.()}`);
+    warnings.push(`-u: user ${uid} has no account and no login group, so the group stays ${process.getegid?.()}`);
   }
   return warnings;
 }
 
-/** Becomes a user other than the superuser. */
+/** Switches to a user other than root. */
 function setUser(uid: number): void {
   if (process.geteuid?.() !== 0 && addon.capabilities().length > 0) {
-    // The system takes capabilities from all threads of who ceases to be the superuser, and from nobody else. Whoever
-    // cannot become it either keeps them here, and is refused below.
+    // The system drops the capabilities of all threads when root becomes another user, and only then. A process that cannot
+    // become root keeps them here, and is refused below.
     attempt(() => process.setuid?.(0));
   }
   process.setuid?.(uid);
   const isBack = attempt(() => process.setuid?.(0)) === undefined;
-  if (isBack) throw wayBack("the superuser's rights could be taken again");
+  if (isBack) throw canBeUndone("root's rights could be regained");
   addon.dropCapabilities();
-  if (process.getuid?.() !== uid || process.geteuid?.() !== uid) throw wayBack("the user before could be taken again");
+  if (process.getuid?.() !== uid || process.geteuid?.() !== uid)
+    throw canBeUndone("the previous user could be regained");
   let way = wayBackOfThreads(uid);
-  // A thread that is about to end, as one that has read the key, is not changed any more. It cannot do anything either.
+  // A thread that is exiting, such as the one that has read the key, is not changed any more, and does nothing either.
   for (let look = 1; way !== undefined && look < MOST_LOOKS; look += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
     way = wayBackOfThreads(uid);
   }
-  if (way !== undefined) throw wayBack(way);
+  if (way !== undefined) throw canBeUndone(way);
 }
 
-/** So often, and so long between, is looked for threads that are somebody else. */
+/** How often, and at what interval, to look for threads that still have the previous user. */
 const MOST_LOOKS = 100;
 const LOOK_MS = 10;
 
-/** How a thread could still become somebody else than `uid`. */
+/** How a thread could still regain another user than `uid`; undefined if none can. */
 function wayBackOfThreads(uid: number): string | undefined {
   for (const thread of threads()) {
     const ids = [...(thread.get("Uid") ?? []), ...(thread.get("Gid") ?? [])];
     const expected = [...Array(4).fill(uid), ...Array(4).fill(process.getegid?.())];
-    if (ids.join() !== expected.join()) return "the user or group before could be taken again";
-    // What a thread could inherit counts for nothing by itself, and what this process starts is started by this thread.
+    if (ids.join() !== expected.join()) return "the previous user or group could be regained";
+    // Inheritable capabilities alone have no effect, and only this thread starts processes.
     for (const set of ["CapEff", "CapPrm", "CapAmb"]) {
-      if (!/^0*$/.test(thread.get(set)?.[0] ?? "")) return `capabilities stay (${set} ${thread.get(set)})`;
+      if (!/^0*$/.test(thread.get(set)?.[0] ?? "")) return `capabilities are left (${set} ${thread.get(set)})`;
     }
   }
   return undefined;
 }
 
-/** What the system says of each thread, by the name of the field; nothing where it does not. */
+/** The fields of the status of each thread, by name; none if the system has no /proc. */
 function threads(): readonly ReadonlyMap<string, readonly string[]>[] {
   let names: readonly string[];
   try {
@@ -149,7 +150,7 @@ function threads(): readonly ReadonlyMap<string, readonly string[]>[] {
   });
 }
 
-/** Undefined for a thread that has ended meanwhile, as one that looks a name up does. */
+/** Undefined for a thread that has exited in the meantime, such as one of a lookup. */
 function statusOf(thread: string): string | undefined {
   try {
     return readFileSync(`/proc/self/task/${thread}/status`, "latin1");
@@ -159,7 +160,7 @@ function statusOf(thread: string): string | undefined {
   }
 }
 
-/** Whether in this user namespace nobody may drop groups, whatever the rights. */
+/** Whether this user namespace forbids dropping groups. */
 function isDeniedToAll(): boolean {
   try {
     return readFileSync("/proc/self/setgroups", "latin1").startsWith("deny");
@@ -168,7 +169,7 @@ function isDeniedToAll(): boolean {
   }
 }
 
-/** What `change` throws. */
+/** Returns what `change` throws. */
 function attempt(change: () => void): unknown {
   try {
     change();
@@ -178,9 +179,9 @@ function attempt(change: () => void): unknown {
   }
 }
 
-function wayBack(what: string): SpipedError {
-  return new SpipedError("SPIPED_USER", `-u would not be for good: ${what}`, {
-    hint: "start as root, or as that very user without capabilities (AmbientCapabilities=) and without -u",
+function canBeUndone(what: string): SpipedError {
+  return new SpipedError("SPIPED_USER", `-u could be undone: ${what}`, {
+    hint: "start as root, or as that user without capabilities (AmbientCapabilities=) and without -u",
   });
 }
 
@@ -205,7 +206,7 @@ function gidOf(group: string): number {
   return gid;
 }
 
-/** A number needs no entry in the system's lists. The highest one stands for "leave it as it is". */
+/** A number needs no account. The highest one would mean "no change". */
 function numericId(text: string): number | undefined {
   return /^\d+$/.test(text) && Number(text) < 2 ** 32 - 1 ? Number(text) : undefined;
 }

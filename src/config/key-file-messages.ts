@@ -17,7 +17,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EEXIST: "it exists already",
   EISDIR: "it is a folder",
-  ENOTDIR: "a part of its path is no folder",
+  ENOTDIR: "part of its path is not a folder",
   ENOSPC: "the disk is full",
   EROFS: "the disk is read-only",
   ENXIO: "it is a socket, or a device that is not there",

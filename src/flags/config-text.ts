@@ -131,7 +131,7 @@ function checked(path: string, bytes: Buffer): ConfigText | Mistake {
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EACCES: "permission denied (EACCES)",
-  ENOTDIR: "a part of its path is no folder",
+  ENOTDIR: "part of its path is not a folder",
   ELOOP: "its links lead in a circle",
   ENXIO: "it is a socket, or a device that is not there",
 };

@@ -115,7 +115,10 @@ for (const [what, flags] of [
     const before = await stat(path, { bigint: true });
     const second = await tryPidFile(t, cwd, path, flags);
     assert.equal(second.status, 1);
-    assert.match(second.stderr, new RegExp(`^spiped: already runs as pid ${id}, says .*a\\.pid\nspiped: hint: .*\n$`));
+    assert.match(
+      second.stderr,
+      new RegExp(`^spiped: already running as pid ${id}, according to .*a\\.pid\nspiped: hint: .*\n$`),
+    );
     assert.equal(readPidFile(path), id);
     assert.equal((await stat(path, { bigint: true })).ino, before.ino);
     await stopDaemon({ id });
@@ -189,13 +192,8 @@ test("a program that may only read the pid file cannot keep a daemon from starti
 for (const [what, lay, said, left] of [
   ["a link", (path: string) => symlink("precious", path), /it is a link/, "precious"],
   ["a link to nothing", (path: string) => symlink("nothing", path), /it is a link/, undefined],
-  ["a second name of a file", (path: string) => link(join(path, "../precious"), path), /has another name too/, "7"],
-  [
-    "a file with something else in it",
-    (path: string) => writeFile(path, "hello"),
-    /more in it than a process id/,
-    "hello",
-  ],
+  ["a second name of a file", (path: string) => link(join(path, "../precious"), path), /has a second name/, "7"],
+  ["a file with something else in it", (path: string) => writeFile(path, "hello"), /that is no pid file/, "hello"],
   ["a folder", (path: string) => mkdir(path), /it is a folder/, undefined],
   ["a FIFO", (path: string) => spawnSync("mkfifo", [path]), /it is no regular file/, undefined],
 ] as const) {
@@ -262,7 +260,7 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     await startWithPidFile(t, cwd, path, ["-u", "nobody"]);
     const id = readPidFile(path);
     const second = await tryPidFile(t, cwd, path, ["-D"]);
-    assert.match(second.stderr, new RegExp(`already runs as pid ${id}`));
+    assert.match(second.stderr, new RegExp(`already running as pid ${id}`));
     await stopDaemon({ id });
     assert.equal(await readFile(path, "utf8"), "");
   });

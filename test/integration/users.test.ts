@@ -89,7 +89,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
   test("-u with a number that has no account leaves the group, and says so", limits, async (t) => {
     const { command } = await startWith(t, withGroups, ["-u", "123456"]);
     assert.deepEqual(identitiesOf(command.id), only("123456", "0"));
-    assert.match(command.lines[0] ?? "", /-u: user 123456 has no account, .*: the group stays 0$/);
+    assert.match(command.lines[0] ?? "", /-u: user 123456 has no account .*, so the group stays 0$/);
   });
 
   for (const [what, start, words, identity, warning] of [
@@ -105,14 +105,14 @@ asRoot(["id", "setpriv", "unshare"], () => {
       ["--reuid", "1234", "--regid", "2345", "--groups", "4,20"],
       "1234:2345",
       only("1234", "2345").map((ids) => `${ids}4 20`),
-      /-u: the supplementary groups stay \(4,20\), since this process may not drop them$/,
+      /-u: the supplementary groups stay \(4,20\), because this process may not drop them$/,
     ],
     [
       "an account that it is already, in another group than its login group",
       ["--reuid", idOf("-u", "games"), "--regid", "2345", "--clear-groups"],
       "games",
       only(idOf("-u", "games"), "2345"),
-      /-u: the group stays 2345, since this process may not change it$/,
+      /-u: the group stays 2345, because this process may not change it$/,
     ],
   ] as const) {
     test(`-u with ${what} needs no rights`, limits, async (t) => {
@@ -132,7 +132,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     const { command } = await startWith(t, [...withGroups, ...map], ["-u", "root"]);
     assert.match(
       command.lines[0] ?? "",
-      /-u: the supplementary groups stay \(.*\), since this process may not drop them$/,
+      /-u: the supplementary groups stay \(.*\), because this process may not drop them$/,
     );
     const { stderr } = await tryWith(t, map, ["-u", "games"]);
     assert.match(
@@ -174,13 +174,13 @@ asRoot(["id", "setpriv", "unshare"], () => {
         "+sys_ptrace",
       ],
       "1234:2345",
-      /-u would not be for good: capabilities stay/,
+      /-u could be undone: capabilities are left/,
     ],
     [
       "the superuser's rights outlive the change",
       ["--securebits", "+no_setuid_fixup"],
       "nobody",
-      /-u would not be for good: the superuser's rights could be taken again/,
+      /-u could be undone: root's rights could be regained/,
     ],
     [
       "groups would stay that could be dropped",

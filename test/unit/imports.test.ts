@@ -148,7 +148,7 @@ test("nothing imports src/cli but src/cli", () => {
 test("of src/cli and src/observe, a few files use the addon", () => {
   const using = imports.filter((one) => ["cli", "observe"].includes(one.from.part) && targetOf(one) === "native");
   assert.deepEqual([...new Set(using.map(({ from }) => from.path))].sort(), [
-    "cli/machine.ts",
+    "cli/daemon-preflight.ts",
     "cli/own-process.ts",
     "cli/pid-file.ts",
     "cli/user.ts",

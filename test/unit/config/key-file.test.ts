@@ -173,7 +173,7 @@ test("a folder is no key file", async (t) => {
 
 test("a path through a file is no key file", async (t) => {
   const path = await keyFileOf(t, key32);
-  await refuses(readKeyFile(join(path, "key")), /a part of its path is no folder$/);
+  await refuses(readKeyFile(join(path, "key")), /part of its path is not a folder$/);
 });
 
 test("a socket is no key file", async (t) => {

@@ -7,10 +7,10 @@
 import { readFileSync } from "node:fs";
 import { messageOf, SpipedError } from "../errors.js";
 import { hasBytes, textOfBytes } from "../paths.js";
-import { internalValue, isRecord } from "./internal-variables.js";
+import { internalValue, isRecord } from "./internal-environment.js";
 
 /** What a command works from. */
-export interface Given {
+export interface RawArguments {
   /** The arguments after the program's name. */
   readonly args: readonly string[];
   /** The environment variables that begin with `SPIPED_`, but for internal ones, as they were at startup. */
@@ -22,39 +22,39 @@ const FLAG_VARIABLES = /^SPIPED_(?!INTERNAL_)/;
 /** Hands what is not UTF-8 to the daemon's second process, in ASCII: spawning takes UTF-8 only. */
 const HANDED_OVER = "SPIPED_INTERNAL_GIVEN";
 
-let given: Given | undefined;
+let cached: RawArguments | undefined;
 
 /**
  * What this process was given. The first call must come before the process is renamed, which overwrites the bytes.
  *
  * @throws SpipedError `SPIPED_USAGE` where the bytes cannot be read, or an internal variable has a foreign value.
  */
-export function takeGiven(): Given {
-  given ??= handedOver() ?? asGiven();
-  return given;
+export function rawArguments(): RawArguments {
+  cached ??= handedOver() ?? readRawArguments();
+  return cached;
 }
 
 /** What has to be added to the environment of the daemon's second process; nothing where all is UTF-8. */
 export function variablesForDaemon(): Readonly<Record<string, string>> {
-  const { args, variables } = takeGiven();
+  const { args, variables } = rawArguments();
   // JSON writes lone surrogates in ASCII.
   return [...args, ...Object.values(variables)].some(hasBytes)
     ? { [HANDED_OVER]: JSON.stringify({ args, variables }) }
     : {};
 }
 
-function handedOver(): Given | undefined {
+function handedOver(): RawArguments | undefined {
   const text = process.env[HANDED_OVER];
   delete process.env[HANDED_OVER];
-  return text === undefined ? undefined : internalValue(HANDED_OVER, text, isGiven);
+  return text === undefined ? undefined : internalValue(HANDED_OVER, text, isRawArguments);
 }
 
-function isGiven(value: unknown): value is Given {
+function isRawArguments(value: unknown): value is RawArguments {
   if (!isRecord(value) || !Array.isArray(value["args"]) || !isRecord(value["variables"])) return false;
   return [...value["args"], ...Object.values(value["variables"])].every((one) => typeof one === "string");
 }
 
-function asGiven(): Given {
+function readRawArguments(): RawArguments {
   const args = process.argv.slice(2);
   const variables: Record<string, string> = {};
   for (const [name, text = ""] of Object.entries(process.env)) {

@@ -4,7 +4,7 @@
  */
 
 /** @param movesBytes - Whether JavaScript moves the data, which makes garbage with each write. */
-export function settle({ movesBytes }: { readonly movesBytes: boolean }): void {
+export function scheduleAfterStartup({ movesBytes }: { readonly movesBytes: boolean }): void {
   setImmediate(() => {
     // The first access loads a part of Node.js.
     performance.now();

@@ -18,7 +18,7 @@ const POOL_THREADS = 4;
  *
  * @throws SpipedError `SPIPED_LIMIT` with what is missing.
  */
-export function requireDaemonMachine(): void {
+export function checkDaemonCanStart(): void {
   try {
     closeSync(openSync("/dev/null", "r+"));
   } catch (cause) {
