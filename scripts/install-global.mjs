@@ -5,7 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FOLDER = "build/install";
@@ -28,7 +28,12 @@ if (!isWritable(modules)) {
 }
 npm(["install", "--global", "--no-audit", "--no-fund", ...npmArguments, tarball], "inherit");
 const commands = process.platform === "win32" ? prefix : join(prefix, "bin");
-console.log(`installed spiped and spipe in ${commands}; to remove them: npm uninstall --global spiped`);
+const withPrefix = npmArguments.map((argument) => ` ${argument}`).join("");
+console.log(`installed spiped and spipe in ${commands}; to remove them: npm uninstall --global spiped${withPrefix}`);
+const found = firstOnPath("spiped");
+if (found === undefined) console.log(`note: ${commands} is not on your PATH`);
+else if (dirname(found) !== commands)
+  console.log(`note: "spiped" in your shell is still ${found}: put ${commands} first on your PATH`);
 
 function npm(args, stdout = "pipe") {
   return run("npm", args, {
@@ -46,6 +51,14 @@ function run(file, args, options = { stdio: ["ignore", "inherit", "inherit"] }) 
   }
   if (result.status !== 0) process.exit(1);
   return result;
+}
+
+/** The path of what a shell would start by this name; undefined if there is nothing. */
+function firstOnPath(name) {
+  // npm run puts folders of its own in front.
+  const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  const extension = process.platform === "win32" ? ".cmd" : "";
+  return folders.map((folder) => join(folder, name + extension)).find((path) => existsSync(path));
 }
 
 /** Whether a folder can be written to, or created. */

@@ -154,7 +154,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
     case "EISDIR":
       return "name a key file in it, since only the decrypting end takes a folder; Docker makes a folder where a mounted file is missing on the host";
     default:
-      return MAKE_ONE;
+      return `check the path; if there is no key yet, ${MAKE_ONE}`;
   }
 }
 
