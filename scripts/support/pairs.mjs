@@ -65,7 +65,10 @@ export async function startEnd({
   const file = openSync(log, "w");
   const child = start(command, { stdio: ["ignore", "ignore", file], manyDescriptors });
   closeSync(file);
-  if (source !== undefined) await listening(source, child);
+  if (source !== undefined)
+    await listening(source, child).catch((error) => {
+      throw new Error(`${error.message}${readFileSync(log, "utf8")}`);
+    });
   return {
     child,
     name,

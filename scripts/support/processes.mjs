@@ -13,6 +13,8 @@ const PORTS = { first: 20_000, last: 31_999 };
 const DESCRIPTORS = 16_384;
 
 const running = new Set();
+/** Ports that freePort has given: with a hundred of them, one in three trials would get one twice. */
+const given = new Set();
 const folders = new Set();
 
 /** Kills all processes and removes all folders at exit, on success, failure and signals alike. */
@@ -154,6 +156,7 @@ function descendants(pid) {
 export async function freePort() {
   for (;;) {
     const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first + 1));
+    if (given.has(port)) continue;
     const server = createServer().listen(port, "127.0.0.1");
     try {
       await once(server, "listening");
@@ -162,6 +165,7 @@ export async function freePort() {
     }
     server.close();
     await once(server, "close");
+    given.add(port);
     return port;
   }
 }

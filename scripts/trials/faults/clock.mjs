@@ -49,7 +49,7 @@ for (const program of OURS) {
       await until(() => silent.end !== undefined, "the silent one's end");
       waits.push(performance.now() - begun);
       silent.destroy();
-      const line = await far.said(/longer than 2 s/, at + 1);
+      const line = await far.said(/not finished after 2 s/, at + 1);
       stamps.push(Date.parse(JSON.parse(line).time) - Date.now());
     }
     const busy = cpuSeconds(far.pid) + cpuSeconds(near.pid);

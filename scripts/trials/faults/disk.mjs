@@ -135,7 +135,7 @@ scenario("disk/full under the log", async (trial) => {
   const text = readFileSync(log, "latin1");
   const lost = Number(/log messages dropped: (\d+)/.exec(text)?.[1]);
   assert.ok(lost > 0, `it says how many lines are lost: ${text}`);
-  return `clients served meanwhile; ${whileFull.split("\n").length - 1} lines before, then ${lost} lost, said when there was room: "${text.split("\n").find((line) => line.includes("could not be written"))}"`;
+  return `clients served meanwhile; ${whileFull.split("\n").length - 1} lines before, then ${lost} lost, said when there was room: "${text.split("\n").find((line) => line.includes("log messages dropped"))}"`;
 });
 
 /** A client without the key. */

@@ -183,7 +183,7 @@ scenario("memory/no more tasks, then more", async (trial) => {
   await friend.ask();
   await far.said(/cannot resolve|no thread/);
   far.signal("SIGHUP");
-  await far.said(/SIGHUP: .*(no thread|old key stays)/);
+  await far.said(/SIGHUP: .*(no thread|keeping the old key)/);
   const counts = tally(await Promise.all(Array.from({ length: 50 }, () => visit(near.port))));
   assert.equal(counts, "50 × whole");
   const meanwhile = far.lines.slice(1);

@@ -106,7 +106,7 @@ for (const on of ROLES) {
       const host = hosts[(round + 1) % 2];
       known.set(`${host} far.test\n`);
       changes += 1;
-      await faulty.said(/far\.test:\d+ is now/, changes);
+      await faulty.said(/far\.test:\d+ now resolves to/, changes);
       assert.equal(await reached(near.port), host);
     }
     known.set("127.0.0.5 known.test\n");
@@ -118,7 +118,7 @@ for (const on of ROLES) {
     }
     assert.equal(faulty.count(/cannot resolve/), 1, "it is said once");
     known.set("127.0.0.12 far.test\n");
-    await faulty.said(/far\.test:\d+ is now/, changes + 1);
+    await faulty.said(/far\.test:\d+ now resolves to/, changes + 1);
     assert.equal(await reached(near.port), "127.0.0.12");
     return `20 changes, each used at once by the next client; gone for 2 s: the old address stays, one line (${(cpuSeconds(faulty.pid) - before).toFixed(2)} s of CPU); ${faulty.lines.length - began} lines in all`;
   });

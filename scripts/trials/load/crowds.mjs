@@ -196,7 +196,7 @@ async function manyKeys({ near: { relay } }, { isLong }) {
         if (reloads % 2 === 0) renameSync(there, gone);
         else renameSync(gone, there);
         one.child.kill("SIGHUP");
-        await until(() => (one.log().match(/SIGHUP: .*again; tunnels/g)?.length ?? 0) > reloads, "a reload");
+        await until(() => (one.log().match(/SIGHUP: reloaded .*; tunnels/g)?.length ?? 0) > reloads, "a reload");
       }
     };
     const changing = change();
