@@ -97,7 +97,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
 }
 
 test(
-  "a -b of the other family than the target fails the connection with a line, and spiped goes on",
+  "a -b of a different address family than the target fails the connection with a log message, and spiped continues",
   limits,
   async (t) => {
     const key: Key = await newKey(t);

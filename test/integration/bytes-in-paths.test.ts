@@ -1,4 +1,5 @@
-// Paths that are not UTF-8, from the command line and from variables: they lead where their bytes lead, in the daemon too.
+// Paths that are not UTF-8, from the command line and from environment variables: used byte for byte, in the daemon
+// too.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -74,7 +75,7 @@ while data := peer.recv(65536):
 peer.close()
 `;
 
-test("keygen writes to a path of any bytes, and a message prints them", options, async (t) => {
+test("keygen writes to a path of any bytes, and its message prints them", options, async (t) => {
   const cwd = await temporaryFolder(t);
   assert.equal((await Command.run(t, script('"$@" "$b.new"', [...ours.spiped, "keygen"]), { cwd })).status, 0);
   assert.deepEqual(namesIn(cwd), ["éÿ.new"]);
@@ -83,7 +84,7 @@ test("keygen writes to a path of any bytes, and a message prints them", options,
   assert.match(again.stderr, /^spiped: cannot write key file \\xe9\\xff\.new: it exists already$/m);
 });
 
-test("a path with the character that Node.js puts in such a byte's place leads where it says", limits, async (t) => {
+test("a path that contains U+FFFD is used as written", limits, async (t) => {
   const cwd = await temporaryFolder(t);
   const key = await newKey(t);
   await writeFile(join(cwd, "\ufffd.key"), key.bytes, { mode: 0o600 });

@@ -1,4 +1,4 @@
-// Where both sides of a connection end in an orderly way, no socket of it is reset, in whatever order they end.
+// If both sides of a connection end in order, no socket of it is reset, in whatever order they end.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ import { randomData } from "../support/random-data.js";
 import { connectionLines, startTunnel, stopAndGetLines } from "../support/tunnel.js";
 
 const rounds = 100;
-/** Without forward secrecy, since thousands of key exchanges show nothing more. */
+/** Without forward secrecy: thousands of key exchanges would add nothing. */
 const quick = { x: 0n };
 const flags = ["-f", "-n", "0"];
 
@@ -99,29 +99,25 @@ inOwnNetwork(import.meta.url, "no orderly end of a connection is a reset", () =>
     });
   }
 
-  test(
-    "spiped -e passes on an end that was there before the far end was reached, without a reset",
-    limits,
-    async (t) => {
-      const end = await startClientEnd(t, { kind: "tcp", flags });
-      const before = abortsSoFar();
-      for (let round = 1; round <= rounds; round += 1) {
-        const { app, peer } = await end.server(quick);
-        app.write(data).catch(() => undefined);
-        app.finish();
-        await peer.handshake();
-        const ends = { peer, plain: app };
-        await peerReads(ends, data);
-        peer.link.finish();
-        await plainReads(ends, "");
-        await gone(ends);
-      }
-      assert.equal(abortsSoFar() - before, 0);
-      assert.deepEqual(await stopAndGetLines(end.spiped), []);
-    },
-  );
+  test("spiped -e passes on an end that came before the far end was connected, without a reset", limits, async (t) => {
+    const end = await startClientEnd(t, { kind: "tcp", flags });
+    const before = abortsSoFar();
+    for (let round = 1; round <= rounds; round += 1) {
+      const { app, peer } = await end.server(quick);
+      app.write(data).catch(() => undefined);
+      app.finish();
+      await peer.handshake();
+      const ends = { peer, plain: app };
+      await peerReads(ends, data);
+      peer.link.finish();
+      await plainReads(ends, "");
+      await gone(ends);
+    }
+    assert.equal(abortsSoFar() - before, 0);
+    assert.deepEqual(await stopAndGetLines(end.spiped), []);
+  });
 
-  test("spiped -d passes on an end that comes right behind the handshake, without a reset", limits, async (t) => {
+  test("spiped -d passes on an end that comes right after the handshake, without a reset", limits, async (t) => {
     const end = await startServerEnd(t, { kind: "tcp", flags });
     const before = abortsSoFar();
     for (let round = 1; round <= rounds; round += 1) {
@@ -164,7 +160,7 @@ inOwnNetwork(import.meta.url, "no orderly end of a connection is a reset", () =>
     assert.equal(abortsSoFar() - before, 0);
   });
 
-  test("the system counts a reset here, so that none is none", limits, async (t) => {
+  test("the system's counter counts a reset, so that zero means none", limits, async (t) => {
     const end = await startServerEnd(t, { kind: "tcp", flags });
     const { peer, plain } = await end.establish(quick);
     const before = abortsSoFar();

@@ -7,7 +7,7 @@ import { Command } from "../support/command.js";
 import { ConfigFile, table } from "../support/config-file.js";
 import { ours } from "../support/programs.js";
 
-test("--check tells all mistakes of a file, and starts nothing", limits, async (t) => {
+test("--check reports all mistakes of a file, and starts nothing", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text({ sorce: "/s" }, { o: 5 }));

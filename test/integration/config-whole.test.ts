@@ -51,7 +51,7 @@ const here = async (): Promise<Address & { kind: "tcp" }> => ({
 
 const NOTHING = /cannot apply .*: \d errors?; keeping the old configuration$/;
 
-test("where all addresses cannot be had, the one that was in their way is listened on again", {
+test("when a reload cannot get all addresses, it listens again on the old one that it had freed", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -75,7 +75,7 @@ test("where all addresses cannot be had, the one that was in their way is listen
   await command.line(/SIGTERM: shutting down/);
 });
 
-test("another source-mode that cannot be had leaves the socket where it is", {
+test("a source-mode that cannot be applied leaves the socket unchanged", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -94,7 +94,7 @@ test("another source-mode that cannot be had leaves the socket where it is", {
   await a.isReached(a.source);
 });
 
-test("sources are exchanged whole or not at all", limits, async (t) => {
+test("sources are exchanged completely or not at all", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await tunnel(t, await here()), await tunnel(t, await here())];
   const taken = await Listener.listen(t, "tcp");
@@ -138,7 +138,7 @@ test("tunnels on ports of the system's choice keep them, each its own", limits, 
   }
 });
 
-test("the same place in other words keeps its socket", limits, async (t) => {
+test("the same address in another spelling keeps its socket", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const folder = await temporaryFolder(t);
   const a = await tunnel(t, await here());
@@ -164,7 +164,7 @@ test("the same place in other words keeps its socket", limits, async (t) => {
   assert.match(lines, /encrypt\.c: cannot listen .*\n?.*encrypt\.a of this process listens there/);
 });
 
-test("keys are read again beside whatever the rest waits for, and beside mistakes", {
+test("keys are reloaded although the rest of the reload waits or has mistakes", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -210,7 +210,7 @@ function target(address: Address) {
   return { source: join(dirname("/nowhere/socket"), "socket"), target: textOf(address) };
 }
 
-test("connections of a tunnel that has changed or gone have the time of --drain-timeout", limits, async (t) => {
+test("connections of a changed or removed tunnel get the time of --drain-timeout", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b, c] = [await tunnel(t, await here()), await tunnel(t, await here()), await tunnel(t, await here())];
   await file.write(table("", { "drain-timeout": 0.2 }), a.text("a"), b.text("b"), c.text("c"));

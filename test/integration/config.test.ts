@@ -97,7 +97,7 @@ test(
   },
 );
 
-test("every mistake in a file is told at the start, and nothing is begun", limits, async (t) => {
+test("every mistake in a file is reported at the start, and nothing is started", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text({ sorce: "x", timeout: "5" }), a.text());
@@ -172,7 +172,7 @@ test("a reload in which nothing has changed reads the keys again", limits, async
   await carries(await a.connectThrough());
 });
 
-test("a file with mistakes changes nothing, is told whole, and the next one counts", limits, async (t) => {
+test("a file with mistakes changes nothing, is reported completely, and the next one is used", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b")];
   await file.write(a.text());
@@ -209,7 +209,7 @@ test("a file with mistakes changes nothing, is told whole, and the next one coun
   await carries(await b.connectThrough());
 });
 
-test("a key that is taken away ends its connections, those of a tunnel that has changed too", limits, async (t) => {
+test("removing a key ends its connections, including those of a tunnel that has changed", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   const folder = join(file.folder, "keys");
@@ -228,7 +228,7 @@ test("a key that is taken away ends its connections, those of a tunnel that has 
 });
 
 test(
-  "a new tunnel that cannot start is told, nothing is changed, and the next SIGHUP tries again",
+  "a new tunnel that cannot start is reported, nothing is changed, and the next SIGHUP tries again",
   limits,
   async (t) => {
     const file = await ConfigFile.make(t);
@@ -330,7 +330,7 @@ test("nobody is refused while changed tunnels take over their sockets", limits, 
   await visits;
 });
 
-test("reloads leave no descriptor behind", { ...limits, skip: onLinux }, async (t) => {
+test("reloads leak no descriptors", { ...limits, skip: onLinux }, async (t) => {
   const file = await ConfigFile.make(t);
   const [same, changed, other] = [
     await file.pair("same"),
@@ -377,7 +377,7 @@ test("many SIGHUPs at once end with the file as it is last", limits, async (t) =
   assert.ok(count < 51, `${count} readings`);
 });
 
-test("a reload that waits for a key holds nothing up: neither connections nor the end", {
+test("a reload that waits for a key blocks neither connections nor shutdown", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -401,7 +401,7 @@ test("a reload that waits for a key holds nothing up: neither connections nor th
   assert.deepEqual([status, command.lines.some((line) => /again; tunnels/.test(line))], [0, false], command.stderr);
 });
 
-test("what only a restart can change is told by its key", limits, async (t) => {
+test("a change that needs a restart is reported by its key", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(table("", { threads: 1 }), a.text());

@@ -1,4 +1,5 @@
-// Crowds of strangers at spiped -d with its usual flags: every friend gets through within a second all the same.
+// Crowds of strangers at spiped -d with its default flags: every authenticated client still gets through within a
+// second.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -36,7 +37,7 @@ async function startServer(t: TestContext, flags: readonly string[] = []) {
 }
 
 for (const [what, act] of Object.entries(crowds)) {
-  test(`a friend is served at once although ${crowd} strangers ${what}`, limits, async (t) => {
+  test(`an authenticated client is served at once although ${crowd} strangers ${what}`, limits, async (t) => {
     const { spiped, greet } = await startServer(t, ["-o", "60"]);
     const strangers = await Promise.all(Array.from({ length: crowd }, () => TestSocket.connect(t, spiped.source)));
     for (const stranger of strangers) await act(stranger);
@@ -65,7 +66,7 @@ test("friends are served while strangers come who have another key, or go at onc
 });
 
 test(
-  "the limit of -n is for friends: they wait for a place in their order, and strangers take none",
+  "the limit of -n is for authenticated clients: they wait for a slot in order, and strangers take none",
   limits,
   async (t) => {
     const { spiped, greet } = await startServer(t, ["-n", "1", "-o", "60"]);
@@ -82,37 +83,33 @@ test(
   },
 );
 
-test(
-  "a client that is known while all places are taken waits for one, and is served when there is one",
-  limits,
-  async (t) => {
-    const key = await newKey(t);
-    const target = await Listener.listen(t, "tcp");
-    const flags = ["-n", "1", "-o", "60"];
-    const spiped = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags });
-    const begin = async (): Promise<ReferencePeer> => {
-      const peer = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
-      await peer.sendNonce();
-      await peer.readNonce();
-      return peer;
-    };
-    const [first, second] = [await begin(), await begin()];
-    await first.write(first.macedPublicValue());
-    await first.readPublicValue();
-    const service = await target.next();
-    await second.write(second.macedPublicValue());
-    for (let count = 0; count < 20; count += 1) {
-      await service.write("hello");
-      await first.receive(5);
-    }
-    assert.deepEqual([second.link.waitingBytes, target.acceptedCount], [0, 1]);
-    first.link.finish();
-    service.finish();
-    await second.readPublicValue();
-    await target.next();
-    assert.equal(target.acceptedCount, 2);
-  },
-);
+test("an authenticated client waits while all slots are taken, and is served when one is free", limits, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "tcp");
+  const flags = ["-n", "1", "-o", "60"];
+  const spiped = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags });
+  const begin = async (): Promise<ReferencePeer> => {
+    const peer = ReferencePeer.client(await TestSocket.connect(t, spiped.source), { keyFile: key.bytes });
+    await peer.sendNonce();
+    await peer.readNonce();
+    return peer;
+  };
+  const [first, second] = [await begin(), await begin()];
+  await first.write(first.macedPublicValue());
+  await first.readPublicValue();
+  const service = await target.next();
+  await second.write(second.macedPublicValue());
+  for (let count = 0; count < 20; count += 1) {
+    await service.write("hello");
+    await first.receive(5);
+  }
+  assert.deepEqual([second.link.waitingBytes, target.acceptedCount], [0, 1]);
+  first.link.finish();
+  service.finish();
+  await second.readPublicValue();
+  await target.next();
+  assert.equal(target.acceptedCount, 2);
+});
 
 test("a client that resets at once is named by its own address, or as unknown, never by ours", limits, async (t) => {
   const { spiped } = await startServer(t);

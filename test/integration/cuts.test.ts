@@ -1,4 +1,4 @@
-// Streams that are cut, at every byte where they can be: a cut is never taken for an end.
+// Streams cut at every possible byte: a truncated stream is never taken for a complete one.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -52,7 +52,7 @@ for (const { name, kind, start } of allEnds) {
 
 for (const kind of ["tcp", "unix"] as const) {
   test(
-    `spiped -d on ${kind} closes a connection that is cut at any byte of the handshake, and dials nobody`,
+    `spiped -d on ${kind} closes a connection that is cut at any byte of the handshake, and dials nothing`,
     limits,
     async (t) => {
       const end = await startServerEnd(t, { kind, flags: cheap });

@@ -1,4 +1,4 @@
-// Starts of the daemon that fail, where the first process tells the reason and returns 1; and -D, which waits for names.
+// Daemon starts that fail: the first process logs the reason and exits with 1; and -D, which waits for names.
 
 import assert from "node:assert/strict";
 import { closeSync, writeSync } from "node:fs";
@@ -128,7 +128,7 @@ function once(action: () => void): () => void {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} to the first process takes a daemon along that is not ready`, options, async (t) => {
+  test(`${signal} to the first process also stops a daemon that is not ready`, options, async (t) => {
     const { start, command, id } = await startUnready(t);
     command.signal(signal);
     assert.equal((await command.exit()).status, 1);
@@ -138,7 +138,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-test("a daemon that is not ready is asked to end, so that it removes its files", options, async (t) => {
+test("a daemon that is not ready is asked to exit, so that it removes its files", options, async (t) => {
   for (let attempt = 1; ; attempt += 1) {
     const { command, id } = await startUnready(t);
     await stop(id);
@@ -160,7 +160,7 @@ test("a daemon that is not ready is asked to end, so that it removes its files",
   }
 });
 
-test("a daemon that is not ready and does not end when asked is ended", options, async (t) => {
+test("a daemon that is not ready and does not exit when asked is killed", options, async (t) => {
   const { command, id } = await startUnready(t);
   await stop(id);
   command.signal("SIGTERM");
@@ -179,16 +179,20 @@ function hasSignal(id: number, set: "ShdPnd" | "SigCgt", signal: number): boolea
   return mask === undefined ? undefined : (BigInt(`0x${mask}`) >> BigInt(signal - 1)) % 2n === 1n;
 }
 
-test("a daemon that loses its first process before it is ready ends, and leaves nothing behind", options, async (t) => {
-  const { start, command, id, letBeReady } = await startUnready(t);
-  command.signal("SIGKILL");
-  await command.ownExit();
-  letBeReady();
-  await untilEnded(id);
-  await command.exit();
-  assert.match(command.stderr, /^spiped: the process that started the daemon is gone$/m);
-  assert.deepEqual(await readdir(start.folder), []);
-});
+test(
+  "a daemon that loses its first process before it is ready exits, and leaves nothing behind",
+  options,
+  async (t) => {
+    const { start, command, id, letBeReady } = await startUnready(t);
+    command.signal("SIGKILL");
+    await command.ownExit();
+    letBeReady();
+    await untilEnded(id);
+    await command.exit();
+    assert.match(command.stderr, /^spiped: the process that started the daemon is gone$/m);
+    assert.deepEqual(await readdir(start.folder), []);
+  },
+);
 
 test("returns 1 and says so when the daemon is killed before it is ready", options, async (t) => {
   const { command, id } = await startUnready(t);

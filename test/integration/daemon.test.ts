@@ -54,7 +54,7 @@ test("keeps its working directory, in which SOURCE.pid is its pid file", options
   assert.equal(linkOf(daemon.id, "cwd") ?? cwd, cwd);
 });
 
-test("shows its name and its arguments in order in ps, and no word more", options, async (t) => {
+test("shows its name and its arguments in order in ps, and nothing else", options, async (t) => {
   const folder = await temporaryFolder(t);
   const link = join(folder, "spiped");
   await symlink(join(root, "bin/spiped.js"), link);
@@ -86,12 +86,12 @@ test("reads its key from standard input to its end with -k -, and lets go of it"
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
 });
 
-test("takes its standard input from nowhere without -k -", options, async (t) => {
+test("redirects its standard input from /dev/null without -k -", options, async (t) => {
   const { id } = await startDaemonEnd(t, { stdin: "pipe" });
   assert.equal(linkOf(id, "fd/0") ?? "/dev/null", "/dev/null");
 });
 
-test("writes lines about its connections to the standard error that it was started with", options, async (t) => {
+test("logs its connections to the standard error that it was started with", options, async (t) => {
   const { command, source } = await startDaemonEnd(t);
   await annoy(t, source);
   assert.match(await command.line(/connection from/), /^spiped: connection from .*handshake failed/);
@@ -106,7 +106,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("lets a connection end in peace after SIGTERM and keeps its pid file until then", options, async (t) => {
+test("drains its connections after SIGTERM and keeps its pid file until then", options, async (t) => {
   const daemon = await startDaemonEnd(t);
   const { peer, plain } = await daemon.establish();
   process.kill(daemon.id, "SIGTERM");

@@ -1,4 +1,4 @@
-// A process that dies is no orderly end: whoever receives from it sees a reset, whatever it was doing.
+// A process that dies is not an orderly end: the receiver sees a reset, whatever the connection was doing.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -68,27 +68,31 @@ for (const [end, start] of [
     }
   }
 
-  test(`a spiped ${end} that is killed resets whoever waits for the rest, having ended first`, options, async (t) => {
-    const one = await start(t, { kind: "tcp", flags: ["-f", ...patience] });
-    for (const first of ["plain", "peer"] as const) {
-      const fresh = first === "plain" ? one : await start(t, { kind: "tcp", flags: ["-f", ...patience] });
-      const { plain, peer } = await fresh.establish({ x: 0n });
-      const [waiting, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
-      waiting.finish();
-      if (first === "plain") {
-        assert.equal((await peer.receiveToEnd()).end, "fin");
-        await peer.send(Buffer.from("the first half"));
-      } else {
-        assert.equal((await plain.readToEnd()).end, "fin");
-        await plain.write("the first half");
+  test(
+    `a spiped ${end} that is killed resets a side that has ended first and waits for the rest`,
+    options,
+    async (t) => {
+      const one = await start(t, { kind: "tcp", flags: ["-f", ...patience] });
+      for (const first of ["plain", "peer"] as const) {
+        const fresh = first === "plain" ? one : await start(t, { kind: "tcp", flags: ["-f", ...patience] });
+        const { plain, peer } = await fresh.establish({ x: 0n });
+        const [waiting, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
+        waiting.finish();
+        if (first === "plain") {
+          assert.equal((await peer.receiveToEnd()).end, "fin");
+          await peer.send(Buffer.from("the first half"));
+        } else {
+          assert.equal((await plain.readToEnd()).end, "fin");
+          await plain.write("the first half");
+        }
+        await waiting.read(1);
+        await kill(fresh.spiped.command);
+        assert.equal(await waiting.end(), "reset");
+        // Its end has come whole; that the rest of what it says goes nowhere, it learns by saying it.
+        await other.untilWritesFail();
       }
-      await waiting.read(1);
-      await kill(fresh.spiped.command);
-      assert.equal(await waiting.end(), "reset");
-      // Its end has come whole; that the rest of what it says goes nowhere, it learns by saying it.
-      await other.untilWritesFail();
-    }
-  });
+    },
+  );
 }
 
 test("a spiped -e that is killed as soon as the far end knows it resets both sides", options, async (t) => {
@@ -167,7 +171,7 @@ for (const which of ["client", "server"] as const) {
   );
 }
 
-test("what a spipe was given whole arrives whole, although the program ends at once", options, async (t) => {
+test("what spipe was given completely arrives completely, although the program exits at once", options, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags: patience });

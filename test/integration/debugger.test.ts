@@ -22,7 +22,7 @@ async function saysItsState(command: Command, id: number, state: RegExp): Promis
 }
 
 for (const { name, start } of allEnds) {
-  test(`${name} tells its state on SIGUSR1 and SIGUSR2, opens no debugger, and goes on`, limits, async (t) => {
+  test(`${name} logs its state on SIGUSR1 and SIGUSR2, opens no debugger, and continues`, limits, async (t) => {
     const end = await start(t);
     const friend = await end.establish();
     await saysItsState(end.spiped.command, end.spiped.command.id, /SIGUSR2: 1 open connection/);
@@ -30,7 +30,7 @@ for (const { name, start } of allEnds) {
   });
 }
 
-test("the daemon tells its state too, and goes on", { ...limits, skip: onLinux }, async (t) => {
+test("the daemon logs its state too, and continues", { ...limits, skip: onLinux }, async (t) => {
   const daemon = await startDaemonEnd(t);
   await saysItsState(daemon.command, daemon.id, /SIGUSR2: 0 open connections/);
   assert.ok(await isAlive(await daemon.establish()));

@@ -1,4 +1,4 @@
-// Too few descriptors for all who want to connect: the others wait in the backlog, nobody is dropped, nothing ends.
+// Too few descriptors for all clients: the others wait in the backlog, nobody is dropped, nothing exits.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -37,7 +37,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       };
 
       test(
-        `${where} without descriptors lets clients wait, says so, and serves them as others end`,
+        `${where} without descriptors lets clients wait, logs that, and serves them as others leave`,
         limits,
         async (t) => {
           const { tunnel, poor } = await start(t, 68);
@@ -150,7 +150,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
   for (const relay of [true, false]) {
     // Without the relay, accepting anew means to listen anew, which needs a descriptor.
     const what = relay ? "accept" : "listen again";
-    test(`spiped that cannot even ${what} says so once, and tries until it can`, limits, async (t) => {
+    test(`spiped that cannot even ${what} logs that once, and retries until it can`, limits, async (t) => {
       const client: Program = { ...ours, spiped: ["env", `SPIPED_RELAY=${relay ? "on" : "off"}`, ...ours.spiped] };
       const tunnel = await startTunnel(t, { clientFlags: ["-n", "3"], pair: pairOf(client, ours) });
       tunnel.target.echo();

@@ -1,4 +1,4 @@
-// --drain-timeout: how long connections may go on after SIGTERM.
+// --drain-timeout: how long connections may continue after SIGTERM.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { ours } from "../support/programs.js";
 import { newKey, patience } from "../support/tunnel.js";
 
 for (const { name, kind, start } of allEnds) {
-  test(`${name} resets what is still open after --drain-timeout, says so in a line, and exits 1`, limits, async (t) => {
+  test(`${name} resets what is still open after --drain-timeout, logs that, and exits 1`, limits, async (t) => {
     const end = await start(t, ["--drain-timeout", "0.05", ...patience]);
     const { peer, plain } = await end.establish();
     const { command } = end.spiped;
@@ -27,17 +27,21 @@ for (const { name, kind, start } of allEnds) {
 
 const [end] = allEnds;
 
-test("connections that end before --drain-timeout are not cut, and nobody waits for it", limits, async (t) => {
-  const one = await end?.start(t, ["--drain-timeout", "604800", ...patience]);
-  assert.ok(one !== undefined);
-  const { peer, plain } = await one.establish();
-  one.spiped.command.signal("SIGTERM");
-  await one.spiped.command.line(/shutting down, draining/);
-  assert.ok(await isAlive({ peer, plain }));
-  plain.finish();
-  peer.link.finish();
-  assert.equal((await one.spiped.command.exit()).status, 0);
-});
+test(
+  "connections that end before --drain-timeout are not cut, and spiped does not wait for the rest of it",
+  limits,
+  async (t) => {
+    const one = await end?.start(t, ["--drain-timeout", "604800", ...patience]);
+    assert.ok(one !== undefined);
+    const { peer, plain } = await one.establish();
+    one.spiped.command.signal("SIGTERM");
+    await one.spiped.command.line(/shutting down, draining/);
+    assert.ok(await isAlive({ peer, plain }));
+    plain.finish();
+    peer.link.finish();
+    assert.equal((await one.spiped.command.exit()).status, 0);
+  },
+);
 
 test("a second SIGTERM does not wait for --drain-timeout", limits, async (t) => {
   const one = await end?.start(t, ["--drain-timeout", "604800", ...patience]);

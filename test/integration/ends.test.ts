@@ -1,4 +1,4 @@
-// How a connection's end shows on the two sides of either end: a FIN where all went well, and never otherwise.
+// How a connection's end shows on both sides of either end: a FIN if all went well, and never otherwise.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -150,7 +150,7 @@ for (const { name, end: role, kind, start } of allEnds) {
     assert.deepEqual(reasonsOf(end.spiped), [toldToEnd, toldToEnd]);
   });
 
-  test(`${name} holds a fast sender back when nobody reads`, limits, async (t) => {
+  test(`${name} slows down a fast sender when nobody reads`, limits, async (t) => {
     const tooMuchBytes = 128 * 1024 * 1024;
     const end = await start(t);
     const stuck = await end.establish();

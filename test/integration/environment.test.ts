@@ -1,4 +1,5 @@
-// Flags from the environment: each has a variable, a wrong value is refused by its name, and the command line wins.
+// Options from the environment: each has a variable, a wrong value is refused by name, and the command line takes
+// precedence.
 
 import assert from "node:assert/strict";
 import { lstat, readdir } from "node:fs/promises";
@@ -71,7 +72,7 @@ const values = [
   ["SPIPED_THREADS", "0", /bad number for --threads: "0" \(from SPIPED_THREADS\)/],
 ] as const;
 
-test("every flag that spiped --help tells of has a variable that is tested here", limits, async (t) => {
+test("every option in spiped --help has an environment variable that is tested here", limits, async (t) => {
   const { stdout } = await Command.run(t, [...ours.spiped, "--help"]);
   const flags = [...stdout.matchAll(/^ +(?:-\w, )?--([a-z-]+)/gm)].map(([, long = ""]) => long);
   const expected = flags.filter((long) => long !== "help" && long !== "version");
@@ -110,7 +111,7 @@ for (const [what, variables, expected] of [
   ["-f with -g", { SPIPED_WITHOUT_FORWARD_SECRECY: "1", SPIPED_REQUIRE_FORWARD_SECRECY: "1" }, /-f .*-g/],
   ["-R with -r", { SPIPED_RESOLVE_ONCE: "1", SPIPED_RESOLVE_INTERVAL: "5" }, /-r and -R exclude/],
 ] as const) {
-  test(`variables that contradict each other are refused as flags are: ${what}`, limits, async (t) => {
+  test(`environment variables that contradict each other are refused as options are: ${what}`, limits, async (t) => {
     assert.match(await firstLine(t, [], { ...right, ...variables }), expected);
   });
 }
@@ -128,7 +129,7 @@ for (const [words, variables] of [
   [["-F"], { SPIPED_FOREGROUND: "wrong" }],
 ] as const) {
   const [[variable, value] = []] = Object.entries(variables);
-  test(`${words.join(" ")} on the command line wins over ${variable}=${value}`, limits, async (t) => {
+  test(`${words.join(" ")} on the command line takes precedence over ${variable}=${value}`, limits, async (t) => {
     assert.match(await firstLine(t, words, { ...right, ...variables }), wasTaken);
   });
 }
@@ -188,7 +189,7 @@ test("the daemon takes its flags from the environment, and -k - and its pid file
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test("help, version and keygen do not mind wrong variables, and spipe none at all", limits, async (t) => {
+test("help, version and keygen ignore wrong variables, and spipe ignores all of them", limits, async (t) => {
   const env = { SPIPED_DECRYPT: "wrong", SPIPED_TIMEOUT: "wrong", SPIPED_TARGET: "wrong", SPIPED_KEY: "/nowhere" };
   const folder = await temporaryFolder(t);
   for (const words of [["--help"], ["-v"], ["keygen", join(folder, "key")]]) {

@@ -37,35 +37,27 @@ for (const { name, start } of allEnds) {
 }
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(
-    `spiped -d on ${kind} sends its nonce to a client that waits for it before it says anything`,
-    limits,
-    async (t) => {
-      const end = await startServerEnd(t, { kind });
-      const peer = await end.client();
-      await peer.readNonce();
-      await peer.sendNonce();
-      await peer.write(peer.macedPublicValue());
-      await peer.readPublicValue();
-      assert.ok(await isAlive({ peer, plain: await end.target.next() }));
-    },
-  );
+  test(`spiped -d on ${kind} sends its nonce to a client that waits for it first`, limits, async (t) => {
+    const end = await startServerEnd(t, { kind });
+    const peer = await end.client();
+    await peer.readNonce();
+    await peer.sendNonce();
+    await peer.write(peer.macedPublicValue());
+    await peer.readPublicValue();
+    assert.ok(await isAlive({ peer, plain: await end.target.next() }));
+  });
 
-  test(
-    `spiped -e on ${kind} sends its nonce to a server that waits for it before it says anything`,
-    limits,
-    async (t) => {
-      const end = await startClientEnd(t, { kind });
-      const { app, peer } = await end.server();
-      await peer.readNonce();
-      await peer.sendNonce();
-      await peer.readPublicValue();
-      await peer.write(peer.macedPublicValue());
-      assert.ok(await isAlive({ peer, plain: app }));
-    },
-  );
+  test(`spiped -e on ${kind} sends its nonce to a server that waits for it first`, limits, async (t) => {
+    const end = await startClientEnd(t, { kind });
+    const { app, peer } = await end.server();
+    await peer.readNonce();
+    await peer.sendNonce();
+    await peer.readPublicValue();
+    await peer.write(peer.macedPublicValue());
+    assert.ok(await isAlive({ peer, plain: app }));
+  });
 
-  test(`spiped -d on ${kind} says nothing about its public value before it knows the client`, limits, async (t) => {
+  test(`spiped -d on ${kind} does not send its public value before the client is authenticated`, limits, async (t) => {
     const end = await startServerEnd(t, { kind });
     const peer = await end.client();
     await peer.sendNonce();
@@ -81,7 +73,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.ok(await isAlive({ peer, plain: await end.target.next() }));
   });
 
-  test(`spiped -d on ${kind} takes packets and the end right behind the client's public value`, limits, async (t) => {
+  test(`spiped -d on ${kind} accepts packets and the end right after the client's public value`, limits, async (t) => {
     const end = await startServerEnd(t, { kind });
     for (const withNonce of [false, true]) {
       // A client without forward secrecy knows the keys as soon as it knows the server's nonce.
@@ -101,7 +93,7 @@ for (const kind of ["tcp", "unix"] as const) {
     }
   });
 
-  test(`spiped -e on ${kind} takes packets and the end right behind the server's public value`, limits, async (t) => {
+  test(`spiped -e on ${kind} accepts packets and the end right after the server's public value`, limits, async (t) => {
     const end = await startClientEnd(t, { kind });
     const { app, peer } = await end.server();
     await peer.sendNonce();
@@ -116,7 +108,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 
   test(
-    `spiped -e on ${kind} sends what the application said, and its end, before the server was there`,
+    `spiped -e on ${kind} sends what the application sent, and its end, before the server was connected`,
     limits,
     async (t) => {
       const end = await startClientEnd(t, { kind });

@@ -1,4 +1,5 @@
-// Servers that spiped -e should not have been sent to: the application is reset, learns nothing, and tells them nothing.
+// Servers that spiped -e should not have been sent to: the application is reset, learns nothing, and they learn
+// nothing.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -108,7 +109,7 @@ async function meets(end: ClientEnd, server: Server): Promise<void> {
 
 for (const kind of ["tcp", "unix"] as const) {
   test(
-    `spiped -e on ${kind} resets the application of a hostile server with a line each, and goes on`,
+    `spiped -e on ${kind} resets the application of a hostile server, logs each, and continues`,
     limits,
     async (t) => {
       const end = await startClientEnd(t, { kind });
@@ -139,7 +140,7 @@ for (const kind of ["tcp", "unix"] as const) {
     },
   );
 
-  test(`spiped -e on ${kind} resets the applications of silent servers when -o is over`, limits, async (t) => {
+  test(`spiped -e on ${kind} resets the applications of silent servers after -o`, limits, async (t) => {
     const end = await startClientEnd(t, { kind, flags: ["-o", "0.5"] });
     for (const [, server] of slow) await meets(end, server);
     await stopAndGetLines(end.spiped);

@@ -26,7 +26,7 @@ function idOf(contents: Uint8Array): string {
 }
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(`shutting one client out resets its connections on ${kind}, and no other notices`, limits, async (t) => {
+  test(`removing one client's key resets its connections on ${kind}, and no others`, limits, async (t) => {
     const keys = await ClientKeys.make(t, []);
     const [alice, bob] = [keys.add("alice"), keys.add("bob")];
     const end = await startForMany(t, keys, { kind });
@@ -75,7 +75,7 @@ test("the client's name is in the log, in the metrics and in the PROXY header", 
   await command.line(/connection from .*: handshake failed: .*forward secrecy.* \(key bob, /);
 });
 
-test("keys change without an outage: new and old work side by side, under load all the time", limits, async (t) => {
+test("keys change without an outage: old and new ones side by side, always under load", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
   const old = keys.add("web-2025");
   const end = await startForMany(t, keys, { kind: "unix" });

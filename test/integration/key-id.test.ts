@@ -1,4 +1,4 @@
-// spiped key-id: tells keys apart, and shows nothing that a key could be made of.
+// spiped key-id: distinguishes keys, and shows nothing that a key could be derived from.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -47,7 +47,7 @@ test("key-id reads standard input as -, and a file of that name by its path", li
   assert.equal(stdout, `${idOf(input)}  -\n${idOf(dash)}  ./-\n`);
 });
 
-test("key-id says in one line what is no key, goes on with the others, and exits 1", limits, async (t) => {
+test("key-id reports invalid keys in one line each, goes on with the others, and exits 1", limits, async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "empty"), "");
   await writeFile(join(folder, "key"), randomData("key", 32), { mode: 0o600 });

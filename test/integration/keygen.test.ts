@@ -1,4 +1,4 @@
-// spiped keygen: a new key for both ends, and never a harm to an old one.
+// spiped keygen: a new key for both ends, never at the expense of an old one.
 
 import assert from "node:assert/strict";
 import { readFile, stat, symlink, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { ours } from "../support/programs.js";
 import { carriesReplyAfterEnd } from "../support/scenarios.js";
 import { startTunnel } from "../support/tunnel.js";
 
-test("keygen writes 32 bytes that differ each time, for the owner's eyes only", limits, async (t) => {
+test("keygen writes 32 bytes that differ each time, readable by the owner only", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const keys: Buffer[] = [];
   for (const name of ["one", "two"]) {
@@ -35,7 +35,7 @@ test("a tunnel works with a key of keygen's", limits, async (t) => {
   await carriesReplyAfterEnd(await startTunnel(t, { clientKey: key, serverKey: key }), 1000);
 });
 
-test("keygen leaves a file, a folder and a link alone that are there already", limits, async (t) => {
+test("keygen leaves an existing file, folder or link alone", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const old = join(folder, "old");
   await writeFile(old, "an old key");

@@ -1,5 +1,5 @@
-// The library behind a name server that never answers: nothing waits for a look-up but whoever asked for it, and that
-// no longer than it wants.
+// The library behind a name server that never answers: only the caller of a lookup waits for it, and no longer than it
+// wants.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

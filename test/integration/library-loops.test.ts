@@ -1,4 +1,4 @@
-// Loops over the library's servers: who gets which stream, and what becomes of those that nobody takes.
+// Loops over the library's servers: which loop gets which stream, and what happens to those that none takes.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -7,19 +7,15 @@ import type { TunnelStream } from "#dist/index.js";
 import { limits, until, within } from "../support/cleanup.js";
 import { free, newClient, newServer, readAll } from "../support/library.js";
 
-test(
-  "iterating a server that is closed ends at once, and so does a loop that waits when it closes",
-  limits,
-  async (t) => {
-    const { server } = newServer(t);
-    const early = server[Symbol.asyncIterator]().next();
-    await server.listen(free);
-    const late = server[Symbol.asyncIterator]().next();
-    await server.close();
-    for await (const _stream of server) assert.fail("a stream");
-    assert.deepEqual([(await early).done, (await late).done], [true, true]);
-  },
-);
+test("a loop over a closed server ends at once, and a waiting loop ends when the server closes", limits, async (t) => {
+  const { server } = newServer(t);
+  const early = server[Symbol.asyncIterator]().next();
+  await server.listen(free);
+  const late = server[Symbol.asyncIterator]().next();
+  await server.close();
+  for await (const _stream of server) assert.fail("a stream");
+  assert.deepEqual([(await early).done, (await late).done], [true, true]);
+});
 
 test("a loop that is busy while the server closes and listens again is over", limits, async (t) => {
   const { server } = newServer(t);
@@ -33,7 +29,7 @@ test("a loop that is busy while the server closes and listens again is over", li
   assert.equal(server.connections, 1);
 });
 
-test("a peer that resets while its stream waits for a loop is gone, and the process goes on", limits, async (t) => {
+test("a peer that resets while its stream is queued is dropped, and the process continues", limits, async (t) => {
   const { server } = newServer(t);
   await server.listen(free);
   const gone = await newClient(t, server);
@@ -47,40 +43,44 @@ test("a peer that resets while its stream waits for a loop is gone, and the proc
   }
 });
 
-test("streams wait for the first loop, and for the next when one is left by break or throw", limits, async (t) => {
-  const { server } = newServer(t);
-  await server.listen(free);
-  for (const word of ["one", "two", "three"]) {
-    (await newClient(t, server)).end(word);
-    await until(() => (server.connections > 0 ? true : undefined), "a connection");
-  }
-  const words: string[] = [];
-  const take = async (stream: TunnelStream) => {
-    words.push(await readAll(stream));
-    stream.end();
-  };
-  for await (const stream of server) {
-    await take(stream);
-    break;
-  }
-  await assert.rejects(
-    (async () => {
-      for await (const stream of server) {
-        await take(stream);
-        throw new Error("out of the loop");
-      }
-    })(),
-    /out of the loop/,
-  );
-  for await (const stream of server) {
-    await take(stream);
-    break;
-  }
-  // In the order in which the server's handshakes ended, which is not always the clients'.
-  assert.deepEqual(words.sort(), ["one", "three", "two"]);
-});
+test(
+  "streams are queued for the first loop, and for the next when one is left by break or throw",
+  limits,
+  async (t) => {
+    const { server } = newServer(t);
+    await server.listen(free);
+    for (const word of ["one", "two", "three"]) {
+      (await newClient(t, server)).end(word);
+      await until(() => (server.connections > 0 ? true : undefined), "a connection");
+    }
+    const words: string[] = [];
+    const take = async (stream: TunnelStream) => {
+      words.push(await readAll(stream));
+      stream.end();
+    };
+    for await (const stream of server) {
+      await take(stream);
+      break;
+    }
+    await assert.rejects(
+      (async () => {
+        for await (const stream of server) {
+          await take(stream);
+          throw new Error("out of the loop");
+        }
+      })(),
+      /out of the loop/,
+    );
+    for await (const stream of server) {
+      await take(stream);
+      break;
+    }
+    // In the order in which the server's handshakes ended, which is not always the clients'.
+    assert.deepEqual(words.sort(), ["one", "three", "two"]);
+  },
+);
 
-test("close resets streams that no loop takes, and is not held up by them", limits, async (t) => {
+test("close resets queued streams without waiting for them", limits, async (t) => {
   const { server } = newServer(t);
   await server.listen(free);
   const clients = [await newClient(t, server), await newClient(t, server)];
@@ -93,7 +93,7 @@ test("close resets streams that no loop takes, and is not held up by them", limi
 });
 
 test(
-  "a loop still gets the streams that wait when the server closes, and leaving it resets the rest",
+  "a loop still gets the streams queued when the server closes, and leaving it resets the rest",
   limits,
   async (t) => {
     const { server } = newServer(t);
@@ -153,7 +153,7 @@ test("a listener and a loop both get a stream; after the loop it is the listener
   assert.equal((await loop.next()).done, true);
 });
 
-test("return ends a call of next that waits", limits, async (t) => {
+test("return ends a pending call of next", limits, async (t) => {
   const { server } = newServer(t);
   const loop = server[Symbol.asyncIterator]();
   const waiting = loop.next();

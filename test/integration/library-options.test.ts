@@ -1,5 +1,5 @@
-// The library's options as a program in JavaScript gives them: whatever is wrong is one error with a code of its own,
-// that names the option, what it is, and what is allowed.
+// The library's options from JavaScript: anything invalid is one error with its own code that names the option, its
+// value, and what is allowed.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -135,7 +135,7 @@ for (const caller of all) {
     }
   });
 
-  test(`${caller} says nothing of a key that is given in another form than a Key`, limits, async () => {
+  test(`${caller} shows nothing of a key that is given in another form than a Key`, limits, async () => {
     const { message, hint } = await errorOf(() => call({ ...needed, key: "s3cret" }));
     assert.doesNotMatch(`${message} ${hint}`, /s3cret/);
   });
@@ -170,7 +170,7 @@ test("options that change later change nothing", limits, async (t) => {
   assert.ok(server.address);
 });
 
-test("an address that is none has its own code", limits, async () => {
+test("an invalid address has its own code", limits, async () => {
   assert.throws(() => connect({ key, target: "no port" }), { code: "SPIPED_ADDRESS", message: /"no port"/ });
   assert.throws(() => connect({ key, target: address, bind: "/path" }), { code: "SPIPED_ADDRESS" });
   await assert.rejects(createTunnel({ key, role: "encrypt", source: ":1", target: address }), {
@@ -203,7 +203,7 @@ test("the other arguments are checked in the same way", limits, async (t) => {
   }
 });
 
-test("a key that is destroyed before its handshake is an error that says so", limits, async (t) => {
+test("using a destroyed key is an error that says so", limits, async (t) => {
   const own: Key = createKey(generateKey());
   const server = createServer({ key });
   afterwards(t, () => server.destroy());

@@ -80,7 +80,7 @@ test("TLS goes over a stream, on both sides", { ...limits, skip: lacksOpenssl },
   assert.ok(Buffer.concat(await socket.toArray()).equals(data));
 });
 
-test("a stream tells how far it is, and counts what it has carried", limits, async (t) => {
+test("a stream reports its state, and counts its bytes", limits, async (t) => {
   const dial = await serve(t, (stream) => stream.end("hello").resume());
   const stream = dial();
   assert.deepEqual([stream.connecting, stream.pending, stream.readyState], [true, true, "opening"]);
@@ -93,7 +93,7 @@ test("a stream tells how far it is, and counts what it has carried", limits, asy
   assert.deepEqual([stream.bytesRead, stream.bytesWritten, stream.readyState], [5, 4, "closed"]);
 });
 
-test("a stream on which nothing happens says so for as long as it is asked to", limits, async (t) => {
+test("an idle stream emits timeout for as long as it is asked to", limits, async (t) => {
   const dial = await serve(t, (stream) => stream.resume());
   const stream = dial();
   await once(stream, "connect");
@@ -140,7 +140,7 @@ test("a server can end its streams with their clients", limits, async (t) => {
   assert.deepEqual(await stream.toArray(), []);
 });
 
-test("a process ends although a stream is open, where the stream was not to keep it", limits, async (t) => {
+test("a process exits although a stream is open, if the stream is unref'ed", limits, async (t) => {
   const keyFile = `${await temporaryFolder(t)}/keyfile`;
   assert.equal((await Command.run(t, [...ours.spiped, "keygen", keyFile])).status, 0);
   const { readKeyFile } = await import("#dist/index.js");

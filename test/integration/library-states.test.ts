@@ -60,27 +60,23 @@ for (const how of ["close", "destroy"] as const) {
     });
   }
 
-  test(
-    `${how} when the look-up has just ended, or any number of turns later, leaves nothing behind`,
-    limits,
-    async (t) => {
-      for (let turns = 0; turns < 12; turns += 1) {
-        const { server, events } = newServer(t);
-        const address = textOf(await freeAddress(t, "tcp"));
-        const outcome = server.listen(address).then(
-          () => "listened",
-          ({ code }: SpipedError) => code,
-        );
-        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
-        await within(server[how](), "the end of the server");
-        // How many turns the look-up takes is Node's business; that both outcomes leave nothing is the server's.
-        assert.match(await outcome, /^(listened|SPIPED_CANCELLED)$/);
-        assert.equal(server.address, undefined);
-        assert.equal(events.at(-1), "close");
-        await refuses(address);
-      }
-    },
-  );
+  test(`${how} right after the lookup, or any number of microtasks later, leaves nothing behind`, limits, async (t) => {
+    for (let turns = 0; turns < 12; turns += 1) {
+      const { server, events } = newServer(t);
+      const address = textOf(await freeAddress(t, "tcp"));
+      const outcome = server.listen(address).then(
+        () => "listened",
+        ({ code }: SpipedError) => code,
+      );
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      await within(server[how](), "the end of the server");
+      // How many turns the look-up takes is Node's business; that both outcomes leave nothing is the server's.
+      assert.match(await outcome, /^(listened|SPIPED_CANCELLED)$/);
+      assert.equal(server.address, undefined);
+      assert.equal(events.at(-1), "close");
+      await refuses(address);
+    }
+  });
 
   test(
     `${how} of a server that never listened, or is closed, resolves, and close is emitted once`,
@@ -130,7 +126,7 @@ test("a server listens after a listen that failed, and a loop that began before 
   assert.deepEqual(events, ["listening"]);
 });
 
-test("listen waits no longer for a name than the time limit", limits, async (t) => {
+test("listen waits no longer for a lookup than the time limit", limits, async (t) => {
   hangLookUps(t);
   const server = createServer({ key, timeoutMs: 1 });
   assert.equal(await codeOf(server.listen(slow)), "SPIPED_TIMEOUT");
@@ -165,20 +161,24 @@ test("a signal's reason that is no error is the cause of one", limits, async () 
   assert.deepEqual([error.code, error.cause], ["SPIPED_CANCELLED", "a word"]);
 });
 
-test("destroy ends streams that have no listener for errors, and those that have one hear of it", limits, async (t) => {
-  const { server } = newServer(t);
-  const streams: TunnelStream[] = [];
-  server.on("connection", (stream) => streams.push(stream));
-  await server.listen(free);
-  for (let client = 0; client < 2; client += 1) await newClient(t, server);
-  await until(() => (streams.length === 2 ? true : undefined), "both streams");
-  const errors: string[] = [];
-  streams[0]?.on("error", (error: SpipedError) => errors.push(error.code));
-  await server.destroy();
-  await until(() => (streams.every(({ closed }) => closed) ? true : undefined), "the end of the streams");
-  await new Promise((soon) => setImmediate(soon));
-  assert.deepEqual(errors, ["SPIPED_CANCELLED"]);
-});
+test(
+  "destroy ends streams that have no error listener, and does emit the error to those that have one",
+  limits,
+  async (t) => {
+    const { server } = newServer(t);
+    const streams: TunnelStream[] = [];
+    server.on("connection", (stream) => streams.push(stream));
+    await server.listen(free);
+    for (let client = 0; client < 2; client += 1) await newClient(t, server);
+    await until(() => (streams.length === 2 ? true : undefined), "both streams");
+    const errors: string[] = [];
+    streams[0]?.on("error", (error: SpipedError) => errors.push(error.code));
+    await server.destroy();
+    await until(() => (streams.every(({ closed }) => closed) ? true : undefined), "the end of the streams");
+    await new Promise((soon) => setImmediate(soon));
+    assert.deepEqual(errors, ["SPIPED_CANCELLED"]);
+  },
+);
 
 test("await using destroys a server and a tunnel when the block is left", limits, async (t) => {
   let kept: SpipedServer;
@@ -193,7 +193,7 @@ test("await using destroys a server and a tunnel when the block is left", limits
 });
 
 for (const event of ["connection", "ended", "listening", "close", "connect", "data"] as const) {
-  test(`a listener of ${event} that throws is an uncaught error, and everything goes on`, limits, async (t) => {
+  test(`a listener of ${event} that throws is an uncaught exception, and everything continues`, limits, async (t) => {
     // In a process of its own, since the test's runner takes what is uncaught for a failure.
     const program = `
       import { once } from "node:events";
@@ -262,14 +262,14 @@ test("a signal that is aborted before, during or after createTunnel ends it with
   }
 });
 
-test("createTunnel waits no longer for a name than the time limit", limits, async (t) => {
+test("createTunnel waits no longer for a lookup than the time limit", limits, async (t) => {
   hangLookUps(t);
   for (const names of [{ source: slow }, { target: slow }, { bind: "slow.example" }]) {
     assert.equal(await codeOf(startTunnel({ timeoutMs: 1, ...names })), "SPIPED_TIMEOUT");
   }
 });
 
-test("a tunnel can be closed and destroyed in any order, and says close once", limits, async () => {
+test("a tunnel can be closed and destroyed in any order, and emits close once", limits, async () => {
   for (const order of [
     ["close", "close"],
     ["close", "destroy"],

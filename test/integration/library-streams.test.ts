@@ -84,7 +84,7 @@ for (const [phase, message] of [
   });
 }
 
-test("connect's time limit is one for all: the handshake has what the look-up has left of it", limits, async (t) => {
+test("connect has one time limit for all: the handshake has what the lookup has left of it", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   assert.ok(listener.address.kind === "tcp");
   const { port } = listener.address;

@@ -62,14 +62,14 @@ test("a stream carries data of every size both ways, and ends in an orderly way"
   }
 });
 
-test("what was read stays as it was, however much comes after it", limits, async (t) => {
+test("data that was read does not change, however much arrives after it", limits, async (t) => {
   const sent = [...Array(64).keys()].map((number) => Buffer.alloc(40_000, number));
   const server = await startServer(t, (stream) => stream.end(Buffer.concat(sent)));
   const pieces: Buffer[] = await connectTo(t, server).toArray();
   assert.ok(Buffer.concat(pieces).equals(Buffer.concat(sent)));
 });
 
-test("a client with another key never becomes a stream, and is told so by an error", limits, async (t) => {
+test("a client with a different key never becomes a stream, and gets an error that says so", limits, async (t) => {
   const server = await startServer(t, () => assert.fail("a stranger became a stream"));
   const ended = once(server, "ended");
   const stream = connectTo(t, server, { key: createKey(Buffer.from("another")) });
@@ -80,7 +80,7 @@ test("a client with another key never becomes a stream, and is told so by an err
   assert.equal(stream.connected, false);
 });
 
-test("a stream that is destroyed on one side is no orderly end on the other", limits, async (t) => {
+test("destroying a stream on one side is not an orderly end on the other", limits, async (t) => {
   const server = await startServer(t, (stream) => {
     stream.write("some of it", () => stream.destroy(new Error("no more of it")));
     stream.on("error", () => undefined);
@@ -88,7 +88,7 @@ test("a stream that is destroyed on one side is no orderly end on the other", li
   await assert.rejects(connectTo(t, server).toArray(), { code: "SPIPED_RESET" });
 });
 
-test("a stream that is destroyed without an error, while nothing waits, has ended like a socket", limits, async (t) => {
+test("a stream destroyed without an error and with nothing buffered has ended, like a socket", limits, async (t) => {
   const reports: string[] = [];
   const server = await startServer(t, (stream) => {
     stream.resume();
@@ -101,7 +101,7 @@ test("a stream that is destroyed without an error, while nothing waits, has ende
   assert.deepEqual(reports, ["closed"]);
 });
 
-test("a stream that is destroyed while bytes wait to be read is reset", limits, async (t) => {
+test("a stream destroyed with unread bytes is reset", limits, async (t) => {
   const server = await startServer(t, (stream) => {
     stream.once("readable", () => stream.destroy());
   });
@@ -113,7 +113,7 @@ test("a stream that is destroyed while bytes wait to be read is reset", limits, 
   assert.equal(stream.report?.reason, "reset");
 });
 
-test("a stream that is destroyed before the other side has ended is reset by what still comes", limits, async (t) => {
+test("a stream destroyed before the other side has ended is reset when more data arrives", limits, async (t) => {
   const server = await startServer(t, (stream) => stream.destroy());
   const ended = once(server, "ended");
   const stream = connect({ target: server.address ?? "", key, allowHalfOpen: true });
@@ -221,7 +221,7 @@ test("a server takes another key for new clients, and the old one stays its owne
   await once(connectTo(t, server, { key: old }), "connect");
 });
 
-test("a signal is let go of when what it would have ended has ended", limits, async (t) => {
+test("a signal's listener is removed when the operation has ended", limits, async (t) => {
   const { signal } = new AbortController();
   const server = createServer({ key, signal }, (stream) => stream.pipe(stream));
   const { address = "" } = await server.listen("[127.0.0.1]:0");

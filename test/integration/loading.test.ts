@@ -1,5 +1,5 @@
-// What the commands load, and when: few files, signals first, nothing any more when somebody connects; and what of it
-// shows in the stack of a fault.
+// What the commands load, and when: few files, signals first, nothing more when somebody connects; and what of it shows
+// in the stack of a fault.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -35,7 +35,7 @@ async function entry(command: Command, event: string, count = 1): Promise<Entry>
   return entriesOf(command).filter((one) => one["event"] === event)[count - 1] ?? {};
 }
 
-test("with JSON, each line of a life is an object: start, strangers, state, end", limits, async (t) => {
+test("with JSON, each message of a life is an object: start, strangers, state, end", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp", flags: [...json, ...patience] });
   const { command } = end.spiped;
   const listening = await entry(command, "listening");
@@ -185,24 +185,20 @@ async function startWithFile(
   return { command, text };
 }
 
-test(
-  "the journal gets the priority of each line, if it is the journal that reads standard error",
-  limits,
-  async (t) => {
-    const streamOf = (file: number) => {
-      const { dev, ino } = fstatSync(file, { bigint: true });
-      return `${dev}:${ino}`;
-    };
-    const own = await startWithFile(t, [], (file) => ({ JOURNAL_STREAM: streamOf(file) }));
-    assert.match(own.text(), /^(<4>spiped: .*\n)*<6>spiped: listening on .*\n$/);
-    const objects = await startWithFile(t, json, (file) => ({ JOURNAL_STREAM: streamOf(file) }));
-    const [line = ""] = objects.text().split("\n").slice(-2);
-    assert.equal(line.slice(0, 3), "<6>");
-    assert.equal((JSON.parse(line.slice(3)) as Entry)["event"], "listening");
-    const other = await startWithFile(t, [], (file) => ({ JOURNAL_STREAM: `1${streamOf(file)}` }));
-    assert.match(other.text(), /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z spiped: .*\n)+$/);
-  },
-);
+test("log messages have a priority if the journal reads standard error", limits, async (t) => {
+  const streamOf = (file: number) => {
+    const { dev, ino } = fstatSync(file, { bigint: true });
+    return `${dev}:${ino}`;
+  };
+  const own = await startWithFile(t, [], (file) => ({ JOURNAL_STREAM: streamOf(file) }));
+  assert.match(own.text(), /^(<4>spiped: .*\n)*<6>spiped: listening on .*\n$/);
+  const objects = await startWithFile(t, json, (file) => ({ JOURNAL_STREAM: streamOf(file) }));
+  const [line = ""] = objects.text().split("\n").slice(-2);
+  assert.equal(line.slice(0, 3), "<6>");
+  assert.equal((JSON.parse(line.slice(3)) as Entry)["event"], "listening");
+  const other = await startWithFile(t, [], (file) => ({ JOURNAL_STREAM: `1${streamOf(file)}` }));
+  assert.match(other.text(), /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z spiped: .*\n)+$/);
+});
 
 test(
   "with several tunnels, each line and object says of which it is, and the file chooses the format",

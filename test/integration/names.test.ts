@@ -81,7 +81,7 @@ class NamedEnd {
 
 withNames(() => {
   for (const end of ends) {
-    test(`spiped ${end} dials a name's new address, and connections to the old one go on`, limits, async (t) => {
+    test(`spiped ${end} dials a name's new address, and connections to the old one continue`, limits, async (t) => {
       const names = await Names.create(t);
       const [old, young] = await listenOn(t, "127.0.0.2", "127.0.0.3");
       names.set(name, "127.0.0.2");
@@ -96,7 +96,7 @@ withNames(() => {
       assert.deepEqual(connectionLines(named.spiped.command), []);
     });
 
-    test(`spiped ${end} keeps the old addresses of a name that can no longer be looked up`, limits, async (t) => {
+    test(`spiped ${end} keeps the old addresses of a name that can no longer be resolved`, limits, async (t) => {
       const names = await Names.create(t);
       const [old, young] = await listenOn(t, "127.0.0.2", "127.0.0.3");
       names.set(name, "127.0.0.2");
@@ -124,7 +124,7 @@ withNames(() => {
       assert.ok(await isAlive(await named.reaches(last)));
     });
 
-    test(`spiped ${end} reaches the second address when the first one never answers`, limits, async (t) => {
+    test(`spiped ${end} reaches the second address when the first one does not answer`, limits, async (t) => {
       const names = await Names.create(t);
       const deaf = await deafAddress(t);
       assert.ok(deaf.kind === "tcp");
@@ -160,7 +160,7 @@ withNames(() => {
     });
   }
 
-  test("spiped says of every address of a name why it could not be reached", limits, async (t) => {
+  test("spiped logs for every address of a name why it could not be reached", limits, async (t) => {
     const names = await Names.create(t);
     names.set(name, "127.0.0.6", "127.0.0.7");
     const port = await freePort("127.0.0.6");
@@ -170,7 +170,7 @@ withNames(() => {
     await named.spiped.command.line(/far\.test:\d+: \[127\.0\.0\.6\]:\d+: .*refused; \[127\.0\.0\.7\]:\d+: .*refused/);
   });
 
-  test("spiped -D waits for a target's name that appears later, and says so once", limits, async (t) => {
+  test("spiped -D waits for a target's name that appears later, and logs that once", limits, async (t) => {
     const names = await Names.create(t);
     const key = await newKey(t);
     const [target] = await listenOn(t, "127.0.0.2");

@@ -1,4 +1,4 @@
-// Wrong packets to either end: nothing of them reaches the application, both sides are reset, and one line says so.
+// Wrong packets to either end: none reach the application, both sides are reset, and this is logged once.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,4 +1,4 @@
-// A name server that never answers: spiped ends when it is told to, and does not wait for the look-up.
+// A name server that never answers: spiped exits when told to, and does not wait for the lookup.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { newKey } from "../support/tunnel.js";
 
 withSilentNameServer((start) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    test(`spiped ends on ${signal} while a look-up gets no answer`, limits, async (t) => {
+    test(`spiped exits on ${signal} while a lookup gets no answer`, limits, async (t) => {
       const key = await newKey(t);
       const source = textOf(await freeAddress(t, "unix"));
       const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "far.test:80", "-k", key.path] as const;

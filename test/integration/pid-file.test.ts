@@ -73,7 +73,7 @@ test("takes the place of a pid file that an earlier daemon has left", options, a
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test("leaves a pid file that holds another process's id, and one that is gone, without a word", options, async (t) => {
+test("silently leaves a pid file that contains another process's id, or is missing", options, async (t) => {
   for (const change of ["another", "gone"]) {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
@@ -89,7 +89,7 @@ test("leaves a pid file that holds another process's id, and one that is gone, w
   }
 });
 
-test("leaves what has taken its pid file's place, without a word", options, async (t) => {
+test("silently leaves what has replaced its pid file", options, async (t) => {
   const cwd = await temporaryFolder(t);
   const path = join(cwd, "a.pid");
   const command = await startWithPidFile(t, cwd, path);
@@ -197,7 +197,7 @@ for (const [what, lay, said, left] of [
   ["a folder", (path: string) => mkdir(path), /it is a folder/, undefined],
   ["a FIFO", (path: string) => spawnSync("mkfifo", [path]), /it is no regular file/, undefined],
 ] as const) {
-  test(`${what} where the pid file should be is told in one line and left alone`, options, async (t) => {
+  test(`${what} in place of the pid file is reported in one line and left alone`, options, async (t) => {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
     await writeFile(join(cwd, "precious"), left === "7" ? "7" : "precious", { mode: 0o600 });

@@ -123,7 +123,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.equal((await stopAndGetLines(spiped)).length, 1);
   });
 
-  test("a probe of hostile servers comes to its end", { ...limits, concurrency: 4 }, async (t) => {
+  test("a probe of hostile servers finishes", { ...limits, concurrency: 4 }, async (t) => {
     const key = await newKey(t);
     await Promise.all(
       Object.entries(hostile).map(([what, [server, line, limit = patient]]) =>
@@ -180,7 +180,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     }
   });
 
-  test("SIGINT ends a probe at once", limits, async (t) => {
+  test("SIGINT stops a probe at once", limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const key = await newKey(t);
     const words = [...ours.spipe, "--probe", "-k", key.path, "-t", textOf(listener.address), "-o", "600"] as const;
@@ -218,7 +218,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.match(stderr, /^spipe: -t TARGET is missing\n/);
   });
 
-  test("--check of a daemon that runs leaves it in peace, and its files", limits, async (t) => {
+  test("--check does not disturb a running daemon or its files", limits, async (t) => {
     const { spiped, key, target } = await startServerEnd(t, { kind: "tcp" });
     const daemon = await startDaemon(t, { end: "-e", source: "unix", target: spiped.source, key });
     const source = textOf(daemon.source);
@@ -241,39 +241,35 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  test(
-    "--check of what does not run makes no file, and connections that are open notice nothing",
-    limits,
-    async (t) => {
-      const { spiped, key, establish } = await startServerEnd(t, { kind: "tcp" });
-      const open = await establish();
-      const pidFile = join(dirname(key.path), "pid");
-      const { address } = await serve(t, waits);
-      const flags = [
-        "-d",
-        "-s",
-        textOf(await freeAddress(t, "tcp")),
-        "-t",
-        textOf(address),
-        "-k",
-        key.path,
-        "-p",
-        pidFile,
-      ];
-      const { status, lines } = await runCheck(t, flags);
-      assert.equal(status, 0);
-      assert.deepEqual(
-        lines.map((line) => line.replace(/:.*/, "")),
-        ["pid file", "limit", "key file", "source", "name", "connection", "service"].map((step) => `ok       ${step}`),
-      );
-      assert.deepEqual(readdirSync(dirname(key.path)), ["key"]);
-      assert.ok(await isAlive(open));
-      assert.deepEqual(
-        (await runCheck(t, ["-d", "-F", "-s", textOf(spiped.source), "-t", textOf(address), "-k", key.path])).status,
-        0,
-      );
-    },
-  );
+  test("--check creates no file, and does not disturb open connections", limits, async (t) => {
+    const { spiped, key, establish } = await startServerEnd(t, { kind: "tcp" });
+    const open = await establish();
+    const pidFile = join(dirname(key.path), "pid");
+    const { address } = await serve(t, waits);
+    const flags = [
+      "-d",
+      "-s",
+      textOf(await freeAddress(t, "tcp")),
+      "-t",
+      textOf(address),
+      "-k",
+      key.path,
+      "-p",
+      pidFile,
+    ];
+    const { status, lines } = await runCheck(t, flags);
+    assert.equal(status, 0);
+    assert.deepEqual(
+      lines.map((line) => line.replace(/:.*/, "")),
+      ["pid file", "limit", "key file", "source", "name", "connection", "service"].map((step) => `ok       ${step}`),
+    );
+    assert.deepEqual(readdirSync(dirname(key.path)), ["key"]);
+    assert.ok(await isAlive(open));
+    assert.deepEqual(
+      (await runCheck(t, ["-d", "-F", "-s", textOf(spiped.source), "-t", textOf(address), "-k", key.path])).status,
+      0,
+    );
+  });
 
   test("--check finds that the status and a source want the same address", limits, async (t) => {
     const key = await newKey(t);

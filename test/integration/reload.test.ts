@@ -1,4 +1,4 @@
-// SIGHUP: the key file is read again for new connections; nothing else changes, and nothing that goes wrong ends spiped.
+// SIGHUP: the key file is reloaded for new connections; nothing else changes, and no failure stops spiped.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -23,7 +23,7 @@ const otherKeys = [randomData("the second key", 32), randomData("the third key",
 for (const start of [startServerEnd, startClientEnd]) {
   const name = start === startServerEnd ? "spiped -d" : "spiped -e";
 
-  test(`${name} takes another key for new connections on SIGHUP, and old connections go on`, limits, async (t) => {
+  test(`${name} uses another key for new connections after SIGHUP, and old connections continue`, limits, async (t) => {
     const end = await start(t, { kind: "tcp" });
     const { command } = end.spiped;
     const old = await end.establish();
@@ -41,7 +41,7 @@ for (const start of [startServerEnd, startClientEnd]) {
   });
 
   test(
-    `${name} keeps its key when SIGHUP finds a bad key file, says so once, and reads the next`,
+    `${name} keeps its key when SIGHUP finds a bad key file, logs that once, and loads the next`,
     limits,
     async (t) => {
       const end = await start(t, { kind: "tcp" });
@@ -65,7 +65,7 @@ for (const start of [startServerEnd, startClientEnd]) {
 }
 
 test(
-  "spiped keeps its key when SIGHUP finds an empty file, a pipe or a device, and nothing stands still",
+  "spiped keeps its key when SIGHUP finds an empty file, a pipe or a device, and nothing blocks",
   limits,
   async (t) => {
     const end = await startServerEnd(t, { kind: "tcp" });
@@ -173,7 +173,7 @@ test("the daemon finds its key again on SIGHUP by a relative path", { ...limits,
   assert.ok(await isAlive(await establishThrough(t, daemon.source, daemon.target, key)));
 });
 
-test("SIGHUP with -k - is one line, and the old key stays", limits, async (t) => {
+test("SIGHUP with -k - is logged, and the old key is kept", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");

@@ -1,4 +1,5 @@
-// A reset on one side that meets an end on the other, again and again: it ends its own connection, and harms nothing else.
+// A reset on one side that meets an end on the other, again and again: it ends its own connection, and harms nothing
+// else.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -58,7 +59,7 @@ const meetings: Readonly<Record<string, (ends: Established) => void>> = {
 };
 
 for (const { name, kind, start } of allEnds) {
-  test(`${name} ends nothing but its connection when a reset meets an end`, limits, async (t) => {
+  test(`${name} ends only its connection when a reset meets an end`, limits, async (t) => {
     const end = await start(t, flags);
     const { command } = end.spiped;
     const witness = await end.establish();

@@ -83,7 +83,7 @@ withCommands(["python3"], () => {
     await untilEnded(id);
   });
 
-  test("a manager that does not read holds nothing up", options, async (t) => {
+  test("a manager that does not read blocks nothing", options, async (t) => {
     const name = join(await temporaryFolder(t), "notify");
     const manager = await startManager(t, name, "deaf");
     const source = await freeAddress(t, "unix");
@@ -98,7 +98,7 @@ withCommands(["python3"], () => {
   });
 });
 
-test("a NOTIFY_SOCKET that leads nowhere costs a line", options, async (t) => {
+test("a NOTIFY_SOCKET that leads nowhere is only logged", options, async (t) => {
   for (const value of ["/nowhere/notify", "", "relative", "@", "vsock:2:1", `/${"x".repeat(200)}`]) {
     const source = textOf(await freeAddress(t, "unix"));
     const command = await words(t, source, "-F");
@@ -200,7 +200,7 @@ test("a daemon gets the sockets too, behind descriptors of its own", options, as
   assert.ok(!isRunning(id));
 });
 
-test("what cannot be listened on is said in a line", options, async (t) => {
+test("a socket that cannot be used is reported in one message", options, async (t) => {
   const { descriptor } = await managed(t, "tcp");
   const cases: ReadonlyArray<readonly [string, { count?: number; names?: string }, RegExp]> = [
     ["systemd:db", { names: "web.socket" }, /systemd:db: no socket has this name; the names are "web.socket"$/],

@@ -33,7 +33,7 @@ function isAnswered(address: Address): Promise<boolean> {
 }
 
 for (const { name, start } of allEnds) {
-  test(`${name} without connections says one line on SIGTERM or SIGINT and exits 0`, limits, async (t) => {
+  test(`${name} without connections logs one message on SIGTERM or SIGINT and exits 0`, limits, async (t) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       const { command, source } = (await start(t)).spiped;
       assert.equal(command.lines.length, 1);
@@ -44,7 +44,7 @@ for (const { name, start } of allEnds) {
     }
   });
 
-  test(`${name} lets its connections end in peace after SIGTERM, takes no new ones, and exits 0`, limits, async (t) => {
+  test(`${name} drains its connections after SIGTERM, takes no new ones, and exits 0`, limits, async (t) => {
     const end = await start(t);
     const { command, source } = end.spiped;
     const first = await end.establish();
@@ -66,7 +66,7 @@ for (const { name, start } of allEnds) {
     assert.equal(command.lines.at(-1), "spiped: stopped: all connections closed");
   });
 
-  test(`${name} resets its connections on a second SIGTERM and ends`, limits, async (t) => {
+  test(`${name} resets its connections on a second SIGTERM and exits`, limits, async (t) => {
     const end = await start(t);
     const { command } = end.spiped;
     const { peer, plain } = await end.establish();
@@ -81,7 +81,7 @@ for (const { name, start } of allEnds) {
     assert.equal(command.lines.at(-1), "spiped: stopped: reset 1 open connection");
   });
 
-  test(`${name} goes on when nobody reads its standard error any more`, limits, async (t) => {
+  test(`${name} continues when nobody reads its standard error any more`, limits, async (t) => {
     const end = await start(t);
     const friend = await end.establish();
     end.spiped.command.child.stderr?.destroy();
@@ -95,7 +95,7 @@ for (const { name, start } of allEnds) {
   });
 }
 
-test("spiped closes a stranger's connection on SIGINT and ends", limits, async (t) => {
+test("spiped closes a stranger's connection on SIGINT and exits", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });
   const stranger = await end.dial();
   await stranger.read(32);
@@ -115,7 +115,7 @@ test("spiped removes its UNIX socket at the end", limits, async (t) => {
   await assert.rejects(access(textOf(source)));
 });
 
-test("spiped replaces a UNIX socket that nobody answers on", limits, async (t) => {
+test("spiped replaces a UNIX socket that nobody listens on", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
   const killed = await startSpiped(t, { end: "-e", source: "unix", target: target.address, key });

@@ -1,4 +1,4 @@
-// Keys that do not come: a named pipe that nobody writes to stands for every path that blocks. Signals work all the time.
+// Keys that do not come: a named pipe without a writer stands for every path that blocks. Signals always work.
 
 import assert from "node:assert/strict";
 import { closeSync, readdirSync, readFileSync } from "node:fs";
@@ -58,7 +58,7 @@ const programs = [
 for (const [name, words] of programs) {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     for (const phase of ["opens", "reads"] as const) {
-      test(`${name} ends on ${signal} while it ${phase} a key that does not come`, options, async (t) => {
+      test(`${name} exits on ${signal} while it ${phase} a key that does not come`, options, async (t) => {
         const { command, folder, pipe } = await startWaiting(t, words);
         const isDaemon = name === "spiped" || name === "spiped -D";
         let second: number | undefined;

@@ -18,7 +18,7 @@ asRoot(["python3"], () => {
   for (const flags of [[], ["-j"]] as const) {
     for (const start of [startServerEnd, startClientEnd]) {
       const name = `spiped ${start === startServerEnd ? "-d" : "-e"} ${flags.join(" ")}`.trimEnd();
-      test(`${name} sends at once on both sides and watches over them unless told not to`, limits, async (t) => {
+      test(`${name} sets TCP_NODELAY and keep-alive on both sides unless told not to`, limits, async (t) => {
         const end = await start(t, { kind: "tcp", flags: [...flags, ...patience] });
         assert.ok(await isAlive(await end.establish()));
         const script = join(root, "test/support/socket-options.py");

@@ -169,7 +169,7 @@ for (const [what, script, message] of [
   ],
 ] as const) {
   if (!isLinux && /closed/.test(what)) continue;
-  test(`spipe with ${what} exits 1 and says so, before it calls anybody`, limits, async (t) => {
+  test(`spipe with ${what} exits 1 and says so, before it connects`, limits, async (t) => {
     const nobody = await Listener.listen(t, "tcp");
     let calls = 0;
     nobody.onConnection(() => {
@@ -248,7 +248,7 @@ if (isLinux) {
     ["pipes", (words: Words): Words => inShell('cat | { "$@"; } | cat', words)],
     ["sockets", (words: Words): Words => words],
   ] as const) {
-    test(`spipe leaves ${what} that it shares as they are: before, during and after`, limits, async (t) => {
+    test(`spipe leaves ${what} that it shares unchanged: before, during and after`, limits, async (t) => {
       const { words, folder } = await startEcho(t);
       const go = join(folder, "go");
       writeFileSync(go, "");
@@ -278,7 +278,7 @@ if (isLinux) {
 
 withCommands(["python3"], ([python = ""]) => {
   for (const what of ["pipe", "socketpair"] as const) {
-    test(`spipe waits for a ${what} that somebody else has made non-blocking`, limits, async (t) => {
+    test(`spipe waits for a ${what} that another process has made non-blocking`, limits, async (t) => {
       const { words, folder } = await startEcho(t);
       const helper = join(folder, "non-blocking.py");
       writeFileSync(helper, nonBlocking);
@@ -313,22 +313,18 @@ with os.fdopen(out, "rb") as stream:
 sys.exit(child.wait())
 `;
 
-test(
-  "spipe ends at once on SIGTERM though its threads wait for streams that never come to an end",
-  limits,
-  async (t) => {
-    const { words, folder } = await startEcho(t);
-    const fifo = join(folder, "fifo");
-    assert.equal((await Command.run(t, ["mkfifo", fifo])).status, 0);
-    const stdin = openSync(fifo, "r+");
-    const command = Command.start(t, [...words], { stdin });
-    afterwards(t, () => closeSync(stdin));
-    writeFileSync(fifo, "hello");
-    await until(() => (command.stdout.length === 5 ? true : undefined), "the echo");
-    command.signal("SIGTERM");
-    assert.deepEqual(await command.exit(), { status: 0, signal: null });
-  },
-);
+test("spipe exits at once on SIGTERM though its threads wait for streams that never end", limits, async (t) => {
+  const { words, folder } = await startEcho(t);
+  const fifo = join(folder, "fifo");
+  assert.equal((await Command.run(t, ["mkfifo", fifo])).status, 0);
+  const stdin = openSync(fifo, "r+");
+  const command = Command.start(t, [...words], { stdin });
+  afterwards(t, () => closeSync(stdin));
+  writeFileSync(fifo, "hello");
+  await until(() => (command.stdout.length === 5 ? true : undefined), "the echo");
+  command.signal("SIGTERM");
+  assert.deepEqual(await command.exit(), { status: 0, signal: null });
+});
 
 const unshare = isLinux && process.getuid?.() === 0 ? commandOnPath("unshare") : undefined;
 declareIf(unshare, "Linux, the superuser and unshare", (program) => {
