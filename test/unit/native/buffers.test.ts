@@ -1,5 +1,5 @@
-// Memory at the addon's face: sizes, offsets, overlaps, arrays that are detached, shrunk or shared. Whatever is wrong is
-// an error, and nothing outside the output is ever written.
+// Byte arrays passed to the addon: sizes, offsets, overlaps, arrays that are detached, shrunk or shared. All misuse is an
+// error, and nothing outside the output is ever written.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -16,7 +16,7 @@ const newOpener = (): Opener => addon.Opener.fromKeys(E, H, 0n);
 
 const wrongLengths = (right: number): readonly number[] => [0, 1, right - 1, right + 1, 2 * right, 65_536];
 
-test("a nonce of another length than 32 bytes is refused, and the handshake goes on", () => {
+test("a nonce that is not 32 bytes long is refused, and the handshake can continue", () => {
   const key = sharedKeyOf(Uint8Array.of(1));
   for (const length of wrongLengths(32)) {
     const wrong = new Uint8Array(length);
@@ -29,7 +29,7 @@ test("a nonce of another length than 32 bytes is refused, and the handshake goes
   }
 });
 
-test("a public value of another length than 288 bytes is refused, and the handshake goes on", () => {
+test("a public value that is not 288 bytes long is refused, and the handshake can continue", () => {
   const key = sharedKeyOf(Uint8Array.of(1));
   const client = new addon.ClientHandshake(key, "off", someNonces.nonceC);
   const server = new addon.ServerHandshake(key, "off", someNonces.nonceS);
@@ -43,13 +43,13 @@ test("a public value of another length than 288 bytes is refused, and the handsh
   client.verify(macedS);
 });
 
-test("an exponent of another length than 32 bytes is refused", () => {
+test("an exponent that is not 32 bytes long is refused", () => {
   for (const length of wrongLengths(32)) {
     throwsCode(() => addon.KeyPair.fromExponent(new Uint8Array(length)), "SPIPED_BUFFER");
   }
 });
 
-test("packet keys of another length than 32 bytes are refused", () => {
+test("packet keys that are not 32 bytes long are refused", () => {
   for (const length of wrongLengths(32)) {
     const wrong = new Uint8Array(length);
     for (const kind of [addon.Sealer, addon.Opener]) {
@@ -108,7 +108,7 @@ for (const size of boundarySizes) {
   });
 }
 
-test("arrays at odd offsets of one memory are sealed and opened like any others", () => {
+test("arrays at odd offsets of one buffer are sealed and opened like any others", () => {
   for (const size of [1, 1_023, 1_024, 1_025]) {
     for (const offset of [1, 3, 7, 13]) {
       const plaintext = patternOf(size);
@@ -208,7 +208,7 @@ test("a piece of a key file that is empty or detached adds nothing to the key", 
   throwsCode(() => empty.finish(), "SPIPED_KEY_FILE");
 });
 
-test("an array of a memory that has shrunk counts as long as it is now", () => {
+test("an array on a buffer that has shrunk has its current length", () => {
   // The language has these; the library of ES2023 does not know them yet.
   const memory: ArrayBuffer = Reflect.construct(ArrayBuffer, [2_048, { maxByteLength: 2_048 }]);
   const tracking = new Uint8Array(memory);
@@ -236,7 +236,7 @@ test("shared memory is sealed like any other, or refused", () => {
   sameBytes(packets, sealed(patternOf(16)));
 });
 
-test("an exponent may be wiped as soon as it has been handed over", async () => {
+test("an exponent can be wiped as soon as it has been passed on", async () => {
   const maced = async (wipe: boolean): Promise<Uint8Array> => {
     const x = new Uint8Array(32).fill(7);
     const keyPair = addon.KeyPair.fromExponent(x);

@@ -1,4 +1,4 @@
-// Whoever builds without Rust is told so.
+// Building without Rust fails with a clear message.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { temporaryFolder } from "../../support/cleanup.js";
 import { root } from "../support/paths.js";
 
-test("a build without cargo says in one line what is missing, and hints at where to get it", async (t) => {
-  // Windows writes it Path.
+test("a build without cargo says in one line what is missing and where to get it", async (t) => {
+  // On Windows, it is spelled Path.
   const others = Object.entries(process.env).filter(([name]) => name.toUpperCase() !== "PATH");
   const env = { ...Object.fromEntries(others), PATH: await temporaryFolder(t) };
   const { status, stderr } = spawnSync(process.execPath, ["scripts/build-addon.mjs"], { cwd: root, env });

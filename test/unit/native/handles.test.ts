@@ -1,4 +1,4 @@
-// The addon's handles under wrong use: steps out of order, used up, destroyed. None of it may do more than throw.
+// Misuse of the addon's handles: out of order, used up, destroyed. All of it throws and does no other harm.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -194,7 +194,7 @@ test("an opener that refused a packet refuses right ones too", async () => {
   throwsCode(() => opener.open(packet, room), "SPIPED_PACKET_MAC");
 });
 
-test("deriving keys goes on when its handshake is destroyed meanwhile", async () => {
+test("deriving keys continues if its handshake is destroyed meanwhile", async () => {
   const client = keyedClient(key, "off", someNonces);
   client.macedPublic(addon.KeyPair.withoutForwardSecrecy());
   client.verify(await rightPublicValue("server", "off"));
@@ -203,7 +203,7 @@ test("deriving keys goes on when its handshake is destroyed meanwhile", async ()
   assert.equal((await keys).takeSealer().seal(Uint8Array.of(1), new Uint8Array(1_060)), 1_060);
 });
 
-test("handles cannot be made of nothing, where the addon alone makes them", () => {
+test("handles that only the addon creates cannot be constructed", () => {
   for (const name of ["KeyPair", "SharedKey", "SessionKeys", "Sealer", "Opener"] as const) {
     const made: unknown = addon[name];
     assert.equal(typeof made, "function");

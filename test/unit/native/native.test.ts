@@ -1,4 +1,4 @@
-// Loading the addon, and what is said where it cannot be loaded.
+// Loading the addon, and the error if it cannot be loaded.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ test("the addon is loaded from the first place that has it", () => {
   assert.deepEqual(tried, ["nowhere", "here"]);
 });
 
-test("an addon that cannot be loaded is one error that says what was tried and why each failed", () => {
+test("if the addon cannot be loaded, the error says what was tried and why each attempt failed", () => {
   const load = (path: string): AddonExports => {
     throw new Error(`${path} is broken\nRequire stack:\n- somewhere`);
   };
@@ -37,12 +37,12 @@ test("an addon that cannot be loaded is one error that says what was tried and w
   );
 });
 
-test("a platform with a prebuilt package is told its name, another one to build", () => {
+test("the hint names the platform's package, or says to build if there is none", () => {
   assert.match(hintFor("linux-x64-musl"), /the package @spiped\/linux-x64-musl is missing.*--omit=optional/);
   assert.match(hintFor("linux-s390x-gnu"), /no prebuilt package for linux-s390x-gnu; with Rust installed, build it/);
 });
 
-test("each platform with a package is a target that is built, and the other way round", () => {
+test("the platforms with a package are exactly the targets that are built", () => {
   // A target as Rust names it: processor, vendor, system, and the C library or compiler where there are several.
   const processors: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
   const systems: Readonly<Record<string, string>> = { windows: "win32" };
@@ -58,7 +58,7 @@ test("the platform's name begins with this platform and this processor", () => {
   assert.ok(platformName().startsWith(`${process.platform}-${process.arch}`));
 });
 
-test("the addon has all that the program uses", () => {
+test("the addon has all exports that the program uses", () => {
   const functions = Object.entries(addon).map(([name, value]) => [name, typeof value]);
   for (const name of [
     "ClientHandshake",

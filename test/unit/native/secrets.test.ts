@@ -1,4 +1,4 @@
-// No secret shows in whatever JavaScript can print of a handle, and none in an error.
+// No secret is visible in anything that JavaScript can print of a handle, or in an error.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -29,7 +29,7 @@ const secrets: Readonly<Record<string, Uint8Array>> = {
   H_S: packetKeys.server.H,
 };
 
-test("a printed key is found by the search that the tests below use", () => {
+test("the search that the tests below use finds a printed key", () => {
   for (const [name, bytes] of Object.entries(secrets)) {
     for (const holder of [{ bytes }, { deep: { deeper: [{ bytes: Buffer.from(bytes) }] } }, Array.from(bytes)]) {
       assert.notDeepEqual(shownSecrets(holder), [], name);

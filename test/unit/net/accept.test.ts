@@ -1,4 +1,4 @@
-// Accepted sockets that read into shared memory, and what happens where Node offers no way to make them.
+// Accepted sockets that read into shared memory, and the fallback if Node has no way to create them.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
@@ -12,7 +12,7 @@ import { afterwards, limits, within } from "../../support/cleanup.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { eventLoopTurns } from "../support/sink.js";
 
-test("a failure to accept one client is told, and the next client is accepted", limits, async (t) => {
+test("a failure to accept a client is reported, and the next client is accepted", limits, async (t) => {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
   afterwards(t, () => server.close());
   await new Promise((resolve) => server.once("listening", resolve));
@@ -37,7 +37,7 @@ test("a failure to accept one client is told, and the next client is accepted", 
   assert.equal(accepted.length, 1);
 });
 
-test("a client that no socket can be made of costs itself, and the next client is accepted", limits, async (t) => {
+test("a client for which no socket can be created is dropped, and the next client is accepted", limits, async (t) => {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
   afterwards(t, () => server.close());
   await new Promise((resolve) => server.once("listening", resolve));
@@ -67,12 +67,12 @@ test("a client that no socket can be made of costs itself, and the next client i
 });
 
 test(
-  "where the handles cannot be taken, the server's own sockets are accepted, without a reader",
+  "if the handles are not accessible, the server's own sockets are accepted, without a reader",
   limits,
   async (t) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
     const accepted = new Promise<Accepted>((resolve, reject) => {
-      // A server that does not listen yet has no handle, as it is where Node keeps it somewhere else.
+      // A server that is not listening has no handle, just as if Node stored it elsewhere.
       takeHandles(server, {
         createReader: () => new SocketReader(createReadBuffer(), 0),
         accepted: resolve,

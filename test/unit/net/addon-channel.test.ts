@@ -1,5 +1,5 @@
-// A side of a connection without a socket of Node's: exact reads and no byte more, failures told once, both ends, and
-// becoming a socket of Node's where data is to flow all the same.
+// Channels over addon sockets: exact reads, failures reported once, close and reset, and the move to a Node socket when
+// data has to flow.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -18,7 +18,7 @@ import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 const sockets = addonSockets();
 const skip = sockets === undefined ? "needs an event loop that watches descriptors" : false;
 
-/** A listener whose clients the test takes. */
+/** A listener that collects its clients for the test. */
 async function listening(
   t: TestContext,
 ): Promise<{ readonly listener: AddonListener; readonly clients: AddonClient[]; readonly port: number }> {
@@ -55,7 +55,7 @@ async function accepted(
   return { channel, peer, failures };
 }
 
-test("reads exactly what it is asked for, however it comes, and no byte more", { ...limits, skip }, async (t) => {
+test("reads exactly the requested bytes, however they arrive, and no byte more", { ...limits, skip }, async (t) => {
   const { channel, peer } = await accepted(t, 8);
   const first = channel.readExactly(5);
   for (const piece of ["a", "bc", "de", "fghrest"]) await peer.write(piece);
@@ -67,7 +67,7 @@ test("reads exactly what it is asked for, however it comes, and no byte more", {
   assert.equal(Buffer.from(sink.bytes).toString(), "rest");
 });
 
-test("what it sends arrives, and its peer has a name", { ...limits, skip }, async (t) => {
+test("sent data arrives, and the peer has a name", { ...limits, skip }, async (t) => {
   const { channel, peer } = await accepted(t, 8);
   assert.equal(channel.sendNow(Buffer.from("hello")), true);
   assert.equal(Buffer.from(await peer.read(5)).toString(), "hello");
@@ -75,7 +75,7 @@ test("what it sends arrives, and its peer has a name", { ...limits, skip }, asyn
   assert.deepEqual(channel.remote, { address: "127.0.0.1", port: peer.socket.localPort, family: "IPv4" });
 });
 
-test("its addresses are those of the socket, before and after it is a socket of Node's", {
+test("its addresses are those of the socket, before and after the move to a Node socket", {
   ...limits,
   skip,
 }, async (t) => {
@@ -96,7 +96,7 @@ test("its addresses are those of the socket, before and after it is a socket of 
   assert.equal(channel.ends(), undefined);
 });
 
-test("a send that the system refuses is known at once, and told", { ...limits, skip }, async (t) => {
+test("a failed send is known immediately, and reported", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 0);
   peer.reset();
   const refused = () => {
@@ -113,7 +113,7 @@ test("a send that the system refuses is known at once, and told", { ...limits, s
   channel.close();
 });
 
-test("an end before all bytes have come says how many did", { ...limits, skip }, async (t) => {
+test("an early end of the stream reports how many bytes arrived", { ...limits, skip }, async (t) => {
   const { channel, peer } = await accepted(t, 8);
   const first = channel.readExactly(5);
   await peer.write("abcde");
@@ -128,7 +128,7 @@ test("an end before all bytes have come says how many did", { ...limits, skip },
   );
 });
 
-test("a reset while bytes are expected is told once", { ...limits, skip }, async (t) => {
+test("a reset during an exact read is reported once", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 8);
   void channel.readExactly(5);
   await eventLoopTurns();
@@ -140,7 +140,7 @@ test("a reset while bytes are expected is told once", { ...limits, skip }, async
   assert.equal(failures.length, 1);
 });
 
-test("a channel that is closed tells of no failure", { ...limits, skip }, async (t) => {
+test("a closed channel reports no failure", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 8);
   void channel.readExactly(5);
   peer.reset();
@@ -154,14 +154,14 @@ for (const [how, expected] of [
   ["close", "fin"],
   ["reset", "reset"],
 ] as const) {
-  test(`the other side of a ${how} sees a ${expected}`, { ...limits, skip }, async (t) => {
+  test(`the peer of a ${how} sees a ${expected}`, { ...limits, skip }, async (t) => {
     const { channel, peer } = await accepted(t, 8);
     channel[how]();
     channel.close();
     assert.equal(await peer.end(), expected);
   });
 
-  test(`the other side of a ${how} sees a ${expected} once it is a socket of Node's too`, {
+  test(`the peer of a ${how} sees a ${expected} after the move to a Node socket too`, {
     ...limits,
     skip,
   }, async (t) => {
@@ -173,7 +173,7 @@ for (const [how, expected] of [
   });
 }
 
-test("clients wait while accepting is paused, and are accepted afterwards", { ...limits, skip }, async (t) => {
+test("clients wait while accepting is paused, and are then accepted", { ...limits, skip }, async (t) => {
   const { listener, clients, port } = await listening(t);
   listener.accept();
   const connected = () => TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
@@ -190,7 +190,7 @@ test("clients wait while accepting is paused, and are accepted afterwards", { ..
   for (const { id } of clients) (sockets as AddonSockets).close(id, false);
 });
 
-test("more clients than one turn takes are all accepted", { ...limits, skip }, async (t) => {
+test("clients beyond the limit of one event loop turn are accepted too", { ...limits, skip }, async (t) => {
   const { listener, clients, port } = await listening(t);
   const many = Array.from({ length: 16 }, () => TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port }));
   await Promise.all(many);
@@ -200,7 +200,7 @@ test("more clients than one turn takes are all accepted", { ...limits, skip }, a
   for (const { id } of clients) (sockets as AddonSockets).close(id, false);
 });
 
-test("what one listener throws keeps no event from the others", { ...limits, skip }, async (t) => {
+test("an exception in one listener does not keep events from the others", { ...limits, skip }, async (t) => {
   const addon = sockets as AddonSockets;
   const { listener, clients, port } = await listening(t);
   listener.accept();

@@ -1,4 +1,4 @@
-// Addresses as people write them.
+// Parsing and formatting of addresses.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -129,7 +129,7 @@ const wrong: ReadonlyArray<readonly [text: string, why: RegExp]> = [
 ];
 
 for (const [text, why] of wrong) {
-  test(`${JSON.stringify(shortened(text))} is no address`, () => {
+  test(`${JSON.stringify(shortened(text))} is not an address`, () => {
     assert.throws(() => parseAddress(text), isClear(why, text));
   });
 }
@@ -167,13 +167,13 @@ for (const [text, why] of [
   ["2001:db8::1:80", /brackets/],
   ["host:65536", /above 65535/],
 ] as const) {
-  test(`${JSON.stringify(text)} is no address to bind to`, () => {
+  test(`${JSON.stringify(text)} is not an address to bind to`, () => {
     assert.throws(() => parseBindAddress(text), isClear(why, text));
   });
 }
 
 for (const text of ["[::1]:0", "127.0.0.1:0", "host:0", "host:00", "::1:0"]) {
-  test(`${JSON.stringify(text)} is no address to connect to`, () => {
+  test(`${JSON.stringify(text)} is not an address to connect to`, () => {
     assert.throws(() => parseTargetAddress(text), isClear(/cannot connect to port 0/));
   });
 }
@@ -184,16 +184,16 @@ for (const text of ["/run/socket", "[::1]:1", "host:ssh", "host:65535"]) {
   });
 }
 
-test("a port alone, for an address of this machine, is named as it was typed when it is none", () => {
+test("an invalid bare port of a local address is quoted as it was typed", () => {
   assert.throws(() => parseLocalAddress("65536"), isClear(/the port is above 65535/, "65536"));
 });
 
-test("an address that a socket takes is written with brackets", () => {
+test("a socket address is formatted with brackets", () => {
   assert.equal(formatAddress({ kind: "tcp", family: 4, address: "10.0.0.1", port: 80 }), "[10.0.0.1]:80");
   assert.equal(formatAddress({ kind: "tcp", family: 6, address: "fe80::1%eth0", port: 80 }), "[fe80::1%eth0]:80");
 });
 
-test("whatever text there is, parsing gives an address or a clear error, and an address is read back as it was", () => {
+test("parsing any text gives an address or a clear error, and a formatted address parses to the same address", () => {
   const likely = fc.stringMatching(/^[[\]:/a-f0-9. %-]{0,40}$/);
   fc.assert(
     fc.property(fc.oneof(fc.string(), likely, fc.ipV4(), fc.ipV6()), (text) => {
@@ -210,7 +210,7 @@ test("whatever text there is, parsing gives an address or a clear error, and an 
   );
 });
 
-test("any IP address in brackets with any port is an address", () => {
+test("any IP address in brackets with any port is accepted", () => {
   const host = fc.oneof(fc.ipV4(), fc.ipV6());
   fc.assert(
     fc.property(host, fc.integer({ min: 0, max: 65_535 }), (address, port) => {
@@ -237,7 +237,7 @@ function shortened(text: string): string {
   return text.length > 40 ? `${text.slice(0, 8)}… (${text.length})` : text;
 }
 
-test("a source may be a socket of the service manager's, by its name or as the only one", (t) => {
+test("a source can be a socket of the service manager, by name or as the only one", (t) => {
   onPlatform(t, "linux");
   for (const name of ["", "redis", "spiped@ssh.socket", "a b", "8022"]) {
     const source = { kind: "systemd", name } as const;
@@ -245,7 +245,7 @@ test("a source may be a socket of the service manager's, by its name or as the o
     assert.equal(formatAddress(source), `systemd:${name}`);
   }
   assert.deepEqual(parseSourceAddress("[::1]:1"), parseAddress("[::1]:1"));
-  // Elsewhere it is a host.
+  // In other addresses, it is a host name.
   assert.deepEqual(parseTargetAddress("systemd:80"), { kind: "host", host: "systemd", literal: false, service: "80" });
   assert.throws(
     () => parseLocalAddress("systemd:x"),

@@ -1,4 +1,4 @@
-// Whether an address could be listened on, without leaving anything behind.
+// Checks of whether an address can be listened on, which leave nothing behind.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -27,42 +27,42 @@ async function listen(t: TestContext, where: number | string): Promise<Server> {
   return server;
 }
 
-/** As a server does that is killed. */
+/** Leaves a UNIX socket's file behind, like a server that was killed. */
 function leaveSocketBehind(path: string): void {
   const program = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
   spawnSync(process.execPath, ["-e", program]);
 }
 
-test("a free port is free, and stays so", async (t) => {
+test("a free port is reported as free, and stays free", async (t) => {
   const port = await freePort("127.0.0.1");
   for (let round = 0; round < 3; round += 1) assert.deepEqual(await tryToListen(tcp(port)), { kind: "free" });
   await listen(t, port);
   assert.deepEqual(await tryToListen(tcp(port)), { kind: "in-use" });
 });
 
-test("an address of another machine is refused with what to do", async () => {
+test("an address of another machine is refused with a hint", async () => {
   const trial = await tryToListen(tcp(8_022, "203.0.113.1"));
   assert.equal(trial.kind, "refused");
   assert.match(trial.kind === "refused" ? (trial.error.hint ?? "") : "", /an address of this machine/);
 });
 
-test("a UNIX socket is free, in use, or left behind, and no file comes or goes", hasUnixSockets, async (t) => {
+test("a UNIX socket is free, in use or stale, and no file is created or removed", hasUnixSockets, async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "socket");
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "free" });
   assert.deepEqual(await readdir(folder), []);
   const server = await listen(t, path);
-  // Elsewhere than on Linux it takes a connection to know.
+  // Except on Linux, it takes a connection to find out.
   if (process.platform !== "linux") server.removeAllListeners("connection");
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "in-use" });
-  // Node.js removes the file of a server that it closes; of one that was killed it stays.
+  // Node removes the file when it closes a server, but not when the process is killed.
   await new Promise((resolve) => server.close(resolve));
   leaveSocketBehind(path);
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "stale" });
   assert.ok((await lstat(path)).isSocket());
 });
 
-test("a connection that is still open does not make its UNIX socket one in use", onLinux, async (t) => {
+test("an open connection does not make a stale UNIX socket count as in use", onLinux, async (t) => {
   const path = join(await temporaryFolder(t), "socket");
   const server = await listen(t, path);
   server.removeAllListeners("connection");
@@ -76,7 +76,7 @@ test("a connection that is still open does not make its UNIX socket one in use",
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "stale" });
 });
 
-test("what is no socket, and a folder that is missing, are refused", hasUnixSockets, async (t) => {
+test("a regular file and a missing folder are refused", hasUnixSockets, async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "file");
   await writeFile(path, "");

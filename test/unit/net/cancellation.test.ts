@@ -1,10 +1,10 @@
-// Giving up: once, for one reason, and every listener learns of it once.
+// Cancellation: happens once, for one reason, and each listener is called once.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cancellation } from "#dist/net/cancellation.js";
 
-test("giving up tells each listener once, and whoever asks", () => {
+test("aborting calls each listener once, and sets the state", () => {
   const cancellation = new Cancellation();
   const told: string[] = [];
   cancellation.addEventListener("abort", () => told.push("first"));
@@ -23,7 +23,7 @@ test("giving up tells each listener once, and whoever asks", () => {
   );
 });
 
-test("whoever has stopped listening is not told, and what listens during the telling is not either", () => {
+test("removed listeners are not called, nor are those added while others are being called", () => {
   const cancellation = new Cancellation();
   const told: string[] = [];
   const gone = () => told.push("gone");

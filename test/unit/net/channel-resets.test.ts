@@ -1,4 +1,4 @@
-// A socket's reset in every state in which a connection can end: the other side sees it, and nothing stays open.
+// Resets in every state in which a connection can end: the peer sees the reset, and nothing stays open.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -16,7 +16,7 @@ const muchBytes = 64 * 1_024 * 1_024;
 interface Connected {
   readonly channel: SocketChannel;
   readonly socket: Socket;
-  /** The other side. */
+  /** The peer. */
   readonly peer: TestSocket;
 }
 
@@ -36,7 +36,7 @@ async function connected(t: TestContext, kind: AddressKind): Promise<Connected> 
   return { channel, socket, peer: await listener.next() };
 }
 
-/** When a socket has read the other side's end. */
+/** Resolves once a socket has read the peer's end. */
 const endOf = new WeakMap<Socket, Promise<void>>();
 
 async function peerEnds({ socket, peer }: Connected): Promise<void> {
@@ -44,7 +44,7 @@ async function peerEnds({ socket, peer }: Connected): Promise<void> {
   await within(endOf.get(socket) ?? Promise.reject(new Error("a socket of somebody else's")), "the peer's end");
 }
 
-/** What the socket has been through when it is reset. */
+/** The states of a socket before it is reset. */
 const states: Readonly<Record<string, (connected: Connected) => unknown>> = {
   "has done nothing": () => undefined,
   "has written": ({ socket }) => socket.write("hello"),
@@ -81,7 +81,7 @@ for (const kind of ["tcp", "unix"] as const) {
     });
   }
 
-  test(`a ${kind} socket that both sides ended a moment ago is closed by a reset`, limits, async (t) => {
+  test(`a ${kind} socket that both sides have just ended is closed by a reset`, limits, async (t) => {
     const ends = await connected(t, kind);
     await peerEnds(ends);
     ends.socket.end();

@@ -1,4 +1,4 @@
-// One side of a connection: failures are told once, and each way to end it shows to the other side as it should.
+// Channels over Node sockets: failures are reported once, and the peer sees the right kind of end.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -27,7 +27,7 @@ async function channelTo(
   return { channel: new SocketChannel(socket, reader, "the peer's name"), socket, peer: await listener.next() };
 }
 
-/** Counts what a channel reports. */
+/** Collects the failures that a channel reports. */
 function failuresOf(channel: SocketChannel): SpipedError[] {
   const failures: SpipedError[] = [];
   channel.onFailure((error) => failures.push(error));
@@ -35,7 +35,7 @@ function failuresOf(channel: SocketChannel): SpipedError[] {
 }
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(`${kind}: a channel that is closed ends for the other side`, limits, async (t) => {
+  test(`${kind}: the peer of a closed channel sees an orderly end`, limits, async (t) => {
     const { channel, peer } = await channelTo(t, kind);
     const failures = failuresOf(channel);
     channel.close();
@@ -44,7 +44,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.deepEqual(failures, []);
   });
 
-  test(`${kind}: a channel that is reset cannot be taken for an orderly end`, limits, async (t) => {
+  test(`${kind}: the peer of a reset channel does not see an orderly end`, limits, async (t) => {
     const { channel, peer } = await channelTo(t, kind);
     const failures = failuresOf(channel);
     channel.writable.write("cut after this");
@@ -53,7 +53,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.deepEqual(failures, []);
   });
 
-  test(`${kind}: a channel that has half-closed can still be reset`, limits, async (t) => {
+  test(`${kind}: a half-closed channel can still be reset`, limits, async (t) => {
     const { channel, socket, peer } = await channelTo(t, kind);
     channel.writable.end("everything");
     assert.equal(await peer.end(), "fin");
@@ -62,7 +62,7 @@ for (const kind of ["tcp", "unix"] as const) {
     await peer.untilWritesFail();
   });
 
-  test(`${kind}: a channel that is reset in the middle of its half-close is gone`, limits, async (t) => {
+  test(`${kind}: a channel that is reset during its half-close is closed`, limits, async (t) => {
     const { channel, socket, peer } = await channelTo(t, kind);
     channel.writable.end("everything");
     channel.reset();
@@ -70,7 +70,7 @@ for (const kind of ["tcp", "unix"] as const) {
     await peer.untilWritesFail();
   });
 
-  test(`${kind}: a write to a peer that is gone is told once, in words`, limits, async (t) => {
+  test(`${kind}: a write to a peer that is gone is reported once, in plain words`, limits, async (t) => {
     const { channel, socket, peer } = await channelTo(t, kind);
     const failures = failuresOf(channel);
     const closed = new Promise((resolve) => socket.once("close", resolve));
@@ -83,11 +83,11 @@ for (const kind of ["tcp", "unix"] as const) {
     await within(closed, "a close");
     assert.equal(failures.length, 1);
     assert.equal(failures[0]?.code, "SPIPED_RESET");
-    // The first write meets the reset that answers it, or comes before: then the second one finds nobody.
+    // The first write either meets the reset or causes it; then the second one fails.
     assert.match(failures[0]?.message ?? "", /^(broken pipe|connection reset by peer)$/);
   });
 
-  test(`${kind}: an orderly end of the other side is no failure`, limits, async (t) => {
+  test(`${kind}: an orderly end of the peer is not a failure`, limits, async (t) => {
     const { channel, peer } = await channelTo(t, kind);
     const failures = failuresOf(channel);
     const sink = new KeepingSink();
@@ -99,7 +99,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-test("a reset by the other side is told once, in words", limits, async (t) => {
+test("a reset by the peer is reported once, in plain words", limits, async (t) => {
   const { channel, socket, peer } = await channelTo(t, "tcp");
   const failures = failuresOf(channel);
   channel.reader.flowInto(new KeepingSink());
@@ -112,7 +112,7 @@ test("a reset by the other side is told once, in words", limits, async (t) => {
   );
 });
 
-test("a failure before anybody listens is told to the first listener, and not at once", limits, async (t) => {
+test("a failure that precedes the listener is reported to it, asynchronously", limits, async (t) => {
   const { channel, socket } = await channelTo(t, "tcp");
   const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.destroy(new Error("too early"));
@@ -127,7 +127,7 @@ test("a failure before anybody listens is told to the first listener, and not at
 });
 
 for (const end of ["close", "reset"] as const) {
-  test(`a failure that is not told yet is not told after ${end}`, limits, async (t) => {
+  test(`a pending failure is not reported after ${end}`, limits, async (t) => {
     const { channel, socket } = await channelTo(t, "tcp");
     const closed = new Promise((resolve) => socket.once("close", resolve));
     socket.destroy(new Error("too early"));
@@ -138,7 +138,7 @@ for (const end of ["close", "reset"] as const) {
     assert.deepEqual(failures, []);
   });
 
-  test(`nothing that happens after ${end} is told`, limits, async (t) => {
+  test(`failures after ${end} are not reported`, limits, async (t) => {
     const { channel, socket, peer } = await channelTo(t, "tcp");
     const failures = failuresOf(channel);
     channel.reader.flowInto(new KeepingSink());
@@ -150,7 +150,7 @@ for (const end of ["close", "reset"] as const) {
     assert.deepEqual(failures, []);
   });
 
-  test(`${end} can be called again, also after a failure`, limits, async (t) => {
+  test(`${end} can be called repeatedly, and after a failure`, limits, async (t) => {
     const { channel, socket } = await channelTo(t, "tcp");
     const failures = failuresOf(channel);
     const closed = new Promise((resolve) => socket.once("close", resolve));
@@ -165,9 +165,9 @@ for (const end of ["close", "reset"] as const) {
   });
 }
 
-test("a channel reset while bytes wait to be written drops them", limits, async (t) => {
+test("a reset drops the data that is still to be written", limits, async (t) => {
   const { channel, socket, peer } = await channelTo(t, "tcp");
-  // A peer that does not read takes some megabytes at most, so most of these bytes wait in this process.
+  // The kernel buffers a few megabytes at most, so most of this data is buffered in this process.
   peer.socket.pause();
   while (channel.writable.writableLength < 32 * 1_024 * 1_024) channel.writable.write(new Uint8Array(1_024 * 1_024));
   channel.writable.end();

@@ -1,4 +1,4 @@
-// Descriptors as they are booked: by connections, and by the attempts of a dial that run beside each other.
+// Booking of descriptors, by connections and by concurrent attempts of a dial.
 
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
@@ -13,7 +13,7 @@ import { deafAddress } from "../../support/deaf-listener.js";
 
 const attemptDelayMs = 250;
 
-/** What is left, to a descriptor. */
+/** The exact number of free descriptors. */
 function freeOf(budget: DescriptorBudget): number {
   let booked = 0;
   for (; budget.hasRoom; booked += 1) budget.book(1);
@@ -21,7 +21,7 @@ function freeOf(budget: DescriptorBudget): number {
   return booked + DESCRIPTORS_PER_CONNECTION - 1;
 }
 
-test("there is room for one connection however little is free", () => {
+test("there is always room for one connection", () => {
   for (const free of [Number.NEGATIVE_INFINITY, -100, 0, 1, 2]) {
     const budget = new DescriptorBudget(free);
     assert.ok(budget.hasRoom);
@@ -30,13 +30,13 @@ test("there is room for one connection however little is free", () => {
   }
 });
 
-test("there is always room where nothing limits it", () => {
+test("there is always room if there is no limit", () => {
   const budget = new DescriptorBudget(Number.POSITIVE_INFINITY);
   budget.book(1_000_000);
   assert.ok(budget.hasRoom);
 });
 
-test("what is open or reserved is no longer free", (t) => {
+test("open and reserved descriptors are not free", (t) => {
   const before = DescriptorBudget.measure().connections;
   if (process.platform === "win32" || before === Number.POSITIVE_INFINITY) {
     t.skip("descriptors are not limited");
@@ -50,7 +50,7 @@ test("what is open or reserved is no longer free", (t) => {
   assert.equal(DescriptorBudget.measure(10).connections, before - 30 / DESCRIPTORS_PER_CONNECTION);
 });
 
-test("whoever waits for room is woken once, when there is enough for a connection", () => {
+test("a waiter is woken once, when there is enough room for a connection", () => {
   const budget = new DescriptorBudget(4);
   budget.book(4);
   const woken: string[] = [];
@@ -64,7 +64,7 @@ test("whoever waits for room is woken once, when there is enough for a connectio
   assert.deepEqual(woken, ["first", "second"]);
 });
 
-test("of several that wait, as many take room as there is, and the others wait on", () => {
+test("of several waiters, as many as there is room for proceed, and the others keep waiting", () => {
   const budget = new DescriptorBudget(2);
   budget.book(2);
   let count = 0;
@@ -84,13 +84,13 @@ test("of several that wait, as many take room as there is, and the others wait o
   }
 });
 
-test("a measured budget leaves room for what the process has open and may open", () => {
+test("a measured budget excludes what the process has open and keeps a reserve", () => {
   const [first, second] = [DescriptorBudget.measure(), DescriptorBudget.measure()];
   assert.ok(first.hasRoom);
   assert.ok(Math.abs(freeOf(first) - freeOf(second)) <= 2);
 });
 
-test("of a dial's attempts, those beside the first are booked, and given back at its end", limits, async (t) => {
+test("a dial books all its attempts except the first, and releases them at its end", limits, async (t) => {
   const budget = new DescriptorBudget(10);
   const dialling = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
   assert.equal(freeOf(budget), 10);
@@ -102,7 +102,7 @@ test("of a dial's attempts, those beside the first are booked, and given back at
   assert.equal(freeOf(budget), 10);
 });
 
-test("a dial goes on with one attempt while there is no room for another", limits, async (t) => {
+test("a dial continues with one attempt while there is no room for another", limits, async (t) => {
   const budget = new DescriptorBudget(3);
   const dialling = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
   budget.book(2);
@@ -121,7 +121,7 @@ async function silent(t: TestContext): Promise<SocketAddress> {
   return { kind: "tcp", family: 4, address: address.host, port: address.port };
 }
 
-/** Dials with the clock in the test's hand. */
+/** Dials with a mocked clock. */
 function startDial(
   t: TestContext,
   addresses: readonly SocketAddress[],

@@ -1,4 +1,4 @@
-// Dialling: several addresses, silence, time limits, cancelling, local addresses. The clock is in the tests' hand.
+// Dialing: several addresses, silent addresses, timeouts, cancellation, local addresses. The clock is mocked.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -29,13 +29,13 @@ const name = "far.example:2562";
 const attemptDelayMs = 250;
 const timeoutMs = 5_000;
 
-/** What has a test's sockets before they are anybody's; undefined: a lone address gets a socket of Node's as well. */
+/** The addon sockets of a test; undefined to dial with Node sockets only. */
 const addonSocketsOf = new WeakMap<TestContext, AddonSockets | undefined>();
 
-/** Each test twice: a lone address, which needs no race, can be dialled without a socket of Node's. */
+/** Runs each test twice: a single address can be dialed with a Node socket or an addon socket. */
 function bothWays(what: string, options: TestOptions, run: (t: TestContext) => Promise<void>): void {
   for (const sockets of [undefined, addonSockets()]) {
-    test(sockets === undefined ? what : `${what}, without a socket of Node's`, options, (t) => {
+    test(sockets === undefined ? what : `${what}, with addon sockets`, options, (t) => {
       addonSocketsOf.set(t, sockets);
       return run(t);
     });
@@ -43,26 +43,30 @@ function bothWays(what: string, options: TestOptions, run: (t: TestContext) => P
 }
 
 for (const kind of kindsHere("tcp", "tcp6", "unix")) {
-  bothWays(`${kind}: an address that answers gives a channel both ways, named as it was written`, limits, async (t) => {
-    const listener = await Listener.listen(t, kind);
-    const channel = await dialling(t, [socketAddressOf(listener.address)]);
-    const peer = await listener.next();
-    assert.equal(channel.peer, name);
-    channel.writable.write("there");
-    assert.equal(Buffer.from(await peer.read(5)).toString(), "there");
-    const sink = new KeepingSink();
-    channel.reader.flowInto(sink);
-    await peer.write("and back");
-    await sink.untilBytes(8);
-    channel.writable.end();
-    assert.equal(await peer.end(), "fin");
-    await peer.write("more");
-    peer.finish();
-    await sink.untilEnd();
-    assert.equal(Buffer.from(sink.bytes).toString(), "and backmore");
-  });
+  bothWays(
+    `${kind}: an address that answers gives a channel both ways, named as the user wrote it`,
+    limits,
+    async (t) => {
+      const listener = await Listener.listen(t, kind);
+      const channel = await dialling(t, [socketAddressOf(listener.address)]);
+      const peer = await listener.next();
+      assert.equal(channel.peer, name);
+      channel.writable.write("there");
+      assert.equal(Buffer.from(await peer.read(5)).toString(), "there");
+      const sink = new KeepingSink();
+      channel.reader.flowInto(sink);
+      await peer.write("and back");
+      await sink.untilBytes(8);
+      channel.writable.end();
+      assert.equal(await peer.end(), "fin");
+      await peer.write("more");
+      peer.finish();
+      await sink.untilEnd();
+      assert.equal(Buffer.from(sink.bytes).toString(), "and backmore");
+    },
+  );
 
-  bothWays(`${kind}: what the other side says at once is neither lost nor read too far`, limits, async (t) => {
+  bothWays(`${kind}: data that the peer sends immediately is neither lost nor read too far`, limits, async (t) => {
     const listener = await Listener.listen(t, kind);
     listener.onConnection((peer) => {
       peer.write(Buffer.from(`${"x".repeat(40)}the rest`)).catch(() => undefined);
@@ -84,26 +88,26 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   });
 }
 
-bothWays("a file that is no socket refuses", limits, async (t) => {
+bothWays("a file that is not a socket refuses", limits, async (t) => {
   const path = join(await temporaryFolder(t), "file");
   writeFileSync(path, "");
   await rejectsSpipedError(dialling(t, [{ kind: "unix", path }]), "SPIPED_CONNECT", /connection refused/);
 });
 
-bothWays("an address that refuses is followed by the next at once", limits, async (t) => {
+bothWays("after a refusal, the next address is tried immediately", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await refusing(t), await refusing(t), socketAddressOf(listener.address)];
-  // The clock stands still, so only a refusal can lead to the next address.
+  // The clock does not advance, so only a refusal can lead to the next address.
   mockTimers(t);
   await dialling(t, addresses);
   assert.equal(await acceptedBefore(t, listener), 1);
 });
 
-bothWays("a listener that goes before it has accepted has reset the connection", limits, async (t) => {
+bothWays("a listener that closes before it has accepted resets the connection", limits, async (t) => {
   const port = await freePort("127.0.0.1");
   const descriptor = addon.listenTcp("127.0.0.1", port, 1);
   const state = dialling(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
-  // Right behind the tick that connects, and before the event loop learns of it.
+  // Right after the tick that connects, before the event loop notices.
   process.nextTick(() => closeSync(descriptor));
   const words = new RegExp(`^cannot connect to ${name}: \\[127\\.0\\.0\\.1\\]:${port}: connection reset by peer$`);
   await rejectsSpipedError(state, "SPIPED_CONNECT", words);
@@ -112,11 +116,11 @@ bothWays("a listener that goes before it has accepted has reset the connection",
 for (const resetOnDeath of [true, false]) {
   const what = resetOnDeath ? "sees a reset" : "sees an end";
   const skip = process.platform === "win32" ? "needs descriptors" : false;
-  bothWays(`a target that is left before this side knows that it is there ${what}`, { ...limits, skip }, async (t) => {
+  bothWays(`a target that is abandoned before the connection is noticed ${what}`, { ...limits, skip }, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const abort = new AbortController();
     const dialled = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
-    // The system has connected in the tick before, and the event loop has not learned of it.
+    // The system has connected in the previous tick, and the event loop has not noticed yet.
     process.nextTick(() => abort.abort());
     await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
     const peer = await listener.next();
@@ -124,7 +128,7 @@ for (const resetOnDeath of [true, false]) {
   });
 }
 
-bothWays("all addresses that refused are named in the one error, in their order", limits, async (t) => {
+bothWays("the error names all addresses that refused, in order", limits, async (t) => {
   const addresses = [await refusing(t), await refusing(t), await refusing(t)];
   mockTimers(t);
   const [first, second, third] = addresses.map(({ port }) => `\\[127\\.0\\.0\\.1\\]:${port}: connection refused`);
@@ -132,7 +136,7 @@ bothWays("all addresses that refused are named in the one error, in their order"
   await rejectsSpipedError(dialling(t, addresses), "SPIPED_CONNECT", all);
 });
 
-bothWays("an address that answers leaves those behind it alone", limits, async (t) => {
+bothWays("once an address answers, the following ones are not tried", limits, async (t) => {
   const [first, second] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "tcp")];
   mockTimers(t);
   await dialling(t, [socketAddressOf(first.address), socketAddressOf(second.address)]);
@@ -140,7 +144,7 @@ bothWays("an address that answers leaves those behind it alone", limits, async (
   assert.equal(await acceptedBefore(t, second), 0);
 });
 
-bothWays("an address that stays silent is followed by the next after 250 ms, and not before", limits, async (t) => {
+bothWays("if an address stays silent, the next is tried after 250 ms, and not before", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
@@ -154,7 +158,7 @@ bothWays("an address that stays silent is followed by the next after 250 ms, and
   assert.equal(Buffer.from(await peer.read(6)).toString(), "to the");
 });
 
-bothWays("each silent address has its 250 ms, and a refusal ends them early", limits, async (t) => {
+bothWays("each silent address gets 250 ms, and a refusal ends them early", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await deafAddress(t), await deafAddress(t), await refusing(t), socketAddressOf(listener.address)];
   mockTimers(t);
@@ -165,7 +169,7 @@ bothWays("each silent address has its 250 ms, and a refusal ends them early", li
   await dialled;
 });
 
-bothWays("an address that stays silent is not given up when the next is refused", limits, async (t) => {
+bothWays("a silent address is not abandoned when the next one refuses", limits, async (t) => {
   const silent = await deafAddress(t);
   const addresses = [silent, await refusing(t)];
   mockTimers(t);
@@ -180,7 +184,7 @@ bothWays("an address that stays silent is not given up when the next is refused"
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", /before that: \[127\.0\.0\.1\]:\d+: connection refused/);
 });
 
-bothWays("silence lasts as long as the time limit, and no longer", limits, async (t) => {
+bothWays("dialing a silent target fails at the timeout, and not before", limits, async (t) => {
   const silent = await deafAddress(t);
   mockTimers(t);
   const state = watch(dialling(t, [silent], { timeoutMs: 1_500 }));
@@ -191,7 +195,7 @@ bothWays("silence lasts as long as the time limit, and no longer", limits, async
   await rejectsSpipedError(state.promise, "SPIPED_TIMEOUT", new RegExp(`^no answer from ${name} within 1\\.5 s$`));
 });
 
-bothWays("a time limit that runs out leaves no address to be tried later", limits, async (t) => {
+bothWays("no address is tried after the timeout", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
@@ -202,7 +206,7 @@ bothWays("a time limit that runs out leaves no address to be tried later", limit
   assert.equal(await acceptedBefore(t, listener), 0);
 });
 
-test("the winner leaves no attempt of the others open", limits, async (t) => {
+test("all other attempts are closed when one wins", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
@@ -216,7 +220,7 @@ test("the winner leaves no attempt of the others open", limits, async (t) => {
   assert.equal(connecting(t), before);
 });
 
-bothWays("a channel that has been dialled does not know the time limit any more", limits, async (t) => {
+bothWays("the timeout does not apply to a connected channel", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   mockTimers(t);
   const channel = await dialling(t, [socketAddressOf(listener.address)]);
@@ -225,7 +229,7 @@ bothWays("a channel that has been dialled does not know the time limit any more"
   assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
 });
 
-bothWays("a cancelled attempt ends at once and leaves nothing open", limits, async (t) => {
+bothWays("a cancelled attempt ends immediately and leaves nothing open", limits, async (t) => {
   const silent = await deafAddress(t);
   const before = connecting(t);
   const cancel = new AbortController();
@@ -238,14 +242,14 @@ bothWays("a cancelled attempt ends at once and leaves nothing open", limits, asy
   assert.equal(connecting(t), before);
 });
 
-bothWays("an attempt that is cancelled before it begins reaches nobody", limits, async (t) => {
+bothWays("an attempt that is cancelled before it starts does not connect", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const dialled = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
   await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
   assert.equal(await acceptedBefore(t, listener), 0);
 });
 
-bothWays("cancelling after the answer does nothing to the channel", limits, async (t) => {
+bothWays("cancelling after the connection is established does not affect the channel", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const cancel = new AbortController();
   const channel = await dialling(t, [socketAddressOf(listener.address)], { signal: cancel.signal });
@@ -255,7 +259,7 @@ bothWays("cancelling after the answer does nothing to the channel", limits, asyn
 });
 
 for (const kind of kindsHere("tcp", "tcp6")) {
-  bothWays(`${kind}: a connection comes from the local address and port that it is bound to`, limits, async (t) => {
+  bothWays(`${kind}: a connection uses the local address and port that it is bound to`, limits, async (t) => {
     const listener = await Listener.listen(t, kind);
     const target = tcpAddressOf(listener.address);
     const local = { ...target, port: await freePort(target.address) };
@@ -266,7 +270,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
   });
 }
 
-bothWays("of several local addresses, the first of the target's family is taken", limits, async (t) => {
+bothWays("of several local addresses, the first of the target's family is used", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const port = await freePort("127.0.0.1");
   const bind: readonly TcpAddress[] = [
@@ -279,7 +283,7 @@ bothWays("of several local addresses, the first of the target's family is taken"
 });
 
 bothWays(
-  "a target of a family without a local address is left out, and the next one tried",
+  "an address of a family without a local address is skipped, and the next one is tried",
   {
     ...limits,
     skip: withoutIpv6,
@@ -297,22 +301,22 @@ bothWays(
   },
 );
 
-bothWays("a local address that this machine does not have is the reason that is given", limits, async (t) => {
+bothWays("a local address that this machine does not have is reported as the reason", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
-  // From the block that is kept for documentation, so that no machine has it.
+  // From a block reserved for documentation, so no machine has it.
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
   const dialled = dialling(t, [socketAddressOf(listener.address)], { bind });
   await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address not available/);
 });
 
-bothWays("a local port that is in use is the reason that is given", limits, async (t) => {
+bothWays("a local port in use is reported as the reason", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const target = tcpAddressOf(listener.address);
   const dialled = dialling(t, [target], { bind: [target] });
   await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address in use/);
 });
 
-bothWays("a local address means nothing to a UNIX socket", limits, async (t) => {
+bothWays("a local address is ignored for a UNIX socket", limits, async (t) => {
   const listener = await Listener.listen(t, "unix");
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
   await dialling(t, [socketAddressOf(listener.address)], { bind });
@@ -320,7 +324,7 @@ bothWays("a local address means nothing to a UNIX socket", limits, async (t) => 
 });
 
 bothWays(
-  "a UNIX socket whose backlog is full is tried again until the time limit, and takes nobody's turn",
+  "a UNIX socket with a full backlog is retried until the timeout, without using up another client's place",
   limits,
   async (t) => {
     const path = join(await temporaryFolder(t), "s");
@@ -340,7 +344,7 @@ bothWays(
   },
 );
 
-bothWays("a UNIX socket whose backlog was full is reached once there is room", limits, async (t) => {
+bothWays("a UNIX socket with a full backlog is connected once there is room", limits, async (t) => {
   const path = join(await temporaryFolder(t), "s");
   const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
   for (let free = true; free; ) free = await connects(t, path);
@@ -356,7 +360,7 @@ bothWays("a UNIX socket whose backlog was full is reached once there is room", l
   await dialled.promise;
 });
 
-/** Connects once more; false where the backlog is full. */
+/** Opens another connection; returns false if the backlog is full. */
 async function connects(t: TestContext, path: string): Promise<boolean> {
   const socket = connect(path);
   afterwards(t, () => socket.destroy());
@@ -391,14 +395,14 @@ function mockTimers(t: TestContext): void {
   t.mock.timers.enable({ apis: ["setTimeout"] });
 }
 
-/** An address that refuses: its port is taken by the outgoing end of a connection, so that nobody can listen on it. */
+/** An address that refuses: its port is the local port of an outgoing connection, so nothing can listen on it. */
 async function refusing(t: TestContext): Promise<TcpAddress> {
   const { socket } = await TestSocket.connect(t, (await Listener.listen(t, "tcp")).address);
   assert.ok(socket.localPort !== undefined);
   return { kind: "tcp", family: 4, address: "127.0.0.1", port: socket.localPort };
 }
 
-/** How many sockets of this process wait for an answer; where Node has none of them, how many descriptors are open. */
+/** The number of connecting Node sockets; with addon sockets, the number of open descriptors. */
 function connecting(t: TestContext): number {
   if (addonSocketsOf.get(t) !== undefined) return readdirSync("/dev/fd").length;
   return process.getActiveResourcesInfo().filter((resource) => /ConnectWrap$/.test(resource)).length;

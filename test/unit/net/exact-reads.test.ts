@@ -12,7 +12,7 @@ function arrive(reads: ExactReads, bytes: Uint8Array): void {
   reads.arrived(bytes.length);
 }
 
-test("bytes that come in any pieces are read in the lengths that are asked for", async () => {
+test("bytes that arrive in any pieces are read in the requested lengths", async () => {
   const lengths = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 });
   await fc.assert(
     fc.asyncProperty(lengths, fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }), async (asked, pieces) => {
@@ -40,7 +40,7 @@ test("bytes that come in any pieces are read in the lengths that are asked for",
   );
 });
 
-test("the space offered is as long as what is missing, and never longer", () => {
+test("the space offered is exactly as long as what is missing", () => {
   const reads = new ExactReads(320);
   for (let left = 320; left > 0; left -= 40) {
     assert.equal(reads.missing, left);
@@ -50,7 +50,7 @@ test("the space offered is as long as what is missing, and never longer", () => 
   assert.equal(reads.space.length, 0);
 });
 
-test("what one read gave does not change when more bytes come", async () => {
+test("the result of a read does not change when more bytes arrive", async () => {
   const reads = new ExactReads(4);
   arrive(reads, Uint8Array.of(1, 2));
   const first = await reads.read(2);
@@ -59,7 +59,7 @@ test("what one read gave does not change when more bytes come", async () => {
   assert.deepEqual(Array.from(await reads.read(2)), [3, 4]);
 });
 
-test("bytes that came before the end are still read, and the next read says that there was an end", async () => {
+test("bytes that arrived before the end can still be read, and the next read reports the end", async () => {
   const reads = new ExactReads(320);
   arrive(reads, new Uint8Array(40));
   reads.ended("orderly");
@@ -67,7 +67,7 @@ test("bytes that came before the end are still read, and the next read says that
   await rejectsSpipedError(reads.read(288), "SPIPED_HANDSHAKE_ENDED", /after 40 of 320 handshake bytes/);
 });
 
-test("a read that waits is told of an orderly end and of a close", async () => {
+test("a pending read fails at an orderly end and at a close", async () => {
   for (const [how, code] of [
     ["orderly", "SPIPED_HANDSHAKE_ENDED"],
     ["closed", "SPIPED_RESET"],
@@ -79,14 +79,14 @@ test("a read that waits is told of an orderly end and of a close", async () => {
   }
 });
 
-test("a close after an orderly end leaves it an orderly end", async () => {
+test("after an orderly end, a close changes nothing", async () => {
   const reads = new ExactReads(32);
   reads.ended("orderly");
   reads.ended("closed");
   await rejectsSpipedError(reads.read(32), "SPIPED_HANDSHAKE_ENDED", /closed the connection/);
 });
 
-test("nothing is missing where no exact reads are due", () => {
+test("nothing is missing if there are no exact reads", () => {
   const reads = new ExactReads(0);
   assert.equal(reads.missing, 0);
   assert.equal(reads.space.length, 0);

@@ -1,4 +1,4 @@
-// The one rule for the failures of all channels: the first wins, is told once, and not in the middle of what failed.
+// The failure reporting of all channels: the first failure wins, and is reported once, asynchronously.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ class Latch extends FailureLatch {
 
 const microtasks = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test("the first failure is told once, and no other", async () => {
+test("only the first failure is reported, once", async () => {
   const latch = new Latch();
   const told: string[] = [];
   latch.onFailure(({ message }) => told.push(message));
@@ -30,7 +30,7 @@ test("the first failure is told once, and no other", async () => {
   assert.deepEqual(told, ["first"]);
 });
 
-test("a failure that comes before its listener is told to it, not at once", async () => {
+test("a failure that precedes its listener is reported to it, asynchronously", async () => {
   const latch = new Latch();
   const told: string[] = [];
   latch.breaks("early");
@@ -40,7 +40,7 @@ test("a failure that comes before its listener is told to it, not at once", asyn
   assert.deepEqual(told, ["early"]);
 });
 
-test("nothing is told after a close, of a failure just before it neither", async () => {
+test("nothing is reported after a close, not even a failure just before it", async () => {
   const latch = new Latch();
   const told: string[] = [];
   latch.onFailure(({ message }) => told.push(message));

@@ -1,4 +1,4 @@
-// Sockets of a service manager: whatever the variables say and the descriptors are, it is taken or refused in one line.
+// Sockets of a service manager: any environment variables and descriptors are accepted or refused with one message.
 
 import assert from "node:assert/strict";
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
@@ -22,7 +22,7 @@ function whyOf(changes: Partial<Handed>): string {
   return passed.kind === "nothing" ? passed.why : assert.fail(JSON.stringify(passed));
 }
 
-test("the variables give names to descriptors", () => {
+test("the environment variables name the descriptors", () => {
   assert.deepEqual(readHanded(given), { kind: "sockets", first: 3, names: ["a", "b"] });
   assert.deepEqual(readHanded({ ...given, listenFdnames: undefined }), {
     kind: "sockets",
@@ -31,7 +31,7 @@ test("the variables give names to descriptors", () => {
   });
 });
 
-test("variables that make no sense say why", () => {
+test("invalid environment variables are refused with a reason", () => {
   assert.equal(whyOf({ listenFds: undefined }), "no sockets were handed over");
   assert.equal(whyOf({ listenPid: undefined }), "no sockets were handed over");
   assert.equal(whyOf({ listenFds: "0" }), "no sockets were handed over");
@@ -44,7 +44,7 @@ test("variables that make no sense say why", () => {
   assert.equal(whyOf({ listenFdnames: "" }), "LISTEN_FDNAMES has 1 names for 2 sockets");
 });
 
-test("no variables do any harm", () => {
+test("any values of the environment variables are handled", () => {
   const text = fc.option(fc.oneof(fc.string(), fc.constantFrom("7", "1", "2", "3", "a:b", ":")), { nil: undefined });
   fc.assert(
     fc.property(text, text, text, fc.string(), (listenPid, listenFds, listenFdnames, name) => {
@@ -57,13 +57,13 @@ test("no variables do any harm", () => {
   );
 });
 
-/** A descriptor that is closed at the end, whoever closed it before. */
+/** A descriptor that is closed at the end, if it is still open. */
 function held(t: TestContext, descriptor: number): number {
   afterwards(t, () => {
     try {
       closeSync(descriptor);
     } catch {
-      // It was handed back.
+      // It is closed already.
     }
   });
   return descriptor;
@@ -77,7 +77,7 @@ function refuses(sockets: InheritedSockets, name: string, pattern: RegExp): void
   throwsSpipedError(() => sockets.take({ kind: "systemd", name }), "SPIPED_LISTEN", pattern);
 }
 
-test("a socket is taken by its name, that of its unit, or as the only one", options, async (t) => {
+test("a socket is taken by its name, by its unit's name, or as the only one", options, async (t) => {
   const port = await freePort("127.0.0.1");
   const descriptor = held(t, addon.listenTcp("127.0.0.1", port, 16));
   for (const name of ["web", "web.socket", ""]) {
@@ -92,7 +92,7 @@ test("a socket is taken by its name, that of its unit, or as the only one", opti
   }
 });
 
-test("a name that is not there, or there twice, names those that are", options, async (t) => {
+test("for an unknown or ambiguous name, the error lists the names that exist", options, async (t) => {
   const descriptor = held(t, addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16));
   const sockets = new InheritedSockets(passing(descriptor, "a", "b\u001b", "a"));
   refuses(sockets, "c", /^cannot listen on systemd:c: no socket has this name; the names are "a", "b\\u001b"$/);
@@ -100,7 +100,7 @@ test("a name that is not there, or there twice, names those that are", options, 
   refuses(sockets, "", /: there are 3: "a", "b\\u001b"$/);
 });
 
-test("what does not listen for connections is refused, and says what it is", options, async (t) => {
+test("a descriptor that does not listen for connections is refused, with what it is", options, async (t) => {
   const folder = await temporaryFolder(t);
   const file = held(t, openSync(join(folder, "file"), "w"));
   refuses(new InheritedSockets(passing(file, "x")), "x", /is closed or not a socket$/);
@@ -120,10 +120,14 @@ test("what does not listen for connections is refused, and says what it is", opt
   await new Promise<void>((resolve) => datagrams.bind(0, "127.0.0.1", resolve));
   const symbol = Object.getOwnPropertySymbols(datagrams).find((one) => String(one) === "Symbol(state symbol)");
   const { handle } = Reflect.get(datagrams, symbol ?? assert.fail("it has a state")) as { handle: { fd: number } };
-  refuses(new InheritedSockets(passing(handle.fd, "x")), "x", /does not accept connections: it must be a stream socket/);
+  refuses(
+    new InheritedSockets(passing(handle.fd, "x")),
+    "x",
+    /does not accept connections: it must be a stream socket/,
+  );
 });
 
-test("a socket that is opened later is nobody's whom a wrong number names", options, async (t) => {
+test("a wrong number does not give access to a socket that was opened later", options, async (t) => {
   const number = held(t, openSync("/dev/null", "r"));
   closeSync(number);
   const sockets = new InheritedSockets(passing(number, "x"));
@@ -135,7 +139,7 @@ test("a socket that is opened later is nobody's whom a wrong number names", opti
   assert.ok(fstatSync(own).isSocket());
 });
 
-test("closing leaves a UNIX socket, its file, its permissions and its backlog to the manager", options, async (t) => {
+test("closing leaves a UNIX socket, its file, permissions and backlog alone", options, async (t) => {
   const path = join(await temporaryFolder(t), "s");
   const file = new addon.SocketFile(Buffer.from(path));
   const manager = held(t, file.listen(16, 0o640));

@@ -1,4 +1,4 @@
-// Listening where the server has to listen itself, as on Windows: no descriptor, and a pause refuses clients.
+// Listening on systems without descriptors, such as Windows: the server itself listens, and a pause refuses clients.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
@@ -45,7 +45,7 @@ function addressOf({ socket }: Listening): Address {
 }
 
 test(
-  "the server listens itself: clients are refused during a pause, and accepted on the same port after it",
+  "without descriptors, clients are refused during a pause, and accepted on the same port after it",
   limits,
   async (t) => {
     const listening = listen(t, 0);
@@ -65,7 +65,7 @@ test(
   },
 );
 
-test("an address in use is said when accepting begins", limits, async (t) => {
+test("an address in use is reported when accepting begins", limits, async (t) => {
   const first = listen(t, 0);
   await first.socket.accept();
   const { port } = addressOf(first) as { readonly port: number };

@@ -1,4 +1,4 @@
-// Listening: accepting can stop and go on with those who wait; what cannot be listened on is said clearly.
+// Listening sockets: accepting can pause and resume without losing clients; errors are clear.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
 const kinds = kindsHere("tcp", "tcp6", "unix");
 
-/** All that a client sends until its end. */
+/** Everything that a client sends until its end. */
 async function readAll({ reader, socket }: Accepted): Promise<Uint8Array> {
   assert.ok(reader !== undefined, "this Node lets accepted sockets read into shared memory");
   socket.on("error", () => undefined);
@@ -44,7 +44,7 @@ async function readAll({ reader, socket }: Accepted): Promise<Uint8Array> {
 }
 
 for (const kind of kinds) {
-  test(`${kind}: clients are accepted, in their order, with sockets that carry bytes both ways`, limits, async (t) => {
+  test(`${kind}: clients are accepted in order, with sockets that carry data both ways`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     for (const text of ["one", "two", "three"]) {
@@ -58,7 +58,7 @@ for (const kind of kinds) {
     }
   });
 
-  test(`${kind}: of a client that has only been accepted, nothing is read`, limits, async (t) => {
+  test(`${kind}: nothing is read from a client that has only been accepted`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     const peer = await TestSocket.connect(t, clients.address);
@@ -70,7 +70,7 @@ for (const kind of kinds) {
     assert.equal(Buffer.from(await readAll(client)).toString(), "early");
   });
 
-  test(`${kind}: of a client whose handshake is due, the handshake is read and no more`, limits, async (t) => {
+  test(`${kind}: only the handshake is read from a client whose handshake is due`, limits, async (t) => {
     const clients = await Clients.listen(t, kind, 320);
     await clients.listening.accept();
     const peer = await TestSocket.connect(t, clients.address);
@@ -82,7 +82,7 @@ for (const kind of kinds) {
     assert.equal(socket.bytesRead, 320);
   });
 
-  test(`${kind}: clients that come during a pause wait, and are served when it is over`, limits, async (t) => {
+  test(`${kind}: clients that connect during a pause wait, and are served after it`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     clients.listening.pause();
@@ -104,7 +104,7 @@ for (const kind of kinds) {
     }
   });
 
-  test(`${kind}: a pause on an accepted client lets no second one in, however many wait`, limits, async (t) => {
+  test(`${kind}: after a pause in the accept callback, no second client is accepted`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     clients.listening.pause();
@@ -119,9 +119,9 @@ for (const kind of kinds) {
     assert.deepEqual(clients.failures, []);
   });
 
-  test(`${kind}: before the first accept clients wait too`, limits, async (t) => {
+  test(`${kind}: clients also wait before the first accept`, limits, async (t) => {
     if (kind !== "unix") {
-      // The port is known once accepting has begun, so here it must be chosen before.
+      // The system's choice of port is only known once accepting has begun, so choose one here.
       const probe = await Clients.listen(t, kind);
       await probe.listening.accept();
       const { address } = probe.listening;
@@ -132,7 +132,7 @@ for (const kind of kinds) {
     }
   });
 
-  test(`${kind}: accepting twice, pausing twice and closing twice are harmless`, limits, async (t) => {
+  test(`${kind}: accept, pause and close can be called twice`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await Promise.all([clients.listening.accept(), clients.listening.accept()]);
     await clients.listening.accept();
@@ -151,7 +151,7 @@ for (const kind of kinds) {
     assert.deepEqual(clients.failures, []);
   });
 
-  test(`${kind}: a closed socket refuses new clients, and those it accepted go on`, limits, async (t) => {
+  test(`${kind}: a closed socket refuses new clients, and accepted ones continue`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     const { address } = clients;
@@ -164,7 +164,7 @@ for (const kind of kinds) {
     assert.equal(Buffer.from(await readAll(client)).toString(), "still here");
   });
 
-  test(`${kind}: closing ends clients that still wait`, limits, async (t) => {
+  test(`${kind}: closing disconnects clients that are still waiting`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     clients.listening.pause();
@@ -174,7 +174,7 @@ for (const kind of kinds) {
     assert.equal(clients.count, 0);
   });
 
-  test(`${kind}: an address that is in use is said with what to do`, limits, async (t) => {
+  test(`${kind}: an address in use is an error with a hint`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     assert.throws(
@@ -193,7 +193,7 @@ for (const kind of kinds) {
 }
 
 for (const kind of kindsHere("tcp", "tcp6")) {
-  test(`${kind}: a port that the system chose is told once it accepts`, limits, async (t) => {
+  test(`${kind}: the port that the system chose is known once it accepts`, limits, async (t) => {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();
     const { address } = clients.listening;
@@ -203,7 +203,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
   });
 
   test(
-    `${kind}: a port can be listened on again at once after it was closed with connections open`,
+    `${kind}: a port that was closed with open connections can be listened on again immediately`,
     limits,
     async (t) => {
       const first = await Clients.listen(t, kind);
@@ -221,7 +221,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
   );
 }
 
-test("an address of another machine is said with what to do", limits, async (t) => {
+test("an address of another machine is an error with a hint", limits, async (t) => {
   const address: SocketAddress = { kind: "tcp", family: 4, address: "203.0.113.77", port: 0 };
   assert.throws(
     () => new Clients(t, address, 0),
@@ -229,20 +229,20 @@ test("an address of another machine is said with what to do", limits, async (t) 
   );
 });
 
-test("a UNIX socket in a folder that does not exist is an error that names the socket", limits, async (t) => {
+test("a UNIX socket in a missing folder is an error that names the socket", limits, async (t) => {
   const path = join(await temporaryFolder(t), "nowhere", "s");
   const listen = () => new Clients(t, { kind: "unix", path }, 0);
   throwsSpipedError(listen, "SPIPED_LISTEN", /^cannot listen on .*nowhere\/s: .*no such file/i);
 });
 
-test("a UNIX socket is never put in the place of another file", limits, async (t) => {
+test("a UNIX socket never replaces another file", limits, async (t) => {
   const path = join(await temporaryFolder(t), "precious");
   writeFileSync(path, "data");
   throwsSpipedError(() => new Clients(t, { kind: "unix", path }, 0), "SPIPED_LISTEN", /in use/i);
   assert.ok(existsSync(path));
 });
 
-test("the file of a UNIX socket is removed when it is closed, and not by a pause", limits, async (t) => {
+test("the file of a UNIX socket is removed by close, but not by pause", limits, async (t) => {
   const clients = await Clients.listen(t, "unix");
   const { address } = clients.listening;
   assert.ok(address.kind === "unix");
@@ -256,7 +256,7 @@ test("the file of a UNIX socket is removed when it is closed, and not by a pause
   assert.ok(!existsSync(address.path));
 });
 
-test("a UNIX socket whose file is gone already closes without a word", limits, async (t) => {
+test("a UNIX socket whose file is already gone closes silently", limits, async (t) => {
   const clients = await Clients.listen(t, "unix");
   const { address } = clients.listening;
   assert.ok(address.kind === "unix");
@@ -265,7 +265,7 @@ test("a UNIX socket whose file is gone already closes without a word", limits, a
   assert.deepEqual(clients.failures, []);
 });
 
-test("a file that has taken the place of a UNIX socket stays when the socket is closed", limits, async (t) => {
+test("a file that has replaced a UNIX socket's stays when the socket is closed", limits, async (t) => {
   const first = await Clients.listen(t, "unix");
   const { address } = first.listening;
   assert.ok(address.kind === "unix");
@@ -278,7 +278,7 @@ test("a file that has taken the place of a UNIX socket stays when the socket is 
   await second.next();
 });
 
-test("while its folder's owner changes the file, no other file gets a UNIX socket's permissions", limits, async (t) => {
+test("no other file gets a UNIX socket's permissions, even if the folder's owner swaps files", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const [path, precious] = [join(folder, "s"), join(folder, "precious")];
   writeFileSync(precious, "data", { mode: 0o600 });
@@ -290,14 +290,14 @@ test("while its folder's owner changes the file, no other file gets a UNIX socke
     try {
       ListeningSocket.listen({ kind: "unix", path }, 0o666).close();
     } catch {
-      // The link was there first.
+      // The link existed first.
       rmSync(path, { force: true });
     }
   }
   assert.equal(statSync(precious).mode & 0o777, 0o600);
 });
 
-test("a UNIX socket's file is given away, and nothing that has taken its place", {
+test("changing the owner of a UNIX socket's file does not affect a file that has replaced it", {
   ...limits,
   skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "takes Linux and the superuser" : false,
 }, async (t) => {
@@ -328,7 +328,7 @@ test("a UNIX socket's file is given away, and nothing that has taken its place",
 });
 
 test(
-  "while a folder on the way is changed, no file of another folder is taken for a stale socket",
+  "if a folder in the path is swapped, no file of another folder is removed as a stale socket",
   limits,
   async (t) => {
     const folder = await temporaryFolder(t);
@@ -344,19 +344,19 @@ test(
       { way, own, others },
     );
     for (let count = 0; count < 3_000; count += 1) {
-      // A socket that nobody listens on.
+      // A socket without a listener.
       try {
         closeSync(new addon.SocketFile(Buffer.from(join(own, "s"))).listen(1));
         ListeningSocket.listen({ kind: "unix", path: join(way, "s") }, undefined).close();
       } catch {
-        // The folder was changed.
+        // The folder was swapped.
       }
     }
     assert.equal(readFileSync(join(others, "s"), "utf8"), "data");
   },
 );
 
-test("accepting that failed for want of a descriptor can be tried again", limits, async (t) => {
+test("accepting can be retried after it failed for lack of descriptors", limits, async (t) => {
   const clients = await Clients.listen(t, "unix");
   const none = t.mock.method(addon, "duplicate", () => {
     throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
@@ -368,7 +368,7 @@ test("accepting that failed for want of a descriptor can be tried again", limits
   await clients.next();
 });
 
-/** Runs `code` again and again on a thread of its own until the test ends. */
+/** Runs `code` in a loop, in a worker thread, until the test ends. */
 async function against(t: TestContext, code: string, data: Readonly<Record<string, string>>): Promise<void> {
   const all = `
     const fs = require("node:fs");
@@ -394,13 +394,13 @@ for (const resets of [true, false]) {
     const clients = await Clients.listen(t, "tcp", 0, resets);
     await clients.listening.accept();
     const client = await TestSocket.connect(t, clients.address);
-    // As the system does where the process dies before anything else was said of the socket.
+    // Like the system when the process dies before any other option was set on the socket.
     (await clients.next()).socket.destroy();
     assert.equal(await client.end(), resets ? "reset" : "fin");
   });
 }
 
-test("a UNIX socket that was closed, or never listened, holds nothing open", async (t) => {
+test("a UNIX socket that was closed, or never listened, leaves nothing open", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "socket");
   const taken = join(folder, "file");

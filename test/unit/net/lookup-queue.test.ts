@@ -1,4 +1,4 @@
-// Look-ups side by side: what is shared, how many run, who waits for whom, and who stops waiting.
+// Concurrent lookups: sharing, the limit, the queue, and callers that stop waiting.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { SpipedError } from "#dist/errors.js";
 import type { LookupResult } from "#dist/native/native.js";
 import { LookupQueue, MAX_LOOKUPS } from "#dist/net/lookup-queue.js";
 
-/** A system in the test's hand: it answers when the test says so. */
+/** A resolver that answers when the test says so. */
 class System {
   readonly asked: string[] = [];
   readonly #open = new Map<string, (found: LookupResult) => void>();
@@ -21,7 +21,7 @@ class System {
     return this.lookUps.find(host, "80", { signal, timeoutMs: LONGEST_MS, timedOut });
   }
 
-  /** Asks for something that the test does not wait for. */
+  /** Starts a lookup without waiting for it. */
   ask(host: string, signal?: AbortSignal): void {
     this.find(host, signal).catch(() => undefined);
   }
@@ -42,7 +42,7 @@ function names(count: number): readonly string[] {
   return [...Array(count).keys()].map((number) => `name-${number}`);
 }
 
-test("a look-up that gets no answer holds no other up", async () => {
+test("a lookup without an answer does not delay others", async () => {
   const system = new System();
   system.ask("silent");
   const other = system.find("other");
@@ -51,7 +51,7 @@ test("a look-up that gets no answer holds no other up", async () => {
   system.answers("silent");
 });
 
-test("what several ask for at a time is looked up once, and all get the answer", async () => {
+test("concurrent requests for the same name share one lookup, and all get the answer", async () => {
   const system = new System();
   const all = Promise.all([...Array(100).keys()].map(() => system.find("one")));
   assert.deepEqual(system.asked, ["one 80"]);
@@ -59,7 +59,7 @@ test("what several ask for at a time is looked up once, and all get the answer",
   for (const found of await all) assert.deepEqual(found, addressesOf("one"));
 });
 
-test("an answer is not kept: whoever asks later has it looked up anew", async () => {
+test("answers are not cached", async () => {
   const system = new System();
   for (const found of [addressesOf("before"), addressesOf("after"), { addresses: [], failure: "gone" }]) {
     const finding = system.find("one");
@@ -69,7 +69,7 @@ test("an answer is not kept: whoever asks later has it looked up anew", async ()
   assert.equal(system.asked.length, 3);
 });
 
-test("so many look-ups run at a time, and further ones follow in order as they end", async () => {
+test("the number of running lookups is limited, and further ones start in order", async () => {
   const system = new System();
   const all = names(MAX_LOOKUPS + 3);
   for (const name of all) system.ask(name);
@@ -82,7 +82,7 @@ test("so many look-ups run at a time, and further ones follow in order as they e
   for (const name of all.slice(3)) system.answers(name);
 });
 
-test("whoever asks for what waits for its turn shares that turn", async () => {
+test("a request can share a lookup that is still queued", async () => {
   const system = new System();
   for (const name of names(MAX_LOOKUPS)) system.ask(name);
   const both = Promise.all([system.find("late"), system.find("late")]);
@@ -92,7 +92,7 @@ test("whoever asks for what waits for its turn shares that turn", async () => {
   assert.deepEqual(await both, [addressesOf("late"), addressesOf("late")]);
 });
 
-test("what nobody waits for any more before its turn is never looked up", () => {
+test("a queued lookup whose callers have all stopped waiting is never started", () => {
   const system = new System();
   for (const name of names(MAX_LOOKUPS)) system.ask(name);
   const [first, second] = [new AbortController(), new AbortController()];
@@ -105,7 +105,7 @@ test("what nobody waits for any more before its turn is never looked up", () => 
   assert.equal(system.asked.length, MAX_LOOKUPS);
 });
 
-test("one that stops waiting leaves the look-up to the others", async () => {
+test("a caller that stops waiting leaves the lookup to the others", async () => {
   const system = new System();
   const abort = new AbortController();
   const reason = new Error("no more");
@@ -116,7 +116,7 @@ test("one that stops waiting leaves the look-up to the others", async () => {
   assert.deepEqual(await kept, addressesOf("one"));
 });
 
-test("a look-up that nobody waits for any more still has its answer for whoever asks meanwhile", async () => {
+test("a running lookup without callers still answers later requests", async () => {
   const system = new System();
   const abort = new AbortController();
   system.ask("silent", abort.signal);
@@ -127,7 +127,7 @@ test("a look-up that nobody waits for any more still has its answer for whoever 
   assert.deepEqual(await later, addressesOf("silent"));
 });
 
-test("look-ups that hang and are given up do not pile up, however often they are asked for", () => {
+test("lookups that hang do not pile up, however often they are requested and abandoned", () => {
   const system = new System();
   for (let round = 0; round < 1_000; round += 1) {
     const abort = new AbortController();
@@ -137,7 +137,7 @@ test("look-ups that hang and are given up do not pile up, however often they are
   assert.deepEqual(system.asked, ["silent 80"]);
 });
 
-test("a name and a service are looked up together: another service is another question", () => {
+test("requests for different services of a host are separate lookups", () => {
   const system = new System();
   const timedOut = () => new SpipedError("SPIPED_TIMEOUT", "too late");
   for (const service of ["80", "81"]) {

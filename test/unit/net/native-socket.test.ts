@@ -1,4 +1,4 @@
-// What the system is told about sockets, and asked.
+// Socket options and queries that Node lacks.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -21,7 +21,7 @@ async function connected(t: TestContext): Promise<{ socket: Socket; peer: TestSo
   return { socket, peer: await listener.next() };
 }
 
-test("keep-alive does without what this system lacks", limits, async (t) => {
+test("keep-alive works without the options that this system lacks", limits, async (t) => {
   const { socket } = await connected(t);
   const { DeadPeerDetector } = addon;
   afterwards(t, () => Object.assign(addon, { DeadPeerDetector }));
@@ -39,7 +39,7 @@ test("a dead peer is noticed within two minutes: after 60 s, 10 s apart, 6 probe
   assert.ok(idle + interval * probes <= 120);
 });
 
-test("a peer that has not acknowledged anything for as long is given up", limits, async (t) => {
+test("a connection whose peer does not acknowledge data for two minutes is closed", limits, async (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   const { socket } = await connected(t);
   keepAlive(socket);
@@ -53,7 +53,7 @@ test("a peer that has not acknowledged anything for as long is given up", limits
   assert.equal(((await failed)[0] as NodeJS.ErrnoException).code, "ETIMEDOUT");
 });
 
-test("a socket that closes with a reset does so, and one that is told otherwise does not", limits, async (t) => {
+test("a socket resets the connection on close only while that is switched on", limits, async (t) => {
   for (const [resets, end] of [
     [[true], "reset"],
     [[true, false], "fin"],
@@ -66,7 +66,7 @@ test("a socket that closes with a reset does so, and one that is told otherwise 
   }
 });
 
-test("a system that refuses costs nothing", limits, async (t) => {
+test("failed system calls are ignored", limits, async (t) => {
   const { socket } = await connected(t);
   const refuse = () => {
     throw Object.assign(new Error("invalid"), { code: "EINVAL" });
@@ -87,7 +87,7 @@ test("a socket without a descriptor is left alone, and its peer is unknown", () 
   );
 });
 
-test("a client on TCP is named by its address, and one on a UNIX socket by its user", limits, async (t) => {
+test("a TCP client is named by its address, and a client on a UNIX socket by its user", limits, async (t) => {
   for (const kind of ["tcp", "tcp6", "unix"] as const) {
     const clients = await Clients.listen(t, kind);
     await clients.listening.accept();

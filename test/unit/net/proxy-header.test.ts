@@ -1,4 +1,4 @@
-// The PROXY header, byte by byte and against a reader of its own.
+// The PROXY header, byte by byte and against an independent parser.
 
 import assert from "node:assert/strict";
 import { SocketAddress } from "node:net";
@@ -66,7 +66,7 @@ for (const [what, ends, keyName, hex] of known) {
   });
 }
 
-test("any addresses, ports and names are read as they were", () => {
+test("any addresses, ports and names survive a round trip", () => {
   const port = fc.integer({ min: 0, max: 65_535 });
   const name = fc.option(
     fc.uint8Array({ minLength: 1, maxLength: MAX_KEY_NAME_BYTES }).map((bytes) => Buffer.from(bytes)),
@@ -95,7 +95,7 @@ test("any addresses, ports and names are read as they were", () => {
   }
 });
 
-test("names of 1 and of 255 bytes are sent whole; none, and one that is longer, are mistakes", () => {
+test("names of 1 to 255 bytes are sent whole; other lengths are internal errors", () => {
   for (const length of [1, MAX_KEY_NAME_BYTES]) {
     const { fields } = parseProxyHeader(proxyHeader({ kind: "unix" }, "n".repeat(length)));
     assert.equal(fields.get(keyNameType)?.length, length);
@@ -109,20 +109,28 @@ test("names of 1 and of 255 bytes are sent whole; none, and one that is longer, 
   }
 });
 
-test("the longest header fits into one packet, and is as long as it says", () => {
+test("the longest header fits into one packet, and its length field is correct", () => {
   const longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
   const header = proxyHeader(tcp(longest, 65_535, longest, 65_535), "n".repeat(MAX_KEY_NAME_BYTES));
   assert.equal(header.length, 310);
 });
 
-test("what is no address is a mistake, not an address of zeros", () => {
+test("an invalid address is an internal error, not an address of zeros", () => {
   for (const wrong of ["", "localhost", "1.2.3", "%eth0", "::1::2", "[::1]"]) {
-    throwsSpipedError(() => proxyHeader(tcp(wrong, 1, "::1", 2), undefined), "SPIPED_INTERNAL", /is not an IP address$/);
-    throwsSpipedError(() => proxyHeader(tcp("::1", 1, wrong, 2), undefined), "SPIPED_INTERNAL", /is not an IP address$/);
+    throwsSpipedError(
+      () => proxyHeader(tcp(wrong, 1, "::1", 2), undefined),
+      "SPIPED_INTERNAL",
+      /is not an IP address$/,
+    );
+    throwsSpipedError(
+      () => proxyHeader(tcp("::1", 1, wrong, 2), undefined),
+      "SPIPED_INTERNAL",
+      /is not an IP address$/,
+    );
   }
 });
 
-/** The address as Node.js writes it, which has a parser of its own. */
+/** The address in the format of Node, which has a parser of its own. */
 function canonicalAddress(address: string): string {
   return new SocketAddress({ address, family: "ipv6" }).address;
 }

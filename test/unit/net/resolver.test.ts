@@ -1,4 +1,4 @@
-// Looking addresses up with the system's own resolver.
+// Resolving addresses with the system's resolver.
 
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -25,7 +25,7 @@ for (const [text, family, address, port] of [
   });
 }
 
-test("localhost is one or more addresses of loopback, each once", async () => {
+test("localhost resolves to loopback addresses, each once", async () => {
   const found = await resolve(parseAddress("localhost:80"));
   assert.ok(found.length >= 1);
   for (const one of found) {
@@ -35,13 +35,13 @@ test("localhost is one or more addresses of loopback, each once", async () => {
   assert.equal(new Set(found.map((one) => JSON.stringify(one))).size, found.length);
 });
 
-test("a UNIX socket needs no look-up", async () => {
+test("a UNIX socket needs no lookup", async () => {
   const address = parseAddress("/run/socket");
   assert.deepEqual(await resolve(address), [address]);
 });
 
 const services = serviceList();
-test("the system's service names stand for their ports", {
+test("service names resolve to their ports", {
   skip: services.length === 0 ? "SKIPPED: this system has no /etc/services" : false,
 }, async () => {
   for (const [name, port] of services) {
@@ -51,7 +51,7 @@ test("the system's service names stand for their ports", {
   }
 });
 
-test("a name that nobody has is an error that names it and says what to check", async () => {
+test("an unknown host is an error that names it and says what to check", async () => {
   await assert.rejects(resolve(parseAddress("nobody.invalid:80")), (error) => {
     assert.ok(error instanceof SpipedError);
     assert.equal(error.code, "SPIPED_RESOLVE");
@@ -61,17 +61,17 @@ test("a name that nobody has is an error that names it and says what to check", 
   });
 });
 
-test("a service that nobody has is an error that names it", async () => {
+test("an unknown service is an error that names it", async () => {
   const unknown = resolve(parseAddress("[127.0.0.1]:no-such-service"));
   await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot resolve \[127\.0\.0\.1\]:no-such-service: ./);
 });
 
-test("a look-up that gives nothing is an error too", async (t) => {
+test("a lookup without results is an error", async (t) => {
   t.mock.method(addon, "resolve", (_host: string, _service: string, done: Done) => done({ addresses: [] }));
   await rejectsSpipedError(resolve(parseAddress("empty.example:80")), "SPIPED_RESOLVE", /no address found/);
 });
 
-test("a look-up for which there is no thread is an error, and the next one begins", async (t) => {
+test("a lookup for which no thread can be started is an error, and the next one starts", async (t) => {
   const refused = t.mock.method(addon, "resolve", () => {
     throw new Error("no thread for the look-up");
   });
@@ -81,19 +81,19 @@ test("a look-up for which there is no thread is an error, and the next one begin
 });
 
 for (const text of ["[127.0.0.1]:80", "127.0.0.1:80", "[::1]:0", "[0:0::1]:80"]) {
-  test(`nobody is asked for ${text}`, async (t) => {
+  test(`${text} needs no lookup`, async (t) => {
     const asked = t.mock.method(addon, "resolve", () => assert.fail("the system was asked"));
     assert.equal((await resolve(parseAddress(text))).length, 1);
     assert.equal(asked.mock.callCount(), 0);
   });
 }
 
-test("an address of an interface that there is not is an error that names it", async () => {
+test("an address of a nonexistent interface is an error that names it", async () => {
   const unknown = resolve(parseAddress("[fe80::1%no-such-interface]:80"));
   await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /^cannot resolve \[fe80::1%no-such-interface\]:80: ./);
 });
 
-test("a look-up is waited for no longer than it may take, and says so", async (t) => {
+test("a lookup that exceeds its timeout fails with a message that says so", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   t.mock.method(addon, "resolve", () => undefined);
   const waiting = resolve(parseAddress("silent.example:80"), { timeoutMs: 1_500 });
@@ -106,7 +106,7 @@ test("a look-up is waited for no longer than it may take, and says so", async (t
   await rejectsSpipedError(waiting, "SPIPED_TIMEOUT", /^lookup of silent\.example:80 timed out after 1\.5 s$/);
 });
 
-test("a signal ends waiting with its reason, before and while it waits", async (t) => {
+test("a signal ends a lookup with its reason, before and during it", async (t) => {
   const asked = t.mock.method(addon, "resolve", () => undefined);
   const reason = new Error("no more");
   await assert.rejects(
@@ -136,7 +136,7 @@ function serviceList(): ReadonlyArray<readonly [name: string, port: number]> {
   return [...found].slice(0, 20);
 }
 
-test("a local address is looked up, and none stays none", async () => {
+test("a local address is resolved, and undefined stays undefined", async () => {
   assert.equal(await resolveBind(undefined), undefined);
   assert.deepEqual(await resolveBind(parseBindAddress("[127.0.0.1]")), [
     { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },

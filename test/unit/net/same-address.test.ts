@@ -1,4 +1,4 @@
-// Which addresses lead back to a socket that listens.
+// Which addresses reach a listening socket of this machine, and which exclude each other.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

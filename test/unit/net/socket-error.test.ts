@@ -1,4 +1,4 @@
-// The error that waits at a socket while Node sees an orderly end.
+// Pending socket errors that Node reports as an orderly end.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";
 import { eventLoopTurns } from "../support/sink.js";
 
-/** A socket that reads nothing, so that nobody but the test asks what has happened to it. */
+/** A socket that does not read, so that only the test queries its error. */
 async function connected(t: TestContext, kind: AddressKind): Promise<{ socket: Socket; peer: TestSocket }> {
   const listener = await Listener.listen(t, kind);
   const socket = connect({ ...socketOptionsOf(listener.address), allowHalfOpen: true }).pause();
@@ -22,7 +22,7 @@ async function connected(t: TestContext, kind: AddressKind): Promise<{ socket: S
   return { socket, peer: await listener.next() };
 }
 
-test("a reset right behind data is told once, by its name", limits, async (t) => {
+test("a reset right after data is reported once, by its code", limits, async (t) => {
   const { socket, peer } = await connected(t, "tcp");
   await peer.write("the data");
   assert.equal(pendingSocketError(socket), undefined);
@@ -33,7 +33,7 @@ test("a reset right behind data is told once, by its name", limits, async (t) =>
 });
 
 for (const kind of ["tcp", "tcp6", "unix"] as const) {
-  test(`${kind}: an orderly end is no error, with data before it or without`, limits, async (t) => {
+  test(`${kind}: an orderly end is not an error, with or without data before it`, limits, async (t) => {
     for (const data of ["", "the data"]) {
       const { socket, peer } = await connected(t, kind);
       if (data !== "") await peer.write(data);
@@ -45,12 +45,12 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
     }
   });
 
-  test(`${kind}: a socket that is open has no error`, limits, async (t) => {
+  test(`${kind}: an open socket has no error`, limits, async (t) => {
     const { socket } = await connected(t, kind);
     assert.equal(pendingSocketError(socket), undefined);
   });
 
-  test(`${kind}: a socket that is gone has none either`, limits, async (t) => {
+  test(`${kind}: a destroyed socket has no error`, limits, async (t) => {
     const { socket } = await connected(t, kind);
     socket.destroy();
     assert.equal(pendingSocketError(socket), undefined);
@@ -59,17 +59,17 @@ for (const kind of ["tcp", "tcp6", "unix"] as const) {
   });
 }
 
-test("a socket that has never been one has no error", () => {
+test("a socket that was never connected has no error", () => {
   assert.equal(pendingSocketError(new Socket()), undefined);
 });
 
-test("what is no socket has no such error", (t) => {
+test("a descriptor that is not a socket has no error", (t) => {
   const descriptor = openSync("/dev/null", "r");
   afterwards(t, () => closeSync(descriptor));
   assert.equal(pendingSocketError(withHandle({ fd: descriptor })), undefined);
 });
 
-// A Node that keeps the descriptor to itself, or elsewhere.
+// A version of Node that hides the descriptor, or stores it elsewhere.
 for (const [what, handle] of [
   ["no handle", undefined],
   ["a handle that is no object", 7],

@@ -22,7 +22,7 @@ interface Connected {
   readonly shared: Uint8Array;
 }
 
-/** A socket made as `dial` makes it, and its peer. */
+/** A socket created like those of `dial`, and its peer. */
 async function connected(t: TestContext, kind: "tcp" | "unix", exactLength: number): Promise<Connected> {
   const listener = await Listener.listen(t, kind);
   const shared = createReadBuffer();
@@ -39,7 +39,7 @@ async function connected(t: TestContext, kind: "tcp" | "unix", exactLength: numb
 for (const kind of ["tcp", "unix"] as const) {
   for (const piece of [1, 7, 31, 32, 33, 319, 320, 321, 1_000]) {
     test(
-      `${kind}: exact reads in writes of ${piece} bytes take the handshake and not a byte more`,
+      `${kind}: exact reads of writes of ${piece} bytes consume the handshake and not a byte more`,
       limits,
       async (t) => {
         const { reader, socket, peer } = await connected(t, kind, 320);
@@ -60,7 +60,7 @@ for (const kind of ["tcp", "unix"] as const) {
     );
   }
 
-  test(`${kind}: bytes of the handshake never reach the shared memory`, limits, async (t) => {
+  test(`${kind}: the handshake is never read into the shared memory`, limits, async (t) => {
     const { reader, peer, shared } = await connected(t, kind, 320);
     await peer.write(new Uint8Array(320).fill(1));
     await reader.readExactly(32);
@@ -68,7 +68,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.ok(shared.every((byte) => byte === 0));
   });
 
-  test(`${kind}: further bytes come in the shared memory, never more than it holds`, limits, async (t) => {
+  test(`${kind}: data after the handshake is read into the shared memory, never more than fits`, limits, async (t) => {
     const { reader, peer, shared } = await connected(t, kind, 0);
     const sink = new KeepingSink();
     sink.onReceive = (bytes) => {
@@ -84,7 +84,7 @@ for (const kind of ["tcp", "unix"] as const) {
     sameBytes(sink.bytes, all);
   });
 
-  test(`${kind}: without exact reads nothing is read before there is a sink`, limits, async (t) => {
+  test(`${kind}: without exact reads, nothing is read before there is a sink`, limits, async (t) => {
     const { reader, socket, peer } = await connected(t, kind, 0);
     await peer.write("early");
     peer.finish();
@@ -96,7 +96,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(Buffer.from(sink.bytes).toString(), "early");
   });
 
-  test(`${kind}: a sink that stops gets nothing until it resumes, and then everything`, limits, async (t) => {
+  test(`${kind}: a sink that stops receives nothing until it resumes, and then everything`, limits, async (t) => {
     const { reader, socket, peer } = await connected(t, kind, 0);
     const sink = new KeepingSink();
     sink.goesOn = false;
@@ -118,7 +118,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(Buffer.from(sink.bytes).toString(), "onetwothree");
   });
 
-  test(`${kind}: each resume of a sink that stops every time gives one more read`, limits, async (t) => {
+  test(`${kind}: if the sink stops every time, each resume gives one more read`, limits, async (t) => {
     const { reader, peer } = await connected(t, kind, 0);
     const sink = new KeepingSink();
     sink.goesOn = false;
@@ -136,7 +136,7 @@ for (const kind of ["tcp", "unix"] as const) {
     sameBytes(sink.bytes, all);
   });
 
-  test(`${kind}: an end within the exact reads is told with how much came`, limits, async (t) => {
+  test(`${kind}: an end during the exact reads reports how much arrived`, limits, async (t) => {
     for (const cut of [0, 1, 31]) {
       const { reader, peer } = await connected(t, kind, 320);
       await peer.write(new Uint8Array(cut));
@@ -151,7 +151,7 @@ for (const kind of ["tcp", "unix"] as const) {
     await rejectsSpipedError(reader.readExactly(288), "SPIPED_HANDSHAKE_ENDED", /after 319 of 320/);
   });
 
-  test(`${kind}: an end right behind the handshake is the end of the flow`, limits, async (t) => {
+  test(`${kind}: an end right after the handshake is the end of the flow`, limits, async (t) => {
     const { reader, peer } = await connected(t, kind, 320);
     await peer.write(new Uint8Array(320));
     peer.finish();
@@ -165,14 +165,14 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(sink.ends, 1);
   });
 
-  test(`${kind}: a socket that is destroyed ends the exact reads, and not in an orderly way`, limits, async (t) => {
+  test(`${kind}: destroying the socket fails the exact reads, and not as an orderly end`, limits, async (t) => {
     const { reader, socket } = await connected(t, kind, 320);
     const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after 0 of 320/);
     socket.destroy();
     await read;
   });
 
-  test(`${kind}: bytes go the other way while the reader is stopped`, limits, async (t) => {
+  test(`${kind}: data can be written while the reader is stopped`, limits, async (t) => {
     const { socket, peer } = await connected(t, kind, 0);
     socket.end("the other way");
     const { bytes, end } = await peer.readToEnd();
@@ -181,7 +181,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-test("a reset is not the end of a flow", limits, async (t) => {
+test("a reset does not end a flow in an orderly way", limits, async (t) => {
   const { reader, socket, peer } = await connected(t, "tcp", 0);
   const sink = new KeepingSink();
   reader.flowInto(sink);
@@ -193,7 +193,7 @@ test("a reset is not the end of a flow", limits, async (t) => {
   assert.equal(sink.ends, 0);
 });
 
-test("a reset right behind data is not the end of a flow", limits, async (t) => {
+test("a reset right after data does not end a flow in an orderly way", limits, async (t) => {
   const { reader, socket, peer } = await connected(t, "tcp", 0);
   const sink = new KeepingSink();
   sink.goesOn = false;
@@ -212,17 +212,17 @@ test("a reset right behind data is not the end of a flow", limits, async (t) => 
   assert.equal(sink.ends, 0, "whoever waits for everything would take this for everything");
 });
 
-test("a reset within the exact reads is no orderly end", limits, async (t) => {
+test("a reset during the exact reads is not an orderly end", limits, async (t) => {
   const { reader, peer } = await connected(t, "tcp", 320);
   const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after/);
   peer.reset();
   await read;
 });
 
-// A Node that does not know `manualStart` reads on its own. The next tests make it read before it is told to.
+// A version of Node without `manualStart` starts reading on its own. The next tests simulate that.
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(`${kind}: what a socket reads before it is told to is kept, and comes first`, limits, async (t) => {
+  test(`${kind}: data that a socket reads too early is buffered, and delivered first`, limits, async (t) => {
     const { reader, socket, peer } = await connected(t, kind, 0);
     await readEarly(socket, peer, "one");
     await readEarly(socket, peer, "two");
@@ -235,7 +235,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(sink.ends, 1);
   });
 
-  test(`${kind}: an end that is read before there is a sink comes after all bytes, and once`, limits, async (t) => {
+  test(`${kind}: an end that is read too early is delivered once, after all data`, limits, async (t) => {
     const { reader, socket, peer } = await connected(t, kind, 0);
     await readEarly(socket, peer, "early");
     peer.finish();
@@ -257,7 +257,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-/** Lets a socket read a text that nobody has asked for, and stop. */
+/** Makes a socket read a text too early, and stop. */
 async function readEarly(socket: Socket, peer: TestSocket, text: string): Promise<void> {
   const before = socket.bytesRead;
   await peer.write(text);

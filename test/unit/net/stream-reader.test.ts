@@ -1,4 +1,4 @@
-// Reading streams that are no sockets of ours: standard input for one, and sockets that Node has made.
+// Reading other streams: standard input, for example, and sockets that Node has accepted.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { sameBytes } from "../support/bytes.js";
 import { rejectsSpipedError } from "../support/errors.js";
 import { eventLoopTurns, KeepingSink } from "../support/sink.js";
 
-test("exact reads and then a flow give all bytes in order, however the stream is cut", async () => {
+test("exact reads followed by a flow give all bytes in order, however the stream is cut", async () => {
   const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 500 }), { minLength: 1, maxLength: 10 });
   await fc.assert(
     fc.asyncProperty(pieces, fc.integer({ min: 1, max: 320 }), async (chunks, first) => {
@@ -33,7 +33,7 @@ test("exact reads and then a flow give all bytes in order, however the stream is
   );
 });
 
-test("without exact reads nothing reaches the sink before it is there, and everything after", async () => {
+test("without exact reads, the sink receives everything from the beginning", async () => {
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 0);
   stream.write("early");
@@ -45,7 +45,7 @@ test("without exact reads nothing reaches the sink before it is there, and every
   assert.equal(Buffer.from(sink.bytes).toString(), "earlylate");
 });
 
-test("a sink that stops gets nothing until it resumes, and then everything", async () => {
+test("a sink that stops receives nothing until it resumes, and then everything", async () => {
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 0);
   const sink = new KeepingSink();
@@ -64,7 +64,7 @@ test("a sink that stops gets nothing until it resumes, and then everything", asy
   assert.equal(sink.ends, 1);
 });
 
-test("a stopped reader makes the stream's writer wait", async () => {
+test("a stopped reader puts backpressure on the stream's writer", async () => {
   const stream = new PassThrough({ highWaterMark: 1_024 });
   const reader = new StreamReader(stream, 0);
   const sink = new KeepingSink();
@@ -79,7 +79,7 @@ test("a stopped reader makes the stream's writer wait", async () => {
   assert.ok(written < 8 * 1_024, "it does not take bytes for ever");
 });
 
-test("an end within the exact reads is told with how much came", async () => {
+test("an end during the exact reads reports how much arrived", async () => {
   for (const cut of [0, 1, 31]) {
     const reader = new StreamReader(Readable.from(cut === 0 ? [] : [new Uint8Array(cut)], { objectMode: false }), 320);
     const why = new RegExp(`after ${cut} of 320 handshake bytes`);
@@ -87,7 +87,7 @@ test("an end within the exact reads is told with how much came", async () => {
   }
 });
 
-test("an end right behind the handshake is the end of the flow", async () => {
+test("an end right after the handshake is the end of the flow", async () => {
   const reader = new StreamReader(Readable.from([new Uint8Array(320)], { objectMode: false }), 320);
   await reader.readExactly(320);
   await eventLoopTurns();
@@ -107,7 +107,7 @@ test("an empty stream ends without a byte", async () => {
   assert.equal(sink.ends, 1);
 });
 
-test("a stream that is destroyed ends the exact reads, and not in an orderly way", async () => {
+test("destroying the stream fails the exact reads, and not as an orderly end", async () => {
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 32);
   const read = rejectsSpipedError(reader.readExactly(32), "SPIPED_RESET", /connection reset after 0 of 32/);
@@ -115,7 +115,7 @@ test("a stream that is destroyed ends the exact reads, and not in an orderly way
   await read;
 });
 
-test("a stream that is destroyed while it flows does not end in an orderly way", async () => {
+test("a stream that is destroyed during the flow does not end in an orderly way", async () => {
   const stream = new PassThrough();
   const reader = new StreamReader(stream, 0);
   const sink = new KeepingSink();
@@ -128,7 +128,7 @@ test("a stream that is destroyed while it flows does not end in an orderly way",
   assert.equal(sink.ends, 0);
 });
 
-test("a socket that Node accepted is read as a stream, stop and end included", limits, async (t) => {
+test("a socket that Node accepted is read as a stream, including stop and end", limits, async (t) => {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
   afterwards(t, () => server.close());
   await once(server, "listening");

@@ -1,4 +1,4 @@
-// Peers that are not spiped, recognised by their first bytes.
+// Detecting peers that are not spiped by their first bytes.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -24,7 +24,7 @@ const peers: ReadonlyArray<readonly [sent: string | Uint8Array, kind: DetectedPr
 const bytesOf = (sent: string | Uint8Array) => (typeof sent === "string" ? Buffer.from(sent, "latin1") : sent);
 
 for (const [sent, kind, words] of peers) {
-  test(`recognises ${JSON.stringify(words)}, with rubbish behind it and without`, () => {
+  test(`detects ${JSON.stringify(words)}, with and without garbage after it`, () => {
     for (const bytes of [bytesOf(sent), Buffer.concat([bytesOf(sent), Uint8Array.of(0x80), randomBytes(300)])]) {
       const recognised = detectProtocol(bytes);
       assert.equal(recognised?.kind, kind);
@@ -33,7 +33,7 @@ for (const [sent, kind, words] of peers) {
   });
 }
 
-test("recognises nothing in nothing, in random bytes, and in their first bytes", () => {
+test("detects nothing in empty data, random bytes, and their first bytes", () => {
   assert.equal(detectProtocol(new Uint8Array(0), { isAll: true }), undefined);
   for (let round = 0; round < 2_000; round += 1) {
     const bytes = randomBytes(320);
@@ -43,7 +43,7 @@ test("recognises nothing in nothing, in random bytes, and in their first bytes",
   }
 });
 
-test("takes a few letters for text only where no more comes", () => {
+test("takes a few letters for text only if no more data follows", () => {
   const bytes = Buffer.from("-ERR unknown command\r\n");
   assert.equal(detectProtocol(bytes), undefined);
   assert.deepEqual(detectProtocol(bytes, { isAll: true }), { kind: "text", excerpt: "-ERR unknown command" });
@@ -86,7 +86,7 @@ for (const [what, bytes, expected] of [
   ["a version to come", [22, 3, 5, 2, 0, 1, 0], undefined],
   ["a record that ends behind its length", [21, 3, 3, 0, 2], undefined],
 ] as const) {
-  test(`TLS is told from what nearly is: ${what}`, () => {
+  test(`TLS is distinguished from near misses: ${what}`, () => {
     assert.deepEqual(detectProtocol(Uint8Array.from(bytes)), expected);
   });
 }
@@ -96,7 +96,7 @@ for (const text of [
   "we are no PROXY TCP4 127.0.0.1 127.0.0.1 1 2",
   "we do not speak SSH-2.0, whatever we write here",
 ]) {
-  test(`what begins otherwise is text: ${text}`, () => {
+  test(`anything else readable is text: ${text}`, () => {
     assert.equal(detectProtocol(Buffer.from(text))?.kind, "text");
   });
 }

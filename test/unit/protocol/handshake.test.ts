@@ -1,4 +1,4 @@
-// The handshake's steps: both sides of the product against each other, and each against the tests' own implementation.
+// The handshake's steps: client and server against each other, and each against the tests' own implementation.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -32,7 +32,7 @@ for (const client of modes) {
     const refused = (client === "off" && server === "require") || (server === "off" && client === "require");
     if (refused) {
       const whom = client === "off" ? "a server" : "a client";
-      test(`${whom} that requires forward secrecy refuses a peer that gives it up`, async () => {
+      test(`${whom} that requires forward secrecy refuses a peer that turns it off`, async () => {
         await rejectsSpipedError(bothSides(client, server), "SPIPED_FORWARD_SECRECY_REQUIRED", /this end requires it/);
       });
     } else {
@@ -47,7 +47,7 @@ for (const client of modes) {
   }
 }
 
-test("session keys seal a first packet, and what is sealed behind it has the next number", async () => {
+test("session keys seal a first packet, and the next packet has the next number", async () => {
   const { keysC, keysS } = await bothSides("off", "off");
   const first = keysC.sealFirst(Buffer.from("first"));
   const second = new Uint8Array(1_060);
@@ -58,7 +58,7 @@ test("session keys seal a first packet, and what is sealed behind it has the nex
   throwsSpipedError(() => keysC.sealFirst(text), "SPIPED_STEP", /used up/);
 });
 
-test("session keys that are destroyed neither seal nor open, whether they were taken before or not", async () => {
+test("destroyed session keys neither seal nor open, whether or not they were used before", async () => {
   const [used, unused] = [await bothSides("off", "off"), await bothSides("off", "off")];
   carries(used.keysC.sealer, used.keysS.opener);
   for (const { keysC, keysS } of [used, unused]) {
@@ -109,7 +109,7 @@ for (const role of ["client", "server"] as const) {
     ["p + 1", p + 1n],
     ["2^2048 - 1", 2n ** 2_048n - 1n],
   ] as const) {
-    test(`a ${role} refuses y = ${name}, which is out of range, whatever it wants of forward secrecy`, async () => {
+    test(`a ${role} refuses y = ${name}, which is out of range, with any forward secrecy setting`, async () => {
       for (const mode of modes) {
         const { verify } = await verifierOf(role, mode);
         throwsSpipedError(() => verify(y), "SPIPED_DH_OUT_OF_RANGE", /out of range/);
@@ -126,7 +126,7 @@ for (const role of ["client", "server"] as const) {
     });
   }
 
-  test(`a ${role} looks at the MAC before it looks at y`, async () => {
+  test(`a ${role} checks the MAC before it checks y`, async () => {
     const { verifyBytes, macKey } = await verifierOf(role, "require");
     const wrong = flipped(macPublicValue(macKey, p), 8 * 287);
     throwsSpipedError(() => verifyBytes(wrong), "SPIPED_WRONG_MAC", /different key/);
@@ -143,14 +143,14 @@ for (const role of ["client", "server"] as const) {
     await rejectsSpipedError(bothSides("off", "off", keys), "SPIPED_WRONG_MAC", /different key/);
   });
 
-  test(`a ${role} whose peer sends a nonce of another length refuses it`, () => {
+  test(`a ${role} refuses a nonce of the wrong length`, () => {
     for (const length of [0, 31, 33]) {
       const handshake = begin(role, "off");
       throwsSpipedError(() => handshake.receiveNonce(new Uint8Array(length)), "SPIPED_BUFFER", /32 bytes/);
     }
   });
 
-  test(`a ${role} that is destroyed before any step takes no further step`, async () => {
+  test(`a ${role} that is destroyed before any step refuses all steps`, async () => {
     const started = begin(role, "off");
     started.destroy();
     throwsSpipedError(() => started.receiveNonce(new Uint8Array(32)), "SPIPED_STEP", /destroyed/);
@@ -164,7 +164,7 @@ for (const role of ["client", "server"] as const) {
     throwsSpipedError(() => exchanged.deriveKeys(), "SPIPED_STEP", /destroyed/);
   });
 
-  test(`a ${role} refuses a step out of order, and then goes on with the right one`, async () => {
+  test(`a ${role} refuses a step out of order, and then continues with the right one`, async () => {
     const early = begin(role, "off");
     throwsSpipedError(() => early.verify(new Uint8Array(288)), "SPIPED_STEP", /out of order/);
     throwsSpipedError(() => early.macedPublic(), "SPIPED_STEP", /out of order/);
@@ -178,7 +178,7 @@ for (const role of ["client", "server"] as const) {
   });
 }
 
-test("a client that is destroyed while its key pair is made sends nothing", async () => {
+test("a client that is destroyed while its key pair is generated sends nothing", async () => {
   const client = new ClientHandshake(key, "allow");
   client.receiveNonce(new Uint8Array(32));
   const made = client.macedPublic();
@@ -210,7 +210,7 @@ async function exchange(client: ClientHandshake, server: ServerHandshake) {
   return { macedC, macedS };
 }
 
-/** A handshake of the product's `role` with the reference, whose exponent is `x`. */
+/** A handshake of our `role` with the reference implementation, whose exponent is `x`. */
 async function againstReference(
   role: Role,
   mode: ForwardSecrecy,

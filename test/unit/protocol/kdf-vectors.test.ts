@@ -15,7 +15,7 @@ import { kdfVectors, parseKdfVector, rawVectors } from "../support/vectors.js";
 const text = Buffer.from("the first packet");
 const packetLength = 1_060;
 
-test("the vectors have an empty key file, of which the addon makes no key", () => {
+test("the vectors include an empty key file, which the addon refuses", () => {
   const empty = kdfVectors.filter(({ keyFile }) => keyFile.length === 0);
   assert.equal(empty.length, 1);
   for (const { keyFile } of empty) throwsCode(() => sharedKeyOf(keyFile), "SPIPED_KEY_FILE");
@@ -25,7 +25,7 @@ for (const vector of kdfVectors.filter(({ keyFile }) => keyFile.length > 0)) {
   const { name, keyFile, nonceC, nonceS } = vector;
   const withoutForwardSecrecy = () => addon.KeyPair.withoutForwardSecrecy();
 
-  test(`kdf ${name}: both sides make the MACs and the packets of the vector`, async () => {
+  test(`kdf ${name}: both sides produce the vector's MACs and packets`, async () => {
     sameBytes(secretOf(keyFile), vector.secret);
     sameBytes(vector.ySC, publicValueBytes(1n), "the addon's face reaches only y_SC = 1 without an x");
     const key = sharedKeyOf(keyFile);
@@ -53,13 +53,13 @@ for (const vector of kdfVectors.filter(({ keyFile }) => keyFile.length > 0)) {
     sameBytes(opened.subarray(0, text.length), text);
   });
 
-  test(`kdf ${name}: the key has the id of the vector`, () => {
+  test(`kdf ${name}: the key has the vector's id`, () => {
     sameBytes(keyIdOf(secretOf(keyFile)), vector.keyId);
     sameBytes(sharedKeyOf(keyFile).id(), vector.keyId);
   });
 
   for (const length of [1, 7, 63, 64, 65]) {
-    test(`kdf ${name}: K is the same when the key file comes in pieces of ${length} bytes`, () => {
+    test(`kdf ${name}: K is the same if the key file is hashed in pieces of ${length} bytes`, () => {
       const hasher = new addon.KeyHasher();
       for (const piece of piecesOf(keyFile, length)) hasher.update(piece);
       hasher.update(new Uint8Array(0));
@@ -119,7 +119,7 @@ test("a kdf vector without one of its fields is refused", () => {
   }
 });
 
-/** Each bit of short values, and some of each part of long ones. */
+/** Each bit of short values, and some bits of each part of long ones. */
 function bitsOf(bytes: Uint8Array): readonly number[] {
   const step = Math.max(1, Math.floor((8 * bytes.length) / 257));
   return Array.from({ length: Math.ceil((8 * bytes.length) / step) }, (_, index) => index * step);

@@ -1,4 +1,4 @@
-// Key pairs made ahead: as many as were asked for, each for one handshake, and never a reason to stop.
+// Key pairs generated in advance: the requested number, each for one handshake; failures do no lasting harm.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { rejectsSpipedError } from "../support/errors.js";
 import { keyedClient, sharedKeyOf, someNonces } from "../support/handshakes.js";
 import { eventLoopTurns } from "../support/sink.js";
 
-/** A generator in the test's hand: each pair is made when the test says so. */
+/** A generator that the test controls: each pair is generated when the test says so. */
 class Generator {
   readonly made: KeyPair[] = [];
   readonly wiped: KeyPair[] = [];
@@ -21,12 +21,12 @@ class Generator {
       this.#asked.push({ resolve, reject });
     });
 
-  /** Pairs that are being made. */
+  /** Pairs that are being generated. */
   get running(): number {
     return this.#asked.length;
   }
 
-  /** Makes a pair for whoever asked first. */
+  /** Completes the oldest request. */
   async makes(): Promise<void> {
     const pair: KeyPair = { destroy: () => this.wiped.push(pair) };
     this.made.push(pair);
@@ -44,11 +44,11 @@ class Generator {
   }
 }
 
-/** Time in the test's hand. */
+/** A clock that the test controls. */
 class TestClock implements Clock {
   #nowMs = 1_000;
   #timers: Array<{ readonly atMs: number; action(): void }> = [];
-  /** Timers that were set until now. */
+  /** Timers that have ever been set. */
   set = 0;
 
   readonly now = (): number => this.#nowMs;
@@ -62,7 +62,7 @@ class TestClock implements Clock {
     };
   };
 
-  /** Timers that are set. */
+  /** Pending timers. */
   get timers(): number {
     return this.#timers.length;
   }
@@ -84,7 +84,7 @@ function stockOf(generator: Generator): KeyPairStock {
   return new KeyPairStock(generator.generate);
 }
 
-/** A stock that has `count` pairs ready and wants no more. */
+/** A full stock with `count` pairs. */
 async function filled(generator: Generator, count: number, clock = new TestClock()): Promise<KeyPairStock> {
   const stock = stockOf(generator);
   stock.keep(count, clock);
@@ -94,7 +94,7 @@ async function filled(generator: Generator, count: number, clock = new TestClock
 }
 
 for (const count of [1, 2, 16]) {
-  test(`a stock of ${count} is made one at a time, and no further`, async () => {
+  test(`a stock of ${count} is filled one pair at a time, and no further`, async () => {
     const generator = new Generator();
     const stock = stockOf(generator);
     stock.keep(count, new TestClock());
@@ -106,13 +106,13 @@ for (const count of [1, 2, 16]) {
   });
 }
 
-test("a stock that nobody has asked for is not made", () => {
+test("without a request, no pairs are generated", () => {
   const generator = new Generator();
   assert.equal(stockOf(generator).ready, 0);
   assert.equal(generator.running, 0);
 });
 
-test("of several numbers to keep, the highest counts", async () => {
+test("of several requested counts, the highest applies", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 2);
   stock.keep(1, new TestClock());
@@ -122,7 +122,7 @@ test("of several numbers to keep, the highest counts", async () => {
   assert.deepEqual([stock.ready, generator.running], [3, 0]);
 });
 
-test("each pair is given once, and what was taken is made anew", async () => {
+test("each pair is taken once, and is then replaced", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 3);
   const taken = new Set<KeyPair>();
@@ -134,14 +134,14 @@ test("each pair is given once, and what was taken is made anew", async () => {
   }
 });
 
-test("the pair that was made first is used first", async () => {
+test("the oldest pair is used first", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 3);
   const taken = [await stock.take(), await stock.take(), await stock.take()];
   assert.deepEqual(taken, generator.made.slice(0, 3));
 });
 
-test("pairs that are too old are wiped, all of one burst at once, and made anew one at a time", async () => {
+test("expired pairs are wiped, a whole burst at once, and replaced one at a time", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = stockOf(generator);
@@ -163,7 +163,7 @@ test("pairs that are too old are wiped, all of one burst at once, and made anew 
   assert.equal(await stock.take(), generator.made[4]);
 });
 
-test("of pairs of different ages only the old ones are replaced", async () => {
+test("of pairs of different ages, only the expired ones are replaced", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = await filled(generator, 2, clock);
@@ -177,7 +177,7 @@ test("of pairs of different ages only the old ones are replaced", async () => {
   assert.deepEqual(generator.wiped, [generator.made[1], generator.made[2]]);
 });
 
-test("a busy stock sets no timer for each pair that is taken, and replaces the old ones in time all the same", async () => {
+test("a busy stock does not set a timer for each pair, but still replaces expired ones in time", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = await filled(generator, 2, clock);
@@ -196,7 +196,7 @@ test("a busy stock sets no timer for each pair that is taken, and replaces the o
   assert.deepEqual([generator.wiped, generator.running], [last, 1]);
 });
 
-test("a pair that is too old is never given, however late the timers are", async () => {
+test("an expired pair is never handed out, however late the timers are", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = await filled(generator, 2, clock);
@@ -207,7 +207,7 @@ test("a pair that is too old is never given, however late the timers are", async
   assert.equal(await taking, generator.made[2]);
 });
 
-test("a stock that cannot be made anew is not tried again and again when its pairs get old", async () => {
+test("a failure to replace expired pairs is not retried in a loop", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = await filled(generator, 2, clock);
@@ -216,7 +216,7 @@ test("a stock that cannot be made anew is not tried again and again when its pai
   assert.deepEqual([stock.ready, generator.running, clock.timers], [0, 0, 0]);
 });
 
-test("pairs that nobody wants any more are wiped, and the one that is being made too", async () => {
+test("pairs that are no longer requested are wiped, including the one being generated", async () => {
   const generator = new Generator();
   const clock = new TestClock();
   const stock = stockOf(generator);
@@ -232,7 +232,7 @@ test("pairs that nobody wants any more are wiped, and the one that is being made
   assert.deepEqual([stock.ready, generator.running, clock.timers], [0, 0, 0]);
 });
 
-test("pairs stay as long as anybody wants them", async () => {
+test("pairs are kept until the last request ends", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   const [releaseTwo, releaseOne] = [stock.keep(2, new TestClock()), stock.keep(1, new TestClock())];
@@ -247,7 +247,7 @@ test("pairs stay as long as anybody wants them", async () => {
   assert.equal(stock.ready, 1);
 });
 
-test("who takes a pair gets one though nobody wants any ahead any more", async () => {
+test("a pair can be taken after all requests have ended", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   stock.keep(1, new TestClock())();
@@ -258,7 +258,7 @@ test("who takes a pair gets one though nobody wants any ahead any more", async (
   assert.deepEqual([stock.ready, generator.running], [0, 0]);
 });
 
-test("a stock keeps no process alive", () => {
+test("a stock does not keep the process alive", () => {
   const { status, signal, stderr } = runModule(`
     const { keyPairs } = await import(dist("protocol/key-pairs.js"));
     const { systemClock } = await import(dist("clock.js"));
@@ -269,7 +269,7 @@ test("a stock keeps no process alive", () => {
   assert.deepEqual([status, signal, stderr.toString()], [0, null, ""]);
 });
 
-test("several taken at once are made anew one at a time", async () => {
+test("several pairs taken at once are replaced one at a time", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 3);
   const taken = await Promise.all([stock.take(), stock.take(), stock.take()]);
@@ -281,7 +281,7 @@ test("several taken at once are made anew one at a time", async () => {
   assert.equal(stock.ready, 3);
 });
 
-test("where none is ready, each taker has one made for it, and waits for no other", async () => {
+test("if no pair is ready, each taker gets its own, without waiting for others", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   const taking = [stock.take(), stock.take()];
@@ -292,7 +292,7 @@ test("where none is ready, each taker has one made for it, and waits for no othe
   assert.deepEqual([stock.ready, generator.running], [0, 0]);
 });
 
-test("a taker does not wait for the pair that is being made for the stock", async () => {
+test("a taker does not wait for the pair that is being generated for the stock", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   stock.keep(1, new TestClock());
@@ -304,7 +304,7 @@ test("a taker does not wait for the pair that is being made for the stock", asyn
   assert.notEqual(await taking, await stock.take());
 });
 
-test("a taker is told that no pair can be made, and the next one has one made", async () => {
+test("a failure to generate a pair is reported to its taker, and the next taker gets one", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   const failing = rejectsSpipedError(stock.take(), "SPIPED_RANDOM", /^the system provides no random bytes$/);
@@ -315,7 +315,7 @@ test("a taker is told that no pair can be made, and the next one has one made", 
   assert.equal(await taking, generator.made[0]);
 });
 
-test("a stock that could not be made is not tried again and again, but with the next that is taken", async () => {
+test("a failure to fill the stock is not retried in a loop, but with the next pair taken", async () => {
   const generator = new Generator();
   const stock = await filled(generator, 2);
   await stock.take();
@@ -327,7 +327,7 @@ test("a stock that could not be made is not tried again and again, but with the 
   assert.deepEqual([stock.ready, generator.running], [2, 0]);
 });
 
-test("a stock that has run out while none could be made fills up again when one can", async () => {
+test("an empty stock fills up again once generating works", async () => {
   const generator = new Generator();
   const stock = stockOf(generator);
   stock.keep(2, new TestClock());
@@ -342,7 +342,7 @@ test("a stock that has run out while none could be made fills up again when one 
   assert.deepEqual([stock.ready, generator.running], [2, 0]);
 });
 
-test("without a generator of the test's, pairs are the addon's, and each makes another public value", async () => {
+test("by default, the addon generates the pairs, each with a different public value", async () => {
   const stock = new KeyPairStock();
   const key = sharedKeyOf(Uint8Array.of(1));
   const values = new Set<string>();

@@ -1,4 +1,4 @@
-// The keys of a tunnel: what handshakes begin with, and what becomes of a key that has another name, or is gone.
+// The keys of a tunnel: offers to handshakes, renamed keys and removed keys.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ function ringOf(...names: readonly string[]): KeyRing {
   return new KeyRing(names.map((name) => named(name)));
 }
 
-/** Whose key a client with this key file has, by an offer. */
+/** The name of the key that a client with this key file has, according to an offer. */
 function whoIs({ keys, entries }: KeyOffer, keyFile: string) {
   const nonceC = new Uint8Array(32).fill(7);
   const started = new ServerHandshake(keys, "off");
@@ -27,7 +27,7 @@ function whoIs({ keys, entries }: KeyOffer, keyFile: string) {
   return entries[started.keyIndex ?? -1];
 }
 
-test("a ring knows its clients by their keys, however many there are", () => {
+test("a ring identifies any number of clients by their keys", () => {
   for (const names of [["alice"], ["alice", "bob"], ["alice", "bob", "carol"]]) {
     const ring = ringOf(...names);
     for (const name of names) assert.equal(whoIs(ring.offer, name)?.name, name);
@@ -35,7 +35,7 @@ test("a ring knows its clients by their keys, however many there are", () => {
   }
 });
 
-test("one key for everybody has no name", () => {
+test("a single key for all clients has no name", () => {
   const { key } = named("all");
   const entry = whoIs(KeyRing.of(key).offer, "all");
   assert.equal(entry?.name, undefined);
@@ -50,7 +50,7 @@ test("one offer serves all handshakes until the keys change", () => {
   assert.notEqual(ring.offer, offer);
 });
 
-test("a key that is gone is removed, and whoever holds it sees that; the others stay the same", () => {
+test("a missing key is removed and marked as such; the others stay the same", () => {
   const ring = ringOf("alice", "bob");
   const [alice, bob] = ring.keys;
   assert.deepEqual(ring.update([named("bob"), named("carol")]), { added: ["carol"], removed: ["alice"], renamed: [] });
@@ -65,7 +65,7 @@ test("a key that is gone is removed, and whoever holds it sees that; the others 
   assert.equal(whoIs(ring.offer, "bob"), bob);
 });
 
-test("a key of other contents is another key, though its name is the same", () => {
+test("a key with different contents is a different key, even if its name is the same", () => {
   const ring = ringOf("alice", "bob");
   const [alice] = ring.keys;
   assert.deepEqual(ring.update([named("alice", "new"), named("bob")]), {
@@ -77,7 +77,7 @@ test("a key of other contents is another key, though its name is the same", () =
   assert.equal(whoIs(ring.offer, "new")?.isRemoved, false);
 });
 
-test("a key under another name is renamed, and so are two that change places", () => {
+test("a key with a new name is renamed, and so are two that swap names", () => {
   const ring = ringOf("alice", "bob");
   const [alice, bob] = ring.keys;
   const changes = ring.update([named("alice", "bob"), named("zoe", "alice")]);
@@ -93,13 +93,13 @@ test("a key under another name is renamed, and so are two that change places", (
   assert.equal(whoIs(ring.offer, "alice"), alice);
 });
 
-test("a key that is handed back as it is stays usable", () => {
+test("a key that is passed to an update again stays usable", () => {
   const ring = ringOf("alice", "bob");
   assert.deepEqual(ring.update(ring.keys), { added: [], removed: [], renamed: [] });
   assert.equal(whoIs(ring.offer, "bob")?.name, "bob");
 });
 
-test("a second copy of a key that is there already is wiped", () => {
+test("a second copy of a known key is wiped", () => {
   const ring = ringOf("alice", "bob");
   const copy = named("alice");
   ring.update([copy, named("bob")]);
@@ -107,13 +107,13 @@ test("a second copy of a key that is there already is wiped", () => {
   assert.equal(whoIs(ring.offer, "alice")?.name, "alice");
 });
 
-test("when all keys are gone nobody is known", () => {
+test("without any keys, no client is identified", () => {
   const ring = ringOf("alice", "bob");
   assert.deepEqual(ring.update([]).removed, ["alice", "bob"]);
   throwsSpipedError(() => whoIs(ring.offer, "alice"), "SPIPED_WRONG_MAC", /wrong MAC/);
 });
 
-test("a handshake that has begun goes on with the keys that it began with", () => {
+test("a handshake in progress keeps the keys that it started with", () => {
   const ring = ringOf("alice", "bob");
   const { keys, entries } = ring.offer;
   const started = new ServerHandshake(keys, "off");
@@ -121,11 +121,11 @@ test("a handshake that has begun goes on with the keys that it began with", () =
   const nonceC = new Uint8Array(32).fill(7);
   started.receiveNonce(nonceC);
   started.verify(macPublicValue(dhMacKeysOf(secretOf(Buffer.from("alice")), nonceC, started.nonce).client, 1n));
-  // It is known to have been taken away.
+  // The removal is visible.
   assert.equal(entries[started.keyIndex ?? -1]?.isRemoved, true);
 });
 
-test("keys that are replaced are the caller's, and their set is destroyed", () => {
+test("replaced keys are returned to the caller, and their set is destroyed", () => {
   const ring = ringOf("alice", "bob");
   const { keys } = ring.offer;
   const old = ring.replace([{ name: undefined, key: named("all").key }]);

@@ -1,4 +1,4 @@
-// Several keys on the server's side: which one a client has, and what becomes of a set when keys or itself are destroyed.
+// Several keys on the server: which one a client has, and the lifetime of keys and sets.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -47,13 +47,13 @@ test("a client with none of the keys is refused, and has no index", () => {
   }
 });
 
-test("a client that gives up forward secrecy where it is required is refused, and its key is known", () => {
+test("a client that turns off required forward secrecy is refused, and its key is known", () => {
   const { server, verify } = shownTo(setOf(keyFiles), bob, 1n, "require");
   throwsSpipedError(verify, "SPIPED_FORWARD_SECRECY_REQUIRED", /forward secrecy/);
   assert.equal(server.keyIndex, 1);
 });
 
-test("a set outlives its keys' handles, and a handshake its set's", () => {
+test("a set outlives its keys' handles, and a handshake outlives its set's handle", () => {
   const handles = keyFiles.map(sharedKeyOf);
   const keys = new addon.KeySet(handles);
   for (const handle of handles) handle.destroy();
@@ -66,7 +66,7 @@ test("a set outlives its keys' handles, and a handshake its set's", () => {
   throwsCode(() => new addon.KeySet(handles), "SPIPED_STEP");
 });
 
-test("keys are compared without their bytes being shown", () => {
+test("keys can be compared without exposing their bytes", () => {
   assert.ok(sharedKeyOf(alice).isSame(sharedKeyOf(alice)));
   assert.ok(!sharedKeyOf(alice).isSame(sharedKeyOf(bob)));
   const gone = sharedKeyOf(alice);

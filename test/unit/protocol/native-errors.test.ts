@@ -1,4 +1,4 @@
-// What the addon throws becomes the one class of errors.
+// Errors of the addon become SpipedErrors.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,12 +18,12 @@ test("an error of the addon keeps its code and becomes the cause", () => {
   assert.match(error.message, /wrong MAC/);
 });
 
-test("an error that is a SpipedError already stays what it is", () => {
+test("a SpipedError is returned unchanged", () => {
   const error = new SpipedError("SPIPED_RESET", "gone");
   assert.equal(asSpipedError(error), error);
 });
 
-test("a code without words for people keeps the addon's words", () => {
+test("a code without a message of its own keeps the addon's message", () => {
   const cause = coded("SPIPED_BUFFER", "too small");
   const error = asSpipedError(cause);
   assert.equal(error.message, "too small");
@@ -31,7 +31,7 @@ test("a code without words for people keeps the addon's words", () => {
   assert.match(error.hint ?? "", /please report/);
 });
 
-test("anything else that is thrown counts as a mistake of this program", () => {
+test("anything else that is thrown is an internal error", () => {
   for (const thrown of [new TypeError("not a function"), coded("InvalidArg", "expected a handle"), "text", undefined]) {
     const error = asSpipedError(thrown);
     assert.equal(endReasonOf(error), "failed", `${String(thrown)} gives the code ${error.code}`);

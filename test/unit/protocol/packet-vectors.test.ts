@@ -1,4 +1,4 @@
-// Packets through the product's sealer and opener against test/vectors/packet.json.
+// Our sealer and opener against test/vectors/packet.json.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,7 +19,7 @@ for (const vector of packetVectors) {
   const { name, packet, expect } = vector;
 
   for (const length of splits) {
-    test(`packet ${name}: gives ${expect} when it comes in pieces of ${length} bytes`, () => {
+    test(`packet ${name}: gives ${expect} when it arrives in pieces of ${length} bytes`, () => {
       const opener = openerOf(vector);
       const opened: Uint8Array[] = [];
       let taken = 0;
@@ -42,7 +42,7 @@ for (const vector of packetVectors) {
     });
   }
 
-  // Some vectors are themselves right packets with one bit flipped; flipping that one back makes them right.
+  // Some vectors are valid packets with one bit flipped; flipping it back makes them valid.
   const mended = name.endsWith("_bit_flipped") ? 1 : 0;
   test(`packet ${name}: is refused with any${mended === 1 ? " other" : ""} bit flipped`, () => {
     const room = new Uint8Array(1_024);
@@ -95,7 +95,7 @@ for (const vector of packetVectors) {
   }
 }
 
-test("after packet number 2^64 - 1 a direction neither seals nor opens anything more", () => {
+test("after packet number 2^64 - 1, a direction neither seals nor opens any more packets", () => {
   const vector = packetVectors.find(({ name }) => name === "number_last");
   assert.ok(vector?.cleartext !== undefined);
   const sealer = sealerOf(vector);
@@ -115,7 +115,7 @@ test("a packet vector with an unknown field is refused", () => {
   }
 });
 
-test("a packet vector that fails and yet has a cleartext is refused", () => {
+test("a packet vector that is to fail but has a cleartext is refused", () => {
   const failing = rawVectors("packet.json").find((vector) => Object(vector).expect !== "success");
   assert.throws(() => parsePacketVector({ ...Object(failing), cleartext: "61" }), /unknown fields: cleartext/);
 });

@@ -1,4 +1,4 @@
-// Sealer and opener as the pump uses them: one call for what one read gave.
+// Sealer and opener as the pump uses them: one call for each read.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -16,7 +16,7 @@ const newSealer = (): Sealer => new Sealer(addon.Sealer.fromKeys(keys.E, keys.H,
 const newOpener = (): Opener => new Opener(addon.Opener.fromKeys(keys.E, keys.H, 0n));
 
 for (const size of boundarySizes) {
-  test(`${size} bytes of one read become the fewest packets, all full but the last`, () => {
+  test(`a read of ${size} bytes becomes the fewest packets, all full except the last`, () => {
     const plaintext = patternOf(size);
     const sealed = sealAll(newSealer(), plaintext);
     assert.equal(sealed.length, Math.ceil(size / PACKET_DATA_BYTES) * PACKET_BYTES);
@@ -39,7 +39,7 @@ for (const size of boundarySizes) {
   }
 }
 
-test("any reads sealed and the packets cut in any way give the same bytes in the same order", () => {
+test("sealing any reads and opening the packets in any pieces gives the same bytes in order", () => {
   const reads = fc.array(fc.uint8Array({ minLength: 1, maxLength: 3_000 }), { minLength: 1, maxLength: 8 });
   const cuts = fc.array(fc.integer({ min: 1, max: 4_000 }), { minLength: 1, maxLength: 30 });
   fc.assert(
@@ -51,7 +51,7 @@ test("any reads sealed and the packets cut in any way give the same bytes in the
   );
 });
 
-test("what the opener says it needs is always enough and, but for one packet, never more", () => {
+test("the opener's output length is always enough and exceeds the need by one packet at most", () => {
   const cuts = fc.array(fc.integer({ min: 1, max: 3 * PACKET_BYTES }), { minLength: 1, maxLength: 20 });
   const sealed = sealAll(newSealer(), patternOf(40 * 1_024));
   fc.assert(
@@ -67,7 +67,7 @@ test("what the opener says it needs is always enough and, but for one packet, ne
   );
 });
 
-test("the sealer says the length that the addon says", () => {
+test("the sealer's output length is that of the addon", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 31 }), (length) => {
       assert.equal(newSealer().outputLength(length), addon.sealedLength(length));
@@ -75,7 +75,7 @@ test("the sealer says the length that the addon says", () => {
   );
 });
 
-test("the opener holds the beginning of a packet, and the sealer holds nothing", () => {
+test("the opener buffers the beginning of a packet, and the sealer buffers nothing", () => {
   const sealer = newSealer();
   const sealed = sealAll(sealer, patternOf(2_048));
   assert.equal(sealer.pendingBytes, 0);
@@ -89,7 +89,7 @@ test("the opener holds the beginning of a packet, and the sealer holds nothing",
   }
 });
 
-test("packets before a wrong one in the same read are not given out", () => {
+test("packets before an invalid one in the same read are not returned", () => {
   const sealed = sealAll(newSealer(), patternOf(4_096));
   for (let packet = 0; packet < 4; packet += 1) {
     const wrong = flipped(sealed, 8 * (packet * PACKET_BYTES + 500));
@@ -100,20 +100,20 @@ test("packets before a wrong one in the same read are not given out", () => {
 });
 
 for (const length of [0, 1_025, 65_536, 2 ** 31, 2 ** 32 - 1]) {
-  test(`a packet with a right MAC that says it carries ${length} bytes is refused`, () => {
+  test(`a packet with a valid MAC and a length of ${length} bytes is refused`, () => {
     const packet = sealPacket(keys, 0n, new Uint8Array(1_024), length);
     const opener = newOpener();
     throwsSpipedError(() => opener.transform(packet, new Uint8Array(1_024)), "SPIPED_PACKET_LENGTH", /out of range/);
   });
 }
 
-test("the padding of a packet is not looked at", () => {
+test("the padding of a packet is ignored", () => {
   const { E, H } = keys;
   const padded = new Uint8Array(1_024).fill(0xff);
   assert.equal(openAll(newOpener(), [sealPacket({ E, H }, 0n, padded, 3)]).length, 3);
 });
 
-test("a wrong use is the one class of errors, with the addon's code and its error as the cause", () => {
+test("misuse throws a SpipedError with the addon's code, and the addon's error as the cause", () => {
   const sealer = newSealer();
   const opener = newOpener();
   throwsSpipedError(() => sealer.transform(new Uint8Array(1), new Uint8Array(1_059)), "SPIPED_BUFFER", /small/);

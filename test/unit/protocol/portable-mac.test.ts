@@ -1,4 +1,4 @@
-// The portable MACs: the tests of packets once more, in a process that is told to use no special instructions.
+// The portable MACs: repeats the packet tests in a process that must not use special CPU instructions.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -1,4 +1,4 @@
-// K out of a key file's contents, and what may be shown of it.
+// Deriving K from a key file's contents, and its public id.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { sameBytes } from "../support/bytes.js";
 import { throwsSpipedError } from "../support/errors.js";
 import { keyedClient, someNonces } from "../support/handshakes.js";
 
-test("K is the SHA-256 of all pieces together, however they are cut", () => {
+test("K is the SHA-256 of all pieces, however they are cut", () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }), fc.nat(255), (pieces, last) => {
       const contents = [...pieces, Uint8Array.of(last)];
@@ -24,7 +24,7 @@ test("K is the SHA-256 of all pieces together, however they are cut", () => {
   );
 });
 
-test("the contents may be wiped as soon as they have been handed over", () => {
+test("the contents can be wiped as soon as they have been passed on", () => {
   const contents = Uint8Array.of(1, 2, 3);
   const key = sharedKeyOf(contents);
   contents.fill(0);
@@ -34,7 +34,7 @@ test("the contents may be wiped as soon as they have been handed over", () => {
   sameBytes(client.macedPublic(addon.KeyPair.withoutForwardSecrecy()), macPublicValue(dhMacKeyC, 1n));
 });
 
-test("there is no key without contents", () => {
+test("empty contents are refused", () => {
   throwsSpipedError(
     () => sharedKeyOf(new Uint8Array(0)),
     "SPIPED_KEY_FILE",
@@ -42,7 +42,7 @@ test("there is no key without contents", () => {
   );
 });
 
-test("an id is four groups of digits, the same for the same key, and nothing of K", () => {
+test("an id is four groups of digits, the same for the same key, and reveals nothing of K", () => {
   const contents = Buffer.from("the contents of a key file");
   const K = Buffer.from(secretOf(contents));
   const digits = Buffer.from(referenceIdOf(K)).toString("hex");

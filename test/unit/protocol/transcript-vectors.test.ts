@@ -1,8 +1,8 @@
 // Recorded connections with the C original, test/vectors/transcript.json, replayed by the addon.
 //
-// A transcript gives the exponent of one side. This side is replayed whole. The other side's exponent is not known: it is
-// replayed whole where it gave up forward secrecy, and otherwise as far as it goes without: it takes what the side with
-// the exponent sent, and seals and opens under the keys that y_SC gives.
+// A transcript contains the exponent of one side. That side is replayed in full. The exponent of the other side is not
+// known. It is replayed in full if it turned off forward secrecy. Otherwise it verifies what the side with the exponent
+// sent, and seals and opens under the keys derived from y_SC.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
