@@ -5,6 +5,7 @@
 
 import type { Command, Option } from "commander";
 import { SpipedError } from "../errors.js";
+import { parseAddressOption } from "../flags/addresses.js";
 import { FLAGS, rivalsOf, variableOf as variableOfFlag } from "../flags/flags.js";
 import { meantOption } from "../flags/suggestions.js";
 import { parseYesOrNo } from "../flags/values.js";
@@ -75,12 +76,14 @@ function longOf({ long }: Option): string {
 }
 
 function parseValue(option: Option, variable: string, text: string): unknown {
-  if (option.parseArg === undefined) return text;
+  const flag = FLAGS.find(({ long }) => long === longOf(option));
   try {
-    return option.parseArg(text, undefined);
+    // Addresses are parsed again later, without the variable in the message.
+    if (flag?.value.kind === "address") parseAddressOption(flag.value.use, text);
+    return option.parseArg === undefined ? text : option.parseArg(text, undefined);
   } catch (cause) {
     if (!(cause instanceof SpipedError)) throw cause;
-    throw new SpipedError("SPIPED_USAGE", `${cause.message} (from ${variable})`, {
+    throw new SpipedError(cause.code, `${cause.message} (from ${variable})`, {
       cause,
       ...(cause.hint === undefined ? {} : { hint: cause.hint }),
     });

@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { systemClock } from "../clock.js";
 import { readKeyFile } from "../config/key-file.js";
+import { codeOf } from "../errors.js";
 import { parseAddressOption } from "../flags/addresses.js";
 import type { FlagValues } from "../flags/flags.js";
 import { forwardSecrecyOf } from "../flags/tunnel-values.js";
@@ -104,7 +105,10 @@ export async function main({ args }: RawArguments): Promise<number> {
         leave?.();
       },
       ended: (report) => {
-        if (report.reason !== "closed") log.write({ ...endedEntry(report), message: failureOf(report) });
+        if (report.reason !== "closed") {
+          const entry = endedEntry(report);
+          log.write({ ...entry, message: failureOf(report), hint: entry.hint ?? hintFor(report) });
+        }
         resolveStatus(report.reason === "closed" ? 0 : 1);
       },
     });
@@ -146,6 +150,11 @@ export function spipeCommand(): Command {
 function failureOf({ phase, error }: ConnectionReport): string {
   const what = WHAT_FAILED[phase] ?? "Connection error";
   return error === undefined ? what : `${what}: ${error.message}`;
+}
+
+function hintFor({ phase, error }: ConnectionReport): string | undefined {
+  if (phase !== "dialling" || codeOf(error?.cause) !== "ECONNREFUSED") return undefined;
+  return "is spiped -d running there? Try spipe --probe";
 }
 
 const WHAT_FAILED: Partial<Record<ConnectionReport["phase"], string>> = {

@@ -74,7 +74,10 @@ test("spipe exits 1 with each of the original's three messages, and the reason b
   const wordsTo = (target: string, key: string): Words => [...ours.spipe, "-t", target, "-k", key, ...patience];
   const refused = await Command.run(t, wordsTo(textOf(await freeAddress(t, "tcp")), end.key.path));
   assert.equal(refused.status, 1);
-  assert.match(refused.stderr, /^spipe: Could not connect: .*refused\n$/);
+  assert.match(
+    refused.stderr,
+    /^spipe: Could not connect: .*refused; hint: is spiped -d running there\? Try spipe --probe\n$/,
+  );
 
   const stranger = await Command.run(t, wordsTo(textOf(end.spiped.source), (await newKey(t)).path));
   assert.equal(stranger.status, 1);

@@ -247,6 +247,7 @@ const ofEnvironment: ReadonlyArray<readonly [Readonly<Record<string, string>>, m
   [{ SPIPED_KEY: "" }, "SPIPED_KEY is empty", "give it a value, or unset it"],
   [{ SPIPED_DECRYPT: "TRUE" }, 'bad value of SPIPED_DECRYPT: "TRUE"', "write 1, true or yes; or 0, false or no"],
   [{ SPIPED_TIMEOUT: "5s" }, 'bad number of seconds for -o: "5s" (from SPIPED_TIMEOUT)', "write the number alone: 5"],
+  [{ SPIPED_TARGET: "h" }, 'bad address for -t: "h": the port is missing (from SPIPED_TARGET)', "add the port: h:PORT"],
   // Kubernetes sets these for services called spiped and spiped-redis: not mistakes, and so something else is missing.
   [
     {

@@ -70,6 +70,9 @@ test("with what Windows has, spipe says in one line that nobody answers", async 
   const key = join(await temporaryFolder(t), "key");
   assert.equal(runModule(asOnWindows("spiped", ["keygen", key])).status, 0);
   const { status, stderr } = runModule(asOnWindows("spipe", ["-t", "[127.0.0.1]:1", "-k", key]));
-  assert.match(stderr.toString(), /^spipe: Could not connect: [^\n]*connection refused\n$/);
+  assert.match(
+    stderr.toString(),
+    /^spipe: Could not connect: [^\n]*connection refused; hint: is spiped -d running there\? Try spipe --probe\n$/,
+  );
   assert.equal(status, 1);
 });
