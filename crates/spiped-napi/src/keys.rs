@@ -241,8 +241,3 @@ impl SessionKeys {
         self.open = None;
     }
 }
-
-/// The keys of one direction from bytes, for known-answer tests.
-pub(crate) fn direction_keys(encryption: &[u8], mac: &[u8]) -> Result<spiped_core::DirectionKeys> {
-    Ok(spiped_core::DirectionKeys::from_bytes(exactly("an encryption key", encryption)?, exactly("a MAC key", mac)?))
-}

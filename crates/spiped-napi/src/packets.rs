@@ -4,9 +4,8 @@ use napi::bindgen_prelude::{BigInt, Uint8ArraySlice};
 use napi_derive::napi;
 
 use crate::{
-    buffers::separate,
+    buffers::{exactly, separate},
     errors::{Code, Result, core_error, step_error},
-    keys::direction_keys,
 };
 
 /// Turns one direction's data into packets.
@@ -101,4 +100,9 @@ fn parse_packet_number(number: &BigInt) -> Result<u64> {
         (false, number, true) => Ok(number),
         _ => Err(napi::Error::new(Code::Buffer, "a packet number is 0 to 2^64 - 1")),
     }
+}
+
+/// The keys of one direction from bytes, for known-answer tests.
+fn direction_keys(encryption: &[u8], mac: &[u8]) -> Result<spiped_core::DirectionKeys> {
+    Ok(spiped_core::DirectionKeys::from_bytes(exactly("an encryption key", encryption)?, exactly("a MAC key", mac)?))
 }

@@ -2,7 +2,7 @@
 //! at the end, and decides how each socket is closed.
 
 use std::{
-    os::fd::{FromRawFd, OwnedFd, RawFd},
+    os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,6 @@ use napi::{
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
 };
 use napi_derive::napi;
-use nix::errno::Errno;
 use socket2::SockRef;
 use spiped_relay::{Budget, Counters, End, Ended, Framing, Handle, Pair, Settings, Side};
 
@@ -20,7 +19,7 @@ use crate::{
     errors::{Result, core_error, node_error, step_error},
     keys::SessionKeys,
     panics,
-    system::descriptors::system_error,
+    system::descriptors::{owned, system_error},
 };
 
 /// How a relayed connection ended, unless it was orderly.
@@ -220,15 +219,6 @@ impl Socket {
 fn end(descriptor: OwnedFd, resets: bool) {
     // Fails on a socket that was reset; has no effect on a UNIX socket.
     let _ = SockRef::from(&descriptor).set_linger(resets.then_some(Duration::ZERO));
-}
-
-pub(crate) fn owned(descriptor: RawFd) -> Result<OwnedFd> {
-    if descriptor < 0 {
-        return Err(system_error("take a descriptor", Errno::EBADF.into()));
-    }
-    // SAFETY: not negative; the caller made it with `duplicate` for this call, and nobody else knows it.
-    #[allow(unsafe_code)]
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn relay_end(end: End) -> Option<RelayEnd> {

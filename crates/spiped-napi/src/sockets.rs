@@ -20,9 +20,8 @@ use crate::{
     buffers::copied,
     errors::{Code, Result},
     loop_watch::LoopWatch,
-    relay::owned,
     system::{
-        descriptors::{borrowed, system_error},
+        descriptors::{borrowed, owned, system_error},
         lookup::{NUMERIC, ResolvedAddress, look_up, resolve_error},
         sockets::{credentials, has_ended, local_address},
     },

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{BorrowedFd, IntoRawFd, OwnedFd},
+    os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
 };
 
 use napi_derive::napi;
@@ -13,10 +13,7 @@ use nix::{
 use socket2::{Domain, Socket, Type};
 
 use super::lookup::{NUMERIC, look_up, resolve_error};
-use crate::{
-    errors::{Code, Result},
-    relay::owned,
-};
+use crate::errors::{Code, Result};
 
 /// Listens on `address`, a numeric IPv4 or IPv6 address with `%scope` if it needs one. Returns a non-blocking,
 /// close-on-exec descriptor with `SO_REUSEADDR`, which the caller owns.
@@ -66,6 +63,16 @@ impl DescriptorGuard {
     pub fn close(&mut self) {
         self.0 = None;
     }
+}
+
+/// Takes ownership of a descriptor that JavaScript got from `duplicate`.
+pub(crate) fn owned(descriptor: RawFd) -> Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(system_error("take a descriptor", Errno::EBADF.into()));
+    }
+    // SAFETY: not negative; the caller made it with `duplicate` for this call, and nobody else knows it.
+    #[allow(unsafe_code)]
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Borrows a descriptor that Node.js owns, for one system call.
