@@ -155,7 +155,7 @@ async function checkListening(
         verdicts.write({
           verdict: "warning",
           step,
-          text: `${name} is in use: is this tunnel already running?`,
+          text: `${name} is in use: something listens there already, this tunnel or another program`,
           hint: `if it is another program, use another address for ${step === "source" ? "-s" : "--status"}`,
         });
         break;
@@ -175,7 +175,7 @@ function checkPidFile(verdicts: Verdicts, pidFile: string): void {
     const holder = PidFile.holderOf(pidFile);
     if (holder === undefined) verdicts.write({ verdict: "ok", step, text: `${pidFile} can be written` });
     else {
-      const text = `${pidFile} is held by pid ${holder || "(not yet written)"}: is this tunnel already running?`;
+      const text = `${pidFile} is held by pid ${holder || "(not yet written)"}: this tunnel is probably running already`;
       verdicts.write({ verdict: "warning", step, text });
     }
   } catch (error) {

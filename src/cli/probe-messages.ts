@@ -116,7 +116,7 @@ function connectionHint({ address, outcome }: ConnectionAttempt, { what }: Probe
 }
 
 const HANGS_UP =
-  "is the service behind the far end up? The original spiped and a spiped -e hang up like this when they cannot reach " +
+  "does the far machine run -e where it must run -d? Otherwise, is the service behind the far end up? The original spiped and a spiped -e hang up like this when they cannot reach " +
   "their -t; so does an access list that excludes this address. See the log there";
 
 const NOT_SPIPED = recognitionHint({ kind: "text", role: "encrypt" });

@@ -33,13 +33,23 @@ export function parseToml(text: string): ParsedToml {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [message = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n", 1);
-    const isThere = message.includes("redefine");
     return {
       kind: "wrong",
       line: error.line,
-      message: isThere ? "this key, or this table, is there already" : message.replace(/\.(?: aborting\.)?$/, ""),
+      message: plain(message, text.split("\n")[error.line - 1] ?? ""),
     };
   }
+}
+
+function plain(message: string, line: string): string {
+  if (message.includes("redefine")) return "this key, or this table, is there already";
+  // To the parser, the line break inside an unclosed string is a control character.
+  const isUnclosed =
+    message.includes("control characters are not allowed in strings") && !/[^\t\P{Cc}]/u.test(line.trimEnd());
+  if (isUnclosed || message.includes("unfinished string")) {
+    return "this string does not end: is a closing quote missing?";
+  }
+  return message.replace(/\.(?: aborting\.)?$/, "");
 }
 
 /**

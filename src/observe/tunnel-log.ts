@@ -94,7 +94,8 @@ function limitEntry(limit: number): LogEntry {
   // On Windows the server has to stop listening, so clients cannot wait.
   const fate = hasDescriptors() ? "wait" : "are refused";
   const message = `connection limit reached (-n ${limit}), new clients ${fate}`;
-  return { event: "limit-reached", level: "warning", message, count: limit, limit };
+  const hint = "raise -n, or check that --target does not lead back to --source";
+  return { event: "limit-reached", level: "warning", message, hint, count: limit, limit };
 }
 
 function descriptorsEntry(count: number): LogEntry {

@@ -332,12 +332,14 @@ export class Connection implements ConnectionView {
   /** @param side - The side whose socket failed, if one did. */
   #fail(thrown: unknown, side?: "source" | "target"): void {
     const error = this.#recognise(asSpipedError(thrown), side);
-    const { role } = this.#options;
+    const { role, forwardSecrecy } = this.#options;
     const isUnknown = this.#recognised === undefined;
-    // A server with a different key just closes the connection; this is all that a client sees.
+    // A server with a different key, or with -g, just closes the connection; this is all that a client sees.
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
-      const why = `${error.message}; it may have a different key`;
-      this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error }));
+      const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy (this end has -f)" : "";
+      const why = `${error.message}; it may have a different key${orStricter}`;
+      const hint = "compare `spiped key-id` on both machines";
+      this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error, hint }));
     } else {
       this.#end(endReasonOf(error), error);
     }

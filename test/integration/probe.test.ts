@@ -228,8 +228,8 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     const { status, lines } = await runCheck(t, flags);
     assert.equal(status, 0, lines.join("\n"));
     for (const line of [
-      `warning  source: ${source} is in use: is this tunnel already running?`,
-      `warning  pid file: ${daemon.pidFile} is held by pid ${daemon.id}: is this tunnel already running?`,
+      `warning  source: ${source} is in use: something listens there already, this tunnel or another program`,
+      `warning  pid file: ${daemon.pidFile} is held by pid ${daemon.id}: this tunnel is probably running already`,
     ]) {
       assert.ok(lines.includes(line), lines.join("\n"));
     }

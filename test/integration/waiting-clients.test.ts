@@ -8,7 +8,7 @@ import { expectAll, expectBytes } from "../support/expect.js";
 import type { TestSocket } from "../support/test-socket.js";
 import { startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
 
-const limitReached = /^spiped: connection limit reached \(-n 2\), new clients wait$/;
+const limitReached = /^spiped: connection limit reached \(-n 2\), new clients wait; hint: raise -n/;
 
 for (const end of ["-d", "-e"] as const) {
   for (const kind of ["tcp", "unix"] as const) {

@@ -142,6 +142,7 @@ for (const [name, text, mistakes] of [
   ["comments only", "# nothing\n", [/no tunnel in it/]],
   ["defaults only", "[defaults]\ntimeout = 1", [/no tunnel in it/]],
   ["an empty [encrypt]", "[encrypt]", [/no tunnel in it/]],
+  ["a quote that is missing", 'decrypt.web.source = "/s\n', [/^t\.toml:1: .*closing quote missing\?/]],
   ["text that is no TOML", `${redis}\nsource`, [/^t\.toml:6: /]],
   ["a key twice", `${redis}source = "/s"`, ["t.toml:5: this key, or this table, is there already"]],
   ["a table twice", redis + redis, ["t.toml:5: this key, or this table, is there already"]],

@@ -58,7 +58,10 @@ test("a reached limit is logged at most once a minute", () => {
   for (now of [0, 1, 59_999, 60_000, 60_001, 119_999, 120_000]) events.emit("limitReached", 100);
   assert.equal(warnings.length, 3);
   assert.deepEqual([notices, errors], [[], []]);
-  assert.match(warnings[0] ?? "", /^connection limit reached \(-n 100\), new clients wait$/);
+  assert.match(
+    warnings[0] ?? "",
+    /^connection limit reached \(-n 100\), new clients wait; hint: raise -n, or check that --target does not lead back to --source$/,
+  );
 });
 
 test("a failure to listen is logged as an error", () => {
@@ -86,14 +89,18 @@ test("a repeated accept error is logged once a minute, and a different one at on
 test("a limit of one connection is logged", () => {
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 1);
-  assert.deepEqual(warnings, ["connection limit reached (-n 1), new clients wait"]);
+  assert.deepEqual(warnings, [
+    "connection limit reached (-n 1), new clients wait; hint: raise -n, or check that --target does not lead back to --source",
+  ]);
 });
 
 test("on Windows, the message says that clients above the limit are refused", (t) => {
   onPlatform(t, "win32");
   const { log, warnings } = keptLog();
   logged(log).emit("limitReached", 2);
-  assert.deepEqual(warnings, ["connection limit reached (-n 2), new clients are refused"]);
+  assert.deepEqual(warnings, [
+    "connection limit reached (-n 2), new clients are refused; hint: raise -n, or check that --target does not lead back to --source",
+  ]);
 });
 
 test("a lack of descriptors is a warning that says how to raise the limit", () => {

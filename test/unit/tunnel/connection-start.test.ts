@@ -100,6 +100,7 @@ for (const kind of kinds) {
         const { reason, error } = await report();
         assert.equal(reason, "handshake-failed");
         const hint = cut === 0 ? "" : "; it may have a different key";
+        if (cut > 0) assert.match(error?.hint ?? "", /key-id/);
         assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes${hint}`);
         assert.deepEqual(source.calls, ["reset"]);
         assert.equal(await dialler.endWhileOpen(), "reset");
