@@ -143,8 +143,8 @@ export declare class LogWriter {
   /** A writer that buffers up to `max_waiting_bytes` of messages. */
   constructor(maxWaitingBytes: number)
   /**
-   * Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number, and
-   * `{time}` for the time in ISO 8601, UTC.
+   * Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number,
+   * `{why}` for the cause, and `{time}` for the time in ISO 8601, UTC.
    */
   setLostLine(line: string): void
   /**

@@ -78,9 +78,9 @@ function jsonValue(name: keyof typeof KEYS, value: NonNullable<LogEntry[keyof ty
   return Array.isArray(value) ? value.map((one: string) => cleaned(one)) : value;
 }
 
-/** A template for the message about dropped ones, with the placeholders `{lost}` and `{time}`. */
+/** A template for the message about dropped ones, with the placeholders `{lost}`, `{why}` and `{time}`. */
 export function lostLine(format: "text" | "json", { program, toJournal, time }: LineStart): string {
-  const message = "log messages dropped: {lost} (standard error is not read fast enough)";
+  const message = "log messages dropped: {lost} ({why})";
   const priority = toJournal ? priorityOf("warning") : "";
   if (format === "text") return `${priority}${time === undefined ? "" : "{time} "}${program}: ${message}\n`;
   const object = JSON.stringify({ time: "{time}", level: "warning", event: "lines-lost", count: "{lost}", message });

@@ -98,11 +98,9 @@ test("64 KiB of random text stay one line in both formats", () => {
 });
 
 test("the message about dropped ones is valid JSON with count and time filled in", () => {
-  const filled = (line: string) => line.replaceAll("{lost}", "17").replace("{time}", time.toISOString());
-  assert.equal(
-    filled(lostLine("text", bare)),
-    "prog: log messages dropped: 17 (standard error is not read fast enough)\n",
-  );
+  const filled = (line: string) =>
+    line.replaceAll("{lost}", "17").replace("{why}", "no space").replace("{time}", time.toISOString());
+  assert.equal(filled(lostLine("text", bare)), "prog: log messages dropped: 17 (no space)\n");
   assert.match(
     filled(lostLine("text", { ...bare, time })),
     /^2026-01-31T12:00:00.007Z prog: log messages dropped: 17 /,
@@ -114,7 +112,7 @@ test("the message about dropped ones is valid JSON with count and time filled in
     level: "warning",
     event: "lines-lost",
     count: 17,
-    message: "log messages dropped: 17 (standard error is not read fast enough)",
+    message: "log messages dropped: 17 (no space)",
   });
 });
 

@@ -24,6 +24,9 @@ const PIECE_BYTES: usize = libc::PIPE_BUF;
 #[cfg(not(unix))]
 const PIECE_BYTES: usize = 4_096;
 
+/// Why messages are lost while no write has failed.
+const TOO_SLOW: &str = "standard error is not read fast enough";
+
 /// Enough for what the thread calls.
 const STACK_BYTES: usize = 128 * 1_024;
 
@@ -52,6 +55,8 @@ struct State {
     waiting_bytes: usize,
     /// Messages lost since the last one in `waiting`.
     lost: u64,
+    /// Why the last failed write failed; taken by the next message about lost ones.
+    write_error: Option<String>,
     has_thread: bool,
     is_writing: bool,
 }
@@ -70,8 +75,8 @@ impl LogWriter {
         Self { shared: Arc::default(), max_waiting_bytes: max_waiting_bytes as usize }
     }
 
-    /// Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number, and
-    /// `{time}` for the time in ISO 8601, UTC.
+    /// Sets the message, with its line break, that says how many were lost: `{lost}` stands for their number,
+    /// `{why}` for the cause, and `{time}` for the time in ISO 8601, UTC.
     #[napi]
     pub fn set_lost_line(&self, line: String) {
         self.shared.lock().lost_line = line;
@@ -136,7 +141,7 @@ impl State {
             }
             let lost = std::mem::take(&mut line.lost_before);
             if lost > 0 {
-                let text = describe_lost(&self.lost_line, lost);
+                let text = describe_lost(&self.lost_line, lost, self.write_error.take());
                 self.waiting_bytes += text.len();
                 line.text.splice(0..0, text.into_bytes());
             }
@@ -150,6 +155,7 @@ impl State {
                 result => {
                     if !matches!(result, Ok(1..)) {
                         self.lost += 1;
+                        self.write_error = result.err().map(|error| words_of(&error));
                     }
                     self.waiting_bytes -= line.text.len();
                     self.waiting.pop_front();
@@ -196,7 +202,8 @@ impl Shared {
             state.is_writing = false;
             match written {
                 Ok(()) => is_mid_line = false,
-                Err(Unfinished { written_bytes }) => {
+                Err(Unfinished { written_bytes, why }) => {
+                    state.write_error = why;
                     is_mid_line = is_mid_line || written_bytes > 0;
                     let lost = line.lost_before + 1;
                     match state.waiting.front_mut() {
@@ -210,7 +217,9 @@ impl Shared {
     }
 
     fn describe_lost(&self, lost: u64) -> String {
-        describe_lost(&self.lock().lost_line, lost)
+        let mut state = self.lock();
+        let why = state.write_error.take();
+        describe_lost(&state.lost_line, lost, why)
     }
 
     fn next_line(&self) -> Line {
@@ -226,8 +235,24 @@ impl Shared {
     }
 }
 
-fn describe_lost(lost_line: &str, lost: u64) -> String {
-    lost_line.replace("{lost}", &lost.to_string()).replace("{time}", &iso_time(SystemTime::now()))
+fn describe_lost(lost_line: &str, lost: u64, write_error: Option<String>) -> String {
+    let why =
+        write_error.map_or_else(|| TOO_SLOW.to_owned(), |error| format!("cannot write to standard error: {error}"));
+    let time = iso_time(SystemTime::now());
+    lost_line.replace("{lost}", &lost.to_string()).replace("{why}", &why).replace("{time}", &time)
+}
+
+/// An error as the messages have it: `no space left on device`. ASCII without quotes, so it fits into JSON.
+#[cfg(unix)]
+fn words_of(error: &io::Error) -> String {
+    error
+        .raw_os_error()
+        .map_or_else(|| error.kind().to_string(), |code| nix::errno::Errno::from_raw(code).desc().to_ascii_lowercase())
+}
+
+#[cfg(not(unix))]
+fn words_of(error: &io::Error) -> String {
+    error.kind().to_string()
 }
 
 /// The time in the form `2026-01-31T12:00:00.000Z`.
@@ -251,6 +276,7 @@ fn iso_time(time: SystemTime) -> String {
 /// The write failed after this many bytes.
 struct Unfinished {
     written_bytes: usize,
+    why: Option<String>,
 }
 
 /// Writes all of `bytes`, however long that takes.
@@ -259,11 +285,11 @@ fn write_whole(bytes: &[u8]) -> Result<(), Unfinished> {
     while written_bytes < bytes.len() {
         let piece = &bytes[written_bytes..min(written_bytes + PIECE_BYTES, bytes.len())];
         match write_piece(piece) {
-            Ok(0) => return Err(Unfinished { written_bytes }),
+            Ok(0) => return Err(Unfinished { written_bytes, why: None }),
             Ok(count) => written_bytes += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(),
-            Err(_) => return Err(Unfinished { written_bytes }),
+            Err(error) => return Err(Unfinished { written_bytes, why: Some(words_of(&error)) }),
         }
     }
     Ok(())
@@ -375,6 +401,29 @@ mod tests {
         });
         let state = shared.lock();
         assert_eq!((panics, state.lost, state.waiting_bytes), (100 + MAX_IDLE_PANICS, 100, 0));
+    }
+
+    #[test]
+    fn lost_messages_name_the_error_that_lost_them() {
+        let mut state = State { lost_line: "{lost} ({why})\n".to_owned(), ..State::default() };
+        state.waiting.push_back(Line { text: b"a\n".to_vec(), lost_before: 0 });
+        state.waiting_bytes = 2;
+        state.write_without_thread(&mut |_| Err(disk_full()), &mut || true);
+        state.waiting.push_back(Line { text: b"b\n".to_vec(), lost_before: std::mem::take(&mut state.lost) });
+        state.waiting_bytes += 2;
+        let mut written = Vec::new();
+        let mut write = |piece: &[u8]| {
+            written.extend_from_slice(piece);
+            Ok(piece.len())
+        };
+        state.write_without_thread(&mut write, &mut || true);
+        let expected = format!("1 (cannot write to standard error: {})\nb\n", words_of(&disk_full()));
+        assert_eq!(String::from_utf8_lossy(&written), expected);
+        assert_eq!(describe_lost("{why}", 1, None), TOO_SLOW);
+    }
+
+    fn disk_full() -> io::Error {
+        io::ErrorKind::StorageFull.into()
     }
 
     #[test]
