@@ -20,7 +20,7 @@ import {
   sendAhead,
   socketFailure,
 } from "./channel.js";
-import { handshakeEndError } from "./exact-reads.js";
+import { EarlyEnd } from "./exact-reads.js";
 import { FailureLatch } from "./failure-latch.js";
 import type { SocketEnds } from "./proxy-header.js";
 import { type ReadBuffer, type ReadOptions, SocketReader } from "./socket-reader.js";
@@ -56,7 +56,7 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   #resets: boolean;
   /** Bytes received by exact reads, for `arrivedSoFar`. */
   #arrived: readonly Uint8Array[] = [];
-  #waiting: { resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
+  #waiting: { resolve(bytes: Uint8Array): void; reject(error: EarlyEnd): void } | undefined;
 
   constructor(options: AddonChannelOptions) {
     super();
@@ -178,8 +178,7 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
 
   ended(arrivedBytes: number): void {
     const before = this.#arrived.reduce((sum, { length }) => sum + length, 0);
-    const error = handshakeEndError("orderly", before + arrivedBytes, this.#options.exactLength);
-    this.#waiting?.reject(error);
+    this.#waiting?.reject(new EarlyEnd("orderly", before + arrivedBytes, this.#options.exactLength));
     this.#waiting = undefined;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Sockets without a `net.Socket`. A connection that is accepted or dialed, does the handshake and is then handed over to
+ * Sockets without a `net.Socket`. A connection that is accepted or dialed, does the exact reads and is then handed over to
  * the relay needs none of Node's streams, buffers and events. The addon owns the descriptors of these sockets and
  * identifies them by number; the event loop watches a single descriptor for all of them.
  *

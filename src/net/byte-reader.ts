@@ -1,5 +1,5 @@
 /**
- * The reading half of a connection: first exact reads of known lengths, for the handshake, then a flow of data.
+ * The reading half of a connection: first exact reads of known lengths, then a flow of data.
  * `socket-reader.ts` reads sockets into shared memory; `stream-reader.ts` reads any other stream.
  */
 
@@ -30,7 +30,7 @@ export interface ByteReader {
    * Reads exactly `length` bytes. Never consumes more of the socket than all exact reads together.
    *
    * @returns The bytes; the caller owns them.
-   * @throws SpipedError `SPIPED_HANDSHAKE_ENDED` at the end of the stream, `SPIPED_RESET` if the socket was closed.
+   * @throws EarlyEnd at the end of the stream, or if the socket was closed.
    */
   readExactly(length: number): Promise<Uint8Array>;
   /** All bytes received for exact reads so far, to diagnose what the peer sent instead. */

@@ -2,17 +2,31 @@
  * The exact reads at the start of a stream: buffers the received bytes and the pending read.
  */
 
-import { SpipedError } from "../errors.js";
+/** How a stream ended: the peer closed it, or it broke or was closed on this side. */
+export type StreamEnd = "orderly" | "closed";
 
-type Ended = "no" | "orderly" | "closed";
+/** The stream ended before the exact reads were complete. The caller knows what they were for and words the error. */
+export class EarlyEnd extends Error {
+  override readonly name = "EarlyEnd";
+
+  constructor(
+    readonly how: StreamEnd,
+    /** How many bytes of all exact reads arrived. */
+    readonly arrivedBytes: number,
+    /** How many bytes all exact reads together wanted. */
+    readonly wantedBytes: number,
+  ) {
+    super(`the stream ended after ${arrivedBytes} of ${wantedBytes} bytes`);
+  }
+}
 
 /** Collects the first bytes of a stream and returns them in exact reads. */
 export class ExactReads {
   readonly #bytes: Uint8Array;
   #arrived = 0;
   #taken = 0;
-  #ended: Ended = "no";
-  #waiting: { readonly length: number; resolve(bytes: Uint8Array): void; reject(error: SpipedError): void } | undefined;
+  #ended: StreamEnd | undefined;
+  #waiting: { readonly length: number; resolve(bytes: Uint8Array): void; reject(error: EarlyEnd): void } | undefined;
 
   /** @param length - Total length of all exact reads, in bytes. */
   constructor(length: number) {
@@ -41,8 +55,8 @@ export class ExactReads {
   }
 
   /** Reports that no more bytes will arrive. */
-  ended(how: Exclude<Ended, "no">): void {
-    if (this.#ended === "no") this.#ended = how;
+  ended(how: StreamEnd): void {
+    this.#ended ??= how;
     this.#settle();
   }
 
@@ -61,17 +75,9 @@ export class ExactReads {
       this.#waiting = undefined;
       this.#taken += waiting.length;
       waiting.resolve(this.#bytes.subarray(this.#taken - waiting.length, this.#taken));
-    } else if (this.#ended !== "no") {
+    } else if (this.#ended !== undefined) {
       this.#waiting = undefined;
-      waiting.reject(handshakeEndError(this.#ended, this.#arrived, this.#bytes.length));
+      waiting.reject(new EarlyEnd(this.#ended, this.#arrived, this.#bytes.length));
     }
   }
-}
-
-/** The error when a stream ends before the exact reads are complete. */
-export function handshakeEndError(how: "orderly" | "closed", arrivedBytes: number, length: number): SpipedError {
-  const got = `${arrivedBytes} of ${length} handshake bytes`;
-  return how === "orderly"
-    ? new SpipedError("SPIPED_HANDSHAKE_ENDED", `the peer closed the connection after ${got}`)
-    : new SpipedError("SPIPED_RESET", `connection reset after ${got}`);
 }

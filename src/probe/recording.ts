@@ -5,7 +5,7 @@
 
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
-import { handshakeEndError } from "../net/exact-reads.js";
+import { EarlyEnd } from "../net/exact-reads.js";
 import { HANDSHAKE_BYTES, PACKET_BYTES } from "../protocol/constants.js";
 import type { Ending } from "./findings.js";
 
@@ -78,7 +78,7 @@ export class Recording implements ByteReader {
           this.#taken = end;
           resolve(this.#memory.slice(end - length, end));
         } else if (this.#ending !== undefined) {
-          reject(handshakeEndError(this.#ending === "ended" ? "orderly" : "closed", this.#length, HANDSHAKE_BYTES));
+          reject(new EarlyEnd(this.#ending === "ended" ? "orderly" : "closed", this.#length, HANDSHAKE_BYTES));
         } else return;
         this.#waiters.delete(check);
       };

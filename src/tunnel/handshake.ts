@@ -5,8 +5,10 @@
  * Source: docs/protocol.md, "The handshake".
  */
 
+import { SpipedError } from "../errors.js";
 import type { CancelSignal } from "../net/cancellation.js";
 import { type Channel, sendAhead } from "../net/channel.js";
+import { EarlyEnd } from "../net/exact-reads.js";
 import { MACED_PUBLIC_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import { ClientHandshake, type ForwardSecrecy, ServerHandshake, type SessionKeys } from "../protocol/handshake.js";
 import type { KeySet, SharedKey } from "../protocol/secret.js";
@@ -48,7 +50,7 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
   } catch (error) {
     // A step that fails because its secrets were wiped is not the cause.
     signal.throwIfAborted();
-    throw error;
+    throw handshakeError(error);
   } finally {
     signal.removeEventListener("abort", wipe);
     wipe();
@@ -96,11 +98,20 @@ export async function handshakeAsServer(
   } catch (error) {
     // A step that fails because its secrets were wiped is not the cause.
     signal.throwIfAborted();
-    throw error;
+    throw handshakeError(error);
   } finally {
     signal.removeEventListener("abort", wipe);
     wipe();
   }
+}
+
+/** Turns the early end of a stream into the error to report; returns any other error as it is. */
+function handshakeError(error: unknown): unknown {
+  if (!(error instanceof EarlyEnd)) return error;
+  const got = `${error.arrivedBytes} of ${error.wantedBytes} handshake bytes`;
+  return error.how === "orderly"
+    ? new SpipedError("SPIPED_HANDSHAKE_ENDED", `the peer closed the connection after ${got}`)
+    : new SpipedError("SPIPED_RESET", `connection reset after ${got}`);
 }
 
 function verifyClient(

@@ -121,6 +121,15 @@ for (const part of [...new Set(sources.map((source) => source.part))].sort()) {
   });
 }
 
+test("src/net does not mention handshakes", () => {
+  const net = sources.filter(({ part }) => part === "net");
+  assert.ok(net.length > 10);
+  assert.deepEqual(
+    net.filter(({ code }) => /handshake/i.test(code)).map(({ path }) => path),
+    [],
+  );
+});
+
 test("no files import each other in a circle, by types neither", () => {
   const next = new Map(sources.map(({ path }) => [path, new Set<string>()]));
   for (const one of imports) {

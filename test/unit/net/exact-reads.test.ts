@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { ExactReads } from "#dist/net/exact-reads.js";
 import { sameBytes } from "../support/bytes.js";
-import { rejectsSpipedError } from "../support/errors.js";
+import { rejectsEarlyEnd } from "../support/errors.js";
 
 function arrive(reads: ExactReads, bytes: Uint8Array): void {
   reads.space.set(bytes);
@@ -64,16 +64,13 @@ test("bytes that arrived before the end can still be read, and the next read rep
   arrive(reads, new Uint8Array(40));
   reads.ended("orderly");
   assert.equal((await reads.read(32)).length, 32);
-  await rejectsSpipedError(reads.read(288), "SPIPED_HANDSHAKE_ENDED", /after 40 of 320 handshake bytes/);
+  await rejectsEarlyEnd(reads.read(288), "orderly", 40, 320);
 });
 
 test("a pending read fails at an orderly end and at a close", async () => {
-  for (const [how, code] of [
-    ["orderly", "SPIPED_HANDSHAKE_ENDED"],
-    ["closed", "SPIPED_RESET"],
-  ] as const) {
+  for (const how of ["orderly", "closed"] as const) {
     const reads = new ExactReads(32);
-    const waiting = rejectsSpipedError(reads.read(32), code, /after 0 of 32 handshake bytes/);
+    const waiting = rejectsEarlyEnd(reads.read(32), how, 0, 32);
     reads.ended(how);
     await waiting;
   }
@@ -83,7 +80,7 @@ test("after an orderly end, a close changes nothing", async () => {
   const reads = new ExactReads(32);
   reads.ended("orderly");
   reads.ended("closed");
-  await rejectsSpipedError(reads.read(32), "SPIPED_HANDSHAKE_ENDED", /closed the connection/);
+  await rejectsEarlyEnd(reads.read(32), "orderly", 0, 32);
 });
 
 test("nothing is missing if there are no exact reads", () => {

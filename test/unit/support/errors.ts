@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { codeOf, type ErrorCode, SpipedError } from "#dist/errors.js";
+import { EarlyEnd, type StreamEnd } from "#dist/net/exact-reads.js";
 
 /** Asserts that `step` throws an error of this code, the addon's or a `SpipedError`. */
 export function throwsCode(step: () => unknown, code: ErrorCode, message?: string): void {
@@ -23,6 +24,20 @@ export function throwsSpipedError(step: () => unknown, code: ErrorCode, message:
 /** Asserts that `promise` is rejected with a `SpipedError` of this code whose message matches. */
 export async function rejectsSpipedError(promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error) => isSpipedError(error, code, message));
+}
+
+/** Asserts that an exact read is rejected because the stream ended after `arrived` of `wanted` bytes. */
+export async function rejectsEarlyEnd(
+  read: Promise<unknown>,
+  how: StreamEnd,
+  arrived: number,
+  wanted: number,
+): Promise<void> {
+  await assert.rejects(read, (error) => {
+    assert.ok(error instanceof EarlyEnd, String(error));
+    assert.deepEqual([error.how, error.arrivedBytes, error.wantedBytes], [how, arrived, wanted]);
+    return true;
+  });
 }
 
 function hasCode(error: unknown, code: ErrorCode, message?: string): true {
