@@ -1,4 +1,4 @@
-// ssh and scp with spipe as their ProxyCommand, in front of an sshd behind spiped -d: the use that spipe was made for.
+// ssh and scp with spipe as their ProxyCommand, to an sshd behind spiped -d: the main use of spipe.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -18,7 +18,7 @@ import { connectionLines, newKey, patience, startSpiped } from "../support/tunne
 const muchBytes = 100_000_000;
 
 withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", keygen = ""]) => {
-  /** Both programs' words before the host `far`, which is reached through a pair. */
+  /** The arguments of ssh and scp before the host `far`, which is reached through a pair. */
   const start = async (t: TestContext, { client, server }: Pair) => {
     const daemon = await startSshd(t, { sshd, keygen });
     const key = await newKey(t);
@@ -46,7 +46,7 @@ withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", 
     return { ssh: [ssh, "-F", configuration] as const, scp: [scp, "-F", configuration] as const, spiped };
   };
 
-  // Where the system has no C original, the interop tests say so.
+  // The interop tests report a system without the C original.
   const pairs = [pairOf(ours, ours), ...(cOriginal === undefined ? [] : pairsWith(cOriginal).slice(0, 2))];
   for (const pair of pairs) {
     test(`${pair.name} carries an ssh login, its input, its output and its exit status`, {
@@ -89,7 +89,7 @@ withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", 
     });
   }
 
-  test("ssh learns that spipe reaches nobody, and hears why", limits, async (t) => {
+  test("ssh fails and shows spipe's reason when spipe cannot connect", limits, async (t) => {
     const { ssh, spiped } = await start(t, pairOf(ours, ours));
     await spiped.command.kill();
     const { status, stderr } = await Command.run(t, [...ssh, "far", "true"]);

@@ -1,4 +1,4 @@
-// spipe's standard streams: of every kind that they can be, and at their ends, where nothing may be lost.
+// spipe's standard streams: every kind of file they can be, and no data lost when they end.
 
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { newKey, patience } from "../support/tunnel.js";
 
 const data = randomData("standard streams", 1_000_000);
 
-/** Files that hold `data`, and that will hold what comes back. */
+/** The input file, which contains `data`, and the output file. */
 function filesIn(folder: string): { input: string; output: string } {
   const [input, output] = [join(folder, "input"), join(folder, "output")];
   writeFileSync(input, data);
@@ -50,10 +50,10 @@ for (const [inputName, inputOf] of Object.entries(inputs)) {
 
 for (const [what, script, expected] of [
   ["nothing to read", '"$@" < /dev/null', ""],
-  ["nobody to write to", 'echo hello | "$@" > /dev/null', ""],
+  ["output to /dev/null", 'echo hello | "$@" > /dev/null', ""],
   ["a closed standard error", 'echo hello | "$@" 2>&-', "hello\n"],
 ] as const) {
-  test(`spipe with ${what} ends and exits 0`, limits, async (t) => {
+  test(`spipe with ${what} exits 0`, limits, async (t) => {
     const { words } = await startEcho(t);
     const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: expected, stderr: "" });
@@ -69,7 +69,7 @@ test("spipe exits 1 when its standard output is full", limits, async (t) => {
   }
 });
 
-test("spipe exits 1 with each of the original's three messages, and the reason behind it", limits, async (t) => {
+test("spipe exits 1 with the original's three messages, each followed by the reason", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });
   const wordsTo = (target: string, key: string): Words => [...ours.spipe, "-t", target, "-k", key, ...patience];
   const refused = await Command.run(t, wordsTo(textOf(await freeAddress(t, "tcp")), end.key.path));
@@ -93,8 +93,8 @@ test("spipe exits 1 with each of the original's three messages, and the reason b
 });
 
 withCommands(["socat"], ([socat = ""]) => {
-  test("spipe takes one socket for both standard streams, as an sshd gives it to commands", limits, async (t) => {
-    // To socat, the colons and brackets of a TCP address would mean something.
+  test("spipe works with one socket as both standard streams, as sshd gives to commands", limits, async (t) => {
+    // A UNIX socket, because socat would interpret the colons and brackets of a TCP address.
     const { words, folder } = await startEcho(t, "unix");
     const { input } = filesIn(folder);
     const script = `"$0" -t 60 - EXEC:"$*"`;
@@ -111,7 +111,7 @@ withCommands(["python3"], ([python = ""]) => {
   const terminal = [python, join(root, "test/support/terminal.py")] as const;
   const endOfInput = Uint8Array.of(4);
 
-  test("spipe talks with a terminal, whose end of input ends it", limits, async (t) => {
+  test("spipe works in a terminal, and exits on its end of input", limits, async (t) => {
     const { words } = await startEcho(t);
     const command = Command.start(t, [...terminal, ...inShell('stty -echo; echo ready; exec "$@"', words)]);
     const output = command.takeStdout().setEncoding("latin1");
@@ -125,7 +125,7 @@ withCommands(["python3"], ([python = ""]) => {
     assert.equal(shown, "ready\r\nhello\r\n");
   });
 
-  test("spipe loses nothing of much output to a terminal", limits, async (t) => {
+  test("spipe loses nothing when it writes a lot of output to a terminal", limits, async (t) => {
     const { words, folder } = await startEcho(t);
     const input = join(folder, "input");
     const text = "0123456789abcdef".repeat(20_000);
@@ -136,7 +136,7 @@ withCommands(["python3"], ([python = ""]) => {
   });
 });
 
-/** Four of each size, on each kind of tunnel and of output. */
+/** Four for each size, each kind of tunnel and each kind of output. */
 const rounds = 24;
 
 for (const kind of ["tcp", "unix"] as const) {
@@ -145,7 +145,7 @@ for (const kind of ["tcp", "unix"] as const) {
     ["a pipe", (words: Words): Words => inShell('{ "$@"; echo $? >&2; } | cat', words)],
   ] as const) {
     test(
-      `spipe on ${kind} loses nothing of what comes right before the end, ${rounds} times, on ${what}`,
+      `spipe on ${kind} writes all data that arrives right before the end to ${what}, ${rounds} times`,
       limits,
       async (t) => {
         const end = await startServerEnd(t, { kind, flags: ["-f", ...patience] });
@@ -162,7 +162,7 @@ for (const kind of ["tcp", "unix"] as const) {
           const command = Command.start(t, wrap(spipe), { stdin: "ignore" });
           const output = command.takeStdout();
           const pieces: Buffer[] = [];
-          // Not before the first bytes have come, so that most of them have to wait for their reader.
+          // After the first bytes have arrived, so that most of the data has to wait for its reader.
           output.once("readable", () => output.on("data", (piece: Buffer) => pieces.push(piece)));
           assert.deepEqual(await command.exit(), { status: 0, signal: null });
           assert.match(command.stderr, /^(0\n)?$/);
@@ -175,7 +175,7 @@ for (const kind of ["tcp", "unix"] as const) {
   }
 
   test(
-    `spipe --end-with-remote on ${kind} ends when the server has ended, with all that it sent`,
+    `spipe --end-with-remote on ${kind} exits when the server has ended, after writing all data`,
     limits,
     async (t) => {
       const end = await startServerEnd(t, { kind, flags: ["-f", ...patience] });
@@ -195,7 +195,7 @@ for (const kind of ["tcp", "unix"] as const) {
   );
 }
 
-test("spipe --end-with-remote leaves its standard input usable for whoever reads it next", limits, async (t) => {
+test("spipe --end-with-remote leaves its standard input usable for the next reader", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp", flags: ["-f", ...patience] });
   const spipe = [...ours.spipe, "-t", textOf(end.spiped.source), "-k", end.key.path, "--end-with-remote"] as const;
   const script = 'cat | { "$@"; echo next >&2; cat; } | cat';
@@ -208,7 +208,7 @@ test("spipe --end-with-remote leaves its standard input usable for whoever reads
   expectBytes(command.stdout, data);
 });
 
-test("spipe --end-with-remote goes on until both ends when standard input ends first", limits, async (t) => {
+test("spipe --end-with-remote waits for the server's end when standard input ends first", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp", flags: ["-f", ...patience] });
   const flags = ["-k", end.key.path, "--end-with-remote", ...patience] as const;
   const command = Command.start(t, [...ours.spipe, "-t", textOf(end.spiped.source), ...flags], { stdin: "ignore" });

@@ -1,4 +1,4 @@
-// Our spipe against the reference peer: what it exits with, what it says, and what its standard streams can be.
+// Our spipe against the reference peer: exit statuses, messages and kinds of standard streams.
 
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
@@ -18,7 +18,7 @@ import { packetBytes } from "../support/reference-protocol.js";
 import { Spipe } from "../support/spipe.js";
 import { newKey, patience, startTunnel } from "../support/tunnel.js";
 
-/** spipe, dialling a server of the reference's before its handshake. */
+/** spipe, connected to a reference server before the handshake. */
 async function startSpipe(
   t: TestContext,
   kind: AddressKind,
@@ -30,7 +30,7 @@ async function startSpipe(
   return { spipe, peer: ReferencePeer.server(await link.next(), { keyFile: key.bytes }) };
 }
 
-/** Ends spipe's connection in a way that is not orderly, and what spipe says then. */
+/** Servers that break spipe's connection, and spipe's message for each. */
 type Harm = readonly [(peer: ReferencePeer) => Promise<unknown>, said: string];
 
 const handshakeFailures: Readonly<Record<string, Harm>> = {
@@ -41,7 +41,7 @@ const handshakeFailures: Readonly<Record<string, Harm>> = {
     },
     "the peer closed the connection after 0 of 320 handshake bytes",
   ],
-  "sends rubbish": [
+  "sends garbage": [
     (peer) => peer.link.write(randomData("rubbish", 320)),
     "wrong MAC: the peer has a different key, or is not spiped",
   ],
@@ -89,7 +89,7 @@ const laterFailures: Readonly<Record<string, Harm>> = {
   ],
 };
 
-/** The only line that spipe wrote, without its hint and the target's address. */
+/** The only message that spipe wrote, without its hint and the target's address. */
 function saidBy({ command }: Spipe): string {
   const [line = "", ...others] = command.lines;
   assert.deepEqual(others, []);
@@ -98,7 +98,7 @@ function saidBy({ command }: Spipe): string {
 
 for (const kind of ["tcp", "unix"] as const) {
   for (const [what, [harm, said]] of Object.entries(handshakeFailures)) {
-    test(`spipe on ${kind} exits 1 and says that the handshake failed when the server ${what}`, limits, async (t) => {
+    test(`spipe on ${kind} exits 1 and reports a failed handshake when the server ${what}`, limits, async (t) => {
       const { spipe, peer } = await startSpipe(t, kind);
       await harm(peer);
       assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
@@ -108,7 +108,7 @@ for (const kind of ["tcp", "unix"] as const) {
   }
 
   for (const [what, [harm, said]] of Object.entries(laterFailures)) {
-    test(`spipe on ${kind} exits 1 and says why when the server ${what}`, limits, async (t) => {
+    test(`spipe on ${kind} exits 1 and reports the reason when the server ${what}`, limits, async (t) => {
       const { spipe, peer } = await startSpipe(t, kind);
       await peer.handshake();
       await peer.send(Buffer.from("first"));
@@ -127,7 +127,7 @@ for (const kind of ["tcp", "unix"] as const) {
     await spipe.write("second");
     expectBytes(await peer.receive(6), "second");
     peer.link.reset();
-    // Of a UNIX socket's close, only a writer learns.
+    // On a UNIX socket, only a writer notices the close.
     if (kind === "unix") {
       spipe.command.stdin.on("error", () => undefined);
       for (let count = 0; !spipe.command.isGone && count < 100; count += 1) await spipe.write("third");
@@ -137,7 +137,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(saidBy(spipe), `spipe: Connection error: target: ${words}`);
   });
 
-  test(`spipe on ${kind} exits 1 when the server says nothing until -o is over`, limits, async (t) => {
+  test(`spipe on ${kind} exits 1 when the server sends nothing within -o`, limits, async (t) => {
     const { spipe } = await startSpipe(t, kind, []);
     spipe.command.signal("SIGTERM");
     await spipe.command.exit();
@@ -152,7 +152,7 @@ for (const kind of ["tcp", "unix"] as const) {
     );
   });
 
-  test(`spipe on ${kind} exits 1 when nobody listens`, limits, async (t) => {
+  test(`spipe on ${kind} exits 1 when the connection is refused`, limits, async (t) => {
     const target = await freeAddress(t, kind);
     const spipe = Spipe.start(t, { program: ours, target, key: await newKey(t) });
     assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
@@ -160,21 +160,25 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.equal(saidBy(spipe), `spipe: Could not connect: cannot connect to: ${words}`);
   });
 
-  test(`spipe on ${kind} goes on after the server's end until standard input ends, and exits 0`, limits, async (t) => {
-    const { spipe, peer } = await startSpipe(t, kind);
-    await peer.handshake();
-    await peer.send(Buffer.from("all there is"));
-    peer.link.finish();
-    const stdout = spipe.digestToEnd();
-    assert.equal((await stdout).lengthBytes, "all there is".length);
-    assert.ok(!spipe.command.isGone);
-    await spipe.write("and more");
-    expectBytes(await peer.receive(8), "and more");
-    spipe.finish();
-    expectAll(await peer.receiveToEnd(), "");
-    assert.deepEqual(await spipe.command.exit(), { status: 0, signal: null });
-    assert.equal(spipe.command.stderr, "");
-  });
+  test(
+    `spipe on ${kind} keeps sending after the server's end until standard input ends, and exits 0`,
+    limits,
+    async (t) => {
+      const { spipe, peer } = await startSpipe(t, kind);
+      await peer.handshake();
+      await peer.send(Buffer.from("all there is"));
+      peer.link.finish();
+      const stdout = spipe.digestToEnd();
+      assert.equal((await stdout).lengthBytes, "all there is".length);
+      assert.ok(!spipe.command.isGone);
+      await spipe.write("and more");
+      expectBytes(await peer.receive(8), "and more");
+      spipe.finish();
+      expectAll(await peer.receiveToEnd(), "");
+      assert.deepEqual(await spipe.command.exit(), { status: 0, signal: null });
+      assert.equal(spipe.command.stderr, "");
+    },
+  );
 
   test(`spipe on ${kind} exits 0 on SIGTERM`, limits, async (t) => {
     const { spipe, peer } = await startSpipe(t, kind);
@@ -183,7 +187,7 @@ for (const kind of ["tcp", "unix"] as const) {
     assert.deepEqual(await spipe.command.exit(), { status: 0, signal: null });
   });
 
-  test(`spipe on ${kind} ends with an error when nobody reads its standard output any more`, limits, async (t) => {
+  test(`spipe on ${kind} exits 1 when its standard output is closed`, limits, async (t) => {
     const { spipe, peer } = await startSpipe(t, kind);
     await peer.handshake();
     spipe.command.takeStdout().destroy();
@@ -195,7 +199,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-test("spipe takes files, pipes and nothing at all as its standard streams", limits, async (t) => {
+test("spipe works with files, pipes and /dev/null as its standard streams", limits, async (t) => {
   const tunnel = await startTunnel(t);
   tunnel.target.echo();
   const key = await newKey(t, tunnel.key.bytes);
@@ -221,14 +225,14 @@ test("spipe takes files, pipes and nothing at all as its standard streams", limi
     expectBytes(await readFile(output), data);
   });
 
-  await t.test("from nothing to a pipe", async () => {
+  await t.test("from /dev/null to a pipe", async () => {
     const command = Command.start(t, words, { stdin: "ignore" });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     assert.equal(command.stdout.length, 0);
   });
 });
 
-test("spipe exits 1 when the target behind the far end is down", limits, async (t) => {
+test("spipe exits 1 when the target of the remote end is down", limits, async (t) => {
   const targetAddress = await freeAddress(t, "tcp");
   const tunnel = await startTunnel(t, { targetAddress });
   const spipe = Spipe.start(t, { program: ours, target: tunnel.server.source, key: tunnel.key });

@@ -1,4 +1,4 @@
-// spiped started the way that those who use it start it, word for word: Puppet's unit, the Docker image, FreeBSD's rc.
+// spiped started with the exact arguments of its known users: Puppet's unit, the Docker image, FreeBSD's rc script.
 
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
@@ -18,28 +18,32 @@ import { asRoot } from "../support/root.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey } from "../support/tunnel.js";
 
-test("Puppet's unit: -e -D -g -F -k /etc/spiped/NAME.key -s … -t …", limits, async (t) => {
-  const key = await newKey(t);
-  const link = await Listener.listen(t, "tcp");
-  const source = await freeAddress(t, "tcp");
-  const addresses = ["-s", textOf(source), "-t", textOf(link.address)];
-  const words = [...ours.spiped, "-e", "-D", "-g", "-F", "-k", key.path, ...addresses] as const;
-  const command = Command.start(t, words, { stdin: "ignore" });
-  await command.line(/listening on/);
-  const app = await TestSocket.connect(t, source);
-  const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes });
-  await peer.handshake();
-  assert.ok(await isAlive({ peer, plain: app }));
-  // How systemd stops it.
-  command.signal("SIGTERM");
-  await command.line(/SIGTERM: shutting down/);
-  app.finish();
-  peer.link.finish();
-  assert.deepEqual(await command.exit(), { status: 0, signal: null });
-});
+test(
+  "spiped runs with the arguments of Puppet's unit: -e -D -g -F -k /etc/spiped/NAME.key -s … -t …",
+  limits,
+  async (t) => {
+    const key = await newKey(t);
+    const link = await Listener.listen(t, "tcp");
+    const source = await freeAddress(t, "tcp");
+    const addresses = ["-s", textOf(source), "-t", textOf(link.address)];
+    const words = [...ours.spiped, "-e", "-D", "-g", "-F", "-k", key.path, ...addresses] as const;
+    const command = Command.start(t, words, { stdin: "ignore" });
+    await command.line(/listening on/);
+    const app = await TestSocket.connect(t, source);
+    const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes });
+    await peer.handshake();
+    assert.ok(await isAlive({ peer, plain: app }));
+    // systemd stops it with SIGTERM.
+    command.signal("SIGTERM");
+    await command.line(/SIGTERM: shutting down/);
+    app.finish();
+    peer.link.finish();
+    assert.deepEqual(await command.exit(), { status: 0, signal: null });
+  },
+);
 
 asRoot(containerCommands, () => {
-  /** The Docker image's command as the first process of a container, with further words. */
+  /** The Docker image's command as the first process of a container, with further arguments. */
   async function startImage(t: TestContext): Promise<{
     readonly command: Command;
     readonly id: number;
@@ -60,38 +64,34 @@ asRoot(containerCommands, () => {
   }
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    test(`the Docker image: -k /spiped/key -F … as the first process ends on ${signal} with 0`, limits, async (t) => {
+    test(`spiped with the Docker image's -k /spiped/key -F … as process 1 exits 0 on ${signal}`, limits, async (t) => {
       const { command, id } = await startImage(t);
       process.kill(id, signal);
       assert.deepEqual(await command.exit(), { status: 0, signal: null });
     });
   }
 
-  test(
-    "the Docker image lets connections end in peace when it is stopped, and cuts them at the second",
-    limits,
-    async (t) => {
-      for (const isPatient of [true, false]) {
-        const { command, id, establish } = await startImage(t);
-        const { peer, plain } = await establish();
-        assert.ok(await isAlive({ peer, plain }));
+  test("the Docker image drains connections on the first signal, and cuts them on the second", limits, async (t) => {
+    for (const isPatient of [true, false]) {
+      const { command, id, establish } = await startImage(t);
+      const { peer, plain } = await establish();
+      assert.ok(await isAlive({ peer, plain }));
+      process.kill(id, "SIGTERM");
+      await command.line(/SIGTERM: shutting down/);
+      assert.ok(await isAlive({ peer, plain }));
+      if (isPatient) {
+        peer.link.finish();
+        plain.finish();
+        assert.deepEqual(await command.exit(), { status: 0, signal: null });
+      } else {
         process.kill(id, "SIGTERM");
-        await command.line(/SIGTERM: shutting down/);
-        assert.ok(await isAlive({ peer, plain }));
-        if (isPatient) {
-          peer.link.finish();
-          plain.finish();
-          assert.deepEqual(await command.exit(), { status: 0, signal: null });
-        } else {
-          process.kill(id, "SIGTERM");
-          assert.equal(await plain.endWhileOpen(), "reset");
-          assert.deepEqual(await command.exit(), { status: 1, signal: null });
-        }
+        assert.equal(await plain.endWhileOpen(), "reset");
+        assert.deepEqual(await command.exit(), { status: 1, signal: null });
       }
-    },
-  );
+    }
+  });
 
-  test("FreeBSD's rc: -D -d -s … -t … -k … -u … -p …", limits, async (t) => {
+  test("spiped runs with the arguments of FreeBSD's rc script: -D -d -s … -t … -k … -u … -p …", limits, async (t) => {
     const folder = await temporaryFolder(t);
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
@@ -106,7 +106,7 @@ asRoot(containerCommands, () => {
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));
     assert.notEqual(threadsOf(id)[0]?.get("Uid")?.split("\t")[0], "0");
     await stopDaemon({ id }, "SIGINT");
-    // It is nobody's folder, so the file stays, and a line says so.
+    // The user nobody may not write to the folder, so the file stays, and this is logged.
     await command.line(/cannot remove pid file/);
     await access(pidFile);
   });

@@ -1,4 +1,4 @@
-// --status: what it says of a tunnel while connections come, carry data and end, and what it never says.
+// --status: what it shows of a tunnel while connections open, carry data and end, and that it shows no secrets.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -18,7 +18,7 @@ import { get, until200 } from "../support/status.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience } from "../support/tunnel.js";
 
-/** One end with a status. */
+/** One end with --status. */
 async function startWithStatus<End extends OneEnd>(
   t: TestContext,
   start: (t: TestContext, options: { kind: "tcp"; flags: readonly string[] }) => Promise<End>,
@@ -34,7 +34,7 @@ for (const start of [startServerEnd, startClientEnd]) {
   const name = start === startServerEnd ? "spiped -d" : "spiped -e";
 
   for (const relay of ["on", "off"]) {
-    test(`${name}, relay ${relay}: bytes are counted as they flow, and once`, limits, async (t) => {
+    test(`${name} with relay ${relay} counts each byte once, while the connection is open`, limits, async (t) => {
       const withRelay: typeof startServerEnd = (context, options) =>
         (start as typeof startServerEnd)(context, { ...options, env: { SPIPED_RELAY: relay } });
       const { end, status, tunnel } = await startWithStatus(t, withRelay);
@@ -62,7 +62,7 @@ for (const start of [startServerEnd, startClientEnd]) {
   }
 }
 
-test("who is open and what failed is shown, and nothing that is secret", limits, async (t) => {
+test("the status shows open connections and failures, and no secrets", limits, async (t) => {
   const { end, status } = await startWithStatus(t, startServerEnd);
   await end.establish();
   const stranger = await end.client({ keyFile: Buffer.from("another key") });
@@ -85,7 +85,7 @@ test("who is open and what failed is shown, and nothing that is secret", limits,
   }
 });
 
-test("health is ok, not accepting while the places are taken, and draining to the end", limits, async (t) => {
+test("/healthz is ok, not accepting at the connection limit, and draining until exit", limits, async (t) => {
   const { end, status, tunnel } = await startWithStatus(t, startClientEnd, { flags: ["-n", "1"] });
   const health = async () => {
     const { status: code, body } = await get(status, "/healthz");
@@ -105,7 +105,7 @@ test("health is ok, not accepting while the places are taken, and draining to th
   await assert.rejects(health());
 });
 
-test("a reload that finds a mistake is a failed one until the next", limits, async (t) => {
+test("a failed reload is shown as failed until the next one succeeds", limits, async (t) => {
   const { end, status } = await startWithStatus(t, startServerEnd);
   const successful = (text: string) => valueIn(text, "spiped_last_reload_successful");
   assert.equal(successful((await get(status, "/metrics")).body), 1);
@@ -117,46 +117,38 @@ test("a reload that finds a mistake is a failed one until the next", limits, asy
   await until200(status, "/metrics", (text) => successful(text) === 1);
 });
 
-test(
-  "an address that is taken ends the start with one message, and a port alone is one of 127.0.0.1",
-  limits,
-  async (t) => {
-    const { end, status } = await startWithStatus(t, startServerEnd);
-    assert.ok(status.kind === "tcp");
-    const source = textOf(await freeAddress(t, "tcp"));
-    const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "[127.0.0.1]:1", "-k", end.key.path] as const;
-    const again = await Command.run(t, [...words, "--status", String(status.port)]);
-    assert.equal(again.status, 1);
-    const where = textOf(status).replace(/[[\]]/g, "\\$&");
-    assert.match(
-      again.stderr,
-      new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nspiped: hint: another program [^\n]*\n$`),
-    );
-  },
-);
+test("--status refuses an address in use with one message, and takes a port alone as 127.0.0.1", limits, async (t) => {
+  const { end, status } = await startWithStatus(t, startServerEnd);
+  assert.ok(status.kind === "tcp");
+  const source = textOf(await freeAddress(t, "tcp"));
+  const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "[127.0.0.1]:1", "-k", end.key.path] as const;
+  const again = await Command.run(t, [...words, "--status", String(status.port)]);
+  assert.equal(again.status, 1);
+  const where = textOf(status).replace(/[[\]]/g, "\\$&");
+  assert.match(
+    again.stderr,
+    new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nspiped: hint: another program [^\n]*\n$`),
+  );
+});
 
-test(
-  "a UNIX socket is for the owner and the group, goes with the process, and replaces one that was left",
-  limits,
-  async (t) => {
-    const { end, status } = await startWithStatus(t, startServerEnd, { kind: "unix" });
-    assert.ok(status.kind === "unix");
-    assert.equal(statSync(status.path).mode & 0o777, 0o660);
-    assert.equal((await get(status, "/healthz", { headers: { host: "whatever" } })).status, 200);
-    end.spiped.command.signal("SIGKILL");
-    await end.spiped.command.exit();
-    assert.ok(existsSync(status.path));
-    const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
-    const next = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", status.path]);
-    await next.line(/status: listening on /);
-    assert.equal((await get(status, "/healthz")).status, 200);
-    next.signal("SIGINT");
-    await next.exit();
-    assert.equal(existsSync(status.path), false);
-  },
-);
+test("the status socket has mode 0660, is removed at exit, and replaces a stale one", limits, async (t) => {
+  const { end, status } = await startWithStatus(t, startServerEnd, { kind: "unix" });
+  assert.ok(status.kind === "unix");
+  assert.equal(statSync(status.path).mode & 0o777, 0o660);
+  assert.equal((await get(status, "/healthz", { headers: { host: "whatever" } })).status, 200);
+  end.spiped.command.signal("SIGKILL");
+  await end.spiped.command.exit();
+  assert.ok(existsSync(status.path));
+  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
+  const next = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", status.path]);
+  await next.line(/status: listening on /);
+  assert.equal((await get(status, "/healthz")).status, 200);
+  next.signal("SIGINT");
+  await next.exit();
+  assert.equal(existsSync(status.path), false);
+});
 
-test("an address that others reach is taken with a warning, and under any name", limits, async (t) => {
+test("--status on a public address logs a warning, and answers under any host name", limits, async (t) => {
   const key = await newKey(t);
   const status = await freeAddress(t, "tcp");
   assert.ok(status.kind === "tcp");
@@ -167,7 +159,7 @@ test("an address that others reach is taken with a warning, and under any name",
   assert.equal(await ask("web1.example:9100"), 200);
 });
 
-test("with -D it answers while names are still waited for", limits, async (t) => {
+test("with -D the status answers while the target is still being resolved", limits, async (t) => {
   const key = await newKey(t);
   const status = await freeAddress(t, "tcp");
   const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "no-such-host.invalid:1", "-k", key.path];
@@ -178,7 +170,7 @@ test("with -D it answers while names are still waited for", limits, async (t) =>
 });
 
 test(
-  "counters stay with a tunnel's name over reloads, and go with it; a mistake in the file is a failed reload",
+  "reloads keep a tunnel's counters and remove them with the tunnel; a bad file is a failed reload",
   limits,
   async (t) => {
     const file = await ConfigFile.make(t);
@@ -196,7 +188,7 @@ test(
     service.finish();
     const closed = { tunnel: "a", reason: "closed", key: "" };
     await until200(status, "/metrics", (text) => valueIn(text, "spiped_connections_ended_total", closed) === 1);
-    // Once with the same listening socket, and once with another.
+    // Once with the same listening socket, and once with a new one.
     for (const [limit, role] of [
       [1, "encrypt"],
       [2, "decrypt"],
@@ -213,7 +205,7 @@ test(
     await file.reload(command);
     assert.equal(accepted(await untilIt("spiped_accepting", { tunnel: "a" }, undefined), "b"), 0);
     assert.equal((await get(status, "/healthz")).body, "ok\n");
-    // A mistake of its words, and one that only listening shows: what ran goes on, and is well.
+    // A syntax error, and an address that cannot be listened on: the running tunnels go on and stay healthy.
     for (const mistake of [b.text({ sorce: "x" }), b.text({ source: textOf(status) })]) {
       await file.write(above, mistake);
       await file.reload(command);
@@ -226,9 +218,9 @@ test(
   },
 );
 
-test("with -u it answers as the user that it has become", {
+test("with -u the status answers after spiped has changed user", {
   ...limits,
-  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "takes Linux and the superuser" : false,
+  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "needs Linux and root" : false,
 }, async (t) => {
   const { end, status } = await startWithStatus(t, startServerEnd, { flags: ["-u", "nobody"] });
   assert.equal((await get(status, "/healthz")).status, 200);
@@ -236,7 +228,7 @@ test("with -u it answers as the user that it has become", {
 });
 
 asRoot([], () => {
-  test("with -u a UNIX socket belongs to the user and the group that it becomes", limits, async (t) => {
+  test("with -u the status socket belongs to that user and group", limits, async (t) => {
     for (const [flags, owner] of [
       [
         ["-u", "65534:12"],
@@ -262,7 +254,7 @@ asRoot([], () => {
 });
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
-  test("a crowd at the status takes no descriptor that a tunnel's connection needs", limits, async (t) => {
+  test("many status connections take no descriptor that a tunnel's connection needs", limits, async (t) => {
     const key = await newKey(t);
     const status = await freeAddress(t, "tcp");
     const source = await freeAddress(t, "tcp");
@@ -272,10 +264,10 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     await command.line(/status: listening on /);
     const crowd = await Promise.all(Array.from({ length: 90 }, () => TestSocket.connect(t, status)));
     const through = await Promise.all(Array.from({ length: 30 }, () => TestSocket.connect(t, source)));
-    // Each is dialled for, unless it waits for descriptors, which is said.
+    // Each has its target dialed, unless it waits for descriptors, which is logged.
     await command.line(/out of file descriptors with .*, new clients wait/);
     assert.doesNotMatch(command.stderr, /EMFILE|too many open files/i);
-    // What is kept back for keys and look-ups is still there.
+    // The descriptors reserved for keys and lookups are still free.
     const open = descriptorsOf(command.id);
     assert.ok(open <= 120 - 20, `${open} descriptors are open`);
     assert.equal((await until(async () => get(status, "/healthz").catch(() => undefined), "an answer")).status, 503);

@@ -1,4 +1,4 @@
-// Strangers at spiped -d: each gives one line and one closed connection, the target never hears of them, the others go on.
+// Unauthenticated clients of spiped -d: each is logged once and closed, the target is never dialed, others are served.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -20,7 +20,7 @@ import { type PublicValueFault, ReferencePeer } from "../support/reference-peer.
 import { handshakeBytes, macedPublicValueBytes, nonceBytes, p } from "../support/reference-protocol.js";
 import { failuresTold, patience, stopAndGetLines } from "../support/tunnel.js";
 
-/** Does something to the server that no friend does. @returns The stranger's end of the connection. */
+/** Breaks the protocol with the server. @returns The stranger's end of the connection. */
 type Stranger = (end: ServerEnd) => Promise<ReferencePeer>;
 
 function sends(...pieces: readonly (Uint8Array | string)[]): Stranger {
@@ -53,16 +53,16 @@ async function leavesAnothersHandshake(end: ServerEnd): Promise<Uint8Array> {
 
 const speaksHttp = 'the peer is not spiped: it speaks HTTP ("GET / HTTP/1.1")';
 
-/** These are found out by what they send; with the reasons that the server gives, one a line. */
+/** These fail because of the data they send; with the server's messages. */
 const rude: Readonly<Record<string, readonly [Stranger, ...reasons: string[]]>> = {
-  "sends rubbish": [sends(randomBytes(handshakeBytes)), wrongMac],
+  "sends garbage": [sends(randomBytes(handshakeBytes)), wrongMac],
   "sends zeros": [sends(new Uint8Array(handshakeBytes)), wrongMac],
-  "sends a megabyte of rubbish": [sends(randomBytes(1 << 20)), wrongMac],
+  "sends a megabyte of garbage": [sends(randomBytes(1 << 20)), wrongMac],
   "sends a long HTTP request": [
     sends(`GET / HTTP/1.1\r\nHost: a\r\nCookie: ${"x".repeat(400)}\r\n\r\n`),
     `handshake failed: ${speaksHttp}`,
   ],
-  "sends a nonce and goes": [
+  "sends a nonce and closes": [
     async (end) => {
       const peer = await sends(new Uint8Array(nonceBytes))(end);
       peer.link.finish();
@@ -70,7 +70,7 @@ const rude: Readonly<Record<string, readonly [Stranger, ...reasons: string[]]>> 
     },
     handshakeEnded(nonceBytes, "-d"),
   ],
-  "goes without a word": [
+  "closes without sending anything": [
     async (end) => {
       const peer = await end.client();
       peer.link.finish();
@@ -88,20 +88,20 @@ const rude: Readonly<Record<string, readonly [Stranger, ...reasons: string[]]>> 
     },
     wrongMac,
   ],
-  "sends the handshake that another connection had": [
+  "replays the handshake of another connection": [
     async (end) => sends(new Uint8Array(nonceBytes), await leavesAnothersHandshake(end))(end),
     handshakeEnded(nonceBytes, "-d"),
     wrongMac,
   ],
-  "has one bit of its MAC wrong": [sendsPublicValue({ macIsWrong: true }), wrongMac],
-  "sends y = p under a right MAC": [sendsPublicValue({ y: p }), outOfRange],
-  "sends y = p + 1 under a right MAC": [sendsPublicValue({ y: p + 1n }), outOfRange],
-  "sends y = 2^2048 - 1 under a right MAC": [sendsPublicValue({ y: 2n ** 2048n - 1n }), outOfRange],
+  "sends a MAC with one wrong bit": [sendsPublicValue({ macIsWrong: true }), wrongMac],
+  "sends y = p with a correct MAC": [sendsPublicValue({ y: p }), outOfRange],
+  "sends y = p + 1 with a correct MAC": [sendsPublicValue({ y: p + 1n }), outOfRange],
+  "sends y = 2^2048 - 1 with a correct MAC": [sendsPublicValue({ y: 2n ** 2048n - 1n }), outOfRange],
 };
 
 const timedOut = tookTooLong(0.5);
 
-/** These are found out by the time that they take. */
+/** These fail because of the timeout. */
 const slow: readonly (readonly [reason: string, Stranger])[] = [
   [timedOut + saidNothing, sends()],
   [timedOut, sends(new Uint8Array(nonceBytes / 2))],
@@ -110,22 +110,22 @@ const slow: readonly (readonly [reason: string, Stranger])[] = [
     sends(new Uint8Array(nonceBytes)),
   ],
   [`${timedOut}; ${speaksHttp}`, sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
-  // In the middle of the public value, and one byte before its end.
+  // Half of the public value, and all of it but one byte.
   [timedOut, sends(new Uint8Array(nonceBytes), new Uint8Array(macedPublicValueBytes / 2))],
   [timedOut, sends(new Uint8Array(nonceBytes), new Uint8Array(macedPublicValueBytes - 1))],
 ];
 
-/** The connection is closed, and nothing but the server's nonce has come over it. */
-async function isShownTheDoor({ link }: ReferencePeer): Promise<void> {
-  // A reset only where something is thrown away that the stranger has sent behind its handshake, and then not always: one
-  // that comes together with the nonce looks like an end.
+/** The connection is closed, and the server has sent nothing but its nonce. */
+async function isRejected({ link }: ReferencePeer): Promise<void> {
+  // A reset only if the server discards data sent after the handshake, and then not always: a reset that arrives together
+  // with the nonce looks like an orderly end.
   const end = await link.end();
   assert.ok(end === "fin" || link.socket.bytesWritten > handshakeBytes, end);
   assert.ok(link.waitingBytes <= nonceBytes);
 }
 
 test(
-  "spiped -d outlives clients that are gone as soon as they are known, and resets what it dialled for them",
+  "spiped -d survives clients that disconnect right after the handshake, and resets their target connections",
   limits,
   async (t) => {
     const end = await startServerEnd(t, { kind: "tcp" });
@@ -134,7 +134,7 @@ test(
     end.target.onConnection((service) => dialled.push(service.end()));
     const count = 50;
     for (let index = 0; index < count; index += 1) (await sendsPublicValue({})(end)).link.reset();
-    // Of each kind of failure ten are written out; what kind it is, depends on how far the server has come.
+    // Ten failures of each kind are logged; the kind depends on how far the server has got.
     await untilReason(end.spiped.command, 10);
     await Promise.all(dialled);
     assert.ok(await isAlive(friend));
@@ -148,16 +148,16 @@ test(
 
 for (const kind of ["tcp", "unix"] as const) {
   test(
-    `spiped -d on ${kind} closes strangers' connections with a line each, and the target never hears of them`,
+    `spiped -d on ${kind} closes and logs unauthenticated clients, and never dials the target for them`,
     limits,
     async (t) => {
       const end = await startServerEnd(t, { kind });
       const friend = await end.establish();
       const told: string[] = [];
       for (const [what, [stranger, ...reasons]] of Object.entries(rude)) {
-        await t.test(`a stranger who ${what}`, async () => {
+        await t.test(`a client that ${what}`, async () => {
           const peer = await stranger(end);
-          await isShownTheDoor(peer);
+          await isRejected(peer);
           told.push(...reasons);
           await untilReason(end.spiped.command, told.length);
           assert.deepEqual(reasonsOf(end.spiped), told);
@@ -174,20 +174,20 @@ for (const kind of ["tcp", "unix"] as const) {
     },
   );
 
-  test(`spiped -d on ${kind} closes silent strangers' connections when -o is over`, limits, async (t) => {
+  test(`spiped -d on ${kind} closes silent clients after -o`, limits, async (t) => {
     const end = await startServerEnd(t, { kind, flags: ["-o", "0.5"] });
     const peers = await Promise.all(slow.map(([, stranger]) => stranger(end)));
-    await Promise.all(peers.map(isShownTheDoor));
+    await Promise.all(peers.map(isRejected));
     assert.equal(end.target.acceptedCount, 0);
     await stopAndGetLines(end.spiped);
     assert.deepEqual([...reasonsOf(end.spiped)].sort(), slow.map(([reason]) => reason).sort());
   });
 
-  test(`spiped -d on ${kind} is not slowed down or filled up by strangers below -n`, limits, async (t) => {
+  test(`spiped -d on ${kind} serves a client while silent ones take all but one of -n's slots`, limits, async (t) => {
     const end = await startServerEnd(t, { kind, flags: ["-n", "20", ...patience] });
     const silent = await Promise.all(Array.from({ length: 19 }, () => end.client()));
     assert.ok(await isAlive(await end.establish()));
-    // A UNIX socket that is closed with something unread is a reset to the other side, and without it an end.
+    // Closing a UNIX socket with unread data is a reset for the peer; without, an orderly end.
     for (const peer of silent) await peer.readNonce();
     for (const peer of silent) peer.link.reset();
     await untilReason(end.spiped.command, 10);
@@ -200,21 +200,21 @@ for (const kind of ["tcp", "unix"] as const) {
     ["1", 1n],
     ["p - 1", p - 1n],
   ] as const) {
-    test(`spiped -d -g on ${kind} refuses a client whose y is ${what}, and dials nobody`, limits, async (t) => {
+    test(`spiped -d -g on ${kind} refuses a client whose y is ${what}, and does not dial`, limits, async (t) => {
       const end = await startServerEnd(t, { kind, flags: ["-g", ...patience] });
-      await isShownTheDoor(await sendsPublicValue({ y })(end));
+      await isRejected(await sendsPublicValue({ y })(end));
       assert.equal(await untilReason(end.spiped.command), noForwardSecrecy);
       assert.ok(await isAlive(await end.establish()));
       assert.equal(end.target.acceptedCount, 1);
       end.target.close();
     });
 
-    test(`spiped -d on ${kind} takes a client whose y is ${what}`, limits, async (t) => {
+    test(`spiped -d on ${kind} accepts a client whose y is ${what}`, limits, async (t) => {
       const end = await startServerEnd(t, { kind });
       const peer = await sendsPublicValue({ y })(end);
       await peer.readPublicValue();
       const service = await end.target.next();
-      // What the server makes of this y: 0, 1, and for p - 1 either 1 or p - 1, which only its packets tell.
+      // The shared value for this y: 0, 1, and for p - 1 either 1 or p - 1, which only the packets reveal.
       const candidates = y === p - 1n ? [1n, p - 1n] : [y];
       await service.write("hello");
       assert.equal(await peer.receiveUnderOneOf(candidates, 5), "hello");

@@ -1,4 +1,4 @@
-// Standard streams that are closed, full, not read any more, or a terminal that goes away: none of them ends a spiped.
+// spiped keeps running when its standard streams are closed or full, lose their reader, or are a terminal that closes.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -19,7 +19,7 @@ import { type Key, newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-/** The words of a spiped -d, and what it takes to use it. */
+/** The command line of a spiped -d, and what is needed to connect through it. */
 interface Service {
   readonly words: readonly [string, ...string[]];
   readonly source: Address;
@@ -35,17 +35,17 @@ async function newService(t: TestContext, flags: readonly string[] = []): Promis
   return { words: [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags], source, target, key };
 }
 
-/** Has lines written, and shows that a new connection works after them. */
+/** Makes spiped log, then checks that a new connection works. */
 async function goesOn(t: TestContext, { source, target, key }: Service): Promise<void> {
   for (let count = 0; count < 3; count += 1) await annoy(t, source);
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
 }
 
-/** Ends what connections there are. */
+/** Closes the open connections. */
 const atOnce = "SIGINT";
 
 for (const closed of ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) {
-  test(`the daemon starts and goes on with ${closed}`, options, async (t) => {
+  test(`the daemon starts and works with ${closed}`, options, async (t) => {
     const service = await newService(t);
     const shell = startDetached(t, ["sh", "-c", `exec "$@" ${closed}`, "sh", ...service.words]);
     assert.equal((await shell.ownExit()).status, 0);
@@ -56,7 +56,7 @@ for (const closed of ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) {
   });
 }
 
-test("spiped -F starts and goes on with all standard streams closed", options, async (t) => {
+test("spiped -F starts and works with all standard streams closed", options, async (t) => {
   const service = await newService(t, ["-F"]);
   const shell = startDetached(t, ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", ...service.words]);
   assert.ok(await untilListening(shell, service.source));
@@ -65,7 +65,7 @@ test("spiped -F starts and goes on with all standard streams closed", options, a
   assert.equal((await shell.ownExit()).signal, null);
 });
 
-test("the daemon goes on when nobody reads its standard error any more", options, async (t) => {
+test("the daemon keeps working when the reader of its standard error is gone", options, async (t) => {
   const service = await newService(t);
   const command = startDetached(t, service.words);
   assert.equal((await command.ownExit()).status, 0, command.stderr);
@@ -74,7 +74,7 @@ test("the daemon goes on when nobody reads its standard error any more", options
   await stopDaemon({ id: readPidFile(`${textOf(service.source)}.pid`) }, atOnce);
 });
 
-/** A pipe that takes no more bytes and that nobody reads. */
+/** A full pipe without a reader. */
 async function fullPipe(t: TestContext): Promise<number> {
   const path = join(await temporaryFolder(t), "pipe");
   assert.equal(spawnSync("mkfifo", [path]).status, 0);
@@ -94,7 +94,7 @@ async function fullPipe(t: TestContext): Promise<number> {
 
 for (const flags of [[], ["-F"]] as const) {
   const name = flags.length === 0 ? "the daemon" : "spiped -F";
-  test(`${name} goes on with a full pipe as its standard error, and ends when told to`, options, async (t) => {
+  test(`${name} works with a full pipe as its standard error, and stops on a signal`, options, async (t) => {
     const service = await newService(t, flags);
     const command = startDetached(t, service.words, { stdin: "ignore", stderr: await fullPipe(t) });
     if (flags.length === 0) assert.equal((await command.ownExit()).status, 0);
@@ -106,12 +106,12 @@ for (const flags of [[], ["-F"]] as const) {
 }
 
 withCommands(["python3"], () => {
-  /** Runs words in a terminal of their own, which lasts until the test ends its standard input. */
+  /** Runs a command in a new terminal, which exists until the test ends its standard input. */
   function inTerminal(t: TestContext, words: readonly string[]): Command {
     return startDetached(t, ["python3", join(root, "test/support/terminal.py"), ...words], { stdin: "pipe" });
   }
 
-  test("the daemon survives the terminal that it was started in", options, async (t) => {
+  test("the daemon keeps working after its terminal has closed", options, async (t) => {
     const service = await newService(t);
     const terminal = inTerminal(t, ["sh", "-c", '"$@" && echo it started && read answer', "sh", ...service.words]);
     await until(() => (terminal.stdout.includes("it started") ? true : undefined), "the daemon to start");
@@ -122,9 +122,9 @@ withCommands(["python3"], () => {
     await stopDaemon({ id }, atOnce);
   });
 
-  for (const how of ["SIGHUP", "the terminal's end"]) {
+  for (const how of ["SIGHUP", "closing the terminal"]) {
     test(
-      `${how} ends a spiped -F whose standard input is a terminal, and its socket is removed`,
+      `${how} stops a spiped -F whose standard input is a terminal, and its socket is removed`,
       options,
       async (t) => {
         const service = await newService(t, ["-F"]);

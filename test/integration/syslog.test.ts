@@ -1,4 +1,4 @@
-// --syslog: once started, lines go to the system's log as datagrams, and a log that goes away ends nothing.
+// --syslog: after the start, log messages go to the system log, and spiped keeps running without one.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ import { ours, root } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey } from "../support/tunnel.js";
 
-/** A system log of the test's own. Its lines are the datagrams. */
+/** The test's own system log. Its lines are the datagrams. */
 async function startSyslog(t: TestContext, container: Container, kind?: "stream"): Promise<Command> {
   const more = kind === undefined ? [] : [kind];
   const words = container.inside(["python3", join(root, "test/support/syslog.py"), ...more]);
@@ -26,7 +26,7 @@ async function startSyslog(t: TestContext, container: Container, kind?: "stream"
 const time = "[A-Z][a-z]{2} [ 123]\\d \\d\\d:\\d\\d:\\d\\d";
 
 asRoot([...containerCommands, "python3"], () => {
-  test("spiped -F --syslog writes to the system's log and not to standard error", limits, async (t) => {
+  test("spiped -F --syslog writes to the system log and not to standard error", limits, async (t) => {
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container);
     const key = await newKey(t);
@@ -43,7 +43,7 @@ asRoot([...containerCommands, "python3"], () => {
     assert.equal(command.stderr, "");
   });
 
-  test("the daemon writes to the system's log once it is one, under its own id", limits, async (t) => {
+  test("the daemon writes to the system log under its own process ID", limits, async (t) => {
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container);
     const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog"] });
@@ -54,7 +54,7 @@ asRoot([...containerCommands, "python3"], () => {
   });
 
   test(
-    "a system log that takes a stream gets its lines, and is found again when it has come back",
+    "the daemon writes to a stream socket of the system log, and reconnects after its restart",
     limits,
     async (t) => {
       const container = await Container.start(t);
@@ -76,13 +76,13 @@ asRoot([...containerCommands, "python3"], () => {
     },
   );
 
-  test("the daemon drops lines while a log that takes a stream does not read, and cuts none", limits, async (t) => {
+  test("the daemon drops whole messages while a stream system log does not read", limits, async (t) => {
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container, "stream");
     const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog", "-n", "0"] });
     await syslog.line(/listening on/);
     syslog.signal("SIGSTOP");
-    // More than the system keeps of a stream that nobody reads.
+    // More than the kernel buffers of a stream that is not read.
     const bytes = Number(readFileSync("/proc/sys/net/core/wmem_default", "utf8"));
     const sent = Math.ceil(bytes / 150);
     const friend = await daemon.establish();
@@ -100,7 +100,7 @@ asRoot([...containerCommands, "python3"], () => {
     assert.ok(lines.length < sent, `${lines.length} of ${sent} lines`);
   });
 
-  test("a start that fails is told on standard error in spite of --syslog", limits, async (t) => {
+  test("a failed start is reported on standard error in spite of --syslog", limits, async (t) => {
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container);
     for (const more of [[], ["-F"]]) {
@@ -112,7 +112,7 @@ asRoot([...containerCommands, "python3"], () => {
     assert.deepEqual(syslog.lines, ["listening"]);
   });
 
-  test("the daemon goes on while there is no system log, and finds one that comes back", limits, async (t) => {
+  test("the daemon runs without a system log, and reconnects when it is back", limits, async (t) => {
     const container = await Container.start(t);
     const daemon = await startDaemonEnd(t, { program: container.inside(ours.spiped), flags: ["--syslog"] });
     await annoy(t, daemon.source);
@@ -120,7 +120,7 @@ asRoot([...containerCommands, "python3"], () => {
       const syslog = await startSyslog(t, container);
       await annoy(t, daemon.source);
       await syslog.line(/connection from/);
-      // Its socket's file stays, and nobody answers on it.
+      // The file of its socket stays, and connections to it are refused.
       await syslog.kill();
       await annoy(t, daemon.source);
       assert.ok(await isAlive(await daemon.establish()));
@@ -128,7 +128,7 @@ asRoot([...containerCommands, "python3"], () => {
     assert.equal(daemon.command.stderr, "");
   });
 
-  test("the daemon drops lines while the system log does not read, and does not wait", limits, async (t) => {
+  test("the daemon drops messages while the system log does not read, and does not block", limits, async (t) => {
     const queued = Number(readFileSync("/proc/sys/net/unix/max_dgram_qlen", "utf8"));
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container);
@@ -151,7 +151,7 @@ asRoot([...containerCommands, "python3"], () => {
     assert.ok(received < sent, `${received} of ${sent} lines`);
   });
 
-  test("the daemon writes to the system's log as the user that -u names", limits, async (t) => {
+  test("the daemon writes to the system log as the user of -u", limits, async (t) => {
     const container = await Container.start(t);
     const syslog = await startSyslog(t, container);
     const cwd = await temporaryFolder(t);

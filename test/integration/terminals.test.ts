@@ -1,4 +1,4 @@
-// Terminals that go away: whatever runs in one, or was started in one, ends as it should, and crashes never.
+// Terminals that close: programs running in one, or started in one, exit correctly and never crash.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -27,8 +27,8 @@ interface InTerminal {
 /**
  * Starts a spiped -d in a terminal.
  *
- * @param shell - What the shell in the terminal does with it, `"$@"`.
- * @param targetText - Its -t; a target of the test's when absent.
+ * @param shell - The shell command that starts it, with spiped as `"$@"`.
+ * @param targetText - Its -t; by default a target of the test.
  */
 async function startInTerminal(
   t: TestContext,
@@ -46,53 +46,49 @@ async function startInTerminal(
   return { terminal, source, target, key };
 }
 
-/** Takes the terminal away. @returns Once it has gone. */
+/** Closes the terminal. @returns When it is closed. */
 async function takeAway(terminal: Command): Promise<void> {
   terminal.stdin.write("\n");
   await until(() => (terminal.stdout.includes("terminal ") ? true : undefined), "the end of the terminal");
 }
 
-/** How a process ended, once all have. */
+/** How a process exited, after all have. */
 async function endOf(terminal: Command, id: number): Promise<string | undefined> {
   await terminal.exit();
   return new RegExp(`^${id} (.*)$`, "m").exec(terminal.stdout.toString())?.[1];
 }
 
 withCommands(["python3"], () => {
-  test(
-    "the daemon keeps no terminal, outlives the one that it was started in, and does not crash",
-    options,
-    async (t) => {
-      const started = await startInTerminal(t, '"$@" && echo it started');
-      const { terminal, source, target, key } = started;
-      const id = await until(() => daemonOf(source), "the daemon");
-      await untilListening(terminal, source);
-      await until(
-        () => (childrenOf(terminal.id).filter(isRunning).length === 1 ? true : undefined),
-        "the end of the first process",
-      );
-      if (process.getuid?.() === 0) {
-        const links = () => readdirSync(`/proc/${id}/fd`).map((descriptor) => linkOf(`/proc/${id}/fd/${descriptor}`));
-        const hasNone = () => !links().some((path) => /^\/dev\/(pts\/|tty)/.test(path)) || undefined;
-        // It listens a moment before it lets go.
-        await until(hasNone, "the daemon to let go of its terminal");
-      }
-      await takeAway(terminal);
-      assert.match(terminal.stdout.toString(), /terminal unchanged[\s\S]*spiped: listening on/);
-      for (let count = 0; count < 3; count += 1) await annoy(t, source);
-      assert.ok(await isAlive(await establishThrough(t, source, target, key)));
-      process.kill(id, "SIGINT");
-      await untilEnded(id);
-      assert.equal(await endOf(terminal, id), "exit 1");
-    },
-  );
+  test("the daemon detaches from its terminal and does not crash when it closes", options, async (t) => {
+    const started = await startInTerminal(t, '"$@" && echo it started');
+    const { terminal, source, target, key } = started;
+    const id = await until(() => daemonOf(source), "the daemon");
+    await untilListening(terminal, source);
+    await until(
+      () => (childrenOf(terminal.id).filter(isRunning).length === 1 ? true : undefined),
+      "the end of the first process",
+    );
+    if (process.getuid?.() === 0) {
+      const links = () => readdirSync(`/proc/${id}/fd`).map((descriptor) => linkOf(`/proc/${id}/fd/${descriptor}`));
+      const hasNone = () => !links().some((path) => /^\/dev\/(pts\/|tty)/.test(path)) || undefined;
+      // It listens shortly before it detaches.
+      await until(hasNone, "the daemon to let go of its terminal");
+    }
+    await takeAway(terminal);
+    assert.match(terminal.stdout.toString(), /terminal unchanged[\s\S]*spiped: listening on/);
+    for (let count = 0; count < 3; count += 1) await annoy(t, source);
+    assert.ok(await isAlive(await establishThrough(t, source, target, key)));
+    process.kill(id, "SIGINT");
+    await untilEnded(id);
+    assert.equal(await endOf(terminal, id), "exit 1");
+  });
 
   for (const [what, shell] of [
     ["a terminal", 'exec "$@"'],
-    ["a terminal as standard output and error alone", 'exec "$@" < /dev/null'],
-    ["a terminal as standard error alone", 'exec "$@" < /dev/null > /dev/null'],
+    ["a terminal as standard output and error only", 'exec "$@" < /dev/null'],
+    ["a terminal as standard error only", 'exec "$@" < /dev/null > /dev/null'],
   ] as const) {
-    test(`spiped -F with ${what} that goes away does not crash, and ends with 0`, options, async (t) => {
+    test(`spiped -F with ${what} that closes exits 0 and does not crash`, options, async (t) => {
       const { terminal, source, target, key } = await startInTerminal(t, shell, ["-F"]);
       await untilListening(terminal, source);
       const [id = 0] = childrenOf(terminal.id);
@@ -110,7 +106,7 @@ withCommands(["python3"], () => {
     });
   }
 
-  test("a terminal that goes away while spiped -F waits for a name is no crash either", options, async (t) => {
+  test("spiped -F does not crash when its terminal closes during a lookup", options, async (t) => {
     const { terminal } = await startInTerminal(t, 'exec "$@" < /dev/null', ["-F", "-D"], "no-such-name.invalid:1");
     const id = await until(
       () => childrenOf(terminal.id).find((child) => nameOf(child) === "spiped"),
@@ -125,7 +121,7 @@ withCommands(["python3"], () => {
     ["trap", `trap "" HUP; "$@"; exit $?`],
     ["nohup", `_=/usr/bin/nohup exec "$@"`],
   ] as const) {
-    test(`a SIGHUP that ${what} has had ignored does not end spiped -F in a terminal`, options, async (t) => {
+    test(`spiped -F in a terminal ignores SIGHUP under ${what}`, options, async (t) => {
       const { terminal, source, target, key } = await startInTerminal(t, shell, ["-F"]);
       await untilListening(terminal, source);
       const [shellId = 0] = childrenOf(terminal.id);

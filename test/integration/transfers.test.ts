@@ -1,4 +1,4 @@
-// Data through tunnels that are ours at both ends, over every kind of socket.
+// Data through tunnels with our spiped at both ends, over every kind of socket.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -16,7 +16,7 @@ const boundaries = [0, 1, 1023, 1024, 1025, 2048, 65_535, 65_536, 65_537];
 
 for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   test(
-    `a tunnel on ${kind} carries messages of every size around the packets' and the reads' boundaries`,
+    `a tunnel on ${kind} carries messages of every size around the boundaries of packets and reads`,
     limits,
     async (t) => {
       const tunnel = await startTunnel(t, { kind });
@@ -65,7 +65,7 @@ test("a tunnel carries data from a UNIX socket over IPv6 to a TCP target", {
   expectAll(await app.readToEnd(), data);
 });
 
-test("key files of 1 byte, 32 bytes and 1 MiB make tunnels, and a final newline counts", limits, async (t) => {
+test("key files of 1 byte, 32 bytes and 1 MiB work, and a final newline is part of the key", limits, async (t) => {
   for (const bytes of [Uint8Array.of(7), randomData("key", 32), randomData("key", MiB)]) {
     const key = await newKey(t, bytes);
     await carriesReplyAfterEnd(await startTunnel(t, { serverKey: key, clientKey: key }), 1);
@@ -78,7 +78,7 @@ test("key files of 1 byte, 32 bytes and 1 MiB make tunnels, and a final newline 
   assert.equal(tunnel.target.acceptedCount, 0);
 });
 
-test("a tunnel resets its application when the target is down, and works as soon as it is up", limits, async (t) => {
+test("a tunnel resets the application while the target is down, and works when it is up", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key });
@@ -94,7 +94,7 @@ test("a tunnel resets its application when the target is down, and works as soon
   assert.equal(Buffer.from(await lucky.read(5)).toString(), "hello");
 });
 
-test("a tunnel resets its application when the far end is down", limits, async (t) => {
+test("a tunnel resets the application when the remote end is down", limits, async (t) => {
   const tunnel = await startTunnel(t);
   await tunnel.server.command.kill();
   const app = await tunnel.connect();
@@ -102,7 +102,7 @@ test("a tunnel resets its application when the far end is down", limits, async (
   await tunnel.client.command.line(/connect/i);
 });
 
-test("an application that sends learns that the far end is killed", limits, async (t) => {
+test("a sending application notices when the remote end is killed", limits, async (t) => {
   const tunnel = await startTunnel(t);
   const { app, service } = await tunnel.connectThrough();
   const sending = app.writeRandomData("killed", 20 * MiB);

@@ -1,4 +1,4 @@
-// A UNIX socket to listen on: what may lie at its path before, its permissions, and whose it must be to be removed.
+// Listening UNIX sockets: what may already be at the path, permissions, and when the socket is removed.
 
 import assert from "node:assert/strict";
 import { chmod, lstat, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { isAlive } from "../support/one-end.js";
 import { ours } from "../support/programs.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
 
-/** spiped -d with its socket in a folder of its own. */
+/** spiped -d with its socket in a new folder. */
 interface Place {
   readonly folder: string;
   readonly source: Address & { readonly kind: "unix" };
@@ -47,7 +47,7 @@ async function stop(command: Command): Promise<void> {
   await command.exit();
 }
 
-test("replaces a socket that a killed spiped has left, and removes it at the end", limits, async (t) => {
+test("replaces the stale socket of a killed spiped, and removes it at exit", limits, async (t) => {
   const { folder, source, target, key, startAndListen } = await newPlace(t);
   await (await startAndListen()).kill();
   assert.ok((await lstat(source.path)).isSocket());
@@ -57,7 +57,7 @@ test("replaces a socket that a killed spiped has left, and removes it at the end
   assert.deepEqual(await readdir(folder), []);
 });
 
-test("does not take a socket away from whoever answers on it, nor removes it", limits, async (t) => {
+test("neither replaces nor removes a socket that another process listens on", limits, async (t) => {
   const { source, target, key, start, startAndListen } = await newPlace(t);
   await startAndListen();
   const second = start();
@@ -66,7 +66,7 @@ test("does not take a socket away from whoever answers on it, nor removes it", l
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
 });
 
-test("does not take a socket away whose owner is too busy to answer", limits, async (t) => {
+test("does not replace a socket whose listener is too busy to accept", limits, async (t) => {
   const { source, start } = await newPlace(t);
   await deafAddress(t, source.path);
   const command = start();
@@ -79,9 +79,9 @@ for (const [what, lay] of [
   ["a regular file", (path: string) => writeFile(path, "precious")],
   ["an empty file", (path: string) => writeFile(path, "")],
   ["a folder", (path: string) => mkdir(path)],
-  ["a link to nowhere", (path: string) => symlink("nowhere", path)],
+  ["a dangling link", (path: string) => symlink("nowhere", path)],
 ] as const) {
-  test(`refuses to listen where ${what} lies, and leaves it there`, limits, async (t) => {
+  test(`refuses to listen where ${what} exists, and leaves it there`, limits, async (t) => {
     const { folder, source, start } = await newPlace(t);
     await lay(source.path);
     const before = await lstat(source.path);
@@ -94,10 +94,10 @@ for (const [what, lay] of [
   });
 }
 
-test("leaves a socket that another has made in the place of its own", limits, async (t) => {
+test("does not remove a socket that another process has put in place of its own", limits, async (t) => {
   const { source, startAndListen } = await newPlace(t);
   const command = await startAndListen();
-  // So that the system may give the new file the number of the old one.
+  // So that the system may give the new file the inode of the old one.
   await rm(source.path);
   const successor = await Listener.listenAt(t, source);
   await stop(command);
@@ -106,7 +106,7 @@ test("leaves a socket that another has made in the place of its own", limits, as
   successor.close();
 });
 
-test("says nothing when its socket is gone already at the end", limits, async (t) => {
+test("logs nothing when its socket is already gone at exit", limits, async (t) => {
   const { folder, source, startAndListen } = await newPlace(t);
   const command = await startAndListen();
   await rename(source.path, join(folder, "elsewhere"));
@@ -115,7 +115,7 @@ test("says nothing when its socket is gone already at the end", limits, async (t
   assert.deepEqual(await readdir(folder), ["elsewhere"]);
 });
 
-test("removes its socket although its permissions were changed meanwhile", limits, async (t) => {
+test("removes its socket even if its permissions were changed", limits, async (t) => {
   const { folder, source, startAndListen } = await newPlace(t);
   const command = await startAndListen();
   await chmod(source.path, 0o777);

@@ -1,4 +1,4 @@
-// -u: whom spiped becomes once it listens and has its key, in all of its threads, and what it can no longer do then.
+// -u: the change of user after spiped listens and has its key, in all threads, and what it may no longer do then.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -16,15 +16,15 @@ import { ours } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey, patience, type Spiped, startSpiped } from "../support/tunnel.js";
 
-/** Starts words with supplementary groups, which somebody who becomes another must not keep. */
+/** Runs a command with supplementary groups, which must not survive a change of user. */
 const withGroups = ["setpriv", "--groups", "4,20,24"] as const;
 
-/** What the system says of an account: the words of `id`. */
+/** The user or group ID of an account, as `id` prints it. */
 function idOf(flag: "-u" | "-g", name: string): string {
   return spawnSync("id", [flag, name], { encoding: "utf8" }).stdout.trim();
 }
 
-/** The users, the groups and the supplementary groups of a process's threads, each thread's once. */
+/** The users, groups and supplementary groups of a process's threads, without duplicates. */
 function identitiesOf(id: number): readonly string[] {
   const identities = threadsOf(id).map((thread) =>
     [thread.get("Uid"), thread.get("Gid"), thread.get("Groups")].join("; "),
@@ -32,17 +32,17 @@ function identitiesOf(id: number): readonly string[] {
   return [...new Set(identities)];
 }
 
-/** A user and a group in all four places where Linux has them, and no supplementary group. */
+/** A user and a group as all four of Linux's IDs (real, effective, saved, file system), and no supplementary group. */
 function only(user: string, group: string): readonly string[] {
   return [[Array(4).fill(user).join("\t"), Array(4).fill(group).join("\t"), ""].join("; ")];
 }
 
-/** Words for spiped started by others, on a port, with a key that everybody may come to. */
+/** A spiped command line for another user: it listens on a port, and every user can reach its key's folder. */
 async function wordsWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
   const key = await newKey(t);
   await chmod(dirname(key.path), 0o755);
   await chmod(key.path, 0o640);
-  // Whoever starts it must be able to read the key, and it may not be readable by all, or a line would warn.
+  // The user that starts it must be able to read the key; if all could, a warning would be logged.
   const owner = start.indexOf("--reuid");
   if (owner > 0) await chown(key.path, Number(start[owner + 1]), 0);
   const source = textOf(await freeAddress(t, "tcp"));
@@ -64,7 +64,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
 
   for (const [words, user, group] of [
     ["nobody", idOf("-u", "nobody"), idOf("-g", "nobody")],
-    // The login group of these has another number than they.
+    // The login group of these has another number than the user.
     ["games", idOf("-u", "games"), idOf("-g", "games")],
     ["sync", idOf("-u", "sync"), idOf("-g", "sync")],
     [idOf("-u", "games"), idOf("-u", "games"), idOf("-g", "games")],
@@ -74,7 +74,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     [":bin", "0", idOf("-g", "bin")],
     [":345678", "0", "345678"],
   ] as const) {
-    test(`-u ${words} is user ${user} and group ${group} in all threads, without another group`, limits, async (t) => {
+    test(`-u ${words} changes all threads to user ${user}, group ${group} and no other group`, limits, async (t) => {
       const key = await newKey(t);
       const target = await Listener.listen(t, "tcp");
       const flags = ["-u", words, ...patience];
@@ -86,7 +86,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     });
   }
 
-  test("-u with a number that has no account leaves the group, and says so", limits, async (t) => {
+  test("-u with a number without an account keeps the group, and logs it", limits, async (t) => {
     const { command } = await startWith(t, withGroups, ["-u", "123456"]);
     assert.deepEqual(identitiesOf(command.id), only("123456", "0"));
     assert.match(command.lines[0] ?? "", /-u: user 123456 has no account .*, so the group stays 0$/);
@@ -94,28 +94,28 @@ asRoot(["id", "setpriv", "unshare"], () => {
 
   for (const [what, start, words, identity, warning] of [
     [
-      "who it is already",
+      "the current user",
       ["--reuid", "1234", "--regid", "2345", "--clear-groups"],
       "1234:2345",
       only("1234", "2345"),
       undefined,
     ],
     [
-      "who it is already, and may not drop its groups",
+      "the current user that may not drop its groups",
       ["--reuid", "1234", "--regid", "2345", "--groups", "4,20"],
       "1234:2345",
       only("1234", "2345").map((ids) => `${ids}4 20`),
       /-u: the supplementary groups stay \(4,20\), because this process may not drop them$/,
     ],
     [
-      "an account that it is already, in another group than its login group",
+      "the current user outside its login group",
       ["--reuid", idOf("-u", "games"), "--regid", "2345", "--clear-groups"],
       "games",
       only(idOf("-u", "games"), "2345"),
       /-u: the group stays 2345, because this process may not change it$/,
     ],
   ] as const) {
-    test(`-u with ${what} needs no rights`, limits, async (t) => {
+    test(`-u with ${what} needs no privileges`, limits, async (t) => {
       const { command } = await startWith(t, ["setpriv", ...start], ["-u", words]);
       assert.deepEqual(identitiesOf(command.id), identity);
       if (warning === undefined) assert.match(command.lines[0] ?? "", /listening on/);
@@ -123,10 +123,10 @@ asRoot(["id", "setpriv", "unshare"], () => {
     });
   }
 
-  test("-u works in a user namespace in which nobody may drop groups", limits, async (t) => {
+  test("-u works in a user namespace that forbids dropping groups", limits, async (t) => {
     const map = ["unshare", "--user", "--map-root-user"] as const;
     if (spawnSync(map[0], [...map.slice(1), "true"]).status !== 0) {
-      t.skip("this system gives no user namespaces");
+      t.skip("this system does not allow user namespaces");
       return;
     }
     const { command } = await startWith(t, [...withGroups, ...map], ["-u", "root"]);
@@ -141,23 +141,19 @@ asRoot(["id", "setpriv", "unshare"], () => {
     );
   });
 
-  test(
-    "-u takes the capabilities that a process has without being the superuser from all threads",
-    limits,
-    async (t) => {
-      const sets = "+setuid,+setgid,+net_bind_service";
-      const start = ["setpriv", "--reuid", "1234", "--regid", "2345", "--groups", "4,20", "--inh-caps", sets] as const;
-      const { command } = await startWith(t, [...start, "--ambient-caps", sets], ["-u", "games"]);
-      assert.deepEqual(identitiesOf(command.id), only(idOf("-u", "games"), idOf("-g", "games")));
-      const [main, ...others] = threadsOf(command.id);
-      for (const thread of [main, ...others]) {
-        for (const set of ["CapPrm", "CapEff", "CapAmb"]) assert.match(thread?.get(set) ?? "", /^0+$/, set);
-      }
-      // What the program starts, this thread starts.
-      assert.match(main?.get("CapInh") ?? "", /^0+$/);
-      assert.ok(others.length > 0);
-    },
-  );
+  test("-u drops the capabilities of a process that is not root, in all threads", limits, async (t) => {
+    const sets = "+setuid,+setgid,+net_bind_service";
+    const start = ["setpriv", "--reuid", "1234", "--regid", "2345", "--groups", "4,20", "--inh-caps", sets] as const;
+    const { command } = await startWith(t, [...start, "--ambient-caps", sets], ["-u", "games"]);
+    assert.deepEqual(identitiesOf(command.id), only(idOf("-u", "games"), idOf("-g", "games")));
+    const [main, ...others] = threadsOf(command.id);
+    for (const thread of [main, ...others]) {
+      for (const set of ["CapPrm", "CapEff", "CapAmb"]) assert.match(thread?.get(set) ?? "", /^0+$/, set);
+    }
+    // Child processes are started by this thread.
+    assert.match(main?.get("CapInh") ?? "", /^0+$/);
+    assert.ok(others.length > 0);
+  });
 
   for (const [what, start, words, expected] of [
     [
@@ -177,13 +173,13 @@ asRoot(["id", "setpriv", "unshare"], () => {
       /-u could be undone: capabilities are left/,
     ],
     [
-      "the superuser's rights outlive the change",
+      "root's privileges would survive the change",
       ["--securebits", "+no_setuid_fixup"],
       "nobody",
       /-u could be undone: root's rights could be regained/,
     ],
     [
-      "groups would stay that could be dropped",
+      "supplementary groups would stay that could be dropped",
       ["--groups", "4,20", "--inh-caps", "-setgid", "--bounding-set", "-setgid"],
       "1234",
       /cannot change to user 1234, group \(same\): not permitted/,
@@ -197,7 +193,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     });
   }
 
-  test("without -u spiped stays who it is, with its groups", limits, async (t) => {
+  test("without -u spiped keeps its user and its groups", limits, async (t) => {
     const key = await newKey(t);
     const target = { kind: "unix", path: "/nowhere" } as const;
     const { command } = await startSpiped(t, { program, end: "-d", source: "unix", target, key });
@@ -207,14 +203,14 @@ asRoot(["id", "setpriv", "unshare"], () => {
     );
   });
 
-  test("the daemon is somebody else by the time the first process returns 0", limits, async (t) => {
+  test("the daemon has changed user before the first process exits 0", limits, async (t) => {
     const daemon = await startDaemonEnd(t, { program: program.spiped, source: "tcp", flags: ["-u", "games"] });
     assert.deepEqual(identitiesOf(daemon.id), only(idOf("-u", "games"), idOf("-g", "games")));
     assert.ok(await isAlive(await daemon.establish()));
   });
 
-  test("the daemon says in one line each what it can no longer remove, and ends", limits, async (t) => {
-    // Its folder is only for the superuser.
+  test("the daemon logs once each file that it may no longer remove, and exits", limits, async (t) => {
+    // Only root may write to its folder.
     const daemon = await startDaemonEnd(t, { source: "unix", flags: ["-u", "nobody"] });
     process.kill(daemon.id, "SIGTERM");
     await untilEnded(daemon.id);
@@ -227,7 +223,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     assert.deepEqual((await readdir(dirname(daemon.pidFile))).sort(), ["socket", "socket.pid"]);
   });
 
-  /** spiped -d as nobody, before a target that it may reach. */
+  /** spiped -d as the user nobody, with a target that it can reach. */
   async function startAsNobody(
     t: TestContext,
   ): Promise<Spiped & { establish: () => ReturnType<typeof establishThrough> }> {
@@ -238,7 +234,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     return { ...spiped, establish: () => establishThrough(t, spiped.source, target, key) };
   }
 
-  test("SIGHUP after -u is one line where the key can no longer be read, and the old key stays", limits, async (t) => {
+  test("SIGHUP after -u logs once that the key is not readable, and keeps the old key", limits, async (t) => {
     const { command, establish } = await startAsNobody(t);
     command.signal("SIGHUP");
     await command.line(/SIGHUP: cannot read key file .*: permission denied; keeping the old key/);
@@ -250,13 +246,13 @@ asRoot(["id", "setpriv", "unshare"], () => {
 
   for (const [what, words, expected] of [
     ["a colon", ":", /bad user ":"/],
-    ["a user and no group behind the colon", "nobody:", /bad user "nobody:"/],
+    ["a user and no group after the colon", "nobody:", /bad user "nobody:"/],
     ["three parts", "nobody:nogroup:x", /bad user "nobody:nogroup:x"/],
     ["an unknown user", "no-such-user", /no user "no-such-user"/],
     ["an unknown group", "nobody:no-such-group", /no group "no-such-group"/],
     ["a user below 0", "-1:0", /no user "-1"/],
-    ["a user that stands for none", "4294967295:0", /no user "4294967295"/],
-    ["a group that stands for none", ":4294967295", /no group "4294967295"/],
+    ["the reserved user ID", "4294967295:0", /no user "4294967295"/],
+    ["the reserved group ID", ":4294967295", /no group "4294967295"/],
   ] as const) {
     test(`-u refuses ${what}`, limits, async (t) => {
       const key = await newKey(t);
@@ -267,20 +263,16 @@ asRoot(["id", "setpriv", "unshare"], () => {
     });
   }
 
-  test(
-    "the first process returns 1 when the system does not let the daemon become somebody else",
-    limits,
-    async (t) => {
-      const key = await newKey(t);
-      const source = textOf({ kind: "unix", path: `${dirname(key.path)}/socket` });
-      const flags = ["-d", "-s", source, "-t", "/nowhere", "-k", key.path, "-u", "nobody"];
-      const without = ["setpriv", "--bounding-set", "-setuid,-setgid", "--inh-caps", "-setuid,-setgid"] as const;
-      const command = startDetached(t, [...without, ...ours.spiped, ...flags]);
-      assert.equal((await command.exit()).status, 1);
-      assert.match(command.lines[0] ?? "", /^spiped: cannot change to user \d+, group \d+: /);
-      assert.match(command.lines[1] ?? "", /^spiped: hint: /);
-      assert.equal(command.lines.length, 2);
-      assert.deepEqual(await readdir(dirname(key.path)), ["key"]);
-    },
-  );
+  test("the first process exits 1 when the daemon may not change user", limits, async (t) => {
+    const key = await newKey(t);
+    const source = textOf({ kind: "unix", path: `${dirname(key.path)}/socket` });
+    const flags = ["-d", "-s", source, "-t", "/nowhere", "-k", key.path, "-u", "nobody"];
+    const without = ["setpriv", "--bounding-set", "-setuid,-setgid", "--inh-caps", "-setuid,-setgid"] as const;
+    const command = startDetached(t, [...without, ...ours.spiped, ...flags]);
+    assert.equal((await command.exit()).status, 1);
+    assert.match(command.lines[0] ?? "", /^spiped: cannot change to user \d+, group \d+: /);
+    assert.match(command.lines[1] ?? "", /^spiped: hint: /);
+    assert.equal(command.lines.length, 2);
+    assert.deepEqual(await readdir(dirname(key.path)), ["key"]);
+  });
 });

@@ -1,4 +1,4 @@
-// -n at either end: as many connections as it says, all others wait in the backlog; 0 is no limit at all.
+// -n at either end: connections above the limit wait in the backlog; 0 means no limit.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const limitReached = /^spiped: connection limit reached \(-n 2\), new clients wa
 
 for (const end of ["-d", "-e"] as const) {
   for (const kind of ["tcp", "unix"] as const) {
-    test(`spiped ${end} on ${kind} has no more connections than -n allows, and says so once`, limits, async (t) => {
+    test(`spiped ${end} on ${kind} keeps to the connection limit, and logs it once`, limits, async (t) => {
       const few = ["-n", "2", "-f"];
       const many = ["-n", "0", "-f"];
       const [clientFlags, serverFlags] = end === "-e" ? [few, many] : [many, few];
@@ -42,7 +42,7 @@ for (const end of ["-d", "-e"] as const) {
       assert.deepEqual(await stopAndGetLines(tunnel.server), []);
     });
 
-    test(`spiped ${end} on ${kind} at its limit serves the next client when one is reset`, limits, async (t) => {
+    test(`spiped ${end} on ${kind} at its limit serves the next client after a reset`, limits, async (t) => {
       const few = ["-n", "1"];
       const tunnel = await startTunnel(t, { kind, [end === "-e" ? "clientFlags" : "serverFlags"]: few });
       const { app, service } = await tunnel.connectThrough();
@@ -52,30 +52,34 @@ for (const end of ["-d", "-e"] as const) {
       expectBytes(await service.read(5), "first");
       assert.equal(tunnel.target.acceptedCount, 1);
       app.reset();
-      // Of a UNIX socket's close, only a writer learns.
+      // On a UNIX socket, only a writer notices the close.
       if (kind === "unix") await service.untilWritesFail();
       expectBytes(await (await tunnel.target.next()).read(5), "hello");
     });
 
-    test(`spiped ${end} on ${kind} at its limit ends on SIGTERM when its connections have ended`, limits, async (t) => {
-      const tunnel = await startTunnel(t, { kind, [end === "-e" ? "clientFlags" : "serverFlags"]: ["-n", "1"] });
-      const { app, service } = await tunnel.connectThrough();
-      const { command } = end === "-e" ? tunnel.client : tunnel.server;
-      await command.line(/connection limit reached \(-n 1\)/);
-      command.signal("SIGTERM");
-      await command.line(/SIGTERM/);
-      await app.write("still here");
-      app.finish();
-      expectAll(await service.readToEnd(), "still here");
-      service.finish();
-      expectAll(await app.readToEnd(), "");
-      assert.deepEqual(await command.exit(), { status: 0, signal: null });
-    });
+    test(
+      `spiped ${end} on ${kind} at its limit exits on SIGTERM after its connections have ended`,
+      limits,
+      async (t) => {
+        const tunnel = await startTunnel(t, { kind, [end === "-e" ? "clientFlags" : "serverFlags"]: ["-n", "1"] });
+        const { app, service } = await tunnel.connectThrough();
+        const { command } = end === "-e" ? tunnel.client : tunnel.server;
+        await command.line(/connection limit reached \(-n 1\)/);
+        command.signal("SIGTERM");
+        await command.line(/SIGTERM/);
+        await app.write("still here");
+        app.finish();
+        expectAll(await service.readToEnd(), "still here");
+        service.finish();
+        expectAll(await app.readToEnd(), "");
+        assert.deepEqual(await command.exit(), { status: 0, signal: null });
+      },
+    );
   }
 }
 
 const connections = 1_100;
-/** The test itself has both sides of each. */
+/** The test process has both sides of each connection. */
 const neededDescriptors = 2 * connections + 200;
 
 for (const kind of ["tcp", "unix"] as const) {
