@@ -52,7 +52,7 @@ async function readKeys(path: string): Promise<Keys> {
   try {
     const read = await readKeyOrFolder(path);
     if ("key" in read) return { good: [{ file: path, key: read.key }], warnings: read.warnings, errors: [] };
-    const { good, bad, warnings } = await read.look();
+    const { good, bad, warnings } = await read.readFiles();
     if (good.length + bad.length === 0) throw noKeys(path);
     return {
       good: good.map(({ file, key }) => ({ file: join(path, file), key })),

@@ -39,7 +39,7 @@ export async function checkKeys(
   try {
     const read = await readKeyOrFolder(path);
     if (!(read instanceof KeyFolder)) return judged(verdicts, path, read);
-    const { good, bad, warnings } = await read.look();
+    const { good, bad, warnings } = await read.readFiles();
     if (good.length + bad.length === 0) throw noKeys(path);
     const firstById = new Map<string, string>();
     for (const { name, file, key, warnings } of good) {

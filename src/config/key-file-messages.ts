@@ -1,5 +1,5 @@
 /**
- * What people are told about key files: why one cannot be read or written, what helps, and what they should mend.
+ * Messages about key files: why one cannot be read or written, hints, and warnings.
  */
 
 import { dirname } from "node:path";
@@ -7,7 +7,7 @@ import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
 import { hasFileModes } from "../platform.js";
 
-/** Fewer bytes can be guessed sooner than the encryption can be broken. */
+/** The length in bytes below which guessing the key is easier than breaking the encryption. */
 const ENOUGH_BYTES = 32;
 
 const MAKE_ONE = "make one with spiped keygen FILE, and copy it to the other machine";
@@ -33,16 +33,16 @@ const KINDS: Readonly<Record<NonNullable<KeyFile["kind"]>, string>> = {
 };
 
 /**
- * What the system refused.
+ * The system refused access.
  *
- * @param instead - What helps where descriptors and pipes do not.
+ * @param instead - The hint if descriptors and pipes cannot be used.
  */
 export function failed(path: string, file: KeyFile, instead?: string): SpipedError {
   const code = file.failure ?? "";
   return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(code, file, instead));
 }
 
-/** A system that has no thread to read it on. */
+/** No thread could be started to read the file. */
 export function noThread(path: string, cause: unknown): SpipedError {
   return unreadable(
     path,
@@ -51,34 +51,34 @@ export function noThread(path: string, cause: unknown): SpipedError {
   );
 }
 
-/** A file, or standard input, without a byte. */
+/** The file, or standard input, is empty. */
 export function empty(path: string): SpipedError {
   const hint = path === "-" ? "did the command that writes the key fail?" : MAKE_ONE;
   return unreadable(path, "it is empty, so everybody knows this key", hint);
 }
 
-/** A file that does not end where keys do. */
+/** The file is too long. */
 export function tooLong(path: string, limitBytes: number): SpipedError {
   return unreadable(path, `it is longer than ${limitBytes / 1_024 / 1_024} MiB`, MAKE_ONE);
 }
 
-/** A pipe that nobody writes to, or a mount that does not answer. */
+/** Reading took too long: nobody writes to the pipe, or the mount does not respond. */
 export function tooSlow(path: string, limitMs: number, instead?: string): SpipedError {
   const hint = instead === undefined ? undefined : `${instead}, and waits as long as it takes`;
   return unreadable(path, `it did not come to its end within ${limitMs / 1_000} s`, hint);
 }
 
-/** A file that is written again and again. */
+/** The file changed at every attempt to read it. */
 export function changing(path: string): SpipedError {
   return unreadable(path, "it is being written", "write another file, and move it to this name when it is whole");
 }
 
-/** A thread that has been waiting for the same file since an earlier time. */
+/** The thread of an earlier attempt still waits for the same file. */
 export function stillReading(path: string): SpipedError {
   return unreadable(path, "an earlier attempt has not come to its end yet");
 }
 
-/** What gives a key once only. */
+/** The key came from something that can be read only once. */
 export function notReadAgain(path: string, file: KeyFile | undefined): SpipedError {
   if (file === undefined || file.namesDescriptor) {
     const where = path === "-" ? "standard input" : `descriptor ${path}`;
@@ -87,18 +87,18 @@ export function notReadAgain(path: string, file: KeyFile | undefined): SpipedErr
   return unreadable(path, `it is ${KINDS[file.kind ?? "device"]}, and only a file is read again`);
 }
 
-/** Something in a folder of keys that is no file. */
+/** There is something other than a file in a key folder. */
 export function notInFolder(path: string, file: KeyFile): SpipedError {
   const what = file.namesDescriptor ? "a descriptor of spiped's own" : KINDS[file.kind ?? "device"];
   return unreadable(path, `it is ${what}, and only files are keys in a folder`);
 }
 
-/** The data itself. */
+/** The path is standard input, which has the data of `spipe`. */
 export function standardInput(path: string): SpipedError {
   return new SpipedError("SPIPED_KEY_FILE", `key file ${path} is standard input, which has the data; name a file`);
 }
 
-/** A new key file that cannot be written. */
+/** The new key file cannot be written. */
 export function unwritable(path: string, cause: unknown): SpipedError {
   const code = codeOf(cause) ?? "";
   const folder = dirname(path);
@@ -110,7 +110,7 @@ export function unwritable(path: string, cause: unknown): SpipedError {
   return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason}`, { cause, hint });
 }
 
-/** What the owner of a key that was read should mend, one line each. */
+/** Warnings about a key file that was read, one line each. */
 export function warningsOf(path: string, file: KeyFile): readonly string[] {
   const name = nameOf(path);
   const warnings: string[] = [];
@@ -144,7 +144,7 @@ function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
 }
 
-/** What helps where a key file cannot be read: the usual mistakes with containers are told apart. */
+/** The hint if a key file cannot be read. It distinguishes the usual mistakes with containers. */
 function hintOf(code: string, file: KeyFile, instead: string | undefined): string {
   if (file.namesDescriptor && instead !== undefined) return instead;
   switch (code) {
@@ -158,7 +158,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
   }
 }
 
-/** Whose the file is, as the beginning of a sentence; something else where a folder on the way hides it. */
+/** The owner of the file, as the beginning of a sentence; or that a folder in its path denies access. */
 function ownerOf({ uid, mode }: KeyFile): string {
   if (uid === null || mode === null) return "a folder above it denies access;";
   return `it belongs to user ${uid}, with mode ${mode.toString(8).padStart(4, "0")};`;

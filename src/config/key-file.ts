@@ -1,6 +1,6 @@
 /**
- * Reads key files. The addon opens and reads them on threads of their own and keeps the key; what is taken for one, and
- * how long that may last, is decided here.
+ * Reads key files. The addon opens and reads them on threads of its own and keeps the key. This module decides which files
+ * are valid keys, and how long reading may take.
  *
  * Source: docs/lifecycle.md, "Reading a key file".
  */
@@ -25,62 +25,62 @@ import {
 /** The descriptor that `-` stands for. */
 const STANDARD_INPUT = 0;
 
-/** The most bytes that are taken for a key. */
+/** The maximum length of a key file. */
 const MAX_KEY_BYTES = 64 * 1_024 * 1_024;
 
-/** How long a file, or a folder of them, may take at the start. */
+/** How long reading a key file or a key folder may take at startup. */
 export const START_LIMIT_MS = 30_000;
 
-/** How long a file, or a folder of them, may take while connections are open. */
+/** How long reading a key file or a key folder may take during a reload. */
 export const RELOAD_LIMIT_MS = 10_000;
 
-/** A file that is being written is looked at so often, with so much time in between. */
+/** How often, and at what interval, to try a file that is being written. */
 const ATTEMPTS = 5;
-const AGAIN_MS = 100;
+const RETRY_MS = 100;
 
-/** Somebody may have to type or to unlock what these give, and has all the time that takes. */
+/** No time limit applies to these at startup: somebody may have to type the key, or unlock it. */
 const OWN_DESCRIPTOR = /^(-|\/dev\/(stdin|fd\/\d+)|\/proc\/(self|thread-self)\/fd\/\d+)$/;
 
 const ANY_FILE: KeyFileRequest = { limitBytes: MAX_KEY_BYTES, regularOnly: false, exceptStandardInput: false };
 
-/** A key that was read, and what its owner should know about the file. */
+/** A key, and warnings about its file. */
 export interface ReadKey {
   readonly key: SharedKey;
-  /** One line each, for people: others can read or change the file, or guess what is in it. */
+  /** One line each: others can read or change the file, or guess its contents. */
   readonly warnings: readonly string[];
 }
 
-/** How a key file is read where that is not the usual way. */
+/** Options for reading a key file. */
 export interface ReadOptions {
-  /** What {@link openKeyFile} gave, in this process or in another. It stays the caller's. */
+  /** From {@link openKeyFile}, in this process or in another. The caller keeps it and closes it. */
   readonly descriptor?: number | undefined;
-  /** Refuses what would take bytes off standard input. */
+  /** Refuses paths that lead to standard input. */
   readonly exceptStandardInput?: boolean;
-  /** How long it may take; as long as at the start where it is left out. */
+  /** The time limit; by default that of the start. */
   readonly limitMs?: number;
-  /** What people can do where a pipe or a descriptor gives no key. */
+  /** The hint if a pipe or a descriptor cannot be read. */
   readonly instead?: string;
 }
 
 /**
- * Reads a key file whole, of whatever kind: a pipe, too. Signals and everything else go on meanwhile.
+ * Reads a whole key file of any kind, including a pipe, without blocking the event loop.
  *
- * Differs from spiped: an empty file, and one of more than 64 MiB, is no key.
+ * Differs from spiped: refuses an empty file, and one of more than 64 MiB.
  *
- * @param path - The file; `-` for standard input to its end.
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read, is no key, or takes longer than 30 s.
+ * @param path - The file; `-` reads standard input to its end.
+ * @throws SpipedError `SPIPED_KEY_FILE` if it cannot be read, is not a key, or takes longer than 30 s.
  */
 export async function readKeyFile(path: string, options: ReadOptions = {}): Promise<ReadKey> {
   return keyOf(path, await readWhole(path, options), options.instead);
 }
 
-/** What has come of reading at the start; {@link keyOf} makes a key of it. */
+/** Reads a whole file at startup. Pass the result to {@link keyOf} to get the key, or the error. */
 export async function readWhole(path: string, options: ReadOptions = {}): Promise<KeyFile> {
   const { exceptStandardInput = false } = options;
   const descriptor = path === "-" ? STANDARD_INPUT : options.descriptor;
   const request = { ...ANY_FILE, exceptStandardInput, ...(descriptor === undefined ? {} : { descriptor }) };
   for (let attempt = 1; ; attempt += 1) {
-    const file = await onOwnThread(
+    const file = await onThread(
       path,
       options.limitMs ?? startLimitMs(path),
       (done) => addon.readKeyFile(pathBytes(path), request, done),
@@ -88,25 +88,25 @@ export async function readWhole(path: string, options: ReadOptions = {}): Promis
     );
     if (file.state === "refused") throw standardInput(path);
     if (!file.hasChanged || attempt === ATTEMPTS) return file;
-    await again(file);
+    await discardAndWait(file);
   }
 }
 
 /**
  * Opens a key file, for another process to read.
  *
- * @returns The descriptor; it is the caller's.
- * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be opened, or that takes longer than 30 s.
+ * @returns The descriptor; the caller must close it.
+ * @throws SpipedError `SPIPED_KEY_FILE` if it cannot be opened, or that takes longer than 30 s.
  */
 export async function openKeyFile(path: string, { instead }: Pick<ReadOptions, "instead"> = {}): Promise<number> {
   const open = (done: (file: KeyFile) => void) => addon.openKeyFile(pathBytes(path), done);
-  const file = await onOwnThread(path, startLimitMs(path), open, instead);
+  const file = await onThread(path, startLimitMs(path), open, instead);
   const descriptor = file.state === "failed" ? null : file.takeDescriptor();
   if (descriptor === null) throw failed(path, file, instead);
   return descriptor;
 }
 
-/** Reads one file at a path, as often as it is asked to. Only a file will do. */
+/** Reads the file at a path, any number of times. Accepts regular files only. */
 export class FileReading {
   readonly #path: string;
   #isReading = false;
@@ -116,19 +116,19 @@ export class FileReading {
   }
 
   /**
-   * Reads the file as it is now. To be called when the call before has settled.
+   * Reads the file as it is now. Do not call it again before the promise has settled.
    *
-   * @throws SpipedError `SPIPED_KEY_FILE` where that takes longer than `limitMs`, or the thread of an earlier call hangs.
+   * @throws SpipedError `SPIPED_KEY_FILE` if that takes longer than `limitMs`, or the thread of an earlier call still hangs.
    */
   async read(limitMs: number): Promise<KeyFile> {
     for (let attempt = 1; ; attempt += 1) {
-      // A thread that hangs is enough.
+      // Do not start a second thread while one hangs.
       if (this.#isReading) throw stillReading(this.#path);
-      const file = await onOwnThread(this.#path, limitMs, (done) => this.#start(done));
-      // The shell empties a file before it writes to it.
+      const file = await onThread(this.#path, limitMs, (done) => this.#start(done));
+      // A shell truncates a file before it writes to it.
       const isBeingWritten = file.hasChanged || (file.state === "read" && file.lengthBytes === 0);
       if (!isBeingWritten || attempt === ATTEMPTS) return file;
-      await again(file);
+      await discardAndWait(file);
     }
   }
 
@@ -141,7 +141,7 @@ export class FileReading {
   }
 }
 
-/** Reads a key file again while a program runs, whatever the first key came from. */
+/** Reloads a key file. */
 export class KeyFileReader {
   readonly #path: string;
   readonly #reading: FileReading;
@@ -152,9 +152,9 @@ export class KeyFileReader {
   }
 
   /**
-   * Reads the file as it is now. To be called when the call before has settled.
+   * Reads the file as it is now. Do not call it again before the promise has settled.
    *
-   * @throws SpipedError `SPIPED_KEY_FILE` where it cannot be read again, is no key, or takes longer than 10 s.
+   * @throws SpipedError `SPIPED_KEY_FILE` if it cannot be read again, is not a key, or takes longer than 10 s.
    */
   async read(): Promise<ReadKey> {
     const path = this.#path;
@@ -169,8 +169,8 @@ function startLimitMs(path: string): number | undefined {
   return OWN_DESCRIPTOR.test(path) ? undefined : START_LIMIT_MS;
 }
 
-/** Waits for a thread of the addon's, and keeps the program alive meanwhile. What comes too late is thrown away. */
-function onOwnThread(
+/** Waits for a thread of the addon, and keeps the process alive until then. A result after the time limit is discarded. */
+function onThread(
   path: string,
   limitMs: number | undefined,
   start: (done: (file: KeyFile) => void) => void,
@@ -178,11 +178,11 @@ function onOwnThread(
 ): Promise<KeyFile> {
   return new Promise((resolve, reject) => {
     let isLate = false;
-    const giveUp = () => {
+    const onTimeout = () => {
       isLate = true;
       reject(tooSlow(path, limitMs ?? 0, instead));
     };
-    const timer = limitMs === undefined ? setInterval(() => undefined, START_LIMIT_MS) : setTimeout(giveUp, limitMs);
+    const timer = limitMs === undefined ? setInterval(() => undefined, START_LIMIT_MS) : setTimeout(onTimeout, limitMs);
     try {
       start((file) => {
         clearTimeout(timer);
@@ -196,15 +196,15 @@ function onOwnThread(
   });
 }
 
-async function again(file: KeyFile): Promise<void> {
+async function discardAndWait(file: KeyFile): Promise<void> {
   file.takeKey()?.destroy();
-  await new Promise((wake) => setTimeout(wake, AGAIN_MS));
+  await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 }
 
 /**
- * The key of a file that was read as it was asked for.
+ * Takes the key from the result of reading a file.
  *
- * @throws SpipedError `SPIPED_KEY_FILE` where there is none.
+ * @throws SpipedError `SPIPED_KEY_FILE` if the file is not a key.
  */
 export function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
   switch (file.state) {

@@ -1,13 +1,13 @@
 /**
- * One frozen value that describes a tunnel, wherever its words came from.
+ * The configuration of a tunnel. It is the same for the command line, the environment and a file.
  */
 
 import type { Address, HostAddress, SourceAddress } from "../net/address.js";
 import type { ForwardSecrecy } from "../protocol/handshake.js";
 
-/** How one tunnel works. */
+/** The configuration of one tunnel. */
 export interface TunnelConfig {
-  /** What people call it, where there are several; undefined for the one of a command line. */
+  /** Its name in the configuration file; undefined for the tunnel of a command line. */
   readonly name: string | undefined;
   /** `encrypt`: cleartext comes in and packets go out. `decrypt`: the reverse. */
   readonly role: "encrypt" | "decrypt";
@@ -15,25 +15,25 @@ export interface TunnelConfig {
   readonly source: SourceAddress;
   /** Where to connect. */
   readonly target: Address;
-  /** Permissions of the file where `source` is a UNIX socket; undefined leaves them to the umask. */
+  /** Permissions of the file if `source` is a UNIX socket; undefined applies the umask. */
   readonly sourceMode: number | undefined;
-  /** Time between look-ups of the target; `Infinity`: never again. */
+  /** Time between lookups of the target; `Infinity` to look it up once. */
   readonly resolveIntervalMs: number;
   /** Local address of connections to the target. */
   readonly bind: HostAddress | undefined;
   readonly forwardSecrecy: ForwardSecrecy;
   readonly keepAlive: boolean;
-  /** Whether the target is told who has connected, by a PROXY header ahead of all cleartext. */
+  /** Whether the target gets the client's address in a PROXY header, before all cleartext. */
   readonly proxyProtocol: boolean;
-  /** Most connections at once; `Infinity` for no limit. */
+  /** The connection limit; `Infinity` for none. */
   readonly maxConnections: number;
-  /** Time for the connection to the target, and apart from it for the handshake. */
+  /** The time limit of dialing the target, and, separately, of the handshake. */
   readonly timeoutMs: number;
 }
 
-/** The original's defaults. */
+/** The defaults of the C original. */
 export const DEFAULTS = Object.freeze({
-  /** `-n`: most connections at once. */
+  /** `-n`. */
   maxConnections: 100,
   /** `-o`. */
   timeoutMs: 5_000,

@@ -1,24 +1,24 @@
 /**
- * What a reload has to do: the difference between two configurations.
+ * The difference between two configurations, for a reload.
  */
 
 import { isDeepStrictEqual } from "node:util";
 import type { FileConfig, FileTunnel } from "./config-file.js";
 import { attributeOf, flagsOf, keyOf } from "./flags.js";
 
-/** See the head of this file. Each tunnel of either configuration is in one list, or in two where it has changed. */
+/** Each tunnel of either configuration is in one list; one that has changed is in two. */
 export interface ConfigChanges {
-  /** Names of those that go on. */
+  /** Names of the tunnels to leave alone. */
   readonly unchanged: readonly string[];
-  /** Names of those that are drained. */
+  /** Names of the tunnels to drain. */
   readonly ending: readonly string[];
-  /** New ones, and those that have changed: their names are in `ending` too. */
+  /** Tunnels to start: new ones, and changed ones, whose names are in `ending` too. */
   readonly starting: readonly FileTunnel[];
-  /** Keys of the process that say something else than before, which cannot be had without a restart. */
+  /** Keys of the process that have changed; they take effect after a restart. */
   readonly needRestart: readonly string[];
 }
 
-/** Compares what runs with what shall run. */
+/** Compares the running configuration with the new one. */
 export function changesBetween(before: FileConfig, after: FileConfig): ConfigChanges {
   const old = new Map(before.tunnels.map((tunnel) => [nameOf(tunnel), tunnel]));
   const unchanged = after.tunnels.filter((tunnel) => isDeepStrictEqual(old.get(nameOf(tunnel)), tunnel)).map(nameOf);
@@ -34,7 +34,7 @@ export function changesBetween(before: FileConfig, after: FileConfig): ConfigCha
   };
 }
 
-/** The name of a tunnel; each of a file has one. */
+/** The name of a tunnel; every tunnel of a file has one. */
 export function nameOf({ config }: FileTunnel): string {
   return config.name ?? "";
 }

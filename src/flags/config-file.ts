@@ -2,12 +2,12 @@
  * A configuration file: TOML whose tables are tunnels and whose keys are the long names of flags.
  *
  *     syslog = true                 keys of the process, above all tables
- *     [defaults]                    for every tunnel that says nothing else
+ *     [defaults]                    for every tunnel that does not override them
  *     require-forward-secrecy = true
  *     [decrypt.redis]               a tunnel: its role, and its name
  *     source = "[::]:6380"
  *
- * The files of a folder count as one. Everything that is wrong is found at once, and told by its place.
+ * The files of a folder are read as one. All mistakes are reported together, each with its file and line.
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
@@ -25,42 +25,42 @@ export interface FileTunnel {
   readonly keyFile: string;
 }
 
-/** What a file without a mistake comes to. */
+/** The contents of a valid file. */
 export interface FileConfig {
-  /** What it says of the process; what it does not say is left out. */
+  /** The keys of the process that the file sets. */
   readonly process: Partial<FlagValues<"spiped">>;
-  /** One at least, in the order of the file. */
+  /** At least one, in the order of the file. */
   readonly tunnels: readonly FileTunnel[];
 }
 
 /** See the head of this file. */
 export type CheckedConfig =
   | { readonly kind: "right"; readonly config: FileConfig }
-  /** `count`: of all; `mistakes`: what is told, and that there are more. */
+  /** `count`: the number of all mistakes; `mistakes`: those to report, and a note if there are more. */
   | { readonly kind: "wrong"; readonly mistakes: Mistakes; readonly count: number };
 
-/** Mistakes that are told in one go: who has corrected those comes back. */
-const MOST_MISTAKES = 20;
+/** The maximum number of mistakes in one report. */
+const MAX_MISTAKES = 20;
 
-/** What names may be made of: they stand in log lines, metrics and file names. */
+/** Tunnel names appear in log messages, metrics and file names. */
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
 const ROLES = ["encrypt", "decrypt"] as const;
 type Role = (typeof ROLES)[number];
 
-/** Reads a file, or the files of a folder, and finds everything that is wrong. */
+/** Reads a file, or the files of a folder, and finds all mistakes. */
 export async function checkConfig(path: string): Promise<CheckedConfig> {
   const { texts, mistakes } = await readConfigTexts(path);
   const check = new Check(mistakes);
   for (const text of texts) {
     check.read(text);
-    // Clients come meanwhile, however many files there are.
-    await new Promise((goOn) => setImmediate(goOn));
+    // Lets the event loop serve clients between files.
+    await new Promise((resolve) => setImmediate(resolve));
   }
   return check.finish(path);
 }
 
-/** The same of what has been read. */
+/** Checks files that have been read already. */
 export function checkTexts(path: string, { texts, mistakes }: ConfigTexts): CheckedConfig {
   const check = new Check(mistakes);
   for (const text of texts) check.read(text);
@@ -75,16 +75,16 @@ interface Table {
   readonly entries: readonly Entry[];
 }
 
-/** When there are so many, no further table is looked at. */
-const MOST_COUNTED = 1_000;
+/** No further tables are checked after this many mistakes. */
+const MAX_COUNTED = 1_000;
 
-/** A mistake whose line is still to be found. */
+/** A mistake whose line has not been looked for yet. */
 type Found = Omit<Mistake, "line"> & { readonly search: LineSearch | undefined; readonly line?: number | undefined };
 
 class Check {
   readonly #mistakes: Found[];
   readonly #budget = new SearchBudget();
-  /** Whether everything could be read. */
+  /** Whether all files could be read and parsed. */
   #isWhole: boolean;
   readonly #process: Entry[] = [];
   readonly #defaults: Entry[] = [];
@@ -130,7 +130,7 @@ class Check {
       else if (isListOfTables(value)) this.#say(at, `write [${role}.${name}], with one bracket`);
       else stray.push(name);
     }
-    // One thing has been forgotten, however many keys follow.
+    // One mistake, however many keys follow.
     if (stray.length > 0) this.#say(place, `the tunnel has no name; write [${role}.NAME] above ${stray.join(", ")}`);
   }
 
@@ -147,12 +147,12 @@ class Check {
 
   finish(path: string): CheckedConfig {
     const say: Say = (place, message) => this.#say(place, message);
-    this.#refuseTwice(this.#process);
-    this.#refuseTwice(this.#defaults);
+    this.#refuseDuplicateKeys(this.#process);
+    this.#refuseDuplicateKeys(this.#defaults);
     const process = readValues(this.#process, "process", say);
     const defaults = readValues(this.#defaults, "defaults", say);
     const tunnels = this.#tables.flatMap((table) =>
-      this.#mistakes.length < MOST_COUNTED ? (this.#tunnelOf(table, defaults) ?? []) : [],
+      this.#mistakes.length < MAX_COUNTED ? (this.#tunnelOf(table, defaults) ?? []) : [],
     );
     if (this.#tables.length === 0 && this.#isWhole && this.#mistakes.length === 0) {
       const message = "there is no tunnel in it; begin one with [encrypt.NAME] or [decrypt.NAME]";
@@ -160,28 +160,28 @@ class Check {
     }
     this.#refuseSameNames();
     this.#refuseSameSources(tunnels);
-    const [first, ...others] = this.#told(path);
+    const [first, ...others] = this.#reported(path);
     if (first !== undefined) return { kind: "wrong", mistakes: [first, ...others], count: this.#mistakes.length };
     return { kind: "right", config: { process, tunnels: tunnels.map(({ tunnel }) => tunnel) } };
   }
 
-  /** Those that are told, with their lines; to find one costs. */
-  #told(path: string): readonly Mistake[] {
+  /** The mistakes to report, with their lines. Only these are searched for, because finding a line is slow. */
+  #reported(path: string): readonly Mistake[] {
     const all = this.#mistakes;
-    const told = all.slice(0, MOST_MISTAKES).map(({ search, line, ...mistake }) => ({
+    const reported = all.slice(0, MAX_MISTAKES).map(({ search, line, ...mistake }) => ({
       ...mistake,
-      // A key that comes of [defaults], or that is missing, has no line; its table has one.
+      // A key that is missing, or comes from [defaults], has no line; its table has one.
       line: line ?? search?.lineOf(mistake.path) ?? search?.lineOf(mistake.path.slice(0, -1)),
     }));
-    const more = all.length - told.length;
-    const atLeast = all.length < MOST_COUNTED ? "" : "at least ";
-    const ofMore = {
+    const more = all.length - reported.length;
+    const atLeast = all.length < MAX_COUNTED ? "" : "at least ";
+    const moreLine = {
       file: path,
       line: undefined,
       path: [],
       message: `and ${atLeast}${more} more; correct these first`,
     };
-    return [...inOrder(told), ...(more === 0 ? [] : [ofMore])];
+    return [...sorted(reported), ...(more === 0 ? [] : [moreLine])];
   }
 
   #tunnelOf(table: Table, defaults: Values): { readonly table: Table; readonly tunnel: FileTunnel } | undefined {
@@ -189,14 +189,14 @@ class Check {
     if (!NAME.test(name)) {
       this.#say(place, "a name has 1 to 64 letters, digits, dots, hyphens and underscores of ASCII");
     }
-    const made = readTunnelValues({ name, role }, table.entries, defaults, place, (at, message) =>
+    const tunnel = readTunnelValues({ name, role }, table.entries, defaults, place, (at, message) =>
       this.#say(at, message),
     );
-    return made && { table, tunnel: made };
+    return tunnel && { table, tunnel };
   }
 
-  /** In one file, TOML itself refuses it. */
-  #refuseTwice(entries: readonly Entry[]): void {
+  /** For several files. Within one file, the TOML parser refuses it. */
+  #refuseDuplicateKeys(entries: readonly Entry[]): void {
     const seen = new Map<string, Place>();
     for (const { key, place } of entries) {
       const first = seen.get(key);
@@ -231,14 +231,14 @@ class Check {
   }
 
   #say({ file, search, path }: Place, message: Parameters<Say>[1]): void {
-    const isTold = this.#mistakes.length < MOST_MISTAKES;
-    const words = typeof message === "string" ? message : isTold ? message() : "";
-    this.#mistakes.push({ file, path, message: words, search });
+    const isReported = this.#mistakes.length < MAX_MISTAKES;
+    const text = typeof message === "string" ? message : isReported ? message() : "";
+    this.#mistakes.push({ file, path, message: text, search });
   }
 }
 
-/** As somebody reads who goes through the files from the top. */
-function inOrder(mistakes: readonly Mistake[]): readonly Mistake[] {
+/** By file and line. */
+function sorted(mistakes: readonly Mistake[]): readonly Mistake[] {
   const files = [...new Set(mistakes.map(({ file }) => file))].sort();
   const rank = ({ file, line }: Mistake) => [files.indexOf(file), line ?? Number.MAX_SAFE_INTEGER] as const;
   return mistakes

@@ -1,8 +1,8 @@
 /**
- * Reads what a configuration is written in: a file, or all files of a folder whose names end in `.toml`.
+ * Reads the text of a configuration: one file, or all files of a folder whose names end in `.toml`.
  *
- * A path can be anything: a pipe that nobody writes to, a device without an end, a mount that does not answer, a file that
- * somebody is writing. Each comes to an end here, and to a message.
+ * The path can lead to anything: a pipe without a writer, an endless device, a mount that does not respond, a file that is
+ * being written. Reading always ends, with a message if it fails.
  */
 
 import { isUtf8 } from "node:buffer";
@@ -12,49 +12,49 @@ import { codeOf, messageOf } from "../errors.js";
 import { pathBytes, textOfBytes } from "../paths.js";
 import type { Mistake } from "./mistakes.js";
 
-/** The most bytes that a file may have: a tunnel takes about 150. */
+/** The maximum length of a file. A tunnel takes about 150 bytes. */
 const MAX_FILE_BYTES = 256 * 1_024;
 
-/** The most files of a folder. */
+/** The maximum number of files in a folder. */
 const MAX_FILES = 1_000;
 
-/** How long all of it may take. */
+/** How long reading all files may take. */
 const LIMIT_MS = 10_000;
 
-/** A file that is being written is read so often, with so much time in between. */
+/** How often, and at what interval, to try a file that is being written. */
 const ATTEMPTS = 5;
-const AGAIN_MS = 100;
+const RETRY_MS = 100;
 
-/** A file that was read. */
+/** The text of a file. */
 export interface ConfigText {
   readonly path: string;
   readonly text: string;
 }
 
-/** What could be read, and what could not. */
+/** The files that could be read, and the mistakes for those that could not. */
 export interface ConfigTexts {
   readonly texts: readonly ConfigText[];
   readonly mistakes: readonly Mistake[];
 }
 
-/** The reading that has not come to its end, however long ago it began. */
+/** The current read, which may hang; undefined if there is none. */
 let pending: Promise<ConfigTexts> | undefined;
 
 /** Reads a file, or a folder's files in the order of their names. */
 export async function readConfigTexts(path: string): Promise<ConfigTexts> {
-  // A mount that hangs costs a thread of Node.js's, and handshakes need those: one is enough.
+  // A mount that hangs blocks one of Node.js's threads, which handshakes need. Do not start a second read.
   if (pending !== undefined) return failure(path, "an earlier attempt to read it has not come to its end yet");
   const reading = readAll(path).finally(() => {
     pending = undefined;
   });
   pending = reading;
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<ConfigTexts>((resolve) => {
-    const tell = () => resolve(failure(path, `it did not come to its end within ${LIMIT_MS / 1_000} s`));
-    timer = setTimeout(tell, LIMIT_MS);
+  const timeout = new Promise<ConfigTexts>((resolve) => {
+    const onTimeout = () => resolve(failure(path, `it did not come to its end within ${LIMIT_MS / 1_000} s`));
+    timer = setTimeout(onTimeout, LIMIT_MS);
   });
   try {
-    return await Promise.race([reading, late]);
+    return await Promise.race([reading, timeout]);
   } finally {
     clearTimeout(timer);
   }
@@ -70,7 +70,7 @@ async function readAll(path: string): Promise<ConfigTexts> {
   } catch (error) {
     return failure(path, reason(error));
   }
-  // A name with a dot before it is hidden, or an editor's.
+  // Names that begin with a dot are hidden files, or an editor's.
   const files = names.filter((name) => /^[^.].*\.toml$/s.test(name)).sort();
   if (files.length === 0) return failure(path, "the folder has no file whose name ends in .toml");
   if (files.length > MAX_FILES) return failure(path, `the folder has more than ${MAX_FILES} files`);
@@ -90,7 +90,7 @@ async function read(path: string): Promise<ConfigText | Mistake | "folder"> {
   for (let attempt = 1; ; attempt += 1) {
     let handle: FileHandle | undefined;
     try {
-      // A pipe without a writer must not hold the start up.
+      // Opening a pipe without a writer must not block.
       handle = await open(pathBytes(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
       const before = await handle.stat({ bigint: true });
       if (before.isDirectory()) return "folder";
@@ -105,11 +105,11 @@ async function read(path: string): Promise<ConfigText | Mistake | "folder"> {
     } finally {
       await handle?.close();
     }
-    await new Promise((wake) => setTimeout(wake, AGAIN_MS));
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
-/** All bytes, or one more than are taken. */
+/** Reads all bytes, or one more than the limit. */
 async function readBytes(handle: FileHandle): Promise<Buffer> {
   const bytes = Buffer.alloc(MAX_FILE_BYTES + 1);
   let length = 0;
@@ -123,7 +123,7 @@ async function readBytes(handle: FileHandle): Promise<Buffer> {
 
 function checked(path: string, bytes: Buffer): ConfigText | Mistake {
   if (!isUtf8(bytes)) return mistake(path, "it is not UTF-8");
-  // Some editors begin a file with a byte order mark.
+  // Some editors start a file with a byte order mark.
   const text = bytes.toString().replace(/^\ufeff/, "");
   return { path, text };
 }

@@ -1,5 +1,5 @@
 /**
- * The keys of one table of a configuration file → values, as the table of flags has them.
+ * Converts the keys of a table in a configuration file to option values.
  */
 
 import type { TunnelConfig } from "../config/tunnel-config.js";
@@ -21,7 +21,7 @@ import type { LineSearch, TomlValue } from "./toml.js";
 import { type TunnelHead, tunnelConfigOf } from "./tunnel-values.js";
 import { parserOf } from "./values.js";
 
-/** Where something stands. */
+/** The position of a key or a table in a file. */
 export interface Place {
   readonly file: string;
   readonly search: LineSearch;
@@ -38,18 +38,18 @@ export interface Entry {
 /** Values by the names of {@link FlagValues}. */
 export type Values = Partial<FlagValues<"spiped">>;
 
-/** Takes a mistake. Words that cost are found only where they are told. */
+/** Reports a mistake. A message that is slow to make is a function, which is called only if the mistake is reported. */
 export type Say = (place: Place, message: string | (() => string)) => void;
 
-/** Which keys a place in a file has: above all tables, in `[defaults]`, or in a tunnel's table. */
+/** Where a key is: above all tables, in `[defaults]`, or in a tunnel's table. */
 export type Scope = "process" | "defaults" | "tunnel";
 
 const flags = flagsOf("spiped");
 
-/** Keys of a table that are taken for misspelt ones. */
-const MOST_GUESSED = 40;
+/** How many keys of a table are checked for misspellings of a missing one. */
+const MAX_GUESSED = 40;
 
-/** Reads the keys of one place; one that is wrong is told and left out. */
+/** Reads the keys of one table. Reports those that are wrong, and leaves them out. */
 export function readValues(entries: readonly Entry[], scope: Scope, say: Say): Values {
   const values: Record<string, unknown> = {};
   for (const { key, value, place } of entries) {
@@ -80,8 +80,8 @@ export function readValues(entries: readonly Entry[], scope: Scope, say: Say): V
 /**
  * Reads a tunnel's table.
  *
- * @param place - Of the table.
- * @returns Nothing where the tunnel cannot be made of it; that has been told then.
+ * @param place - The position of the table.
+ * @returns Undefined if the table is not valid; its mistakes have been reported.
  */
 export function readTunnelValues(
   head: TunnelHead,
@@ -90,23 +90,23 @@ export function readTunnelValues(
   place: Place,
   say: Say,
 ): { readonly config: TunnelConfig; readonly keyFile: string } | undefined {
-  let isRight = true;
-  const tell: Say = (at, message) => {
-    isRight = false;
+  let isValid = true;
+  const report: Say = (at, message) => {
+    isValid = false;
     say(at, message);
   };
-  const own = readValues(entries, "tunnel", tell);
-  const values = { ...noFlags(), ...withoutRivals(defaults, own), ...own };
+  const own = readValues(entries, "tunnel", report);
+  const values = { ...optionDefaults(), ...withoutRivals(defaults, own), ...own };
   const { source, target, key } = values;
   for (const flag of flags) {
     if (!flag.isRequired || values[attributeOf(flag) as keyof typeof values] !== undefined) continue;
-    // What is there and wrong, or misspelt, has been told. To guess costs, and a tunnel has fewer keys than that.
-    const isTold =
+    // A key that is wrong or misspelled has been reported. Guessing is slow, and a real tunnel has fewer keys than that.
+    const isReported =
       entries.some(({ key }) => key === flag.long) ||
-      entries.slice(0, MOST_GUESSED).some(({ key }) => meantBy(key, "tunnel") === flag.long);
-    if (!isTold) tell(place, `${flag.long} is missing`);
+      entries.slice(0, MAX_GUESSED).some(({ key }) => meantBy(key, "tunnel") === flag.long);
+    if (!isReported) report(place, `${flag.long} is missing`);
   }
-  if (!isRight || source === undefined || target === undefined || key === undefined) return undefined;
+  if (!isValid || source === undefined || target === undefined || key === undefined) return undefined;
   try {
     return { config: tunnelConfigOf(head, { ...values, source, target }), keyFile: key };
   } catch (error) {
@@ -116,18 +116,18 @@ export function readTunnelValues(
   }
 }
 
-/** What holds where nobody says anything. */
-function noFlags(): FlagValues<"spiped"> {
+/** The defaults of all options. */
+function optionDefaults(): FlagValues<"spiped"> {
   return Object.fromEntries(
     flags.flatMap((flag) => (defaultOf(flag) === undefined ? [] : [[attributeOf(flag), defaultOf(flag)]])),
   ) as unknown as FlagValues<"spiped">;
 }
 
-/** A tunnel's own word silences a default that contradicts it. */
+/** Drops values of `[defaults]` that contradict the tunnel's own keys. */
 function withoutRivals(defaults: Values, own: Values): Values {
-  const said = flags.filter((flag) => isGiven(flag, own)).flatMap(({ long }) => rivalsOf(long));
-  const silenced = flags.filter(({ long }) => said.includes(long)).map(attributeOf);
-  return Object.fromEntries(Object.entries(defaults).filter(([name]) => !silenced.includes(name)));
+  const excluded = flags.filter((flag) => isGiven(flag, own)).flatMap(({ long }) => rivalsOf(long));
+  const dropped = flags.filter(({ long }) => excluded.includes(long)).map(attributeOf);
+  return Object.fromEntries(Object.entries(defaults).filter(([name]) => !dropped.includes(name)));
 }
 
 function isAllowed({ belongsTo, long }: Flag, scope: Scope): boolean {
@@ -137,7 +137,7 @@ function isAllowed({ belongsTo, long }: Flag, scope: Scope): boolean {
     case "tunnel":
       return belongsTo === "tunnel";
     case "defaults":
-      // No two tunnels listen in one place.
+      // Two tunnels cannot listen on the same address.
       return belongsTo === "tunnel" && long !== "source";
   }
 }
@@ -175,9 +175,9 @@ function whyNot(key: string, scope: Scope): string {
 }
 
 /**
- * The value of a key.
+ * Parses the value of a key.
  *
- * @throws SpipedError for one that the flag does not take.
+ * @throws SpipedError if the option does not take it.
  */
 function flagValue(flag: Flag, value: TomlValue): unknown {
   const key = keyOf(flag);

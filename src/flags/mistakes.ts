@@ -23,7 +23,7 @@ export type Mistakes = readonly [Mistake, ...Mistake[]];
 export function textOf({ file, line, path, message }: Mistake): string {
   const place = line === undefined ? file : `${file}:${line}`;
   const text = path.length === 0 ? `${place}: ${message}` : `${place}: ${pathText(path)}: ${message}`;
-  // A line break in a file name must not look like another mistake.
+  // A line break in a file name must not look like the start of another mistake.
   return text.replaceAll("\n", "?");
 }
 
@@ -32,7 +32,7 @@ export function pathText(path: readonly string[]): string {
   return path.map((key) => (/^[A-Za-z0-9_-]+$/.test(key) ? key : JSON.stringify(key))).join(".");
 }
 
-/** All mistakes as one error, a line each. */
+/** All mistakes as one error, one line each. */
 export function asError(mistakes: Mistakes): SpipedError {
   return new SpipedError("SPIPED_CONFIG", mistakes.map(textOf).join("\n"));
 }

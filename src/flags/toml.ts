@@ -1,11 +1,11 @@
 /**
- * TOML as a configuration file has it: the one place that knows which package parses it. The commands load it only where
- * there is such a file, so nothing of ours may be imported here.
+ * Parses TOML. No other module imports the parser's package. The commands load this module only if there is a configuration
+ * file, so it must not import other modules of this project.
  */
 
 import { parse, TomlError } from "smol-toml";
 
-/** What a value in a file can be. */
+/** A value in a file. */
 export type TomlValue = string | number | boolean | Date | readonly TomlValue[] | TomlTable;
 
 /** A table of a file. */
@@ -13,15 +13,15 @@ export interface TomlTable {
   readonly [key: string]: TomlValue;
 }
 
-/** What a text comes to. */
+/** The result of parsing a text. */
 export type ParsedToml =
   | { readonly kind: "table"; readonly table: TomlTable }
   | { readonly kind: "wrong"; readonly line: number | undefined; readonly message: string };
 
-/** Bytes that are parsed at most to find the lines of a configuration's mistakes, however many files it has. */
+/** How many bytes may be parsed to find the lines of all mistakes in a configuration. */
 const SEARCH_BYTES = 4 * 1_024 * 1_024;
 
-/** What is left of them. */
+/** The bytes that are left. */
 export class SearchBudget {
   bytes = SEARCH_BYTES;
 }
@@ -53,8 +53,8 @@ function plain(message: string, line: string): string {
 }
 
 /**
- * Finds the lines where keys stand: the first line up to which the text has the key already. The parser is asked, so that
- * no text that it reads otherwise can mislead.
+ * Finds the lines of keys: a key's line is the last one of the shortest beginning of the text that has the key. It asks the
+ * parser instead of searching the text, so strings and comments cannot mislead it.
  */
 export class LineSearch {
   readonly #lines: readonly string[];
@@ -68,7 +68,7 @@ export class LineSearch {
     this.#lengthBytes = text.length;
   }
 
-  /** The line of a key, from 1 on; undefined where it is not in the text, or to find it would take too long. */
+  /** The line of a key, from 1; undefined if it is not in the text, or finding it would take too long. */
   lineOf(path: readonly string[]): number | undefined {
     if (path.length === 0 || this.#budget.bytes < 0) return undefined;
     let without = 0;
@@ -82,7 +82,7 @@ export class LineSearch {
     return this.#budget.bytes < 0 ? undefined : withKey;
   }
 
-  /** Whether the first lines, to the end of what begins in them, have the key. */
+  /** Whether the first `count` lines have the key. Extends them to the end of a value that spans lines. */
   #hasKey(count: number, path: readonly string[]): boolean {
     for (let lines = count; lines <= this.#lines.length && this.#budget.bytes >= 0; lines += 1) {
       const table = this.#tableOf(lines);

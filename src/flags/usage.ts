@@ -9,7 +9,7 @@ export function usageOf(command: CommandName): readonly string[] {
   return usageParts(command).map((parts) => parts.join(" "));
 }
 
-/** The same, split where a line may be broken. */
+/** The same, split where lines may wrap. */
 export function usageParts(command: CommandName): readonly (readonly string[])[] {
   const flags = flagsOf(command).filter(({ group }) => group !== "about");
   const config = flags.find(({ long }) => long === "config");

@@ -124,7 +124,7 @@ export class TunnelKeys {
 
   /** @returns Whether every file in it is a key. */
   async #readFolder(source: Source & { readonly kind: "folder" }, user: KeyUser): Promise<boolean> {
-    const { keys, problems, warnings } = await source.folder.readAgain(source.current);
+    const { keys, problems, warnings } = await source.folder.reload(source.current);
     if (this.#isOver) {
       for (const { key } of keys) key.destroy();
       return true;

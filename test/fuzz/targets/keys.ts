@@ -66,7 +66,7 @@ async function wholeFolder(folder: string, files: ReadonlyMap<string, Uint8Array
     );
     for (const { name, key } of found) assert.ok(key.isSame(sharedKeyOf(expected.get(name) ?? new Uint8Array())));
     for (const warning of warnings) isClearLine(printable(warning));
-    const again = await reading.readAgain(found);
+    const again = await reading.reload(found);
     assert.deepEqual(
       again.keys.map(({ name }) => name),
       [...expected.keys()],

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type FolderKey, KeyFolder, MOST_KEYS } from "#dist/config/key-folder.js";
+import { type FolderKey, KeyFolder, MAX_KEYS } from "#dist/config/key-folder.js";
 import { UnclearKeys } from "#dist/config/key-folder-messages.js";
 import { SpipedError } from "#dist/errors.js";
 import { pathBytes, textOfBytes } from "#dist/paths.js";
@@ -99,14 +99,14 @@ test("names that begin with a dot are left out, and links are followed as Kubern
   renameSync(path("..data_tmp"), path("..data"));
   symlinkSync("..data/bob", path("bob"));
   // alice is a link that leads nowhere by now; a new reader does not mind.
-  const next = await reader.readAgain(found.keys);
+  const next = await reader.reload(found.keys);
   assert.deepEqual(names(next), ["alice", "bob"]);
   assert.match(next.problems.join("\n"), /^key file .*alice leads nowhere; its old key stays$/);
   const other = await new KeyFolder(folder).read();
   assert.deepEqual(names(other), ["bob"]);
   assert.match(other.warnings.join("\n"), /^key file .*alice leads nowhere, and is left out$/);
   rmSync(path("alice"));
-  assert.deepEqual(names(await reader.readAgain(next.keys)), ["bob"]);
+  assert.deepEqual(names(await reader.reload(next.keys)), ["bob"]);
 });
 
 test("names can have blanks and letters of any language, and be as long as the system allows", async (t) => {
@@ -127,7 +127,7 @@ for (const [what, name] of [
     const { keys: held } = await reader.read();
     write(name);
     await refuses(new KeyFolder(folder).read(), /^the name of key file .* has control characters, or is not UTF-8/);
-    const found = await reader.readAgain(held);
+    const found = await reader.reload(held);
     assert.deepEqual(names(found), ["bob"]);
     assert.match(found.problems.join(), /; it is left out$/);
   });
@@ -144,7 +144,7 @@ test("what editors leave, and folders, are left out with a warning each", async 
     `key file ${path("#bob#")} looks like a backup, or like a key that was taken away, and is left out`,
     `key file ${path("bob~")} looks like a backup, or like a key that was taken away, and is left out`,
   ]);
-  assert.deepEqual((await reader.readAgain(found.keys)).warnings, [], "it is not said again");
+  assert.deepEqual((await reader.reload(found.keys)).warnings, [], "it is not said again");
 });
 
 for (const end of ["key.revoked", "key.bak", "bak", "orig", "swp", "old", "tmp", "dpkg-old", "dpkg-new", "rpmsave"]) {
@@ -153,7 +153,7 @@ for (const end of ["key.revoked", "key.bak", "bak", "orig", "swp", "old", "tmp",
     const reader = new KeyFolder(folder);
     const { keys: held } = await reader.read();
     renameSync(path("bob.key"), path(`bob.${end}`));
-    const found = await reader.readAgain(held);
+    const found = await reader.reload(held);
     assert.deepEqual(names(found), ["alice"]);
     assert.deepEqual(found.warnings, [
       `key file ${path(`bob.${end}`)} looks like a backup, or like a key that was taken away, and is left out`,
@@ -171,7 +171,7 @@ test("a link that leads nowhere, and a folder, take no key away", async (t) => {
   rmSync(join(dirname(folder), "mount"), { recursive: true });
   rmSync(path("bob"));
   mkdirSync(path("bob"));
-  const found = await reader.readAgain(held);
+  const found = await reader.reload(held);
   assert.deepEqual(names(found), ["alice", "bob", "carol"]);
   assert.deepEqual(found.problems, [
     `key file ${path("alice")} leads nowhere; its old key stays`,
@@ -180,7 +180,7 @@ test("a link that leads nowhere, and a folder, take no key away", async (t) => {
   // Another that is gone is gone all the same.
   rmSync(path("carol"));
   write("dora");
-  assert.deepEqual(names(await reader.readAgain(found.keys)), ["alice", "bob", "dora"]);
+  assert.deepEqual(names(await reader.reload(found.keys)), ["alice", "bob", "dora"]);
 });
 
 test("a folder that others can change gets a warning", {
@@ -218,7 +218,7 @@ test("a and a.key cannot both be there", async (t) => {
   const { keys: held } = await reader.read();
   write("alice", keys.carol);
   await refuses(new KeyFolder(folder).read(), /^key files .*alice and .*alice\.key both name a client alice; rename/);
-  const found = await reader.readAgain(held);
+  const found = await reader.reload(held);
   assert.ok(is(keyOf(found, "alice"), keys.alice), "the old key stays");
   assert.match(found.problems.join(), /both name a client alice; rename one; its old key stays$/);
 });
@@ -277,13 +277,13 @@ for (const [what, make, reason] of broken) {
     // Meanwhile another is taken away, and a third comes: neither waits until everything is in order.
     rmSync(path("alice"));
     write("carol", keys.carol);
-    const found = await reader.readAgain(held);
+    const found = await reader.reload(held);
     assert.deepEqual(names(found), ["broken", "carol"]);
     assert.equal(keyOf(found, "broken"), held[1]?.key);
     assert.equal(found.problems.length, 1, found.problems.join());
     assert.match(found.problems[0] ?? "", new RegExp(`${reason.source}.*; its old key stays$`));
     // One that was none before is none now.
-    const other = await new KeyFolder(folder).readAgain([]);
+    const other = await new KeyFolder(folder).reload([]);
     assert.deepEqual(names(other), ["carol"]);
     assert.match(other.problems.join(), /; it is left out$/);
   });
@@ -299,7 +299,7 @@ test("a file that may not be read is an error at the start, and keeps its key la
   chmodSync(path("bob"), 0);
   await asNobody(async () => {
     await refuses(new KeyFolder(folder).read(), /cannot read key file .*bob: permission denied/);
-    const found = await reader.readAgain(held);
+    const found = await reader.reload(held);
     assert.deepEqual(names(found), ["alice", "bob"]);
     assert.match(found.problems.join(), /bob: permission denied; its old key stays$/);
   });
@@ -332,7 +332,7 @@ test(
     const { path, reader, held } = await shutFolder(t);
     renameSync(path("web-1-new.key"), path("web-1.key"));
     await asNobody(async () => {
-      const found = await reader.readAgain(held);
+      const found = await reader.reload(held);
       assert.deepEqual(names(found), ["web-1", "web-2"]);
       assert.ok(is(keyOf(found, "web-1"), keys.bob), "the new key, and not the old one");
       assert.match(
@@ -341,7 +341,7 @@ test(
       );
       // Nor does it become another's later.
       removeAsOwner(path("web-2.key"));
-      const next = await reader.readAgain(found.keys);
+      const next = await reader.reload(found.keys);
       assert.deepEqual(names(next), ["web-1"]);
       assert.ok(is(keyOf(next, "web-1"), keys.bob));
     });
@@ -355,7 +355,7 @@ test("where a shut file may be one that is gone, nothing is changed", async (t) 
   write("web-1.key", keys.bob);
   shut("web-1.key");
   await asNobody(async () => {
-    await assert.rejects(reader.readAgain(held), (error) => {
+    await assert.rejects(reader.reload(held), (error) => {
       assert.ok(error instanceof UnclearKeys);
       assert.match(
         error.message,
@@ -366,7 +366,7 @@ test("where a shut file may be one that is gone, nothing is changed", async (t) 
   });
   chmodSync(path("web-1.key"), 0o644);
   for (const { key } of held) assert.ok(key.isSame(key), "all are still there");
-  const found = await reader.readAgain(held);
+  const found = await reader.reload(held);
   assert.ok(is(keyOf(found, "web-1"), keys.bob));
 });
 
@@ -376,7 +376,7 @@ test("an empty folder is an error at the start; later it means that all keys wer
   const { keys: held } = await reader.read();
   rmSync(path("alice"));
   await refuses(new KeyFolder(folder).read(), /^cannot read key folder .*keys: there is no key in it$/, /Docker/);
-  assert.deepEqual(names(await reader.readAgain(held)), []);
+  assert.deepEqual(names(await reader.reload(held)), []);
 });
 
 test("a folder that is gone, is no folder, or has no end of names tells nothing about keys", async (t) => {
@@ -384,11 +384,11 @@ test("a folder that is gone, is no folder, or has no end of names tells nothing 
   const reader = new KeyFolder(folder);
   const { keys: held } = await reader.read();
   for (let count = 0; count <= 10_000; count += 1) symlinkSync("nowhere", path(`.${count}`));
-  await refuses(reader.readAgain(held), /^cannot read key folder .*keys: there are more than 10000 names in it$/);
+  await refuses(reader.reload(held), /^cannot read key folder .*keys: there are more than 10000 names in it$/);
   rmSync(folder, { recursive: true });
-  await refuses(reader.readAgain(held), /^cannot read key folder .*keys: there is no such folder$/);
+  await refuses(reader.reload(held), /^cannot read key folder .*keys: there is no such folder$/);
   writeFileSync(folder, keys.alice);
-  await refuses(reader.readAgain(held), /^cannot read key folder .*keys: it is no folder$/);
+  await refuses(reader.reload(held), /^cannot read key folder .*keys: it is no folder$/);
 });
 
 test("a descriptor is no folder of keys, since it cannot be read again", onLinux, async (t) => {
@@ -400,7 +400,7 @@ test("a descriptor is no folder of keys, since it cannot be read again", onLinux
 
 test("100 keys are taken, and one more is an error; later those that were there stay", async (t) => {
   const { folder, path, write } = await folderOf(t);
-  const all = Array.from({ length: MOST_KEYS }, (_, index) => `client-${String(index).padStart(3, "0")}`);
+  const all = Array.from({ length: MAX_KEYS }, (_, index) => `client-${String(index).padStart(3, "0")}`);
   for (const name of all) write(`${name}.key`);
   const reader = new KeyFolder(folder);
   const { keys: held } = await reader.read();
@@ -410,7 +410,7 @@ test("100 keys are taken, and one more is an error; later those that were there 
     new KeyFolder(folder).read(),
     /: there are 101 keys in it, and at most 100 are taken, without client-099$/,
   );
-  const found = await reader.readAgain(held);
+  const found = await reader.reload(held);
   assert.deepEqual(names(found), all);
   assert.match(found.problems.join(), /at most 100 are taken, without another$/);
   assert.equal(found.problems.length, 1);
@@ -418,7 +418,7 @@ test("100 keys are taken, and one more is an error; later those that were there 
     rmSync(file);
     symlinkSync(file, file);
   }
-  const stayed = await reader.readAgain(held);
+  const stayed = await reader.reload(held);
   assert.deepEqual(names(stayed), all);
   assert.equal(stayed.problems.length, 11, "ten of them, and a sum");
   assert.match(stayed.problems.join("\n"), /cannot read 91 more key files in .*keys; what was a key before stays one/);
@@ -427,7 +427,7 @@ test("100 keys are taken, and one more is an error; later those that were there 
     write(`${name}.key`);
   }
   rmSync(path("client-050.key"));
-  const next = await reader.readAgain(held);
+  const next = await reader.reload(held);
   assert.deepEqual(names(next), ["another", ...all.filter((name) => name !== "client-050")]);
 });
 
@@ -444,7 +444,7 @@ test("of a hundred warnings ten are written out, and a sum", {
   const { keys: held, warnings } = await reader.read();
   assert.equal(warnings.length, 11);
   assert.match(warnings[10] ?? "", /^and 88 more warnings about files in .*keys, which come when these are mended$/);
-  assert.deepEqual((await reader.readAgain(held)).warnings, []);
+  assert.deepEqual((await reader.reload(held)).warnings, []);
 });
 
 test("a file whose contents change is another key under the same name", async (t) => {
@@ -452,7 +452,7 @@ test("a file whose contents change is another key under the same name", async (t
   const reader = new KeyFolder(folder);
   const { keys: held } = await reader.read();
   write("alice", keys.bob);
-  const found = await reader.readAgain(held);
+  const found = await reader.reload(held);
   assert.deepEqual(names(found), ["alice"]);
   assert.ok(is(keyOf(found, "alice"), keys.bob));
 });
