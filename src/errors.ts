@@ -146,7 +146,7 @@ export function endReasonOf(error: SpipedError): EndReason {
 }
 
 /** Whether an error is a bug in this program, which should be reported. */
-export function isFaultOfOurs({ code }: SpipedError): boolean {
+export function isInternalError({ code }: SpipedError): boolean {
   return code === "SPIPED_BUFFER" || code === "SPIPED_STEP" || code === "SPIPED_INTERNAL";
 }
 

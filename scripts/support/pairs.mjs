@@ -101,7 +101,7 @@ export async function startPair(
 ) {
   const { folder, key } = newFolder();
   const ports = { near: await freePort(), middle: await freePort(), far: await freePort() };
-  const dialled = between === undefined ? ports.middle : await between(ports.middle);
+  const dialed = between === undefined ? ports.middle : await between(ports.middle);
   const words = (role, source, target, more, keyFile) => [
     ...[role, "-s", `[127.0.0.1]:${source}`, "-t", `[127.0.0.1]:${target}`, "-k", keyFile],
     ...flags,
@@ -114,7 +114,7 @@ export async function startPair(
   });
   const nearEnd = await startEnd({
     ...{ ...near, ...common, name: "near", source: ports.near, before: nearBefore },
-    words: words("-e", ports.near, dialled, nearFlags, key),
+    words: words("-e", ports.near, dialed, nearFlags, key),
   });
   const ends = [nearEnd, farEnd];
   if (warm) await warmUp(ports, ends);

@@ -8,7 +8,7 @@ import { type Address, formatAddress, type SocketAddress } from "../net/address.
 import { tryToListen } from "../net/bind-trial.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
-import { excludeEachOther } from "../net/same-address.js";
+import { conflictsWith } from "../net/same-address.js";
 import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
 import { probeService } from "../probe/service.js";
@@ -19,7 +19,7 @@ import { checkOutput } from "./output.js";
 import { PidFile } from "./pid-file.js";
 import { checkKey, checkKeys } from "./probe.js";
 import { Verdicts } from "./probe-output.js";
-import { type Identity, lookUpIdentity, mayBecome } from "./user.js";
+import { type Identity, lookupIdentity, mayBecome } from "./user.js";
 
 /** Tunnels that are checked at a time. */
 const AT_ONCE = 8;
@@ -88,7 +88,7 @@ async function checkTunnel(
 function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
   const step = "user";
   try {
-    const identity = lookUpIdentity(user);
+    const identity = lookupIdentity(user);
     if (mayBecome(identity)) verdicts.write({ verdict: "ok", step, text: `can switch to ${user}` });
     else {
       verdicts.write({
@@ -134,7 +134,7 @@ async function checkListening(
       const text = `${formatAddress(where)} resolves to ${others.length + 1} addresses; spiped would listen on ${name} only`;
       verdicts.write({ verdict: "warning", step, text });
     }
-    if (statusAt !== undefined && excludeEachOther(address, statusAt)) {
+    if (statusAt !== undefined && conflictsWith(address, statusAt)) {
       verdicts.write({
         verdict: "failed",
         step,

@@ -6,14 +6,14 @@ import { messageOf } from "../errors.js";
 import type { Address } from "../net/address.js";
 import { resolve } from "../net/resolver.js";
 import type { Log } from "../observe/log.js";
-import { retryingLookUpEntry } from "../observe/service-entries.js";
+import { retryingLookupEntry } from "../observe/service-entries.js";
 import type { Supervisor } from "../service/supervisor.js";
 import type { ConfigReload } from "./config-reload.js";
 
 const RETRY_MS = 1_000;
 
 /** Looks up the names of all tunnels until they are known. If a reload replaces the tunnels, starts over with theirs. */
-export async function lookUpWithRetries(
+export async function lookupWithRetries(
   supervisor: Supervisor,
   reload: ConfigReload | undefined,
   log: Log,
@@ -22,7 +22,7 @@ export async function lookUpWithRetries(
     const { tunnels } = supervisor;
     const isWanted = () => supervisor.tunnels === tunnels;
     const replaced = new Promise<void>((done) => reload?.wait(done));
-    const known = supervisor.lookUp((address) => resolveWithRetries(address, isWanted, log));
+    const known = supervisor.lookup((address) => resolveWithRetries(address, isWanted, log));
     await Promise.race([known, replaced]);
     isKnown = isWanted();
   }
@@ -34,7 +34,7 @@ async function resolveWithRetries(address: Address, isWanted: () => boolean, log
     try {
       return await resolve(address);
     } catch (error) {
-      if (!said) log.write(retryingLookUpEntry(messageOf(error)));
+      if (!said) log.write(retryingLookupEntry(messageOf(error)));
     }
     await new Promise((wake) => setTimeout(wake, RETRY_MS));
   }

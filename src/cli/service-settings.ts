@@ -17,7 +17,7 @@ export interface ServiceSettings {
   /** The descriptor of the key file, if the first process has opened it. Closed after reading. */
   readonly keyDescriptor: number | undefined;
   /** `-D`: report ready before names are looked up, and retry failed lookups. */
-  readonly waitsForLookUps: boolean;
+  readonly waitsForLookups: boolean;
   /** Undefined in the foreground, where there is none. */
   readonly pidFile: string | undefined;
   /** The value of `-u`. */

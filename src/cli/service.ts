@@ -27,13 +27,13 @@ import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
 import { unreadableNow } from "./key-access.js";
-import { lookUpWithRetries } from "./lookups-at-start.js";
+import { lookupWithRetries } from "./lookups-at-start.js";
 import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import { takeFromServiceManager } from "./service-manager-variables.js";
 import type { ServiceSettings } from "./service-settings.js";
 import { StopSignals } from "./stop-signals.js";
-import { changeIdentity, type Identity, lookUpIdentity } from "./user.js";
+import { changeIdentity, type Identity, lookupIdentity } from "./user.js";
 import { version } from "./version.js";
 
 /**
@@ -115,16 +115,16 @@ class Service {
 
   /** Resolves when it accepts clients. */
   async start(): Promise<"started"> {
-    const { user, waitsForLookUps, warnings } = this.#settings;
+    const { user, waitsForLookups, warnings } = this.#settings;
     for (const warning of warnings) this.#log.warning(warning);
     // A mistake in -u must be reported before names are looked up, which may take long.
-    const identity = user === undefined ? undefined : lookUpIdentity(user);
-    await (waitsForLookUps ? this.#startBeforeLookUps(identity) : this.#startAfterLookUps(identity));
+    const identity = user === undefined ? undefined : lookupIdentity(user);
+    await (waitsForLookups ? this.#startBeforeLookups(identity) : this.#startAfterLookups(identity));
     return "started";
   }
 
-  async #startAfterLookUps(identity: Identity | undefined): Promise<void> {
-    await this.#unlessLeft(Promise.all([this.#supervisor.lookUp(), this.#status?.lookUp()]));
+  async #startAfterLookups(identity: Identity | undefined): Promise<void> {
+    await this.#unlessLeft(Promise.all([this.#supervisor.lookup(), this.#status?.lookup()]));
     await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
     this.#status?.listen();
@@ -134,8 +134,8 @@ class Service {
     this.#ready({ isListening: true });
   }
 
-  async #startBeforeLookUps(identity: Identity | undefined): Promise<void> {
-    await this.#unlessLeft(this.#status?.lookUp());
+  async #startBeforeLookups(identity: Identity | undefined): Promise<void> {
+    await this.#unlessLeft(this.#status?.lookup());
     await this.#unlessLeft(this.#readKey());
     this.#takePidFile();
     this.#status?.listen();
@@ -143,7 +143,7 @@ class Service {
     // With -u, the status is served only as the new user.
     if (identity === undefined) await this.#status?.start();
     this.#ready({ isListening: false });
-    await this.#unlessLeft(lookUpWithRetries(this.#supervisor, this.#reload, this.#log));
+    await this.#unlessLeft(lookupWithRetries(this.#supervisor, this.#reload, this.#log));
     this.#supervisor.listen();
     await this.#begin(identity);
     this.#supervisor.sayListening();

@@ -22,7 +22,7 @@ import { Connection } from "../tunnel/connection.js";
 import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
-import { dialledTarget } from "../tunnel/target.js";
+import { dialedTarget } from "../tunnel/target.js";
 import { usageError } from "./argument-mistakes.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
@@ -82,7 +82,7 @@ export async function main({ args }: RawArguments): Promise<number> {
       role: "encrypt",
       source: new StdioChannel(cleartextMemory.readBuffer),
       target: {
-        ...dialledTarget({
+        ...dialedTarget({
           addresses: targets,
           name: formatAddress(target),
           bind: bindAddresses,

@@ -117,7 +117,7 @@ function settingsOf(
     tunnels: file?.config.tunnels ?? [tunnelOf(flags)],
     file,
     keyDescriptor: undefined,
-    waitsForLookUps: flags.daemonizeFirst === true,
+    waitsForLookups: flags.daemonizeFirst === true,
     pidFile: undefined,
     user: flags.user,
     drainTimeoutMs: flags.drainTimeout,

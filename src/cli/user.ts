@@ -27,7 +27,7 @@ export type GroupChange = { readonly kind: "stay" } | { readonly kind: "login" |
  *
  * @throws SpipedError `SPIPED_USER` for an unknown user or group.
  */
-export function lookUpIdentity(text: string): Identity {
+export function lookupIdentity(text: string): Identity {
   const [user = "", group, ...rest] = text.split(":");
   if (rest.length > 0 || (user === "" && !group) || group === "") {
     throw new SpipedError("SPIPED_USER", `bad user ${JSON.stringify(text)} for -u`, {

@@ -49,7 +49,7 @@ export class ListeningSocket {
   #addonListener: AddonListener | undefined;
   #address: SocketAddress;
   #resetOnDeath = false;
-  #isLetGo = false;
+  #isUnbound = false;
   #closed = false;
 
   private constructor(address: SocketAddress, mode: number | undefined, bound: Binding) {
@@ -209,9 +209,9 @@ export class ListeningSocket {
    * Releases the address for another socket. The owner stays the same, and clients are refused until `listenAgain`. Not
    * for sockets of a service manager.
    */
-  letGo(): void {
-    if (this.#closed || this.#isLetGo) return;
-    this.#isLetGo = true;
+  unbind(): void {
+    if (this.#closed || this.#isUnbound) return;
+    this.#isUnbound = true;
     this.pause();
     this.#addonListener?.close();
     this.#addonListener = undefined;
@@ -221,19 +221,19 @@ export class ListeningSocket {
   }
 
   /**
-   * Listens again after `letGo`; `accept` does the same.
+   * Listens again after `unbind`; `accept` does the same.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
   listenAgain(): void {
-    if (!this.#isLetGo || this.#closed) return;
+    if (!this.#isUnbound || this.#closed) return;
     let bound: Binding;
     try {
       bound = bind(this.#address, this.#mode);
     } catch (cause) {
       throw cannotListen(this.#address, cause);
     }
-    this.#isLetGo = false;
+    this.#isUnbound = false;
     this.#descriptor = bound.descriptor;
     this.#guard = bound.descriptor === undefined ? undefined : new addon.DescriptorGuard(bound.descriptor);
     this.#file = bound.file;

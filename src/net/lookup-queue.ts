@@ -14,7 +14,7 @@ import type { CancelSignal } from "./cancellation.js";
 export const MAX_LOOKUPS = 8;
 
 /** Starts a lookup; `done` is called once. */
-export type SystemLookUp = (host: string, service: string, done: (found: LookupResult) => void) => void;
+export type SystemLookup = (host: string, service: string, done: (found: LookupResult) => void) => void;
 
 /** How long a caller waits. */
 export interface LookupWait {
@@ -37,15 +37,15 @@ interface Lookup {
  * share one lookup. A lookup that has started continues even if all callers stop waiting.
  */
 export class LookupQueue {
-  readonly #lookUp: SystemLookUp;
+  readonly #lookup: SystemLookup;
   /** All lookups without an answer, queued or running. */
   readonly #open = new Map<string, Lookup>();
   /** The ones that have not started, in order. */
   readonly #queue = new Set<Lookup>();
   #running = 0;
 
-  constructor(lookUp: SystemLookUp) {
-    this.#lookUp = lookUp;
+  constructor(lookup: SystemLookup) {
+    this.#lookup = lookup;
   }
 
   /**
@@ -107,7 +107,7 @@ export class LookupQueue {
     this.#running += 1;
     const { host, service } = lookup;
     try {
-      this.#lookUp(host, service, (found) => this.#ended(lookup, found));
+      this.#lookup(host, service, (found) => this.#ended(lookup, found));
     } catch (cause) {
       this.#ended(lookup, { addresses: [], failure: messageOf(cause) });
     }

@@ -31,7 +31,7 @@ export async function resolve(
   limits: LookupLimits = {},
 ): Promise<readonly [SocketAddress, ...SocketAddress[]]> {
   if (address.kind === "unix") return [address];
-  const { addresses, failure } = await lookUp(address, limits);
+  const { addresses, failure } = await lookup(address, limits);
   const [first, ...others] = addresses.map(
     (one): TcpAddress => ({
       kind: "tcp",
@@ -50,7 +50,7 @@ export async function resolve(
 /** Whether the port is a number, or a name that the system knows. */
 async function hasService({ service }: HostAddress, limits: LookupLimits): Promise<boolean> {
   if (/^\d+$/.test(service)) return true;
-  const { addresses } = await lookUp({ kind: "host", host: "127.0.0.1", literal: true, service }, limits);
+  const { addresses } = await lookup({ kind: "host", host: "127.0.0.1", literal: true, service }, limits);
   return addresses.length > 0;
 }
 
@@ -63,7 +63,7 @@ export async function resolveBind(
   return (await resolve(bind, limits)).filter((one) => one.kind === "tcp");
 }
 
-function lookUp(
+function lookup(
   address: HostAddress,
   { signal, timeoutMs = LONGEST_MS }: LookupLimits,
 ): Promise<LookupResult> | LookupResult {

@@ -28,7 +28,7 @@ export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
 }
 
 /** Whether two addresses cannot be listened on at the same time, as far as that is known without asking the system. */
-export function excludeEachOther(one: SocketAddress, other: SocketAddress): boolean {
+export function conflictsWith(one: SocketAddress, other: SocketAddress): boolean {
   if (one.kind === "unix" || other.kind === "unix") {
     return one.kind === "unix" && other.kind === "unix" && realPath(one.path) === realPath(other.path);
   }

@@ -2,7 +2,7 @@
  * Log messages about connections: accepted, established, ended, and summaries of many failures.
  */
 
-import { type EndReason, isFaultOfOurs, stackOf } from "../errors.js";
+import { type EndReason, isInternalError, stackOf } from "../errors.js";
 import type { ConnectionReport, ConnectionView } from "../tunnel/reports.js";
 import { grouped } from "./counted.js";
 import type { Level, LogEntry, SomeFacts } from "./entry.js";
@@ -29,7 +29,7 @@ export function establishedEntry(view: ConnectionView): LogEntry {
 /** The level of a connection's last message. */
 export function levelOfEnd({ reason, error }: Pick<ConnectionReport, "reason" | "error">): Level {
   if (reason === "closed") return "debug";
-  return error !== undefined && isFaultOfOurs(error) ? "error" : "warning";
+  return error !== undefined && isInternalError(error) ? "error" : "warning";
 }
 
 /** A connection has ended. */
@@ -49,7 +49,7 @@ export function endedEntry(report: ConnectionReport): LogEntry {
     ...amounts(report),
     durationMs,
     handshakeMs: report.handshakeMs,
-    stack: error !== undefined && isFaultOfOurs(error) ? stackOf(error) : undefined,
+    stack: error !== undefined && isInternalError(error) ? stackOf(error) : undefined,
   };
 }
 

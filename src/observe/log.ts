@@ -3,7 +3,7 @@
  */
 
 import { writeSync } from "node:fs";
-import { isFaultOfOurs, SpipedError, stackOf } from "../errors.js";
+import { isInternalError, SpipedError, stackOf } from "../errors.js";
 import type { EventName, Level, LogEntry } from "./entry.js";
 import { isLogged } from "./log-settings.js";
 import { standardErrorText } from "./standard-error-lines.js";
@@ -51,7 +51,7 @@ export function errorEntry(error: unknown, event: EventName = "error"): LogEntry
     return { event, level: "error", code: "SPIPED_INTERNAL", message: `internal error: ${stackOf(error).join(" ")}` };
   }
   const { code, message, hint } = error;
-  return { event, level: "error", code, message, hint, stack: isFaultOfOurs(error) ? stackOf(error) : undefined };
+  return { event, level: "error", code, message, hint, stack: isInternalError(error) ? stackOf(error) : undefined };
 }
 
 /**

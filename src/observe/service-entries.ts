@@ -27,7 +27,7 @@ export function talksToItselfEntry(source: string, target: string): LogEntry {
 }
 
 /** Names cannot be resolved at a start with -D, which goes on trying. */
-export function retryingLookUpEntry(why: string): LogEntry {
+export function retryingLookupEntry(why: string): LogEntry {
   return { event: "note", level: "warning", message: `${why}; retrying every second` };
 }
 

@@ -40,10 +40,10 @@ export interface Reached {
  */
 export async function* reach(options: ReachOptions): AsyncGenerator<Finding, Reached | undefined> {
   const { target, timeoutMs } = options;
-  const found = await lookUp(target, timeoutMs);
+  const found = await lookup(target, timeoutMs);
   yield { step: "name", address: target, outcome: found.outcome };
   if (found.addresses === undefined) return undefined;
-  const bind = options.bind === undefined ? undefined : await lookUp(options.bind, timeoutMs);
+  const bind = options.bind === undefined ? undefined : await lookup(options.bind, timeoutMs);
   if (options.bind !== undefined && bind?.outcome.kind === "failed") {
     yield { step: "bind", address: options.bind, outcome: bind.outcome };
     return undefined;
@@ -81,7 +81,7 @@ interface LookupResult {
   readonly addresses: readonly SocketAddress[] | undefined;
 }
 
-async function lookUp(address: Address, timeoutMs: number): Promise<LookupResult> {
+async function lookup(address: Address, timeoutMs: number): Promise<LookupResult> {
   const startedAt = performance.now();
   try {
     const addresses = await resolve(address, { timeoutMs });

@@ -2,7 +2,7 @@
  * Converts errors of the addon to SpipedErrors with messages for the operator.
  */
 
-import { codeOf, type ErrorCode, isErrorCode, isFaultOfOurs, messageOf, SpipedError } from "../errors.js";
+import { codeOf, type ErrorCode, isErrorCode, isInternalError, messageOf, SpipedError } from "../errors.js";
 
 /** Messages for the addon's codes. */
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
@@ -30,5 +30,5 @@ export function asSpipedError(thrown: unknown): SpipedError {
     return new SpipedError("SPIPED_INTERNAL", `internal error: ${messageOf(thrown)}`, { cause: thrown, hint: REPORT });
   }
   const error = new SpipedError(code, MESSAGES[code] ?? messageOf(thrown), { cause: thrown });
-  return isFaultOfOurs(error) ? new SpipedError(code, error.message, { cause: thrown, hint: REPORT }) : error;
+  return isInternalError(error) ? new SpipedError(code, error.message, { cause: thrown, hint: REPORT }) : error;
 }

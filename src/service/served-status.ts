@@ -40,12 +40,12 @@ export class ServedStatus {
    *
    * @throws SpipedError as `resolve` does.
    */
-  async lookUp(): Promise<void> {
+  async lookup(): Promise<void> {
     [this.#resolved] = await resolve(this.#address);
   }
 
   /**
-   * Listens; clients wait in the backlog until `start`. Call `lookUp` first.
+   * Listens; clients wait in the backlog until `start`. Call `lookup` first.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */

@@ -91,10 +91,10 @@ export class ServedTunnel {
   /**
    * Resolves the addresses.
    *
-   * @throws SpipedError as `lookUp` does.
+   * @throws SpipedError as `lookup` does.
    */
-  async lookUp(lookUp?: typeof resolve, limits: LookupLimits = {}): Promise<void> {
-    const ends = await resolveEndpoints(this.config, limits, lookUp);
+  async lookup(lookup?: typeof resolve, limits: LookupLimits = {}): Promise<void> {
+    const ends = await resolveEndpoints(this.config, limits, lookup);
     if (ends.sources.length > 1) {
       const name = formatAddress(this.config.source);
       const first = formatAddress(ends.sources[0]);
@@ -117,7 +117,7 @@ export class ServedTunnel {
   }
 
   /**
-   * Opens a socket to pass to `listen` later. Call `lookUp` first.
+   * Opens a socket to pass to `listen` later. Call `lookup` first.
    *
    * @throws SpipedError `SPIPED_LISTEN`.
    */
@@ -130,7 +130,7 @@ export class ServedTunnel {
   }
 
   /**
-   * Listens; clients wait in the backlog until `start`. Call `lookUp` and `readKey` first.
+   * Listens; clients wait in the backlog until `start`. Call `lookup` and `readKey` first.
    *
    * @param inherited - Sockets passed by a service manager.
    * @param socket - A socket that listens already; if omitted, one is opened.

@@ -9,7 +9,7 @@ import { codeOf, SpipedError } from "../errors.js";
 import type { ManagedAddress, SocketAddress } from "../net/address.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
-import { excludeEachOther, realPath } from "../net/same-address.js";
+import { conflictsWith, realPath } from "../net/same-address.js";
 import type { ServedTunnel } from "./served-tunnel.js";
 
 /** A tunnel that could not listen, and why. */
@@ -65,7 +65,7 @@ export class SocketChange {
     const isBlocked = (one: ServedTunnel) => inTheWay.some((old) => this.#overlaps(one, old));
     const failures = wanting.filter((one) => !isBlocked(one)).flatMap((one) => this.#open(one));
     if (failures.length === 0) {
-      for (const old of inTheWay) old.tunnel?.letGo();
+      for (const old of inTheWay) old.tunnel?.unbind();
       failures.push(...wanting.filter(isBlocked).flatMap((one) => this.#open(one)));
     }
     if (failures.length === 0) return [];
@@ -127,5 +127,5 @@ function isSameFile(one: ServedTunnel, old: ServedTunnel): boolean {
 /** Whether the system refuses both: a wildcard address conflicts with every address on the same port. */
 function conflict({ sources: [source] }: ServedTunnel, { sources }: ServedTunnel): boolean {
   if (source === undefined || source.kind === "systemd") return false;
-  return sources.some((other) => other.kind !== "systemd" && excludeEachOther(source, other));
+  return sources.some((other) => other.kind !== "systemd" && conflictsWith(source, other));
 }

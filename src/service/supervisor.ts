@@ -87,8 +87,8 @@ export class Supervisor {
   }
 
   /** Resolves the addresses of all tunnels. */
-  async lookUp(lookUp?: typeof resolve): Promise<void> {
-    await Promise.all(this.#tunnels.map((one) => ofTunnel(one, one.lookUp(lookUp))));
+  async lookup(lookup?: typeof resolve): Promise<void> {
+    await Promise.all(this.#tunnels.map((one) => ofTunnel(one, one.lookup(lookup))));
   }
 
   /** Reads the keys of all tunnels in turn. */
@@ -202,7 +202,7 @@ export class Supervisor {
   /** Does what can fail without affecting running tunnels. @returns The errors. */
   async #prepare(one: ServedTunnel): Promise<readonly unknown[]> {
     const limitMs = RELOAD_LIMIT_MS;
-    const steps = [one.lookUp(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })];
+    const steps = [one.lookup(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })];
     const results = await Promise.allSettled(steps.map((step) => ofTunnel(one, step)));
     return results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   }

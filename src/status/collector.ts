@@ -89,7 +89,7 @@ export class Collector implements StatusSource {
     tunnel.events.on("accepted", () => statistics.addAccepted());
     tunnel.events.on("established", ({ handshakeMs }) => statistics.addHandshake(handshakeMs ?? 0));
     tunnel.events.on("ended", (report) => statistics.addEnded(report));
-    tunnel.events.on("lookupFailed", () => statistics.addLookUpFailure());
+    tunnel.events.on("lookupFailed", () => statistics.addLookupFailure());
     tunnel.events.on("drained", () => {
       tunnels.delete(tunnel);
       this.#forgetIfGone(entry);

@@ -65,12 +65,12 @@ function writeTunnels(exposition: Exposition, tunnels: readonly TunnelSnapshot[]
     "Duration of ended connections whose handshake succeeded.",
   );
   for (const { name: tunnel, connections: figures } of tunnels) connections.histogram({ tunnel }, figures);
-  const lookUps = exposition.family(
+  const lookups = exposition.family(
     "spiped_lookup_failures_total",
     "counter",
     "Failed lookups of the target's name; the old addresses are kept.",
   );
-  for (const { name: tunnel, lookUpFailures } of tunnels) lookUps.sample({ tunnel }, lookUpFailures);
+  for (const { name: tunnel, lookUpFailures } of tunnels) lookups.sample({ tunnel }, lookUpFailures);
 }
 
 function writeProgram(exposition: Exposition, { build, lastReload, eventLoopDelay }: Snapshot): void {

@@ -61,7 +61,7 @@ export class TunnelStatistics {
     this.#handshakes.add(handshakeMs / 1_000);
   }
 
-  addLookUpFailure(): void {
+  addLookupFailure(): void {
     this.#lookUpFailures += 1;
   }
 

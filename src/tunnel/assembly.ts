@@ -14,7 +14,7 @@ import { ListeningSocket } from "../net/listening-socket.js";
 import { type LookupLimits, resolve, resolveBind } from "../net/resolver.js";
 import type { KeyRing } from "../protocol/key-ring.js";
 import { TunnelEmitter } from "./events.js";
-import { DialledTargets } from "./target.js";
+import { DialedTargets } from "./target.js";
 import { TargetAddresses } from "./target-addresses.js";
 import { Tunnel } from "./tunnel.js";
 
@@ -38,18 +38,18 @@ export interface AssemblyParts {
 /**
  * Resolves all addresses of a configuration in parallel.
  *
- * @param lookUp - Resolves source and target.
- * @throws SpipedError the first failure of `lookUp`.
+ * @param lookup - Resolves source and target.
+ * @throws SpipedError the first failure of `lookup`.
  */
 export async function resolveEndpoints(
   { source, target, bind }: Pick<TunnelConfig, "source" | "target" | "bind">,
   limits: LookupLimits = {},
-  lookUp: typeof resolve = resolve,
+  lookup: typeof resolve = resolve,
 ): Promise<Endpoints> {
-  const sourcesOf = () => (source.kind === "systemd" ? ([source] as const) : lookUp(source, limits));
+  const sourcesOf = () => (source.kind === "systemd" ? ([source] as const) : lookup(source, limits));
   // An IP address resolves synchronously; do it before the lookups of names, not after them.
   const early = source.kind === "host" && source.literal ? sourcesOf() : undefined;
-  const targetsFound = lookUp(target, limits);
+  const targetsFound = lookup(target, limits);
   const [targets, local, sources] = await Promise.all([targetsFound, resolveBind(bind, limits), early ?? sourcesOf()]);
   return { sources, targets, bind: local };
 }
@@ -80,6 +80,6 @@ export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors
     addressesChanged: (name, addresses) => events.emit("addressesChanged", name, addresses),
   });
   const dialling = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };
-  const targets = new DialledTargets(addresses, dialling);
+  const targets = new DialedTargets(addresses, dialling);
   return new Tunnel(config, { keys, socket, targets, events, descriptors });
 }

@@ -203,13 +203,13 @@ export class Connection implements ConnectionView {
       });
     });
     this.#handshakeEnded();
-    let dialled: Channel | undefined;
+    let dialed: Channel | undefined;
     try {
-      dialled = await target;
+      dialed = await target;
     } finally {
-      if (dialled === undefined) keys.destroy();
+      if (dialed === undefined) keys.destroy();
     }
-    if (dialled !== undefined) this.#pipe(source, dialled, keys);
+    if (dialed !== undefined) this.#pipe(source, dialed, keys);
   }
 
   async #openTarget(exactLength: number): Promise<Channel | undefined> {

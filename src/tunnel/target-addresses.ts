@@ -24,7 +24,7 @@ export interface TargetAddressEvents {
 export class TargetAddresses {
   readonly name: string;
   readonly #address: Address;
-  readonly #lookUp: Lookup;
+  readonly #lookup: Lookup;
   readonly #events: TargetAddressEvents;
   #addresses: readonly SocketAddress[];
   #failing = false;
@@ -33,11 +33,11 @@ export class TargetAddresses {
   readonly #stopped = new AbortController();
 
   /** @param addresses - The result of the first lookup. */
-  constructor(address: Address, addresses: readonly SocketAddress[], lookUp: Lookup, events: TargetAddressEvents) {
+  constructor(address: Address, addresses: readonly SocketAddress[], lookup: Lookup, events: TargetAddressEvents) {
     this.name = formatAddress(address);
     this.#address = address;
     this.#addresses = addresses;
-    this.#lookUp = lookUp;
+    this.#lookup = lookup;
     this.#events = events;
   }
 
@@ -60,7 +60,7 @@ export class TargetAddresses {
     if (this.#lookingUp) return;
     this.#lookingUp = true;
     try {
-      const addresses = await this.#lookUp(this.#address, { signal: this.#stopped.signal });
+      const addresses = await this.#lookup(this.#address, { signal: this.#stopped.signal });
       this.#failing = false;
       if (listed(addresses) === listed(this.#addresses)) return;
       this.#addresses = addresses;

@@ -42,12 +42,12 @@ export interface Targets {
 export type DialSettings = Omit<DialOptions, keyof OpenOptions>;
 
 /** A target that is dialed. */
-export function dialledTarget(settings: DialSettings): Target {
+export function dialedTarget(settings: DialSettings): Target {
   return { open: (request) => dial({ ...settings, ...request }) };
 }
 
 /** One of many targets with the same settings. */
-class DialledTarget implements Target {
+class DialedTarget implements Target {
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
   readonly #addresses: DialSettings["addresses"];
   readonly #name: string;
@@ -86,7 +86,7 @@ class DialledTarget implements Target {
 }
 
 /** Targets that are dialed at an address resolved again at intervals. */
-export class DialledTargets implements Targets {
+export class DialedTargets implements Targets {
   readonly #targets: TargetAddresses;
   readonly #settings: Omit<DialSettings, "addresses" | "name" | "addonSockets">;
   readonly #resolveIntervalMs: number;
@@ -108,7 +108,7 @@ export class DialledTargets implements Targets {
   }
 
   next(): Target {
-    return new DialledTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.addonSockets());
+    return new DialedTarget(this.#settings, this.#targets.addresses, this.#targets.name, this.addonSockets());
   }
 
   addonSockets(): AddonSockets | undefined {

@@ -180,8 +180,8 @@ export class Tunnel {
   }
 
   /** Closes the listening socket for a while: clients are refused until `listenAgain`. */
-  letGo(): void {
-    this.#parts.socket.letGo();
+  unbind(): void {
+    this.#parts.socket.unbind();
   }
 
   /** Listens on the same address again; if that fails, retries every second. */
@@ -194,7 +194,7 @@ export class Tunnel {
     this.#acceptOrWait();
   }
 
-  #drain(letGoOfSocket: () => void): Promise<void> {
+  #drain(releaseSocket: () => void): Promise<void> {
     switch (this.#state.name) {
       case "ended":
         return Promise.resolve();
@@ -210,7 +210,7 @@ export class Tunnel {
     clearTimeout(this.#retry);
     // There are no new connections; pending handshakes can still generate a key pair.
     this.#releaseKeyPairs();
-    letGoOfSocket();
+    releaseSocket();
     this.#parts.targets.stop();
     this.events.emit("draining");
     this.#settleHandshakes();

@@ -101,7 +101,7 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   ],
   severalSourcesEntry: [service.severalSourcesEntry("a:1", 2, "[10.0.0.1]:1")],
   talksToItselfEntry: [service.talksToItselfEntry("a", "b")],
-  retryingLookUpEntry: [service.retryingLookUpEntry("cannot resolve a:1")],
+  retryingLookupEntry: [service.retryingLookupEntry("cannot resolve a:1")],
   drainingEntry: [service.drainingEntry("SIGTERM", 1)],
   stoppedEntry: [service.stoppedEntry(0), service.stoppedEntry(2), service.stoppedEntry(2, 1_000)],
   oldConnectionsCutEntry: [service.oldConnectionsCutEntry("encrypt.a", 1, 200)],

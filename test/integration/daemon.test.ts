@@ -15,8 +15,8 @@ import {
   startDetached,
   stopDaemon,
 } from "../support/daemon.js";
+import { kindsHere } from "../support/environment.js";
 import { Listener } from "../support/listener.js";
-import { kindsHere } from "../support/machine.js";
 import { isAlive } from "../support/one-end.js";
 import { linkOf, stateOf, wordsOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";

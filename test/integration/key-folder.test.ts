@@ -130,7 +130,7 @@ test("a key that is removed in the middle of a handshake opens nothing", limits,
   assert.equal(end.target.acceptedCount, 0);
 });
 
-test("a key that is removed while the target is dialled ends the connection", limits, async (t) => {
+test("a key that is removed while the target is dialed ends the connection", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
   const [, bob] = [keys.add("alice"), keys.add("bob")];
   const deaf = await deafListener(t);

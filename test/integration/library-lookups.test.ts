@@ -25,18 +25,18 @@ const head = `
     console.log((await stream.toArray()).join(""));
   };
   /** Threads of this process that look something up: as many, or more. */
-  const lookUpsFrom = async (least) => {
-    while (lookUps() < least) await new Promise((soon) => setImmediate(soon));
-    return lookUps();
+  const lookupsFrom = async (least) => {
+    while (lookups() < least) await new Promise((soon) => setImmediate(soon));
+    return lookups();
   };
-  const lookUps = () => readdirSync("/proc/self/task")
+  const lookups = () => readdirSync("/proc/self/task")
     .filter((task) => readFileSync("/proc/self/task/" + task + "/comm", "latin1").trim() === "look-up").length;
 `;
 
 withSilentNameServer((start) => {
   for (const [what, program, output] of [
     [
-      "a look-up without an answer holds up neither addresses nor other names, nor the time limits of others",
+      "a lookup without an answer holds up neither addresses nor other names, nor the time limits of others",
       `const hung = hang("far.test").on("error", () => undefined);
        await echo("[127.0.0.1]:" + port);
        await echo("localhost:" + port);
@@ -46,17 +46,17 @@ withSilentNameServer((start) => {
       ["[127.0.0.1]:PORT", "localhost:PORT", "SPIPED_TIMEOUT", "SPIPED_TIMEOUT"],
     ],
     [
-      "connects to one name share its look-up, and connects to many names are bounded",
+      "connects to one name share its lookup, and connects to many names are bounded",
       `const hung = [...Array(50).keys()].map(() => hang("far.test").on("error", () => undefined));
-       console.log(await lookUpsFrom(1));
+       console.log(await lookupsFrom(1));
        for (let name = 0; name < 50; name += 1) hung.push(hang("far" + name + ".test").on("error", () => undefined));
-       console.log(await lookUpsFrom(8));
+       console.log(await lookupsFrom(8));
        for (const stream of hung) stream.destroy();
        await echo("[127.0.0.1]:" + port);`,
       ["1", "8", "[127.0.0.1]:PORT"],
     ],
     [
-      "a signal ends connect, createTunnel and listen at once, and the process does not wait for the look-ups",
+      "a signal ends connect, createTunnel and listen at once, and the process does not wait for the lookups",
       `const abort = new AbortController();
        const { signal } = abort;
        const stream = hang("far.test", { signal });

@@ -18,7 +18,7 @@ import {
 import { freeAddress, textOf } from "../support/addresses.js";
 import { afterwards, limits, until, within } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
-import { free, hangLookUps, key, newClient, newServer, slow } from "../support/library.js";
+import { free, hangLookups, key, newClient, newServer, slow } from "../support/library.js";
 import { Listener } from "../support/listener.js";
 import { root } from "../support/programs.js";
 
@@ -47,7 +47,7 @@ for (const how of ["close", "destroy"] as const) {
     ["while its name is looked up", async () => slow],
   ] as const) {
     test(`${how} during listen ${where} wins: listen fails, and nothing listens`, limits, async (t) => {
-      hangLookUps(t);
+      hangLookups(t);
       const { server, events } = newServer(t);
       const address = await source(t);
       const listening = codeOf(server.listen(address));
@@ -70,7 +70,7 @@ for (const how of ["close", "destroy"] as const) {
       );
       for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
       await within(server[how](), "the end of the server");
-      // How many turns the look-up takes is Node's business; that both outcomes leave nothing is the server's.
+      // How many turns the lookup takes is Node's business; that both outcomes leave nothing is the server's.
       assert.match(await outcome, /^(listened|SPIPED_CANCELLED)$/);
       assert.equal(server.address, undefined);
       assert.equal(events.at(-1), "close");
@@ -127,7 +127,7 @@ test("a server listens after a listen that failed, and a loop that began before 
 });
 
 test("listen waits no longer for a lookup than the time limit", limits, async (t) => {
-  hangLookUps(t);
+  hangLookups(t);
   const server = createServer({ key, timeoutMs: 1 });
   assert.equal(await codeOf(server.listen(slow)), "SPIPED_TIMEOUT");
 });
@@ -233,7 +233,7 @@ function startTunnel(options: Partial<TunnelOptions> = {}): Promise<SpipedTunnel
 }
 
 test("a signal that is aborted before, during or after createTunnel ends it with its reason", limits, async (t) => {
-  hangLookUps(t);
+  hangLookups(t);
   const reason = new Error("enough");
   for (const [when, target] of [
     ["before", slow],
@@ -263,7 +263,7 @@ test("a signal that is aborted before, during or after createTunnel ends it with
 });
 
 test("createTunnel waits no longer for a lookup than the time limit", limits, async (t) => {
-  hangLookUps(t);
+  hangLookups(t);
   for (const names of [{ source: slow }, { target: slow }, { bind: "slow.example" }]) {
     assert.equal(await codeOf(startTunnel({ timeoutMs: 1, ...names })), "SPIPED_TIMEOUT");
   }

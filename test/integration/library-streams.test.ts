@@ -8,10 +8,10 @@ import { addon, type LookupResult } from "#dist/native/native.js";
 import { textOf } from "../support/addresses.js";
 import { afterwards, limits, until, within } from "../support/cleanup.js";
 import { deafAddress } from "../support/deaf-listener.js";
-import { free, hangLookUps, key, newServer, slow } from "../support/library.js";
+import { free, hangLookups, key, newServer, slow } from "../support/library.js";
 import { Listener } from "../support/listener.js";
 
-for (const phase of ["while its name is looked up", "while it is dialled", "during the handshake", "when open"]) {
+for (const phase of ["while its name is looked up", "while it is dialed", "during the handshake", "when open"]) {
   for (const error of [undefined, new Error("no more")]) {
     const how = error === undefined ? "destroy()" : "destroy(error)";
     test(`${how} of a stream ${phase} ends it once, with a report`, limits, async (t) => {
@@ -42,9 +42,9 @@ async function streamIn(t: TestContext, phase: string): Promise<TunnelStream> {
   };
   switch (phase) {
     case "while its name is looked up":
-      hangLookUps(t);
+      hangLookups(t);
       return start(slow);
-    case "while it is dialled":
+    case "while it is dialed":
       return start(textOf(await deafAddress(t)));
     case "during the handshake": {
       const listener = await Listener.listen(t, "tcp");
@@ -70,12 +70,12 @@ async function streamIn(t: TestContext, phase: string): Promise<TunnelStream> {
 
 for (const [phase, message] of [
   ["while its name is looked up", /^lookup of slow\.example:80 timed out after 0\.0\d+ s$/],
-  ["while it is dialled", /^no answer from \S+ within 0\.0\d+ s$/],
+  ["while it is dialed", /^no answer from \S+ within 0\.0\d+ s$/],
 ] as const) {
   test(`one time limit ends connect ${phase}`, limits, async (t) => {
     let target = slow;
-    if (phase === "while it is dialled") target = textOf(await deafAddress(t));
-    hangLookUps(t);
+    if (phase === "while it is dialed") target = textOf(await deafAddress(t));
+    hangLookups(t);
     const stream = connect({ key, target, timeoutMs: 50 });
     const [error] = await within(once(stream, "error"), "the error");
     assert.equal(error.code, "SPIPED_TIMEOUT");

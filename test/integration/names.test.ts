@@ -58,7 +58,7 @@ class NamedEnd {
     return new NamedEnd(t, end, key, spiped);
   }
 
-  /** A new connection, for which this listener has to be dialled. */
+  /** A new connection, for which this listener has to be dialed. */
   async reaches(listener: Listener | undefined): Promise<Established> {
     assert.ok(listener !== undefined);
     const near = await TestSocket.connect(this.#t, this.spiped.source);

@@ -10,7 +10,7 @@ import { declareSameRoles } from "../support/same-roles.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey } from "../support/tunnel.js";
 
-/** What an -e has dialled, and what that does. */
+/** What an -e has dialed, and what that does. */
 type Peer = (link: TestSocket) => void | Promise<void>;
 
 async function echo(link: TestSocket): Promise<void> {

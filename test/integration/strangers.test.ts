@@ -130,13 +130,13 @@ test(
   async (t) => {
     const end = await startServerEnd(t, { kind: "tcp" });
     const friend = await end.establish();
-    const dialled: Promise<unknown>[] = [];
-    end.target.onConnection((service) => dialled.push(service.end()));
+    const dialed: Promise<unknown>[] = [];
+    end.target.onConnection((service) => dialed.push(service.end()));
     const count = 50;
     for (let index = 0; index < count; index += 1) (await sendsPublicValue({})(end)).link.reset();
     // Ten failures of each kind are logged; the kind depends on how far the server has got.
     await untilReason(end.spiped.command, 10);
-    await Promise.all(dialled);
+    await Promise.all(dialed);
     assert.ok(await isAlive(friend));
     friend.peer.link.finish();
     friend.plain.finish();

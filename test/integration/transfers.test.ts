@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
+import { kindsHere, withoutIpv6 } from "../support/environment.js";
 import { expectAll } from "../support/expect.js";
 import { Listener } from "../support/listener.js";
-import { kindsHere, withoutIpv6 } from "../support/machine.js";
 import { randomData } from "../support/random-data.js";
 import { carriesBothWaysAtOnce, carriesManyAtOnce, carriesReplyAfterEnd } from "../support/scenarios.js";
 import { TestSocket } from "../support/test-socket.js";

@@ -42,7 +42,7 @@ withCOriginal((c) => {
       await untilEnded(daemon.id);
     });
 
-    test(`${name} with -D returns 0 although a look-up fails, and goes on trying`, options, async (t) => {
+    test(`${name} with -D returns 0 although a lookup fails, and goes on trying`, options, async (t) => {
       const folder = await temporaryFolder(t);
       const key = await newKey(t);
       const source = join(folder, "socket");

@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { temporaryRoot } from "./machine.js";
+import { temporaryRoot } from "./environment.js";
 
 /** How long anything in a test may take before it fails: far more than needed, so that slow machines do not matter. */
 export const failsafeMs = 60_000;

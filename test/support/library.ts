@@ -33,7 +33,7 @@ export async function newClient(t: TestContext, server: SpipedServer): Promise<T
 }
 
 /** Makes all lookups hang until the test ends. */
-export function hangLookUps(t: TestContext): void {
+export function hangLookups(t: TestContext): void {
   const hung: Array<(found: LookupResult) => void> = [];
   t.mock.method(addon, "resolve", (_host: string, _service: string, done: (found: LookupResult) => void) => {
     hung.push(done);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { LoopbackHost } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
-import { temporaryRoot } from "./machine.js";
+import { temporaryRoot } from "./environment.js";
 import { declareIf } from "./programs.js";
 
 /** Replaces the system's lookups: names are looked up in a file, read each time. */
@@ -46,12 +46,12 @@ export class Names {
 
 /** Declares tests that need {@link Names}. The Node that runs them must use glibc: musl does not load the library. */
 export function withNames(declare: () => void): void {
-  const lookUp = `require("dns").lookup("known.test", { all: true }, (_, found) => console.log(JSON.stringify(found)))`;
+  const lookup = `require("dns").lookup("known.test", { all: true }, (_, found) => console.log(JSON.stringify(found)))`;
   const folder = mkdtempSync(join(temporaryRoot, "spiped-"));
   const file = join(folder, "hosts");
   writeFileSync(file, "127.0.0.5 known.test\n");
   const env = { ...process.env, LD_PRELOAD: wrapper, NSS_WRAPPER_HOSTS: file };
-  const { stdout } = spawnSync(process.execPath, ["-e", lookUp], { env, encoding: "utf8" });
+  const { stdout } = spawnSync(process.execPath, ["-e", lookup], { env, encoding: "utf8" });
   rmSync(folder, { recursive: true });
   declareIf(stdout.includes("127.0.0.5") ? true : undefined, `${wrapper} (package libnss-wrapper)`, declare);
 }

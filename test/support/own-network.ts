@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { limits } from "./cleanup.js";
 import { Command } from "./command.js";
-import { refused } from "./machine.js";
+import { refused } from "./environment.js";
 import { commandOnPath, declareIf } from "./programs.js";
 
 /** Set if the tests already run in their own namespace. */

@@ -1,7 +1,7 @@
 // Tests that change users or create mount and process namespaces, and so need root on Linux.
 
 import { test } from "node:test";
-import { type Right, refused, skipLoudly } from "./machine.js";
+import { type Right, refused, skipLoudly } from "./environment.js";
 import { commandOnPath } from "./programs.js";
 
 /** Privileges that commands need and that root may lack. */

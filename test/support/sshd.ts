@@ -9,8 +9,8 @@ import type { TestContext } from "node:test";
 import { type Address, freeAddress, textOf } from "./addresses.js";
 import { temporaryFolder } from "./cleanup.js";
 import { Command } from "./command.js";
+import { refused, skipLoudly } from "./environment.js";
 import { untilListening } from "./listening.js";
-import { refused, skipLoudly } from "./machine.js";
 import { declareIf, withCommands } from "./programs.js";
 
 /** The programs, by their paths. */

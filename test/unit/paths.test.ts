@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasBytes, pathBytes, printableBytes, textOfBytes } from "#dist/paths.js";
-import { keptLog } from "./support/kept-log.js";
+import { memoryLog } from "./support/memory-log.js";
 
 for (const [what, bytes, printed] of [
   ["nothing", "", ""],
@@ -29,7 +29,7 @@ for (const [what, bytes, printed] of [
 }
 
 test("a log line has no half characters in it", () => {
-  const { log, notices } = keptLog();
+  const { log, notices } = memoryLog();
   log.notice(`read ${textOfBytes(Buffer.of(0x6b, 0xe9))}`);
   assert.deepEqual(notices, ["read k\\xe9"]);
 });

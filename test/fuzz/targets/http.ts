@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect, isIP, type Socket } from "node:net";
 import { StatusServer } from "#dist/status/server.js";
 import { get } from "../../support/status.js";
-import { GivenClock } from "../../unit/support/given-clock.js";
+import { ManualClock } from "../../unit/support/manual-clock.js";
 import { eventLoopTurns } from "../../unit/support/sink.js";
 import { snapshotOf, tunnelSnapshot } from "../../unit/support/snapshots.js";
 import { Choices, type Target } from "../target.js";
@@ -16,7 +16,7 @@ const ROUND = 64;
 
 interface Serving {
   readonly server: StatusServer;
-  readonly clock: GivenClock;
+  readonly clock: ManualClock;
   readonly failures: unknown[];
   readonly port: number;
 }
@@ -25,7 +25,7 @@ let serving: Promise<Serving> | undefined;
 let runs = 0;
 
 async function serve(): Promise<Serving> {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const failures: unknown[] = [];
   const snapshot = () => snapshotOf([tunnelSnapshot()]);
   const server = StatusServer.listen({
@@ -81,7 +81,7 @@ export const http: Target = {
 };
 
 /** Sends bytes in pieces as planned, then ends or stays silent. */
-async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: number) {
+async function ask(port: number, clock: ManualClock, bytes: Uint8Array, plan: number) {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const parts: Buffer[] = [];
   let isReset = false;
@@ -107,7 +107,7 @@ async function ask(port: number, clock: GivenClock, bytes: Uint8Array, plan: num
 }
 
 /** Stays silent until the server closes the connection. */
-async function silence(socket: Socket, clock: GivenClock, hasAnswer: () => boolean): Promise<void> {
+async function silence(socket: Socket, clock: ManualClock, hasAnswer: () => boolean): Promise<void> {
   for (let turn = 0; turn < 200 && !hasAnswer() && !socket.readableEnded && !socket.destroyed; turn += 1)
     await eventLoopTurns(1);
   // An answer that has begun must be complete, unless the server has not handed all of it to the system.
@@ -170,7 +170,7 @@ function expectedStatus(text: string): number | undefined {
   return paths.includes(path) ? 200 : 404;
 }
 
-async function nothingStays(clock: GivenClock): Promise<void> {
+async function nothingStays(clock: ManualClock): Promise<void> {
   clock.pass(10_000);
   await eventLoopTurns(10);
   const sockets = process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;

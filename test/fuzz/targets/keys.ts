@@ -7,7 +7,7 @@ import { readKeyFile } from "#dist/config/key-file.js";
 import { KeyFolder } from "#dist/config/key-folder.js";
 import { printable } from "#dist/observe/format.js";
 import { pathBytes } from "#dist/paths.js";
-import { temporaryRoot } from "../../support/machine.js";
+import { temporaryRoot } from "../../support/environment.js";
 import { sharedKeyOf } from "../../unit/support/handshakes.js";
 import { Choices, isClearLine, isUnpolluted, spipedError, type Target } from "../target.js";
 

@@ -12,7 +12,7 @@ import { createLog } from "#dist/observe/log.js";
 import { Supervisor } from "#dist/service/supervisor.js";
 import { freePort } from "../../support/addresses.js";
 import { until } from "../../support/cleanup.js";
-import { temporaryRoot } from "../../support/machine.js";
+import { temporaryRoot } from "../../support/environment.js";
 import { Choices, type Target } from "../target.js";
 import { tunnelOfWords } from "./words.js";
 
@@ -67,7 +67,7 @@ class World {
   }
 
   /** Where a tunnel's clients connect. */
-  dialled(place: Place): { readonly path: string } | { readonly port: number; readonly host: string } {
+  dialed(place: Place): { readonly path: string } | { readonly port: number; readonly host: string } {
     return place === "one" || place === "all"
       ? { port: this.port, host: "127.0.0.1" }
       : { path: join(this.folder, place) };
@@ -123,7 +123,7 @@ class Trial {
   }
 
   async start(): Promise<void> {
-    await this.#supervisor.lookUp();
+    await this.#supervisor.lookup();
     await this.#supervisor.readKeys();
     this.#supervisor.listen();
     await this.#supervisor.start();
@@ -177,7 +177,7 @@ class Trial {
   async #connect(place: Place): Promise<void> {
     if (place === "taken") return;
     const owner = this.#ownerOf(place);
-    const socket = connect({ ...this.#world.dialled(place), allowHalfOpen: true });
+    const socket = connect({ ...this.#world.dialed(place), allowHalfOpen: true });
     const isConnected = await new Promise<boolean>((resolve) => {
       socket.on("error", () => resolve(false)).once("connect", () => resolve(true));
     });

@@ -131,10 +131,10 @@ function startDial(
   const abort = new AbortController();
   const readBuffer = createReadBuffer();
   const rest = { name: "far.test:80", bind: undefined, timeoutMs: 60_000, keepAlive: true, exactLength: 0 };
-  const dialled = dial({ ...rest, addresses, readBuffer, descriptors, signal: abort.signal });
+  const dialed = dial({ ...rest, addresses, readBuffer, descriptors, signal: abort.signal });
   const giveUp = async (): Promise<void> => {
     abort.abort();
-    await assert.rejects(dialled, (error) => error instanceof SpipedError && error.code === "SPIPED_CANCELLED");
+    await assert.rejects(dialed, (error) => error instanceof SpipedError && error.code === "SPIPED_CANCELLED");
   };
   return { giveUp };
 }

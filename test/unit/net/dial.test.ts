@@ -17,8 +17,8 @@ import type { DialOptions } from "#dist/net/dial-options.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { type Address, freeAddress, freePort } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
+import { kindsHere, withoutIpv6 } from "../../support/environment.js";
 import { Listener } from "../../support/listener.js";
-import { kindsHere, withoutIpv6 } from "../../support/machine.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { acceptedBefore } from "../support/accepted.js";
 import { deafAddress } from "../support/deaf.js";
@@ -83,8 +83,8 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   bothWays(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
     const reason = kind === "unix" ? "no such socket" : "connection refused";
-    const dialled = dialling(t, [address]);
-    await rejectsSpipedError(dialled, "SPIPED_CONNECT", new RegExp(`^cannot connect to ${name}: .*${reason}$`));
+    const dialed = dialling(t, [address]);
+    await rejectsSpipedError(dialed, "SPIPED_CONNECT", new RegExp(`^cannot connect to ${name}: .*${reason}$`));
   });
 }
 
@@ -119,10 +119,10 @@ for (const resetOnDeath of [true, false]) {
   bothWays(`a target that is abandoned before the connection is noticed ${what}`, { ...limits, skip }, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const abort = new AbortController();
-    const dialled = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
+    const dialed = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
     // The system has connected in the previous tick, and the event loop has not noticed yet.
     process.nextTick(() => abort.abort());
-    await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
+    await rejectsSpipedError(dialed, "SPIPED_CANCELLED", /cancelled/);
     const peer = await listener.next();
     assert.equal(await peer.end(), resetOnDeath ? "reset" : "fin");
   });
@@ -148,11 +148,11 @@ bothWays("if an address stays silent, the next is tried after 250 ms, and not be
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
-  const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
+  const dialed = dialling(t, [silent, socketAddressOf(listener.address)]);
   t.mock.timers.tick(attemptDelayMs - 1);
   assert.equal(await acceptedBefore(t, listener), 0);
   t.mock.timers.tick(1);
-  const channel = await dialled;
+  const channel = await dialed;
   const peer = await listener.next();
   channel.writable.write("to the one that answers");
   assert.equal(Buffer.from(await peer.read(6)).toString(), "to the");
@@ -162,11 +162,11 @@ bothWays("each silent address gets 250 ms, and a refusal ends them early", limit
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await deafAddress(t), await deafAddress(t), await refusing(t), socketAddressOf(listener.address)];
   mockTimers(t);
-  const dialled = dialling(t, addresses);
+  const dialed = dialling(t, addresses);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(await acceptedBefore(t, listener), 0);
   t.mock.timers.tick(attemptDelayMs);
-  await dialled;
+  await dialed;
 });
 
 bothWays("a silent address is not abandoned when the next one refuses", limits, async (t) => {
@@ -199,9 +199,9 @@ bothWays("no address is tried after the timeout", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
-  const dialled = dialling(t, [silent, socketAddressOf(listener.address)], { timeoutMs: attemptDelayMs - 1 });
+  const dialed = dialling(t, [silent, socketAddressOf(listener.address)], { timeoutMs: attemptDelayMs - 1 });
   t.mock.timers.tick(attemptDelayMs - 1);
-  await rejectsSpipedError(dialled, "SPIPED_TIMEOUT", /within 0\.249 s/);
+  await rejectsSpipedError(dialed, "SPIPED_TIMEOUT", /within 0\.249 s/);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(await acceptedBefore(t, listener), 0);
 });
@@ -211,11 +211,11 @@ test("all other attempts are closed when one wins", limits, async (t) => {
   const silent = await deafAddress(t);
   mockTimers(t);
   const before = connecting(t);
-  const dialled = dialling(t, [silent, socketAddressOf(listener.address)]);
+  const dialed = dialling(t, [silent, socketAddressOf(listener.address)]);
   await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   t.mock.timers.tick(attemptDelayMs);
-  await dialled;
+  await dialed;
   await eventLoopTurns();
   assert.equal(connecting(t), before);
 });
@@ -233,19 +233,19 @@ bothWays("a cancelled attempt ends immediately and leaves nothing open", limits,
   const silent = await deafAddress(t);
   const before = connecting(t);
   const cancel = new AbortController();
-  const dialled = dialling(t, [silent], { signal: cancel.signal });
+  const dialed = dialling(t, [silent], { signal: cancel.signal });
   await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   cancel.abort();
-  await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled while connecting/);
+  await rejectsSpipedError(dialed, "SPIPED_CANCELLED", /cancelled while connecting/);
   await eventLoopTurns();
   assert.equal(connecting(t), before);
 });
 
 bothWays("an attempt that is cancelled before it starts does not connect", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
-  const dialled = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
-  await rejectsSpipedError(dialled, "SPIPED_CANCELLED", /cancelled/);
+  const dialed = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
+  await rejectsSpipedError(dialed, "SPIPED_CANCELLED", /cancelled/);
   assert.equal(await acceptedBefore(t, listener), 0);
 });
 
@@ -305,15 +305,15 @@ bothWays("a local address that this machine does not have is reported as the rea
   const listener = await Listener.listen(t, "tcp");
   // From a block reserved for documentation, so no machine has it.
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
-  const dialled = dialling(t, [socketAddressOf(listener.address)], { bind });
-  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address not available/);
+  const dialed = dialling(t, [socketAddressOf(listener.address)], { bind });
+  await rejectsSpipedError(dialed, "SPIPED_CONNECT", /local address not available/);
 });
 
 bothWays("a local port in use is reported as the reason", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const target = tcpAddressOf(listener.address);
-  const dialled = dialling(t, [target], { bind: [target] });
-  await rejectsSpipedError(dialled, "SPIPED_CONNECT", /local address in use/);
+  const dialed = dialling(t, [target], { bind: [target] });
+  await rejectsSpipedError(dialed, "SPIPED_CONNECT", /local address in use/);
 });
 
 bothWays("a local address is ignored for a UNIX socket", limits, async (t) => {
@@ -333,14 +333,14 @@ bothWays(
     for (let free = true; free; ) free = await connects(t, path);
     mockTimers(t);
     const behind = await Listener.listen(t, "unix");
-    const dialled = dialling(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
+    const dialed = dialling(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
     for (let tries = 0; tries < 20; tries += 1) {
       await eventLoopTurns();
       t.mock.timers.tick(10);
     }
     assert.equal(await acceptedBefore(t, behind), 0);
     t.mock.timers.tick(timeoutMs);
-    await rejectsSpipedError(dialled, "SPIPED_TIMEOUT", /^no answer from /);
+    await rejectsSpipedError(dialed, "SPIPED_TIMEOUT", /^no answer from /);
   },
 );
 
@@ -349,15 +349,15 @@ bothWays("a UNIX socket with a full backlog is connected once there is room", li
   const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
   for (let free = true; free; ) free = await connects(t, path);
   mockTimers(t);
-  const dialled = watch(dialling(t, [{ kind: "unix", path }]));
+  const dialed = watch(dialling(t, [{ kind: "unix", path }]));
   await eventLoopTurns();
   t.mock.timers.tick(10);
   await eventLoopTurns();
-  assert.equal(dialled.settled, false);
+  assert.equal(dialed.settled, false);
   const server = createServer((socket) => afterwards(t, () => socket.destroy())).listen({ fd: descriptor });
   afterwards(t, () => server.close());
-  for (; !dialled.settled; t.mock.timers.tick(10)) await eventLoopTurns();
-  await dialled.promise;
+  for (; !dialed.settled; t.mock.timers.tick(10)) await eventLoopTurns();
+  await dialed.promise;
 });
 
 /** Opens another connection; returns false if the backlog is full. */

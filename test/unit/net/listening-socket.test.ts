@@ -23,7 +23,7 @@ import type { Accepted } from "#dist/net/accepted.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
-import { kindsHere } from "../../support/machine.js";
+import { kindsHere } from "../../support/environment.js";
 import { descriptorsOf } from "../../support/processes.js";
 import { EndedEarly, TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";

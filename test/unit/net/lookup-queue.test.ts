@@ -11,14 +11,14 @@ import { LookupQueue, MAX_LOOKUPS } from "#dist/net/lookup-queue.js";
 class System {
   readonly asked: string[] = [];
   readonly #open = new Map<string, (found: LookupResult) => void>();
-  readonly lookUps = new LookupQueue((host, service, done) => {
+  readonly lookups = new LookupQueue((host, service, done) => {
     this.asked.push(`${host} ${service}`);
     this.#open.set(host, done);
   });
 
   find(host: string, signal?: AbortSignal): Promise<LookupResult> {
     const timedOut = () => new SpipedError("SPIPED_TIMEOUT", "too late");
-    return this.lookUps.find(host, "80", { signal, timeoutMs: LONGEST_MS, timedOut });
+    return this.lookups.find(host, "80", { signal, timeoutMs: LONGEST_MS, timedOut });
   }
 
   /** Starts a lookup without waiting for it. */
@@ -143,7 +143,7 @@ test("requests for different services of a host are separate lookups", () => {
   for (const service of ["80", "81"]) {
     const abort = new AbortController();
     const patience = { signal: abort.signal, timeoutMs: LONGEST_MS, timedOut };
-    system.lookUps.find("one", service, patience).catch(() => undefined);
+    system.lookups.find("one", service, patience).catch(() => undefined);
     abort.abort();
   }
   assert.deepEqual(system.asked, ["one 80", "one 81"]);

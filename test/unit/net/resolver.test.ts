@@ -73,9 +73,9 @@ test("a lookup without results is an error", async (t) => {
 
 test("a lookup for which no thread can be started is an error, and the next one starts", async (t) => {
   const refused = t.mock.method(addon, "resolve", () => {
-    throw new Error("no thread for the look-up");
+    throw new Error("no thread for the lookup");
   });
-  await rejectsSpipedError(resolve(parseAddress("localhost:80")), "SPIPED_RESOLVE", /no thread for the look-up/);
+  await rejectsSpipedError(resolve(parseAddress("localhost:80")), "SPIPED_RESOLVE", /no thread for the lookup/);
   refused.mock.restore();
   assert.ok((await resolve(parseAddress("localhost:80"))).length > 0);
 });

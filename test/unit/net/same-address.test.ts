@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SocketAddress } from "#dist/net/address.js";
-import { excludeEachOther, leadsTo } from "#dist/net/same-address.js";
+import { conflictsWith, leadsTo } from "#dist/net/same-address.js";
 
 function addressOf(text: string): SocketAddress {
   if (text.startsWith("/")) return { kind: "unix", path: text };
@@ -44,7 +44,7 @@ for (const [one, other, excludes] of [
   ["/run/a", "[127.0.0.1]:80", false],
 ] as const) {
   test(`${one} and ${other} ${excludes ? "cannot both" : "can both"} be listened on`, () => {
-    assert.equal(excludeEachOther(addressOf(one), addressOf(other)), excludes);
-    assert.equal(excludeEachOther(addressOf(other), addressOf(one)), excludes);
+    assert.equal(conflictsWith(addressOf(one), addressOf(other)), excludes);
+    assert.equal(conflictsWith(addressOf(other), addressOf(one)), excludes);
   });
 }

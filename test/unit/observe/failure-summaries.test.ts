@@ -8,22 +8,22 @@ import { type Failure, FailureSummaries } from "#dist/observe/failure-summaries.
 import { logOfTunnel } from "#dist/observe/log.js";
 import { asSpipedError } from "#dist/protocol/native-errors.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { GivenClock } from "../support/given-clock.js";
-import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { memoryLog } from "../support/memory-log.js";
 
 /** Kinds of failures, as summaries name them. */
 type Kind = "reset" | "truncated";
 
 interface Started {
-  readonly clock: GivenClock;
+  readonly clock: ManualClock;
   readonly lines: string[];
   readonly failures: FailureSummaries;
   add(from: string, kind?: Kind): void;
 }
 
 function started(): Started {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const lines: string[] = [];
   const failures = new FailureSummaries((sum) => lines.push(summedEntry(sum).message), clock);
   const add = (from: string, reason: Kind = "reset") => {
@@ -114,8 +114,8 @@ const report: ConnectionReport = {
 };
 
 test("4,000 unauthenticated clients cause a few messages and hide no other failure; the last summary is logged on drain", () => {
-  const clock = new GivenClock();
-  const { log, warnings } = keptLog();
+  const clock = new ManualClock();
+  const { log, warnings } = memoryLog();
   const events = logged(log, clock);
   for (let count = 0; count < 4_000; count += 1) {
     events.emit("ended", { ...report, source: `[2001:db8::${count % 12}]:${count}` });
@@ -137,8 +137,8 @@ test("4,000 unauthenticated clients cause a few messages and hide no other failu
 });
 
 test("one client's failures do not hide another's, and the summary names the key", () => {
-  const { log, warnings } = keptLog();
-  const events = logged(log, new GivenClock());
+  const { log, warnings } = memoryLog();
+  const events = logged(log, new ManualClock());
   const of = (keyName: string) => ({ ...report, keyName, phase: "piping" as const });
   for (let count = 0; count < 20; count += 1) events.emit("ended", of("alice"));
   events.emit("ended", of("bob"));
@@ -149,15 +149,15 @@ test("one client's failures do not hide another's, and the summary names the key
 });
 
 test("users of a UNIX socket are told apart by uid, not by process", () => {
-  const { log, warnings } = keptLog();
-  const events = logged(log, new GivenClock());
+  const { log, warnings } = memoryLog();
+  const events = logged(log, new ManualClock());
   for (let count = 0; count < 20; count += 1) events.emit("ended", { ...report, source: `uid 7 (pid ${count})` });
   events.emit("drained");
   assert.match(warnings[10] ?? "", /10 more from uid 7 in/);
 });
 
 test("an internal error is logged as one, with its stack", () => {
-  const { log, errors } = keptLog();
+  const { log, errors } = memoryLog();
   const bug = new TypeError("x is not a function");
   logged(log).emit("ended", { ...report, reason: "failed", error: asSpipedError(bug) });
   assert.match(errors[0] ?? "", /^connection from .*: failed: internal error: x is not a function \(/);
@@ -170,14 +170,14 @@ test("an internal error is logged as one, with its stack", () => {
 });
 
 test("other errors have no stack", () => {
-  const { log, warnings } = keptLog();
+  const { log, warnings } = memoryLog();
   logged(log).emit("ended", report);
   assert.equal(warnings.length, 1);
 });
 
 test("a summary has facts and the tunnel's name; each tunnel counts separately", () => {
-  const { log, entries } = keptLog();
-  const clock = new GivenClock();
+  const { log, entries } = memoryLog();
+  const clock = new ManualClock();
   const [redis, mail] = [logged(logOfTunnel(log, "redis"), clock), logged(logOfTunnel(log, "mail"), clock)];
   for (let count = 0; count < 14; count += 1)
     redis.emit("ended", { ...report, source: `[10.0.0.${count % 2}]:${count}` });

@@ -12,9 +12,9 @@ import { configureLog } from "#dist/observe/log-settings.js";
 import { logTunnel } from "#dist/observe/tunnel-log.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { GivenClock } from "../support/given-clock.js";
-import { keptLog } from "../support/kept-log.js";
 import { logged } from "../support/logged.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { memoryLog } from "../support/memory-log.js";
 import { onPlatform } from "../support/platform.js";
 
 /** A clock whose timers never fire. */
@@ -36,7 +36,7 @@ const failed: ConnectionReport = {
 };
 
 test("each failed connection is one line", () => {
-  const { log, notices, warnings, errors } = keptLog();
+  const { log, notices, warnings, errors } = memoryLog();
   const events = logged(log);
   events.emit("ended", failed);
   events.emit("ended", { ...failed, reason: "closed", error: undefined });
@@ -49,7 +49,7 @@ test("each failed connection is one line", () => {
 });
 
 test("a reached limit is logged at most once a minute", () => {
-  const { log, notices, warnings, errors } = keptLog();
+  const { log, notices, warnings, errors } = memoryLog();
   let now = 0;
   const events = logged(
     log,
@@ -65,7 +65,7 @@ test("a reached limit is logged at most once a minute", () => {
 });
 
 test("a failure to listen is logged as an error", () => {
-  const { log, notices, warnings, errors } = keptLog();
+  const { log, notices, warnings, errors } = memoryLog();
   const error = new SpipedError("SPIPED_LISTEN", "cannot accept");
   logged(log).emit("listenFailed", error);
   assert.deepEqual(errors, ["cannot accept"]);
@@ -73,7 +73,7 @@ test("a failure to listen is logged as an error", () => {
 });
 
 test("a repeated accept error is logged once a minute, and a different one at once", () => {
-  const { log, errors } = keptLog();
+  const { log, errors } = memoryLog();
   let now = 0;
   const events = logged(
     log,
@@ -87,7 +87,7 @@ test("a repeated accept error is logged once a minute, and a different one at on
 });
 
 test("a limit of one connection is logged", () => {
-  const { log, warnings } = keptLog();
+  const { log, warnings } = memoryLog();
   logged(log).emit("limitReached", 1);
   assert.deepEqual(warnings, [
     "connection limit reached (-n 1), new clients wait; hint: raise -n, or check that --target does not lead back to --source",
@@ -96,7 +96,7 @@ test("a limit of one connection is logged", () => {
 
 test("on Windows, the message says that clients above the limit are refused", (t) => {
   onPlatform(t, "win32");
-  const { log, warnings } = keptLog();
+  const { log, warnings } = memoryLog();
   logged(log).emit("limitReached", 2);
   assert.deepEqual(warnings, [
     "connection limit reached (-n 2), new clients are refused; hint: raise -n, or check that --target does not lead back to --source",
@@ -104,7 +104,7 @@ test("on Windows, the message says that clients above the limit are refused", (t
 });
 
 test("a lack of descriptors is a warning that says how to raise the limit", () => {
-  const { log, warnings } = keptLog();
+  const { log, warnings } = memoryLog();
   logged(log).emit("descriptorsUsedUp", 500);
   assert.equal(warnings.length, 1);
   assert.match(
@@ -114,8 +114,8 @@ test("a lack of descriptors is a warning that says how to raise the limit", () =
 });
 
 test("both limits share one message a minute, for each log", () => {
-  const one = keptLog();
-  const other = keptLog();
+  const one = memoryLog();
+  const other = memoryLog();
   let now = 0;
   const events = logged(
     one.log,
@@ -134,14 +134,14 @@ test("both limits share one message a minute, for each log", () => {
 });
 
 test("a failed lookup is a warning that says that the old addresses are kept", () => {
-  const { log, notices, warnings, errors } = keptLog();
+  const { log, notices, warnings, errors } = memoryLog();
   logged(log).emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot resolve far.test:80: no answer"));
   assert.deepEqual(warnings, ["cannot resolve far.test:80: no answer; keeping the old addresses"]);
   assert.deepEqual([notices, errors], [[], []]);
 });
 
 test("new addresses are logged, all of them in order", () => {
-  const { log, notices, warnings, errors } = keptLog();
+  const { log, notices, warnings, errors } = memoryLog();
   logged(log).emit("addressesChanged", "far.test:80", [
     { kind: "tcp", family: 6, address: "2001:db8::1", port: 80 },
     { kind: "tcp", family: 4, address: "192.0.2.1", port: 80 },
@@ -176,7 +176,7 @@ test("an orderly end is logged at level debug", () => {
 test("at level debug, a connection is logged when accepted, established and ended", (t) => {
   configureLog({ level: "debug" });
   t.after(() => configureLog({ level: "info" }));
-  const { log, debugs, warnings } = keptLog();
+  const { log, debugs, warnings } = memoryLog();
   const events = logged(log);
   const view = { ...report, ageMs: 3, handshakeMs: undefined };
   events.emit("accepted", { ...view, phase: "dialling" });
@@ -191,7 +191,7 @@ test("at level debug, a connection is logged when accepted, established and ende
 });
 
 test("below debug, healthy connections are not logged", () => {
-  const { log, entries } = keptLog();
+  const { log, entries } = memoryLog();
   const events = logged(log);
   assert.deepEqual([events.listenerCount("accepted"), events.listenerCount("established")], [0, 0]);
   events.emit("ended", { ...report, reason: "closed", error: undefined });
@@ -199,9 +199,9 @@ test("below debug, healthy connections are not logged", () => {
 });
 
 test("failures of unauthenticated clients do not evict others from the recent ones, nor the other way round", () => {
-  const { log } = keptLog();
+  const { log } = memoryLog();
   const events = new TunnelEmitter();
-  const recent = logTunnel(log, events, new GivenClock());
+  const recent = logTunnel(log, events, new ManualClock());
   events.emit("ended", { ...failed, phase: "piping", reason: "reset" });
   for (let count = 0; count < 50; count += 1) events.emit("ended", failed);
   assert.deepEqual([recent.length, recent[0]?.entry.phase], [11, "piping"]);
@@ -212,9 +212,9 @@ test("failures of unauthenticated clients do not evict others from the recent on
 test("at level error, failures are not logged but still remembered", (t) => {
   configureLog({ level: "error" });
   t.after(() => configureLog({ level: "info" }));
-  const { log, entries } = keptLog();
+  const { log, entries } = memoryLog();
   const events = new TunnelEmitter();
-  const recent = logTunnel(log, events, new GivenClock());
+  const recent = logTunnel(log, events, new ManualClock());
   for (let count = 0; count < 30; count += 1) events.emit("ended", { ...failed, durationMs: count });
   events.emit("drained");
   assert.deepEqual(entries, []);
@@ -259,9 +259,9 @@ test("an end before any data could flow has no byte counts", () => {
 });
 
 test("a remembered failure does not keep the connection alive", async () => {
-  const { log } = keptLog();
+  const { log } = memoryLog();
   const events = new TunnelEmitter();
-  const recent = logTunnel(log, events, new GivenClock());
+  const recent = logTunnel(log, events, new ManualClock());
   // More than are logged one by one, so that one is pending in a summary.
   const errors = Array.from({ length: 15 }, () => {
     const error = new SpipedError("SPIPED_RESET", "connection reset by peer");

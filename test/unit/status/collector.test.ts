@@ -10,7 +10,7 @@ import { healthOf } from "#dist/status/health.js";
 import type { TunnelSnapshot } from "#dist/status/snapshot.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
-import { GivenClock } from "../support/given-clock.js";
+import { ManualClock } from "../support/manual-clock.js";
 
 const build = { version: "0.1.0", node: "24.1.0", platform: "linux-x64" };
 
@@ -46,7 +46,7 @@ class FakeTunnel implements WatchedTunnel {
 }
 
 function collect({ now = () => 0 }: { readonly now?: () => number } = {}): Collector {
-  return new Collector({ build, clock: new GivenClock(), timeOfDay: now });
+  return new Collector({ build, clock: new ManualClock(), timeOfDay: now });
 }
 
 function only(collector: Collector): TunnelSnapshot {

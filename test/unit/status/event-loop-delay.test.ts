@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EventLoopDelay } from "#dist/status/event-loop-delay.js";
 import { countOf } from "#dist/status/histogram.js";
-import { GivenClock } from "../support/given-clock.js";
+import { ManualClock } from "../support/manual-clock.js";
 
 test("delay is measured twice a second until stopped", () => {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const delay = new EventLoopDelay(clock);
   delay.start();
   clock.pass(500);

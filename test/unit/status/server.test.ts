@@ -8,18 +8,18 @@ import { isLoopback, MAX_CONNECTIONS, StatusServer } from "#dist/status/server.j
 import type { Snapshot } from "#dist/status/snapshot.js";
 import type { Address } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, until } from "../../support/cleanup.js";
-import { kindsHere } from "../../support/machine.js";
+import { kindsHere } from "../../support/environment.js";
 import { get } from "../../support/status.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { throwsSpipedError } from "../support/errors.js";
-import { GivenClock } from "../support/given-clock.js";
+import { ManualClock } from "../support/manual-clock.js";
 import { eventLoopTurns } from "../support/sink.js";
 import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
 interface Served {
   readonly server: StatusServer;
   readonly address: Address;
-  readonly clock: GivenClock;
+  readonly clock: ManualClock;
   readonly failures: readonly unknown[];
 }
 
@@ -28,7 +28,7 @@ async function serve(
   kind: "tcp" | "unix" = "tcp",
   snapshot: () => Snapshot = () => snapshotOf([tunnelSnapshot()]),
 ): Promise<Served> {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const failures: unknown[] = [];
   const path = join(await temporaryFolder(t), "status.sock");
   const server = StatusServer.listen({

@@ -16,7 +16,7 @@ import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection, type ConnectionOptions } from "#dist/tunnel/connection.js";
 import { cleartextMemory, packetMemory } from "#dist/tunnel/memory.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { dialledTarget } from "#dist/tunnel/target.js";
+import { dialedTarget } from "#dist/tunnel/target.js";
 import { type Address, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -124,7 +124,7 @@ export async function runConnection(
   const connection = new Connection({
     role,
     source,
-    target: dialledTarget({
+    target: dialedTarget({
       addresses: targets,
       name: "target.example:80",
       bind: undefined,

@@ -8,8 +8,8 @@ import { CoalescingTimer, GAP_MS, ReadCoalescer, SMALL_BYTES, SMALL_READS, WAIT_
 import { FairScheduler } from "#dist/tunnel/fairness.js";
 import { Pump } from "#dist/tunnel/pump.js";
 import { CopyingFraming } from "../support/framings.js";
-import { GivenReader, GivenWritable } from "../support/given.js";
-import { GivenClock } from "../support/given-clock.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { ManualReader, ManualWritable } from "../support/manual-streams.js";
 import { eventLoopTurns } from "../support/sink.js";
 
 function afterSmallReads(count: number): ReadCoalescer {
@@ -93,14 +93,14 @@ test("no read waits longer than the limit, or without eight small ones before it
 
 /** A direction whose clock and event loop are controlled by the test. */
 function pumping({
-  clock = new GivenClock(),
+  clock = new ManualClock(),
   timer = new CoalescingTimer(clock),
   coalescing = true,
   leavesBytesToSystem = true,
 } = {}) {
-  const reader = new GivenReader();
+  const reader = new ManualReader();
   reader.leavesBytesToSystem = leavesBytesToSystem;
-  const writable = new GivenWritable();
+  const writable = new ManualWritable();
   const told: unknown[] = [];
   let arrivals = 0;
   const resting: Array<() => void> = [];
@@ -199,7 +199,7 @@ test("a pump whose receiver is full waits only for the receiver", async () => {
 });
 
 test("one timer serves all waiters, and a later one waits no longer than the first", () => {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const timer = new CoalescingTimer(clock);
   const all = [pumping({ clock, timer }), pumping({ clock, timer })] as const;
   all[0].waitForMore();

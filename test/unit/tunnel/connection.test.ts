@@ -8,7 +8,7 @@ import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection } from "#dist/tunnel/connection.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { dialledTarget } from "#dist/tunnel/target.js";
+import { dialedTarget } from "#dist/tunnel/target.js";
 import { afterwards, limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
@@ -16,8 +16,8 @@ import { ReferencePeer } from "../../support/reference-peer.js";
 import { sameBytes } from "../support/bytes.js";
 import { keyFile, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
 import { established, hello, peerOptions } from "../support/established.js";
-import { GivenReader } from "../support/given.js";
 import { sharedKeyOf } from "../support/handshakes.js";
+import { ManualReader } from "../support/manual-streams.js";
 import { MemoryChannel } from "../support/memory-channel.js";
 import { eventLoopTurns } from "../support/sink.js";
 
@@ -283,7 +283,7 @@ for (const role of roles) {
 
 test("encrypt: undeliverable bytes are not an orderly end", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
-  const reader = new GivenReader();
+  const reader = new ManualReader();
   const source = Object.assign(new MemoryChannel(0), { reader });
   const sourceEnded = new Promise((resolve) => source.writable.once("finish", resolve));
   const key = sharedKeyOf(keyFile);
@@ -291,7 +291,7 @@ test("encrypt: undeliverable bytes are not an orderly end", limits, async (t) =>
     const connection = new Connection({
       role: "encrypt",
       source,
-      target: dialledTarget({
+      target: dialedTarget({
         addresses: [socketAddressOf(listener.address)],
         name: "target.example:80",
         bind: undefined,

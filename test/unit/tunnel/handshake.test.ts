@@ -264,7 +264,7 @@ test("a server whose connection ends meanwhile sends nothing more, and throws th
   await assert.rejects(keys, ended);
   await eventLoopTurns();
   assert.equal(channel.waitingBytes, 0);
-  assert.equal(known(), 0, "nobody is dialled for a connection that has ended");
+  assert.equal(known(), 0, "nobody is dialed for a connection that has ended");
 });
 
 for (const [role, handle] of [

@@ -11,7 +11,7 @@ import { Pump, SMALL_READ_BYTES } from "#dist/tunnel/pump.js";
 import { limits, until } from "../../support/cleanup.js";
 import { established } from "../support/established.js";
 import { framingPair } from "../support/framings.js";
-import { GivenReader, GivenWritable } from "../support/given.js";
+import { ManualReader, ManualWritable } from "../support/manual-streams.js";
 import { eventLoopTurns } from "../support/sink.js";
 
 const LIMIT_BYTES = 32 * 1_024 * 1_024;
@@ -21,8 +21,8 @@ const [LARGE, SMALL, PACKET] = [68 * 1_024, 16 * 1_060, 1_060];
 
 /** A pump from an endless stream, whose reads are as large as the pump wants. */
 class Endless {
-  readonly reader = new GivenReader();
-  readonly writable = new GivenWritable();
+  readonly reader = new ManualReader();
+  readonly writable = new ManualWritable();
   readonly pump: Pump;
   /** The memory given to the system for the next read. */
   #offeredBytes: number;

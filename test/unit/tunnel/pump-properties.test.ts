@@ -13,7 +13,7 @@ import { Pump } from "#dist/tunnel/pump.js";
 import { limits } from "../../support/cleanup.js";
 import { sameBytes } from "../support/bytes.js";
 import { framingPair, sealedBytes } from "../support/framings.js";
-import { GivenReader, GivenWritable } from "../support/given.js";
+import { ManualReader, ManualWritable } from "../support/manual-streams.js";
 import { eventLoopTurns } from "../support/sink.js";
 
 const runs = { numRuns: 60 };
@@ -36,7 +36,7 @@ async function pumped(
   lengths: readonly number[],
   isFull: readonly boolean[],
 ): Promise<Moved> {
-  const [reader, writable] = [new GivenReader(), new GivenWritable()];
+  const [reader, writable] = [new ManualReader(), new ManualWritable()];
   writable.on("error", () => undefined);
   const budget = new ChunkBudget(1e9);
   let end: Moved["end"] = "open";

@@ -11,20 +11,20 @@ import { Pump } from "#dist/tunnel/pump.js";
 import { randomData } from "../../support/random-data.js";
 import { boundarySizes, flipped, piecesOf, sameBytes, splits } from "../support/bytes.js";
 import { CopyingFraming, framingPair, sealedBytes } from "../support/framings.js";
-import { GivenReader, GivenWritable } from "../support/given.js";
+import { ManualReader, ManualWritable } from "../support/manual-streams.js";
 import { eventLoopTurns } from "../support/sink.js";
 
 interface Pumped {
-  readonly reader: GivenReader;
-  readonly writable: GivenWritable;
+  readonly reader: ManualReader;
+  readonly writable: ManualWritable;
   readonly pump: Pump;
   /** What the pump reported, in order. */
   readonly told: Array<"ended" | SpipedError>;
 }
 
 function pumping(framing: Framing): Pumped {
-  const reader = new GivenReader();
-  const writable = new GivenWritable();
+  const reader = new ManualReader();
+  const writable = new ManualWritable();
   writable.on("error", () => undefined);
   const told: Array<"ended" | SpipedError> = [];
   const pump = new Pump({

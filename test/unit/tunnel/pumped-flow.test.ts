@@ -7,12 +7,12 @@ import { CoalescingTimer, SMALL_READS, WAIT_MS } from "#dist/tunnel/coalescing.j
 import { setFlowSettings } from "#dist/tunnel/flow-settings.js";
 import { PumpedFlow } from "#dist/tunnel/pumped-flow.js";
 import { framingPair } from "../support/framings.js";
-import { GivenReader, GivenWritable } from "../support/given.js";
-import { GivenClock } from "../support/given-clock.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { ManualReader, ManualWritable } from "../support/manual-streams.js";
 
 class GivenChannel implements Channel {
-  readonly reader = new GivenReader();
-  readonly writable = new GivenWritable();
+  readonly reader = new ManualReader();
+  readonly writable = new ManualWritable();
   readonly peer = "given";
 
   onFailure(): void {}
@@ -22,7 +22,7 @@ class GivenChannel implements Channel {
 
 /** A connection that encrypts; `line` comes from its source, the packet of an `answer` from its target. */
 function flowing() {
-  const clock = new GivenClock();
+  const clock = new ManualClock();
   const [source, target] = [new GivenChannel(), new GivenChannel()];
   const flow = new PumpedFlow(
     {

@@ -14,7 +14,7 @@ class Resolver {
   readonly asked: string[] = [];
   #answer: { resolve(found: Found): void; reject(error: Error): void } | undefined;
 
-  readonly lookUp: Lookup = (address) => {
+  readonly lookup: Lookup = (address) => {
     this.asked.push(formatAddress(address));
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject };
@@ -49,7 +49,7 @@ function targetsOf(
 ): { targets: TargetAddresses; resolver: Resolver; said: string[] } {
   const resolver = new Resolver();
   const said: string[] = [];
-  const targets = new TargetAddresses(parseAddress(name), addressesOf(hosts), resolver.lookUp, {
+  const targets = new TargetAddresses(parseAddress(name), addressesOf(hosts), resolver.lookup, {
     lookupFailed: (error) => said.push(error.message),
     addressesChanged: (changed, addresses) => said.push(`${changed} is ${addresses.map(formatAddress).join(" ")}`),
   });
@@ -112,13 +112,13 @@ test("stop cancels a pending lookup, without a report", async (t) => {
   mockTime(t);
   const signals: AbortSignal[] = [];
   const said: string[] = [];
-  const lookUp: Lookup = (_address, { signal }) => {
+  const lookup: Lookup = (_address, { signal }) => {
     signals.push(signal);
     return new Promise((_resolve, reject) => {
       signal.addEventListener("abort", () => reject(new SpipedError("SPIPED_CANCELLED", "given up")));
     });
   };
-  const targets = new TargetAddresses(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookUp, {
+  const targets = new TargetAddresses(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookup, {
     lookupFailed: (error) => said.push(error.message),
     addressesChanged: (changed) => said.push(changed),
   });
@@ -195,7 +195,7 @@ test("any answers of name servers, in any order: the last good one counts, and e
         asked += 1;
         if (answer === "asked again") {
           await targets.refresh();
-          assert.equal(resolver.asked.length, asked, "one look-up at a time");
+          assert.equal(resolver.asked.length, asked, "one lookup at a time");
           await resolver.gives(...current);
           isFailing = false;
         } else if (answer === "fails") {

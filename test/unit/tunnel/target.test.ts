@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { parseAddress, type SocketAddress } from "#dist/net/address.js";
 import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
-import { DialledTargets, type Target } from "#dist/tunnel/target.js";
+import { DialedTargets, type Target } from "#dist/tunnel/target.js";
 import { TargetAddresses } from "#dist/tunnel/target-addresses.js";
 import { afterwards, limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
@@ -15,24 +15,24 @@ const resolveIntervalMs = 1_000;
 
 /** Targets at `first`, and at `next` after another lookup. */
 function destinationAt(first: SocketAddress, next: SocketAddress) {
-  let lookUps = 0;
+  let lookups = 0;
   const targets = new TargetAddresses(
     parseAddress("target.example:80"),
     [first],
     async () => {
-      lookUps += 1;
+      lookups += 1;
       return [next];
     },
     { lookupFailed: (error) => assert.fail(error), addressesChanged: () => undefined },
   );
-  const destination = new DialledTargets(targets, {
+  const destination = new DialedTargets(targets, {
     bind: undefined,
     timeoutMs: 60_000,
     keepAlive: true,
     descriptors: new DescriptorBudget(Number.POSITIVE_INFINITY),
     resolveIntervalMs,
   });
-  return { destination, targets, lookUps: () => lookUps };
+  return { destination, targets, lookups: () => lookups };
 }
 
 async function open(t: TestContext, target: Target): Promise<string> {
@@ -58,13 +58,13 @@ test("a connection dials the addresses known when it began, the next one newer o
 test("addresses are resolved again between start and stop", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   const nowhere = { kind: "unix", path: "/nowhere" } as const;
-  const { destination, lookUps } = destinationAt(nowhere, nowhere);
+  const { destination, lookups } = destinationAt(nowhere, nowhere);
   t.mock.timers.tick(resolveIntervalMs);
-  assert.equal(lookUps(), 0);
+  assert.equal(lookups(), 0);
   destination.start();
   t.mock.timers.tick(resolveIntervalMs);
-  assert.equal(lookUps(), 1);
+  assert.equal(lookups(), 1);
   destination.stop();
   t.mock.timers.tick(10 * resolveIntervalMs);
-  assert.equal(lookUps(), 1);
+  assert.equal(lookups(), 1);
 });

@@ -16,13 +16,13 @@ import { ListeningSocket } from "#dist/net/listening-socket.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
-import { DialledTargets } from "#dist/tunnel/target.js";
+import { DialedTargets } from "#dist/tunnel/target.js";
 import { TargetAddresses } from "#dist/tunnel/target-addresses.js";
 import { Tunnel, type TunnelParts } from "#dist/tunnel/tunnel.js";
 import { type Address, freeAddress, socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder, until, within } from "../../support/cleanup.js";
+import { kindsHere } from "../../support/environment.js";
 import { Listener } from "../../support/listener.js";
-import { kindsHere } from "../../support/machine.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { keyFile, socketAddressOf } from "../support/connections.js";
@@ -583,7 +583,7 @@ function partsOf(source: SocketAddress | ListeningSocket, target: SocketAddress,
   return {
     keys: KeyRing.of(sharedKeyOf(keyFile)),
     socket: source instanceof ListeningSocket ? source : ListeningSocket.listen(source, sourceMode),
-    targets: new DialledTargets(targets, {
+    targets: new DialedTargets(targets, {
       bind: undefined,
       timeoutMs: 60_000,
       keepAlive: true,

@@ -5,7 +5,7 @@ import { textLines } from "#dist/observe/format.js";
 import { createLog, type Log } from "#dist/observe/log.js";
 
 /** The messages by severity, and all entries; the arrays keep growing. */
-export interface KeptLog {
+export interface MemoryLog {
   readonly log: Log;
   readonly entries: readonly LogEntry[];
   readonly debugs: readonly string[];
@@ -14,7 +14,7 @@ export interface KeptLog {
   readonly errors: readonly string[];
 }
 
-export function keptLog(): KeptLog {
+export function memoryLog(): MemoryLog {
   const entries: LogEntry[] = [];
   const lines: Record<Level, string[]> = { error: [], warning: [], info: [], debug: [] };
   const log = createLog({

@@ -6,7 +6,7 @@ import type { ByteReader, ByteSink } from "#dist/net/byte-reader.js";
 import { eventLoopTurns } from "./sink.js";
 
 /** A reader whose bytes come from the test. */
-export class GivenReader implements ByteReader {
+export class ManualReader implements ByteReader {
   leavesBytesToSystem = true;
   #sink: ByteSink | undefined;
   resumes = 0;
@@ -42,7 +42,7 @@ export class GivenReader implements ByteReader {
 }
 
 /** A writer that records writes, and completes them when the test says so. */
-export class GivenWritable extends Writable {
+export class ManualWritable extends Writable {
   readonly #kept: Buffer[] = [];
   #pending: Array<(error?: Error | null) => void> = [];
   /** Whether writes wait for `release`. */

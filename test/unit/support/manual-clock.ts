@@ -3,7 +3,7 @@
 import type { Clock } from "#dist/clock.js";
 
 /** A clock that the test advances. */
-export class GivenClock implements Clock {
+export class ManualClock implements Clock {
   #now = 0;
   #calls: Array<{ readonly at: number; readonly action: () => void }> = [];
 
