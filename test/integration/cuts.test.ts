@@ -96,7 +96,7 @@ for (const kind of ["tcp", "unix"] as const) {
         assert.equal(app.waitingBytes, 0);
         await peer.link.closed();
       }
-      await expectToldOf(end.spiped, cuts, (cut) => handshakeEnded(cut, "-e"));
+      await expectToldOf(end.spiped, cuts, (cut) => handshakeEnded(cut, "-e -f"));
     },
   );
 }

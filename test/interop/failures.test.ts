@@ -43,7 +43,7 @@ withCOriginal((c) => {
 
       test(`${where} refuses a client with -f where the server has -g`, limits, async (t) => {
         const tunnel = await startTunnel(t, { pair, kind, clientFlags: ["-f"], serverFlags: ["-g"] });
-        await connectionFails(tunnel, pair, { client: handshakeEnded(32, "-e"), server: noForwardSecrecy });
+        await connectionFails(tunnel, pair, { client: handshakeEnded(32, "-e -f"), server: noForwardSecrecy });
         if (isOurServer) assert.equal(tunnel.target.acceptedCount, 0);
       });
 
