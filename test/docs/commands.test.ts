@@ -1,12 +1,12 @@
-// Runs the commands of README.md and docs/: each section is a test, and its blocks run in their order.
+// Runs the commands of README.md and docs/: each section is a test, which runs its blocks in order.
 //
-// A block that begins with ```sh near or ```sh far is run. Both machines are this one, and these words are exchanged:
+// A block that begins with ```sh near or ```sh far is run. Both run on this machine, with these substitutions:
 //
 //     127.0.0.1, 0.0.0.0                the loopback address of the block's machine: 127.x.y.1 near, 127.x.y.2 far
-//     NAME.example, 192.0.2.N           the far one; near.example the near one
-//     /etc/spiped, /run                 folders of the test's own, as is the working directory of each machine
+//     NAME.example, 192.0.2.N           the far machine; near.example the near one
+//     /etc/spiped, /run                 temporary folders, as is the working directory of each machine
 //     spiped, spipe                     those of this checkout
-//     scp                               a copy from the one folder to the other, from either end
+//     scp                               a copy from one folder to the other, in either direction
 //
 // A block that begins with ```sh alone cannot be run here; `notRun` says why.
 
@@ -68,10 +68,10 @@ const services: Readonly<Record<string, Service>> = {
   "docs/moving.md: One end after the other": collector([/^servers.web1.load 0.42 \d+$/m], ["socat"]),
 };
 
-/** The section that a reader goes through in one shell, and on one machine. */
+/** The section to run in one shell, on one machine. */
 const oneMachine = "README.md: A first tunnel, on one machine";
 
-/** Why blocks are not run here, by how they begin. */
+/** Why blocks are not run here, by their first commands. */
 const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
   [/^npm install --global spiped$/, "takes the registry; test/packages installs the same packages from their files"],
   [
@@ -106,7 +106,7 @@ const notRun: ReadonlyArray<readonly [start: RegExp, reason: string]> = [
 
 const sections = pages.flatMap(sectionsOf);
 
-test("every block of commands is run, or has a reason why not", () => {
+test("every block of commands is run, or has a reason not to be", () => {
   for (const { name, blocks } of sections) {
     for (const { machine, commands } of blocks) {
       const reasons = notRun.filter(([start]) => start.test(commands.trim()));
@@ -115,13 +115,13 @@ test("every block of commands is run, or has a reason why not", () => {
   }
 });
 
-test("no command waits for a line that an earlier run of it may have left in the log", () => {
+test("no command waits for a message that an earlier run may have left in the log", () => {
   for (const { name, blocks } of sections) {
     for (const { commands } of blocks) assert.doesNotMatch(commands, /until grep .*\.log/, name);
   }
 });
 
-test("no command hides in an indented block", () => {
+test("no command is in an indented block", () => {
   for (const page of pages) {
     assert.doesNotMatch(
       readPage(page).replaceAll(/^```[\s\S]*?^```/gm, ""),
@@ -131,7 +131,7 @@ test("no command hides in an indented block", () => {
   }
 });
 
-test("the list of services has no section that is gone", () => {
+test("the list of services names only sections that exist", () => {
   const names = sections.map(({ name }) => name);
   assert.deepEqual(
     Object.keys(services).filter((name) => !names.includes(name)),
@@ -139,18 +139,18 @@ test("the list of services has no section that is gone", () => {
   );
 });
 
-test("README.md: Install: its first command is a script of package.json", () => {
+test("README.md: Install: the first command is a script of package.json", () => {
   const section = sections.find(({ name }) => name === "README.md: Install");
   const [, script = ""] = /^npm run (\S+)\n$/.exec(section?.blocks[0]?.commands ?? "") ?? [];
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object };
-  // What it does is tested by test/packages/install-global.test.ts.
+  // test/packages/install-global.test.ts tests what it does.
   assert.ok(script in scripts, script);
 });
 
 for (const section of sections.filter(({ blocks }) => blocks.some(({ machine }) => machine !== undefined))) {
   if (section.name === oneMachine) continue;
   const service = services[section.name];
-  test(`${section.name}: its commands do what it says`, { ...limits, skip: lacking(service) }, async (t) => {
+  test(`${section.name}: the commands do what the text says`, { ...limits, skip: lacking(service) }, async (t) => {
     assert.ok(service !== undefined, "the section has a service behind its tunnel, or `nothing`");
     await runSection(t, section, service);
   });
@@ -164,7 +164,7 @@ test("README.md: A first tunnel, on one machine: carries data, and leaves nothin
   const place = await makePlace(t, section);
   const near = join(place.folder, "near");
   const before = readdirSync(near);
-  // One shell for all blocks, as a reader has; after each, a NUL. Nothing here waits for the web server to start.
+  // One shell for all blocks, as a reader would use; a NUL after each. Nothing here waits for the web server to start.
   const [first = "", ...others] = section.blocks.map(({ commands }) => `${commands}printf '\\0'\n`);
   const serverStarts = "until curl --silent --output /dev/null http://127.0.0.1:8001/; do sleep 0.1; done\n";
   const output = await run(t, place, "near", [first, serverStarts, ...others].join(""));
@@ -197,7 +197,7 @@ async function runSection(t: TestContext, section: Section, service: Service): P
   await check?.();
 }
 
-/** The two machines: folders, addresses, keys, and the commands that are ours. */
+/** The two machines: folders, addresses, keys, and the replaced commands. */
 async function makePlace(t: TestContext, section: Section): Promise<Place> {
   const folder = await temporaryFolder(t);
   const place = placeIn(folder, markOf(t));
@@ -227,7 +227,7 @@ async function makePlace(t: TestContext, section: Section): Promise<Place> {
   return place;
 }
 
-/** Runs a block. @returns What it has printed. */
+/** Runs a block. @returns Its output. */
 async function run(t: TestContext, place: Place, machine: Machine, commands: string): Promise<string> {
   const { folder } = place;
   const here = place[machine];
@@ -236,7 +236,7 @@ async function run(t: TestContext, place: Place, machine: Machine, commands: str
     .replaceAll(/\bnear\.example\b/g, place.near)
     .replaceAll(/\b[a-z]+\.example\b|\b192\.0\.2\.\d+/g, place.far)
     .replaceAll(/(?<=^|[ =])\/(?=(etc\/spiped|run)\/)/gm, `${join(folder, machine)}/`);
-  // Files, not pipes: a daemon goes on holding them.
+  // Files, not pipes: a daemon keeps them open.
   const [stdout, stderr] = ["stdout", "stderr"].map((name) => openSync(join(folder, name), "w"));
   assert.ok(stdout !== undefined && stderr !== undefined);
   const command = Command.start(t, ["bash", "-euo", "pipefail", "-c", exchanged], {
@@ -253,12 +253,12 @@ async function run(t: TestContext, place: Place, machine: Machine, commands: str
   return readFileSync(join(folder, "stdout"), "utf8");
 }
 
-/** Ends the daemons that the commands have left, by their pid files. One that is ending takes its file away meanwhile. */
+/** Stops the daemons that the commands started, by their pid files. One that is exiting removes its file meanwhile. */
 async function stopDaemons(folder: string): Promise<void> {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".pid"));
   for (const file of files) {
     const id = pidIn(join(folder, file));
-    // 0 would be this process and its whole group.
+    // 0 would signal this process's whole group.
     if (id === undefined || id <= 0 || !isRunning(id)) continue;
     try {
       process.kill(id, "SIGINT");

@@ -1,4 +1,4 @@
-// The files of contrib: parsed by whoever reads them in the end, where that is on this system.
+// The files of contrib, checked with the programs that read them, where they are installed.
 
 import assert from "node:assert/strict";
 import { copyFile, readFile, symlink, writeFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ const contrib = join(root, "contrib");
 /** The units: one for each tunnel, and one for the tunnels of a folder. */
 const units = ["spiped@.service", "spiped.service"] as const;
 
-/** A unit as systemd has it, an instance where it is a template. */
+/** Installs a unit as systemd expects it; an instance if it is a template. */
 async function unit(t: TestContext, name: (typeof units)[number] = "spiped@.service"): Promise<string> {
   const folder = await temporaryFolder(t);
   const text = await readFile(join(contrib, "systemd", name), "utf8");
@@ -34,7 +34,7 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
     test(`systemd-analyze verify finds nothing wrong in ${name}`, limits, async (t) => {
       const path = await unit(t, name);
       const { stdout, stderr } = await Command.run(t, [analyze, "verify", "--man=no", path]);
-      // It speaks of the system's own units, too.
+      // It reports the system's own units, too.
       const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("spiped"));
       assert.deepEqual(lines, []);
     });
@@ -79,7 +79,7 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
   });
 });
 
-test("docs/deployment.md: a restart of the unit with its socket under load refuses nobody", limits, async (t) => {
+test("docs/deployment.md: restarting the unit with its socket under load refuses no connection", limits, async (t) => {
   if (process.platform === "win32") return t.skip("needs descriptors");
   const service = await readFile(join(contrib, "systemd/spiped@.service"), "utf8");
   const socket = await readFile(join(contrib, "systemd/spiped@ssh.socket.example"), "utf8");
@@ -93,7 +93,7 @@ test("docs/deployment.md: a restart of the unit with its socket under load refus
   const target = await Listener.listen(t, "tcp");
   target.echo();
   const far = await managed(t, "tcp");
-  // As the unit has it: in the place of the credential, the key's path.
+  // The flags of the unit, with the key's path instead of the credential.
   const words = flags.split(" ").map((word) => word.replace(/^\$\{CREDENTIALS_DIRECTORY\}\/key$/, key.path));
   const env = {
     SPIPED_DECRYPT: "yes",
@@ -129,7 +129,7 @@ test("docs/deployment.md: a restart of the unit with its socket under load refus
   assert.deepEqual([answers.length > 2, answers.filter((one) => one !== undefined)], [true, []]);
 });
 
-test("what is shipped gives open connections less time than the supervisor gives it", async () => {
+test("the shipped drain timeouts are shorter than the supervisors' stop timeouts", async () => {
   const read = (file: string) => readFile(join(contrib, file), "utf8");
   const seconds = (text: string, pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? assert.fail(String(pattern)));
   const unitTexts = await Promise.all(units.map((name) => read(`systemd/${name}`)));
@@ -138,7 +138,7 @@ test("what is shipped gives open connections less time than the supervisor gives
       (text) =>
         [seconds(text, /^Environment=SPIPED_DRAIN_TIMEOUT=(\d+)$/m), seconds(text, /^TimeoutStopSec=(\d+)$/m)] as const,
     ),
-    // docker stop's own.
+    // The default of docker stop.
     [seconds(await read("docker/Dockerfile"), /^ENV SPIPED_DRAIN_TIMEOUT=(\d+)$/m), 10],
     ...(await Promise.all(
       ["daemon-set", "side-car"].map(async (name) => {
@@ -152,12 +152,12 @@ test("what is shipped gives open connections less time than the supervisor gives
 });
 
 for (const name of units) {
-  test(`${name} finds spiped and node on the PATH, and is spiped in the journal`, limits, async (t) => {
+  test(`${name} finds spiped and node on the PATH, and logs to the journal as spiped`, limits, async (t) => {
     if (process.platform === "win32") return t.skip("needs env");
     const text = await readFile(join(contrib, "systemd", name), "utf8");
     const [, program = ""] = /^ExecStart=(\S+ \S+) /m.exec(text) ?? [];
     assert.match(text, /^SyslogIdentifier=spiped$/m);
-    // As a drop-in for nvm or Homebrew sets it: there is no other node.
+    // As a drop-in for nvm or Homebrew would set it: no other node is on the PATH.
     const bin = await temporaryFolder(t);
     await symlink(process.execPath, join(bin, "node"));
     await symlink(join(root, "bin/spiped.js"), join(bin, "spiped"));
@@ -167,13 +167,13 @@ for (const name of units) {
     assert.match(stdout, /^spiped \d/);
   });
 
-  test(`${name} does not forbid memory that is written and run`, async () => {
+  test(`${name} allows writable and executable memory, which the JIT compiler needs`, async () => {
     const text = await readFile(join(contrib, "systemd", name), "utf8");
     assert.doesNotMatch(text, /^MemoryDenyWriteExecute=/m);
   });
 }
 
-test("the variables of the example of a unit are variables of flags", async () => {
+test("the environment variables in the example of a unit belong to flags", async () => {
   const text = await readFile(join(contrib, "systemd/ssh.env.example"), "utf8");
   const known = spipedCommand().options.map(variableOf);
   const used = [...text.matchAll(/^([A-Z_]+)=/gm)].map((match) => match[1] ?? "");
@@ -184,7 +184,7 @@ test("the variables of the example of a unit are variables of flags", async () =
   );
 });
 
-test("the image does not run as root, and begins with the entry point", async () => {
+test("the image does not run as root, and starts with the entry point", async () => {
   const text = await readFile(join(contrib, "docker/Dockerfile"), "utf8");
   const last = text.split(/^FROM /m).at(-1) ?? "";
   assert.match(last, /^COPY .* contrib\/docker\/entrypoint \/usr\/local\/bin\/entrypoint$/m);
@@ -192,7 +192,7 @@ test("the image does not run as root, and begins with the entry point", async ()
   assert.match(last, /^USER 1000:1000$/m);
 });
 
-/** Runs the image's entry point with commands that say who they are, and with which process id. */
+/** Runs the image's entry point with commands that print their name and process ID. */
 async function entryPoint(t: TestContext, ...words: string[]): Promise<string> {
   const folder = await temporaryFolder(t);
   for (const name of ["spiped", "spipe"]) {
@@ -206,14 +206,14 @@ async function entryPoint(t: TestContext, ...words: string[]): Promise<string> {
   return rest.join(" ");
 }
 
-test("the image adds flags to those of the C original's image, and runs other words as they are", async (t) => {
+test("the image adds its flags to arguments for spiped, and runs other commands unchanged", async (t) => {
   assert.equal(await entryPoint(t, "-d", "-s", "x y"), "spiped -k /spiped/key -F -d -s x y");
   assert.equal(await entryPoint(t), "spiped -k /spiped/key -F");
   assert.equal(await entryPoint(t, "spiped", "keygen", "file"), "spiped keygen file");
   assert.equal(await entryPoint(t, "spipe", "-t", "far.example:2562"), "spipe -t far.example:2562");
 });
 
-test("what the Dockerfile copies from the checkout is let in by its .dockerignore", async () => {
+test(".dockerignore admits every file that the Dockerfile copies from the checkout", async () => {
   const text = await readFile(join(contrib, "docker/Dockerfile"), "utf8");
   const ignore = await readFile(join(contrib, "docker/Dockerfile.dockerignore"), "utf8");
   const [first, ...others] = ignore.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
@@ -224,7 +224,7 @@ test("what the Dockerfile copies from the checkout is let in by its .dockerignor
       if (file !== ".") assert.ok(letIn(file), file);
     }
   }
-  // What npm run build takes, by the list of what is in the tree.
+  // The inputs of npm run build, from the list of tracked files.
   for (const file of ["Cargo.lock", "crates", "scripts", "src", "test", "tsconfig.base.json"])
     assert.ok(letIn(file), file);
 });
@@ -258,7 +258,7 @@ interface PodSpec {
   readonly containers: readonly ContainerSpec[];
 }
 
-/** Declares a test of the pod in a manifest, which Python reads; without it the test is skipped. */
+/** Declares a test of the pod in a manifest, which Python parses; without Python the test is skipped. */
 function testPod(manifest: string, name: string, run: (t: TestContext, pod: PodSpec) => Promise<void> | void): void {
   test(`kubernetes/${manifest}.yaml: ${name}`, limits, async (t) => {
     const python = commandOnPath("python3");
@@ -276,11 +276,13 @@ function testPod(manifest: string, name: string, run: (t: TestContext, pod: PodS
 }
 
 function spipedOf({ initContainers = [], containers }: PodSpec): ContainerSpec {
-  return [...initContainers, ...containers].find(({ name }) => name === "spiped") ?? assert.fail("there is no spiped");
+  return (
+    [...initContainers, ...containers].find(({ name }) => name === "spiped") ?? assert.fail("no container named spiped")
+  );
 }
 
 for (const manifest of ["side-car", "daemon-set"]) {
-  testPod(manifest, "every container does without privileges", (_t, pod) => {
+  testPod(manifest, "no container needs privileges", (_t, pod) => {
     assert.deepEqual(pod.securityContext, {
       runAsNonRoot: true,
       runAsUser: 1000,
@@ -295,14 +297,14 @@ for (const manifest of ["side-car", "daemon-set"]) {
     assert.equal(spipedOf(pod).securityContext?.readOnlyRootFilesystem, true);
   });
 
-  testPod(manifest, "spiped takes the flags, and answers where the probes ask", async (t, pod) => {
+  testPod(manifest, "spiped accepts the flags, and answers the probes", async (t, pod) => {
     const { args = [], startupProbe, readinessProbe, livenessProbe } = spipedOf(pod);
     const [where = ""] = args.slice(args.indexOf("--status") + 1);
     const asked = [startupProbe, readinessProbe, livenessProbe].filter((probe) => probe !== undefined).map(urlOf);
     const at = `http://${where.replace(/[[\]]/g, "")}`;
-    // Where all places are taken, a restart helps nobody.
+    // A restart does not help at the connection limit.
     assert.deepEqual(asked, [`${at}/healthz`, `${at}/metrics`]);
-    // The key is read when nothing is wrong with the flags.
+    // The key is read after all flags are valid.
     const here = args.map((word) => word.replace(/^[a-z.]+\.example:/, "[127.0.0.1]:"));
     const words = [...ours.spiped, "-k", "/nowhere/key", "-F", ...here] as const;
     const { status, stderr } = await Command.run(t, words, { stdin: "ignore" });
@@ -311,13 +313,13 @@ for (const manifest of ["side-car", "daemon-set"]) {
   });
 }
 
-/** What a probe asks for. */
+/** The request of a probe. */
 function urlOf({ exec, httpGet }: Probe): string {
   if (httpGet !== undefined) return `http://${httpGet.host}:${httpGet.port}${httpGet.path}`;
-  return /fetch\("([^"]*)"\)/.exec(exec?.command.join(" ") ?? "")?.[1] ?? assert.fail("it asks for nothing");
+  return /fetch\("([^"]*)"\)/.exec(exec?.command.join(" ") ?? "")?.[1] ?? assert.fail("no fetch in the probe");
 }
 
-testPod("side-car", "the probes tell whether spiped accepts, whatever the other end does", async (t, pod) => {
+testPod("side-car", "the probes report whether spiped accepts, not the state of the remote end", async (t, pod) => {
   const { startupProbe, livenessProbe } = spipedOf(pod);
   const probe = async ({ exec }: Probe, { port }: { readonly port: number }) => {
     const [node, ...words] = exec?.command ?? assert.fail("there is no command");

@@ -18,21 +18,21 @@ function example(name: string, ...words: string[]): readonly [string, ...string[
   return [process.execPath, join(root, "docs/examples", name), ...words];
 }
 
-/** A `spiped -d` before a service, and the two words that each example takes. */
+/** A `spiped -d` in front of a service, and the two arguments of each example. */
 async function before(t: TestContext, service: string): Promise<[string, string]> {
   const key = await newKey(t);
   const { source } = await startSpiped(t, { end: "-d", source: "tcp", target: service, key });
   return [textOf(source), key.path];
 }
 
-/** The same before a server of the system's, on the port that is its own. */
+/** The same for a server program of the system, on its own port. */
 async function beforeService(t: TestContext, service: Service, port: number): Promise<[string, string]> {
   const place = placeIn(await temporaryFolder(t));
   await service.start(t, place);
   return before(t, `[${place.far}]:${port}`);
 }
 
-/** Starts an example that says where it listens. */
+/** Starts an example that prints where it listens. */
 async function startServer(
   t: TestContext,
   name: string,
@@ -57,7 +57,7 @@ test("graphite.mjs delivers every line", limits, async (t) => {
   for (const line of lines) assert.match(line, /^servers\.web1\.load -?[\d.e-]+ \d+$/);
 });
 
-test("http.mjs prints both answers, which came over one connection", limits, async (t) => {
+test("http.mjs prints both answers, received over one connection", limits, async (t) => {
   const service = createServer((request, response) => response.end(`asked for ${request.url}`));
   let connections = 0;
   service.on("connection", () => (connections += 1));
@@ -70,7 +70,7 @@ test("http.mjs prints both answers, which came over one connection", limits, asy
   assert.equal(connections, 1);
 });
 
-test("http-server.mjs answers http.mjs, knows where the client is, and ends on SIGTERM", limits, async (t) => {
+test("http-server.mjs answers http.mjs, knows the client's address, and exits on SIGTERM", limits, async (t) => {
   const { server, address, keyFile } = await startServer(t, "http-server.mjs");
   const { status, stdout } = await Command.run(t, example("http.mjs", address, keyFile));
   assert.deepEqual([status, stdout], [0, "200 /health for 127.0.0.1\n200 /version for 127.0.0.1\n"]);
@@ -78,18 +78,18 @@ test("http-server.mjs answers http.mjs, knows where the client is, and ends on S
   assert.equal((await server.exit()).status, 0);
 });
 
-test("redis.mjs sets and gets a value, and ends", { ...limits, skip: lacking(redis) }, async (t) => {
+test("redis.mjs sets and gets a value, and exits", { ...limits, skip: lacking(redis) }, async (t) => {
   const { status, stdout } = await Command.run(t, example("redis.mjs", ...(await beforeService(t, redis, 6_379))));
   assert.deepEqual([status, stdout], [0, "green\n"]);
 });
 
-test("postgres.mjs has an answer, and ends", { ...limits, skip: lacking(postgres) }, async (t) => {
+test("postgres.mjs gets an answer, and exits", { ...limits, skip: lacking(postgres) }, async (t) => {
   const words = await beforeService(t, postgres, 5_432);
   const { status, stdout, stderr } = await Command.run(t, example("postgres.mjs", ...words));
   assert.deepEqual([status, stdout, stderr], [0, "42\n", ""]);
 });
 
-test("server.mjs answers spipe, and ends on SIGTERM", limits, async (t) => {
+test("server.mjs answers spipe, and exits on SIGTERM", limits, async (t) => {
   const { server, address, keyFile } = await startServer(t, "server.mjs");
   const spipe = Command.start(t, [...ours.spipe, "-t", address, "-k", keyFile], { stdin: "pipe" });
   spipe.stdin.end("to and fro");

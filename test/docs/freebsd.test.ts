@@ -1,4 +1,4 @@
-// FreeBSD's rc script, run by the shell of this system with the little of /etc/rc.subr that it uses.
+// FreeBSD's rc script, run by this system's shell with the parts of /etc/rc.subr that it uses.
 
 import assert from "node:assert/strict";
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ import { sectionsOf } from "./pages.js";
 
 const script = join(root, "contrib/freebsd/spiped");
 
-/** What rc.subr(8) says of these: a command runs only where the service is enabled, with the words behind its name. */
+/** As rc.subr(8) documents it: a command runs only if the service is enabled, with the arguments after its name. */
 const rcSubr = `
 load_rc_config() { . "$RC_CONF"; }
 warn() { echo "$0: WARNING: $*" >&2; }
@@ -48,7 +48,7 @@ asRoot(["ps", "install"], () => {
   /** The service on this system: `settings` are lines of rc.conf. */
   async function service(t: TestContext, settings: readonly string[]) {
     const folder = await temporaryFolder(t);
-    // For nobody to come this far.
+    // So that the user nobody can reach it.
     await chmod(folder, 0o755);
     const file = (name: string) => join(folder, name);
     await writeFile(file("rc.subr"), rcSubr);
@@ -59,7 +59,7 @@ asRoot(["ps", "install"], () => {
     await writeFile(file("rc.conf"), `${[...own, ...settings].join("\n")}\n`);
     return {
       file,
-      /** The process of a tunnel, once it is nobody's: with -D, start is over before SOURCE listens. */
+      /** The process of a tunnel, after it has changed to the user nobody: with -D, start returns before SOURCE listens. */
       idOf: async (pipe: string) => {
         const id = readPidFile(file(`run/${pipe}.pid`));
         const isNobodys = () => /^65534\t/.test(threadsOf(id)[0]?.get("Uid") ?? "") || undefined;
@@ -67,7 +67,7 @@ asRoot(["ps", "install"], () => {
         return id;
       },
       run: async (...words: string[]) => {
-        // As service(8) does it.
+        // As service(8) runs it.
         const env = { PATH: "/sbin:/bin:/usr/sbin:/usr/bin", RC_CONF: file("rc.conf") };
         const [stdout, stderr] = [file("out"), file("errors")];
         const line = `exec /bin/sh ${file("spiped")} "$@" >${stdout} 2>${stderr}`;
@@ -84,54 +84,58 @@ asRoot(["ps", "install"], () => {
     return { settings, establish: () => establishThrough(t, source, target, key) };
   }
 
-  test("FreeBSD's rc script starts, tells of, reloads, restarts and stops several tunnels", limits, async (t) => {
-    const [one, other] = [await tunnel(t, "one", "server"), await tunnel(t, "other", "decrypt")];
-    const { file, idOf, run } = await service(t, [
-      "spiped_enable=YES",
-      "spiped_pipes='one other'",
-      ...one.settings,
-      ...other.settings,
-      "spiped_pipe_one_flags='-n 7 -g'",
-    ]);
-    const stopped = "spiped: one does not run\nspiped: other does not run\n";
-    assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
-    const started = "Starting spiped: one\nStarting spiped: other\n";
-    assert.deepEqual(await run("start"), { status: 0, stdout: started, stderr: "" });
-    assert.ok((await readFile(file("path"), "utf8")).trimEnd().split(":").includes("/usr/local/bin"));
-    const [first, second] = [await idOf("one"), await idOf("other")];
-    for (const { establish } of [one, other]) {
-      const established = await establish();
-      assert.ok(await isAlive(established));
-      established.plain.finish();
-      established.peer.link.finish();
-    }
-    const running = `spiped: one runs as pid ${first}\nspiped: other runs as pid ${second}\n`;
-    assert.deepEqual(await run("status"), { status: 0, stdout: running, stderr: "" });
-    const again = "spiped: one already runs\nspiped: other already runs\n";
-    assert.deepEqual(await run("start"), { status: 0, stdout: again, stderr: "" });
-    assert.equal((await run("reload")).status, 0);
-    assert.equal((await run("status")).stdout, running);
+  test(
+    "FreeBSD's rc script starts, shows the status of, reloads, restarts and stops several tunnels",
+    limits,
+    async (t) => {
+      const [one, other] = [await tunnel(t, "one", "server"), await tunnel(t, "other", "decrypt")];
+      const { file, idOf, run } = await service(t, [
+        "spiped_enable=YES",
+        "spiped_pipes='one other'",
+        ...one.settings,
+        ...other.settings,
+        "spiped_pipe_one_flags='-n 7 -g'",
+      ]);
+      const stopped = "spiped: one does not run\nspiped: other does not run\n";
+      assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
+      const started = "Starting spiped: one\nStarting spiped: other\n";
+      assert.deepEqual(await run("start"), { status: 0, stdout: started, stderr: "" });
+      assert.ok((await readFile(file("path"), "utf8")).trimEnd().split(":").includes("/usr/local/bin"));
+      const [first, second] = [await idOf("one"), await idOf("other")];
+      for (const { establish } of [one, other]) {
+        const established = await establish();
+        assert.ok(await isAlive(established));
+        established.plain.finish();
+        established.peer.link.finish();
+      }
+      const running = `spiped: one runs as pid ${first}\nspiped: other runs as pid ${second}\n`;
+      assert.deepEqual(await run("status"), { status: 0, stdout: running, stderr: "" });
+      const again = "spiped: one already runs\nspiped: other already runs\n";
+      assert.deepEqual(await run("start"), { status: 0, stdout: again, stderr: "" });
+      assert.equal((await run("reload")).status, 0);
+      assert.equal((await run("status")).stdout, running);
 
-    const { status, stdout } = await run("restart", "other");
-    assert.deepEqual([status, stdout], [0, "Stopping spiped: other\nStarting spiped: other\n"]);
-    assert.equal(await idOf("one"), first);
-    assert.notEqual(await idOf("other"), second);
-    assert.deepEqual(await run("stop"), { status: 0, stdout: "Stopping spiped: one other\n", stderr: "" });
-    assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
-    assert.deepEqual(await readdir(file("run")), [], "what the daemons may not remove, the script does");
-  });
+      const { status, stdout } = await run("restart", "other");
+      assert.deepEqual([status, stdout], [0, "Stopping spiped: other\nStarting spiped: other\n"]);
+      assert.equal(await idOf("one"), first);
+      assert.notEqual(await idOf("other"), second);
+      assert.deepEqual(await run("stop"), { status: 0, stdout: "Stopping spiped: one other\n", stderr: "" });
+      assert.deepEqual(await run("status"), { status: 1, stdout: stopped, stderr: "" });
+      assert.deepEqual(await readdir(file("run")), [], "what the daemons may not remove, the script does");
+    },
+  );
 
-  test("FreeBSD's rc script reads pids from the superuser's folder only", limits, async (t) => {
+  test("FreeBSD's rc script reads pids from root's folder only", limits, async (t) => {
     const one = await tunnel(t, "one", "server");
     const { file, idOf, run } = await service(t, ["spiped_enable=YES", "spiped_pipes=one", ...one.settings]);
-    // As an earlier version of the script has left it.
+    // As an earlier version of the script would leave it.
     await mkdir(file("run"));
     await chown(file("run"), 65_534, 65_534);
     assert.equal((await run("start")).status, 0);
     const { uid, gid, mode } = await stat(file("run"));
     assert.deepEqual([uid, gid, mode & 0o777], [0, 0, 0o755]);
     assert.equal((await stat(file("run/one.pid"))).uid, 0);
-    // A killed one leaves its file, and neither start nor stop minds.
+    // A killed spiped leaves its pid file, which does not disturb start or stop.
     const killed = await idOf("one");
     process.kill(killed, "SIGKILL");
     await untilEnded(killed);
@@ -153,7 +157,7 @@ asRoot(["ps", "install"], () => {
       .replace("/usr/local/etc/spiped/ssh.key", key.path)
       .replace("'[127.0.0.1]:22'", `'${textOf(target.address)}'`)
       .replace("'[0.0.0.0]:8022'", `'${textOf(source)}'`);
-    // sysrc(8) writes what rc.conf(5) has; service(8) runs the script, here with the rc.subr of this test.
+    // sysrc(8) writes rc.conf(5); service(8) runs the script, here with the rc.subr of this test.
     const before = `
       set -eu
       export RC_CONF=${file("rc.conf")}
@@ -182,7 +186,7 @@ asRoot(["ps", "install"], () => {
     assert.equal(await established.plain.endWhileOpen(), "reset");
   });
 
-  test("FreeBSD's rc script goes on to the next tunnel where one cannot start, and fails", limits, async (t) => {
+  test("FreeBSD's rc script starts the other tunnels if one cannot start, and fails", limits, async (t) => {
     const [good, keyless, odd] = [
       await tunnel(t, "good", "server"),
       await tunnel(t, "keyless", "server"),
@@ -205,7 +209,7 @@ asRoot(["ps", "install"], () => {
     assert.ok(await isAlive(await good.establish()));
   });
 
-  test("FreeBSD's rc script takes no other program's process for a tunnel, and starts nothing where disabled", {
+  test("FreeBSD's rc script ignores another program's process in a pid file, and starts nothing if disabled", {
     ...limits,
   }, async (t) => {
     const settings = ["spiped_enable=YES", "spiped_pipes=one"];

@@ -18,19 +18,19 @@ function run(program: string, ...words: string[]): void {
   assert.equal(stderr, "");
 }
 
-/** Declares a test with a program that not every machine has; without it the test is skipped, and says so. */
+/** Declares a test that needs a program; without it the test is reported as skipped. */
 function testWith(program: string, name: string, run: () => void): void {
   withCommands([program], () => test(name, run));
 }
 
 for (const script of ["build-man", "build-completions", "build-compatibility", "build-vectors"]) {
-  test(`what scripts/${script}.mjs makes is in the tree`, () => {
+  test(`the committed files are those that scripts/${script}.mjs generates`, () => {
     run(process.execPath, `scripts/${script}.mjs`, "--check");
   });
 }
 
 for (const page of ["spiped", "spipe"] as const) {
-  test(`${page}(1) has every flag of ${page} and no other, each once and with what stands for its value`, () => {
+  test(`${page}(1) has every flag of ${page} and no other, each once and with its placeholder`, () => {
     assert.deepEqual(sectionOf(page, "OPTIONS").match(/(?<=^\.TP\n).*$/gm), flagsOf(page).map(termOf));
   });
 
@@ -47,7 +47,7 @@ for (const page of ["spiped", "spipe"] as const) {
     for (const usage of usageOf(page)) assert.ok(synopsis.includes(`${page} ${usage} `), synopsis);
   });
 
-  // Other systems' man knows neither of these flags.
+  // The man of other systems has neither of these flags.
   if (process.platform === "linux") {
     testWith("man", `man shows ${page}(1) without a warning`, () => {
       run("man", "--warnings", "-l", `man/${page}.1`);
@@ -67,7 +67,7 @@ for (const [shell, file] of [
   testWith(shell, `${shell} parses completions/${file}`, () => run(shell, "-n", `completions/${file}`));
 }
 
-/** What TAB makes of words; where that is the words themselves, it finds nothing to add. */
+/** Command lines before and after TAB; if they are equal, there is nothing to complete. */
 const completed: ReadonlyArray<readonly [words: string, line: string]> = [
   ["spiped --de", "spiped --decrypt "],
   ["spiped keyg", "spiped keygen "],
@@ -97,7 +97,7 @@ const completed: ReadonlyArray<readonly [words: string, line: string]> = [
 ];
 
 for (const shell of ["bash", "zsh"] as const) {
-  /** What one shell shows for each of these lines. */
+  /** How one shell completes each of these lines. */
   const pressTab = (
     lines: readonly string[],
     ...settings: readonly string[]
@@ -124,7 +124,9 @@ for (const shell of ["bash", "zsh"] as const) {
       }
     });
 
-    test(`docs/install.md: its lines load the completions in ${shell}`, { skip: shell === "bash" && oldBash() }, () => {
+    test(`the lines in docs/install.md load the completions in ${shell}`, {
+      skip: shell === "bash" && oldBash(),
+    }, () => {
       const lines = installLines(shell);
       const settings = shell === "zsh" ? `${lines}\nautoload -U compinit && compinit` : lines;
       const pressed = pressTab(["spiped --de", "spipe --end"], settings);
@@ -137,7 +139,7 @@ for (const shell of ["bash", "zsh"] as const) {
   });
 }
 
-/** What docs/install.md says a shell has to run, with the folder of this checkout. */
+/** The commands of docs/install.md for a shell, with the folder of this checkout. */
 function installLines(shell: string): string {
   const page = readFileSync(join(root, "docs/install.md"), "utf8");
   const [, lines] = new RegExp(`^\`\`\`${shell}\\n([\\s\\S]*?)^\`\`\`$`, "m").exec(page) ?? [];
@@ -145,7 +147,7 @@ function installLines(shell: string): string {
   return lines.replaceAll("/usr/local/lib/node_modules/spiped", root);
 }
 
-/** The bash of macOS does not tell what stands on its line. */
+/** The bash of macOS does not print its command line. */
 function oldBash(): string | false {
   const { stdout } = spawnSync("bash", ["-c", "echo $BASH_VERSINFO"], { encoding: "utf8" });
   return Number(stdout) < 4 ? "needs bash 4" : false;
@@ -186,7 +188,7 @@ function wordsOf({ long, short }: Flag): readonly string[] {
   return [...(short === undefined ? [] : [`-${short}`]), `--${long}`];
 }
 
-/** A flag as a man page shows it. */
+/** A flag as shown on a man page. */
 function termOf(flag: Flag): string {
   const placeholder = flag.placeholder ?? flag.argument?.toUpperCase();
   const value = placeholder === undefined ? "" : ` \\fI${placeholder}\\fR`;
@@ -195,7 +197,7 @@ function termOf(flag: Flag): string {
     .join(", ");
 }
 
-/** A section of a man page as it was made. */
+/** A section of a generated man page. */
 function sectionOf(page: string, name: string): string {
   return (
     readFileSync(join(root, `man/${page}.1`), "utf8")

@@ -1,4 +1,4 @@
-// The launchd daemon: a property list as Python reads it, plutil where there is one, and arguments that spiped accepts.
+// The launchd daemon: its property list, checked with Python and plutil if installed, and arguments that spiped accepts.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ withCommands(["python3"], ([python = ""]) => {
     const read = await Command.run(t, [python, "-c", program, file], { stdin: "ignore" });
     assert.equal(read.status, 0, read.stderr);
     const daemon = JSON.parse(read.stdout) as Daemon;
-    // launchd expects a file under the name of its label.
+    // launchd expects the file to be named after its label.
     assert.ok(file.endsWith(`/${daemon.Label}.plist`));
     const { PATH = "", ...environment } = daemon.EnvironmentVariables;
     assert.ok(PATH.split(":").includes("/usr/local/bin"));

@@ -1,4 +1,4 @@
-// Links between the pages lead somewhere.
+// Links between the pages are not broken.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";

@@ -1,4 +1,4 @@
-// docs/log.md lists what the program writes: all of it, and nothing else.
+// docs/log.md lists all messages of the program, and nothing else.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ import { readPage } from "./pages.js";
 
 const page = readPage("docs/log.md");
 
-/** The first cells of a table's rows, those that are code. */
+/** The first cells of a table's rows, if they are code. */
 function rowsBelow(heading: string): readonly string[] {
   const [, section = ""] = page.split(new RegExp(`^#{2,3} ${heading}$`, "m"));
   const [table = ""] = section.split(/^#{2,3} /m);
@@ -32,15 +32,15 @@ test("each event is listed", () => {
   assert.deepEqual([...rowsBelow("Events")].sort(), [...EVENTS].sort());
 });
 
-test("each key is listed, in its order", () => {
+test("each key is listed, in order", () => {
   assert.deepEqual(rowsBelow("Keys"), ["time", "level", "event", "message", "hint", "stack", ...Object.values(KEYS)]);
 });
 
-test("each level is listed, the worst first", () => {
+test("each level is listed, the most severe first", () => {
   assert.deepEqual(rowsBelow("Levels"), LEVELS);
 });
 
-test("all that is recognised is listed", () => {
+test("each recognized protocol is listed", () => {
   assert.deepEqual(rowsBelow("What is there instead of spiped"), RECOGNISED);
 });
 
@@ -65,7 +65,7 @@ function cellsBelow(heading: string): readonly (readonly string[])[] {
   );
 }
 
-/** What a row of the table stands for; `…` is anything. */
+/** The pattern of a row's message; `…` matches anything. */
 function matches(pattern: string, message: string): boolean {
   const parts = pattern.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`).test(message);
@@ -94,7 +94,7 @@ const sum = { of: { facts: {}, example: "x" }, count: 3, addresses: 1, moreAddre
 
 const changes = { added: ["a"], removed: [], renamed: [] };
 
-/** One message or more of each function that makes them. */
+/** At least one message of each function that makes messages. */
 const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   listeningEntry: [
     service.listeningEntry("listening on a, encrypting to b", { role: "encrypt", source: "a", target: "b" }),
@@ -141,7 +141,7 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   openEntry: [],
   summedEntry: [connections.summedEntry({ ...sum, mostCount: 3, spanMs: 60_000 })],
   stateEntries: [...stateOfMany()],
-  // Those of a tunnel, which has no functions of their own for them.
+  // The messages of a tunnel that have no functions of their own.
   logTunnel: tunnelMessages(),
   errorEntry: [errorEntry(new Error("bug"))],
   lostLine: [
@@ -172,7 +172,7 @@ function tunnelMessages(): readonly LogEntry[] {
   return entries;
 }
 
-test("every function that makes a message has a sample here", () => {
+test("every function that makes a message has a sample in this test", () => {
   const makers = [service, keys, connections, state].flatMap((module) => Object.keys(module));
   const missing = makers.filter((name) => /Entr(y|ies)$/.test(name) && !(name in samples));
   assert.deepEqual(missing, []);
@@ -184,7 +184,7 @@ test("each message is listed with its level and its event, and nothing else is",
   for (const [maker, entries] of Object.entries(samples)) {
     for (const { message, level, event } of entries) {
       const fitting = rows.filter(([text = "", ...of]) => matches(text, message) && of[0] === level && of[1] === event);
-      // The one that says most of it.
+      // The most specific row.
       const [row] = fitting.sort(([one = ""], [other = ""]) => other.length - one.length);
       assert.ok(row !== undefined, `${level} ${event}: ${message}`);
       assert.equal(used.get(row) ?? maker, maker, `${row[0]} is a row of two messages: ${message}`);
@@ -197,7 +197,7 @@ test("each message is listed with its level and its event, and nothing else is",
   );
 });
 
-test("messages are made in src/observe, or passed on as they are", () => {
+test("messages are made in src/observe, or passed on unchanged", () => {
   for (const file of sourcesOf("")) {
     const text = readFileSync(file, "utf8");
     const found = file.includes("/observe/")
@@ -214,7 +214,7 @@ test("each reason why a connection failed is listed with its code, and nothing e
     return [...thrown].flatMap(([, code = "", template, text = template ?? ""]) => {
       const pattern = text.replaceAll(/\$\{[^}]*\}+/g, "…");
       const reason = isErrorCode(code) ? endReasonOf(new SpipedError(code, "")) : "failed";
-      // The last one ends what a connection still waits for, and is reported by none.
+      // The last one cancels what a connection still waits for, and is never reported.
       return reason === "failed" || /^…|^SPIPED_|^the connection has ended$/.test(pattern)
         ? []
         : [`${code}: ${pattern}`];
@@ -246,7 +246,7 @@ test("docs/troubleshooting.md quotes messages that the sources have", () => {
   );
   assert.ok(quoted.length > 15);
   for (const message of quoted) {
-    // What is put together of several sources is quoted with colons in between; … stands for what differs.
+    // Messages composed of several parts are quoted with colons in between; … stands for variable text.
     const pieces = message.split(/…|: |\(-n /).map((piece) => piece.replaceAll(/^[ ;,)?]+|[ ;,?]+$/g, ""));
     for (const piece of pieces.filter((piece) => piece !== "" && piece !== "hint")) {
       // A reason is written as one word.

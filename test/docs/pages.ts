@@ -1,29 +1,29 @@
-// The pages that people read, cut into sections with their blocks of shell commands.
+// The documentation pages, split into sections with their blocks of shell commands.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../support/programs.js";
 
-/** Where a block's commands are run: on the machine of the client, or on that of the service. */
+/** Where a block's commands run: on the client's machine, or on the service's. */
 export type Machine = "near" | "far";
 
 /** A fenced block that begins with ```sh. */
 export interface Block {
-  /** Undefined where nothing stands behind ```sh. */
+  /** Undefined if nothing follows ```sh. */
   readonly machine: Machine | undefined;
   readonly commands: string;
-  /** What the ```text block right behind it says that the commands print. */
+  /** The expected output of the commands: the ```text block right after it. */
   readonly prints: string | undefined;
 }
 
-/** What stands below one heading. */
+/** The text below one heading. */
 export interface Section {
   /** `docs/recipes.md: Redis`. */
   readonly name: string;
   readonly blocks: readonly Block[];
 }
 
-/** All pages, by their path below the root. */
+/** All pages, by their path relative to the root. */
 export const pages: readonly string[] = [
   "README.md",
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })

@@ -1,4 +1,4 @@
-// The services behind the tunnels of the documentation, each on the address that its page says.
+// The services behind the tunnels of the documentation, each on the address that its page names.
 
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -21,42 +21,42 @@ import { readPage } from "./pages.js";
 
 /** Where a service is needed. */
 export interface Place {
-  /** The addresses that stand for the loopback of both machines. */
+  /** The addresses used as the loopback of both machines. */
   readonly near: string;
   readonly far: string;
-  /** The folder that stands for both. */
+  /** The folder of both machines. */
   readonly folder: string;
-  /** What marks the commands that are run there, and what they leave behind. */
+  /** Marks the commands that run there, and the processes and files they leave. */
   readonly mark: Readonly<Record<string, string>>;
 }
 
 /** A service; `settled` runs after each block of commands, `check` after all. */
 export interface Service {
-  /** Commands of the section, or of the service, that not every system has. */
+  /** Commands of the section or the service that may be missing. */
   readonly needs: readonly string[];
-  /** Whether it takes the superuser: ports below 1024, other users. */
+  /** Whether it needs root: ports below 1024, other users. */
   readonly asRoot?: true;
-  /** What the superuser of a container may lack. */
+  /** What root in a container may not be allowed to do. */
   readonly rights?: readonly Right[];
   start(t: TestContext, place: Place): Promise<{ settled?(): Promise<void>; check?(): Promise<void> }>;
 }
 
-/** Two loopback addresses that no other test has. */
+/** Two loopback addresses that no other test uses. */
 export function placeIn(folder: string, mark: Place["mark"] = {}): Place {
   const network = `127.${randomInt(1, 255)}.${randomInt(256)}`;
   return { folder, mark, near: `${network}.1`, far: `${network}.2` };
 }
 
-/** Why a service cannot be run on this system; false where it can. */
+/** Why a service cannot run on this system; false if it can. */
 export function lacking(service: Service | undefined): string | false {
   const missing = (service?.needs ?? []).filter((name) => commandOnPath(name) === undefined);
   const wants: string[] = missing.length === 0 ? [] : [missing.join(", ")];
   // Elsewhere 127.0.0.1 is the only loopback address.
   if (process.platform !== "linux") wants.push("Linux");
-  if (service?.asRoot && process.getuid?.() !== 0) wants.push("the superuser");
+  if (service?.asRoot && process.getuid?.() !== 0) wants.push("root");
   if (wants.length === 0 && service?.rights !== undefined) wants.push(...refused(service.rights));
   if (wants.length === 0) return false;
-  // The tests' own list of packages is not whole then.
+  // The tests' list of packages is incomplete in this case.
   if (missing.length > 0 && process.platform === "linux" && process.env["SPIPED_REQUIRE_INTEROP"] === "1") return false;
   process.stderr.write(`SKIPPED: a test of the documentation needs ${wants.join(" and ")}\n`);
   return `needs ${wants.join(" and ")}`;
@@ -72,7 +72,7 @@ async function listen(t: TestContext, server: Server, host: string, port: number
   });
 }
 
-/** Starts a server of the system's, and waits until it listens. */
+/** Starts a server program of the system, and waits until it listens. */
 async function startServer(
   t: TestContext,
   words: readonly [string, ...string[]],
@@ -96,7 +96,7 @@ function answers(host: string, port: number): Promise<boolean> {
   });
 }
 
-/** An address of IPv4 as /proc/net has it, on a machine that puts the lowest byte first. */
+/** An IPv4 address as in /proc/net, on a little-endian machine. */
 function hexOf(host: string): string {
   const bytes = host.split(".").map(Number).reverse();
   return Buffer.from(bytes).toString("hex").toUpperCase();
@@ -106,7 +106,7 @@ function pathOf(command: string): string {
   return commandOnPath(command) ?? command;
 }
 
-/** Takes everything that is sent to port 2003 of the far machine. */
+/** Collects everything sent to port 2003 of the far machine. */
 export function collector(wanted: readonly RegExp[], needs: readonly string[]): Service {
   return {
     needs,
@@ -130,7 +130,7 @@ export function collector(wanted: readonly RegExp[], needs: readonly string[]): 
   };
 }
 
-/** Talks through a near end for as long as a test runs: whoever could connect once can always, and is answered. */
+/** Keeps connecting through a near end while a test runs: after the first connection, all succeed and are answered. */
 export const unbroken: Service = {
   needs: [],
   async start(t, place) {
@@ -154,7 +154,7 @@ export const unbroken: Service = {
       isOver = true;
       await running;
     });
-    /** Those that had begun before have ended then. */
+    /** Resolves when the connections that were open before have ended. */
     const more = async () => {
       if (answered === 0 && !(await says(place.near, 2003).catch(() => false))) return;
       const before = answered;
@@ -165,7 +165,7 @@ export const unbroken: Service = {
   },
 };
 
-/** Two clients that are connected: the second is shut out in the end. */
+/** Two connected clients, the second of which is revoked in the end. */
 export const oneOfTwo: Service = {
   needs: [],
   async start(t, place) {
@@ -203,7 +203,7 @@ async function echo(t: TestContext, { far }: Place): Promise<void> {
   await listen(t, server, far, 2003);
 }
 
-/** Connects, says something, and ends when it has the answer. */
+/** Connects, sends something, and ends after the answer. */
 async function says(host: string, port: number): Promise<true> {
   const socket = connect(port, host);
   await isAnswered(socket);
@@ -250,7 +250,7 @@ export const redfish: Service = {
   },
 };
 
-/** A controller, as far as UDP port 623 goes; the word `ipmitool` of the commands knows its password. */
+/** A management controller's UDP port 623; the `ipmitool` of the commands knows its password. */
 export const ipmi: Service = {
   needs: ["socat", "ipmitool", "ipmi_sim"],
   asRoot: true,
@@ -262,7 +262,7 @@ export const ipmi: Service = {
     await writeFile(file("commands"), commands);
     const words = ["-n", "-c", file("settings"), "-f", file("commands"), "-s", state];
     const command = Command.start(t, [pathOf("ipmi_sim"), ...words], { stdin: "ignore" });
-    // Of the cipher suites it knows the third, and does not say so.
+    // It supports cipher suite 3, and does not announce it.
     const script = `#!/bin/sh\nIPMI_PASSWORD=${administrator.password} exec ${pathOf("ipmitool")} -C 3 "$@"\n`;
     await writeFile(join(folder, "bin", "ipmitool"), script, { mode: 0o755 });
     await until(async () => {
@@ -305,7 +305,7 @@ export const postgres: Service = {
   },
 };
 
-/** An sshd; the word `ssh` of the commands gets an identity that it lets in. */
+/** An sshd; the `ssh` of the commands gets an identity that it accepts. */
 export const sshd: Service = {
   needs: ["sshd", "ssh", "ssh-keygen", "unshare"],
   asRoot: true,
@@ -337,7 +337,7 @@ export const sshd: Service = {
   },
 };
 
-/** Two nodes that give back what they get. */
+/** Two nodes that echo. */
 export const nodes: Service = {
   needs: ["socat"],
   async start(t, { near, far }) {
@@ -354,7 +354,7 @@ export const nodes: Service = {
   },
 };
 
-/** A web server whose configuration is on the page of recipes, on the far machine. */
+/** A web server on the far machine, with the configuration from the recipes. */
 function fromPage(program: string, language: string, start: typeof startNginx): Service {
   return {
     needs: [program, "curl"],

@@ -1,4 +1,4 @@
-// What is said of the status, and what is built on it: the page, the alerts and the dashboard name what there is.
+// The status page's documentation, alerts and dashboard name metrics and labels that exist.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ const samples = [...families.values()].flatMap((family) => family.samples);
 const dashboard = JSON.parse(readFileSync(join(root, "contrib/grafana/spiped.json"), "utf8"));
 const rules = readFileSync(join(root, "contrib/prometheus/spiped.rules.yml"), "utf8");
 
-/** The names of metrics that stand in a text. */
+/** The names of metrics in a text. */
 function namesIn(words: string): readonly string[] {
   return words.match(/\b(?:spiped|process)_[a-z_]+\b/g) ?? [];
 }
@@ -48,7 +48,7 @@ test("docs/status.md names every metric with its labels, and no other", () => {
   }
 });
 
-test("the dashboard and the alerts ask for what there is, and the dashboard for every family", () => {
+test("the dashboard and the alerts query metrics that exist, and the dashboard every metric", () => {
   const known = new Set(samples.map(({ name }) => name));
   const expressions = rules.match(/expr:[\s\S]*?(?=\n\s+(?:for|labels):)/g) ?? [];
   assert.equal(expressions.length, 4);
@@ -58,7 +58,7 @@ test("the dashboard and the alerts ask for what there is, and the dashboard for 
   assert.deepEqual(missing, []);
 });
 
-test("the labels that are asked for are there", () => {
+test("the labels in queries exist", () => {
   for (const words of [...queries(), rules]) {
     for (const [, name = "", inside = ""] of words.matchAll(/\b((?:spiped|process)_[a-z_]+)\{([^}]*)\}/g)) {
       const sample = samples.find((one) => one.name === name);
@@ -70,7 +70,7 @@ test("the labels that are asked for are there", () => {
   }
 });
 
-test("panels have names, places and identifiers of their own", () => {
+test("panels have unique names, positions and identifiers", () => {
   const ids = dashboard.panels.map(({ id }: { readonly id: number }) => id);
   assert.equal(new Set(ids).size, ids.length);
   for (const { title, gridPos } of dashboard.panels) {
@@ -90,11 +90,11 @@ test("the alerts of docs/status.md are those of the rules", () => {
   );
 });
 
-// Debian's package of it takes 100 MB, too many for each run of all tests: it is not required.
+// Not required: its Debian package is 100 MB, too much to install for each run of all tests.
 declareIf(commandOnPath("promtool"), "promtool", declarePromtool, false);
 
 function declarePromtool(promtool: string): void {
-  test("promtool finds nothing wrong in metrics, rules and their tests", limits, async (t) => {
+  test("promtool accepts the metrics, the rules and their tests", limits, async (t) => {
     const cwd = join(root, "contrib/prometheus");
     for (const words of [
       ["check", "rules", "spiped.rules.yml"],

@@ -1,5 +1,5 @@
-// docs/troubleshooting.md: each cause in its tables is made for real, and the line that stands beside it is what the
-// command says, with the C original as the far end too where it can be one.
+// docs/troubleshooting.md: each cause in its tables is reproduced, and the command prints the line beside it; with the C
+// original as the far end too where possible.
 
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
@@ -20,12 +20,12 @@ import { type Key, newKey, startSpiped } from "../support/tunnel.js";
 import { readPage } from "./pages.js";
 
 const page = "docs/troubleshooting.md";
-/** Long enough for every answer, and short enough to wait for none. */
+/** Long enough for every answer, and short enough to wait for one that does not come. */
 const soon = ["-o", "2"];
 /** Long enough for every answer. */
 const patient = ["-o", "10"];
 
-/** The lines of the tables, by their causes. */
+/** The rows of the tables, by cause. */
 const told: ReadonlyMap<string, string> = new Map(
   [...readPage(page).matchAll(/^\| (\S.*?) +\| `(.*)` +\| \S.* \|$/gm)].map(([, cause = "", line = ""]) => [
     cause,
@@ -33,14 +33,14 @@ const told: ReadonlyMap<string, string> = new Map(
   ]),
 );
 
-/** A command and the names that the page has for what is in its words. */
+/** A command, and the page's names for the values in its arguments. */
 interface Situation extends ProbeOptions {
   readonly flags: readonly string[];
   readonly key?: Pick<Key, "path">;
   readonly called?: Readonly<Record<string, string>>;
 }
 
-/** Makes a cause. @param far - The implementation of the far end. */
+/** Reproduces a cause. @param far - The implementation of the far end. */
 type Make = (t: TestContext, far: Program) => Promise<Situation>;
 
 const ssh = says("SSH-2.0-OpenSSH_9.2p1\r\n");
@@ -76,7 +76,7 @@ const keyWith =
     return { ...to(await freeAddress(t, "tcp")), key: { path }, called: { [path]: "keyfile" }, before };
   };
 
-/** The superuser may read everything, unless it gives that right up. */
+/** Drops root's privilege to read every file. */
 const withoutRights =
   process.getuid?.() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"] : [];
 
@@ -134,7 +134,7 @@ const noFarEnd: Readonly<Record<string, Make>> = {
   "an SSH server is there": async (t) => to(await service(t, ssh)),
   "a TLS server is there": async (t) => to(await service(t, answers(Buffer.from("15030300020246", "hex")))),
   "a TLS server is there that closes without an answer": async (t) => {
-    // Some close at once when they get what is no TLS, others send an alert first.
+    // Some close at once on data that is not TLS, others send an alert first.
     const server = createServer((socket) =>
       socket
         .on("error", () => undefined)
@@ -197,7 +197,7 @@ const checks: Readonly<Record<string, Make>> = {
   },
 };
 
-/** `spiped -d --check` with these flags, and good ones for the rest. */
+/** `spiped -d --check` with these flags, and valid ones for the rest. */
 async function checked(t: TestContext, flags: readonly string[], called: Situation["called"] = {}): Promise<Situation> {
   const key = await newKey(t);
   const rest = [
@@ -209,7 +209,7 @@ async function checked(t: TestContext, flags: readonly string[], called: Situati
   return { flags: ["-d", "-k", key.path, ...flags, ...missing.flat()], called };
 }
 
-test(`${page}: each cause of its tables is made by a test, and no other`, () => {
+test(`${page}: the causes in its tables are exactly those that a test reproduces`, () => {
   const made = [noFarEnd, anyFarEnd, onlyOurs, onlyC, named, { [silentNameServer]: undefined }, checks];
   assert.deepEqual([...told.keys()].sort(), made.flatMap((group) => Object.keys(group)).sort());
 });
@@ -228,7 +228,7 @@ testAll("what --check says", checks, ours, false);
 withNames(() => testAll("what --probe says of names", named, ours, false));
 
 withSilentNameServer((start) => {
-  test("what --probe says where the name server is silent", limits, async (t) => {
+  test("--probe reports a silent name server", limits, async (t) => {
     const key = await newKey(t);
     const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
     const command = await start(t, words, { stdin: "ignore" });
@@ -242,7 +242,7 @@ function needs(command: string | undefined): string | false {
   return command === undefined || commandOnPath(command) !== undefined ? false : `missing: ${command}`;
 }
 
-/** Side by side: they wait more than they work. */
+/** Run concurrently, because they mostly wait. */
 function testAll(what: string, causes: Readonly<Record<string, Make>>, far: Program, skip: string | false): void {
   if (skip !== false) process.stderr.write(`SKIPPED: ${what}: ${skip}\n`);
   test(what, { ...limits, skip, concurrency: 4 }, async (t) => {

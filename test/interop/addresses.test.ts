@@ -1,4 +1,4 @@
-// IPv6 addresses without brackets, which both implementations take: the last colon splits.
+// IPv6 addresses without brackets, which both implementations accept: they are split at the last colon.
 
 import { test } from "node:test";
 import { freePort } from "../support/addresses.js";
@@ -13,7 +13,7 @@ import { newKey, patience } from "../support/tunnel.js";
 
 withCOriginal((c) => {
   for (const { client, server, name } of [...pairsWith(c), pairOf(ours, ours)]) {
-    test(`${name} takes IPv6 addresses without brackets`, limits, async (t) => {
+    test(`${name} accepts IPv6 addresses without brackets`, limits, async (t) => {
       const key = await newKey(t);
       const target = await Listener.listen(t, "tcp6");
       if (target.address.kind !== "tcp") throw new Error("a TCP address");

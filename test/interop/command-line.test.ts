@@ -1,5 +1,5 @@
-// The same arguments to both implementations: what the original takes, ours takes, and what it refuses, ours refuses for the
-// same reason. Where ours differs on purpose, the case says so.
+// The same arguments to both implementations: ours accepts what the original accepts, and refuses what it refuses, for the
+// same reason. Deliberate differences are marked.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { ours, withCOriginal } from "../support/programs.js";
 
-/** What becomes of arguments: they are wrong, or right up to the key file, which is not there. */
+/** The result of parsing: an error, or accepted up to the key file, which does not exist. */
 type Verdict = "usage" | "number" | "address" | "taken";
 
 const verdicts: Readonly<Record<"ours" | "C", readonly (readonly [Verdict, RegExp])[]>> = {
@@ -52,7 +52,7 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
   [[...right, "-F", "-r", "0.25"], "taken"],
   [[...right, "-F", "-R", "-r", "60"], "taken"],
   [[...right, "-F", "-R", "-r", "0"], "taken"],
-  // Differs from spiped: there the value of an option is whatever argument comes next.
+  // Differs from spiped: it takes the next argument as an option's value, whatever it is.
   [["-d", ...s, "-t", "-F", ...k], "address", "usage"],
   [[...right, "-n", "-F"], "number", "usage"],
 
@@ -80,11 +80,11 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
   ...["-o", "-r"].flatMap((flag) =>
     ["x", "5s", "-1"].map((value) => [[...right, "-F", flag, value], "number"] as const),
   ),
-  // Differs from spiped: a negative -n is taken there for a huge one, and there is no end that makes sense.
+  // Differs from spiped: it reads a negative -n as a huge one.
   [[...right, "-F", "-n", "-1"], "taken", "number"],
   [[...right, "-F", "-r", "inf"], "taken", "number"],
   [[...right, "-F", "-o", "1e9"], "taken", "number"],
-  // Differs from spiped: numbers are decimal.
+  // Differs from spiped: numbers are decimal only.
   [[...right, "-F", "-n", "0x10"], "taken", "number"],
 
   [["-dF", "-s", "", ...t, ...k], "address", "usage"],

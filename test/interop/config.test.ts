@@ -1,4 +1,4 @@
-// C clients and servers at the other end of tunnels of a file, before and after a reload.
+// C clients and servers at the remote ends of a configuration file's tunnels, before and after a reload.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ import { TestSocket } from "../support/test-socket.js";
 import { patience, startSpiped } from "../support/tunnel.js";
 
 withCOriginal((c) => {
-  test("a C client and a C server talk to tunnels of a file, through a reload too", limits, async (t) => {
+  test("a C client and a C server use tunnels of a configuration file, also across a reload", limits, async (t) => {
     const file = await ConfigFile.make(t);
     const key = { path: file.keyFile, bytes: new Uint8Array() };
     const service = await Listener.listen(t, "tcp");

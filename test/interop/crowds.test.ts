@@ -1,4 +1,4 @@
-// Silent strangers at our spiped -d, forty a second with the usual flags: friends of either kind get through at once.
+// Silent strangers at our spiped -d, forty a second with default flags: clients of both implementations connect at once.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,21 +9,21 @@ import { ours, withCOriginal } from "../support/programs.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
 
-/** As many as forty a second are in the five seconds of -o, and some more. */
+/** More than forty a second times the five seconds of -o. */
 const crowd = 220;
 const friends = 8;
 
 withCOriginal((c) => {
   for (const program of [ours, c]) {
     test(
-      `${friends} clients of ${program.name} reach our server behind ${crowd} silent strangers`,
+      `${friends} clients of ${program.name} connect to our server while ${crowd} silent strangers wait`,
       limits,
       async (t) => {
         const key = await newKey(t);
         const target = await Listener.listen(t, "tcp");
         target.echo();
         const common = { source: "tcp", key } as const;
-        // With the usual -n, and a limit of time that the strangers do not reach during the test.
+        // The default -n, and a timeout that the strangers do not reach during the test.
         const server = await startSpiped(t, { ...common, end: "-d", target: target.address, flags: ["-o", "60"] });
         const client = await startSpiped(t, {
           ...common,

@@ -1,4 +1,4 @@
-// Both implementations as daemons: what scripts rely on holds for the one as for the other.
+// Both implementations as daemons: scripts can rely on the same behavior.
 
 import assert from "node:assert/strict";
 import { realpath } from "node:fs/promises";
@@ -18,7 +18,7 @@ const options = { ...limits, skip: onLinux };
 withCOriginal((c) => {
   for (const { name, spiped: program } of [c, ours]) {
     for (const source of ["tcp", "unix"] as const) {
-      test(`${name} accepts on ${source} and has its pid file once the first process returns 0`, options, async (t) => {
+      test(`${name} accepts on ${source} and has its pid file when the first process exits 0`, options, async (t) => {
         const cwd = await realpath(await temporaryFolder(t));
         const daemon = await startDaemonEnd(t, { program, source, cwd });
         assert.ok(await isAlive(await daemon.establish()));
@@ -31,7 +31,7 @@ withCOriginal((c) => {
       });
     }
 
-    test(`${name} lets a connection end in peace after SIGTERM`, options, async (t) => {
+    test(`${name} drains its connection after SIGTERM`, options, async (t) => {
       const daemon = await startDaemonEnd(t, { program });
       const { peer, plain } = await daemon.establish();
       process.kill(daemon.id, "SIGTERM");
@@ -42,7 +42,7 @@ withCOriginal((c) => {
       await untilEnded(daemon.id);
     });
 
-    test(`${name} with -D returns 0 although a lookup fails, and goes on trying`, options, async (t) => {
+    test(`${name} with -D exits 0 although a lookup fails, and retries`, options, async (t) => {
       const folder = await temporaryFolder(t);
       const key = await newKey(t);
       const source = join(folder, "socket");
@@ -54,11 +54,11 @@ withCOriginal((c) => {
     });
 
     for (const [what, source, target, key] of [
-      ["a target without an address", "/nowhere/source", "[127.0.0.1]:no-such-service", "key"],
-      ["a key file that is not there", "/nowhere/source", "/nowhere/target", "no-key"],
-      ["a source where it cannot listen", "/nowhere/source", "/nowhere/target", "key"],
+      ["a target that cannot be resolved", "/nowhere/source", "[127.0.0.1]:no-such-service", "key"],
+      ["a missing key file", "/nowhere/source", "/nowhere/target", "no-key"],
+      ["a source that it cannot listen on", "/nowhere/source", "/nowhere/target", "key"],
     ] as const) {
-      test(`${name} returns 1 for ${what}`, options, async (t) => {
+      test(`${name} exits 1 for ${what}`, options, async (t) => {
         const { path } = await newKey(t);
         const flags = ["-d", "-s", source, "-t", target, "-k", key === "key" ? path : `${path}.none`];
         const command = startDetached(t, [...program, ...flags]);
@@ -75,18 +75,22 @@ withCOriginal((c) => {
         ["5:33", "5; 33; "],
         [":www-data", "0; 33; "],
       ] as const) {
-        test(`${name} with -u ${words} becomes that user and that group, without another`, limits, async (t) => {
-          const program = ["setpriv", "--groups", "4,20", ...spiped] as const;
-          const { id } = await startDaemonEnd(t, { program, source: "tcp", flags: ["-u", words] });
-          const identities = (): string[] => {
-            const first = (text = ""): string => text.split("\t")[0] ?? "";
-            return threadsOf(id).map(
-              (one) => `${first(one.get("Uid"))}; ${first(one.get("Gid"))}; ${one.get("Groups")}`,
-            );
-          };
-          // The original's first process does not wait for that.
-          await until(() => (identities().every((one) => one === identity) ? true : undefined), `-u ${words}`);
-        });
+        test(
+          `${name} with -u ${words} changes to that user and group, without supplementary groups`,
+          limits,
+          async (t) => {
+            const program = ["setpriv", "--groups", "4,20", ...spiped] as const;
+            const { id } = await startDaemonEnd(t, { program, source: "tcp", flags: ["-u", words] });
+            const identities = (): string[] => {
+              const first = (text = ""): string => text.split("\t")[0] ?? "";
+              return threadsOf(id).map(
+                (one) => `${first(one.get("Uid"))}; ${first(one.get("Gid"))}; ${one.get("Groups")}`,
+              );
+            };
+            // The original's first process does not wait for the change.
+            await until(() => (identities().every((one) => one === identity) ? true : undefined), `-u ${words}`);
+          },
+        );
       }
     }
   });

@@ -1,5 +1,5 @@
-// Our end is killed in the middle of data: whoever receives through the C original's end is not told of an orderly end
-// by us. What the original makes of a reset is its own business: it closes.
+// Our end is killed in the middle of a transfer: we do not pretend an orderly end to the C original's end, which turns
+// the reset into a close.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -15,7 +15,7 @@ withCOriginal((c) => {
     [pairOf(c, ours), "server"],
   ] as const) {
     test(
-      `${pair.name}: our killed ${which} resets the program behind it, and the original ends the other side`,
+      `${pair.name}: killing our ${which} resets the program behind it, and the original closes the other side`,
       limits,
       async (t) => {
         const tunnel = await startTunnel(t, { pair });

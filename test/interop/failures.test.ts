@@ -1,4 +1,4 @@
-// What both implementations make of a wrong key, a refused forward secrecy, and a target that is down.
+// Both implementations with a wrong key, with forward secrecy refused, and with the target down.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { type Pair, pairsWith, withCOriginal } from "../support/programs.js";
 import { handshakeEnded, noForwardSecrecy, reasonsOf, untilReason, wrongMac } from "../support/reasons.js";
 import { newKey, startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
 
-/** One connection that comes to nothing; then each end of ours that can know of it has said so in exactly one line. */
+/** One connection fails; then each end of ours that can know the reason has logged it exactly once. */
 async function connectionFails(
   tunnel: Tunnel,
   pair: Pair,
@@ -33,29 +33,29 @@ withCOriginal((c) => {
       const where = `${pair.name} on ${kind}`;
       const isOurServer = pair.server.name === "ours";
 
-      test(`${where} gives a client with another key nothing`, limits, async (t) => {
+      test(`${where} sends no data to a client with another key`, limits, async (t) => {
         const clientKey = await newKey(t);
         const tunnel = await startTunnel(t, { pair, kind, clientKey });
         await connectionFails(tunnel, pair, { client: handshakeEnded(32, "-e"), server: wrongMac });
-        // The original dials before it knows its client.
+        // The original dials before the client is authenticated.
         if (isOurServer) assert.equal(tunnel.target.acceptedCount, 0);
       });
 
-      test(`${where} refuses a client with -f where the server has -g`, limits, async (t) => {
+      test(`${where} refuses a client with -f if the server has -g`, limits, async (t) => {
         const tunnel = await startTunnel(t, { pair, kind, clientFlags: ["-f"], serverFlags: ["-g"] });
         await connectionFails(tunnel, pair, { client: handshakeEnded(32, "-e -f"), server: noForwardSecrecy });
         if (isOurServer) assert.equal(tunnel.target.acceptedCount, 0);
       });
 
-      test(`${where} refuses a server with -f where the client has -g`, limits, async (t) => {
+      test(`${where} refuses a server with -f if the client has -g`, limits, async (t) => {
         const tunnel = await startTunnel(t, { pair, kind, clientFlags: ["-g"], serverFlags: ["-f"] });
-        // For the server, the handshake is over by then: it sees a client that ends without a word.
+        // The server has finished its handshake by then, and sees a client that ends without sending.
         await connectionFails(tunnel, pair, { client: noForwardSecrecy });
         const service = await tunnel.target.next();
         expectAll(await service.readToEnd(), "");
       });
 
-      test(`${where} ends a connection whose target is down and lives on`, limits, async (t) => {
+      test(`${where} closes a connection whose target is down, and keeps accepting`, limits, async (t) => {
         const targetAddress = await freeAddress(t, kind);
         const tunnel = await startTunnel(t, { pair, kind, targetAddress });
         for (const attempt of [1, 2]) {

@@ -1,5 +1,5 @@
-// Clients of the C original with a key each, at our -d with a folder of keys: each is known by its key, and one of them
-// is shut out while the others go on.
+// Clients of the C original, each with its own key, and our -d with a folder of keys: each client is identified by its
+// key, and one is revoked while the others continue.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ import { TestSocket } from "../support/test-socket.js";
 import { connectionLines, type Key, patience, startSpiped } from "../support/tunnel.js";
 
 withCOriginal((c) => {
-  test("the C original's clients are told apart by their keys, and shut out one by one", limits, async (t) => {
+  test("the C original's clients are identified by their keys, and revoked one by one", limits, async (t) => {
     const keys = await ClientKeys.make(t, ["dave"]);
     const names = ["alice", "bob", "carol"];
     const end = await startForMany(t, keys, { flags: ["--log-level", "debug"] });
@@ -20,7 +20,7 @@ withCOriginal((c) => {
     assert.match(await end.reload(), /: 4 keys; added alice, bob, carol$/);
 
     const connect = async (key: Key) => {
-      // The original has read its key; the folder may lose it.
+      // The original has read its key, so the file may be removed.
       const flags = patience;
       const client = await startSpiped(t, {
         program: c,
@@ -57,14 +57,14 @@ withCOriginal((c) => {
       assert.equal(await first.service.endWhileOpen(), "reset");
       await first.app.untilWritesFail();
       for (const other of others) await works(other);
-      // It tries again, in vain.
+      // Its next attempt fails.
       const again = await TestSocket.connect(t, first.client.source);
       await again.endWhileOpen();
     }
     assert.equal(end.target.acceptedCount, 3);
   });
 
-  test("the C original's spipe is let in by a key that came while -d ran", limits, async (t) => {
+  test("the C original's spipe is accepted with a key added while -d runs", limits, async (t) => {
     const keys = await ClientKeys.make(t, ["alice"]);
     const end = await startForMany(t, keys);
     const bob = keys.add("bob");

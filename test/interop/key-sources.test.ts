@@ -1,4 +1,4 @@
-// Where a key can come from besides a file: both implementations take the same key from each, as a daemon and with -F.
+// Key sources other than a file: both implementations read the same key from each, as a daemon and with -F.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -16,33 +16,33 @@ import { newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-/** What bash does with `"$@"`, the words of a spiped without `-k`. $KEY is the key file, $PIPE a named pipe. */
+/** Bash scripts for `"$@"`, a spiped command line without `-k`. $KEY is the key file, $PIPE a named pipe. */
 const sources: ReadonlyArray<readonly [name: string, script: string]> = [
   ["-k - from a pipe", 'cat "$KEY" | "$@" -k -'],
   ["-k - from a slow pipe", '(head -c 10 "$KEY"; sleep 0.2; tail -c +11 "$KEY") | "$@" -k -'],
   ["-k - from a file", '"$@" -k - < "$KEY"'],
   ["/dev/stdin from a pipe", 'cat "$KEY" | "$@" -k /dev/stdin'],
   ["/dev/stdin from a file", '"$@" -k /dev/stdin < "$KEY"'],
-  ["/dev/stdin from a file that was read", '(head -c 5 > /dev/null; "$@" -k /dev/stdin) < "$KEY"'],
+  ["/dev/stdin from a file that was read before", '(head -c 5 > /dev/null; "$@" -k /dev/stdin) < "$KEY"'],
   ["/dev/fd/0", 'cat "$KEY" | "$@" -k /dev/fd/0'],
   ["/proc/self/fd/0", 'cat "$KEY" | "$@" -k /proc/self/fd/0'],
   ["/proc/thread-self/fd/0", 'cat "$KEY" | "$@" -k /proc/thread-self/fd/0'],
   ["/dev/fd/3 from a file", '"$@" -k /dev/fd/3 3< "$KEY"'],
   ["/dev/fd/4 from a pipe", 'cat "$KEY" | "$@" -k /dev/fd/4 4<&0 0< /dev/null'],
   ["/proc/self/fd/9 from a file", '"$@" -k /proc/self/fd/9 9< "$KEY"'],
-  ["a link to /dev/stdin", 'ln -s /dev/stdin "$PIPE.link"; cat "$KEY" | "$@" -k "$PIPE.link"'],
-  ["a link to /proc/self/fd/3", 'ln -s /proc/self/fd/3 "$PIPE.link"; "$@" -k "$PIPE.link" 3< "$KEY"'],
+  ["a symlink to /dev/stdin", 'ln -s /dev/stdin "$PIPE.link"; cat "$KEY" | "$@" -k "$PIPE.link"'],
+  ["a symlink to /proc/self/fd/3", 'ln -s /proc/self/fd/3 "$PIPE.link"; "$@" -k "$PIPE.link" 3< "$KEY"'],
   ["process substitution", '"$@" -k <(cat "$KEY")'],
   ["slow process substitution", '"$@" -k <(head -c 10 "$KEY"; sleep 0.2; tail -c +11 "$KEY")'],
   ["a named pipe", '(cat "$KEY" > "$PIPE") & "$@" -k "$PIPE"'],
-  ["a link to a link to a file", 'ln -s "$KEY" "$PIPE.1"; ln -s "$PIPE.1" "$PIPE.2"; "$@" -k "$PIPE.2"'],
+  ["a symlink to a symlink to a file", 'ln -s "$KEY" "$PIPE.1"; ln -s "$PIPE.1" "$PIPE.2"; "$@" -k "$PIPE.2"'],
 ];
 
 withCOriginal((c) => {
   for (const { name, spiped } of [c, ours]) {
     for (const [what, script] of sources) {
       for (const how of ["as a daemon", "with -F"] as const) {
-        test(`${name} ${how} takes its key from ${what}`, options, async (t) => {
+        test(`${name} ${how} reads its key from ${what}`, options, async (t) => {
           const folder = await temporaryFolder(t);
           const key = await newKey(t);
           const pipe = join(folder, "pipe");
@@ -62,7 +62,7 @@ withCOriginal((c) => {
       }
     }
 
-    test(`${name} takes no key from a descriptor that is not there`, options, async (t) => {
+    test(`${name} refuses a key from a descriptor that is not open`, options, async (t) => {
       const folder = await temporaryFolder(t);
       const words = ["-d", "-s", join(folder, "socket"), "-t", join(folder, "target"), "-k", "/dev/fd/500"];
       const command = startDetached(t, [...spiped, ...words]);
@@ -79,7 +79,7 @@ withCOriginal((c) => {
   ] as const) {
     for (const more of [[], ["-F"], ["-D"]]) {
       test(
-        `ours refuses an empty key from ${what} with ${more.join() || "no flag"}, which C takes`,
+        `ours refuses an empty key from ${what} with ${more.join() || "no flag"}, which C accepts`,
         options,
         async (t) => {
           const folder = await temporaryFolder(t);
@@ -105,7 +105,7 @@ withCOriginal((c) => {
     }
   }
 
-  test("the rest of a file is the key where a part of standard input has been read", options, async (t) => {
+  test("the rest of the file is the key if part of standard input was read before", options, async (t) => {
     const folder = await temporaryFolder(t);
     const key = await newKey(t);
     const whole = join(folder, "whole");

@@ -1,4 +1,4 @@
-// --proxy-protocol with those that take the header, nginx and HAProxy, and with the C original at the other end.
+// --proxy-protocol with nginx and HAProxy as the service, and with the C original at the remote end.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -15,13 +15,13 @@ import type { TestSocket } from "../support/test-socket.js";
 import { startTunnel, type Tunnel } from "../support/tunnel.js";
 import { startHaproxy, startNginx } from "../support/web-servers.js";
 
-/** A web server that expects a header, and answers with what it says: `address port address port`. */
+/** A web server that expects a header, and answers with its contents: `address port address port`. */
 interface Behind {
   readonly name: "nginx" | "HAProxy";
   readonly program: string;
-  /** The first version that can tell the name of a key, and how it is asked for it. */
+  /** The first version that can read the name of a key, and the variable for it. */
   readonly names: { readonly from: readonly [major: number, minor: number, patch: number]; readonly variable: string };
-  /** Starts it; with `also` behind its answer. */
+  /** Starts it; `also` is appended to its answer. */
   start(t: TestContext, program: string, listens: Address, also: string): Promise<Command>;
 }
 
@@ -72,12 +72,12 @@ async function started(
 
 async function listens(command: Command, address: Address): Promise<boolean> {
   if (address.kind === "tcp") return untilListening(command, address);
-  // HAProxy listens on a UNIX socket by another name, and gives it this one then.
+  // HAProxy creates a UNIX socket under another name, then renames it.
   await until(() => command.isGone || existsSync(address.path) || undefined, `${command.words} to listen`);
   return !command.isGone;
 }
 
-/** What the server behind answers. */
+/** The answer of the server behind the tunnel. */
 async function ask({ connect }: Tunnel): Promise<{ app: TestSocket; status: string; seen: readonly string[] }> {
   const app = await connect();
   await app.write("GET / HTTP/1.0\r\n\r\n");
@@ -91,7 +91,7 @@ function declare(behind: Behind, program: string): void {
     for (const kind of kindsHere("tcp", "tcp6", "unix")) {
       const to = kind === "unix" ? "unix" : "tcp";
       test(
-        `${behind.name} on ${to} learns from -d on ${kind} which machine the C original called from`,
+        `${behind.name} on ${to} learns the address of the C original's machine from -d on ${kind}`,
         limits,
         async (t) => {
           const targetAddress = await started(t, behind, program, to);
@@ -112,7 +112,7 @@ function declare(behind: Behind, program: string): void {
       );
 
       test(
-        `${behind.name} on ${to} learns from -e on ${kind}, through the C original, which program called`,
+        `${behind.name} on ${to} learns the address of the application from -e on ${kind}, through the C original`,
         limits,
         async (t) => {
           const targetAddress = await started(t, behind, program, to);
@@ -135,7 +135,7 @@ function declare(behind: Behind, program: string): void {
 
   const { from, variable } = behind.names;
   const skip = isFrom(from, program) ? false : `needs ${behind.name} ${from.join(".")} or newer`;
-  test(`${behind.name} knows the client by the name of its key`, { ...limits, skip }, async (t) => {
+  test(`${behind.name} learns the name of the client's key`, { ...limits, skip }, async (t) => {
     const keys = await ClientKeys.make(t, ["somebody"]);
     const clientKey = keys.add("bücher");
     const targetAddress = await started(t, behind, program, "tcp", ` ${variable}`);
@@ -145,7 +145,7 @@ function declare(behind: Behind, program: string): void {
     assert.equal(seen.at(-1), "bücher");
   });
 
-  test(`${behind.name} takes one header, and the second for a bad request`, limits, async (t) => {
+  test(`${behind.name} reads one header, and takes a second one for a bad request`, limits, async (t) => {
     const flags = ["--proxy-protocol"];
     const targetAddress = await started(t, behind, program, "tcp");
     const { status } = await ask(await startTunnel(t, { targetAddress, clientFlags: flags, serverFlags: flags }));
@@ -153,7 +153,7 @@ function declare(behind: Behind, program: string): void {
   });
 }
 
-/** Both say their version on a line like `nginx version: nginx/1.22.1`, and -v is how they are asked. */
+/** With -v, both print a line like `nginx version: nginx/1.22.1`. */
 function isFrom([major, minor, patch]: Behind["names"]["from"], program: string): boolean {
   const { stdout, stderr } = spawnSync(program, ["-v"], { encoding: "utf8" });
   const [, ...version] = /(\d+)\.(\d+)\.(\d+)/.exec(stdout + stderr) ?? [];

@@ -1,4 +1,4 @@
-// The reference peer against the C original, in both roles: what it holds against the product must not be its own mistake.
+// The reference peer against the C original, in both roles, so that its own mistakes are not blamed on the product.
 
 import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
@@ -19,7 +19,7 @@ withCOriginal((c) => {
       ["without forward secrecy", { x: 0n }],
       ["in pieces of 7 bytes", { pieceBytes: 7 }],
     ] as const satisfies readonly (readonly [string, Partial<PeerOptions>])[]) {
-      test(`the reference peer as a client ${what} is understood by the C original on ${kind}`, limits, async (t) => {
+      test(`the reference peer as a client ${what} works with the C original on ${kind}`, limits, async (t) => {
         const key = await newKey(t);
         const target = await Listener.listen(t, kind);
         const { source } = await startSpiped(t, { program: c, end: "-d", source: kind, target: target.address, key });
@@ -28,7 +28,7 @@ withCOriginal((c) => {
         await talk(peer, await target.next());
       });
 
-      test(`the reference peer as a server ${what} is understood by the C original on ${kind}`, limits, async (t) => {
+      test(`the reference peer as a server ${what} works with the C original on ${kind}`, limits, async (t) => {
         const key = await newKey(t);
         const link = await Listener.listen(t, kind);
         const { source } = await startSpiped(t, { program: c, end: "-e", source: kind, target: link.address, key });
@@ -41,7 +41,7 @@ withCOriginal((c) => {
   }
 });
 
-/** Data both ways, then the end both ways. */
+/** Sends data, then the end, in both directions. */
 async function talk(peer: ReferencePeer, application: TestSocket): Promise<void> {
   await peer.send(data);
   expectBytes(await application.read(data.length), data);

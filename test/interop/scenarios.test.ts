@@ -1,4 +1,4 @@
-// What the C original's own tests go through, with ours at both ends, and with the original at either end.
+// The scenarios of the C original's own tests, with ours at both ends, and with the original at either end.
 
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
@@ -19,7 +19,7 @@ import { newKey, startTunnel, type Tunnel } from "../support/tunnel.js";
 const oursOnly = pairOf(ours, ours);
 const kinds = ["tcp", "unix"] as const;
 
-/** Every pair that ours has a part in, on every kind of socket. */
+/** Every pair that includes ours, on every kind of socket. */
 const placesOf = (pairs: readonly Pair[]) =>
   pairs.flatMap((pair) => kinds.map((kind) => ({ pair, kind, where: `${pair.name} on ${kind}` })));
 
@@ -44,7 +44,7 @@ function scenarios(pairs: readonly Pair[]): void {
       assert.equal(tunnel.target.acceptedCount, 20);
     });
 
-    test(`${where} keeps connections apart that overlap`, limits, async (t) => {
+    test(`${where} keeps overlapping connections separate`, limits, async (t) => {
       const tunnel = await startTunnel(t, { pair, kind });
       const open: { app: TestSocket; service: TestSocket; name: string }[] = [];
       for (let count = 1; count <= 30; count += 1) {
@@ -54,7 +54,7 @@ function scenarios(pairs: readonly Pair[]): void {
           expectBytes(await service.read(name.length), name);
           expectBytes(await app.read(name.length), name.toUpperCase());
         }
-        // Three at a time; the oldest one ends while the others go on.
+        // Three at a time; the oldest one ends while the others continue.
         const oldest = open.length > 3 ? open.shift() : undefined;
         if (oldest === undefined) continue;
         oldest.app.finish();
@@ -64,7 +64,7 @@ function scenarios(pairs: readonly Pair[]): void {
       }
     });
 
-    test(`${where} carries a file unchanged, and spipe carries it there and back`, limits, async (t) => {
+    test(`${where} carries a file unchanged, and so does spipe in both directions`, limits, async (t) => {
       const tunnel = await startTunnel(t, { pair, kind });
       const lengthBytes = 5_000_000;
       const { app, service } = await tunnel.connectThrough();
@@ -91,17 +91,17 @@ function scenarios(pairs: readonly Pair[]): void {
     });
   }
 
-  test(`${names}: a connection lives on when it has been open for longer than -o`, limits, async (t) => {
+  test(`${names}: a connection can stay open for longer than -o`, limits, async (t) => {
     const opened: { app: TestSocket; service: TestSocket; where: string }[] = [];
     for (const { pair, kind, where } of places) {
       const tunnel = await startTunnel(t, { pair, kind, timeLimit: ["-o", "3"] });
       const ends = await tunnel.connectThrough();
-      // The handshake is over when a byte has come through.
+      // The handshake is over when a byte has arrived.
       await ends.app.write("before");
       expectBytes(await ends.service.read(6), "before");
       opened.push({ ...ends, where });
     }
-    // Time is what this scenario is about: more of it changes nothing.
+    // This scenario needs time to pass; a longer wait changes nothing.
     await new Promise((resolve) => setTimeout(resolve, 3_500));
     for (const { app, service, where } of opened) {
       await Promise.all([app.write("after"), service.write("afterwards")]);
@@ -112,7 +112,7 @@ function scenarios(pairs: readonly Pair[]): void {
     }
   });
 
-  test(`${names}: a slow echo comes whole after the end of what was sent`, limits, async (t) => {
+  test(`${names}: a slow echo arrives completely after the sender has ended`, limits, async (t) => {
     const data = randomData("slow echo", 3_000);
     const echoed: Promise<void>[] = [];
     for (const { pair, kind, where } of places) {
@@ -144,7 +144,7 @@ async function endsTogether(tunnel: Tunnel): Promise<void> {
   expectAll(await app.readToEnd(), "");
 }
 
-/** Sends back what comes, 1,000 bytes a second, also when the other side has long ended; then ends too. */
+/** Echoes 1,000 bytes a second, even after the other side has ended; then ends too. */
 async function echoSlowly(service: TestSocket): Promise<void> {
   const { bytes } = await service.readToEnd();
   for (let at = 0; at < bytes.length; at += 250) {
@@ -156,9 +156,9 @@ async function echoSlowly(service: TestSocket): Promise<void> {
 
 function badTargets(program: Program): void {
   for (const kind of kinds) {
-    test(`spipe of ${program.name} on ${kind} exits 1 at once when nobody is there`, limits, async (t) => {
+    test(`spipe of ${program.name} on ${kind} exits 1 at once when the connection is refused`, limits, async (t) => {
       const spipe = await startBad(t, program, kind);
-      // With a time limit as long as the tests', to wait for it would fail the test.
+      // The timeout is as long as the test's, so waiting for it would fail the test.
       assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
       assert.match(spipe.command.stderr, /^spipe: Could not connect/);
     });

@@ -1,4 +1,4 @@
-// spipe against spiped -d, with the C original as the one or the other.
+// spipe against spiped -d, one of them the C original.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -83,7 +83,7 @@ function spipeTests(pair: Pair, kind: "tcp" | "unix", flags: readonly string[]):
     assert.match(spipe.command.stderr, /handshake/i);
   });
 
-  test(`spipe ${pair.name} on ${kind} exits 1 when nobody listens`, limits, async (t) => {
+  test(`spipe ${pair.name} on ${kind} exits 1 when the connection is refused`, limits, async (t) => {
     const spipe = Spipe.start(t, { program: pair.client, target: await freeAddress(t, kind), key: await newKey(t) });
     assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
     assert.match(spipe.command.stderr, /connect/i);

@@ -12,7 +12,7 @@ withCOriginal((c) => {
   for (const pair of pairsWith(c)) {
     for (const kind of ["tcp", "unix"] as const) {
       const where = `${pair.name} on ${kind}`;
-      // The original at both ends only shows that the test itself is right, so it carries less.
+      // The original at both ends only verifies the test itself, so it carries less.
       const isControl = pair.client === c && pair.server === c;
       const mebibytes = isControl ? 8 : 64;
       const connections = isControl ? 20 : 100;

@@ -1,4 +1,4 @@
-// scripts/check-artifact.mjs on this checkout's addon, under its own name and under those of other platforms.
+// scripts/check-artifact.mjs on this checkout's addon, under its own name and under the names of other platforms.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -11,7 +11,7 @@ import { root } from "../support/programs.js";
 
 const addon = join(root, "native", `spiped.${platformName()}.node`);
 
-/** The problems of a file, one line each. */
+/** The problems reported for a file, one line each. */
 function problemsOf(file: string): readonly string[] {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "scripts/check-artifact.mjs"), file], {
     encoding: "utf8",
@@ -23,7 +23,7 @@ function problemsOf(file: string): readonly string[] {
   return problems.map((problem) => problem.trim());
 }
 
-test("an addon passes for its own platform, except for what only releases are linked for", () => {
+test("an addon passes for its own platform, except for requirements that only release builds meet", () => {
   const expected = /^it needs (glibc [\d.]+; Node\.js needs only [\d.]+|vcruntime140\.dll)$/;
   assert.deepEqual(
     problemsOf(addon).filter((problem) => !expected.test(problem)),

@@ -1,4 +1,4 @@
-// scripts/audit.mjs with npm itself, and registries that know of a vulnerability, of none, or do not answer.
+// scripts/audit.mjs with the real npm, and registries that report a vulnerability, report none, or do not answer.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ async function audit(t: TestContext, advisories: object | undefined) {
   return Command.run(t, [process.execPath, join(root, "scripts/audit.mjs")], { stdin: "ignore", env });
 }
 
-test("an audit fails where the registry knows of a vulnerability, and names it", limits, async (t) => {
+test("an audit fails if the registry reports a vulnerability, and names it", limits, async (t) => {
   const advisory = { id: 1, url: "https://advisories.example/1", title: "A hole", severity: "high" };
   const { status, stderr } = await audit(t, {
     commander: [{ ...advisory, vulnerable_versions: "<999", cwe: [], cvss: { score: 0, vectorString: null } }],
@@ -42,12 +42,12 @@ test("an audit fails where the registry knows of a vulnerability, and names it",
   assert.match(stderr, /^commander: high: A hole \(https:\/\/advisories\.example\/1\)/m);
 });
 
-test("an audit passes where the registry knows of none", limits, async (t) => {
+test("an audit passes if the registry reports no vulnerability", limits, async (t) => {
   const { status, stdout, stderr } = await audit(t, {});
   assert.deepEqual([status, stdout, stderr], [0, "npm audit: 0 vulnerable packages\n", ""]);
 });
 
-test("an audit that the registry does not answer is skipped, and says so", limits, async (t) => {
+test("an audit is reported as skipped if the registry does not answer", limits, async (t) => {
   const { status, stdout } = await audit(t, undefined);
   assert.equal(status, 0);
   assert.match(stdout, /^npm audit: SKIPPED, the registry did not answer: 405 /);

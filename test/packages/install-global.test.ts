@@ -1,4 +1,4 @@
-// npm run install:global: from a checkout to commands on the path, without a registry.
+// npm run install:global: installs the commands from a checkout, without a registry.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,7 +30,7 @@ test("a checkout installs its commands and its library below a prefix, without a
     const told = await Command.run(t, [file, ...args], { stdin: "ignore" });
     assert.deepEqual([told.stdout, told.stderr], [`${name} ${version}\n`, ""]);
   }
-  // No dependency that npm would look for.
+  // No dependency that npm would fetch.
   const manifest = JSON.parse(readFileSync(join(modules, "spiped/package.json"), "utf8")) as object;
   assert.deepEqual(
     Object.keys(manifest).filter((key) => /dependencies/i.test(key)),
@@ -42,8 +42,8 @@ test("a checkout installs its commands and its library below a prefix, without a
   assert.deepEqual([library.stdout, library.stderr], ["function\n", ""]);
 });
 
-test("a prefix that cannot be written to is named, with two ways out", limits, async (t) => {
-  // Below a file, where the superuser cannot write either.
+test("a prefix that cannot be written to is reported with two solutions", limits, async (t) => {
+  // Below a file, where root cannot write either.
   const file = join(await temporaryFolder(t), "file");
   await writeFile(file, "");
   const prefix = join(file, "prefix");

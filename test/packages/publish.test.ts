@@ -1,4 +1,4 @@
-// scripts/publish.mjs with npm itself and a registry of the test's own: only what was packed and recorded gets there.
+// scripts/publish.mjs with the real npm and the test's own registry: only recorded packages are published.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -17,14 +17,14 @@ const version = "9.8.7";
 const [main, platform] = ["spiped", "@spiped/some-platform"];
 const fileOf = (name: string): string => `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
 
-/** Two packages and their record, packed once; each test has a copy. */
+/** Two packages and their record, packed once; each test uses a copy. */
 let packed: string;
 let record: string;
 
 before(async () => {
   packed = await mkdtemp(join(tmpdir(), "spiped-"));
   mkdirSync(join(packed, "tarballs"));
-  // What publish.mjs reads of the checkout.
+  // The files of the checkout that publish.mjs reads.
   writeFileSync(join(packed, "package.json"), JSON.stringify({ name: main, version, napi: { targets: ["one"] } }));
   const script = `
     const { spawnSync } = require("node:child_process");
@@ -52,7 +52,7 @@ after(() => rm(packed, { recursive: true }));
 
 interface Release {
   readonly registry: Registry;
-  /** The tarballs' folder. */
+  /** The folder of the tarballs. */
   readonly tarballs: string;
   publish(integrity?: string, ...flags: string[]): Promise<{ status: number | null; stdout: string; stderr: string }>;
 }
@@ -83,7 +83,7 @@ function integrityOf(name: string): string {
 
 const both = [`${platform}@${version}`, `${main}@${version}`];
 
-test("a release publishes all packages, the one that names the others last", limits, async (t) => {
+test("a release publishes all packages, the one that depends on the others last", limits, async (t) => {
   const { registry, publish } = await release(t);
   const { status, stdout, stderr } = await publish();
   assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
@@ -100,7 +100,7 @@ test("--verify-only checks the tarballs and publishes nothing", limits, async (t
   assert.deepEqual(registry.published, []);
 });
 
-test("a release that is there already is left as it is", limits, async (t) => {
+test("a release that is already published is left unchanged", limits, async (t) => {
   const { registry, publish } = await release(t);
   for (const name of [main, platform]) registry.hold(name, version, integrityOf(name));
   const { status, stdout } = await publish();
@@ -109,7 +109,7 @@ test("a release that is there already is left as it is", limits, async (t) => {
   assert.deepEqual(registry.published, []);
 });
 
-test("another version of a package is in nobody's way", limits, async (t) => {
+test("another version of a package does not prevent publishing", limits, async (t) => {
   const { registry, publish } = await release(t);
   registry.hold(platform, "9.8.6", "sha512-other");
   assert.equal((await publish()).status, 0);
@@ -117,7 +117,7 @@ test("another version of a package is in nobody's way", limits, async (t) => {
 });
 
 for (const name of [main, platform]) {
-  test(`nothing is published where the registry has another ${name} of this version`, limits, async (t) => {
+  test(`nothing is published if the registry has another ${name} of this version`, limits, async (t) => {
     const { registry, publish } = await release(t);
     registry.hold(name, version, "sha512-other");
     const { status, stderr } = await publish();
@@ -130,7 +130,7 @@ for (const name of [main, platform]) {
   });
 }
 
-test("a run that was interrupted is gone on with", limits, async (t) => {
+test("an interrupted run can be resumed", limits, async (t) => {
   const { registry, publish } = await release(t);
   registry.takes = 1;
   const { status, stderr } = await publish();
@@ -144,7 +144,7 @@ test("a run that was interrupted is gone on with", limits, async (t) => {
   assert.deepEqual(registry.published, both);
 });
 
-test("a registry that does not show what it has is believed once it does", limits, async (t) => {
+test("a registry that shows a new package late is waited for", limits, async (t) => {
   const { registry, publish } = await release(t);
   registry.hold(platform, version, integrityOf(platform));
   registry.manners = "forgetful";
@@ -154,7 +154,7 @@ test("a registry that does not show what it has is believed once it does", limit
   assert.deepEqual(registry.published, [`${main}@${version}`]);
 });
 
-test("a registry that hides another package of this version ends the release", limits, async (t) => {
+test("a registry that hides another package of this version stops the release", limits, async (t) => {
   const { registry, publish } = await release(t);
   registry.hold(platform, version, "sha512-other");
   registry.manners = "forgetful";
@@ -164,7 +164,7 @@ test("a registry that hides another package of this version ends the release", l
   assert.deepEqual(registry.published, []);
 });
 
-test("a registry that does not answer is not taken for an empty one", limits, async (t) => {
+test("a registry that does not answer is not treated as empty", limits, async (t) => {
   const { registry, publish } = await release(t);
   registry.manners = "broken";
   const { status, stderr } = await publish();
@@ -185,7 +185,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
     (tarballs) => appendFileSync(join(tarballs, fileOf(platform)), "\0"),
     /^publish: spiped-some-platform-9\.8\.7\.tgz is not what was packed\n$/,
   ],
-  "one tarball stands in another's place": [
+  "a tarball has the contents of another": [
     (tarballs) => copyFileSync(join(tarballs, fileOf(platform)), join(tarballs, fileOf(main))),
     /^publish: spiped-9\.8\.7\.tgz is not what was packed\n$/,
   ],
@@ -193,7 +193,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
     (tarballs) => copyFileSync(join(tarballs, fileOf(platform)), join(tarballs, "spiped-more-9.8.7.tgz")),
     /^publish: not in the record: spiped-more-9\.8\.7\.tgz\n$/,
   ],
-  "a tarball is gone": [(tarballs) => rmSync(join(tarballs, fileOf(platform))), /^publish: ENOENT: /],
+  "a tarball is missing": [(tarballs) => rmSync(join(tarballs, fileOf(platform))), /^publish: ENOENT: /],
   "the record was changed with the tarball": [
     (tarballs) => {
       appendFileSync(join(tarballs, fileOf(platform)), "\0");
@@ -203,7 +203,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
     /^publish: packed\.json is not the record that was written when packing\n$/,
   ],
   "there is no record": [(tarballs) => rmSync(join(tarballs, "packed.json")), /^publish: ENOENT: /],
-  "the checkout is of another version": [
+  "the checkout has another version": [
     (tarballs) =>
       writeFileSync(
         join(tarballs, "../package.json"),
@@ -211,7 +211,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
       ),
     /^publish: spiped@9\.8\.7, @spiped\/some-platform@9\.8\.7: not of spiped 9\.8\.6\n$/,
   ],
-  "a platform's package is missing": [
+  "a platform package is missing": [
     (tarballs) =>
       writeFileSync(
         join(tarballs, "../package.json"),
@@ -222,7 +222,7 @@ const tamperings: Readonly<Record<string, readonly [does: (tarballs: string) => 
 };
 
 for (const [what, [tamper, says]] of Object.entries(tamperings)) {
-  test(`nothing is published where ${what}`, limits, async (t) => {
+  test(`nothing is published if ${what}`, limits, async (t) => {
     const { registry, tarballs, publish } = await release(t);
     tamper(tarballs);
     const { status, stdout, stderr } = await publish();

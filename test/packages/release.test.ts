@@ -1,4 +1,4 @@
-// What .github/workflows/release.yml promises of itself: what was packed is what gets published.
+// .github/workflows/release.yml publishes exactly the packed files.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -30,13 +30,13 @@ function commandsOf(name: string): readonly string[] {
   return [...runs].flatMap(([, block, line]) => (block ?? line ?? "").trim().split(/\n +/));
 }
 
-/** The jobs that a job waits for. */
+/** The jobs that a job needs. */
 function neededBy(name: string): readonly string[] {
   const [, list = ""] = /^ {4}needs: \[?([^\]\n]*)\]?$/m.exec(job(name)) ?? [];
   return list.split(", ").filter((text) => text !== "");
 }
 
-test("every action is named by the digest of what it does", () => {
+test("every action is pinned by digest", () => {
   for (const file of readdirSync(folder)) {
     const uses = readFileSync(join(folder, file), "utf8").match(/\buses: .*/g) ?? [];
     assert.ok(uses.length > 0);
@@ -44,7 +44,7 @@ test("every action is named by the digest of what it does", () => {
   }
 });
 
-test("between packing and publishing nothing runs but this repository, and what its lock file has", () => {
+test("the packing job runs only this repository's code and locked dependencies", () => {
   assert.deepEqual(commandsOf("pack"), [
     "node scripts/digests.mjs --check dist native/*.node",
     "npm ci --ignore-scripts",
@@ -60,7 +60,7 @@ test("between packing and publishing nothing runs but this repository, and what 
   }
 });
 
-test("the record comes from the job that packs, and not along with the tarballs", () => {
+test("the record is an output of the packing job, and not part of the tarballs' artifact", () => {
   assert.match(job("pack"), /^ {6}record: \$\{\{ steps\.pack\.outputs\.record \}\}$/m);
   assert.match(job("publish"), /^ {10}RECORD: \$\{\{ needs\.pack\.outputs\.record \}\}$/m);
 });
@@ -77,7 +77,7 @@ test("only the jobs that publish may publish, and only after everything else", (
   assert.ok(neededBy("push").includes("publish"));
 });
 
-test("every addon's digest goes from the job that builds it to the job that packs", () => {
+test("every addon's digest is passed from its build job to the packing job", () => {
   const { napi } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { napi: { targets: string[] } };
   const built = ["cross", "native"].flatMap((name) => {
     assert.ok(neededBy("pack").includes(name));
@@ -92,7 +92,7 @@ test("every addon's digest goes from the job that builds it to the job that pack
   assert.equal(built.length, napi.targets.length);
 });
 
-test("every job that compiles checks the Rust that it has, whose digests are here for every target", () => {
+test("every job that compiles Rust verifies its toolchain, with digests for every target", () => {
   const [, version = ""] = /^ {2}RUSTUP_TOOLCHAIN: (\d+\.\d+\.\d+) /m.exec(workflow) ?? [];
   const pinned = readFileSync(join(root, ".github/rust.sha256"), "utf8");
   for (const [name] of jobs) {
@@ -105,7 +105,7 @@ test("every job that compiles checks the Rust that it has, whose digests are her
   }
 });
 
-test("what arrives changed, unannounced or not at all fails the check of digests", async (t) => {
+test("the check of digests fails on changed, unknown and missing files", async (t) => {
   const files = await temporaryFolder(t);
   mkdirSync(join(files, "dist"));
   writeFileSync(join(files, "dist", "one.js"), "1");
@@ -130,14 +130,14 @@ test("what arrives changed, unannounced or not at all fails the check of digests
   assert.match(changed.stderr, /^digests: dist is not what was built: /);
 });
 
-test("the image is made of the packages that are published, and pushed as it was tested", () => {
+test("the image is built from the published packages, and pushed as tested", () => {
   assert.equal(commandsOf("image")[0], 'node scripts/publish.mjs tarballs "$RECORD" --verify-only');
   assert.ok(commandsOf("image").some((command) => command.includes("--build-arg PARTS=packages")));
   assert.equal(commandsOf("push")[0], "node scripts/digests.mjs --check images/*.tar.gz");
   assert.match(job("push"), /DIGESTS: "\[\$\{\{ toJSON\(needs\.image\.outputs\) \}\}\]"/);
 });
 
-test("CI has a job with the oldest Node.js that is supported, and with the oldest Rust", () => {
+test("CI has a job with the oldest supported Node.js and Rust", () => {
   const ci = readFileSync(join(folder, "ci.yml"), "utf8");
   const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { engines: { node: string } };
   const [, minimum = ""] = /^ {2}minimum:\n((?: {4}.*\n|\n)+)/m.exec(ci) ?? [];
@@ -146,7 +146,7 @@ test("CI has a job with the oldest Node.js that is supported, and with the oldes
   assert.match(readFileSync(join(root, "Cargo.toml"), "utf8"), /^rust-version = "\d+\.\d+"$/m);
 });
 
-test("pip takes nothing but files whose digests are here", () => {
+test("pip installs only files with pinned digests", () => {
   for (const line of workflow.match(/.*\bpip".*/g) ?? []) {
     assert.match(line, / install --quiet --require-hashes --only-binary :all: -r \.github\/zigbuild\.txt$/);
   }

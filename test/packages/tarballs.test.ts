@@ -1,8 +1,7 @@
-// The packages as they are published: installed from their tarballs into an empty folder, without a registry and
-// without anything to build with.
+// The packages as published: installed from their tarballs into an empty folder, without a registry or build tools.
 //
-// SPIPED_TARBALLS names a folder of tarballs to take instead of packing this checkout; then npm may ask the registry
-// for what they depend on.
+// SPIPED_TARBALLS names a folder of tarballs to use instead of packing this checkout; npm may then fetch their dependencies
+// from the registry.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -37,11 +36,11 @@ interface Manifest {
 interface Tarballs {
   readonly main: string;
   readonly platform: string;
-  /** What the main package depends on; empty where the registry has to have it. */
+  /** The dependencies of the main package; empty if they come from the registry. */
   readonly dependencies: readonly string[];
 }
 
-/** An empty folder with packages installed in it. */
+/** A new folder with packages installed in it. */
 interface Installation {
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -70,15 +69,18 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.ok(statSync(tarballs.platform).size < MAX_PLATFORM_BYTES);
   });
 
-  await t.test("run no scripts, and depend on what the commands contain and the platforms' packages alone", () => {
-    const own = manifestOf(folder, `@spiped/${platform}`);
-    assert.deepEqual([main.scripts, own.scripts, own.dependencies], [undefined, undefined, undefined]);
-    assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander", "smol-toml"]);
-    assert.equal(main.optionalDependencies?.[`@spiped/${platform}`], own.version);
-    assert.ok(Object.values(main.optionalDependencies ?? {}).every((version) => version === main.version));
-  });
+  await t.test(
+    "run no scripts, and depend only on the platform packages and on modules that the commands bundle",
+    () => {
+      const own = manifestOf(folder, `@spiped/${platform}`);
+      assert.deepEqual([main.scripts, own.scripts, own.dependencies], [undefined, undefined, undefined]);
+      assert.deepEqual(Object.keys(main.dependencies ?? {}), ["commander", "smol-toml"]);
+      assert.equal(main.optionalDependencies?.[`@spiped/${platform}`], own.version);
+      assert.ok(Object.values(main.optionalDependencies ?? {}).every((version) => version === main.version));
+    },
+  );
 
-  await t.test("hold what runs and what tells about it, and nothing of the checkout besides", () => {
+  await t.test("contain code, man pages and completions, and nothing else of the checkout", () => {
     const files = readdirSync(join(folder, "node_modules", "spiped"), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ name }) => name);
@@ -91,7 +93,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.deepEqual(other, []);
   });
 
-  await t.test("hold the commands in a few files, with the licence and the version of what is in them", () => {
+  await t.test("contain the commands in a few files, with the license and version of bundled modules", () => {
     const dist = join(folder, "node_modules", "spiped", "dist");
     assert.deepEqual(readdirSync(join(dist, "commands")).sort(), [
       "LICENSE.third-party.txt",
@@ -111,7 +113,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     }
   });
 
-  await t.test("run the commands from these files alone", async (st) => {
+  await t.test("run the commands from these files only", async (st) => {
     for (const name of ["commander", "smol-toml"]) rmSync(join(folder, "node_modules", name), { recursive: true });
     for (const name of ["spiped", "spipe"] as const) {
       const words = [...commandIn(folder, name), "--version"] as const;
@@ -126,7 +128,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.match(map.sourcesContent[0] ?? "", /export (async )?function connect\(/);
   });
 
-  await t.test("give npx the command spiped", async (st) => {
+  await t.test("provide the command spiped to npx", async (st) => {
     assert.equal(
       await runNpm(st, npmWords("npx", "spiped", "--version"), { cwd: folder, env }),
       `spiped ${main.version}\n`,
@@ -135,7 +137,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.equal(statSync(key).size, 32);
   });
 
-  await t.test("make a tunnel, both ways through both of its ends", async (st) => {
+  await t.test("carry data both ways through a tunnel", async (st) => {
     const service = await Listener.listen(st, "tcp");
     const far = await startEnd(st, { folder, env }, "-d", service.address, key);
     const near = await startEnd(st, { folder, env }, "-e", far, key);
@@ -149,7 +151,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     assert.equal(Buffer.from((await client.readToEnd()).bytes).toString(), "and back");
   });
 
-  await t.test("give npx the command spipe", async (st) => {
+  await t.test("provide the command spipe to npx", async (st) => {
     const service = await Listener.listen(st, "tcp");
     const far = await startEnd(st, { folder, env }, "-d", service.address, key);
     const words = npmWords("npx", "-p", "spiped", "spipe", "-t", textOf(far), "-k", key);
@@ -167,7 +169,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     ["import", "program.mjs", `import { connect, createServer, readKeyFile, SpipedError } from "spiped";`],
     ["require", "program.cjs", `const { connect, createServer, readKeyFile, SpipedError } = require("spiped");`],
   ] as const) {
-    await t.test(`are a library for ${how}`, async (st) => {
+    await t.test(`work as a library for ${how}`, async (st) => {
       await writeFile(join(folder, file), `${head}\n${PROGRAM}`);
       const { status, stdout, stderr } = await Command.run(st, [process.execPath, file, key], {
         stdin: "ignore",
@@ -182,7 +184,7 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
   }
 });
 
-test("without the platform's package, the commands say which one is missing and what to do", async (t) => {
+test("without the platform package, the commands name the missing one and say what to do", async (t) => {
   const { folder, env } = await install(t, [tarballs.main, ...tarballs.dependencies], ["--omit=optional"]);
   for (const name of ["spiped", "spipe"] as const) {
     const { status, stdout, stderr } = await Command.run(t, [...commandIn(folder, name), "--version"], {
@@ -197,7 +199,7 @@ test("without the platform's package, the commands say which one is missing and 
   }
 });
 
-/** A server and a client of the library's in one program: what one says comes back from the other. */
+/** A server and a client of the library in one program: the server echoes. */
 const PROGRAM = `
 async function main() {
   const key = await readKeyFile(process.argv[2]);
@@ -231,7 +233,7 @@ async function pack(folder: string): Promise<Tarballs> {
 }
 
 async function succeed([file, ...words]: readonly [string, ...string[]]): Promise<void> {
-  // Not everybody's home folder is there to be written to.
+  // The home folder may not be writable.
   const env = { ...process.env, npm_config_cache: join(packFolder ?? tmpdir(), "cache") };
   const child = spawn(file, words, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
   const [status] = await once(child, "exit");
@@ -269,7 +271,7 @@ function manifestOf(folder: string, name: string): Manifest {
   return JSON.parse(readFileSync(join(folder, "node_modules", name, "package.json"), "utf8")) as Manifest;
 }
 
-/** An installed command, as npm's links lead to it. */
+/** An installed command, through npm's links. */
 function commandIn(folder: string, name: "spiped" | "spipe"): readonly [string, ...string[]] {
   const modules = join(folder, "node_modules");
   if (process.platform === "win32") return [process.execPath, join(modules, "spiped", "bin", `${name}.js`)];
@@ -290,7 +292,7 @@ async function startEnd(
   return { kind: "tcp", host: "127.0.0.1", port };
 }
 
-/** This platform by the name of its package, found out without the package's help. */
+/** The name of this platform's package, found without the package's code. */
 function platformName(): string {
   if (process.platform === "win32") return `win32-${process.arch}-msvc`;
   if (process.platform !== "linux") return `${process.platform}-${process.arch}`;
