@@ -31,7 +31,7 @@ export const addresses: Target = {
     assert.deepEqual(pathBytes(text), Buffer.from(input), "bytes → text → bytes");
     for (const [use, parse] of Object.entries(parsers)) {
       const outcome = outcomeOf(() => parse(text));
-      const right = isRight(use as keyof typeof parsers, text);
+      const right = isAddressFor(use as keyof typeof parsers, text);
       if ("error" in outcome) {
         assert.ok(!right, `${use} refuses ${JSON.stringify(text)}: ${outcome.error.message}`);
         spipedError(outcome.error, "SPIPED_ADDRESS");
@@ -57,7 +57,7 @@ const parsers = {
 } satisfies Readonly<Record<string, (text: string) => Address | ReturnType<typeof parseSourceAddress>>>;
 
 /** Whether a text is an address for some use: written from the documentation, not from the parser. */
-function isRight(use: keyof typeof parsers, text: string): boolean {
+export function isAddressFor(use: keyof typeof parsers, text: string): boolean {
   const managed = text.startsWith("systemd:");
   switch (use) {
     case "any":

@@ -18,6 +18,7 @@ import {
 import { type TunnelValues, tunnelConfigOf } from "#dist/flags/tunnel-values.js";
 import { usageOf } from "#dist/flags/usage.js";
 import { spipedError, type Target, textOf } from "../target.js";
+import { isAddressFor } from "./addresses.js";
 
 const commands: readonly CommandName[] = ["spiped", "spipe", "spiped keygen", "spiped key-id"];
 
@@ -208,6 +209,10 @@ export const environment: Target = {
         const text = variables[variableOf(flag.long)];
         if (text === undefined || !Object.hasOwn(variables, variableOf(flag.long))) continue;
         if (flag.value.kind === "version" || flag.value.kind === "help") continue;
+        if (flag.value.kind === "address") {
+          const { use } = flag.value;
+          if (!isAddressFor(use === "status" ? "local" : use, text)) isWrong = true;
+        }
         if (flag.argument !== undefined) said.push(`--${flag.long}=${text}`);
         else if (["1", "true", "yes"].includes(text)) said.push(`--${flag.long}`);
         else if (!["0", "false", "no"].includes(text)) isWrong = true;
@@ -216,7 +221,7 @@ export const environment: Target = {
       try {
         applyEnvironment(made, variables);
       } catch (error) {
-        const { message, hint } = spipedError(error, "SPIPED_USAGE");
+        const { message, hint } = spipedError(error, "SPIPED_USAGE", "SPIPED_ADDRESS");
         assert.ok(isWrong || expected === undefined || message.startsWith("unknown variable "), message);
         assert.ok(message.includes("SPIPED_") && hint !== undefined, message);
         continue;

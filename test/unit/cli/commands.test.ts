@@ -13,7 +13,7 @@ const address = "[127.0.0.1]:9";
 const spipedArgs = ["-e", "-s", "[127.0.0.1]:10", "-t", address, "-k", "/nowhere/key"];
 const spipeArgs = ["-t", address, "-k", "/nowhere/key"];
 
-/** Why a start fails whose arguments are right. It runs in a process of its own, because it listens for signals. */
+/** The error of a start with valid arguments. It runs in a child process, because it listens for signals. */
 function startOf(
   command: "spiped" | "spipe",
   args: readonly string[],
@@ -27,7 +27,7 @@ function startOf(
   return JSON.parse(stdout.toString());
 }
 
-/** The arguments with another target. */
+/** The arguments, with another target. */
 function to(target: string): readonly string[] {
   return ["-e", "-s", "[127.0.0.1]:10", "-t", target, "-k", "/nowhere/key"];
 }
@@ -50,7 +50,7 @@ test("with -D a missing key file is reported before a name is looked up", () => 
   assert.equal(failure.code, "SPIPED_KEY_FILE");
 });
 
-test("a port name that is no service is reported as such, not as an unknown host", () => {
+test("an unknown service name is reported as such, not as an unknown host", () => {
   for (const host of ["localhost", "[127.0.0.1]", "nobody.invalid"]) {
     const { code, message } = startOf("spiped", ["-F", ...to(`${host}:no-such-service`)]);
     assert.equal(code, "SPIPED_RESOLVE");
@@ -69,7 +69,7 @@ async function keygen(path: string): Promise<number> {
   return main({ args: ["keygen", path], variables: {} });
 }
 
-test("keygen writes a key and exits with status 0, once", async (t) => {
+test("keygen writes a key and exits with status 0; a second run is refused", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   assert.equal(await keygen(path), 0);
   assert.equal(statSync(path).size, 32);

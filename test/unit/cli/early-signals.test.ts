@@ -1,4 +1,4 @@
-// Signals that come before there is anybody who wants them, in processes of their own.
+// Signals that come before their handler is set, in child processes.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,13 +14,13 @@ const start = `
   const send = async (signal) => {
     process.kill(process.pid, signal);
     await new Promise((resolve) => setTimeout(resolve, 1));
-    // A signal is heard in a turn of the loop of its own.
+    // Node.js delivers a signal in a later turn of the event loop.
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   };
   hearSignals();
 `;
 
-test("signals that come before their taker are kept for it, in their number and order", options, () => {
+test("signals that come before their handler are kept for it, in number and order", options, () => {
   const result = runModule(`${start}
     for (const signal of ["SIGTERM", "SIGUSR1", "SIGHUP", "SIGTERM", "SIGUSR2", "SIGINT"]) await send(signal);
     say("alive");
@@ -35,7 +35,7 @@ test("signals that come before their taker are kept for it, in their number and 
 });
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
-  test(`${signal} that nobody wants ends the process as it does others, also where it came before`, options, () => {
+  test(`${signal} without a handler kills the process as usual, even if it came earlier`, options, () => {
     const late = runModule(`${start} leaveSignal("${signal}"); say("left"); await send("${signal}"); say("alive");`);
     assert.deepEqual([late.signal, late.stdout.toString()], [signal, "left\n"]);
     const early = runModule(`${start} await send("${signal}"); say("alive"); leaveSignal("${signal}");
@@ -44,15 +44,15 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
   });
 }
 
-test("listening to signals keeps no process alive", options, () => {
+test("listening to signals does not keep the process alive", options, () => {
   assert.equal(runModule(start).status, 0);
 });
 
-test("a signal that is on its way while its taker comes is not lost", options, () => {
+test("a signal that is being delivered while its handler is set is not lost", options, () => {
   const result = runModule(`${start}
     setTimeout(() => undefined, ${failsafeMs});
     for (let count = 0; count < 100; count += 1) {
-      // Heard by the system, and not yet by JavaScript.
+      // Received by the process, but not yet by JavaScript.
       process.kill(process.pid, "SIGTERM");
       await new Promise((resolve) => takeSignal("SIGTERM", resolve));
     }

@@ -1,4 +1,4 @@
-// Flags from the environment: a variable counts where the command line says nothing, and nothing against it.
+// Options from the environment: the command line overrides them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { createCommand, parseArguments } from "#dist/cli/options.js";
 import { SpipedError } from "#dist/errors.js";
 import { parseLimit } from "#dist/flags/values.js";
 
-/** A command with a flag of each kind, and with flags that contradict each other. */
+/** A command with an option of each kind, and options that exclude each other. */
 function command(): Command {
   return createCommand("prog", "")
     .option("-e, --encrypt", "a flag")
@@ -34,7 +34,7 @@ function optionsOf(args: readonly string[], environment: Variables): Readonly<Re
 
 const none = { resolveInterval: "60", keepAlive: true, maxConnections: 100 };
 
-test("the variable of an option is SPIPED_ and its long name in capitals", () => {
+test("the environment variable of an option is SPIPED_ and its long name in capitals", () => {
   assert.deepEqual(command().options.map(variableOf), [
     "SPIPED_ENCRYPT",
     "SPIPED_DECRYPT",
@@ -71,7 +71,7 @@ for (const [environment, options] of [
   ],
   [{ SPIPED_VERSION: "wrong", SPIPED_HELP: "wrong" }, none],
 ] as const satisfies ReadonlyArray<readonly [Variables, unknown]>) {
-  test(`the variables ${JSON.stringify(environment)} are understood`, () => {
+  test(`the environment variables ${JSON.stringify(environment)} are accepted`, () => {
     assert.deepEqual(optionsOf([], environment), options);
   });
 }
@@ -102,7 +102,7 @@ for (const [args, environment, options] of [
 
 for (const variable of ["SPIPED_FOREGROUND", "SPIPED_NO_KEEP_ALIVE", "SPIPED_ENCRYPT"]) {
   for (const value of ["2", "TRUE", "Yes", "on", " 1", "01"]) {
-    test(`${variable}=${JSON.stringify(value)} is a mistake that names both, and says what to write`, () => {
+    test(`${variable}=${JSON.stringify(value)} is refused; the message names both and says what to write`, () => {
       assert.throws(
         () => optionsOf([], { [variable]: value }),
         (error) => {
@@ -117,7 +117,7 @@ for (const variable of ["SPIPED_FOREGROUND", "SPIPED_NO_KEEP_ALIVE", "SPIPED_ENC
   }
 }
 
-test("a value that its flag does not take is the flag's mistake, with the variable's name and the flag's hint", () => {
+test("a bad value gets the message and hint of its option, with the name of the environment variable", () => {
   assert.throws(
     () => optionsOf([], { SPIPED_MAX_CONNECTIONS: "many" }),
     (error) => {
@@ -130,7 +130,7 @@ test("a value that its flag does not take is the flag's mistake, with the variab
   );
 });
 
-test("a mistake in a flag's parser stays what it is", () => {
+test("an unexpected error in an option's parser is passed on unchanged", () => {
   const it = createCommand("prog", "").option("--broken <x>", "", () => {
     throw new TypeError("not a function");
   });

@@ -9,10 +9,10 @@ import { main as spiped } from "#dist/cli/spiped.js";
 import { textOf } from "#dist/observe/format.js";
 import { errorEntry } from "#dist/observe/log.js";
 
-// A mistake that is not refused could start a daemon, which would be this file again, and so on.
+// If a mistake were accepted, it could start a daemon, which would run this file again, and so on.
 if (process.env["SPIPED_INTERNAL_REPORT"] !== undefined) process.exit(1);
 
-/** Arguments as they are typed, a blank between them and '' around what has blanks; the message; and the hint. */
+/** Arguments as typed, separated by spaces, with '' around those that contain spaces; the message; the hint. */
 type Mistake = readonly [args: string, message: string, hint: string];
 
 const S = "-s [127.0.0.1]:1";
@@ -73,7 +73,7 @@ const ofSpiped: readonly Mistake[] = [
   ["--probe", "unknown option --probe", "spipe --probe checks the way to a target; spiped has --check"],
   ["--end-with-remote", "unknown option --end-with-remote", "--end-with-remote is an option of spipe, not of spiped"],
 
-  // Values that are missing, or where there should be none.
+  // Missing and superfluous values.
   [`-e ${T} ${K} -s`, "-s needs a value", "write -s SOURCE, for example -s '[127.0.0.1]:8025'"],
   ["-e -n", "-n needs a value", "write -n MAX"],
   ["-e -s -t h:2", "-s needs a value, and -t is an option", "write -s SOURCE, for example -s '[127.0.0.1]:8025'"],
@@ -103,7 +103,7 @@ const ofSpiped: readonly Mistake[] = [
   ["SPIPED_KEY=k -e", 'unexpected argument "SPIPED_KEY=k"', "write variables before the command, or use options"],
   [`${ok} ''`, 'unexpected argument ""', "it is empty; is a shell variable unset?"],
 
-  // Options that exclude each other, or come twice.
+  // Options that exclude each other, or are given twice.
   [
     `${ok} -d`,
     "-e and -d exclude each other",
@@ -235,7 +235,7 @@ const ofSpipe: readonly Mistake[] = [
   ["-t nowhere -k k", 'bad address for -t: "nowhere": the port is missing', "add the port: nowhere:PORT"],
 ];
 
-/** What the environment has, beside a command line without `-k`, or with none at all. */
+/** Environment variables, with a command line that lacks `-k`, or an empty one. */
 const ofEnvironment: ReadonlyArray<readonly [Readonly<Record<string, string>>, message: string, hint: string]> = [
   [{ SPIPED_KEYFILE: "k" }, "unknown variable SPIPED_KEYFILE", "did you mean SPIPED_KEY?"],
   [{ SPIPED_SORCE: "x" }, "unknown variable SPIPED_SORCE", "did you mean SPIPED_SOURCE?"],
@@ -248,7 +248,7 @@ const ofEnvironment: ReadonlyArray<readonly [Readonly<Record<string, string>>, m
   [{ SPIPED_DECRYPT: "TRUE" }, 'bad value of SPIPED_DECRYPT: "TRUE"', "write 1, true or yes; or 0, false or no"],
   [{ SPIPED_TIMEOUT: "5s" }, 'bad number of seconds for -o: "5s" (from SPIPED_TIMEOUT)', "write the number alone: 5"],
   [{ SPIPED_TARGET: "h" }, 'bad address for -t: "h": the port is missing (from SPIPED_TARGET)', "add the port: h:PORT"],
-  // Kubernetes sets these for services called spiped and spiped-redis: not mistakes, and so something else is missing.
+  // Kubernetes sets these for services called spiped and spiped-redis. They are not mistakes, so the next one is reported.
   [
     {
       SPIPED_SERVICE_HOST: "10.0.0.1",
@@ -267,8 +267,8 @@ const ofEnvironment: ReadonlyArray<readonly [Readonly<Record<string, string>>, m
   ],
 ];
 
-/** What a command writes to standard error where it refuses its arguments. */
-async function said(
+/** What a command writes to standard error when it refuses its arguments. */
+async function standardErrorOf(
   program: "spiped" | "spipe",
   args: readonly string[],
   variables: Readonly<Record<string, string>> = {},
@@ -294,23 +294,26 @@ for (const [program, mistakes] of [
 ] as const) {
   for (const [typed, message, hint] of mistakes) {
     test(`${program} ${typed || "without arguments"} says: ${message}`, { skip }, async () => {
-      assert.equal(await said(program, argsOf(typed)), `${program}: ${message}\n${program}: hint: ${hint}\n`);
+      assert.equal(
+        await standardErrorOf(program, argsOf(typed)),
+        `${program}: ${message}\n${program}: hint: ${hint}\n`,
+      );
     });
   }
 }
 
 for (const [variables, message, hint] of ofEnvironment) {
   test(`spiped with ${JSON.stringify(variables)} says: ${message}`, { skip }, async () => {
-    assert.equal(await said("spiped", [], variables), `spiped: ${message}\nspiped: hint: ${hint}\n`);
+    assert.equal(await standardErrorOf("spiped", [], variables), `spiped: ${message}\nspiped: hint: ${hint}\n`);
   });
 }
 
 test("a misspelled variable does not matter where its option is on the command line", async () => {
-  const text = await said("spiped", ["-e", "-k", "k"], { SPIPED_KEYFILE: "k", SPIPED_DECRIPT: "1" });
+  const text = await standardErrorOf("spiped", ["-e", "-k", "k"], { SPIPED_KEYFILE: "k", SPIPED_DECRIPT: "1" });
   assert.match(text, /^spiped: -s SOURCE and -t TARGET are missing\n/);
 });
 
-test("no message has usage text, more than two lines, or lines that no terminal shows well", () => {
+test("no message has usage text, more than two lines, or overlong lines", () => {
   for (const [, message, hint] of [...ofSpiped, ...ofSpipe, ...ofEnvironment]) {
     for (const line of [message, hint])
       assert.match(line, /^(?!usage|Usage)(?=[^A-Z]|[A-Z_]+ |UNIX)[^\n]{1,140}(?<!\.)$/);

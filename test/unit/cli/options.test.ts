@@ -1,4 +1,4 @@
-// Arguments: packed, glued, repeated, contradictory, and numbers of every kind.
+// Arguments: combined, with attached values, repeated, contradictory, and numbers of every kind.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { forwardSecrecyOf } from "#dist/flags/tunnel-values.js";
 import { parseLimit, parseSeconds } from "#dist/flags/values.js";
 import { throwsSpipedError } from "../support/errors.js";
 
-/** A command with a flag of each kind. */
+/** A command with an option of each kind. */
 function command(): Command {
   return addFlags(createCommand("prog", "-t TARGET [-dFj]"), "spiped keygen")
     .option("-d, --decrypt", "a flag")
@@ -73,7 +73,7 @@ for (const [args, message] of [
   [["-n5", "-n", "5"], /^-n is given twice$/],
   [["-t", "a:1", "--target=b:2"], /given twice/],
 ] as const) {
-  test(`the arguments ${JSON.stringify(args)} are refused in one line, with a hint that is no usage text`, () => {
+  test(`the arguments ${JSON.stringify(args)} are refused in one line, with a hint instead of usage text`, () => {
     assert.throws(
       () => parseArguments(command(), args),
       (error) => {
@@ -88,7 +88,7 @@ for (const [args, message] of [
   });
 }
 
-test("help and version are written to standard output and end with status 0", () => {
+test("help and version are written to standard output, with exit status 0", () => {
   for (const word of ["-h", "--help", "-v", "--version"]) {
     const it = command();
     const outputs: string[] = [];
@@ -142,7 +142,7 @@ for (const text of [
   "1e400",
   "99999999999999999999",
 ]) {
-  test(`${JSON.stringify(text)} is no number of seconds, and the message names the flag and the value`, () => {
+  test(`${JSON.stringify(text)} is not a number of seconds, and the message names the option and the value`, () => {
     const named = `bad number of seconds for -o: ${JSON.stringify(text)}`;
     assert.throws(
       () => parseSeconds("-o", 5_000)(text),
@@ -165,7 +165,7 @@ for (const [text, count] of [
 }
 
 for (const text of ["", "-1", "-0", "1.5", "1e3", "abc", " 5", "5 ", "0x10", "1001", "99999999999999999999", "inf"]) {
-  test(`${JSON.stringify(text)} is no limit, and the message names the flag and the value`, () => {
+  test(`${JSON.stringify(text)} is not a limit, and the message names the option and the value`, () => {
     const named = `bad number for -n: ${JSON.stringify(text)}`;
     assert.throws(
       () => parseLimit("-n", 1_000)(text),
@@ -180,7 +180,7 @@ test("a number that is wrong on the command line is reported as a bad number", (
   throwsSpipedError(() => parseArguments(command(), ["-o", "soon"]), "SPIPED_USAGE", /for -o: "soon"$/);
 });
 
-test("-f and -g make one value, and exclude each other", () => {
+test("-f and -g set one value, and exclude each other", () => {
   assert.equal(forwardSecrecyOf({}), "allow");
   assert.equal(forwardSecrecyOf({ withoutForwardSecrecy: true }), "off");
   assert.equal(forwardSecrecyOf({ requireForwardSecrecy: true }), "require");
@@ -189,8 +189,8 @@ test("-f and -g make one value, and exclude each other", () => {
   throwsSpipedError(() => refuseContradictions(it, "spipe"), "SPIPED_USAGE", /^-f and -g exclude each other$/);
 });
 
-test("a long text that is no number of seconds is refused at once", () => {
-  // When the expression went back over the digits, this took more than ten seconds.
+test("a long text that is not a number of seconds is refused at once", () => {
+  // With a regular expression that backtracks over the digits, this took more than ten seconds.
   const started = performance.now();
   assert.throws(() => parseSeconds("-o", 5_000)(`${"1".repeat(64_000)}!`), /bad number of seconds/);
   assert.ok(performance.now() - started < 5_000);

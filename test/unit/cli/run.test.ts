@@ -1,4 +1,4 @@
-// How a command begins and ends a process, in processes of their own.
+// Running a command and exiting, in child processes.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,13 +10,13 @@ const start = `
 `;
 
 for (const status of [0, 1, 3]) {
-  test(`a command that returns ${status} ends the process with it, and in silence`, () => {
+  test(`a command that returns ${status} exits with it and writes nothing`, () => {
     const result = runModule(`${start} await run("prog", async () => ({ main: async () => ${status} }));`);
     assert.deepEqual([result.status, result.stdout.toString(), result.stderr.toString()], [status, "", ""]);
   });
 }
 
-test("a command that throws ends with status 1, its message and its hint", () => {
+test("a command that throws exits with status 1, the message and the hint", () => {
   const result = runModule(`${start}
     const error = new SpipedError("SPIPED_USAGE", "that is wrong", { hint: "do this" });
     await run("prog", async () => ({ main: async () => { throw error; } }));
@@ -24,20 +24,20 @@ test("a command that throws ends with status 1, its message and its hint", () =>
   assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: that is wrong\nprog: hint: do this\n"]);
 });
 
-test("a command that cannot be loaded is told like any other error", () => {
+test("a command that cannot be loaded is reported like any other error", () => {
   const result = runModule(`${start}
     await run("prog", () => Promise.reject(new SpipedError("SPIPED_ADDON", "cannot load")));
   `);
   assert.deepEqual([result.status, result.stderr.toString()], [1, "prog: cannot load\n"]);
 });
 
-test("an error of ours is one line, and status 1", () => {
+test("an internal error is reported in one line, with status 1", () => {
   const result = runModule(`${start} await run("prog", async () => ({ main: async () => null.x }));`);
   assert.equal(result.status, 1);
   assert.match(result.stderr.toString(), /^prog: internal error: TypeError: .*\n$/);
 });
 
-test("what a command has written comes out whole before the process ends", () => {
+test("all output is written before the process exits", () => {
   const result = runModule(`${start}
     const { writeOutput } = await import(dist("cli/output.js"));
     const main = async () => { writeOutput("x".repeat(3_000_000)); return 0; };
@@ -47,7 +47,7 @@ test("what a command has written comes out whole before the process ends", () =>
   assert.equal(result.stdout.length, 3_000_000);
 });
 
-test("what still waits does not keep a process alive that is done", () => {
+test("a pending timer does not keep the process alive after its command has returned", () => {
   const result = runModule(`${start}
     setInterval(() => undefined, 1_000);
     await run("prog", async () => ({ main: async () => 0 }));
@@ -61,7 +61,7 @@ for (const [what, fault] of [
   ["an error for the operator, thrown", "setImmediate(() => { throw new SpipedError('SPIPED_KEY_FILE', 'nobody'); });"],
   ["no error at all, thrown", "setImmediate(() => { throw 'nobody'; });"],
 ] as const) {
-  test(`${what} where nobody catches it is one line that calls it ours, with its stack, and status 1`, () => {
+  test(`${what} and uncaught: one line that calls it an internal error, with its stack, and status 1`, () => {
     const result = runModule(`${start}
       process.on("exit", (status) => process.stdout.write("end " + status));
       await run("prog", async () => ({ main: () => { ${fault} return new Promise(() => setInterval(() => 0, 1_000)); } }));

@@ -1,4 +1,4 @@
-// Standard input and output as one side of a connection, in processes of their own: whatever kind of file they are.
+// Standard input and output as one side of a connection, for every kind of file, in child processes.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -62,7 +62,7 @@ for (const size of sizes) {
   });
 }
 
-test("what goes to a file that has contents already is added where its writer stands", limits, async (t) => {
+test("output to a file that is open for appending keeps its contents", limits, async (t) => {
   const path = join(await temporaryFolder(t), "out");
   writeFileSync(path, "before ");
   const output = openSync(path, "a");
@@ -71,7 +71,7 @@ test("what goes to a file that has contents already is added where its writer st
   assert.equal(readFileSync(path, "utf8"), "before after");
 });
 
-test("standard input that is nothing ends at once", limits, () => {
+test("standard input from /dev/null ends at once", limits, () => {
   sameBytes(copied({ stdio: ["ignore", "pipe", "pipe"] }), new Uint8Array(0));
 });
 
@@ -91,7 +91,7 @@ test("bytes go through the pipes of a shell", limits, () => {
   sameBytes(stdout, data);
 });
 
-test("a reader of standard output sees its end while the program goes on", limits, async (t) => {
+test("a reader of standard output sees the end while the program keeps running", limits, async (t) => {
   const module = `
     const dist = (path) => new URL(path, ${JSON.stringify(distUrl)}).href;
     const { StdioChannel } = await import(dist("cli/stdio-channel.js"));
@@ -110,7 +110,7 @@ test("a reader of standard output sees its end while the program goes on", limit
   assert.deepEqual(await command.exit(), { status: 0, signal: null });
 });
 
-test("a standard output that nobody reads is a failure, and says which stream it is", limits, async (t) => {
+test("a standard output without a reader is an error that names the stream", limits, async (t) => {
   const module = `const dist = (path) => new URL(path, ${JSON.stringify(distUrl)}).href;\n${copy}`;
   const command = Command.start(t, [process.execPath, "--input-type=module", "--eval", module]);
   const stdout = command.takeStdout();

@@ -1,4 +1,4 @@
-// The addon that Windows gets lacks what is made for other systems only; what runs there must do without.
+// The addon for Windows lacks some exports. The commands must work there without them.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { root } from "../support/paths.js";
 const sourceFolder = join(root, "crates/spiped-napi/src");
 const folder = join(sourceFolder, "system");
 
-/** What the addon exports on other systems only, as JavaScript calls it. */
+/** The JavaScript names of the exports that the addon has on other systems only. */
 function notOnWindows(): readonly string[] {
   const modules = [`${folder}.rs`, join(sourceFolder, "lib.rs")].flatMap((file) => {
     const found = readFileSync(file, "utf8").matchAll(/#\[cfg\(unix\)\]\n(?:pub\(crate\) )?mod (\w+);/g);
@@ -24,13 +24,13 @@ function notOnWindows(): readonly string[] {
   });
 }
 
-/** The words of a module that runs a command as on Windows. */
-function asOnWindows(program: string, words: readonly string[]): string {
+/** The source of a module that runs a command as on Windows. */
+function asOnWindows(program: string, args: readonly string[]): string {
   return `
     const { addon } = await import(dist("native/native.js"));
     for (const name of ${JSON.stringify(notOnWindows())}) delete addon[name];
     Object.defineProperty(process, "platform", { value: "win32" });
-    process.argv = [process.execPath, ${JSON.stringify([program, ...words]).slice(1, -1)}];
+    process.argv = [process.execPath, ${JSON.stringify([program, ...args]).slice(1, -1)}];
     const { run } = await import(dist("cli/run.js"));
     const write = addon.LogWriter?.prototype.write;
     if (write !== undefined) addon.LogWriter.prototype.write = function (line) {
@@ -40,13 +40,13 @@ function asOnWindows(program: string, words: readonly string[]): string {
     await run(${JSON.stringify(program)}, () => import(dist("cli/${program}.js")));`;
 }
 
-test("the search finds what Windows lacks", () => {
+test("the search finds the exports that Windows lacks", () => {
   const names = notOnWindows();
   for (const name of ["listenTcp", "LockedFile", "protectMemory", "Relay"]) assert.ok(names.includes(name), name);
   for (const name of ["resolve", "readKeyFile"]) assert.ok(!names.includes(name), name);
 });
 
-test("no method of an exported class is left out on any system: the macro would export it all the same", () => {
+test("no method of an exported class is left out on some system: napi's macro would export it anyway", () => {
   const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".rs"));
   assert.ok(sources.length > 10);
   const leftOut = /\n {4}#\[cfg\([^\n]*\n(?: {4}#\[[^\n]*\n)* {4}#\[napi/;
@@ -56,17 +56,17 @@ test("no method of an exported class is left out on any system: the macro would 
   );
 });
 
-test("with what Windows has, spiped keygen makes a key, and spiped -F listens and stops", async (t) => {
+test("with the exports of Windows, spiped keygen makes a key, and spiped -F listens and stops", async (t) => {
   const key = join(await temporaryFolder(t), "key");
-  const made = runModule(asOnWindows("spiped", ["keygen", key]));
-  assert.deepEqual([made.status, made.stderr.toString()], [0, ""]);
-  const words = ["-F", "-e", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9", "-k", key];
-  const { status, stderr } = runModule(asOnWindows("spiped", words));
+  const keygen = runModule(asOnWindows("spiped", ["keygen", key]));
+  assert.deepEqual([keygen.status, keygen.stderr.toString()], [0, ""]);
+  const args = ["-F", "-e", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9", "-k", key];
+  const { status, stderr } = runModule(asOnWindows("spiped", args));
   assert.match(stderr.toString(), /^spiped: listening on \[127\.0\.0\.1\]:\d+, .*\nspiped: stopped: .*\n$/);
   assert.equal(status, 0);
 });
 
-test("with what Windows has, spipe says in one line that nobody answers", async (t) => {
+test("with the exports of Windows, spipe reports in one line that it cannot connect", async (t) => {
   const key = join(await temporaryFolder(t), "key");
   assert.equal(runModule(asOnWindows("spiped", ["keygen", key])).status, 0);
   const { status, stderr } = runModule(asOnWindows("spipe", ["-t", "[127.0.0.1]:1", "-k", key]));

@@ -1,4 +1,4 @@
-// Flags for what Windows does not have: each says so there.
+// Options for features that Windows lacks: each is refused with a message that says so.
 
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
@@ -19,7 +19,7 @@ const address = "[127.0.0.1]:9";
 const common = ["-e", "-t", address, "-k", "/nowhere/key"];
 const args = [...common, "-s", "[127.0.0.1]:10"];
 
-/** The command, with nothing in the environment. */
+/** Runs the command with an empty environment. */
 const start = (command: typeof spiped, args: readonly string[]) => Promise.resolve(command({ args, variables: {} }));
 
 for (const [flags, code, message] of [
@@ -42,7 +42,7 @@ test("on Windows, the hint for a bad address names no UNIX socket", (t) => {
   assert.throws(() => parseAddress("C:\\socket"), { hint: "write [IPv4]:port, [IPv6]:port or host:port" });
 });
 
-test("on Windows, a closed console ends spiped, and reads no key again", async (t) => {
+test("on Windows, closing the console stops spiped instead of reloading the keys", async (t) => {
   onPlatform(t, "win32");
   const path = join(await temporaryFolder(t), "key");
   generateKeyFile(path, (memory) => memory.fill(1));
@@ -57,7 +57,7 @@ test("on Windows, a closed console ends spiped, and reads no key again", async (
   assert.equal(await status, 0);
 });
 
-test("on Windows, spipe takes no UNIX socket for its target", async (t) => {
+test("on Windows, spipe refuses a UNIX socket as its target", async (t) => {
   onPlatform(t, "win32");
   await rejectsSpipedError(
     start(spipe, ["-t", "/run/s", "-k", "/nowhere/key"]),
@@ -66,7 +66,7 @@ test("on Windows, spipe takes no UNIX socket for its target", async (t) => {
   );
 });
 
-test("where the system has no users, -u says so", async (t) => {
+test("if the system has no users, -u says so", async (t) => {
   const { setuid } = process;
   Reflect.deleteProperty(process, "setuid");
   afterwards(t, () => Reflect.set(process, "setuid", setuid));
@@ -77,7 +77,7 @@ test("where the system has no users, -u says so", async (t) => {
   );
 });
 
-test("on Windows, permissions of a key file mean nothing, so none are warned of", async (t) => {
+test("on Windows, permissions of a key file cause no warning", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   generateKeyFile(path, randomFillSync);
   chmodSync(path, 0o644);

@@ -1,5 +1,5 @@
-// Key files: read whole, whatever their size and place, and refused where they are no key. Nothing waits for them but
-// who asked.
+// Key files: read whole, whatever their size and kind, and refused if they are not keys. Reading does not block the event
+// loop.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -35,7 +35,7 @@ import { asNobody } from "../support/nobody.js";
 const key32 = randomData("a key", 32);
 const mebibyte = 1_024 * 1_024;
 
-/** What a client with this key sends in the handshake: it shows which K it is, without telling it. */
+/** What a client with this key sends in the handshake: it identifies the key without revealing it. */
 function shownBy(key: SharedKey): Uint8Array {
   return keyedClient(key, "off", someNonces).macedPublic(addon.KeyPair.withoutForwardSecrecy());
 }
@@ -77,7 +77,7 @@ for (const size of [1, 31, 32, 33, 1_024, 65_535, 65_536, 65_537, 131_072, 300_0
   });
 }
 
-test("nothing of a key file is trimmed: neither line breaks nor blanks nor zeros", async (t) => {
+test("a key file is not trimmed: line breaks, spaces and zero bytes count", async (t) => {
   for (const text of ["secret", "secret\n", "secret\r\n", " secret", "secret\0", "\ufeffsecret"]) {
     const contents = Buffer.from(text);
     await gives(await keyFileOf(t, contents), contents);
@@ -90,14 +90,14 @@ test("a key file is read through a symbolic link", async (t) => {
   await gives(`${path}.link`, key32);
 });
 
-test("an empty key file is refused, and everything else that gives no byte", async (t) => {
+test("an empty key file is refused, and so is anything else without a byte", async (t) => {
   const path = await keyFileOf(t, new Uint8Array(0));
   for (const empty of [path, "/dev/null"]) {
     await refuses(readKeyFile(empty), /^cannot read key file .*: it is empty, so everybody knows this key$/, /keygen/);
   }
 });
 
-test("a key file of 64 MiB is read, and one of a byte more is refused, and so is one without an end", async (t) => {
+test("a key file of 64 MiB is read; one byte more, or an endless device, is refused", async (t) => {
   const path = await keyFileOf(t, new Uint8Array(0));
   truncateSync(path, 64 * mebibyte);
   await gives(path, new Uint8Array(64 * mebibyte));
@@ -146,45 +146,45 @@ for (const [what, contents, warned] of [
   ["random bytes as base64url", Buffer.from(randomData("64", 64)).toString("base64url"), undefined],
   ["text behind a zero", Buffer.from("\0correct horse battery staple, and more"), undefined],
 ] as const) {
-  test(`a key file of ${what} is ${warned === undefined ? "not " : ""}warned of`, async (t) => {
+  test(`a key file of ${what} causes ${warned === undefined ? "no " : "a "}warning`, async (t) => {
     const { warnings } = await readKeyFile(await keyFileOf(t, Buffer.from(contents)));
     assert.equal(warnings.length, warned === undefined ? 0 : 1, warnings.join());
     if (warned !== undefined) assert.match(warnings[0] ?? "", warned);
   });
 }
 
-test("a key file that is not there is an error that says so and how to make one", async (t) => {
+test("a missing key file is an error that says how to make one", async (t) => {
   const path = join(await temporaryFolder(t), "nowhere");
   await refuses(readKeyFile(path), /^cannot read key file .*nowhere: there is no such file$/, /spiped keygen FILE/);
   await refuses(openKeyFile(path), /nowhere: there is no such file$/, /spiped keygen FILE/);
 });
 
-test("a folder is no key file", async (t) => {
+test("a folder is refused as a key file", async (t) => {
   const path = await temporaryFolder(t);
   const hint =
     /^name a key file in it, since only the decrypting end takes a folder; Docker makes a folder where a mounted file is missing on the host$/;
   await refuses(readKeyFile(path), /it is a folder$/, hint);
-  // Whoever is given its descriptor says so.
+  // Opening it works; reading the descriptor fails.
   const descriptor = await openKeyFile(path);
   await refuses(readKeyFile(path, { descriptor }), /it is a folder$/, hint);
   closeSync(descriptor);
   await refuses(readKeyFile(join(path, "key", "key")), /there is no such file$/);
 });
 
-test("a path through a file is no key file", async (t) => {
+test("a path through a file is refused", async (t) => {
   const path = await keyFileOf(t, key32);
   await refuses(readKeyFile(join(path, "key")), /part of its path is not a folder$/);
 });
 
-test("a socket is no key file", async (t) => {
+test("a socket is refused as a key file", async (t) => {
   const { address } = await Listener.listen(t, "unix");
   await refuses(readKeyFile(textOf(address)), /it is a socket, or a device that is not there$/);
 });
 
-test("a key file that may not be read is an error that says whose it is, and who wants to read it", async (t) => {
+test("an unreadable key file is an error that names its owner and the user of the process", async (t) => {
   const path = await keyFileOf(t, key32, 0o000);
   const { uid } = statSync(path);
-  // The folder lets everybody through, or it would be what is refused.
+  // Everybody can enter the folder, so the file itself is refused.
   chmodSync(dirname(path), 0o711);
   await asNobody(async () => {
     const hint = `^it belongs to user ${uid}, with mode 0000; spiped runs as user ${process.geteuid?.()} and must`;
@@ -192,7 +192,7 @@ test("a key file that may not be read is an error that says whose it is, and who
   });
 });
 
-test("a key file in a folder that may not be entered is an error that says so", async (t) => {
+test("a key file in a folder that cannot be entered is an error that says so", async (t) => {
   const path = await keyFileOf(t, key32);
   chmodSync(dirname(path), 0o600);
   await asNobody(async () => {
@@ -202,7 +202,7 @@ test("a key file in a folder that may not be entered is an error that says so", 
   chmodSync(dirname(path), 0o700);
 });
 
-test("reading key files leaves no descriptor open, whether it works or not", async (t) => {
+test("reading key files leaves no descriptor open, whether it succeeds or fails", async (t) => {
   const path = await keyFileOf(t, key32);
   const folder = await temporaryFolder(t);
   const next = () => {
@@ -221,7 +221,7 @@ test("reading key files leaves no descriptor open, whether it works or not", asy
   assert.equal(next(), before);
 });
 
-test("the addon reads a path of bytes that are no text", { skip: process.platform !== "linux" }, async (t) => {
+test("the addon reads a path that is not UTF-8", { skip: process.platform !== "linux" }, async (t) => {
   const path = Buffer.concat([Buffer.from(`${await temporaryFolder(t)}/`), Buffer.of(0xe9, 0xff)]);
   writeFileSync(path, key32);
   const request = { limitBytes: mebibyte, regularOnly: true, exceptStandardInput: false };
@@ -231,27 +231,27 @@ test("the addon reads a path of bytes that are no text", { skip: process.platfor
   assert.deepEqual([file.state, file.lengthBytes, file.kind], ["read", 32, "file"]);
 });
 
-// Slow ones.
+// Slow files.
 
-test("a named pipe is read to its end, and everything else goes on until then", async (t) => {
+test("a named pipe is read to its end without blocking the process", async (t) => {
   const pipe = await namedPipe(t);
   let isOver = false;
   const reading = gives(pipe, key32).finally(() => {
     isOver = true;
   });
   const writer = await until(() => openForReader(pipe), "a reader");
-  // The event loop turns, and so does the pool: every thread of it could be waiting.
+  // Neither the event loop nor any thread of the pool is blocked.
   await Promise.all(Array.from({ length: 8 }, () => addon.KeyPair.generate()));
   assert.equal(isOver, false);
   closeSync(writer);
-  // Nobody wrote: it has ended, and is empty.
+  // Nothing was written, so the key is empty.
   await assert.rejects(reading, /it is empty/);
   const again = gives(pipe, key32);
   await writeToReader(pipe, key32);
   await again;
 });
 
-test("a named pipe that nobody writes to is given up after 30 s, and after 10 s while a program runs", async (t) => {
+test("a named pipe without a writer fails after 30 s at startup and after 10 s on a reload", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const instead = "there is a better way";
   for (const [limitMs, read, hint] of [
@@ -275,7 +275,7 @@ test("a named pipe that nobody writes to is given up after 30 s, and after 10 s 
   }
 });
 
-/** A reader to whom a named pipe looks like a file, on a mount that does not answer. */
+/** A reader for which a named pipe looks like a file on a mount that does not respond. */
 function hangingReader(t: TestContext, pipe: string): KeyFileReader {
   const { readKeyFile: original } = addon;
   t.mock.method(addon, "readKeyFile", (path: string, request: object, done: (file: KeyFile) => void) =>
@@ -284,7 +284,7 @@ function hangingReader(t: TestContext, pipe: string): KeyFileReader {
   return new KeyFileReader(pipe);
 }
 
-test("a reading that was given up is the only one until it has ended, and its key is not taken", async (t) => {
+test("after a timeout, no second read starts until the first has ended, and its key is discarded", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const pipe = await namedPipe(t);
   const reader = hangingReader(t, pipe);
@@ -301,13 +301,13 @@ test("a reading that was given up is the only one until it has ended, and its ke
   }, "the late thread's end");
 });
 
-// Changing ones.
+// Changing files.
 
-test("the addon tells that a file is written to while it is read", async (t) => {
+test("the addon reports that a file was written to while it was read", async (t) => {
   const path = await keyFileOf(t, new Uint8Array(0));
   truncateSync(path, 32 * mebibyte);
   const request = { limitBytes: 64 * mebibyte, regularOnly: true, exceptStandardInput: false };
-  // The addon's thread does not keep a program alive.
+  // The addon's thread does not keep the process alive.
   const alive = setInterval(() => undefined, failsafeMs);
   afterwards(t, () => clearInterval(alive));
   const hasChanged = (write: () => void) =>
@@ -316,7 +316,7 @@ test("the addon tells that a file is written to while it is read", async (t) => 
       write();
     });
   assert.equal(await hasChanged(() => undefined), false);
-  // The thread may begin late or end early; it has all the attempts that it needs to meet a change.
+  // The thread may start late or finish early, so this is repeated until a write falls into a read.
   await until(
     async () =>
       (await hasChanged(() => {
@@ -328,7 +328,7 @@ test("the addon tells that a file is written to while it is read", async (t) => 
   );
 });
 
-/** Has the first readings of a file say that it was changing, and the file be what it is afterwards. */
+/** Makes the first `times` reads of a file report a change. */
 function changesAtFirst(t: TestContext, times: number, then: () => void = () => undefined): void {
   const { readKeyFile: original } = addon;
   let count = 0;
@@ -348,23 +348,23 @@ function bound(target: object, name: string | symbol): unknown {
 }
 
 for (const [when, read] of [
-  ["at the start", (path: string) => readKeyFile(path)],
-  ["while a program runs", (path: string) => new KeyFileReader(path).read()],
+  ["at startup", (path: string) => readKeyFile(path)],
+  ["on a reload", (path: string) => new KeyFileReader(path).read()],
 ] as const) {
-  test(`a file that is being written ${when} is read again until it is whole`, async (t) => {
+  test(`a file that is being written ${when} is read again until it is complete`, async (t) => {
     const path = await keyFileOf(t, Buffer.from("half a key"));
     changesAtFirst(t, 2, () => writeFileSync(path, key32));
     sameBytes(shownBy((await read(path)).key), expectedOf(key32));
   });
 
-  test(`a file that does not stop being written ${when} is refused`, async (t) => {
+  test(`a file that keeps changing ${when} is refused`, async (t) => {
     const path = await keyFileOf(t, key32);
     changesAtFirst(t, Number.POSITIVE_INFINITY);
     await refuses(read(path), /: it is being written$/, /move it to this name when it is whole/);
   });
 }
 
-test("a file that is empty for a moment while a program runs is read when it is not", async (t) => {
+test("a file that is empty for a moment on a reload is read again", async (t) => {
   const path = await keyFileOf(t, new Uint8Array(0));
   const { readKeyFile: original } = addon;
   t.mock.method(addon, "readKeyFile", (...[name, request, done]: Parameters<typeof original>) =>
@@ -376,9 +376,9 @@ test("a file that is empty for a moment while a program runs is read when it is 
   sameBytes(shownBy((await new KeyFileReader(path).read()).key), expectedOf(key32));
 });
 
-// A second time.
+// Reloads.
 
-test("a file is read again as it is then", async (t) => {
+test("a reload reads the new contents of the file", async (t) => {
   const path = await keyFileOf(t, key32);
   const reader = new KeyFileReader(path);
   await reader.read();
@@ -389,7 +389,7 @@ test("a file is read again as it is then", async (t) => {
   await refuses(reader.read(), /: it is empty, so everybody knows this key$/);
 });
 
-test("what is no file is not read again, and not even opened", async (t) => {
+test("a reload does not even open anything but a file", async (t) => {
   const pipe = await namedPipe(t);
   const link = `${pipe}.link`;
   symlinkSync(pipe, link);
@@ -401,7 +401,7 @@ test("what is no file is not read again, and not even opened", async (t) => {
   await refuses(new KeyFileReader("-").read(), /^the key came from standard input and cannot be read again$/);
 });
 
-test("a descriptor is not read again, by whatever name, though it is a file", async (t) => {
+test("a descriptor is not read again under any name, even if it is a file", async (t) => {
   const path = await keyFileOf(t, key32);
   const descriptor = openSync(path, "r");
   afterwards(t, () => closeSync(descriptor));
@@ -418,9 +418,9 @@ test("a descriptor is not read again, by whatever name, though it is a file", as
   await gives(`${path}.link.link`, key32);
 });
 
-// For another process.
+// Opening for another process.
 
-test("what openKeyFile opened is read from its beginning, and stays the caller's", async (t) => {
+test("a descriptor from openKeyFile is read from the beginning of the file, and is left open", async (t) => {
   const path = await keyFileOf(t, key32);
   const descriptor = await openKeyFile(path);
   readSync(descriptor, new Uint8Array(10));
@@ -429,7 +429,7 @@ test("what openKeyFile opened is read from its beginning, and stays the caller's
   closeSync(descriptor);
 });
 
-test("a named pipe that is open already is read to its end, also when somebody made it non-blocking", async (t) => {
+test("a named pipe that is already open is read to its end, even if it is non-blocking", async (t) => {
   const pipe = await namedPipe(t);
   for (const flags of [0, constants.O_NONBLOCK]) {
     const opening = flags === 0 ? openKeyFile(pipe) : openSync(pipe, constants.O_RDONLY | flags);
@@ -468,7 +468,7 @@ for (const size of [32, 65_536, 300_001]) {
   });
 }
 
-test("standard input may be a file, of any mode its owner likes", async (t) => {
+test("standard input may be a file of any mode", async (t) => {
   const contents = randomData("a file", 100_000);
   const descriptor = openSync(await keyFileOf(t, contents), "r");
   const { stdout, stderr, status } = runModule(readStandardInput, { stdio: [descriptor, "pipe", "pipe"] });
@@ -478,7 +478,7 @@ test("standard input may be a file, of any mode its owner likes", async (t) => {
   assert.equal(stderr.toString(), "");
 });
 
-test("standard input without a byte is refused", () => {
+test("empty standard input is refused", () => {
   for (const options of [{ input: new Uint8Array(0) }, { stdio: ["ignore", "pipe", "pipe"] }] as const) {
     const { status, stderr } = runModule(readStandardInput, options);
     assert.equal(status, 1);
@@ -486,7 +486,7 @@ test("standard input without a byte is refused", () => {
   }
 });
 
-test("what would take bytes off standard input is refused where they are data, whatever it is called", async (t) => {
+test("any path that leads to standard input is refused if standard input is the data", async (t) => {
   const pipe = await namedPipe(t);
   const paths = ["/dev/stdin", "/dev/fd/0", ...(process.platform === "linux" ? ["/proc/self/fd/0", pipe] : [])];
   const script = `
@@ -502,7 +502,7 @@ test("what would take bytes off standard input is refused where they are data, w
     }
     process.stdout.write(readFileSync(0));
   `;
-  // Open in both directions, so that it is there before anybody writes.
+  // Opened for reading and writing, so that opening does not wait for a writer.
   const input = openSync(pipe, "r+");
   writeFileSync(input, "the data");
   const reader = openSync(pipe, "r");
@@ -515,7 +515,7 @@ test("what would take bytes off standard input is refused where they are data, w
   await gives(file, key32, { exceptStandardInput: true });
 });
 
-test("a file whose name is a dash is read when its path says so", async (t) => {
+test("a file named - is read if its path has a folder", async (t) => {
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, "-"), key32);
   await gives(`${folder}/-`, key32);

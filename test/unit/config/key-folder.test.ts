@@ -1,4 +1,4 @@
-// Folders of keys: at the start all must be good; later each is judged for itself, and what is gone is gone.
+// Key folders: at startup all keys must be valid; a reload handles each file on its own.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -74,7 +74,7 @@ async function refuses(reading: Promise<unknown>, message: RegExp, hint?: RegExp
   });
 }
 
-test("each file is a key, and its name without .key the client's", async (t) => {
+test("each file is a key, and its name without .key is the client's name", async (t) => {
   const { folder } = await folderOf(t, { "bob.key": keys.bob, alice: keys.alice, "carol.old.key": keys.carol });
   const found = await new KeyFolder(folder).read();
   assert.deepEqual(names(found), ["alice", "bob", "carol.old"]);
@@ -83,7 +83,7 @@ test("each file is a key, and its name without .key the client's", async (t) => 
   assert.deepEqual(found.warnings, []);
 });
 
-test("names that begin with a dot are left out, and links are followed as Kubernetes makes them", async (t) => {
+test("hidden files are ignored, and links are followed as Kubernetes makes them", async (t) => {
   const { folder, path, write } = await folderOf(t, { ".hidden": "x", ".key": "x", ".alice.swp": "x" });
   mkdirSync(path("..2026_01"));
   write("..2026_01/alice", keys.alice);
@@ -98,7 +98,7 @@ test("names that begin with a dot are left out, and links are followed as Kubern
   symlinkSync("..2026_02", path("..data_tmp"));
   renameSync(path("..data_tmp"), path("..data"));
   symlinkSync("..data/bob", path("bob"));
-  // alice is a link that leads nowhere by now; a new reader does not mind.
+  // alice is now a broken link. A reload keeps its key; a new start ignores it.
   const next = await reader.reload(found.keys);
   assert.deepEqual(names(next), ["alice", "bob"]);
   assert.match(next.problems.join("\n"), /^key file .*alice leads nowhere; its old key stays$/);
@@ -109,7 +109,7 @@ test("names that begin with a dot are left out, and links are followed as Kubern
   assert.deepEqual(names(await reader.reload(next.keys)), ["bob"]);
 });
 
-test("names can have blanks and letters of any language, and be as long as the system allows", async (t) => {
+test("names can contain spaces and letters of any script, and be as long as the system allows", async (t) => {
   const all = ["a b", "ключ", "k".repeat(255), "%s{}\"'\\", "-k"];
   const { folder } = await folderOf(t, Object.fromEntries(all.map((name) => [name, randomData(name, 32)])));
   assert.deepEqual(names(await new KeyFolder(folder).read()), [...all].sort());
@@ -118,22 +118,22 @@ test("names can have blanks and letters of any language, and be as long as the s
 for (const [what, name] of [
   ["a line break", "a\nb"],
   ["an escape", "a\x1b[31m"],
-  ["a sign that turns the line around", "a\u202eb"],
+  ["a character that reverses the text direction", "a\u202eb"],
   ["bytes that are not UTF-8", textOfBytes(Uint8Array.of(0x61, 0xe9))],
 ] as const) {
   test(`a name with ${what} is refused`, onLinux, async (t) => {
     const { folder, write } = await folderOf(t, { bob: keys.bob });
     const reader = new KeyFolder(folder);
-    const { keys: held } = await reader.read();
+    const { keys: current } = await reader.read();
     write(name);
     await refuses(new KeyFolder(folder).read(), /^the name of key file .* has control characters, or is not UTF-8/);
-    const found = await reader.reload(held);
+    const found = await reader.reload(current);
     assert.deepEqual(names(found), ["bob"]);
     assert.match(found.problems.join(), /; it is left out$/);
   });
 }
 
-test("what editors leave, and folders, are left out with a warning each", async (t) => {
+test("backup files and folders are ignored, each with a warning", async (t) => {
   const { folder, path } = await folderOf(t, { alice: keys.alice, "bob~": "x", "#bob#": "x", ".bob.swp": "x" });
   mkdirSync(path("lost+found"));
   const reader = new KeyFolder(folder);
@@ -144,16 +144,16 @@ test("what editors leave, and folders, are left out with a warning each", async 
     `key file ${path("#bob#")} looks like a backup, or like a key that was taken away, and is left out`,
     `key file ${path("bob~")} looks like a backup, or like a key that was taken away, and is left out`,
   ]);
-  assert.deepEqual((await reader.reload(found.keys)).warnings, [], "it is not said again");
+  assert.deepEqual((await reader.reload(found.keys)).warnings, [], "a reload does not repeat it");
 });
 
 for (const end of ["key.revoked", "key.bak", "bak", "orig", "swp", "old", "tmp", "dpkg-old", "dpkg-new", "rpmsave"]) {
-  test(`a key that is moved to NAME.${end} is taken away`, async (t) => {
+  test(`renaming a key to NAME.${end} removes it`, async (t) => {
     const { folder, path } = await folderOf(t, { "alice.key": keys.alice, "bob.key": keys.bob });
     const reader = new KeyFolder(folder);
-    const { keys: held } = await reader.read();
+    const { keys: current } = await reader.read();
     renameSync(path("bob.key"), path(`bob.${end}`));
-    const found = await reader.reload(held);
+    const found = await reader.reload(current);
     assert.deepEqual(names(found), ["alice"]);
     assert.deepEqual(found.warnings, [
       `key file ${path(`bob.${end}`)} looks like a backup, or like a key that was taken away, and is left out`,
@@ -161,29 +161,29 @@ for (const end of ["key.revoked", "key.bak", "bak", "orig", "swp", "old", "tmp",
   });
 }
 
-test("a link that leads nowhere, and a folder, take no key away", async (t) => {
+test("a reload keeps the key of a file that became a broken link or a folder", async (t) => {
   const { folder, path, write } = await folderOf(t, { bob: keys.bob, carol: keys.carol });
   mkdirSync(join(dirname(folder), "mount"));
   writeFileSync(join(dirname(folder), "mount", "alice"), keys.alice, { mode: 0o600 });
   symlinkSync("../mount/alice", path("alice"));
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   rmSync(join(dirname(folder), "mount"), { recursive: true });
   rmSync(path("bob"));
   mkdirSync(path("bob"));
-  const found = await reader.reload(held);
+  const found = await reader.reload(current);
   assert.deepEqual(names(found), ["alice", "bob", "carol"]);
   assert.deepEqual(found.problems, [
     `key file ${path("alice")} leads nowhere; its old key stays`,
     `${path("bob")} is a folder; its old key stays`,
   ]);
-  // Another that is gone is gone all the same.
+  // A removed file still removes its key.
   rmSync(path("carol"));
   write("dora");
   assert.deepEqual(names(await reader.reload(found.keys)), ["alice", "bob", "dora"]);
 });
 
-test("a folder that others can change gets a warning", {
+test("a folder that others can change causes a warning", {
   skip: process.platform === "win32" && "modes",
 }, async (t) => {
   const { folder } = await folderOf(t, { alice: keys.alice });
@@ -202,7 +202,7 @@ test("a folder that others can change gets a warning", {
   assert.deepEqual((await new KeyFolder(folder).read()).warnings, []);
 });
 
-test("a key in two files counts once, under the first name, and a warning names both", async (t) => {
+test("a key in two files is used once, under the first name, and a warning names both files", async (t) => {
   const { folder, path } = await folderOf(t, { "bob.key": keys.alice, alice: keys.alice, carol: keys.carol });
   const found = await new KeyFolder(folder).read();
   assert.deepEqual(names(found), ["alice", "carol"]);
@@ -212,18 +212,18 @@ test("a key in two files counts once, under the first name, and a warning names 
   ]);
 });
 
-test("a and a.key cannot both be there", async (t) => {
+test("a and a.key in one folder are an error", async (t) => {
   const { folder, write } = await folderOf(t, { "alice.key": keys.alice, bob: keys.bob });
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   write("alice", keys.carol);
   await refuses(new KeyFolder(folder).read(), /^key files .*alice and .*alice\.key both name a client alice; rename/);
-  const found = await reader.reload(held);
+  const found = await reader.reload(current);
   assert.ok(is(keyOf(found, "alice"), keys.alice), "the old key stays");
   assert.match(found.problems.join(), /both name a client alice; rename one; its old key stays$/);
 });
 
-test("weak keys get the warnings that single files get", async (t) => {
+test("weak keys cause the same warnings as single key files", async (t) => {
   const { folder, path } = await folderOf(t, {
     short: "secret",
     text: "correct horse battery staple, and more of them",
@@ -236,7 +236,7 @@ test("weak keys get the warnings that single files get", async (t) => {
     assert.match(warnings.join("\n"), pattern);
 });
 
-/** What is no key, how it comes to be there, and what is said. */
+/** Things that are not keys, how to make them, and the message. */
 const broken: ReadonlyArray<readonly [what: string, make: (path: string, t: TestContext) => unknown, reason: RegExp]> =
   [
     ["an empty file", (path) => writeFileSync(path, ""), /it is empty, so everybody knows this key/],
@@ -267,45 +267,45 @@ const broken: ReadonlyArray<readonly [what: string, make: (path: string, t: Test
   ];
 
 for (const [what, make, reason] of broken) {
-  test(`${what} in it is an error at the start; later the key that had its name stays`, async (t) => {
+  test(`${what} in a key folder is an error at startup; a reload keeps the key of that name`, async (t) => {
     const { folder, path, write } = await folderOf(t, { alice: keys.alice, broken: keys.bob });
     const reader = new KeyFolder(folder);
-    const { keys: held } = await reader.read();
+    const { keys: current } = await reader.read();
     rmSync(path("broken"));
     await make(path("broken"), t);
     await refuses(new KeyFolder(folder).read(), reason);
-    // Meanwhile another is taken away, and a third comes: neither waits until everything is in order.
+    // Other keys are still removed and added.
     rmSync(path("alice"));
     write("carol", keys.carol);
-    const found = await reader.reload(held);
+    const found = await reader.reload(current);
     assert.deepEqual(names(found), ["broken", "carol"]);
-    assert.equal(keyOf(found, "broken"), held[1]?.key);
+    assert.equal(keyOf(found, "broken"), current[1]?.key);
     assert.equal(found.problems.length, 1, found.problems.join());
     assert.match(found.problems[0] ?? "", new RegExp(`${reason.source}.*; its old key stays$`));
-    // One that was none before is none now.
+    // Without a previous key it is ignored.
     const other = await new KeyFolder(folder).reload([]);
     assert.deepEqual(names(other), ["carol"]);
     assert.match(other.problems.join(), /; it is left out$/);
   });
 }
 
-test("a file that may not be read is an error at the start, and keeps its key later", async (t) => {
+test("an unreadable file is an error at startup; a reload keeps its key", async (t) => {
   const { folder, path } = await folderOf(t, { alice: keys.alice, bob: keys.bob });
   chmodSync(dirname(folder), 0o755);
   chmodSync(folder, 0o755);
   for (const name of ["alice", "bob"]) chmodSync(path(name), 0o644);
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   chmodSync(path("bob"), 0);
   await asNobody(async () => {
     await refuses(new KeyFolder(folder).read(), /cannot read key file .*bob: permission denied/);
-    const found = await reader.reload(held);
+    const found = await reader.reload(current);
     assert.deepEqual(names(found), ["alice", "bob"]);
     assert.match(found.problems.join(), /bob: permission denied; its old key stays$/);
   });
 });
 
-/** Removes a file in the middle of {@link asNobody}. */
+/** Removes a file as the owner, within {@link asNobody}. */
 function removeAsOwner(path: string): void {
   const user = process.geteuid?.() ?? 0;
   if (process.getuid?.() === 0) process.seteuid?.(0);
@@ -313,49 +313,45 @@ function removeAsOwner(path: string): void {
   if (process.getuid?.() === 0) process.seteuid?.(user);
 }
 
-/** A folder whose owner alone may read the files in it, and what was read by him. */
-async function shutFolder(t: TestContext) {
+/** A folder whose files only the owner can read, and the keys that the owner read. */
+async function unreadableFolder(t: TestContext) {
   const place = await folderOf(t, { "web-1.key": keys.alice, "web-1-new.key": keys.bob, "web-2.key": keys.carol });
   for (const folder of [dirname(place.folder), place.folder]) chmodSync(folder, 0o755);
   const reader = new KeyFolder(place.folder);
-  const { keys: held } = await reader.read();
-  // Who is not the administrator can keep himself out.
+  const { keys: current } = await reader.read();
+  // A user other than root cannot read these files any more either.
   const shut = (name: string) => chmodSync(place.path(name), 0);
-  for (const { file } of held) shut(file);
-  return { ...place, reader, held, shut };
+  for (const { file } of current) shut(file);
+  return { ...place, reader, current, shut };
 }
 
-test(
-  "a file that is moved to another's name has its own key, though it may not be read any more",
-  onLinux,
-  async (t) => {
-    const { path, reader, held } = await shutFolder(t);
-    renameSync(path("web-1-new.key"), path("web-1.key"));
-    await asNobody(async () => {
-      const found = await reader.reload(held);
-      assert.deepEqual(names(found), ["web-1", "web-2"]);
-      assert.ok(is(keyOf(found, "web-1"), keys.bob), "the new key, and not the old one");
-      assert.match(
-        found.problems.join("\n"),
-        /web-1\.key: permission denied; it is the file that was web-1-new\.key, and/,
-      );
-      // Nor does it become another's later.
-      removeAsOwner(path("web-2.key"));
-      const next = await reader.reload(found.keys);
-      assert.deepEqual(names(next), ["web-1"]);
-      assert.ok(is(keyOf(next, "web-1"), keys.bob));
-    });
-  },
-);
+test("an unreadable file that was moved to another file's name keeps its own key", onLinux, async (t) => {
+  const { path, reader, current } = await unreadableFolder(t);
+  renameSync(path("web-1-new.key"), path("web-1.key"));
+  await asNobody(async () => {
+    const found = await reader.reload(current);
+    assert.deepEqual(names(found), ["web-1", "web-2"]);
+    assert.ok(is(keyOf(found, "web-1"), keys.bob), "the new key, and not the old one");
+    assert.match(
+      found.problems.join("\n"),
+      /web-1\.key: permission denied; it is the file that was web-1-new\.key, and/,
+    );
+    // A later reload does not change that.
+    removeAsOwner(path("web-2.key"));
+    const next = await reader.reload(found.keys);
+    assert.deepEqual(names(next), ["web-1"]);
+    assert.ok(is(keyOf(next, "web-1"), keys.bob));
+  });
+});
 
-test("where a shut file may be one that is gone, nothing is changed", async (t) => {
-  const { path, write, reader, held, shut } = await shutFolder(t);
+test("if an unreadable file may be one that has disappeared, nothing is changed", async (t) => {
+  const { path, write, reader, current, shut } = await unreadableFolder(t);
   rmSync(path("web-1-new.key"));
   rmSync(path("web-1.key"));
   write("web-1.key", keys.bob);
   shut("web-1.key");
   await asNobody(async () => {
-    await assert.rejects(reader.reload(held), (error) => {
+    await assert.rejects(reader.reload(current), (error) => {
       assert.ok(error instanceof UnclearKeys);
       assert.match(
         error.message,
@@ -365,52 +361,52 @@ test("where a shut file may be one that is gone, nothing is changed", async (t) 
     });
   });
   chmodSync(path("web-1.key"), 0o644);
-  for (const { key } of held) assert.ok(key.isSame(key), "all are still there");
-  const found = await reader.reload(held);
+  for (const { key } of current) assert.ok(key.isSame(key), "all are still there");
+  const found = await reader.reload(current);
   assert.ok(is(keyOf(found, "web-1"), keys.bob));
 });
 
-test("an empty folder is an error at the start; later it means that all keys were taken away", async (t) => {
+test("an empty folder is an error at startup; a reload removes all keys", async (t) => {
   const { folder, path } = await folderOf(t, { alice: keys.alice });
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   rmSync(path("alice"));
   await refuses(new KeyFolder(folder).read(), /^cannot read key folder .*keys: there is no key in it$/, /Docker/);
-  assert.deepEqual(names(await reader.reload(held)), []);
+  assert.deepEqual(names(await reader.reload(current)), []);
 });
 
-test("a folder that is gone, is no folder, or has no end of names tells nothing about keys", async (t) => {
+test("a folder that is missing, not a folder, or has too many names changes no keys", async (t) => {
   const { folder, path } = await folderOf(t, { alice: keys.alice });
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   for (let count = 0; count <= 10_000; count += 1) symlinkSync("nowhere", path(`.${count}`));
-  await refuses(reader.reload(held), /^cannot read key folder .*keys: there are more than 10000 names in it$/);
+  await refuses(reader.reload(current), /^cannot read key folder .*keys: there are more than 10000 names in it$/);
   rmSync(folder, { recursive: true });
-  await refuses(reader.reload(held), /^cannot read key folder .*keys: there is no such folder$/);
+  await refuses(reader.reload(current), /^cannot read key folder .*keys: there is no such folder$/);
   writeFileSync(folder, keys.alice);
-  await refuses(reader.reload(held), /^cannot read key folder .*keys: it is no folder$/);
+  await refuses(reader.reload(current), /^cannot read key folder .*keys: it is no folder$/);
 });
 
-test("a descriptor is no folder of keys, since it cannot be read again", onLinux, async (t) => {
+test("a descriptor is refused as a key folder, because it cannot be read again", onLinux, async (t) => {
   const { folder } = await folderOf(t, { alice: keys.alice });
   const descriptor = openSync(folder, "r");
   await refuses(new KeyFolder(`/dev/fd/${descriptor}`).read(), /: it is a descriptor, which cannot be read again$/);
   closeSync(descriptor);
 });
 
-test("100 keys are taken, and one more is an error; later those that were there stay", async (t) => {
+test("100 keys are accepted, and one more is an error; a reload keeps those that it has", async (t) => {
   const { folder, path, write } = await folderOf(t);
   const all = Array.from({ length: MAX_KEYS }, (_, index) => `client-${String(index).padStart(3, "0")}`);
   for (const name of all) write(`${name}.key`);
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
-  assert.deepEqual(names({ keys: held }), all);
+  const { keys: current } = await reader.read();
+  assert.deepEqual(names({ keys: current }), all);
   write("another");
   await refuses(
     new KeyFolder(folder).read(),
     /: there are 101 keys in it, and at most 100 are taken, without client-099$/,
   );
-  const found = await reader.reload(held);
+  const found = await reader.reload(current);
   assert.deepEqual(names(found), all);
   assert.match(found.problems.join(), /at most 100 are taken, without another$/);
   assert.equal(found.problems.length, 1);
@@ -418,20 +414,20 @@ test("100 keys are taken, and one more is an error; later those that were there 
     rmSync(file);
     symlinkSync(file, file);
   }
-  const stayed = await reader.reload(held);
+  const stayed = await reader.reload(current);
   assert.deepEqual(names(stayed), all);
-  assert.equal(stayed.problems.length, 11, "ten of them, and a sum");
+  assert.equal(stayed.problems.length, 11, "ten of them, and the number of the others");
   assert.match(stayed.problems.join("\n"), /cannot read 91 more key files in .*keys; what was a key before stays one/);
   for (const name of all) {
     rmSync(path(`${name}.key`));
     write(`${name}.key`);
   }
   rmSync(path("client-050.key"));
-  const next = await reader.reload(held);
+  const next = await reader.reload(current);
   assert.deepEqual(names(next), ["another", ...all.filter((name) => name !== "client-050")]);
 });
 
-test("of a hundred warnings ten are written out, and a sum", {
+test("only ten warnings are logged, and the number of the others", {
   skip: process.platform === "win32" && "modes",
 }, async (t) => {
   const { folder, path, write } = await folderOf(t);
@@ -441,18 +437,18 @@ test("of a hundred warnings ten are written out, and a sum", {
     chmodSync(path(name), 0o644);
   }
   const reader = new KeyFolder(folder);
-  const { keys: held, warnings } = await reader.read();
+  const { keys: current, warnings } = await reader.read();
   assert.equal(warnings.length, 11);
   assert.match(warnings[10] ?? "", /^and 88 more warnings about files in .*keys, which come when these are mended$/);
-  assert.deepEqual((await reader.reload(held)).warnings, []);
+  assert.deepEqual((await reader.reload(current)).warnings, []);
 });
 
-test("a file whose contents change is another key under the same name", async (t) => {
+test("a file whose contents change is a new key under the same name", async (t) => {
   const { folder, write } = await folderOf(t, { alice: keys.alice });
   const reader = new KeyFolder(folder);
-  const { keys: held } = await reader.read();
+  const { keys: current } = await reader.read();
   write("alice", keys.bob);
-  const found = await reader.reload(held);
+  const found = await reader.reload(current);
   assert.deepEqual(names(found), ["alice"]);
   assert.ok(is(keyOf(found, "alice"), keys.bob));
 });

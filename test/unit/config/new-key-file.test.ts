@@ -1,4 +1,4 @@
-// New key files: written once, for their owner only.
+// New key files: never overwritten, and readable by their owner only.
 
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
@@ -21,7 +21,7 @@ import { sameBytes } from "../support/bytes.js";
 import { throwsSpipedError } from "../support/errors.js";
 import { asNobody } from "../support/nobody.js";
 
-test("a new key file has 32 random bytes and is for its owner only", async (t) => {
+test("a new key file has 32 random bytes, and only its owner can read it", async (t) => {
   const folder = await temporaryFolder(t);
   const [one, other] = [join(folder, "one"), join(folder, "other")];
   for (const path of [one, other]) generateKeyFile(path, randomFillSync);
@@ -33,7 +33,7 @@ test("a new key file has 32 random bytes and is for its owner only", async (t) =
   assert.notDeepEqual(readFileSync(one), readFileSync(other));
 });
 
-test("a new key file is for its owner only whatever the umask says", async (t) => {
+test("only the owner can read a new key file, whatever the umask", async (t) => {
   const before = process.umask(0);
   try {
     const path = join(await temporaryFolder(t), "key");
@@ -44,7 +44,7 @@ test("a new key file is for its owner only whatever the umask says", async (t) =
   }
 });
 
-test("a new key file holds what the source of randomness gave, and that memory is wiped", async (t) => {
+test("a new key file contains the bytes from the random source, and that memory is wiped", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   let given: Uint8Array = new Uint8Array(0);
   generateKeyFile(path, (memory) => {
@@ -60,7 +60,7 @@ test("a new key file holds what the source of randomness gave, and that memory i
   assert.ok(given.length === 32 && given.every((byte) => byte === 0));
 });
 
-test("an existing file is never overwritten, and is named with what to do", async (t) => {
+test("an existing file is never overwritten; the message names it and says what to do", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   writeFileSync(path, "precious");
   assert.throws(
@@ -76,7 +76,7 @@ test("an existing file is never overwritten, and is named with what to do", asyn
   assert.equal(readFileSync(path, "utf8"), "precious");
 });
 
-test("neither a folder nor a link, even to nowhere, is overwritten", async (t) => {
+test("neither a folder nor a link, even a broken one, is overwritten", async (t) => {
   const folder = await temporaryFolder(t);
   mkdirSync(join(folder, "folder"));
   symlinkSync(join(folder, "nowhere"), join(folder, "link"));
@@ -86,12 +86,12 @@ test("neither a folder nor a link, even to nowhere, is overwritten", async (t) =
   assert.ok(!existsSync(join(folder, "nowhere")));
 });
 
-test("a folder that does not exist is the reason that is given", async (t) => {
+test("a missing folder is named as the reason", async (t) => {
   const path = join(await temporaryFolder(t), "nowhere", "key");
   throwsSpipedError(() => generateKeyFile(path, randomFillSync), "SPIPED_KEY_FILE", /there is no folder /);
 });
 
-test("a folder that may not be written to is the reason that is given", async (t) => {
+test("a folder that is not writable is named as the reason", async (t) => {
   const folder = await temporaryFolder(t);
   chmodSync(folder, 0o500);
   await asNobody(() => {
@@ -104,7 +104,7 @@ test("a folder that may not be written to is the reason that is given", async (t
   chmodSync(folder, 0o700);
 });
 
-test("a key that could not be written whole leaves no file behind", async (t) => {
+test("an incompletely written key leaves no file behind", async (t) => {
   const folder = await temporaryFolder(t);
   const noRandomness = () => {
     throw new Error("no random bytes");
@@ -113,7 +113,7 @@ test("a key that could not be written whole leaves no file behind", async (t) =>
   assert.deepEqual(readdirSync(folder), []);
 });
 
-test("after a key that could not be written, the same name works", async (t) => {
+test("after a failed write, the same name works", async (t) => {
   const path = join(await temporaryFolder(t), "key");
   assert.throws(() =>
     generateKeyFile(path, () => {

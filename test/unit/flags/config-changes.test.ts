@@ -1,4 +1,4 @@
-// What a reload has to do, from two configurations.
+// The difference between two configurations, for a reload.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

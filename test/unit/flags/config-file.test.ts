@@ -1,4 +1,4 @@
-// Configuration files: what they come to, and everything that can be wrong in them, each told by its place.
+// Configuration files: the tunnels they define, and every mistake, with its file and line.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -33,7 +33,7 @@ target = "far.example:2562"
 key = "/etc/spiped/graphite.key"
 `;
 
-test("a tunnel has its name, its role, what its keys say, and the defaults of the flags", () => {
+test("a tunnel has its name, its role, the values of its keys, and the defaults of the options", () => {
   const { process, tunnels } = right(redis);
   assert.deepEqual(process, {});
   assert.deepEqual(tunnels, [
@@ -57,7 +57,7 @@ test("a tunnel has its name, its role, what its keys say, and the defaults of th
   ]);
 });
 
-test("every key of a tunnel is understood", () => {
+test("every key of a tunnel is accepted", () => {
   const [tunnel] = right(`${graphite}
     bind = "[127.0.0.2]"
     source-mode = "0660"
@@ -85,14 +85,14 @@ test("every key of a tunnel is understood", () => {
   });
 });
 
-test("numbers may be whole or not, and 0 is what it is on the command line", () => {
+test("numbers may have fractions, and 0 means the same as on the command line", () => {
   const [tunnel] = right(`${redis}timeout = 0\nmax-connections = 0\nresolve-interval = 2.5`).tunnels;
   assert.equal(tunnel?.config.timeoutMs, 5_000);
   assert.equal(tunnel?.config.maxConnections, Number.POSITIVE_INFINITY);
   assert.equal(tunnel?.config.resolveIntervalMs, 2_500);
 });
 
-test("keys of the process stand above all tables", () => {
+test("keys of the process are above all tables", () => {
   const { process } = right(
     `user = "nobody:nogroup"\npid-file = "/run/spiped.pid"\nthreads = 2\nsyslog = true\ncoalescing = false\n${redis}`,
   );
@@ -100,7 +100,7 @@ test("keys of the process stand above all tables", () => {
   assert.deepEqual(process, expected);
 });
 
-test("[defaults] counts for tunnels that say nothing else, wherever it stands", () => {
+test("[defaults] applies to tunnels that do not override it, wherever it is", () => {
   const { tunnels } = right(`${redis}timeout = 2\n[defaults]\ntimeout = 9\nkeep-alive = false\n${graphite}`);
   assert.deepEqual(
     tunnels.map(({ config: { timeoutMs, keepAlive } }) => [timeoutMs, keepAlive]),
@@ -111,7 +111,7 @@ test("[defaults] counts for tunnels that say nothing else, wherever it stands", 
   );
 });
 
-test("a tunnel's own word silences a default that contradicts it, and one that is turned off", () => {
+test("a tunnel's own key overrides a default that contradicts it, or turns it off", () => {
   const defaults = "[defaults]\nrequire-forward-secrecy = true\nresolve-once = true\n";
   const [first, second] = right(
     `${defaults}${redis}without-forward-secrecy = true\nresolve-interval = 1\n${graphite}require-forward-secrecy = false`,
@@ -120,7 +120,7 @@ test("a tunnel's own word silences a default that contradicts it, and one that i
   assert.deepEqual([second?.config.forwardSecrecy, second?.config.resolveIntervalMs], ["allow", Infinity]);
 });
 
-test("the files of a folder count as one", () => {
+test("the files of a folder are read as one", () => {
   const { process, tunnels } = right(`syslog = true\n${redis}`, graphite, "[defaults]\ntimeout = 1");
   assert.deepEqual(process, { syslog: true });
   assert.deepEqual(
@@ -143,10 +143,10 @@ for (const [name, text, mistakes] of [
   ["defaults only", "[defaults]\ntimeout = 1", [/no tunnel in it/]],
   ["an empty [encrypt]", "[encrypt]", [/no tunnel in it/]],
   ["a quote that is missing", 'decrypt.web.source = "/s\n', [/^t\.toml:1: .*closing quote missing\?/]],
-  ["text that is no TOML", `${redis}\nsource`, [/^t\.toml:6: /]],
+  ["text that is not TOML", `${redis}\nsource`, [/^t\.toml:6: /]],
   ["a key twice", `${redis}source = "/s"`, ["t.toml:5: this key, or this table, is there already"]],
   ["a table twice", redis + redis, ["t.toml:5: this key, or this table, is there already"]],
-  ["a misspelt key", `${redis}\nsorce = "/s"`, ["t.toml:6: decrypt.redis.sorce: did you mean source?"]],
+  ["a misspelled key", `${redis}\nsorce = "/s"`, ["t.toml:6: decrypt.redis.sorce: did you mean source?"]],
   ["swapped letters", `${redis}tiemout = 1`, ["t.toml:5: decrypt.redis.tiemout: did you mean timeout?"]],
   [
     "an underscore",
@@ -155,14 +155,14 @@ for (const [name, text, mistakes] of [
   ],
   ["capitals", `${redis}Timeout = 1`, ["t.toml:5: decrypt.redis.Timeout: did you mean timeout?"]],
   [
-    "a key of nothing",
+    "an unknown key",
     `${redis}colour = 1`,
     [/^t\.toml:5: decrypt\.redis\.colour: there is no such key; there are source,/],
   ],
-  ["a misspelt key of the process", `treads = 2\n${redis}`, ["t.toml:1: treads: did you mean threads?"]],
+  ["a misspelled key of the process", `treads = 2\n${redis}`, ["t.toml:1: treads: did you mean threads?"]],
   ["a short name", `${redis}o = 5`, ["t.toml:5: decrypt.redis.o: write its long name, timeout"]],
   [
-    "a flag that turns off",
+    "a negated flag",
     `${redis}no-keep-alive = true`,
     ["t.toml:5: decrypt.redis.no-keep-alive: write keep-alive = false"],
   ],
@@ -200,7 +200,7 @@ for (const [name, text, mistakes] of [
     '[redis]\nsource = "/s"',
     ["t.toml:1: redis: a tunnel is [encrypt.redis] or [decrypt.redis]"],
   ],
-  ["a misspelt role", redis.replace("decrypt", "decript"), ["t.toml:1: decript: did you mean decrypt?"]],
+  ["a misspelled role", redis.replace("decrypt", "decript"), ["t.toml:1: decript: did you mean decrypt?"]],
   [
     "a tunnel without a name",
     redis.replace(".redis", ""),
@@ -213,7 +213,7 @@ for (const [name, text, mistakes] of [
   ],
   ["a list of roles", "[[decrypt]]", [/^t\.toml:1: decrypt: write one bracket, not two$/]],
   [
-    "a name with a blank",
+    "a name with a space",
     redis.replace("redis", '"a b"'),
     ['t.toml:1: decrypt."a b": a name has 1 to 64 letters, digits, dots, hyphens and underscores of ASCII'],
   ],
@@ -251,7 +251,7 @@ for (const [name, text, mistakes] of [
     ["t.toml:2: decrypt.redis.source: a text in quotation marks is needed, and this is a number"],
   ],
   [
-    "a word for true",
+    "a text for true",
     `${redis}resolve-once = "yes"`,
     ["t.toml:5: decrypt.redis.resolve-once: true or false is needed, and this is a text"],
   ],
@@ -278,12 +278,12 @@ for (const [name, text, mistakes] of [
   ["a target with port 0", redis.replace(":6379", ":0"), [/^t\.toml:3: decrypt\.redis\.target: bad address .* port 0/]],
   ["a bind that is a path", `${redis}bind = "/b"`, [/^t\.toml:5: decrypt\.redis\.bind: .*UNIX socket/]],
   [
-    "a time that is negative",
+    "a negative time",
     `${redis}timeout = -1`,
     [/^t\.toml:5: decrypt\.redis\.timeout: bad number of seconds for timeout: "-1"; write seconds as a number from 0/],
   ],
-  ["a time without an end", `${redis}timeout = inf`, [/decrypt\.redis\.timeout: bad number of seconds/]],
-  ["a time that is no number", `${redis}timeout = nan`, [/decrypt\.redis\.timeout: bad number of seconds/]],
+  ["an infinite time", `${redis}timeout = inf`, [/decrypt\.redis\.timeout: bad number of seconds/]],
+  ["a time that is not a number", `${redis}timeout = nan`, [/decrypt\.redis\.timeout: bad number of seconds/]],
   [
     "a count that is not whole",
     `${redis}max-connections = 1.5`,
@@ -295,7 +295,7 @@ for (const [name, text, mistakes] of [
     `${redis}source-mode = 0o660`,
     ['t.toml:5: decrypt.redis.source-mode: write it in quotation marks, "0660" say'],
   ],
-  ["permissions that are none", `${redis}source-mode = "999"`, [/decrypt\.redis\.source-mode: bad permissions/]],
+  ["bad permissions", `${redis}source-mode = "999"`, [/decrypt\.redis\.source-mode: bad permissions/]],
   [
     "flags that contradict each other",
     `${redis}without-forward-secrecy = true\nrequire-forward-secrecy = true`,
@@ -314,7 +314,7 @@ for (const [name, text, mistakes] of [
     ["t.toml:6: decrypt.other.source: decrypt.redis listens on [::1]:6380 already"],
   ],
   [
-    "a tunnel into itself",
+    "a tunnel to itself",
     redis.replace("[127.0.0.1]:6379", "[::1]:6380"),
     ["t.toml:3: decrypt.redis.target: it is the tunnel's own source"],
   ],
@@ -337,7 +337,7 @@ for (const [name, text, mistakes] of [
   ],
   ["a table that JavaScript knows", "[__proto__]\na = 1", [/__proto__: a tunnel is/]],
 ] as const satisfies ReadonlyArray<readonly [string, string, readonly (string | RegExp)[]]>) {
-  test(`${name}: ${mistakes.length === 1 ? "one mistake is told" : `${mistakes.length} mistakes are told`}`, () => {
+  test(`${name}: ${mistakes.length === 1 ? "one mistake is reported" : `${mistakes.length} mistakes are reported`}`, () => {
     const found = mistakesOf(text);
     assert.equal(found.length, mistakes.length, found.join("\n"));
     for (const [at, expected] of mistakes.entries()) {
@@ -348,12 +348,12 @@ for (const [name, text, mistakes] of [
 }
 
 for (const name of ["a", "A-b_c.d", "0", "toString", "constructor", "x".repeat(64)]) {
-  test(`${JSON.stringify(name)} is a name`, () => {
+  test(`${JSON.stringify(name)} is a valid tunnel name`, () => {
     assert.equal(right(redis.replace("redis", JSON.stringify(name))).tunnels[0]?.config.name, name);
   });
 }
 
-test("a mistake behind values of several lines has its own line", () => {
+test("a mistake after values that span lines has the right line", () => {
   const long = 'key = """\n/etc/\\\n  spiped/k"""\n';
   const text = redis.replace(/^key.*\n/m, long);
   assert.equal(right(text).tunnels[0]?.keyFile, "/etc/spiped/k");
@@ -361,13 +361,13 @@ test("a mistake behind values of several lines has its own line", () => {
   assert.deepEqual(mistakesOf(text.replace("key =", "kye =")), ["t.toml:4: decrypt.redis.kye: did you mean key?"]);
 });
 
-test("lines that end as on Windows are lines", () => {
+test("Windows line endings are accepted", () => {
   assert.deepEqual(mistakesOf(`${redis}sorce = 1`.replaceAll("\n", "\r\n")), [
     "t.toml:5: decrypt.redis.sorce: did you mean source?",
   ]);
 });
 
-test("a mistake in a folder names its file, and what is there twice both", () => {
+test("a mistake in a folder names its file, and a duplicate names both files", () => {
   assert.deepEqual(
     mistakesOf(redis, redis, `[defaults]\ntimeout = 1\n${graphite}sorce = 1`, "[defaults]\ntimeout = 2"),
     [
@@ -379,14 +379,14 @@ test("a mistake in a folder names its file, and what is there twice both", () =>
   );
 });
 
-test("a folder in which one file is wrong is not said to have no tunnel", () => {
+test("a folder with an unreadable file is not reported to have no tunnel", () => {
   assert.deepEqual(mistakesOf("x", "# nothing").length, 1);
   const unread = { file: "t/a.toml", line: undefined, path: [], message: "cannot be read" };
   const checked = checkTexts("t", { texts: [{ path: "t/b.toml", text: "" }], mistakes: [unread] });
   assert.deepEqual(checked, { kind: "wrong", mistakes: [unread], count: 1 });
 });
 
-test("of many mistakes the first are told, and how many more there are, and soon", () => {
+test("the first of many mistakes are reported, and the number of the others, quickly", () => {
   const wrong = (file: string) => ({
     path: file,
     text: `[decrypt.${file}]\n${Array.from({ length: 5_000 }, (_none, at) => `sorce${at} = 1\n`).join("")}`,
@@ -402,6 +402,6 @@ test("of many mistakes the first are told, and how many more there are, and soon
   const more = `folder: and at least ${checked.count - 20} more; correct these first`;
   assert.equal(textOf(checked.mistakes[20] ?? checked.mistakes[0]), more);
   assert.ok(checked.count >= 5_000, `${checked.count}`);
-  // Words for each of them, and lines for as many as each file could have, took five times as long.
+  // Making a message and finding a line for every mistake would take five times as long.
   assert.ok(user < 2_000_000, `${user} us`);
 });

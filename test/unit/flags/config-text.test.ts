@@ -1,4 +1,4 @@
-// Reading a configuration: whatever its path leads to, it comes to an end, and to one clear message.
+// Reading a configuration: whatever its path leads to, reading ends, with one clear message if it fails.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -12,7 +12,7 @@ import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 
 const unix = { skip: process.platform === "win32" ? "Windows has no such files" : false };
 
-/** What reading a path comes to: the texts, or the one mistake. */
+/** The result of reading a path: the texts, or the one mistake. */
 async function read(path: string): Promise<readonly string[] | string> {
   const { texts, mistakes } = await readConfigTexts(path);
   if (mistakes.length === 0) return texts.map(({ text }) => text);
@@ -26,29 +26,29 @@ async function file(t: TestContext, content: string | Uint8Array): Promise<strin
   return path;
 }
 
-test("a file is its text, and an empty one an empty text", async (t) => {
+test("a file gives its text, and an empty file an empty text", async (t) => {
   assert.deepEqual(await read(await file(t, "a = 1\n")), ["a = 1\n"]);
   assert.deepEqual(await read(await file(t, "")), [""]);
 });
 
-test("a byte order mark at the beginning is no text", async (t) => {
+test("a byte order mark at the beginning is removed", async (t) => {
   assert.deepEqual(await read(await file(t, "\ufeffa = 1\n")), ["a = 1\n"]);
 });
 
-test("a file that is not UTF-8 is said to be none", async (t) => {
+test("a file that is not UTF-8 is refused", async (t) => {
   for (const bytes of [Buffer.from([0x61, 0xe9, 0x0a]), Buffer.from("\ufeffa = 1\n", "utf16le")]) {
     const path = await file(t, bytes);
     assert.equal(await read(path), `${path}: it is not UTF-8`);
   }
 });
 
-test("a file of 256 KiB is read, and one of a byte more is not", async (t) => {
+test("a file of 256 KiB is read, and one byte more is refused", async (t) => {
   assert.deepEqual(await read(await file(t, "#".repeat(262_144))), ["#".repeat(262_144)]);
   const path = await file(t, "#".repeat(262_145));
   assert.equal(await read(path), `${path}: it is longer than 256 KiB`);
 });
 
-test("a path that is not there is told", async (t) => {
+test("a missing file is reported", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "none");
   assert.equal(await read(path), `${path}: cannot be read: there is no such file`);
@@ -59,7 +59,7 @@ test("a path that is not there is told", async (t) => {
   );
 });
 
-test("pipes, devices, sockets and circles are told to be no file, at once", unix, async (t) => {
+test("pipes, devices, sockets and circular links are refused at once", unix, async (t) => {
   const folder = await temporaryFolder(t);
   const pipe = join(folder, "pipe");
   execFileSync("mkfifo", [pipe]);
@@ -75,7 +75,7 @@ test("pipes, devices, sockets and circles are told to be no file, at once", unix
   assert.match(String(await read(socket)), /: cannot be read: it is a socket|: cannot be read: .*EOPNOTSUPP/);
 });
 
-test("a file that may not be read is told", {
+test("an unreadable file is reported", {
   skip: process.getuid?.() === 0 ? "the superuser may" : unix.skip,
 }, async (t) => {
   const path = await file(t, "");
@@ -83,7 +83,7 @@ test("a file that may not be read is told", {
   assert.equal(await read(path), `${path}: cannot be read: permission denied (EACCES)`);
 });
 
-test("a folder is its files that end in .toml, by name, without hidden ones", async (t) => {
+test("a folder gives its .toml files in the order of their names, without hidden ones", async (t) => {
   const folder = await temporaryFolder(t);
   for (const name of ["b.toml", "a.toml", "c.toml~", "d.toml.bak", "e.TOML", ".f.toml", "toml", ".toml"]) {
     await writeFile(join(folder, name), name);
@@ -105,13 +105,13 @@ test("links in a folder are followed, as in a mounted configuration", unix, asyn
   assert.deepEqual(await read(folder), ["a"]);
 });
 
-test("a folder without such a file is told", async (t) => {
+test("a folder without a .toml file is reported", async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "t.conf"), "");
   assert.equal(await read(folder), `${folder}: the folder has no file whose name ends in .toml`);
 });
 
-test("of a folder's files, those that cannot be read are told and the others read", unix, async (t) => {
+test("unreadable files of a folder are reported, and the others are read", unix, async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "a.toml"), "a");
   await mkdir(join(folder, "b.toml"));
@@ -124,7 +124,7 @@ test("of a folder's files, those that cannot be read are told and the others rea
   ]);
 });
 
-test("a file that has gone when it is read again is told then", async (t) => {
+test("a file that has been removed before a second read is reported", async (t) => {
   const path = await file(t, "a");
   assert.deepEqual(await read(path), ["a"]);
   await rm(path);

@@ -1,4 +1,4 @@
-// The table of flags, and what comes of it where a command line, a variable and a usage line are made.
+// The table of options, and the command line, environment variables and usage lines made from it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,18 +23,18 @@ import { MAX_DEFAULT_THREADS } from "#dist/tunnel/flow-settings.js";
 
 const flags: readonly Flag[] = FLAGS;
 
-test("every flag is in the table once", () => {
+test("every option is in the table once", () => {
   for (const command of ["spiped", "spipe", "spiped keygen", "spiped key-id"] as const) {
-    const words = flagsOf(command).flatMap(({ long, short }) => [long, ...(short === undefined ? [] : [short])]);
+    const names = flagsOf(command).flatMap(({ long, short }) => [long, ...(short === undefined ? [] : [short])]);
     assert.deepEqual(
-      words.filter((word, at) => words.indexOf(word) !== at),
+      names.filter((name, at) => names.indexOf(name) !== at),
       [],
       command,
     );
   }
 });
 
-test("the table has its groups one after the other, in the order of the headings", () => {
+test("the groups of the table are in the order of the headings", () => {
   const groups = flags.map(({ group }) => group);
   assert.deepEqual([...new Set(groups)], Object.keys(GROUPS));
   assert.equal(groups.filter((group, at) => group !== groups[at - 1]).length, Object.keys(GROUPS).length);
@@ -45,7 +45,7 @@ test("the help of --threads says what the default is", () => {
   assert.ok(help.endsWith(`at most ${MAX_DEFAULT_THREADS})`), help);
 });
 
-test("a flag has an argument exactly where it takes a value", () => {
+test("an option has an argument name if and only if it takes a value", () => {
   for (const { long, argument, value } of flags) {
     const takesNone = ["switch", "negation", "version", "help"].includes(value.kind);
     assert.equal(argument === undefined, takesNone, long);
@@ -53,7 +53,7 @@ test("a flag has an argument exactly where it takes a value", () => {
   }
 });
 
-test("every line of help is one line, begins small and has no full stop", () => {
+test("each help text is one line, starts in lower case and has no full stop", () => {
   for (const { help } of flags) assert.match(help, /^(?:[a-z].*|USER.*)[^.\n]$/);
 });
 
@@ -61,7 +61,7 @@ for (const [name, command] of [
   ["spiped", spipedCommand()],
   ["spipe", spipeCommand()],
 ] as const) {
-  test(`${name} takes the flags of the table, with their names, defaults and headings`, () => {
+  test(`${name} takes the options of the table, with their names, defaults and headings`, () => {
     const rows = flagsOf(name).filter(({ value }) => value.kind !== "help");
     assert.deepEqual(
       new Set(
@@ -78,7 +78,7 @@ for (const [name, command] of [
     );
   });
 
-  test(`the help of ${name} has every flag below its heading`, () => {
+  test(`the help of ${name} has every option below its heading`, () => {
     const help = command.helpInformation();
     let heading = "";
     const found: string[] = [];
@@ -93,7 +93,7 @@ for (const [name, command] of [
     );
   });
 
-  test(`the usage line of ${name} has every flag but the last two`, () => {
+  test(`the usage line of ${name} has every option except the last two`, () => {
     const usage = usageOf(name).join(" ");
     for (const { long, short, group } of flagsOf(name)) {
       if (group === "about") continue;
@@ -107,9 +107,9 @@ test("the usage line has required options, flags in one bracket, then short and 
   assert.deepEqual(usageOf("spipe"), [
     "-t TARGET -k KEYFILE [-j] [-b BIND] [-f | -g] [-o SECONDS] [--end-with-remote] [--no-coalescing] [--probe]",
   ]);
-  const [words = "", config = ""] = usageOf("spiped");
+  const [single = "", config = ""] = usageOf("spiped");
   assert.match(config, /^--config FILE \[-DF\] /);
-  assert.match(words, /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
+  assert.match(single, /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
 });
 
 test("an option's variable and the name of its value are made from its long name", () => {
@@ -131,7 +131,7 @@ test("contradictions name known options, and each option is in at most one", () 
   assert.ok(["encrypt", "source", "no-keep-alive"].every((name) => rivalsOf("config").includes(name)));
 });
 
-test("options exclude each other only where each has a value other than its default", () => {
+test("options exclude each other only if each has a value other than its default", () => {
   const none = { encrypt: true, resolveInterval: 60_000, timeout: 5_000 };
   assert.equal(contradictionIn("spiped", none), undefined);
   assert.equal(contradictionIn("spiped", {}), undefined);
