@@ -1,6 +1,7 @@
 /**
  * The table of all options. The command line, the environment variables, the keys of a configuration file, `--help`, the
- * man pages and the shell completions are all made from it: to add an option, add a row.
+ * man pages and the shell completions are all made from it: to add an option, add a row. The file is as long as the
+ * table.
  */
 
 import { DEFAULTS } from "../config/tunnel-config.js";

@@ -10,6 +10,8 @@
  *
  * Windows has no such descriptors. There, the server itself listens once `accept` is called, and clients are refused while
  * accepting is paused.
+ *
+ * Longer than most files because every change of the socket has to agree with the others on who owns its descriptor.
  */
 
 import { createServer, type ListenOptions, type Server } from "node:net";

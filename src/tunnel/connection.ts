@@ -5,6 +5,8 @@
  *     client (-e): dial the target → handshake with it → two pumps
  *     server (-d): handshake with the source; once the client is known, dial the target → two pumps
  *
+ * Longer than most files because all phases share the ways to end.
+ *
  * Source: DESIGN.md, "Data path" and docs/protocol.md, "How a connection ends".
  */
 
@@ -18,6 +20,7 @@ import { asSpipedError } from "../protocol/native-errors.js";
 import { type Announcement, announceClient } from "./announce-client.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
+import { HandshakeTimer } from "./handshake-timer.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { PumpedFlow } from "./pumped-flow.js";
 import { type Recognition, recognise, TELLING_BYTES } from "./recognition.js";
@@ -61,9 +64,6 @@ type Phase =
   /** Kept for the byte counts of the flow, if there was one. */
   | { readonly name: "ended"; readonly flow: Flow | undefined };
 
-/** How often to check whether a client that waits for a connection slot has disconnected. */
-const WAITING_CHECK_MS = 1_000;
-
 let lastId = 0;
 
 /**
@@ -83,21 +83,18 @@ export class Connection implements ConnectionView {
   readonly #over = new Cancellation();
   #phase: Phase;
   #target: Channel | undefined;
-  #handshakeTimer: NodeJS.Timeout | undefined;
+  readonly #handshakeTimer: HandshakeTimer;
   /** Whether a packet has been sent before the flow exists. */
   #isStreamBegun = false;
-  /** When the client began to wait for a slot; undefined if it is not waiting. */
-  #waitingSince: number | undefined;
   /** The client's key, once identified. */
   #key: RingKey | undefined;
-  #handshakeStartedAt = 0;
-  #handshakeMs: number | undefined;
   #recognised: Recognition | undefined;
 
   constructor(options: ConnectionOptions) {
     lastId += 1;
     this.id = lastId;
     this.#options = options;
+    this.#handshakeTimer = new HandshakeTimer(options.timeoutMs, options.source, (error) => this.#fail(error));
     this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
     if (options.role === "encrypt") options.source.resetOnDeath?.(true);
     options.source.onFailure((error) => this.#fail(onSide("source", options.source, error), "source"));
@@ -122,7 +119,7 @@ export class Connection implements ConnectionView {
   }
 
   get handshakeMs(): number | undefined {
-    return this.#handshakeMs;
+    return this.#handshakeTimer.durationMs;
   }
 
   get bytesForward(): number {
@@ -159,7 +156,7 @@ export class Connection implements ConnectionView {
     const target = await this.#openTarget(HANDSHAKE_BYTES);
     if (target === undefined) return;
     this.#phase = { name: "handshaking" };
-    this.#startHandshake();
+    this.#handshakeTimer.start();
     const signal = this.#over;
     const [own] = this.#options.keys().entries;
     if (own === undefined) throw new SpipedError("SPIPED_STEP", "this connection has no key");
@@ -169,14 +166,14 @@ export class Connection implements ConnectionView {
       // stream.
       target.resetOnDeath?.(true);
     });
-    this.#handshakeEnded();
+    this.#handshakeTimer.finish();
     this.#pipe(source, target, keys);
   }
 
   async #runAsServer(): Promise<void> {
     const { source, forwardSecrecy } = this.#options;
     let target: Promise<Channel | undefined> | undefined;
-    this.#startHandshake();
+    this.#handshakeTimer.start();
     const signal = this.#over;
     const { keys: key, entries } = this.#options.keys();
     const onIdentified = (index: number) => {
@@ -196,13 +193,12 @@ export class Connection implements ConnectionView {
         dial();
         return undefined;
       }
-      this.#waitingSince = performance.now();
-      this.#watchWaiting(this.#waitingSince);
+      this.#handshakeTimer.suspend();
       return admitted.then(() => {
-        if (this.#finishWaiting()) dial();
+        if (this.#handshakeTimer.resume()) dial();
       });
     });
-    this.#handshakeEnded();
+    this.#handshakeTimer.finish();
     let dialed: Channel | undefined;
     try {
       dialed = await target;
@@ -227,56 +223,6 @@ export class Connection implements ConnectionView {
     this.#target = target;
     target.onFailure((error) => this.#fail(onSide("target", target, error), "target"));
     return target;
-  }
-
-  #handshakeEnded(): void {
-    clearTimeout(this.#handshakeTimer);
-    this.#handshakeMs = performance.now() - this.#handshakeStartedAt;
-  }
-
-  #startHandshake(): void {
-    this.#handshakeStartedAt = performance.now();
-    this.#limitHandshake();
-  }
-
-  #limitHandshake(): void {
-    const { timeoutMs } = this.#options;
-    this.#handshakeTimer = setTimeout(() => {
-      this.#fail(new SpipedError("SPIPED_TIMEOUT", `handshake not finished after ${timeoutMs / 1_000} s`));
-    }, timeoutMs);
-  }
-
-  /** Replaces the time limit while the client waits for a slot. */
-  #watchWaiting(since: number): void {
-    clearTimeout(this.#handshakeTimer);
-    this.#handshakeTimer = setTimeout(() => {
-      if (this.#isStillConnected(since)) this.#watchWaiting(since);
-    }, WAITING_CHECK_MS);
-  }
-
-  /**
-   * Whether a client that waits for a slot is still connected. It may wait as long as it likes, as in the backlog.
-   * Nothing is read from it meanwhile, so its socket has to be polled.
-   */
-  #isStillConnected(since: number): boolean {
-    if (this.#options.source.hasEnded?.() !== true) return true;
-    const seconds = ((performance.now() - since) / 1_000).toFixed(1);
-    this.#fail(
-      new SpipedError("SPIPED_TIMEOUT", `the client disconnected after waiting ${seconds} s for a connection slot`),
-    );
-    return false;
-  }
-
-  /** A client's wait for a slot is over. @returns False if it has disconnected. */
-  #finishWaiting(): boolean {
-    const since = this.#waitingSince;
-    if (this.#phase.name === "ended" || since === undefined || !this.#isStillConnected(since)) return false;
-    this.#waitingSince = undefined;
-    // Waiting does not count toward the handshake's time limit.
-    this.#handshakeStartedAt += performance.now() - since;
-    clearTimeout(this.#handshakeTimer);
-    this.#limitHandshake();
-    return true;
   }
 
   #pipe(source: Channel, target: Channel, keys: SessionKeys): void {
@@ -362,7 +308,7 @@ export class Connection implements ConnectionView {
     if (phase.name === "ended") return;
     const flow = phase.name === "piping" ? phase.flow : undefined;
     this.#phase = { name: "ended", flow };
-    clearTimeout(this.#handshakeTimer);
+    this.#handshakeTimer.stop();
     this.#over.abort(ENDED);
     flow?.stop();
     this.#endChannels(reason, phase);
@@ -374,7 +320,7 @@ export class Connection implements ConnectionView {
       recognised: this.#recognised,
       source: this.source,
       keyName: this.keyName,
-      handshakeMs: this.#handshakeMs,
+      handshakeMs: this.handshakeMs,
       bytesForward: this.bytesForward,
       bytesReverse: this.bytesReverse,
       durationMs: this.ageMs,

@@ -1,30 +1,25 @@
 /**
  * A tunnel: accepts clients up to the connection limit, and ends their connections.
  *
- * It emits events and knows nothing of its listeners.
+ * It emits events and knows nothing of its listeners. Longer than most files because accepting, waiting and draining are one
+ * state machine.
  */
 
 import { systemClock } from "../clock.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { endReasonOf, type SpipedError } from "../errors.js";
 import type { Accepted, AcceptedByAddon, AcceptHandlers } from "../net/accepted.js";
-import { AddonChannel } from "../net/addon-channel.js";
 import type { AddonSocketOptions, AddonSockets } from "../net/addon-sockets.js";
 import type { SocketAddress } from "../net/address.js";
-import { type Carrier, type Channel, SocketChannel } from "../net/channel.js";
 import { DESCRIPTORS_PER_CONNECTION, type DescriptorBudget } from "../net/descriptors.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
-import { keepAlive } from "../net/native-socket.js";
-import { SocketReader } from "../net/socket-reader.js";
-import { StreamReader } from "../net/stream-reader.js";
-import { HANDSHAKE_BYTES } from "../protocol/constants.js";
 import { keyPairs } from "../protocol/key-pairs.js";
 import type { KeyRing } from "../protocol/key-ring.js";
 import { asSpipedError } from "../protocol/native-errors.js";
+import { acceptedChannel, acceptedReader } from "./accepted-channel.js";
 import { Connection } from "./connection.js";
 import { ConnectionSlots } from "./connection-slots.js";
 import type { TunnelEmitter } from "./events.js";
-import { cleartextMemory, packetMemory } from "./memory.js";
 import type { ConnectionView } from "./reports.js";
 import type { Targets } from "./target.js";
 
@@ -92,9 +87,8 @@ export class Tunnel {
     this.#config = config;
     this.#parts = parts;
     this.#slots = new ConnectionSlots(config.maxConnections, () => performance.now());
-    const { readBuffer } = config.role === "encrypt" ? cleartextMemory : packetMemory;
     const handlers: AcceptHandlers = {
-      createReader: () => new SocketReader(readBuffer, this.#exactLength),
+      createReader: () => acceptedReader(config.role),
       viaAddon: {
         setup: () => this.#addonSetup(),
         // Accept no more than can continue: clients can wait in the backlog indefinitely, but as strangers they have a
@@ -228,10 +222,6 @@ export class Tunnel {
     return [...this.#connections].filter((connection) => connection.endIfKeyRemoved()).length;
   }
 
-  get #exactLength(): number {
-    return this.#config.role === "encrypt" ? 0 : HANDSHAKE_BYTES;
-  }
-
   /** A failure with one client affects only that client. */
   #accepted(client: Accepted | AcceptedByAddon): void {
     try {
@@ -261,28 +251,13 @@ export class Tunnel {
     return sockets && { sockets, options: { keepAlive, resetOnDeath: role === "encrypt" } };
   }
 
-  #channelOf(client: Accepted | AcceptedByAddon): Channel & Carrier {
-    const { role } = this.#config;
-    const { peer } = client;
-    const exactLength = this.#exactLength;
-    if ("sockets" in client) {
-      const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
-      const { sockets, id } = client;
-      return new AddonChannel({ sockets, id, peer, exactLength, readBuffer, resetOnDeath: role === "encrypt" });
-    }
-    const { socket, reader } = client;
-    socket.setNoDelay(true);
-    if (this.#config.keepAlive) keepAlive(socket);
-    return new SocketChannel(socket, reader ?? new StreamReader(socket, exactLength), peer);
-  }
-
   #begin(client: Accepted | AcceptedByAddon): void {
     const { role, forwardSecrecy, timeoutMs, proxyProtocol } = this.#config;
     const { targets, descriptors, events, keys } = this.#parts;
     const slots = this.#slots;
     // The stranger to drop was chosen before this client was accepted.
     if (slots.strangersFull || !descriptors.hasRoom) slots.oldestStranger?.client.evict();
-    const channel = this.#channelOf(client);
+    const channel = acceptedChannel(client, this.#config);
     const connection = new Connection({
       role,
       source: channel,
