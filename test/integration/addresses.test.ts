@@ -17,7 +17,7 @@ import { Spipe } from "../support/spipe.js";
 import { TestSocket } from "../support/test-socket.js";
 import { type Key, newKey, patience, startSpiped } from "../support/tunnel.js";
 
-/** Our spiped -d in front of a target written as `targetText`, and a client that has shaken hands with it. */
+/** Our spiped -d in front of a target written as `targetText`, and a client that has completed its handshake. */
 async function clientOf(t: TestContext, targetText: string, flags: readonly string[] = []): Promise<ReferencePeer> {
   const key = await newKey(t);
   const port = await freePort("127.0.0.1");
@@ -43,7 +43,7 @@ function portOf(listener: Listener): number {
 }
 
 for (const kind of kindsHere("tcp", "tcp6")) {
-  test(`a target by name is reached when it listens on ${kind} only`, limits, async (t) => {
+  test(`a target given by name is reached if it listens on ${kind} only`, limits, async (t) => {
     const family = kind === "tcp" ? 4 : 6;
     const addresses = await lookup("localhost", { all: true });
     if (!addresses.some((address) => address.family === family)) {
@@ -55,7 +55,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
   });
 }
 
-test("a source by name is listened on", limits, async (t) => {
+test("a source can be given by name", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const port = await freePort("127.0.0.1");
@@ -66,7 +66,7 @@ test("a source by name is listened on", limits, async (t) => {
   await TestSocket.connect(t, { kind: "tcp", host: first?.family === 6 ? "::1" : "127.0.0.1", port });
 });
 
-test("a target with the name of a service is understood", { ...limits, skip: withoutServices() }, async (t) => {
+test("a target's port can be the name of a service", { ...limits, skip: withoutServices() }, async (t) => {
   const key = await newKey(t);
   const port = await freePort("127.0.0.1");
   const words = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", "[127.0.0.1]:http", "-k", key.path];
@@ -75,7 +75,7 @@ test("a target with the name of a service is understood", { ...limits, skip: wit
 
 for (const kind of kindsHere("tcp", "tcp6")) {
   const host = kind === "tcp" ? "127.0.0.1" : "::1";
-  test(`-b [${host}] with and without a port is where spiped's connections come from`, limits, async (t) => {
+  test(`-b [${host}] with and without a port sets the source address of spiped's connections`, limits, async (t) => {
     const target = await Listener.listen(t, kind);
     for (const bind of [`[${host}]`, `[${host}]:0`]) {
       const service = await reaches(await clientOf(t, textOf(target.address), ["-b", bind]), target);
@@ -86,7 +86,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
     assert.equal((await reaches(peer, target)).socket.remotePort, port);
   });
 
-  test(`-b [${host}] with a port is where spipe's connection comes from`, limits, async (t) => {
+  test(`-b [${host}] with a port sets the source address of spipe's connection`, limits, async (t) => {
     const key = await newKey(t);
     const link = await Listener.listen(t, kind);
     const port = await freePort(host);
@@ -115,14 +115,14 @@ test(
   },
 );
 
-test("spiped -e takes a source and a target on IPv6", { ...limits, skip: withoutIpv6 }, async (t) => {
+test("spiped -e accepts a source and a target on IPv6", { ...limits, skip: withoutIpv6 }, async (t) => {
   const end = await startClientEnd(t, { kind: "tcp6" });
   const { peer, plain } = await end.establish();
   await plain.write("hello");
   expectBytes(await peer.receive(5), "hello");
 });
 
-/** Why names of services cannot be looked up here, for `skip`. */
+/** Why service names cannot be looked up here, for `skip`. */
 function withoutServices(): string | false {
   const file = "/etc/services";
   if (existsSync(file) && /^http\s/m.test(readFileSync(file, "utf8"))) return false;

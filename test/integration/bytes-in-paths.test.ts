@@ -15,12 +15,12 @@ import { newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-/** Runs a script of sh in which `$b` are two bytes that are not UTF-8, and `"$@"` the words. */
+/** Runs an sh script in which `$b` is two bytes that are not UTF-8, and `"$@"` the command. */
 function script(text: string, words: readonly string[]): readonly [string, ...string[]] {
   return ["sh", "-c", `b=$(printf '\\351\\377'); ${text}`, "sh", ...words];
 }
 
-/** The names in a folder: such bytes as a program that knows Latin-1 shows them. */
+/** The names in a folder, decoded as Latin-1. */
 function namesIn(folder: string): readonly string[] {
   return readdirSync(folder, "latin1").sort();
 }
@@ -62,7 +62,7 @@ for (const [how, start] of [
   });
 }
 
-/** A server at the path of the two bytes in the folder that it is given: what comes goes back in capitals. */
+/** A server on a socket named with the two bytes in its folder argument: it echoes in capitals. */
 const echoUpper = `
 import os, socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -94,7 +94,7 @@ test("a path that contains U+FFFD is used as written", limits, async (t) => {
 });
 
 asRoot(["unshare", "mount"], () => {
-  test("where the system no longer knows the bytes, a line says that paths must be UTF-8", limits, async (t) => {
+  test("if the original bytes are not available, a message says that paths must be UTF-8", limits, async (t) => {
     const cwd = await temporaryFolder(t);
     const without = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"];
     const words = [...without, ...ours.spiped, "keygen"];

@@ -124,7 +124,7 @@ inOwnNetwork(import.meta.url, "no orderly end of a connection is a reset", () =>
       const peer = await end.client(quick);
       await peer.sendNonce();
       await peer.readNonce();
-      // What it becomes where both sides give up forward secrecy.
+      // The shared value if both sides disable forward secrecy.
       peer.assumeSharedValue(1n);
       peer.write(Buffer.concat([peer.macedPublicValue(), peer.sealAll(data)])).catch(() => undefined);
       peer.link.finish();
@@ -160,7 +160,7 @@ inOwnNetwork(import.meta.url, "no orderly end of a connection is a reset", () =>
     assert.equal(abortsSoFar() - before, 0);
   });
 
-  test("the system's counter counts a reset, so that zero means none", limits, async (t) => {
+  test("the system's counter of resets counts one", limits, async (t) => {
     const end = await startServerEnd(t, { kind: "tcp", flags });
     const { peer, plain } = await end.establish(quick);
     const before = abortsSoFar();

@@ -16,8 +16,8 @@ import { newKey, startSpiped } from "../support/tunnel.js";
 /**
  * Runs a command that must fail at once.
  *
- * @param expected - What it says; a text is all of it.
- * @returns What it said.
+ * @param expected - Its message; a string must match completely.
+ * @returns Its message.
  */
 async function refuses(
   t: TestContext,
@@ -78,7 +78,7 @@ for (const [what, program, args, expected] of [
   ["nothing at all", ours.spipe, [], "-t TARGET and -k KEYFILE are missing"],
   ["a leftover argument", ours.spipe, ["-t", T, "-k", K, "left-over"], 'unexpected argument "left-over"'],
   [
-    "a key file that is not there",
+    "a missing key file",
     ours.spipe,
     ["-t", T, "-k", "/no/such/file"],
     "cannot read key file /no/such/file: there is no such file",
@@ -110,7 +110,7 @@ test("spiped refuses a key file that is missing, a folder, or not readable, and 
   const missing = join(folder, "missing");
   await refuses(t, start(missing), `cannot read key file ${missing}: there is no such file`);
   await refuses(t, start(folder), `cannot read key file ${folder}: it is a folder`);
-  if (process.getuid?.() === 0) return; // The superuser reads everything.
+  if (process.getuid?.() === 0) return; // Root can read everything.
   const secret = join(folder, "secret");
   await writeFile(secret, "key");
   await chmod(secret, 0o000);
@@ -133,7 +133,7 @@ test("spiped refuses an address that is not this machine's", limits, async (t) =
   await refuses(t, [...ours.spiped, ...words], /192\.0\.2\.1/);
 });
 
-test("spiped and spipe tell their version and their help on standard output and exit 0", limits, async (t) => {
+test("spiped and spipe print their version and help to standard output and exit 0", limits, async (t) => {
   for (const [name, command] of [
     ["spiped", ours.spiped],
     ["spipe", ours.spipe],
@@ -153,7 +153,7 @@ test("spiped and spipe tell their version and their help on standard output and 
   }
 });
 
-test("spiped runs through a symbolic link of another name, and with long and packed flags", limits, async (t) => {
+test("spiped runs through a symlink with another name, and with long and combined flags", limits, async (t) => {
   const key = await newKey(t);
   const link = join(await temporaryFolder(t), "pipe-daemon");
   await symlink(join(root, "bin/spiped.js"), link);
@@ -193,7 +193,7 @@ test("spiped reads its key from standard input to its end with -k -", limits, as
 
 for (const path of ["/dev/stdin", "/dev/fd/0", "/dev/fd/3"]) {
   const skip = process.platform === "win32" ? "Windows has no such paths" : false;
-  test(`spipe refuses -k ${path} where that is its standard input`, { ...limits, skip }, async (t) => {
+  test(`spipe refuses -k ${path} if that is its standard input`, { ...limits, skip }, async (t) => {
     const script = 'echo the data | "$@" 3<&0';
     const words = [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", path] as const;
     const { status, stdout, stderr } = await Command.run(t, ["sh", "-c", script, "sh", ...words]);

@@ -29,7 +29,7 @@ test("--check of a file without mistakes tries each tunnel, and names it", limit
     assert.match(stdout, new RegExp(`^ok +${name}: key file: `, "m"));
     assert.match(stdout, new RegExp(`^ok +${name}: source: `, "m"));
   }
-  // The near end's target is the far end, which does not run.
+  // The near end's target is the far end, which is not running.
   assert.match(stdout, /^failed +a: /m);
   await file.write(table("decrypt.far", { source: "/nowhere/socket", target: "/nowhere/service" }));
   assert.equal((await Command.run(t, words)).status, 1);

@@ -15,7 +15,7 @@ import { namedPipe, openForReader } from "../support/pipes.js";
 import { randomData } from "../support/random-data.js";
 import { TestSocket } from "../support/test-socket.js";
 
-/** A tunnel that encrypts, and whose clients arrive at a place of their own. */
+/** An encrypting tunnel with its own target. */
 async function tunnel(t: TestContext, source: Address) {
   const { service, ...one } = await withService(t);
   return { ...one, source, service, text: (name: string, keys: Keys = {}) => one.text(name, source, keys) };
@@ -29,7 +29,7 @@ async function withService(t: TestContext) {
       target: textOf(service.address),
       ...keys,
     });
-  /** Shows that who connects there gets here. */
+  /** Checks that connections to the source reach the target. */
   const isReached = async (from: Address): Promise<TestSocket> => {
     const before = service.acceptedCount;
     const app = await TestSocket.connect(t, from);
@@ -51,7 +51,7 @@ const here = async (): Promise<Address & { kind: "tcp" }> => ({
 
 const NOTHING = /cannot apply .*: \d errors?; keeping the old configuration$/;
 
-test("when a reload cannot get all addresses, it listens again on the old one that it had freed", {
+test("a reload that cannot listen on all addresses listens again on the old one", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -94,7 +94,7 @@ test("a source-mode that cannot be applied leaves the socket unchanged", {
   await a.isReached(a.source);
 });
 
-test("sources are exchanged completely or not at all", limits, async (t) => {
+test("sources are swapped completely or not at all", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await tunnel(t, await here()), await tunnel(t, await here())];
   const taken = await Listener.listen(t, "tcp");
@@ -118,7 +118,7 @@ test("sources are exchanged completely or not at all", limits, async (t) => {
   await b.isReached(a.source);
 });
 
-test("tunnels on ports of the system's choice keep them, each its own", limits, async (t) => {
+test("tunnels on port 0 keep the port that each was assigned", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await withService(t), await withService(t)];
   const any = "[127.0.0.1]:0";
@@ -154,7 +154,7 @@ test("the same address in another spelling keeps its socket", limits, async (t) 
   assert.match((await file.reload(command)).at(-1) ?? "", /2 changed$/);
   await a.isReached(a.source);
   await b.isReached(b.source);
-  // Whoever takes the place of a tunnel that stays is told which.
+  // The error names the tunnel that keeps the address.
   await file.write(
     a.text("a", { source: `localhost:${a.source.port}` }),
     b.text("b"),
@@ -164,7 +164,7 @@ test("the same address in another spelling keeps its socket", limits, async (t) 
   assert.match(lines, /encrypt\.c: cannot listen .*\n?.*encrypt\.a of this process listens there/);
 });
 
-test("keys are reloaded although the rest of the reload waits or has mistakes", {
+test("keys are reloaded even if the rest of the reload waits or has mistakes", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -201,7 +201,7 @@ test("keys are reloaded although the rest of the reload waits or has mistakes", 
   await shutOut();
   const writer = await until(() => openForReader(pipe), "spiped to open the key");
   afterwards(t, () => closeSync(writer));
-  // One reading hangs, and another is asked for: it sees what has changed of the keys.
+  // While one reload hangs, another is requested; it sees the changed keys.
   await letIn(2);
   await shutOut();
 });

@@ -20,7 +20,7 @@ import { TestSocket } from "../support/test-socket.js";
 
 type Ends = Awaited<ReturnType<Awaited<ReturnType<ConfigFile["pair"]>>["connectThrough"]>>;
 
-/** Shows that a connection carries data both ways. */
+/** Checks that a connection carries data both ways. */
 async function carries({ app, service }: Ends, words = "there"): Promise<void> {
   await app.write(words);
   expectBytes(await service.read(words.length), words);
@@ -32,7 +32,7 @@ async function refuses(address: Parameters<typeof TestSocket.connect>[1], t: Par
   await assert.rejects(TestSocket.connect(t, address), /ECONNREFUSED|ENOENT/);
 }
 
-/** What spiped says to words that come to nothing. */
+/** The messages of a spiped that must not start. */
 async function saidTo(t: Parameters<typeof Command.run>[0], words: readonly string[], env = {}) {
   const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
   assert.deepEqual([status, stdout], [1, ""], stderr);
@@ -61,7 +61,7 @@ test("the files of a folder are one configuration", limits, async (t) => {
   for (const pair of [a, b]) await carries(await pair.connectThrough());
 });
 
-test("SPIPED_CONFIG names the file, and -e, -d or an address on the command line silences it", limits, async (t) => {
+test("SPIPED_CONFIG names the file, and -e, -d or an address on the command line overrides it", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text());
@@ -71,7 +71,7 @@ test("SPIPED_CONFIG names the file, and -e, -d or an address on the command line
   assert.equal(line, "spiped: -s SOURCE, -t TARGET and -k KEYFILE are missing");
 });
 
-test("--config silences the variables of a tunnel, and a line says so", limits, async (t) => {
+test("--config overrides a tunnel's environment variables, and this is logged", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text());
@@ -84,7 +84,7 @@ test("--config silences the variables of a tunnel, and a line says so", limits, 
 });
 
 test(
-  "flags of a tunnel beside --config are one mistake, as are their variables beside SPIPED_CONFIG",
+  "a tunnel's flags with --config are an error, as are their environment variables with SPIPED_CONFIG",
   limits,
   async (t) => {
     const words = ["-e", "-s", "[::1]:1", "-n", "100", "-j"];
@@ -129,7 +129,7 @@ test("a start that fails names the tunnel", limits, async (t) => {
 });
 
 test(
-  "on SIGHUP new tunnels start, gone ones drain, changed ones do both, and the others notice nothing",
+  "on SIGHUP new tunnels start, removed ones drain, changed ones do both, and others are undisturbed",
   limits,
   async (t) => {
     const file = await ConfigFile.make(t);
@@ -228,7 +228,7 @@ test("removing a key ends its connections, including those of a tunnel that has 
 });
 
 test(
-  "a new tunnel that cannot start is reported, nothing is changed, and the next SIGHUP tries again",
+  "a new tunnel that cannot start is reported, nothing is changed, and the next SIGHUP retries",
   limits,
   async (t) => {
     const file = await ConfigFile.make(t);
@@ -257,7 +257,7 @@ test(
   },
 );
 
-test("a changed tunnel that cannot start leaves the old one where it is", limits, async (t) => {
+test("a changed tunnel that cannot start leaves the old one running", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text());
@@ -270,12 +270,12 @@ test("a changed tunnel that cannot start leaves the old one where it is", limits
     await carries(old);
     await carries(await a.connectThrough());
   }
-  // Once more as it was: nothing has to be done.
+  // Restored: nothing has to be done.
   await file.write(a.text());
   assert.match((await file.reload(command)).at(-1) ?? "", /tunnels: 2 unchanged$|reloaded key file .*key/);
 });
 
-test("names and sources can be exchanged, and a role: nobody is refused", limits, async (t) => {
+test("names, sources and roles can be swapped without refusing connections", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b")];
   await file.write(a.text(), b.text());
@@ -298,7 +298,7 @@ test("names and sources can be exchanged, and a role: nobody is refused", limits
   await carries({ app: await TestSocket.connect(t, b.near), service: await a.service.next() });
 });
 
-test("nobody is refused while changed tunnels take over their sockets", limits, async (t) => {
+test("no connection is refused while changed tunnels take over their sockets", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b", "unix")];
   for (const { service } of [a, b]) service.echo();
@@ -360,7 +360,7 @@ test("reloads leak no descriptors", { ...limits, skip: onLinux }, async (t) => {
   await carries(old);
 });
 
-test("many SIGHUPs at once end with the file as it is last", limits, async (t) => {
+test("many SIGHUPs at once result in the last version of the file", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b")];
   await file.write(a.text());
@@ -413,7 +413,7 @@ test("a change that needs a restart is reported by its key", limits, async (t) =
   assert.match(lines, /2 unchanged/);
 });
 
-test("a daemon has its file's name for its pid file, unless one is named, and rereads it", {
+test("a daemon names its pid file after its configuration file by default, and reloads", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -441,7 +441,7 @@ test("a daemon has its file's name for its pid file, unless one is named, and re
   }
 });
 
-test("with -D, names are looked up again and again, for all tunnels", { ...limits, skip: onLinux }, async (t) => {
+test("with -D, the names of all tunnels are looked up until they resolve", { ...limits, skip: onLinux }, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text({ target: "nobody.invalid:80" }));
@@ -452,13 +452,13 @@ test("with -D, names are looked up again and again, for all tunnels", { ...limit
   assert.equal((await command.exit()).status, 0);
 });
 
-test("while names are waited for, SIGHUP takes the file as it is now", { ...limits, skip: onLinux }, async (t) => {
+test("SIGHUP reloads the file while names are being resolved", { ...limits, skip: onLinux }, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text({ target: "nobody.invalid:80" }));
   const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
   await command.line(/cannot resolve nobody\.invalid:80: .*retrying/);
-  // Another name, a key that is not there, and a mistake: it goes on waiting.
+  // Another name, a missing key, and a mistake: it keeps waiting.
   const line = async (text: string, pattern: RegExp) => {
     await file.write(text);
     await file.reload(command);
@@ -478,9 +478,9 @@ test("while names are waited for, SIGHUP takes the file as it is now", { ...limi
   assert.equal((await command.exit()).status, 1);
 });
 
-test("tunnels become -u's user when all of them listen", {
+test("spiped changes to the user of -u after all tunnels listen", {
   ...limits,
-  skip: process.getuid?.() === 0 ? onLinux : "needs the superuser",
+  skip: process.getuid?.() === 0 ? onLinux : "needs root",
 }, async (t) => {
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b")];
@@ -497,13 +497,13 @@ test("tunnels become -u's user when all of them listen", {
     a.text(),
     table("encrypt.low", { source: "[127.0.0.1]:1", target: textOf(low) }),
   );
-  // What only the superuser may bind, or read, takes a restart.
+  // Sources or keys that need root require a restart.
   await file.reload(command);
   await command.line(/encrypt\.low: .*(EACCES|[Pp]ermission denied)/);
 });
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
-  test("the sockets of many tunnels count among the descriptors: clients wait, and none is lost", {
+  test("the sockets of many tunnels count as used descriptors: clients wait, and none is lost", {
     ...limits,
     skip: onLinux,
   }, async (t) => {

@@ -11,10 +11,10 @@ import { ReferencePeer } from "../support/reference-peer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, type Spiped, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 
-/** More than come in 5 s at forty a second. */
+/** More than 5 s at forty a second. */
 const crowd = 220;
 
-/** What each stranger of a crowd does. */
+/** What each stranger does. */
 const crowds: Readonly<Record<string, (stranger: TestSocket) => unknown>> = {
   "say nothing": () => undefined,
   "say half a nonce": (stranger) => stranger.write(Buffer.alloc(16)),
@@ -37,18 +37,18 @@ async function startServer(t: TestContext, flags: readonly string[] = []) {
 }
 
 for (const [what, act] of Object.entries(crowds)) {
-  test(`an authenticated client is served at once although ${crowd} strangers ${what}`, limits, async (t) => {
+  test(`an authenticated client is served at once while ${crowd} strangers ${what}`, limits, async (t) => {
     const { spiped, greet } = await startServer(t, ["-o", "60"]);
     const strangers = await Promise.all(Array.from({ length: crowd }, () => TestSocket.connect(t, spiped.source)));
     for (const stranger of strangers) await act(stranger);
     for (const stranger of strangers) await stranger.read(32);
-    // None of the strangers has gone, and 60 s are not over: only a place of its own can let the friend in.
+    // No stranger has left or timed out: the client is served only because it has a slot of its own.
     await greet();
     assert.deepEqual(spiped.command.lines.slice(1), []);
   });
 }
 
-test("friends are served while strangers come who have another key, or go at once", limits, async (t) => {
+test("authenticated clients are served while strangers send a wrong key, or disconnect at once", limits, async (t) => {
   const { spiped, greet } = await startServer(t);
   for (let round = 0; round < 20; round += 1) {
     for (let count = 0; count < 20; count += 1) {
@@ -65,23 +65,19 @@ test("friends are served while strangers come who have another key, or go at onc
   assert.match(spiped.command.stderr, /^spiped: handshake failed: \d+ more from \[127\.0\.0\.1\] in the last \d+ s/m);
 });
 
-test(
-  "the limit of -n is for authenticated clients: they wait for a slot in order, and strangers take none",
-  limits,
-  async (t) => {
-    const { spiped, greet } = await startServer(t, ["-n", "1", "-o", "60"]);
-    const strangers = [await TestSocket.connect(t, spiped.source), await TestSocket.connect(t, spiped.source)];
-    for (const stranger of strangers) await stranger.read(32);
-    const first = await greet();
-    const second = greet();
-    await spiped.command.line(/connection limit reached/);
-    first.link.finish();
-    await first.receiveToEnd();
-    const other = await second;
-    other.link.finish();
-    await other.receiveToEnd();
-  },
-);
+test("-n limits authenticated clients: they wait for a slot in order, and strangers take none", limits, async (t) => {
+  const { spiped, greet } = await startServer(t, ["-n", "1", "-o", "60"]);
+  const strangers = [await TestSocket.connect(t, spiped.source), await TestSocket.connect(t, spiped.source)];
+  for (const stranger of strangers) await stranger.read(32);
+  const first = await greet();
+  const second = greet();
+  await spiped.command.line(/connection limit reached/);
+  first.link.finish();
+  await first.receiveToEnd();
+  const other = await second;
+  other.link.finish();
+  await other.receiveToEnd();
+});
 
 test("an authenticated client waits while all slots are taken, and is served when one is free", limits, async (t) => {
   const key = await newKey(t);
@@ -111,22 +107,26 @@ test("an authenticated client waits while all slots are taken, and is served whe
   assert.equal(target.acceptedCount, 2);
 });
 
-test("a client that resets at once is named by its own address, or as unknown, never by ours", limits, async (t) => {
-  const { spiped } = await startServer(t);
-  const rounds = 5;
-  const ports: number[] = [];
-  for (let round = 0; round < rounds; round += 1) ports.push(await connectAndReset(t, spiped.source));
-  const lines = await untilLines(spiped, rounds);
-  const own = spiped.source.kind === "tcp" ? `:${spiped.source.port}:` : "";
-  const names = lines.map((line) => /^spiped: connection from (.*?): /.exec(line)?.[1]);
-  // They end in any order.
-  const expected = ports.map((port) => `[127.0.0.1]:${port}`);
-  if (process.platform === "linux") assert.deepEqual(names.sort(), expected.sort());
-  for (const [index, line] of lines.entries()) {
-    assert.ok(!line.includes(`connection from [127.0.0.1]${own}`), line);
-    assert.match(names[index] ?? "", /^(\[.*\]:\d+|unknown)$/);
-  }
-});
+test(
+  "a client that resets at once is logged with its own address or as unknown, never with ours",
+  limits,
+  async (t) => {
+    const { spiped } = await startServer(t);
+    const rounds = 5;
+    const ports: number[] = [];
+    for (let round = 0; round < rounds; round += 1) ports.push(await connectAndReset(t, spiped.source));
+    const lines = await untilLines(spiped, rounds);
+    const own = spiped.source.kind === "tcp" ? `:${spiped.source.port}:` : "";
+    const names = lines.map((line) => /^spiped: connection from (.*?): /.exec(line)?.[1]);
+    // They end in no particular order.
+    const expected = ports.map((port) => `[127.0.0.1]:${port}`);
+    if (process.platform === "linux") assert.deepEqual(names.sort(), expected.sort());
+    for (const [index, line] of lines.entries()) {
+      assert.ok(!line.includes(`connection from [127.0.0.1]${own}`), line);
+      assert.match(names[index] ?? "", /^(\[.*\]:\d+|unknown)$/);
+    }
+  },
+);
 
 async function connectAndReset(t: TestContext, address: Address): Promise<number> {
   const socket = connect(socketOptionsOf(address));

@@ -9,17 +9,17 @@ import { handshakeEnded, reasonsOf, truncatedAfter } from "../support/reasons.js
 import { handshakeBytes, nonceBytes, packetBytes } from "../support/reference-protocol.js";
 import { failuresTold, patience, type Spiped, stopAndGetLines } from "../support/tunnel.js";
 
-// Without forward secrecy, so that a thousand handshakes take no time.
+// Without forward secrecy, to make a thousand handshakes fast.
 const cheap = ["-f", ...patience];
 
-/** Every place inside a packet for TCP; some of them for UNIX sockets. */
+/** Every offset inside a packet for TCP; some of them for UNIX sockets. */
 function cutsOf(wholeBytes: number, kind: "tcp" | "unix"): readonly number[] {
   const everywhere = Array.from({ length: wholeBytes - 1 }, (_, index) => index + 1);
   if (kind === "tcp") return everywhere;
   return everywhere.filter((cut) => cut <= 2 || cut >= wholeBytes - 2 || cut % 100 === 0);
 }
 
-/** The end told of each cut: in lines of its own of the first ones, one after the other, and in sums of the others. */
+/** The log has the first cuts in one message each, in order, and the others summed up. */
 async function expectToldOf(spiped: Spiped, cuts: readonly number[], reasonOf: (cut: number) => string): Promise<void> {
   await stopAndGetLines(spiped);
   const reasons = reasonsOf(spiped);
@@ -38,7 +38,7 @@ for (const { name, kind, start } of allEnds) {
       const { peer, plain } = await end.establish({ x: 0n });
       const whole = peer.seal(Buffer.from("whole"));
       await peer.write(Buffer.concat([whole, peer.seal(Buffer.from("cut")).subarray(0, cut)]));
-      // A reset throws away what its receiver has not read yet.
+      // A reset discards data that the receiver has not read yet.
       expectBytes(await plain.read("whole".length), "whole");
       peer.link.finish();
       assert.equal(await plain.endWhileOpen(), "reset", `after ${cut} bytes`);
@@ -52,7 +52,7 @@ for (const { name, kind, start } of allEnds) {
 
 for (const kind of ["tcp", "unix"] as const) {
   test(
-    `spiped -d on ${kind} closes a connection that is cut at any byte of the handshake, and dials nothing`,
+    `spiped -d on ${kind} closes a connection that is cut at any byte of the handshake, without dialing`,
     limits,
     async (t) => {
       const end = await startServerEnd(t, { kind, flags: cheap });

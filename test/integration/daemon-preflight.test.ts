@@ -1,5 +1,5 @@
-// What the machine must give: with the least that docs/deployment.md names everything works, and with less a start that
-// Node.js lets us see says what is missing. Nothing hangs.
+// Resource limits: everything works with the minimum in docs/deployment.md; with less, the start reports what is missing if
+// Node.js allows it. Nothing hangs.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { commandOnPath, declareIf, ours, root } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { type Key, newKey, patience } from "../support/tunnel.js";
 
-/** The numbers that the page names. */
+/** The numbers on the page. */
 function least(what: RegExp): number {
   const [, number = ""] = what.exec(readFileSync(join(root, "docs/deployment.md"), "utf8")) ?? [];
   assert.match(number, /^\d+$/, `docs/deployment.md names ${what}`);
@@ -26,12 +26,12 @@ function least(what: RegExp): number {
 const leastFiles = least(/\| open files[^|]*\| (\d+) /);
 const leastTasks = least(/\| tasks[^|]*\| (\d+) /);
 
-/** Words started with a limit of the shell's. */
+/** A command run under a ulimit. */
 function withFiles(files: number, words: readonly string[]): readonly [string, ...string[]] {
   return ["sh", "-c", `ulimit -n ${files} && exec "$@"`, "sh", ...words];
 }
 
-/** A user that no other process has, so that the system counts the test's alone. */
+/** A user without other processes, so that the system counts only the test's. */
 const lonely = 1_900_000_000 + process.pid;
 
 async function keyOfLonely(t: TestContext): Promise<Key> {
@@ -42,19 +42,19 @@ async function keyOfLonely(t: TestContext): Promise<Key> {
   return key;
 }
 
-/** Words started with at most so many tasks, all of which are theirs. */
+/** A command run with a limit of tasks, all of them available to it. */
 function withTasks(tasks: number, words: readonly string[]): readonly [string, ...string[]] {
   const become = ["setpriv", "--reuid", String(lonely), "--regid", String(lonely), "--clear-groups"] as const;
   return [...become, "prlimit", `--nproc=${tasks}`, ...words];
 }
 
-test("a connection passes with the fewest open files that the page names", { ...limits, skip: onLinux }, async (t) => {
+test("a connection works with the minimum of open files on the page", { ...limits, skip: onLinux }, async (t) => {
   const program = withFiles(leastFiles, ours.spiped);
   const daemon = await startDaemonEnd(t, { program, source: "tcp" });
   assert.ok(await isAlive(await daemon.establish()));
 });
 
-test("a daemon says that it may open too few files to start", { ...limits, skip: onLinux }, async (t) => {
+test("a daemon reports a limit of open files that is too low to start", { ...limits, skip: onLinux }, async (t) => {
   const { path } = await newKey(t);
   const words = [...ours.spiped, "-d", "-s", "/nowhere/s", "-t", "/nowhere", "-k", path];
   const { status, stderr } = await Command.run(t, withFiles(22, words));
@@ -73,7 +73,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 const python = commandOnPath("python3");
 declareIf(process.platform === "linux" ? python : undefined, "Linux and python3", (found) => {
-  test("with node --jitless a connection passes under MemoryDenyWriteExecute", limits, async (t) => {
+  test("with node --jitless a connection works under MemoryDenyWriteExecute", limits, async (t) => {
     const deny = [found, "-c", denyWriteExecute] as const;
     const { status } = await Command.run(t, [...deny, "true"]);
     if (status === 77) {
@@ -87,7 +87,7 @@ declareIf(process.platform === "linux" ? python : undefined, "Linux and python3"
 });
 
 asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
-  test("a daemon starts with the fewest tasks that the page names", limits, async (t) => {
+  test("a daemon starts with the minimum of tasks on the page", limits, async (t) => {
     const key = await keyOfLonely(t);
     const target = await Listener.listen(t, "tcp");
     const source = await freeAddress(t, "tcp");
@@ -100,7 +100,7 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
 
   for (const fewer of [14, 16, 18]) {
     test(
-      `a daemon that would have ${fewer} tasks with its first process says so and does not hang`,
+      `a daemon limited to ${fewer} tasks with its first process reports this and does not hang`,
       limits,
       async (t) => {
         const key = await keyOfLonely(t);
@@ -115,12 +115,12 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
     );
   }
 
-  /** Words run where a folder of the system is empty. */
+  /** A command run with a system folder emptied. */
   const without = (folder: string, words: readonly string[]) =>
     ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', folder, ...words] as const;
 
   for (const key of ["a file", "standard input"]) {
-    test(`a daemon without /dev/null, its key from ${key}, says so`, limits, async (t) => {
+    test(`a daemon with its key from ${key} reports a missing /dev/null`, limits, async (t) => {
       const { path } = await newKey(t);
       const flags = ["-d", "-s", "/nowhere/s", "-t", "/nowhere", "-k", key === "a file" ? path : "-"];
       const command = startDetached(t, without("/dev", [...ours.spiped, ...flags]), { stdin: "pipe" });
@@ -130,7 +130,7 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
     });
   }
 
-  test("spiped -F runs without /proc, -u too", limits, async (t) => {
+  test("spiped -F runs without /proc, also with -u", limits, async (t) => {
     const key = await newKey(t);
     const source = await freeAddress(t, "tcp");
     const flags = ["-F", "-d", "-s", textOf(source), "-t", "/nowhere", "-k", key.path, "-u", "nobody"];

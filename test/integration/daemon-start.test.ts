@@ -22,7 +22,7 @@ const anotherKey = randomData("another key", 32);
 
 const options = { ...limits, skip: onLinux };
 
-/** What is right, for a start with one thing wrong. */
+/** Valid arguments, for starts with one mistake. */
 interface Start {
   readonly folder: string;
   readonly source: string;
@@ -37,11 +37,11 @@ async function rightStart(t: TestContext): Promise<Start> {
   return { folder, source, key, flags: ["-d", "-s", source, "-t", join(folder, "target"), "-k", key.path] };
 }
 
-/** Starts a daemon that must fail: nothing runs or lies about afterwards. @returns The line that tells why. */
+/** Starts a daemon that must fail, leaving no process and no files. @returns The message with the reason. */
 async function failsToStart(t: TestContext, { folder }: Start, flags: readonly string[]): Promise<string> {
   const before = await readdir(folder);
   const command = startDetached(t, [...ours.spiped, ...flags], { stdin: "ignore", cwd: folder });
-  // That also waits for whoever else holds its standard error.
+  // This also waits for other processes with its standard error.
   assert.equal((await command.exit()).status, 1, command.stderr);
   const [line = "", ...others] = command.lines;
   assert.match(line, /^spiped: /);
@@ -53,50 +53,50 @@ async function failsToStart(t: TestContext, { folder }: Start, flags: readonly s
 for (const more of [[], ["-D"]]) {
   const how = more.length === 0 ? "" : " with -D";
 
-  test(`returns 1 and tells of a key file that is not there${how}`, options, async (t) => {
+  test(`exits 1 and reports a missing key file${how}`, options, async (t) => {
     const start = await rightStart(t);
     const flags = [...start.flags.slice(0, -1), join(start.folder, "no-key"), ...more];
     assert.match(await failsToStart(t, start, flags), /cannot read key file .*no-key/);
   });
 
-  test(`returns 1 and tells of a pid file that cannot be written${how}`, options, async (t) => {
+  test(`exits 1 and reports a pid file that cannot be written${how}`, options, async (t) => {
     const start = await rightStart(t);
     const line = await failsToStart(t, start, [...start.flags, "-p", join(start.folder, "none/pid"), ...more]);
     assert.match(line, /cannot write pid file .*none\/pid/);
   });
 
-  test(`returns 1 and tells of a user that does not exist${how}`, options, async (t) => {
+  test(`exits 1 and reports a user that does not exist${how}`, options, async (t) => {
     const start = await rightStart(t);
     const line = await failsToStart(t, start, [...start.flags, "-u", "no-such-user", ...more]);
     assert.match(line, /there is no user "no-such-user"/);
   });
 
-  test(`returns 1 and tells of an address without a port${how}`, options, async (t) => {
+  test(`exits 1 and reports an address without a port${how}`, options, async (t) => {
     const start = await rightStart(t);
     const flags = [...start.flags.slice(0, 3), "-t", "localhost", ...start.flags.slice(5), ...more];
     assert.match(await failsToStart(t, start, flags), /bad address for -t: "localhost": the port is missing/);
   });
 }
 
-test("returns 1 and tells of a source in use, whose pid file stays as it is", options, async (t) => {
+test("exits 1 and reports a source in use, whose pid file is unchanged", options, async (t) => {
   const start = await rightStart(t);
   await Listener.listenAt(t, { kind: "unix", path: start.source });
   await writeFile(`${start.source}.pid`, "12345");
   assert.match(await failsToStart(t, start, start.flags), /cannot listen on .*socket: .*in use/);
 });
 
-test("returns 1 and tells of a target that has no address", options, async (t) => {
+test("exits 1 and reports a target that cannot be resolved", options, async (t) => {
   const start = await rightStart(t);
   const flags = [...start.flags.slice(0, 3), "-t", "[127.0.0.1]:no-such-service", ...start.flags.slice(5)];
   assert.match(await failsToStart(t, start, flags), /cannot resolve .*no-such-service/);
 });
 
-/** A daemon that reads its key from a named pipe, and so is not ready before the test lets it be. */
+/** A daemon that reads its key from a named pipe, so the test decides when it is ready. */
 interface Unready {
   readonly start: Start;
   readonly command: Command;
   readonly id: number;
-  /** Gives it its key. */
+  /** Writes the key. */
   letBeReady(): void;
 }
 
@@ -104,7 +104,7 @@ async function startUnready(t: TestContext): Promise<Unready> {
   const start = await rightStart(t);
   const pipe = await namedPipe(t);
   const command = startDetached(t, [...ours.spiped, ...start.flags.slice(0, -1), pipe]);
-  // As long as this is open, the reader waits for the end.
+  // The reader waits for the end until this is closed.
   const writer = await until(() => openForReader(pipe), "the first process to open the key");
   const end = once(() => closeSync(writer));
   afterwards(t, end);
@@ -112,8 +112,8 @@ async function startUnready(t: TestContext): Promise<Unready> {
     writeSync(writer, anotherKey);
     end();
   };
-  // Until it runs its own program, which has threads, the first process waits for it in the system; and a signal that it
-  // does not hear ends it, even where it is stopped.
+  // Until its exec, after which it has threads, the first process is blocked in the system; and an unhandled signal kills
+  // it, even if it is stopped.
   const runs = (child: number) => threadsOf(child).length > 1 && hasSignal(child, "SigCgt", SIGTERM) === true;
   const id = await until(() => childrenOf(command.id).find(runs), "the second process");
   return { start, command, id, letBeReady };
@@ -152,7 +152,7 @@ test("a daemon that is not ready is asked to exit, so that it removes its files"
     if (seen === "asked") process.kill(id, "SIGCONT");
     assert.equal((await command.exit()).status, 1);
     await untilEnded(id);
-    // On a machine that is too busy to look within 2 s, it has been ended for not having ended.
+    // On a very busy machine it does not exit within 2 s, and is killed.
     if (seen === "asked" || attempt === 5) {
       assert.equal(seen, "asked");
       return;
@@ -171,8 +171,8 @@ test("a daemon that is not ready and does not exit when asked is killed", option
 const { SIGTERM } = constants.signals;
 
 /**
- * Whether a signal waits for a process to go on (`ShdPnd`), or has somebody there who hears it (`SigCgt`); undefined
- * where the process has gone.
+ * Whether a signal is pending for a stopped process (`ShdPnd`), or has a handler (`SigCgt`); undefined if the process has
+ * exited.
  */
 function hasSignal(id: number, set: "ShdPnd" | "SigCgt", signal: number): boolean | undefined {
   const mask = threadsOf(id)[0]?.get(set);
@@ -194,14 +194,14 @@ test(
   },
 );
 
-test("returns 1 and says so when the daemon is killed before it is ready", options, async (t) => {
+test("exits 1 and reports that the daemon was killed before it was ready", options, async (t) => {
   const { command, id } = await startUnready(t);
   process.kill(id, "SIGKILL");
   assert.equal((await command.exit()).status, 1);
   assert.match(command.lines[0] ?? "", /^spiped: cannot start the daemon: it was killed by SIGKILL/);
 });
 
-/** A daemon with -D whose target is the service of a name that is not known yet. */
+/** A daemon with -D whose target has a service name that is not known yet. */
 async function startWaiting(
   t: TestContext,
   target: string,
@@ -216,14 +216,14 @@ async function startWaiting(
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(`ends on ${signal} while it waits for a name with -D, and removes its pid file`, options, async (t) => {
+  test(`exits on ${signal} while it waits for a name with -D, and removes its pid file`, options, async (t) => {
     const { start, id } = await startWaiting(t, "[127.0.0.1]:no-such-service");
     await stopDaemon({ id }, signal);
     assert.deepEqual(await readdir(start.folder), []);
   });
 }
 
-test("with -D tells of a source in use after returning 0, and removes its pid file", options, async (t) => {
+test("with -D logs a source in use after the first process exits 0, and removes its pid file", options, async (t) => {
   const start = await rightStart(t);
   await Listener.listenAt(t, { kind: "unix", path: start.source });
   const command = startDetached(t, [...ours.spiped, "-D", ...start.flags]);
@@ -234,7 +234,7 @@ test("with -D tells of a source in use after returning 0, and removes its pid fi
 });
 
 withNames(() => {
-  test("with -D returns 0 before a name is known, survives SIGHUP, and serves once it is", options, async (t) => {
+  test("with -D exits 0 before a name resolves, survives SIGHUP, and serves once it does", options, async (t) => {
     const names = await Names.create(t);
     const target = await Listener.listen(t, "tcp");
     const { start, command, id } = await startWaiting(t, `later.example:${portOf(target)}`, names.env);

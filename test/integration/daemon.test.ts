@@ -25,7 +25,7 @@ import { newKey, patience } from "../support/tunnel.js";
 const options = { ...limits, skip: onLinux };
 
 for (const source of kindsHere("tcp", "tcp6", "unix")) {
-  test(`accepts on ${source} and has its pid file as soon as the first process returns 0`, options, async (t) => {
+  test(`accepts on ${source} and has its pid file when the first process exits 0`, options, async (t) => {
     // The pid file is read, and a connection made, without waiting for either.
     const daemon = await startDaemonEnd(t, { source });
     assert.ok(await isAlive(await daemon.establish()));
@@ -33,21 +33,17 @@ for (const source of kindsHere("tcp", "tcp6", "unix")) {
   });
 }
 
-test(
-  "lives in a session of its own without a terminal, and not as a child of the first process",
-  options,
-  async (t) => {
-    const { id, command } = await startDaemonEnd(t);
-    const state = stateOf(id);
-    assert.equal(state?.session, id);
-    assert.equal(state?.group, id);
-    assert.equal(state?.terminal, 0);
-    assert.notEqual(state?.parent, command.id);
-    assert.equal(stateOf(command.id), undefined);
-  },
-);
+test("runs in its own session without a terminal, and not as a child of the first process", options, async (t) => {
+  const { id, command } = await startDaemonEnd(t);
+  const state = stateOf(id);
+  assert.equal(state?.session, id);
+  assert.equal(state?.group, id);
+  assert.equal(state?.terminal, 0);
+  assert.notEqual(state?.parent, command.id);
+  assert.equal(stateOf(command.id), undefined);
+});
 
-test("keeps its working directory, in which SOURCE.pid is its pid file", options, async (t) => {
+test("keeps its working directory, and writes the pid file SOURCE.pid there", options, async (t) => {
   const cwd = await realpath(await temporaryFolder(t));
   const daemon = await startDaemonEnd(t, { source: "tcp", cwd });
   assert.equal(daemon.pidFile, join(cwd, `${textOf(daemon.source)}.pid`));
@@ -62,7 +58,7 @@ test("shows its name and its arguments in order in ps, and nothing else", option
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");
   const flags = ["-d", "-s", textOf(source), "-t", textOf(target.address), "-k", key.path, ...patience, "-gjn5"];
-  // The link is run by its first line, with the Node.js that runs the test.
+  // The symlink runs through its #! line, with the Node.js that runs the test.
   const env = { PATH: [dirname(process.execPath), process.env["PATH"] ?? ""].join(delimiter) };
   const command = startDetached(t, [link, ...flags], { stdin: "ignore", env });
   assert.equal((await command.ownExit()).status, 0, command.stderr);
@@ -72,7 +68,7 @@ test("shows its name and its arguments in order in ps, and nothing else", option
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
 });
 
-test("reads its key from standard input to its end with -k -, and lets go of it", options, async (t) => {
+test("reads its key from standard input to the end with -k -, and closes it", options, async (t) => {
   const key = await newKey(t, Buffer.from("a key in two pieces"));
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");
@@ -91,14 +87,14 @@ test("redirects its standard input from /dev/null without -k -", options, async 
   assert.equal(linkOf(id, "fd/0") ?? "/dev/null", "/dev/null");
 });
 
-test("logs its connections to the standard error that it was started with", options, async (t) => {
+test("logs connections to the standard error it was started with", options, async (t) => {
   const { command, source } = await startDaemonEnd(t);
   await annoy(t, source);
   assert.match(await command.line(/connection from/), /^spiped: connection from .*handshake failed/);
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(`removes its pid file and its UNIX socket when ${signal} ends it`, options, async (t) => {
+  test(`removes its pid file and its UNIX socket when ${signal} stops it`, options, async (t) => {
     const daemon = await startDaemonEnd(t);
     await stopDaemon(daemon, signal);
     await assert.rejects(access(daemon.pidFile), { code: "ENOENT" });
@@ -116,7 +112,7 @@ test("drains its connections after SIGTERM and keeps its pid file until then", o
   peer.link.finish();
   plain.finish();
   await plain.readToEnd();
-  // Whoever held its standard error has ended.
+  // All processes with its standard error have exited.
   await daemon.command.exit();
   await assert.rejects(access(daemon.pidFile), { code: "ENOENT" });
 });

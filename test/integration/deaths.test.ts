@@ -13,7 +13,7 @@ import { Spipe } from "../support/spipe.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience, startSpiped, startTunnel } from "../support/tunnel.js";
 
-// Where the descriptor's number is not known, there is nothing to set.
+// If the descriptor's number is unknown, there is nothing to set.
 const options = { ...limits, skip: process.platform === "win32" ? "needs descriptors" : false };
 
 const muchBytes = 64 * 1_024 * 1_024;
@@ -68,34 +68,30 @@ for (const [end, start] of [
     }
   }
 
-  test(
-    `a spiped ${end} that is killed resets a side that has ended first and waits for the rest`,
-    options,
-    async (t) => {
-      const one = await start(t, { kind: "tcp", flags: ["-f", ...patience] });
-      for (const first of ["plain", "peer"] as const) {
-        const fresh = first === "plain" ? one : await start(t, { kind: "tcp", flags: ["-f", ...patience] });
-        const { plain, peer } = await fresh.establish({ x: 0n });
-        const [waiting, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
-        waiting.finish();
-        if (first === "plain") {
-          assert.equal((await peer.receiveToEnd()).end, "fin");
-          await peer.send(Buffer.from("the first half"));
-        } else {
-          assert.equal((await plain.readToEnd()).end, "fin");
-          await plain.write("the first half");
-        }
-        await waiting.read(1);
-        await kill(fresh.spiped.command);
-        assert.equal(await waiting.end(), "reset");
-        // Its end has come whole; that the rest of what it says goes nowhere, it learns by saying it.
-        await other.untilWritesFail();
+  test(`a spiped ${end} that is killed resets a side that has ended first and still receives`, options, async (t) => {
+    const one = await start(t, { kind: "tcp", flags: ["-f", ...patience] });
+    for (const first of ["plain", "peer"] as const) {
+      const fresh = first === "plain" ? one : await start(t, { kind: "tcp", flags: ["-f", ...patience] });
+      const { plain, peer } = await fresh.establish({ x: 0n });
+      const [waiting, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
+      waiting.finish();
+      if (first === "plain") {
+        assert.equal((await peer.receiveToEnd()).end, "fin");
+        await peer.send(Buffer.from("the first half"));
+      } else {
+        assert.equal((await plain.readToEnd()).end, "fin");
+        await plain.write("the first half");
       }
-    },
-  );
+      await waiting.read(1);
+      await kill(fresh.spiped.command);
+      assert.equal(await waiting.end(), "reset");
+      // It has received the end in order; only its next write shows that nobody reads any more.
+      await other.untilWritesFail();
+    }
+  });
 }
 
-test("a spiped -e that is killed as soon as the far end knows it resets both sides", options, async (t) => {
+test("a spiped -e that is killed right after its handshake resets both sides", options, async (t) => {
   const end = await startClientEnd(t, { kind: "tcp", flags: ["-f", ...patience] });
   const { peer, plain } = await end.establish({ x: 0n });
   await kill(end.spiped.command);
@@ -103,7 +99,7 @@ test("a spiped -e that is killed as soon as the far end knows it resets both sid
   assert.equal(await peer.link.endWhileOpen(), "reset");
 });
 
-test("a spiped -e that is killed while it dials or shakes hands resets the application", options, async (t) => {
+test("a spiped -e that is killed while dialing or during the handshake resets the application", options, async (t) => {
   const key = await newKey(t);
   const deaf = await deafAddress(t);
   const mute = await Listener.listen(t, "tcp");
@@ -133,45 +129,37 @@ test("a spiped -d that is killed while it dials resets the client, and closes st
   assert.equal(await stranger.end(), "fin");
 });
 
-test(
-  "an spipe that is killed resets its connection, with input still to come or with all of it sent",
-  options,
-  async (t) => {
-    const key = await newKey(t);
-    const target = await Listener.listen(t, "tcp");
-    const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags: patience });
-    const spipe = Spipe.start(t, { program: ours, target: server.source, key });
-    const service = await target.next();
-    await spipe.write("the first half");
-    await service.read("the first half".length);
-    await kill(spipe.command);
-    assert.equal(await service.endWhileOpen(), "reset");
-    await server.command.line(/: reset: source /);
-  },
-);
+test("killing spipe resets its connection, before or after the end of its input", options, async (t) => {
+  const key = await newKey(t);
+  const target = await Listener.listen(t, "tcp");
+  const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags: patience });
+  const spipe = Spipe.start(t, { program: ours, target: server.source, key });
+  const service = await target.next();
+  await spipe.write("the first half");
+  await service.read("the first half".length);
+  await kill(spipe.command);
+  assert.equal(await service.endWhileOpen(), "reset");
+  await server.command.line(/: reset: source /);
+});
 
 for (const which of ["client", "server"] as const) {
-  test(
-    `of a tunnel of ours whose ${which} end is killed in the middle of data, both programs see a reset`,
-    options,
-    async (t) => {
-      const tunnel = await startTunnel(t);
-      const { app, service } = await tunnel.connectThrough();
-      for (const [from, to] of [
-        [app, service],
-        [service, app],
-      ] as const) {
-        from.writeRandomData("data", muchBytes).catch(() => undefined);
-        await to.read(100_000);
-      }
-      await kill(tunnel[which].command);
-      assert.equal(await service.endWhileOpen(), "reset");
-      assert.equal(await app.endWhileOpen(), "reset");
-    },
-  );
+  test(`killing the ${which} end of our tunnel during a transfer resets both programs`, options, async (t) => {
+    const tunnel = await startTunnel(t);
+    const { app, service } = await tunnel.connectThrough();
+    for (const [from, to] of [
+      [app, service],
+      [service, app],
+    ] as const) {
+      from.writeRandomData("data", muchBytes).catch(() => undefined);
+      await to.read(100_000);
+    }
+    await kill(tunnel[which].command);
+    assert.equal(await service.endWhileOpen(), "reset");
+    assert.equal(await app.endWhileOpen(), "reset");
+  });
 }
 
-test("what spipe was given completely arrives completely, although the program exits at once", options, async (t) => {
+test("all input of spipe arrives, even if the program writing it exits at once", options, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key, flags: patience });

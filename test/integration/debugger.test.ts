@@ -1,4 +1,4 @@
-// SIGUSR1 and SIGUSR2, the first of which Node.js answers by opening its debugger to everybody on the machine.
+// SIGUSR1 and SIGUSR2: by default Node.js opens its debugger on SIGUSR1, for every user on the machine.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { allEnds, isAlive } from "../support/one-end.js";
 import { root } from "../support/programs.js";
 import { newKey, patience } from "../support/tunnel.js";
 
-/** Sends both signals, and sees one line for each and no word of a debugger. */
+/** Sends both signals, and expects one message for each and none about a debugger. */
 async function saysItsState(command: Command, id: number, state: RegExp): Promise<void> {
   process.kill(id, "SIGUSR1");
   await command.line(/SIGUSR1: /);
@@ -36,7 +36,7 @@ test("the daemon logs its state too, and continues", { ...limits, skip: onLinux 
   assert.ok(await isAlive(await daemon.establish()));
 });
 
-/** Has Node.js get the signal before anything of ours runs, and waits until its debugger is open. */
+/** Sends Node.js the signal before our code runs, and waits until its debugger is open. */
 const EARLY_SIGNAL = `data:text/javascript,${encodeURIComponent(`
   import { url } from "node:inspector";
   process.kill(process.pid, "SIGUSR1");
@@ -73,7 +73,7 @@ async function startEarly(
   return Command.start(t, [...node, join(root, `bin/${command}.js`), "-k", key.path, ...patience, ...flags]);
 }
 
-test("a debugger that a signal has opened before spiped could listen is closed again", limits, async (t) => {
+test("a debugger opened by a signal before spiped handles it is closed", limits, async (t) => {
   const [source, target] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];
   const command = await startEarly(t, "spiped", ["-d", "-F", "-s", textOf(source), "-t", textOf(target)]);
   await command.line(/^spiped: listening on/);
@@ -83,7 +83,7 @@ test("a debugger that a signal has opened before spiped could listen is closed a
   assert.equal(command.stdout.toString(), "closed");
 });
 
-test("a debugger that a signal from before spiped could listen opens late is closed", limits, async (t) => {
+test("a debugger that opens late, by a signal before spiped handles it, is closed", limits, async (t) => {
   const [source, target] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];
   const flags = ["-d", "-F", "-s", textOf(source), "-t", textOf(target)];
   const command = await startEarly(t, "spiped", flags, LATE_THREAD);
@@ -93,7 +93,7 @@ test("a debugger that a signal from before spiped could listen opens late is clo
   assert.match(command.stderr, /Debugger listening on/);
 });
 
-test("a debugger that a signal has opened before spipe could listen is closed again", limits, async (t) => {
+test("a debugger opened by a signal before spipe handles it is closed", limits, async (t) => {
   const target = await Listener.listen(t, "tcp");
   const command = await startEarly(t, "spipe", ["-t", textOf(target.address)]);
   await target.next();

@@ -12,11 +12,11 @@ import { ReferencePeer } from "../support/reference-peer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { connectionLines, type Spiped, startTunnel, stopAndGetLines, type Tunnel } from "../support/tunnel.js";
 
-/** Says that descriptors have run out, with how many connections are open. */
+/** The message that descriptors have run out, with the number of open connections. */
 const usedUp = /^spiped: out of file descriptors with (\d+) open connections?, new clients wait/;
 
 withCommands(["prlimit"], ([prlimit = ""]) => {
-  /** Ours with so many descriptors at most: the hard limit too, since Node raises the soft one. */
+  /** Ours with a limit of descriptors: the hard limit too, since Node raises the soft one. */
   const oursWith = (descriptors: number): Program => ({
     ...ours,
     spiped: [prlimit, `--nofile=${descriptors}`, ...ours.spiped],
@@ -26,7 +26,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     for (const kind of ["tcp", "unix"] as const) {
       const where = `spiped ${end} on ${kind}`;
 
-      /** A tunnel whose one end has few descriptors, with an echo behind it. */
+      /** A tunnel to an echo server, one end of which has few descriptors. */
       const start = async (t: TestContext, descriptors: number): Promise<{ tunnel: Tunnel; poor: Spiped }> => {
         const few = oursWith(descriptors);
         const pair = end === "-e" ? pairOf(few, ours) : pairOf(ours, few);
@@ -37,7 +37,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       };
 
       test(
-        `${where} without descriptors lets clients wait, logs that, and serves them as others leave`,
+        `${where} without descriptors makes clients wait, logs it, and serves them as others leave`,
         limits,
         async (t) => {
           const { tunnel, poor } = await start(t, 68);
@@ -55,7 +55,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
               return served.size >= count ? true : undefined;
             }, `${count} clients to be served`);
           await someServed(room);
-          // Those that are served go on meanwhile.
+          // Accepted clients continue meanwhile.
           for (let count = 0; count < 5; count += 1) {
             for (const app of served) await echoes(app, "hello again", count === 0 ? 5 : 0);
           }
@@ -76,7 +76,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
             () => (descriptorsOf(poor.command.id) === before ? true : undefined),
             "the descriptors to be free",
           );
-          // However often it was so meanwhile, one line is enough.
+          // Logged only once, however often it happened.
           assert.equal(poor.command.lines.filter((line) => usedUp.test(line)).length, 1);
           assert.deepEqual(await stopAndGetLines(tunnel.client), []);
           assert.deepEqual(await stopAndGetLines(tunnel.server), []);
@@ -125,30 +125,26 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       assert.ok(connectionLines(server.command).length <= 300);
     });
 
-    test(
-      `a tunnel on ${kind} with hardly a descriptor left carries one connection after the other`,
-      limits,
-      async (t) => {
-        const few = oursWith(40);
-        const tunnel = await startTunnel(t, { kind, pair: pairOf(few, few), clientFlags: ["-f"] });
-        tunnel.target.echo();
-        await Promise.all(
-          Array.from({ length: 20 }, async () => {
-            const app = await tunnel.connect();
-            await echoes(app, "hello");
-            app.finish();
-            assert.equal(await app.end(), "fin");
-          }),
-        );
-        assert.equal(usedUp.exec(await tunnel.client.command.line(usedUp))?.[1], "1");
-        assert.deepEqual(await stopAndGetLines(tunnel.client), []);
-        assert.deepEqual(await stopAndGetLines(tunnel.server), []);
-      },
-    );
+    test(`a tunnel on ${kind} with few descriptors left carries one connection after the other`, limits, async (t) => {
+      const few = oursWith(40);
+      const tunnel = await startTunnel(t, { kind, pair: pairOf(few, few), clientFlags: ["-f"] });
+      tunnel.target.echo();
+      await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const app = await tunnel.connect();
+          await echoes(app, "hello");
+          app.finish();
+          assert.equal(await app.end(), "fin");
+        }),
+      );
+      assert.equal(usedUp.exec(await tunnel.client.command.line(usedUp))?.[1], "1");
+      assert.deepEqual(await stopAndGetLines(tunnel.client), []);
+      assert.deepEqual(await stopAndGetLines(tunnel.server), []);
+    });
   }
 
   for (const relay of [true, false]) {
-    // Without the relay, accepting anew means to listen anew, which needs a descriptor.
+    // Without the relay, accepting again means listening again, which needs a descriptor.
     const what = relay ? "accept" : "listen again";
     test(`spiped that cannot even ${what} logs that once, and retries until it can`, limits, async (t) => {
       const client: Program = { ...ours, spiped: ["env", `SPIPED_RELAY=${relay ? "on" : "off"}`, ...ours.spiped] };
@@ -164,7 +160,7 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
         const words = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
         assert.equal((await Command.run(t, words)).status, 0);
       };
-      // Fewer than are open: nothing can be opened any more.
+      // Fewer than are open: nothing more can be opened.
       await setSoftLimit(10);
       for (const app of open) {
         app.finish();
@@ -178,14 +174,14 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       await setSoftLimit(1024);
       expectBytes(await waiting.read(5), "hello");
       await echoes(await tunnel.connect(), "hello");
-      // However often it has tried, one line in a minute is enough.
+      // Logged only once a minute, however often it retries.
       assert.equal(command.lines.filter((line) => refused.test(line)).length, 1);
       assert.deepEqual(connectionLines(command), []);
     });
   }
 });
 
-/** Sends and reads back, after `waitingBytes` bytes that are there already. */
+/** Sends and reads the echo, after `waitingBytes` bytes that have already arrived. */
 async function echoes(app: TestSocket, text: string, waitingBytes = 0): Promise<void> {
   await app.read(waitingBytes);
   await app.write(text);

@@ -11,7 +11,7 @@ import { failuresTold, stopAndGetLines } from "../support/tunnel.js";
 
 const muchBytes = 5_000_000;
 
-/** Sends a lot and ends at once behind it. */
+/** Sends a lot, then ends at once. */
 async function peerSendsMuchAndEnds({ peer }: Established): Promise<void> {
   for (const piece of new RandomData("much").pieces(muchBytes)) await peer.send(piece);
   peer.link.finish();
@@ -24,7 +24,7 @@ async function plainSendsMuchAndEnds({ plain }: Established): Promise<void> {
 
 for (const { name, end: role, kind, start } of allEnds) {
   const [encrypted, cleartext] = role === "-d" ? (["source", "target"] as const) : (["target", "source"] as const);
-  // Of a UNIX socket's close, only a writer learns.
+  // On a UNIX socket, only a writer notices the close.
   const words = kind === "unix" ? "broken pipe" : "connection reset by peer";
 
   test(`${name} passes each direction's end on after all data, in whatever order they end`, limits, async (t) => {
@@ -105,7 +105,7 @@ for (const { name, end: role, kind, start } of allEnds) {
     await ends.plain.untilWritesFail();
     if (kind === "tcp") assert.equal(await ends.plain.end(), "reset");
     const reason = await untilReason(end.spiped.command);
-    // A UNIX socket that is closed with something unread is a reset to the other side, and without it an end.
+    // Closing a UNIX socket with unread data is a reset for the peer; without, an orderly end.
     const isClosed = kind === "unix" && reason === resetBy(encrypted, "broken pipe");
     if (!isClosed) assert.equal(reason, resetBy(encrypted));
     assert.ok(await isAlive(await end.establish()));
@@ -113,7 +113,7 @@ for (const { name, end: role, kind, start } of allEnds) {
   });
 
   if (kind === "tcp") {
-    test(`${name} never takes a reset right behind data for an end`, limits, async (t) => {
+    test(`${name} never takes a reset right after data for an end`, limits, async (t) => {
       const end = await start(t);
       for (let attempt = 1; attempt <= 20; attempt += 1) {
         const fromPlain = await end.establish();
@@ -129,7 +129,7 @@ for (const { name, end: role, kind, start } of allEnds) {
       await stopAndGetLines(end.spiped);
       assert.equal(failuresTold(end.spiped), 40);
       const right = [resetBy(encrypted), resetBy(cleartext)];
-      // A target that has reset its connection before spiped has looked whether there is one.
+      // The target resets before spiped has checked whether its connect succeeded.
       if (role === "-d") right.push("connect failed: connection reset by peer");
       for (const reason of reasonsOf(end.spiped)) {
         assert.ok(right.includes(reason.replace(/cannot connect to \S+: /, "")), reason);
@@ -150,13 +150,13 @@ for (const { name, end: role, kind, start } of allEnds) {
     assert.deepEqual(reasonsOf(end.spiped), [toldToEnd, toldToEnd]);
   });
 
-  test(`${name} slows down a fast sender when nobody reads`, limits, async (t) => {
+  test(`${name} slows down a fast sender when the receiver does not read`, limits, async (t) => {
     const tooMuchBytes = 128 * 1024 * 1024;
     const end = await start(t);
     const stuck = await end.establish();
     stuck.peer.link.socket.pause();
     const sending = stuck.plain.writeRandomData("stuck", tooMuchBytes);
-    // Meanwhile another connection carries enough for an unbounded buffer to have taken everything.
+    // Meanwhile another connection carries so much that an unbounded buffer would have taken everything.
     const free = await end.establish();
     await Promise.all([free.plain.writeRandomData("much", 20 * muchBytes), free.peer.link.read(20 * muchBytes)]);
     const takenBytes = stuck.plain.socket.bytesWritten - stuck.plain.socket.writableLength;

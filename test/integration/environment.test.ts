@@ -19,7 +19,7 @@ import { newKey, patience } from "../support/tunnel.js";
 
 type Variables = Readonly<Record<string, string>>;
 
-/** Right as far as the key file, which is not there. */
+/** Valid arguments except for the key file, which does not exist. */
 const right: Variables = {
   SPIPED_FOREGROUND: "1",
   SPIPED_DECRYPT: "yes",
@@ -30,14 +30,14 @@ const right: Variables = {
 
 const wasTaken = /^spiped: cannot read key file \/nowhere\/no-key/;
 
-/** What spiped says in its first line to words and variables that come to nothing. */
+/** The first message of spiped with arguments and environment variables that must fail. */
 async function firstLine(t: TestContext, words: readonly string[], env: Variables): Promise<string> {
   const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
   assert.deepEqual([status, stdout], [1, ""], stderr);
   return stderr.split("\n")[0] ?? "";
 }
 
-/** Variables of flags without a value, and how they are said to be wrong. */
+/** Environment variables of flags without a value, and the error message for each. */
 const switches = [
   "SPIPED_ENCRYPT",
   "SPIPED_DECRYPT",
@@ -53,7 +53,7 @@ const switches = [
   "SPIPED_PROXY_PROTOCOL",
 ] as const;
 
-/** Variables of flags with a value: a wrong one, and what is said of it. */
+/** Environment variables of options with a value: an invalid one, and the error message. */
 const values = [
   ["SPIPED_SOURCE", "here", /bad address for -s: "here"/],
   ["SPIPED_TARGET", "there", /bad address for -t: "there"/],
@@ -82,7 +82,7 @@ test("every option in spiped --help has an environment variable that is tested h
 });
 
 for (const variable of switches) {
-  test(`${variable} refuses what is neither yes nor no`, limits, async (t) => {
+  test(`${variable} refuses a value that is neither yes nor no`, limits, async (t) => {
     for (const value of variable === "SPIPED_DECRYPT" ? ["maybe", "TRUE", "2", " 1"] : ["on"]) {
       const line = await firstLine(t, [], { ...right, [variable]: value });
       assert.equal(line, `spiped: bad value of ${variable}: ${JSON.stringify(value)}`);
@@ -134,7 +134,7 @@ for (const [words, variables] of [
   });
 }
 
-test("variables without a word of flags make a tunnel with all that they say", limits, async (t) => {
+test("environment variables alone configure a tunnel completely", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const source = await freeAddress(t, "unix");
@@ -163,7 +163,7 @@ test("variables without a word of flags make a tunnel with all that they say", l
   await command.line(/connection limit reached/);
 });
 
-test("the daemon takes its flags from the environment, and -k - and its pid file too", {
+test("the daemon takes all options from the environment, including -k - and -p", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -189,7 +189,7 @@ test("the daemon takes its flags from the environment, and -k - and its pid file
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test("help, version and keygen ignore wrong variables, and spipe ignores all of them", limits, async (t) => {
+test("help, version and keygen ignore invalid environment variables, and spipe ignores all", limits, async (t) => {
   const env = { SPIPED_DECRYPT: "wrong", SPIPED_TIMEOUT: "wrong", SPIPED_TARGET: "wrong", SPIPED_KEY: "/nowhere" };
   const folder = await temporaryFolder(t);
   for (const words of [["--help"], ["-v"], ["keygen", join(folder, "key")]]) {
@@ -208,7 +208,7 @@ for (const [variable, value] of [
   ["SPIPED_INTERNAL_SERVICE", "null"],
   ["SPIPED_INTERNAL_SERVICE", '{"handed":{"processId":1,"first":-1}}'],
 ] as const) {
-  test(`${variable} that spiped has not set, ${value}, is refused by its name`, limits, async (t) => {
+  test(`${variable}=${value}, not set by spiped, is refused by name`, limits, async (t) => {
     const line = await firstLine(t, [], { ...right, [variable]: value });
     assert.equal(line, `spiped: bad value of ${variable}: ${JSON.stringify(value)}`);
   });

@@ -9,7 +9,7 @@ import { ours } from "../support/programs.js";
 
 const right = ["-F", "-d", "-s", "/nowhere/source", "-t", "/nowhere/target", "-k", "/nowhere/no-key"] as const;
 
-/** The first line of spiped where it does not start. */
+/** The first message of a spiped that does not start. */
 async function firstLine(t: Parameters<typeof Command.run>[0], args: readonly string[]): Promise<string> {
   const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...args]);
   assert.deepEqual([status, stdout], [1, ""], stderr);
@@ -23,7 +23,7 @@ for (const [flag, values] of [
   ["-o", ["0.0005", "604800", "2.5e-1"]],
   ["-r", ["1", "604800", "0.1"]],
 ] as const) {
-  test(`${flag} takes ${values.join(", ")}`, limits, async (t) => {
+  test(`${flag} accepts ${values.join(", ")}`, limits, async (t) => {
     for (const value of values) assert.match(await firstLine(t, [...right, flag, value]), wasTaken);
   });
 }
@@ -42,7 +42,7 @@ for (const [flag, values] of [
   }
 }
 
-test("-o 0 is the default of 5 seconds, and fractions are taken as they are", limits, async (t) => {
+test("-o 0 is the default of 5 seconds, and fractions are accepted", limits, async (t) => {
   const givesUpAfter = async (flags: readonly string[], seconds: number): Promise<void> => {
     const end = await startServerEnd(t, { kind: "unix", flags });
     const silent = await end.dial();

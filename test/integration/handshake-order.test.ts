@@ -11,7 +11,7 @@ import { handshakeBytes, macedPublicValueBytes, nonceBytes } from "../support/re
 const data = randomData("split", 5000);
 
 for (const { name, start } of allEnds) {
-  test(`${name} understands a stream in pieces of any size`, limits, async (t) => {
+  test(`${name} reads a stream in pieces of any size`, limits, async (t) => {
     const end = await start(t);
     for (const pieceBytes of [1, 7, 31, 33, 287, 289, 1059, 1060, 1061]) {
       await t.test(`pieces of ${pieceBytes} bytes`, async () => {
@@ -25,7 +25,7 @@ for (const { name, start } of allEnds) {
     }
   });
 
-  test(`${name} sends what it is given at once, each time`, limits, async (t) => {
+  test(`${name} sends each piece of data at once`, limits, async (t) => {
     const { peer, plain } = await (await start(t)).establish();
     for (let count = 1; count <= 100; count += 1) {
       await plain.write(Uint8Array.of(count));
@@ -64,7 +64,7 @@ for (const kind of ["tcp", "unix"] as const) {
     await peer.readNonce();
     const maced = peer.macedPublicValue();
     await peer.write(maced.subarray(0, macedPublicValueBytes - 1));
-    // Another client's whole handshake meanwhile: the server had every opportunity.
+    // Another client completes its handshake meanwhile, so the server had time to send.
     assert.ok(await isAlive(await end.establish()));
     assert.equal(peer.link.waitingBytes, 0);
     assert.equal(end.target.acceptedCount, 1);

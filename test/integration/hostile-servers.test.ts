@@ -1,5 +1,4 @@
-// Servers that spiped -e should not have been sent to: the application is reset, learns nothing, and they learn
-// nothing.
+// Hostile servers for spiped -e: the application is reset, and neither side receives data of the other.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -38,7 +37,7 @@ function sendsPublicValue(fault: PublicValueFault): Server {
   };
 }
 
-/** What the client says of each; a function is asked for the kind of sockets. */
+/** The client's message for each; a function gets the kind of socket. */
 const hostile: Readonly<Record<string, readonly [Server, string | ((kind: "tcp" | "unix") => string)]>> = {
   "closes when it has the client's nonce": [
     async (peer) => {
@@ -90,13 +89,13 @@ const slow: readonly (readonly [reason: string, Server])[] = [
   [timedOut + saidNothing, sends()],
   [timedOut, sends(new Uint8Array(nonceBytes / 2))],
   [timedOut, sends(new Uint8Array(nonceBytes))],
-  // In the middle of the public value.
+  // Half of the public value.
   [timedOut, sends(new Uint8Array(nonceBytes), new Uint8Array(macedPublicValueBytes / 2))],
 ];
 
 const secret = "not for strangers";
 
-/** Lets `server` do its thing to a connection on which the application already talks. */
+/** Runs `server` on a connection on which the application has already sent data. */
 async function meets(end: ClientEnd, server: Server): Promise<void> {
   const { app, peer } = await end.server();
   await app.write(secret);
@@ -113,7 +112,7 @@ for (const kind of ["tcp", "unix"] as const) {
     limits,
     async (t) => {
       const end = await startClientEnd(t, { kind });
-      // One that is gone at once, whatever the client has come to by then: its connect, its nonce, or reading.
+      // A server that closes at once, whether the client is connecting, sending its nonce, or reading.
       const { app, peer } = await end.server();
       peer.link.close();
       assert.equal(await app.endWhileOpen(), "reset");
@@ -162,7 +161,7 @@ for (const kind of ["tcp", "unix"] as const) {
       assert.ok(await isAlive(await end.establish()));
     });
 
-    test(`spiped -e on ${kind} takes a server whose y is ${what}`, limits, async (t) => {
+    test(`spiped -e on ${kind} accepts a server whose y is ${what}`, limits, async (t) => {
       const end = await startClientEnd(t, { kind });
       const { app, peer } = await end.server();
       await peer.sendNonce();
@@ -176,7 +175,7 @@ for (const kind of ["tcp", "unix"] as const) {
   }
 }
 
-test("spiped -e lets go of a server whose application was reset during the handshake", limits, async (t) => {
+test("spiped -e closes a server connection whose application was reset during the handshake", limits, async (t) => {
   const end = await startClientEnd(t, { kind: "tcp" });
   const { app, peer } = await end.server();
   await peer.sendNonce();

@@ -1,4 +1,4 @@
-// HTTP through a tunnel, with curl: downloads, uploads, many requests on one connection, and an end that is none.
+// HTTP through a tunnel, with curl: downloads, uploads, many requests on one connection, and truncated responses.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -48,7 +48,7 @@ async function startServer(t: TestContext, kind: AddressKind): Promise<Address> 
   return address;
 }
 
-/** The words that make curl ask for `path` at `address`. */
+/** The arguments for curl to request `path` from `address`. */
 function request(address: Address, path: string): readonly string[] {
   if (address.kind === "unix") return ["--unix-socket", address.path, `http://localhost${path}`];
   return [`http://${address.host}:${address.port}${path}`];
@@ -85,7 +85,7 @@ withCommands(["curl"], ([curl = ""]) => {
     });
   }
 
-  test("curl fails when the server is reset in a body that only the connection's end ends", limits, async (t) => {
+  test("curl fails when the server resets a response without Content-Length", limits, async (t) => {
     const tunnel = await startTunnel(t);
     tunnel.target.onConnection(async (service) => {
       await service.write("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nonly the beginning of");

@@ -1,4 +1,4 @@
-// -k FOLDER: each client has a key of its own. Keys come and go while others' connections notice nothing.
+// -k FOLDER: each client has its own key. Adding and removing keys does not disturb other clients' connections.
 
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -69,20 +69,20 @@ test("the client's name is in the log, in the metrics and in the PROXY header", 
       (text) => valueIn(text, "spiped_connections_ended_total", { tunnel, reason: "closed", key: name }) === 1,
     );
   }
-  // Who is refused for another reason than the key is named, too.
+  // A client refused for a reason other than the key is named, too.
   const weak = await end.client(clients[1]?.key ?? assert.fail(), { x: 0n });
   await assert.rejects(weak.handshake());
   await command.line(/connection from .*: handshake failed: .*forward secrecy.* \(key bob, /);
 });
 
-test("keys change without an outage: old and new ones side by side, always under load", limits, async (t) => {
+test("keys are rotated under load without an outage, with old and new keys side by side", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
   const old = keys.add("web-2025");
   const end = await startForMany(t, keys, { kind: "unix" });
   let key = old;
   let served = 0;
   let isOver = false;
-  // A connection that stays open all the time, and others that come and go.
+  // One connection that stays open, and others that come and go.
   const steady = await end.establish(old);
   const load = async () => {
     while (!isOver) {
@@ -114,7 +114,7 @@ test("keys change without an outage: old and new ones side by side, always under
   assert.equal(failuresTold(end.spiped), 1, end.spiped.command.stderr);
 });
 
-test("a key that is removed in the middle of a handshake opens nothing", limits, async (t) => {
+test("a key that is removed during a handshake opens no connection", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
   const [, bob] = [keys.add("alice"), keys.add("bob")];
   const end = await startForMany(t, keys);
@@ -142,7 +142,7 @@ test("a key that is removed while the target is dialed ends the connection", lim
   assert.equal((await peer.receiveToEnd()).end, "reset");
 });
 
-test("with a hundred keys each client is let in, and one with another key is not", limits, async (t) => {
+test("with a hundred keys each client is accepted, and one with another key is refused", limits, async (t) => {
   const names = Array.from({ length: 100 }, (_, index) => `client-${index}`);
   const keys = await ClientKeys.make(t, names.slice(3));
   const known = names.slice(0, 3).map((name) => keys.add(name));
@@ -170,7 +170,7 @@ test(
     renameSync(keys.path, `${keys.path}.gone`);
     assert.match(await end.reload(), /there is no such folder; keeping all old keys$/);
     assert.ok((await isAlive(open[0])) && (await isAlive(open[2])));
-    // An empty folder is another thing.
+    // An empty folder is a different case.
     mkdirSync(keys.path);
     assert.match(await end.reload(), /: 0 keys; removed alice, carol; reset 3 connections$/);
     await end.spiped.command.line(/no keys left in .*; no client can connect/);
@@ -178,7 +178,7 @@ test(
   },
 );
 
-test("a key that gets another name keeps its connections, under that name", limits, async (t) => {
+test("a renamed key keeps its connections, under the new name", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
   const [alice] = [keys.add("alice"), keys.add("bob")];
   const end = await startForMany(t, keys);
@@ -191,7 +191,7 @@ test("a key that gets another name keeps its connections, under that name", limi
   assert.equal((await hers.peer.receiveToEnd()).end, "reset");
 });
 
-/** What is wrong with a folder, and what spiped says then. */
+/** Bad key folders, and the message for each. */
 const refused: ReadonlyArray<readonly [what: string, make: (folder: string) => unknown, said: RegExp]> = [
   [
     "nothing in it",
@@ -231,7 +231,7 @@ for (const [what, make, said] of refused) {
   }
 }
 
-test("spiped --check judges each key of a folder", limits, async (t) => {
+test("spiped --check reports on each key of a folder", limits, async (t) => {
   const keys = await ClientKeys.make(t, ["alice"]);
   keys.add("bob", new Uint8Array(0));
   const target = await Listener.listen(t, "unix");
@@ -259,7 +259,7 @@ test("spiped -e and spipe refuse a folder, and say what to name", limits, async 
   }
 });
 
-test("the daemon finds its folder by a relative path, at the start and on SIGHUP", {
+test("the daemon finds its key folder by a relative path, at the start and on SIGHUP", {
   ...limits,
   skip: onLinux,
 }, async (t) => {
@@ -277,7 +277,7 @@ test("the daemon finds its folder by a relative path, at the start and on SIGHUP
 });
 
 asRoot([], () => {
-  test("after -u a key that is moved to an old one's name takes its place, as the recipe says", limits, async (t) => {
+  test("after -u a key moved over an old one replaces it, as the recipe says", limits, async (t) => {
     const keys = await ClientKeys.make(t, []);
     const [old, next] = [keys.add("web-1"), keys.add("web-1-new")];
     for (const folder of [dirname(keys.path), keys.path]) chmodSync(folder, 0o755);
@@ -288,7 +288,7 @@ asRoot([], () => {
     assert.equal((await before.peer.receiveToEnd()).end, "reset");
     assert.ok((await isAlive(after)) && (await isAlive(await end.establish(next))));
     await assert.rejects((await end.client(old)).handshake());
-    // By a copy nobody can tell: rather than the wrong one, none goes.
+    // A copy is ambiguous: no key is removed rather than the wrong one.
     keys.add("other");
     chmodSync(join(keys.path, "other.key"), 0o644);
     await end.reload();
@@ -302,7 +302,7 @@ asRoot([], () => {
     assert.ok(await isAlive(after));
   });
 
-  test("--check and the start say that the user of -u cannot read folder or files", limits, async (t) => {
+  test("--check and the start report a key folder or key that the user of -u cannot read", limits, async (t) => {
     const keys = await ClientKeys.make(t, ["alice", "bob"]);
     chmodSync(dirname(keys.path), 0o755);
     const source = await freeAddress(t, "unix");
@@ -327,7 +327,7 @@ asRoot([], () => {
     await end.reload();
   });
 
-  test("after -u keys that may not be read any more stay, and one that is removed is gone", limits, async (t) => {
+  test("after -u unreadable keys are kept, and a removed one is dropped", limits, async (t) => {
     const keys = await ClientKeys.make(t, []);
     const [alice, bob] = [keys.add("alice"), keys.add("bob")];
     for (const folder of [dirname(keys.path), keys.path]) chmodSync(folder, 0o755);

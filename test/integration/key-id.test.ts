@@ -1,4 +1,4 @@
-// spiped key-id: distinguishes keys, and shows nothing that a key could be derived from.
+// spiped key-id: prints IDs that distinguish keys and do not reveal them.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -21,7 +21,7 @@ function run(t: TestContext, files: readonly string[], cwd: string) {
   return Command.run(t, [...ours.spiped, "key-id", ...files], { stdin: "ignore", cwd });
 }
 
-test("key-id writes a line for each file, with the id that node:crypto computes", limits, async (t) => {
+test("key-id prints a line for each file, with the ID that node:crypto computes", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const [one, other] = [randomData("one", 32), randomData("other", 100_000)];
   await writeFile(join(folder, "one"), one, { mode: 0o600 });
@@ -47,7 +47,7 @@ test("key-id reads standard input as -, and a file of that name by its path", li
   assert.equal(stdout, `${idOf(input)}  -\n${idOf(dash)}  ./-\n`);
 });
 
-test("key-id reports invalid keys in one line each, goes on with the others, and exits 1", limits, async (t) => {
+test("key-id reports each invalid key in one message, continues with the others, and exits 1", limits, async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "empty"), "");
   await writeFile(join(folder, "key"), randomData("key", 32), { mode: 0o600 });
@@ -62,7 +62,7 @@ test("key-id reports invalid keys in one line each, goes on with the others, and
   ]);
 });
 
-test("key-id writes a line for each key in a folder, and says what in it is none", limits, async (t) => {
+test("key-id prints a line for each key in a folder, and reports files that are not keys", limits, async (t) => {
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, "keys"));
   const [alice, bob] = [randomData("alice", 32), randomData("bob", 32)];
@@ -84,7 +84,7 @@ test("key-id writes a line for each key in a folder, and says what in it is none
   assert.equal(none.status, 1);
 });
 
-test("key-id warns of a key that can be guessed, since its id lets others try", limits, async (t) => {
+test("key-id warns of a guessable key, because its ID allows offline guessing", limits, async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "word"), "secret", { mode: 0o600 });
   const { status, stdout, stderr } = await run(t, ["word"], folder);
@@ -93,7 +93,7 @@ test("key-id warns of a key that can be guessed, since its id lets others try", 
   assert.match(stderr, /^spiped: key file word has only 6 bytes, so the key can be guessed; .*\n$/);
 });
 
-test("key-id writes control characters in a file's name as question marks", limits, async (t) => {
+test("key-id prints control characters in file names as question marks", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const name = "key\x1b[31m\nnext";
   await writeFile(join(folder, name), randomData("key", 32), { mode: 0o600 });

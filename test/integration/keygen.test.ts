@@ -1,4 +1,4 @@
-// spiped keygen: a new key for both ends, never at the expense of an old one.
+// spiped keygen: creates a new key, and never overwrites an existing file.
 
 import assert from "node:assert/strict";
 import { readFile, stat, symlink, writeFile } from "node:fs/promises";
@@ -28,14 +28,14 @@ test("keygen writes 32 bytes that differ each time, readable by the owner only",
   assert.notDeepEqual(keys[0], keys[1]);
 });
 
-test("a tunnel works with a key of keygen's", limits, async (t) => {
+test("a tunnel works with a key from keygen", limits, async (t) => {
   const path = join(await temporaryFolder(t), "key");
   assert.equal((await Command.run(t, [...ours.spiped, "keygen", path])).status, 0);
   const key = { path, bytes: await readFile(path) };
   await carriesReplyAfterEnd(await startTunnel(t, { clientKey: key, serverKey: key }), 1000);
 });
 
-test("keygen leaves an existing file, folder or link alone", limits, async (t) => {
+test("keygen refuses an existing file, folder or symlink, and leaves it unchanged", limits, async (t) => {
   const folder = await temporaryFolder(t);
   const old = join(folder, "old");
   await writeFile(old, "an old key");
@@ -51,7 +51,7 @@ test("keygen leaves an existing file, folder or link alone", limits, async (t) =
   await assert.rejects(stat(join(folder, "nowhere")));
 });
 
-test("keygen refuses a folder that is not there, no file, and two files", limits, async (t) => {
+test("keygen refuses a missing folder, no argument, and two arguments", limits, async (t) => {
   const folder = await temporaryFolder(t);
   for (const words of [[join(folder, "none", "key")], [], [join(folder, "a"), join(folder, "b")]]) {
     const { status, stderr } = await Command.run(t, [...ours.spiped, "keygen", ...words]);
