@@ -1,35 +1,35 @@
 /**
  * Mistakes in the arguments of a command: what is wrong, and what was probably meant.
  *
- * Arguments are looked through here before commander parses them, because it takes too much: `-encrypt` as `-e -n crypt`,
- * and `-k -F` as a key file called `-F`.
+ * Checks arguments before commander parses them, because commander accepts too much: `-encrypt` as `-e -n crypt`, and
+ * `-k -F` as a key file called `-F`.
  */
 
 import { SpipedError } from "../errors.js";
 import { type CommandName, FLAGS, type Flag, flagsOf, labelOf, placeholderOf } from "../flags/flags.js";
 import { meantOption, nearest } from "../flags/suggestions.js";
 
-/** An option of a command, as far as arguments are told apart by it. */
+/** What this module needs to know about an option. */
 export interface KnownOption {
-  /** With its dashes, as `short` is. */
+  /** With dashes, like `short`. */
   readonly long: string;
   readonly short: string | undefined;
   readonly takesValue: boolean;
 }
 
-/** The command whose arguments are looked through. */
+/** The command whose arguments are checked. */
 export interface Syntax {
   /** `spiped`, or `spiped keygen`. */
   readonly command: string;
   readonly options: readonly KnownOption[];
-  /** How many arguments it takes besides options. */
-  readonly mostOperands: number;
+  /** The maximum number of arguments that are not options. */
+  readonly maxOperands: number;
 }
 
-/** Commands of ours that are typed after `spiped`. */
+/** The subcommands of `spiped`. */
 const SUBCOMMANDS = ["keygen", "key-id"] as const;
 
-/** What people type for them. */
+/** Other names that people try for them. */
 const SUBCOMMAND_ALIASES: Readonly<Record<string, string>> = {
   genkey: "keygen",
   "gen-key": "keygen",
@@ -38,7 +38,7 @@ const SUBCOMMAND_ALIASES: Readonly<Record<string, string>> = {
   id: "key-id",
 };
 
-/** Commands of other programs, and how the same is done here. */
+/** Commands of other programs, and what to do here instead. */
 const OTHER_COMMANDS: Readonly<Record<string, string>> = {
   start: "no command is needed: spiped with its options starts the tunnel",
   run: "no command is needed: spiped with its options starts the tunnel",
@@ -50,27 +50,27 @@ const OTHER_COMMANDS: Readonly<Record<string, string>> = {
   probe: "write spipe --probe -t TARGET -k KEYFILE",
 };
 
-/** Dashes that word processors and web pages put in the place of `-`. */
+/** Dashes that word processors and web pages substitute for `-`. */
 const LONG_DASH = /^[\u2010-\u2015\u2212]+/;
 
 const TRUTH_VALUES = ["true", "false", "yes", "no", "on", "off", "1", "0"];
 
 /**
- * Looks for a mistake that can be told without knowing what values mean.
+ * Refuses mistakes that can be found without parsing values.
  *
- * @throws SpipedError `SPIPED_USAGE` with the first one; not where help or the version is asked for.
+ * @throws SpipedError `SPIPED_USAGE` for the first one, unless help or the version is requested.
  */
 export function refuseMistakes(syntax: Syntax, args: readonly string[]): void {
   const found = firstMistake(syntax, args);
   if (found !== undefined) throw found;
 }
 
-/** An error in the arguments. The first letter is in lower case, and a hint says what to do. */
+/** An error in the arguments. The message starts in lower case; the hint says what to do. */
 export function usageError(message: string, hint: string): SpipedError {
   return new SpipedError("SPIPED_USAGE", message, { hint });
 }
 
-/** Names several things in a sentence. */
+/** Joins names for a sentence: `a, b and c`. */
 export function listOf(names: readonly string[], conjunction = "and"): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${conjunction} ${names.at(-1)}`;
 }
@@ -87,7 +87,7 @@ function firstMistake(syntax: Syntax, args: readonly string[]): SpipedError | un
     lastSwitch = undefined;
     if (onlyOperands || arg === "-" || !arg.startsWith("-")) {
       operands.push(arg);
-      if (operands.length > syntax.mostOperands) first ??= unexpected(syntax, args, index, before);
+      if (operands.length > syntax.maxOperands) first ??= unexpected(syntax, args, index, before);
       continue;
     }
     if (arg === "--") {
@@ -121,9 +121,9 @@ function firstMistake(syntax: Syntax, args: readonly string[]): SpipedError | un
 }
 
 interface ReadOption {
-  /** One, or several that were packed. */
+  /** One option, or several combined as in `-ej`. */
   readonly options: readonly KnownOption[];
-  /** Of the last one, where it is part of the same argument. */
+  /** The value of the last one, if it is part of the same argument. */
   readonly value: string | undefined;
 }
 
@@ -138,17 +138,17 @@ function readOption(syntax: Syntax, arg: string): ReadOption | SpipedError {
     }
     return { options: [option], value };
   }
-  const [word = ""] = arg.split("=");
-  if (word.length > 2 && syntax.options.some(({ long }) => long === `-${word}`)) {
-    return usageError(`${word} has one dash, and long options have two`, `write -${word}`);
+  const [name = ""] = arg.split("=");
+  if (name.length > 2 && syntax.options.some(({ long }) => long === `-${name}`)) {
+    return usageError(`${name} has one dash, and long options have two`, `write -${name}`);
   }
   const options: KnownOption[] = [];
   for (let at = 1; at < arg.length; at += 1) {
     const short = `-${arg[at]}`;
     const option = syntax.options.find((one) => one.short === short);
     if (option === undefined) {
-      const isPacked = arg.length > 2;
-      const long = isPacked ? meantOption(arg.slice(1), longNames(syntax)) : undefined;
+      const isCombined = arg.length > 2;
+      const long = isCombined ? meantOption(arg.slice(1), longNames(syntax)) : undefined;
       if (long !== undefined) return usageError(`unknown option ${arg}`, `did you mean --${long}?`);
       return unknownOption(syntax, short);
     }
@@ -221,7 +221,7 @@ function hintForOption(syntax: Syntax, name: string, plain: string): string {
   return `${command} --help lists the options`;
 }
 
-/** An argument that no option takes. */
+/** An argument that is neither an option nor a value. */
 function unexpected(
   syntax: Syntax,
   args: readonly string[],
@@ -245,7 +245,7 @@ function hintForOperand(
     const name = arg.replace(LONG_DASH, "");
     return `the dash is not the one of the keyboard; type ${name.length > 1 ? "--" : "-"}${name} again`;
   }
-  if (syntax.mostOperands > 0) return `${command} takes one file`;
+  if (syntax.maxOperands > 0) return `${command} takes one file`;
   if (lastSwitch !== undefined && TRUTH_VALUES.includes(arg)) return `${lastSwitch} takes no value; write it alone`;
   const subcommand = SUBCOMMAND_ALIASES[arg] ?? nearest(arg, SUBCOMMANDS);
   if (subcommand !== undefined && index === 0) return `did you mean spiped ${subcommand}?`;
@@ -279,12 +279,12 @@ function flagOf({ long }: KnownOption): Flag | undefined {
   return FLAGS.find((one) => `--${one.long}` === long);
 }
 
-/** A value as a shell takes it. */
+/** Quotes a value for a shell if necessary. */
 export function quoted(value: string): string {
   return /^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }
 
-/** What is said where options are missing that a command cannot do without. */
+/** The error if required options are missing. */
 export function missingOptions(
   command: CommandName,
   given: Readonly<Record<string, unknown>>,
@@ -308,7 +308,7 @@ export function missingOptions(
   return usageError(message, `for example: ${exampleOf(command, isDecrypting)}`);
 }
 
-/** Which of the two is meant. */
+/** The hint for choosing -e or -d. */
 export const ROLE_HINT = "-e for the end where cleartext comes in, -d for the end next to the service";
 
 const DECRYPTING_EXAMPLES: Readonly<Record<string, string>> = {

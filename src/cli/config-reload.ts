@@ -19,7 +19,7 @@ import {
 import { CoalescedReload } from "../service/coalesced-reload.js";
 import type { Supervisor } from "../service/supervisor.js";
 
-/** The configuration file, and what it said at startup. */
+/** The configuration file, and its contents at startup. */
 export interface ConfigInUse {
   readonly path: string;
   readonly config: FileConfig;
@@ -66,7 +66,7 @@ export class ConfigReload {
       this.#isRequested = true;
       return;
     }
-    // A reload that hangs must not hold up the keys.
+    // A reload that hangs must not delay reloading the keys.
     if (this.#reloads.isRunning) void this.#parts.supervisor.reload();
     await this.#reloads.request(() => this.#read());
   }
@@ -108,7 +108,7 @@ export class ConfigReload {
     }
   }
 
-  /** @returns Whether everything is as the file says; undefined if the reload has to wait. */
+  /** @returns Whether the whole file was applied; undefined if the reload has to wait. */
   async #reload(): Promise<boolean | undefined> {
     const { path, config, check } = this.#file;
     const { supervisor, log } = this.#parts;
@@ -118,17 +118,17 @@ export class ConfigReload {
         log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
       }
       log.write(configKeptEntry(path, checked.count));
-      // Removing a client's key must not wait until somebody has corrected the file.
+      // Removing a client's key must not wait until the file is corrected.
       await supervisor.reload();
       return false;
     }
-    // Compared with what runs: a tunnel that failed to start last time is tried again.
+    // Compares with the running tunnels, so one that failed to start last time is tried again.
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
-    // At once, and whatever else fails: removing a key must not wait for a name server.
+    // Starts at once, and independently of the rest: removing a key must not wait for a name server.
     const keys = supervisor.reload(namesOfSameKeys(running, checked.config));
-    const outcome = await this.#do(changes);
+    const outcome = await this.#apply(changes);
     await keys;
     if (outcome.kind === "too late") return undefined;
     if (outcome.kind === "nothing changed") {
@@ -144,7 +144,7 @@ export class ConfigReload {
     return outcome.failed === 0;
   }
 
-  async #do(changes: ConfigChanges): Promise<Awaited<ReturnType<Supervisor["replace"]>>> {
+  async #apply(changes: ConfigChanges): Promise<Awaited<ReturnType<Supervisor["replace"]>>> {
     const { supervisor } = this.#parts;
     const phase = this.#phase;
     switch (phase.name) {

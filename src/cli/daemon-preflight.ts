@@ -1,6 +1,6 @@
 /**
- * What a daemon needs from this machine. Node.js hangs or aborts before any of our code runs if it lacks something, so the
- * first process checks whether the second one will have it.
+ * Checks what a daemon needs from this machine. If something is missing, Node.js hangs or aborts before any code of this
+ * program runs, so the first process checks for the second one.
  */
 
 import { closeSync, openSync, readdirSync } from "node:fs";

@@ -16,10 +16,10 @@ export function variableOf(option: Option): string {
 }
 
 /**
- * Sets the options that are not on the command line from their variables. To be called after parsing.
+ * Sets the options that are not on the command line from their environment variables. Call it after parsing.
  *
- * @throws SpipedError `SPIPED_USAGE` for a value that the option does not take, and for a misspelled variable: a tunnel
- *   whose SPIPED_REQUIRE_FORWARDSECRECY counts for nothing must not start.
+ * @throws SpipedError `SPIPED_USAGE` or `SPIPED_ADDRESS` for a value that the option does not take, and `SPIPED_USAGE` for a
+ *   misspelled variable: a tunnel must not start if it ignores SPIPED_REQUIRE_FORWARDSECRECY.
  */
 export function applyEnvironment(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
   refuseMisspelled(command, environment);
@@ -46,13 +46,13 @@ function isOverridden(command: Command, option: Option): boolean {
 }
 
 /**
- * Variables that Kubernetes sets in every pod of a namespace with a service called `spiped`, or `spiped-something`; and
- * our own.
+ * Variables that are not options: those that Kubernetes sets in every pod of a namespace with a service called `spiped` or
+ * `spiped-something`, and internal ones.
  */
 const NOT_OPTIONS =
   /^SPIPED_(?:INTERNAL_.*|RELAY|(?:.+_)?SERVICE_(?:HOST|PORT)(?:_.+)?|(?:.+_)?PORT(?:_\d+_[A-Z]+(?:_[A-Z]+)?)?)$/;
 
-/** Shorter names are close to too many others, SPIPED_BIN to SPIPED_BIND. */
+/** Shorter names resemble too many options, such as SPIPED_BIN and SPIPED_BIND. */
 const SHORTEST_MISSPELLED = 5;
 
 function refuseMisspelled(command: Command, environment: Readonly<Record<string, string | undefined>>): void {

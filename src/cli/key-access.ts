@@ -1,6 +1,6 @@
 /**
- * Whether the user of `-u` can reload folders of keys. The operator is warned at startup and by `--check`, rather than by
- * the SIGHUP that should lock somebody out.
+ * Whether the user of `-u` can reload folders of keys. The operator is warned at startup and by `--check`, and does
+ * not find out only when a SIGHUP should revoke a key.
  */
 
 import { constants } from "node:fs";
@@ -10,13 +10,13 @@ import { isLeftOut } from "../config/key-folder.js";
 import { pathBytes, textOfBytes } from "../paths.js";
 import type { Identity } from "./user.js";
 
-/** What for: to read a file, to list a folder and open what is in it, or to pass through a folder. */
+/** The kind of access: read a file, list a folder and open its files, or only pass through a folder. */
 type Use = "read" | "list" | "pass";
 
-/** Whether a user may do that at a path. */
+/** Whether a user has this access to a path. */
 type May = (path: string, use: Use) => Promise<boolean>;
 
-/** What this process may not read, once it has switched to the user. @returns A warning. */
+/** Checks what this process can read, after it has switched to the user. @returns A warning if it cannot reload. */
 export function unreadableNow(folder: string): Promise<string | undefined> {
   return unreadable(folder, async (path, use) => {
     const mode = { read: constants.R_OK, list: constants.R_OK | constants.X_OK, pass: constants.X_OK }[use];
@@ -27,7 +27,7 @@ export function unreadableNow(folder: string): Promise<string | undefined> {
   });
 }
 
-/** What another user could not read, judging by owners and modes. @returns A warning. */
+/** Checks what another user could read, judging by owners and modes. @returns A warning if that user could not reload. */
 export async function unreadableFor({ uid, group }: Identity, folder: string): Promise<string | undefined> {
   const user = uid ?? process.geteuid?.();
   const gid = group.kind === "stay" ? process.getegid?.() : group.gid;

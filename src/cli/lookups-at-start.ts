@@ -21,7 +21,7 @@ export async function lookupWithRetries(
   for (let isKnown = false; !isKnown; ) {
     const { tunnels } = supervisor;
     const isWanted = () => supervisor.tunnels === tunnels;
-    const replaced = new Promise<void>((done) => reload?.wait(done));
+    const replaced = new Promise<void>((resolve) => reload?.wait(resolve));
     const known = supervisor.lookup((address) => resolveWithRetries(address, isWanted, log));
     await Promise.race([known, replaced]);
     isKnown = isWanted();
@@ -30,13 +30,13 @@ export async function lookupWithRetries(
 }
 
 async function resolveWithRetries(address: Address, isWanted: () => boolean, log: Log): ReturnType<typeof resolve> {
-  for (let said = false; isWanted(); said = true) {
+  for (let isLogged = false; isWanted(); isLogged = true) {
     try {
       return await resolve(address);
     } catch (error) {
-      if (!said) log.write(retryingLookupEntry(messageOf(error)));
+      if (!isLogged) log.write(retryingLookupEntry(messageOf(error)));
     }
-    await new Promise((wake) => setTimeout(wake, RETRY_MS));
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
   return new Promise(() => undefined);
 }

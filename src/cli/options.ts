@@ -20,11 +20,11 @@ import { type KnownOption, listOf, missingOptions, refuseMistakes, usageError } 
 import { writeOutput } from "./output.js";
 import { version } from "./version.js";
 
-/** The width of `--help` where standard output is no terminal. */
+/** The width of `--help` if standard output is not a terminal. */
 const HELP_COLUMNS = 80;
 
 /** Commander spreads arguments on the stack and takes about twice as many; `spiped key-id keys/*` has many. */
-const MOST_ARGUMENTS = 50_000;
+const MAX_ARGUMENTS = 50_000;
 
 /** All commands, for `--help`. */
 const COMMANDS = `
@@ -76,16 +76,16 @@ function addFlag(command: Command, flag: Flag, help: string): void {
 /**
  * Parses arguments.
  *
- * @returns The exit status where there is nothing left to do, as after `--help`.
+ * @returns The exit status if there is nothing left to do, as after `--help`.
  * @throws SpipedError `SPIPED_USAGE` for arguments that the command does not take.
  */
 export function parseArguments(command: Command, args: readonly string[]): { readonly exitStatus: number } | undefined {
-  if (args.length > MOST_ARGUMENTS) {
-    throw usageError(`too many arguments: ${args.length}`, `${MOST_ARGUMENTS} can be given; name a folder instead`);
+  if (args.length > MAX_ARGUMENTS) {
+    throw usageError(`too many arguments: ${args.length}`, `${MAX_ARGUMENTS} can be given; name a folder instead`);
   }
   const operands = command.registeredArguments;
-  const mostOperands = operands.some(({ variadic }) => variadic) ? MOST_ARGUMENTS : operands.length;
-  refuseMistakes({ command: command.name(), options: knownOptions(command), mostOperands }, args);
+  const maxOperands = operands.some(({ variadic }) => variadic) ? MAX_ARGUMENTS : operands.length;
+  refuseMistakes({ command: command.name(), options: knownOptions(command), maxOperands }, args);
   try {
     command.parse([...args], { from: "user" });
     return undefined;

@@ -8,7 +8,7 @@ import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { ERROR, isClosed, OUTPUT } from "../net/standard-descriptors.js";
 import { hasDescriptors } from "../platform.js";
 
-/** Time between attempts if another process has made the descriptor non-blocking, and it is full. */
+/** Time between attempts if the descriptor is full, and another process has made it non-blocking. */
 const RETRY_MS = 10;
 
 /**

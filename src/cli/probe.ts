@@ -27,7 +27,7 @@ export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">
 /**
  * Reads a key file or a folder of them, and writes a verdict for each key.
  *
- * @param identity - The user of `-u`, who has to be able to reload a folder.
+ * @param identity - The user of `-u`, who must be able to reload a folder.
  * @returns The key, if there is one for all clients.
  */
 export async function checkKeys(

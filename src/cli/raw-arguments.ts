@@ -9,32 +9,33 @@ import { messageOf, SpipedError } from "../errors.js";
 import { hasBytes, textOfBytes } from "../paths.js";
 import { internalValue, isRecord } from "./internal-environment.js";
 
-/** What a command works from. */
+/** The input of a command. */
 export interface RawArguments {
   /** The arguments after the program's name. */
   readonly args: readonly string[];
-  /** The environment variables that begin with `SPIPED_`, but for internal ones, as they were at startup. */
+  /** The environment variables that begin with `SPIPED_`, except internal ones, as they were at startup. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
 const FLAG_VARIABLES = /^SPIPED_(?!INTERNAL_)/;
 
-/** Hands what is not UTF-8 to the daemon's second process, in ASCII: spawning takes UTF-8 only. */
+/** Passes arguments that are not UTF-8 to the daemon's second process, in ASCII, because spawning accepts UTF-8 only. */
 const HANDED_OVER = "SPIPED_INTERNAL_GIVEN";
 
 let cached: RawArguments | undefined;
 
 /**
- * What this process was given. The first call must come before the process is renamed, which overwrites the bytes.
+ * Reads the arguments and variables of this process. Renaming the process overwrites them, so the first call must come
+ * before that; later calls return the same.
  *
- * @throws SpipedError `SPIPED_USAGE` where the bytes cannot be read, or an internal variable has a foreign value.
+ * @throws SpipedError `SPIPED_USAGE` if the bytes cannot be read, or an internal variable has a foreign value.
  */
 export function rawArguments(): RawArguments {
   cached ??= handedOver() ?? readRawArguments();
   return cached;
 }
 
-/** What has to be added to the environment of the daemon's second process; nothing where all is UTF-8. */
+/** Variables to add to the environment of the daemon's second process; none if everything is UTF-8. */
 export function variablesForDaemon(): Readonly<Record<string, string>> {
   const { args, variables } = rawArguments();
   // JSON writes lone surrogates in ASCII.

@@ -60,10 +60,10 @@ function isWholeNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value > 0 && value < 2 ** 31;
 }
 
-/** What the daemon's second process is given. */
+/** The variables and descriptors for the daemon's second process. */
 export interface ForDaemon {
   readonly variables: Readonly<Record<string, string>>;
-  /** Descriptors of this process to pass on, in order; "ignore" in the place of what is no socket. */
+  /** Descriptors of this process to pass on, in order; "ignore" for those that are not sockets. */
   readonly descriptors: readonly (number | "ignore")[];
 }
 

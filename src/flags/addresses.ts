@@ -1,5 +1,5 @@
 /**
- * Parses the addresses of options, and says what to write in the place of a wrong one.
+ * Parses the addresses of options, with hints for wrong ones.
  */
 
 import { isIP } from "node:net";
@@ -18,7 +18,7 @@ import {
 import { hasUnixSockets } from "../platform.js";
 import type { AddressUse } from "./flags.js";
 
-/** What the address of an option is parsed to. */
+/** The parsed address of each kind of option. */
 interface Parsed {
   readonly source: SourceAddress;
   readonly target: Address;
@@ -63,7 +63,7 @@ function parse<Use extends AddressUse>(use: Use, text: string, messageFor: (mess
   }
 }
 
-/** The ports that go without saying in URLs. */
+/** The default ports of URLs. */
 const PORTS: Readonly<Record<string, number>> = {
   http: 80,
   https: 443,
@@ -131,7 +131,7 @@ function isRelativePath(text: string): boolean {
   );
 }
 
-/** As a shell takes it. */
+/** Quotes an address for a shell. */
 function shown(address: string): string {
   return /^[\w.:/@%+,=-]+$/.test(address) ? address : `'${address}'`;
 }

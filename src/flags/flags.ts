@@ -30,7 +30,7 @@ export type FlagValue =
   | { readonly kind: "negation" }
   | { readonly kind: "text" | "file" | "user" }
   | { readonly kind: "address"; readonly use: AddressUse }
-  /** Seconds, with fractions; 0 means the default, `Infinity` where there is no limit. Parsed to milliseconds. */
+  /** Seconds, with fractions; 0 means the default; `Infinity` is no limit. Parsed to milliseconds. */
   | { readonly kind: "seconds"; readonly defaultMs: number }
   /** 0 means no limit. */
   | { readonly kind: "limit"; readonly most: number; readonly default: number }
@@ -50,11 +50,11 @@ export interface Flag {
   readonly value: FlagValue;
   /** The name of the value: in angle brackets in `--help`, in capitals elsewhere. */
   readonly argument?: string;
-  /** The name in capitals, where it is not simply `argument`. */
+  /** The name in capitals, if it is not simply `argument`. */
   readonly placeholder?: string;
   /** A value, as it is typed in a shell. Hints show it; a required option has one. */
   readonly example?: string;
-  /** Its part of the usage line, where that cannot be made from the above. */
+  /** Its part of the usage line, if that cannot be made from the above. */
   readonly usage?: string;
   /** The command does not work without it. */
   readonly isRequired?: true;
@@ -393,7 +393,7 @@ export const FLAGS = [
 /** Options that exclude each other. One on the command line overrides the environment variables of the others. */
 export interface Contradiction {
   readonly flags: readonly FlagName[];
-  /** What to do where several of them are given. */
+  /** What to do if several of them are given. */
   readonly hint: string;
   /** One of them is needed. */
   readonly isRequired?: true;
@@ -523,22 +523,22 @@ export function variableOf(long: string): string {
   return `SPIPED_${long.replaceAll("-", "_").toUpperCase()}`;
 }
 
-/** What messages call an option: `-o`, `--threads`. */
+/** The name of an option in messages: `-o`, `--threads`. */
 export function labelOf({ long, short }: Flag): string {
   return short === undefined ? `--${long}` : `-${short}`;
 }
 
-/** The name of an option's value in capitals; undefined where it takes none. */
+/** The name of an option's value in capitals; undefined if it takes none. */
 export function placeholderOf({ placeholder, argument }: Flag): string | undefined {
   return placeholder ?? argument?.toUpperCase();
 }
 
-/** Whether an option describes a tunnel, and therefore cannot be used beside `--config`. */
+/** Whether an option describes a tunnel, and therefore cannot be combined with `--config`. */
 export function isTunnelFlag({ long, belongsTo }: Flag): boolean {
   return belongsTo === "tunnel" || long === "encrypt" || long === "decrypt";
 }
 
-/** The options that cannot be used beside this one. */
+/** The options that cannot be combined with this one. */
 export function rivalsOf(long: string): readonly string[] {
   const ofTunnel = FLAGS.filter(isTunnelFlag).map((flag) => flag.long);
   if (long === "config") return ofTunnel;

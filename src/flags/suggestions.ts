@@ -2,7 +2,7 @@
  * Finds the option that a misspelled or guessed name stands for.
  */
 
-/** Names that people try, from other programs mostly, and the long names of our options for them. */
+/** Names that people try, mostly from other programs, and the long names of the options that they stand for. */
 const ALIASES: Readonly<Record<string, string>> = {
   keyfile: "key",
   "key-file": "key",
@@ -27,7 +27,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   usage: "help",
 };
 
-/** A shorter abbreviation could stand for anything. */
+/** Shorter abbreviations are too ambiguous. */
 const SHORTEST_ABBREVIATION = 3;
 
 /**
@@ -35,7 +35,7 @@ const SHORTEST_ABBREVIATION = 3;
  *
  * @param name - As typed, without dashes.
  * @param known - The long names to choose from.
- * @param options.isWhole - Whether the name is neither an abbreviation, nor longer by a word.
+ * @param options.isWhole - Whether to rule out abbreviations, and names with an additional word.
  */
 export function meantOption(
   name: string,
@@ -53,7 +53,7 @@ export function meantOption(
   return known.find((one) => plain.startsWith(`${one}-`));
 }
 
-/** The known name that is closest to a misspelled one; undefined where none is close. */
+/** The known name that is closest to a misspelled one; undefined if none is close. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = name.toLowerCase().replaceAll("_", "-");
   const most = Math.max(1, Math.floor(plain.length / 3));
@@ -66,7 +66,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 
 /** Damerau-Levenshtein distance: letters inserted, deleted, changed, or swapped with the next. */
 function distanceBetween(one: string, other: string): number {
-  // No name of ours is nearly as long.
+  // No option has a name nearly as long.
   if (one.length > 64) return Number.POSITIVE_INFINITY;
   const rows: number[][] = [Array.from({ length: other.length + 1 }, (_none, at) => at)];
   for (let i = 1; i <= one.length; i += 1) {

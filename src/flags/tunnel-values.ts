@@ -9,7 +9,7 @@ import type { ForwardSecrecy } from "../protocol/handshake.js";
 import { type ParseAddress, parseAddressOf } from "./addresses.js";
 import type { FlagValues } from "./flags.js";
 
-/** The values of a tunnel's options; none excludes another, and the required addresses are there. */
+/** The values of a tunnel's options. They do not contradict each other, and the required addresses are present. */
 export type TunnelValues = FlagValues<"spiped"> & { readonly source: string; readonly target: string };
 
 /** The rest of a tunnel's configuration. */
@@ -45,7 +45,7 @@ export function tunnelConfigOf(
 }
 
 /**
- * Refuses permissions for a source that is no UNIX socket made by this program.
+ * Refuses permissions unless the source is a UNIX socket that this program creates.
  *
  * @throws SpipedError `SPIPED_USAGE`.
  */
@@ -58,7 +58,7 @@ export function refuseSourceMode(source: SourceAddress, mode: number | undefined
   throw new SpipedError("SPIPED_USAGE", `--source-mode is for UNIX sockets, and ${what}`, { hint });
 }
 
-/** The one value of `-f` and `-g`. */
+/** The value that `-f` and `-g` set. */
 export function forwardSecrecyOf({
   withoutForwardSecrecy,
   requireForwardSecrecy,

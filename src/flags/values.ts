@@ -1,15 +1,15 @@
 /**
- * Parsers for the values of options, whether they come from the command line, the environment or a file. `label` is what a
- * message calls the option: `-o`, or `decrypt.redis.timeout`.
+ * Parsers for the values of options, whether they come from the command line, the environment or a file. `label` is the
+ * name of the option in messages: `-o`, or `decrypt.redis.timeout`.
  */
 
 import { SpipedError } from "../errors.js";
 import type { FlagValue } from "./flags.js";
 
-/** The longest time that an option takes, in seconds: one week. */
+/** The longest time that an option accepts, in seconds: one week. */
 const MAX_SECONDS = 604_800;
 
-/** The parser of a value; undefined where the text is the value, or where there is none. */
+/** The parser of a value; undefined if the text itself is the value, or there is no value. */
 export function parserOf(value: FlagValue, label: string): ((text: string) => unknown) | undefined {
   switch (value.kind) {
     case "switch":
@@ -54,7 +54,7 @@ export function parseSeconds(label: string, defaultMs: number): (text: string) =
         hint: secondsHint(text),
       });
     }
-    // Timers have whole milliseconds, and 0 ms would mean no time at all.
+    // Timers have whole milliseconds, and 0 ms would expire at once.
     return seconds === 0 ? defaultMs : Math.max(1, Math.round(seconds * 1_000));
   };
 }
