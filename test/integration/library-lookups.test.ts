@@ -1,5 +1,5 @@
-// The library behind a name server that never answers: only the caller of a lookup waits for it, and no longer than it
-// wants.
+// The library with a name server that never answers: only the caller of a lookup waits for it, until its timeout or
+// signal.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -24,7 +24,7 @@ const head = `
     stream.end(target.replace(port, "PORT"));
     console.log((await stream.toArray()).join(""));
   };
-  /** Threads of this process that look something up: as many, or more. */
+  /** Occupies threads of this process with lookups: as many as asked for, or more. */
   const lookupsFrom = async (least) => {
     while (lookups() < least) await new Promise((soon) => setImmediate(soon));
     return lookups();
@@ -36,7 +36,7 @@ const head = `
 withSilentNameServer((start) => {
   for (const [what, program, output] of [
     [
-      "a lookup without an answer holds up neither addresses nor other names, nor the time limits of others",
+      "a lookup without an answer delays neither addresses, other names, nor other timeouts",
       `const hung = hang("far.test").on("error", () => undefined);
        await echo("[127.0.0.1]:" + port);
        await echo("localhost:" + port);

@@ -1,4 +1,4 @@
-// Loops over the library's servers: which loop gets which stream, and what happens to those that none takes.
+// Loops over the library's servers: which loop gets which stream, and what happens to streams that no loop takes.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -75,7 +75,7 @@ test(
       await take(stream);
       break;
     }
-    // In the order in which the server's handshakes ended, which is not always the clients'.
+    // In the order in which the server's handshakes finished, which may differ from the clients' order.
     assert.deepEqual(words.sort(), ["one", "three", "two"]);
   },
 );
@@ -141,7 +141,7 @@ test("a listener and a loop both get a stream; after the loop it is the listener
   await server.listen(free);
   await newClient(t, server);
   await until(() => (heard.length === 1 ? true : undefined), "the first stream");
-  // Nobody loops yet, so the first is none that a loop gets.
+  // There is no loop yet, so no loop gets the first stream.
   const loop = server[Symbol.asyncIterator]();
   const next = loop.next();
   await newClient(t, server);

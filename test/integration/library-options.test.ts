@@ -37,14 +37,14 @@ const times = "a number of milliseconds from 1 to 2147483647";
 const all = ["connect", "createServer", "createTunnel"];
 const keys = "a Key, as readKeyFile and createKey give it";
 
-/** What cannot even be asked what it is. */
+/** A value that throws on every inspection. */
 const throwing = {
   get [Symbol.toStringTag](): string {
     throw new Error("not to be asked");
   },
 };
 
-/** What is refused: by which functions, the option, its value, and what the message says after the option's name. */
+/** Invalid options: the functions that refuse them, the option, its value, and the message after the option's name. */
 const refused: ReadonlyArray<readonly [readonly string[], string, unknown, string]> = [
   [all, "key", undefined, `must be ${keys}, not undefined`],
   [all, "key", "the contents of a key file", `must be ${keys}, not a string`],
@@ -84,14 +84,14 @@ const refused: ReadonlyArray<readonly [readonly string[], string, unknown, strin
     const words = `must be ${times}, or Infinity, not ${typeof value === "string" ? '"never"' : value}`;
     return [["createTunnel"], "resolveIntervalMs", value, words] as const;
   }),
-  // In decimal, they would be permissions that nobody means.
+  // Read as decimal, they would be unintended permissions.
   ...[660, 600, 777, -1, 0.5, "0660"].map((value) => {
     const words = `must be permissions from 0 to 0o777, in octal as 0o660, not ${JSON.stringify(value)}`;
     return [["createTunnel"], "sourceMode", value, words] as const;
   }),
 ];
 
-/** What calling it throws, or what its promise rejects with. */
+/** The error that a call throws, or that its promise rejects with. */
 async function errorOf(call: () => unknown): Promise<SpipedError> {
   try {
     await call();
@@ -115,13 +115,13 @@ for (const [callers, option, value, words] of refused) {
 for (const caller of all) {
   const { call, needed } = functions[caller] ?? assert.fail();
 
-  test(`${caller} refuses an option that it does not have, and says which it has`, limits, async () => {
+  test(`${caller} refuses an unknown option, and lists those it has`, limits, async () => {
     const error = await errorOf(() => call({ ...needed, timeout: 5 }));
     assert.deepEqual([error.code, error.message], ["SPIPED_OPTION", `${caller} has no option "timeout"`]);
     assert.match(error.hint ?? "", /^its options are key, forwardSecrecy, timeoutMs, keepAlive, signal\b/);
   });
 
-  test(`${caller} refuses to go without options`, limits, async () => {
+  test(`${caller} refuses a call without options`, limits, async () => {
     for (const [options, kind] of [
       [undefined, "undefined"],
       [null, "null"],
@@ -135,13 +135,13 @@ for (const caller of all) {
     }
   });
 
-  test(`${caller} shows nothing of a key that is given in another form than a Key`, limits, async () => {
+  test(`${caller} does not show a key passed as anything but a Key`, limits, async () => {
     const { message, hint } = await errorOf(() => call({ ...needed, key: "s3cret" }));
     assert.doesNotMatch(`${message} ${hint}`, /s3cret/);
   });
 }
 
-test("options that are left undefined have their defaults, and the edges of ranges are taken", limits, async (t) => {
+test("undefined options have their defaults, and the bounds of ranges are accepted", limits, async (t) => {
   const undefinedOptions = { forwardSecrecy: undefined, timeoutMs: undefined, keepAlive: undefined, signal: undefined };
   const { call } = functions["createServer"] ?? assert.fail();
   call({ key, ...undefinedOptions, maxConnections: undefined, allowHalfOpen: undefined });
@@ -161,7 +161,7 @@ test("options that are left undefined have their defaults, and the edges of rang
   }
 });
 
-test("options that change later change nothing", limits, async (t) => {
+test("changing the options object after the call has no effect", limits, async (t) => {
   const options = { key, maxConnections: 1 };
   const server = createServer(options);
   afterwards(t, () => server.destroy());
@@ -203,7 +203,7 @@ test("the other arguments are checked in the same way", limits, async (t) => {
   }
 });
 
-test("using a destroyed key is an error that says so", limits, async (t) => {
+test("using a destroyed key is reported as such", limits, async (t) => {
   const own: Key = createKey(generateKey());
   const server = createServer({ key });
   afterwards(t, () => server.destroy());
@@ -219,15 +219,15 @@ test("using a destroyed key is an error that says so", limits, async (t) => {
   });
 });
 
-test("no message that a program can see names a flag of the command line", () => {
+test("no library message names a command-line flag", () => {
   const found: string[] = [];
   for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    // The others speak to whoever has typed the flags, or to whoever reads the log.
+    // The other files' messages are for users of the command line and readers of the log.
     if (!/\/src\/(?:(?:config|library|native|net|protocol|tunnel)\/.*|[^/]*)\.ts$/.test(path)) continue;
     const code = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
     for (const [text] of code.matchAll(/(["`])(?:(?!\1)[^\\\n]|\\.)*\1/g)) {
-      // npm's own, of which the hint about a missing addon speaks.
+      // npm's flags, in the hint about a missing addon.
       const words = text.replace("--omit=optional", "");
       if (/(^|[\s("`'])--?[a-zA-Z][a-z-]*\b/.test(words)) found.push(`${entry.name}: ${text}`);
     }

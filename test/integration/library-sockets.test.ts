@@ -1,5 +1,4 @@
-// The library's streams where programs take them for a net.Socket: HTTP agents and servers, HTTP/2, time limits, and a
-// process that wants to end.
+// The library's streams used as a net.Socket: HTTP agents and servers, HTTP/2, timeouts, and a process that exits.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -31,7 +30,7 @@ async function serve(t: TestContext, onConnection: (stream: TunnelStream) => voi
   };
 }
 
-test("an HTTP agent keeps its streams, and a server of HTTP takes them for sockets", limits, async (t) => {
+test("an HTTP agent keeps its streams alive, and an HTTP server accepts them as sockets", limits, async (t) => {
   const clients = new Set<string>();
   const web = http.createServer(async (request, response) => {
     clients.add(`${request.socket.remoteFamily} ${request.socket.remoteAddress} ${request.socket.remotePort}`);
@@ -61,7 +60,7 @@ test("an HTTP agent keeps its streams, and a server of HTTP takes them for socke
   for (const client of clients) assert.match(client, /^IPv4 127\.0\.0\.1 \d+$/);
 });
 
-test("a session of HTTP/2 goes over a stream", limits, async (t) => {
+test("an HTTP/2 session works over a stream", limits, async (t) => {
   const web = http2.createServer((request, response) => response.end(`asked for ${request.url}`));
   const dial = await serve(t, (stream) => web.emit("connection", stream));
   const session = http2.connect("http://service.internal", { createConnection: dial });
@@ -71,7 +70,7 @@ test("a session of HTTP/2 goes over a stream", limits, async (t) => {
   await once(session, "close");
 });
 
-test("TLS goes over a stream, on both sides", { ...limits, skip: lacksOpenssl }, async (t) => {
+test("TLS works over a stream, on both sides", { ...limits, skip: lacksOpenssl }, async (t) => {
   const secure = tls.createServer(await makeCertificate(t, await temporaryFolder(t)), (socket) => socket.pipe(socket));
   const dial = await serve(t, (stream) => secure.emit("connection", stream));
   const socket = tls.connect({ socket: dial(), rejectUnauthorized: false });
@@ -93,7 +92,7 @@ test("a stream reports its state, and counts its bytes", limits, async (t) => {
   assert.deepEqual([stream.bytesRead, stream.bytesWritten, stream.readyState], [5, 4, "closed"]);
 });
 
-test("an idle stream emits timeout for as long as it is asked to", limits, async (t) => {
+test("an idle stream emits timeout while a timeout is set", limits, async (t) => {
   const dial = await serve(t, (stream) => stream.resume());
   const stream = dial();
   await once(stream, "connect");
@@ -103,7 +102,7 @@ test("an idle stream emits timeout for as long as it is asked to", limits, async
   assert.equal(stream.timeout, 10);
   await once(stream, "timeout");
   assert.deepEqual([calls, stream.destroyed], [1, false]);
-  // It begins anew with what is sent.
+  // Sending restarts the timer.
   stream.write("still there");
   await once(stream, "timeout");
   assert.equal(calls, 1);
@@ -111,7 +110,7 @@ test("an idle stream emits timeout for as long as it is asked to", limits, async
   assert.deepEqual([stream.timeout, stream.listenerCount("timeout")], [undefined, 0]);
 });
 
-test("a stream ends with the other side, unless it was to stay half-open", limits, async (t) => {
+test("a stream ends with the other side, unless allowHalfOpen is set", limits, async (t) => {
   const received: Promise<string>[] = [];
   const server = createServer({ key }, (stream) => {
     stream.end("all there is");
@@ -140,7 +139,7 @@ test("a server can end its streams with their clients", limits, async (t) => {
   assert.deepEqual(await stream.toArray(), []);
 });
 
-test("a process exits although a stream is open, if the stream is unref'ed", limits, async (t) => {
+test("an unref'ed open stream does not keep the process running", limits, async (t) => {
   const keyFile = `${await temporaryFolder(t)}/keyfile`;
   assert.equal((await Command.run(t, [...ours.spiped, "keygen", keyFile])).status, 0);
   const { readKeyFile } = await import("#dist/index.js");

@@ -70,7 +70,7 @@ for (const how of ["close", "destroy"] as const) {
       );
       for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
       await within(server[how](), "the end of the server");
-      // How many turns the lookup takes is Node's business; that both outcomes leave nothing is the server's.
+      // The number of turns of a lookup is up to Node; both outcomes must leave nothing behind.
       assert.match(await outcome, /^(listened|SPIPED_CANCELLED)$/);
       assert.equal(server.address, undefined);
       assert.equal(events.at(-1), "close");
@@ -78,22 +78,18 @@ for (const how of ["close", "destroy"] as const) {
     }
   });
 
-  test(
-    `${how} of a server that never listened, or is closed, resolves, and close is emitted once`,
-    limits,
-    async (t) => {
-      const { server, events } = newServer(t);
-      await server[how]();
-      await server[how]();
-      assert.deepEqual(events, ["close"]);
-      await server.listen(free);
-      await Promise.all([server[how](), server[how]()]);
-      assert.deepEqual(events, ["close", "listening", "close"]);
-    },
-  );
+  test(`${how} of a server that never listened or is closed resolves, and emits close once`, limits, async (t) => {
+    const { server, events } = newServer(t);
+    await server[how]();
+    await server[how]();
+    assert.deepEqual(events, ["close"]);
+    await server.listen(free);
+    await Promise.all([server[how](), server[how]()]);
+    assert.deepEqual(events, ["close", "listening", "close"]);
+  });
 }
 
-test("a server listens once at a time, whether it begins to, does, or closes", limits, async (t) => {
+test("listen on a server that is starting, listening or closing is refused", limits, async (t) => {
   const { server } = newServer(t);
   const first = server.listen(free);
   assert.equal(await codeOf(server.listen(free)), "SPIPED_LISTEN");
@@ -108,7 +104,7 @@ test("a server listens once at a time, whether it begins to, does, or closes", l
   assert.ok(server.address);
 });
 
-test("a server listens after a listen that failed, and a loop that began before goes on", limits, async (t) => {
+test("a server can listen after a failed listen, and an earlier loop continues", limits, async (t) => {
   const { server, events } = newServer(t);
   const taken = textOf((await Listener.listen(t, "tcp")).address);
   const next = server[Symbol.asyncIterator]().next();
@@ -126,7 +122,7 @@ test("a server listens after a listen that failed, and a loop that began before 
   assert.deepEqual(events, ["listening"]);
 });
 
-test("listen waits no longer for a lookup than the time limit", limits, async (t) => {
+test("listen stops waiting for a lookup after the timeout", limits, async (t) => {
   hangLookups(t);
   const server = createServer({ key, timeoutMs: 1 });
   assert.equal(await codeOf(server.listen(slow)), "SPIPED_TIMEOUT");
@@ -152,7 +148,7 @@ test("a signal that is aborted before, during or after listen ends the server wi
   }
 });
 
-test("a signal's reason that is no error is the cause of one", limits, async () => {
+test("a signal's reason that is not an error becomes the cause of one", limits, async () => {
   const signal = AbortSignal.abort("a word");
   for (const begun of [createServer({ key, signal }).listen(free), startTunnel({ signal })]) {
     await assert.rejects(begun, { code: "SPIPED_CANCELLED", cause: "a word" });
@@ -161,24 +157,20 @@ test("a signal's reason that is no error is the cause of one", limits, async () 
   assert.deepEqual([error.code, error.cause], ["SPIPED_CANCELLED", "a word"]);
 });
 
-test(
-  "destroy ends streams that have no error listener, and does emit the error to those that have one",
-  limits,
-  async (t) => {
-    const { server } = newServer(t);
-    const streams: TunnelStream[] = [];
-    server.on("connection", (stream) => streams.push(stream));
-    await server.listen(free);
-    for (let client = 0; client < 2; client += 1) await newClient(t, server);
-    await until(() => (streams.length === 2 ? true : undefined), "both streams");
-    const errors: string[] = [];
-    streams[0]?.on("error", (error: SpipedError) => errors.push(error.code));
-    await server.destroy();
-    await until(() => (streams.every(({ closed }) => closed) ? true : undefined), "the end of the streams");
-    await new Promise((soon) => setImmediate(soon));
-    assert.deepEqual(errors, ["SPIPED_CANCELLED"]);
-  },
-);
+test("destroy ends streams without an error listener, and emits the error to those with one", limits, async (t) => {
+  const { server } = newServer(t);
+  const streams: TunnelStream[] = [];
+  server.on("connection", (stream) => streams.push(stream));
+  await server.listen(free);
+  for (let client = 0; client < 2; client += 1) await newClient(t, server);
+  await until(() => (streams.length === 2 ? true : undefined), "both streams");
+  const errors: string[] = [];
+  streams[0]?.on("error", (error: SpipedError) => errors.push(error.code));
+  await server.destroy();
+  await until(() => (streams.every(({ closed }) => closed) ? true : undefined), "the end of the streams");
+  await new Promise((soon) => setImmediate(soon));
+  assert.deepEqual(errors, ["SPIPED_CANCELLED"]);
+});
 
 test("await using destroys a server and a tunnel when the block is left", limits, async (t) => {
   let kept: SpipedServer;
@@ -194,7 +186,7 @@ test("await using destroys a server and a tunnel when the block is left", limits
 
 for (const event of ["connection", "ended", "listening", "close", "connect", "data"] as const) {
   test(`a listener of ${event} that throws is an uncaught exception, and everything continues`, limits, async (t) => {
-    // In a process of its own, since the test's runner takes what is uncaught for a failure.
+    // In a separate process, because the test runner treats uncaught exceptions as failures.
     const program = `
       import { once } from "node:events";
       import { connect, createKey, createServer, generateKey } from "spiped";
@@ -227,7 +219,7 @@ for (const event of ["connection", "ended", "listening", "close", "connect", "da
   });
 }
 
-/** A tunnel to nowhere. */
+/** A tunnel to an address where nothing listens. */
 function startTunnel(options: Partial<TunnelOptions> = {}): Promise<SpipedTunnel> {
   return createTunnel({ key, role: "encrypt", source: free, target: "[127.0.0.1]:9", ...options });
 }
@@ -262,7 +254,7 @@ test("a signal that is aborted before, during or after createTunnel ends it with
   }
 });
 
-test("createTunnel waits no longer for a lookup than the time limit", limits, async (t) => {
+test("createTunnel stops waiting for a lookup after the timeout", limits, async (t) => {
   hangLookups(t);
   for (const names of [{ source: slow }, { target: slow }, { bind: "slow.example" }]) {
     assert.equal(await codeOf(startTunnel({ timeoutMs: 1, ...names })), "SPIPED_TIMEOUT");
@@ -285,7 +277,7 @@ test("a tunnel can be closed and destroyed in any order, and emits close once", 
   }
 });
 
-test("a worker that is terminated leaves nothing that listens, and its clients are not kept", limits, async (t) => {
+test("a terminated worker leaves no listening socket, and its clients are closed", limits, async (t) => {
   const index = new URL("../../../dist/index.js", import.meta.url).href;
   const program = `
     const { createKey, createTunnel, generateKey } = await import(${JSON.stringify(index)});
@@ -299,7 +291,7 @@ test("a worker that is terminated leaves nothing that listens, and its clients a
   const [address] = await once(worker, "message");
   const client = net.connect(Number(address.split(":").at(-1)), "127.0.0.1");
   afterwards(t, () => client.destroy());
-  // Half of the handshake, on which the worker waits for more.
+  // Half of the handshake; the worker waits for the rest.
   await once(client, "data");
   const gone = once(
     client.on("error", () => undefined),

@@ -1,4 +1,4 @@
-// The library's streams: what ends them, how far they are then, and their one time limit.
+// The library's streams: what ends them in each phase, and their one timeout.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ for (const phase of ["while its name is looked up", "while it is dialed", "durin
   }
 }
 
-/** A stream that has come so far and no further. */
+/** A stream that stays in a phase. */
 async function streamIn(t: TestContext, phase: string): Promise<TunnelStream> {
   const start = (target: string) => {
     const stream = connect({ key, target, timeoutMs: 60_000 });
@@ -72,7 +72,7 @@ for (const [phase, message] of [
   ["while its name is looked up", /^lookup of slow\.example:80 timed out after 0\.0\d+ s$/],
   ["while it is dialed", /^no answer from \S+ within 0\.0\d+ s$/],
 ] as const) {
-  test(`one time limit ends connect ${phase}`, limits, async (t) => {
+  test(`the timeout ends connect ${phase}`, limits, async (t) => {
     let target = slow;
     if (phase === "while it is dialed") target = textOf(await deafAddress(t));
     hangLookups(t);
@@ -84,7 +84,7 @@ for (const [phase, message] of [
   });
 }
 
-test("connect has one time limit for all: the handshake has what the lookup has left of it", limits, async (t) => {
+test("connect has one timeout: the handshake gets the time that the lookup has left", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   assert.ok(listener.address.kind === "tcp");
   const { port } = listener.address;
@@ -100,7 +100,7 @@ test("connect has one time limit for all: the handshake has what the lookup has 
   stream.on("error", (error: SpipedError) => errors.push(error));
   now = 59_000;
   answer?.();
-  // The handshake has begun when its first bytes are here.
+  // The handshake has begun when its first bytes arrive.
   await (await listener.next()).read(32);
   t.mock.timers.tick(999);
   assert.equal(stream.destroyed, false);

@@ -13,7 +13,7 @@ import { keepAliveTimer, noTimer, timerOf } from "../support/tcp-timer.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience, startSpiped, startTunnel, stopAndGetLines } from "../support/tunnel.js";
 
-// What the system does with a full queue, and where it shows its timers, is Linux's way here.
+// Full backlogs and the display of timers are specific to Linux.
 const onLinux = { ...limits, skip: process.platform === "linux" ? false : "needs Linux" };
 
 async function greet(app: TestSocket): Promise<void> {

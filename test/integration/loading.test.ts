@@ -1,5 +1,4 @@
-// What the commands load, and when: few files, signals first, nothing more when somebody connects; and what of it shows
-// in the stack of a fault.
+// Which files the commands load, and when: few, signal handlers first, nothing more on a connection; and stack traces.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -22,7 +21,7 @@ async function withScript(t: TestContext, script: string): Promise<Readonly<Reco
 }
 
 for (const program of ["spiped", "spipe"] as const) {
-  test(`${program} loads three files, its manifest and its addon, and signals are heard first`, limits, async (t) => {
+  test(`${program} loads three files, its manifest and its addon, and handles signals first`, limits, async (t) => {
     const script = `
       const { Module } = require("node:module");
       const load = Module._load;
@@ -40,13 +39,13 @@ for (const program of ["spiped", "spipe"] as const) {
       .map((path) => relative(root, path).replaceAll(sep, "/"));
     assert.match(files.splice(3, 2).sort().join(" "), /^native\/spiped\.[\w-]+\.node package\.json$/);
     assert.deepEqual(files, [`bin/${program}.js`, "dist/commands/early-signals.cjs", "dist/commands/commands.cjs"]);
-    // Nobody listens when the module that hears them is asked for, and somebody does at everything after it.
+    // No signal handler when its module is loaded, and one when anything later is.
     const heard = lines.filter((line) => line.startsWith("heard: "));
     assert.deepEqual([heard[0], ...new Set(heard.slice(1))], ["heard: 0", "heard: 1"]);
   });
 }
 
-/** Says how many parts of Node.js are loaded, whenever it is asked. */
+/** Prints how many parts of Node.js are loaded, on SIGWINCH. */
 const COUNTS_PARTS = `process.on("SIGWINCH", () => say(process.moduleLoadList.length + " " + process.moduleLoadList.at(-1)));`;
 
 for (const [end, start] of [
@@ -54,7 +53,7 @@ for (const [end, start] of [
   ["-e", startClientEnd],
 ] as const) {
   for (const forwardSecrecy of [[], ["-f"]]) {
-    test(`${["spiped", end, ...forwardSecrecy].join(" ")} loads nothing any more when somebody connects`, {
+    test(`${["spiped", end, ...forwardSecrecy].join(" ")} loads nothing more on a connection`, {
       ...limits,
       skip: onLinux,
     }, async (t) => {
@@ -72,7 +71,7 @@ for (const [end, start] of [
   }
 }
 
-test("HTTP is loaded for --status alone", limits, async (t) => {
+test("HTTP is loaded only for --status", limits, async (t) => {
   const says = `process.on("SIGWINCH", () => say(process.moduleLoadList.filter((part) => /http/.test(part)).length));`;
   const env = await withScript(t, says);
   for (const [flags, expected] of [
@@ -86,7 +85,7 @@ test("HTTP is loaded for --status alone", limits, async (t) => {
   }
 });
 
-/** Fails where a part of the command first asks what time it is. */
+/** Throws when a part of the command first reads the clock. */
 const HAS_FAULT = `performance.now = () => { throw new Error("broken clock"); };`;
 
 async function faultOf(t: TestContext, nodeOptions: string): Promise<string> {
@@ -99,13 +98,13 @@ async function faultOf(t: TestContext, nodeOptions: string): Promise<string> {
   return stderr;
 }
 
-test("a fault's stack has lines of the command's file, in which the names of the sources stand", limits, async (t) => {
+test("a stack trace points into the command's file, which has the names of the sources", limits, async (t) => {
   const [, path = "", line = ""] = /\((\S+commands\.cjs):(\d+):\d+\)/.exec(await faultOf(t, "")) ?? [];
   const before = readFileSync(path, "utf8").split("\n").slice(0, Number(line));
   assert.match(before.at(-1) ?? "", /performance\.now\(\)/);
   assert.match(before.findLast((text) => /^\s*\/\/ src\//.test(text)) ?? "", /^\s*\/\/ src\/cli\/settle\.ts$/);
 });
 
-test("in a checkout, --enable-source-maps leads to the sources", limits, async (t) => {
+test("in a checkout, --enable-source-maps maps stack traces to the sources", limits, async (t) => {
   assert.match(await faultOf(t, "--enable-source-maps"), /src\/cli\/settle\.ts:\d+/);
 });

@@ -1,4 +1,4 @@
-// What the program writes, by --log-level and --log-format: every line of it, from the first mistake in the words on.
+// --log-level and --log-format: every message obeys them, from the first error in the arguments.
 
 import assert from "node:assert/strict";
 import { fstatSync, openSync, readFileSync } from "node:fs";
@@ -35,7 +35,7 @@ async function entry(command: Command, event: string, count = 1): Promise<Entry>
   return entriesOf(command).filter((one) => one["event"] === event)[count - 1] ?? {};
 }
 
-test("with JSON, each message of a life is an object: start, strangers, state, end", limits, async (t) => {
+test("with JSON, every message is an object: start, strangers, state, exit", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp", flags: [...json, ...patience] });
   const { command } = end.spiped;
   const listening = await entry(command, "listening");
@@ -80,13 +80,9 @@ for (const [what, words, env] of [
   ["in a word before the format", ["-o", "never", "--log-format=json"], {}],
   ["in what is missing", ["-d", ...json], {}],
   ["in words, with the format in a variable", ["-d"], { SPIPED_LOG_FORMAT: "json" }],
-  [
-    "in a file, with a daemon to come",
-    ["-d", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:1", "-k", "/no/key", ...json],
-    {},
-  ],
+  ["in a file, for a daemon", ["-d", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:1", "-k", "/no/key", ...json], {}],
 ] as const) {
-  test(`with JSON, a mistake ${what} is an object with its hint`, limits, async (t) => {
+  test(`with JSON, an error ${what} is an object with its hint`, limits, async (t) => {
     const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env });
     assert.equal((await command.exit()).status, 1);
     const [first, ...others] = entriesOf(command);
@@ -108,7 +104,7 @@ test("an unknown level or format is refused, and the hint lists those that exist
   }
 });
 
-test("with debug, a connection is told of from its start to its end, with its bytes", limits, async (t) => {
+test("with debug, a connection is logged from its start to its end, with its bytes", limits, async (t) => {
   const end = await startClientEnd(t, { kind: "tcp", flags: ["--log-level", "debug", ...patience] });
   const { command } = end.spiped;
   const { peer, plain } = await end.establish();
@@ -121,10 +117,10 @@ test("with debug, a connection is told of from its start to its end, with its by
   await command.line(/: closed \(5 bytes forward, 0 back, \d+\.\d{3} s, handshake \d+\.\d{3} s\)$/);
 });
 
-test("with error, failures are not told, and whoever asks is told everything", limits, async (t) => {
+test("with error, failures are not logged, but SIGUSR2 still logs the state", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
-  // Says no line when it listens.
+  // It does not log when it listens.
   const program = { ...ours, name: "C" as const };
   const flags = ["--log-level", "error", ...json, "-n", "50", ...patience];
   const { command, source } = await startSpiped(t, {
@@ -166,7 +162,7 @@ test("with error, failures are not told, and whoever asks is told everything", l
   );
 });
 
-/** Starts one that has standard error in a file, and waits for what it writes there. */
+/** Starts one with standard error in a file, and waits for its output there. */
 async function startWithFile(
   t: TestContext,
   flags: readonly string[],
@@ -201,7 +197,7 @@ test("log messages have a priority if the journal reads standard error", limits,
 });
 
 test(
-  "with several tunnels, each line and object says of which it is, and the file chooses the format",
+  "with several tunnels, each message names its tunnel, and the configuration file sets the format",
   limits,
   async (t) => {
     for (const format of ["text", "json"] as const) {

@@ -1,5 +1,5 @@
-// However a connection ends, whoever moves its packets and whether it has forward secrecy or not: afterwards nothing of its
-// secrets is in the memory of the process. The same for what a library's program, a daemon and a removed tunnel leave.
+// However a connection ends, with any relay and with or without forward secrecy, its secrets are wiped from the memory of
+// the process. The same for programs that use the library, for daemons and for removed tunnels.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -49,7 +49,7 @@ for (const { mac, env } of macs) {
   for (const start of [startServerEnd, startClientEnd]) {
     for (const relay of ["on", "off"]) {
       for (const flag of [[], ["-f"]]) {
-        // Half of them: each pair of choices is there, for both values of the others together.
+        // Half of the combinations: each pair of choices occurs.
         if (
           [mac === macs[0]?.mac, start === startServerEnd, relay === "on", flag.length > 0].filter(Boolean).length % 2 >
           0
@@ -59,7 +59,7 @@ for (const { mac, env } of macs) {
         const end = [start === startServerEnd ? "spiped -d" : "spiped -e", ...flag].join(" ");
         const way = `${mac} and ${relay === "on" ? "the relay" : "pumps"}`;
 
-        test(`${end} with ${way} forgets each connection, however it ends`, limits, async (t) => {
+        test(`${end} with ${way} wipes each connection's secrets, however it ends`, limits, async (t) => {
           const flags = [...patience, ...flag];
           const one = await start(t, { kind: "tcp", flags, env: { ...env, SPIPED_RELAY: relay } });
           const { command } = one.spiped;
@@ -67,7 +67,7 @@ for (const { mac, env } of macs) {
           const ahead = flag.length === 0 ? await exponentsAhead(command) : [];
           const open = [];
           for (const [index, finish] of Object.values(ends).entries()) {
-            // One of the peers gives up forward secrecy.
+            // One of the peers disables forward secrecy.
             const established = await one.establish(index === 0 ? { x: 0n } : {});
             await carryBulk(established);
             open.push({ established, finish, secrets: ofConnection(established.peer, ahead) });
@@ -100,7 +100,7 @@ test("after SIGTERM only the connections that are still open have secrets in mem
   assert.deepEqual(exponentsIn(command.id), []);
 });
 
-test("a tunnel that is removed from a configuration takes its key along", limits, async (t) => {
+test("the key of a tunnel removed from the configuration is wiped", limits, async (t) => {
   const [config, own] = [await ConfigFile.make(t), await newKey(t)];
   const [kept, removed] = [await config.pair("kept"), await config.pair("removed")];
   await config.write(kept.text(), removed.text({ key: own.path }, { key: own.path }));
@@ -113,7 +113,7 @@ test("a tunnel that is removed from a configuration takes its key along", limits
   await comesToHold(command, ofKey(own.bytes), []);
 });
 
-test("the daemon forgets a connection as spiped -F does", limits, async (t) => {
+test("the daemon wipes a connection's secrets as spiped -F does", limits, async (t) => {
   const [key, target] = [await newKey(t), await Listener.listen(t, "tcp")];
   const daemon = await startDaemon(t, { source: "tcp", target: target.address, key, flags: patience });
   if (isSkipped(t, daemon)) return;
@@ -128,7 +128,7 @@ test("the daemon forgets a connection as spiped -F does", limits, async (t) => {
   await comesToHold(daemon, secrets, ["K"]);
 });
 
-/** Programs that say `at ADDRESS`, and `over` once they have closed what they opened after a line on standard input. */
+/** Programs that print `at ADDRESS`, and, after a line on standard input, close everything and print `over`. */
 const programs: Readonly<Record<string, string>> = {
   createTunnel: `
     const one = await createTunnel({ role: "decrypt", source, target, key });
@@ -150,7 +150,7 @@ const programs: Readonly<Record<string, string>> = {
 
 for (const [name, code] of Object.entries(programs)) {
   test(
-    `a program with the library's ${name} keeps nothing once that is closed and the key destroyed`,
+    `a program has no secrets in memory after closing the library's ${name} and destroying the key`,
     limits,
     async (t) => {
       const [key, other] = [await newKey(t), await Listener.listen(t, "tcp")];
@@ -194,7 +194,7 @@ for (const [name, code] of Object.entries(programs)) {
   );
 }
 
-/** Data both ways, in full packets, in short ones, and so much that neither side takes it at once. */
+/** Data both ways, in full packets, in short ones, and more than either side takes at once. */
 async function carryBulk({ peer, plain }: Established): Promise<void> {
   const bytes = randomBytes(BULK_BYTES);
   const [, forward] = await Promise.all([peer.send(bytes), plain.read(bytes.length)]);

@@ -1,5 +1,5 @@
-// What of the secrets is in the memory of the real commands, and when: while they are used, and never afterwards. The test
-// is the peer, so that it knows them all; the commands' own exponents it finds by their public values.
+// Secrets are in the memory of the real commands while in use, and never afterwards. The test is the peer, so it knows them
+// all; it finds the commands' own exponents by their public values.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -39,7 +39,7 @@ const failures: ReadonlyArray<readonly [string, (peer: ReferencePeer) => unknown
   [tooSlow, () => undefined],
 ];
 
-test("the search finds each secret in a process that holds eight bytes of it, in every form", limits, async (t) => {
+test("the search finds eight bytes of each secret in a process, in every form", limits, async (t) => {
   const secrets = [
     ...ofKey(randomBytes(96)),
     residue("y", publicValueOf(12_345_678_901_234_567_890n)),
@@ -51,7 +51,7 @@ test("the search finds each secret in a process that holds eight bytes of it, in
     for (const held of [Object.values(forms).slice(0, 1), Object.values(forms).slice(1)]) {
       const holder = Command.start(t, [process.execPath, "-e", `${code}; setInterval(() => 0, 1e6)`]);
       if (isSkipped(t, holder)) return;
-      // The last eight bytes of each, behind one that puts them at odd addresses.
+      // The last eight bytes of each, after one byte that puts them at odd addresses.
       holder.stdin.write(Buffer.concat([Buffer.of(0), ...held.map((bytes) => bytes.subarray(-8))]));
       await holder.line(/holds it/);
       const found = findSecrets(holder.id, secrets);
@@ -65,10 +65,10 @@ test("the search finds each secret in a process that holds eight bytes of it, in
 for (const { mac, env } of macs) {
   for (const start of [startServerEnd, startClientEnd]) {
     const name = `${start === startServerEnd ? "spiped -d" : "spiped -e"} with ${mac}`;
-    // A server makes these when the client has shown itself, and a client before.
+    // A server derives these after the client's nonce, a client before.
     const macKeys = start === startServerEnd ? [] : ["dhmac_C", "dhmac_S"];
 
-    test(`${name} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
+    test(`${name} has secrets in memory only while it needs them`, limits, async (t) => {
       const end = await start(t, { kind: "tcp", env });
       const { command } = end.spiped;
       if (isSkipped(t, command)) return;
@@ -92,7 +92,7 @@ for (const { mac, env } of macs) {
       await comesToHold(command, [...key, ...ofSecond], ["K"]);
     });
 
-    test(`${name} forgets a key with its last handshake when SIGHUP brings another`, limits, async (t) => {
+    test(`${name} wipes an old key after its last handshake when SIGHUP loads another`, limits, async (t) => {
       const end = await start(t, { kind: "tcp", env });
       const { command } = end.spiped;
       if (isSkipped(t, command)) return;
@@ -120,7 +120,7 @@ for (const { mac, env } of macs) {
     });
 
     for (const [failure, fail] of failures) {
-      test(`${name} keeps nothing of a handshake that fails because ${failure}`, limits, async (t) => {
+      test(`${name} wipes the secrets of a handshake that fails because ${failure}`, limits, async (t) => {
         const flags = failure === tooSlow ? ["-o", "1"] : undefined;
         const end = await start(t, { kind: "tcp", env, ...(flags && { flags }) });
         const { command } = end.spiped;
@@ -137,7 +137,7 @@ for (const { mac, env } of macs) {
     }
   }
 
-  test(`spiped -d with ${mac} forgets a key that is removed from its folder`, limits, async (t) => {
+  test(`spiped -d with ${mac} wipes a key that is removed from its folder`, limits, async (t) => {
     const keys = await ClientKeys.make(t, []);
     const [alice, bob] = [keys.add("alice"), keys.add("bob")];
     const end = await startForMany(t, keys, { env });
@@ -152,7 +152,7 @@ for (const { mac, env } of macs) {
     holds(command, ofKey(alice.bytes), ["K"]);
   });
 
-  test(`spipe with ${mac} has in memory what it needs, and nothing of it afterwards`, limits, async (t) => {
+  test(`spipe with ${mac} has secrets in memory only while it needs them`, limits, async (t) => {
     const key = await newKey(t);
     const link = await Listener.listen(t, "tcp");
     const spipe = Spipe.start(t, { program: ours, target: link.address, key, env });

@@ -1,4 +1,4 @@
-// Targets by name: looked up again and again in the background, and all of a name's addresses tried.
+// Targets by name: names are resolved again in the background, and all of their addresses are tried.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { TestSocket } from "../support/test-socket.js";
 import { connectionLines, type Key, newKey, patience, type Spiped, startSpiped } from "../support/tunnel.js";
 
 const name = "far.test";
-/** Often enough that a test does not wait long. */
+/** A short interval, so that a test does not wait long. */
 const often = ["-r", "0.02"];
 const ends = ["-d", "-e"] as const;
 
@@ -58,7 +58,7 @@ class NamedEnd {
     return new NamedEnd(t, end, key, spiped);
   }
 
-  /** A new connection, for which this listener has to be dialed. */
+  /** A new connection that must dial this listener. */
   async reaches(listener: Listener | undefined): Promise<Established> {
     assert.ok(listener !== undefined);
     const near = await TestSocket.connect(this.#t, this.spiped.source);
@@ -72,7 +72,7 @@ class NamedEnd {
     return { peer, plain: near };
   }
 
-  /** Waits until it has said so of the target's addresses. */
+  /** Waits for its message about the target's addresses. */
   async sees(...hosts: readonly LoopbackHost[]): Promise<void> {
     const listed = hosts.map((host) => `\\[${host}\\]:\\d+`).join(", ");
     await this.spiped.command.line(new RegExp(`^spiped: target ${name}:\\d+ now resolves to ${listed}$`));
@@ -111,7 +111,7 @@ withNames(() => {
         await named.sees(laterHost);
         assert.ok(await isAlive(await named.reaches(later)));
       }
-      // Said once in each outage, however often it was tried.
+      // Logged once for each outage, however often it retried.
       const lines = named.spiped.command.lines.filter((line) => /keeping the old addresses/.test(line));
       assert.equal(lines.length, 2);
     });
@@ -130,13 +130,13 @@ withNames(() => {
       assert.ok(deaf.kind === "tcp");
       const alive = await Listener.listenAt(t, { ...deaf, host: "127.0.0.2" });
       names.set(name, "127.0.0.1", "127.0.0.2");
-      // With the time limit of `patience`, a first address that took all of it would fail the test.
+      // If the first address used up the timeout in `patience`, the test would fail.
       const named = await NamedEnd.start(t, end, { names, service: deaf.port, flags: ["-R"] });
       assert.ok(await isAlive(await named.reaches(alive)));
       assert.deepEqual(connectionLines(named.spiped.command), []);
     });
 
-    test(`spiped ${end} with -R, or within the usual minute, looks a name up only once`, limits, async (t) => {
+    test(`spiped ${end} with -R, or within the usual minute, resolves a name only once`, limits, async (t) => {
       const names = await Names.create(t);
       const [old, young] = await listenOn(t, "127.0.0.2", "127.0.0.3");
       names.set(name, "127.0.0.2");
@@ -144,7 +144,7 @@ withNames(() => {
       const once = await NamedEnd.start(t, end, { names, service, flags: ["-R"] });
       const eachMinute = await NamedEnd.start(t, end, { names, service, flags: [] });
       const oftener = await NamedEnd.start(t, end, { names, service, flags: often });
-      // By the time that one has seen ten changes, the others could have seen one.
+      // While one has seen ten changes, the others had time for one.
       for (let change = 1; change <= 10; change += 1) {
         const host: LoopbackHost = `127.0.0.${change + 2}`;
         names.set(name, host);
@@ -160,7 +160,7 @@ withNames(() => {
     });
   }
 
-  test("spiped logs for every address of a name why it could not be reached", limits, async (t) => {
+  test("spiped logs for every address of a name why dialing it failed", limits, async (t) => {
     const names = await Names.create(t);
     names.set(name, "127.0.0.6", "127.0.0.7");
     const port = await freePort("127.0.0.6");
@@ -186,7 +186,7 @@ withNames(() => {
     assert.equal(command.lines.length, 2);
   });
 
-  test("a name of a service stands for its port", limits, async (t) => {
+  test("a service name can be used as the port", limits, async (t) => {
     const names = await Names.create(t);
     names.set(name, "127.0.0.2");
     const found = await listenOnService(t, "127.0.0.2");
@@ -216,7 +216,7 @@ withNames(() => {
   });
 });
 
-/** A listener on the port of some service that the system knows by name. */
+/** A listener on the port of a service that the system knows by name. */
 async function listenOnService(
   t: TestContext,
   host: LoopbackHost,
@@ -228,7 +228,7 @@ async function listenOnService(
     try {
       return { service, listener: await Listener.listenAt(t, { kind: "tcp", host, port }) };
     } catch {
-      // Taken; the next one.
+      // In use; try the next one.
     }
   }
   return undefined;

@@ -1,5 +1,5 @@
-// A short form of scripts/trials/networks.mjs: a link that loses, repeats, swaps and changes packets delivers every byte
-// as it was, and a packet that was forged with a right checksum ends its connection.
+// A short form of scripts/trials/networks.mjs: every byte arrives unchanged over a link that loses, repeats, reorders and
+// corrupts packets, and a forged packet with a correct checksum ends its connection.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -14,7 +14,7 @@ const device = existsSync("/dev/net/tun") && existsSync("/usr/bin/python3") ? tr
 
 declareIf(device, "/dev/net/tun and /usr/bin/python3", () =>
   asRoot(["unshare", "ip", "nsenter", "mount"], () => {
-    test("every byte arrives over a bad network, and a forged packet is told from a right one", limits, async (t) => {
+    test("every byte arrives over a bad network, and a forged packet is detected", limits, async (t) => {
       const words = [
         process.execPath,
         join(root, "scripts/trials/networks.mjs"),

@@ -1,4 +1,4 @@
-// What a running spiped or spipe is to others on the machine: its name, its memory, and the descriptors it shares.
+// A running spiped or spipe seen from other processes: its name, its memory, and shared descriptors.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -16,7 +16,7 @@ import { newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-/** Starts each program, and gives its process's id. */
+/** Starts each program, and returns its process ID. */
 const starts: Readonly<Record<string, (t: TestContext, program?: Program) => Promise<number>>> = {
   "the daemon": async (t, { spiped } = ours) => (await startDaemonEnd(t, { program: spiped })).id,
   "spiped -F": async (t, { spiped } = ours) => {
@@ -37,7 +37,7 @@ const starts: Readonly<Record<string, (t: TestContext, program?: Program) => Pro
 };
 
 for (const [name, start] of Object.entries(starts)) {
-  test(`${name} goes by its own name, and leaves no core dump`, options, async (t) => {
+  test(`${name} has its own process name, and leaves no core dump`, options, async (t) => {
     const id = await start(t);
     assert.equal(readFileSync(`/proc/${id}/comm`, "latin1").trim(), name === "spipe" ? "spipe" : "spiped");
     assert.match(readFileSync(`/proc/${id}/limits`, "latin1"), /^Max core file size +0 +0 /m);
@@ -45,7 +45,7 @@ for (const [name, start] of Object.entries(starts)) {
 }
 
 withCommands(process.getuid?.() === 0 ? ["cat", "setpriv"] : ["cat"], () => {
-  // The superuser may look into everything by its capabilities; without them it is a user like others.
+  // Root can read every process by its capabilities; without them it is like any other user.
   const prefix = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] : [];
 
   function run(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
@@ -60,7 +60,7 @@ withCommands(process.getuid?.() === 0 ? ["cat", "setpriv"] : ["cat"], () => {
 
   const program: Program = { ...ours, spiped: run(ours.spiped), spipe: run(ours.spipe) };
   for (const [name, start] of Object.entries(starts)) {
-    test(`${name} lets no other process of its user look into it`, options, async (t) => {
+    test(`${name} does not let other processes of its user read its memory`, options, async (t) => {
       const other = Command.start(t, run(["cat"]));
       await until(() => canLookInto(other.id) || undefined, "another process to be looked into");
       const id = await start(t, program);
@@ -69,7 +69,7 @@ withCommands(process.getuid?.() === 0 ? ["cat", "setpriv"] : ["cat"], () => {
   }
 });
 
-/** A pipe whose writing end is shared with whoever is given it, and which nobody reads until its end. */
+/** A pipe with a shared write end, which is not read until it ends. */
 async function sharedPipe(t: TestContext): Promise<{ readonly reading: number; readonly writing: number }> {
   const path = join(await temporaryFolder(t), "pipe");
   assert.equal(spawnSync("mkfifo", [path]).status, 0);
@@ -87,7 +87,7 @@ function isNonBlocking(descriptor: number): boolean {
 
 for (const flags of [[], ["-F"]] as const) {
   const name = flags.length === 0 ? "the daemon" : "spiped -F";
-  test(`${name} never makes a pipe non-blocking that others write to as well`, options, async (t) => {
+  test(`${name} never makes a shared pipe non-blocking`, options, async (t) => {
     const [output, errors] = [await sharedPipe(t), await sharedPipe(t)];
     const key = await newKey(t);
     const target = await Listener.listen(t, "unix");
@@ -117,7 +117,7 @@ for (const flags of [[], ["-F"]] as const) {
 }
 
 for (const program of ["spiped", "spipe"] as const) {
-  test(`${program} --help goes to a shared pipe whole, and leaves it as it was`, options, async (t) => {
+  test(`${program} --help writes everything to a shared pipe, and does not change its mode`, options, async (t) => {
     const { reading, writing } = await sharedPipe(t);
     const command = Command.start(t, [...ours[program], "--help"], { stdin: "ignore", stdout: writing });
     while (!command.isGone) {
@@ -132,7 +132,7 @@ for (const program of ["spiped", "spipe"] as const) {
 
   for (const flag of ["--help", "--version"]) {
     test(
-      `${program} ${flag} says nothing to a reader that has gone, and one line of a full disk`,
+      `${program} ${flag} is silent when its reader has gone, and prints one message on a full disk`,
       options,
       async (t) => {
         const writing = await pipeWithoutReader(t);

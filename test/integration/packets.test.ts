@@ -11,7 +11,7 @@ import { failuresTold, stopAndGetLines } from "../support/tunnel.js";
 
 const data = Buffer.from("never to be seen");
 
-/** What the peer sends behind one right packet. */
+/** What the peer sends after one correct packet. */
 const faults: readonly (readonly [string, (ends: Established) => Uint8Array | Promise<Uint8Array>])[] = [
   ["has its first bit flipped", ({ peer }) => peer.seal(data, { flippedBit: 7 })],
   ["has a bit of its padding flipped", ({ peer }) => peer.seal(data, { flippedBit: 8 * 1000 })],
@@ -31,14 +31,14 @@ const faults: readonly (readonly [string, (ends: Established) => Uint8Array | Pr
   ["is rubbish", () => randomBytes(packetBytes)],
   ["is all zeros", () => new Uint8Array(packetBytes)],
   [
-    "is one of the end's own, sent back",
+    "is one of the end's own packets, sent back",
     async ({ peer, plain }) => {
       await plain.write("an answer");
       return peer.link.read(packetBytes);
     },
   ],
   [
-    "has a right one behind it",
+    "is followed by a correct one",
     ({ peer }) => Buffer.concat([peer.seal(data, { flippedBit: 0 }), peer.seal(data), peer.seal(data)]),
   ],
 ];
@@ -59,7 +59,7 @@ for (const { name, kind, start } of allEnds) {
         assert.equal(plain.waitingBytes, 0);
         assert.equal(await peer.link.endWhileOpen(), "reset");
         assert.equal(peer.link.waitingBytes, 0);
-        // Of each kind ten are written out.
+        // Ten of each kind are logged.
         await end.spiped.command.line(/packet/i, Math.min(index + 1, 10));
         assert.ok(await isAlive(bystander));
       });
@@ -78,7 +78,7 @@ for (const { name, kind, start } of allEnds) {
     plain.finish();
     expectAll(await peer.receiveToEnd(), "");
     await peer.write(peer.seal(data, { flippedBit: 0 }));
-    // Its own end is sent, so that a close of a UNIX socket looks like a mere end here.
+    // It has sent its end, so here the close of a UNIX socket looks like an orderly end.
     assert.equal(await plain.end(), kind === "tcp" ? "reset" : "fin");
     await peer.link.untilWritesFail();
     assert.equal((await stopAndGetLines(end.spiped)).length, 1);

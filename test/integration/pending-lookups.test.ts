@@ -1,4 +1,4 @@
-// A name server that never answers: spiped exits when told to, and does not wait for the lookup.
+// A name server that never answers: spiped exits on a signal, without waiting for the lookup.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

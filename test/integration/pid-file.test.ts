@@ -1,4 +1,4 @@
-// The pid file: where it lies, and whose it must still be to be removed at the end.
+// The pid file: its path, and when it is removed at exit.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -51,7 +51,7 @@ async function tryPidFile(t: TestContext, cwd: string, pidFile: string, more: re
   return { status, stderr: command.stderr };
 }
 
-test("-p names the pid file relative to the working directory, or with its whole path", options, async (t) => {
+test("-p takes a path relative to the working directory, or an absolute one", options, async (t) => {
   for (const name of ["a.pid", "./a.pid", undefined]) {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
@@ -64,7 +64,7 @@ test("-p names the pid file relative to the working directory, or with its whole
   }
 });
 
-test("takes the place of a pid file that an earlier daemon has left", options, async (t) => {
+test("replaces a stale pid file", options, async (t) => {
   const cwd = await temporaryFolder(t);
   const path = join(cwd, "a.pid");
   await writeFile(path, "1234567890\n");
@@ -73,7 +73,7 @@ test("takes the place of a pid file that an earlier daemon has left", options, a
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test("silently leaves a pid file that contains another process's id, or is missing", options, async (t) => {
+test("does not remove a pid file with another process ID, and ignores a missing one", options, async (t) => {
   for (const change of ["another", "gone"]) {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
@@ -89,7 +89,7 @@ test("silently leaves a pid file that contains another process's id, or is missi
   }
 });
 
-test("silently leaves what has replaced its pid file", options, async (t) => {
+test("does not remove a file that has replaced its pid file", options, async (t) => {
   const cwd = await temporaryFolder(t);
   const path = join(cwd, "a.pid");
   const command = await startWithPidFile(t, cwd, path);
@@ -107,7 +107,7 @@ for (const [what, flags] of [
   ["with -D", ["-D"]],
   ["without -D", []],
 ] as const) {
-  test(`a second start ${what} fails while the first daemon lives, and takes nothing from it`, options, async (t) => {
+  test(`a second start ${what} fails while the first daemon runs, and does not disturb it`, options, async (t) => {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
     await startWithPidFile(t, cwd, path);
@@ -125,7 +125,7 @@ for (const [what, flags] of [
     assert.deepEqual(await readdir(cwd), []);
   });
 
-  test(`what a killed daemon has left is taken over, ${what}`, options, async (t) => {
+  test(`the files of a killed daemon are replaced, ${what}`, options, async (t) => {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
     await startWithPidFile(t, cwd, path, flags);
@@ -138,32 +138,28 @@ for (const [what, flags] of [
   });
 }
 
-test(
-  "a daemon whose last connections end makes room for the next one, and leaves it its pid file",
-  options,
-  async (t) => {
-    const first = await startDaemonEnd(t, { source: "tcp" });
-    const established = await first.establish();
-    process.kill(first.id, "SIGTERM");
-    await first.command.line(/shutting down, draining/);
-    assert.equal(readPidFile(first.pidFile), first.id);
-    const addresses = ["-s", textOf(first.source), "-t", textOf(first.target.address)];
-    const flags = ["-d", ...addresses, "-k", first.key.path, "-p", first.pidFile];
-    const second = startDetached(t, [...ours.spiped, ...flags]);
-    assert.equal((await second.ownExit()).status, 0, second.stderr);
-    const id = readPidFile(first.pidFile);
-    assert.notEqual(id, first.id);
-    assert.ok(await isAlive(established));
-    established.plain.finish();
-    established.peer.link.finish();
-    await untilEnded(first.id);
-    assert.equal(readPidFile(first.pidFile), id);
-    await stopDaemon({ id });
-    await assert.rejects(stat(first.pidFile), { code: "ENOENT" });
-  },
-);
+test("a draining daemon lets the next one start, and does not remove its new pid file", options, async (t) => {
+  const first = await startDaemonEnd(t, { source: "tcp" });
+  const established = await first.establish();
+  process.kill(first.id, "SIGTERM");
+  await first.command.line(/shutting down, draining/);
+  assert.equal(readPidFile(first.pidFile), first.id);
+  const addresses = ["-s", textOf(first.source), "-t", textOf(first.target.address)];
+  const flags = ["-d", ...addresses, "-k", first.key.path, "-p", first.pidFile];
+  const second = startDetached(t, [...ours.spiped, ...flags]);
+  assert.equal((await second.ownExit()).status, 0, second.stderr);
+  const id = readPidFile(first.pidFile);
+  assert.notEqual(id, first.id);
+  assert.ok(await isAlive(established));
+  established.plain.finish();
+  established.peer.link.finish();
+  await untilEnded(first.id);
+  assert.equal(readPidFile(first.pidFile), id);
+  await stopDaemon({ id });
+  await assert.rejects(stat(first.pidFile), { code: "ENOENT" });
+});
 
-test("a start that fails leaves a pid file of an earlier daemon as it was, and no new one", options, async (t) => {
+test("a failed start leaves a stale pid file unchanged, and creates none", options, async (t) => {
   const cwd = await temporaryFolder(t);
   await writeFile(join(cwd, "old.pid"), "1234567890");
   for (const name of ["old.pid", "new.pid"]) {
@@ -197,7 +193,7 @@ for (const [what, lay, said, left] of [
   ["a folder", (path: string) => mkdir(path), /it is a folder/, undefined],
   ["a FIFO", (path: string) => spawnSync("mkfifo", [path]), /it is no regular file/, undefined],
 ] as const) {
-  test(`${what} in place of the pid file is reported in one line and left alone`, options, async (t) => {
+  test(`${what} in place of the pid file is reported in one message and not changed`, options, async (t) => {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
     await writeFile(join(cwd, "precious"), left === "7" ? "7" : "precious", { mode: 0o600 });
@@ -214,7 +210,7 @@ for (const [what, lay, said, left] of [
   });
 }
 
-test("a device, a disk that is full and one that takes nothing are told in one line", options, async (t) => {
+test("a device, an unwritable file system and a missing folder are reported in one message", options, async (t) => {
   const cwd = await temporaryFolder(t);
   for (const [path, said] of [
     ["/dev/null", /it is no regular file/],
@@ -229,7 +225,7 @@ test("a device, a disk that is full and one that takes nothing are told in one l
 });
 
 asRoot(["unshare", "mount", "setpriv"], () => {
-  test("on a full disk there is no daemon and no pid file", limits, async (t) => {
+  test("on a full disk the daemon does not start and leaves no pid file", limits, async (t) => {
     const cwd = await temporaryFolder(t);
     const key = await newKey(t);
     const script =
@@ -242,7 +238,7 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     assert.equal(command.stdout.toString(), "x\n");
   });
 
-  test("a pid file that belongs to another user is left alone", limits, async (t) => {
+  test("a pid file that belongs to another user is not changed", limits, async (t) => {
     const cwd = await temporaryFolder(t);
     const path = join(cwd, "a.pid");
     await writeFile(path, "1234567890");
@@ -253,7 +249,7 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     assert.equal(await readFile(path, "utf8"), "1234567890");
   });
 
-  test("who starts as the superuser holds the pid file after -u, and leaves no process id in it", limits, async (t) => {
+  test("after -u a daemon started as root keeps its pid file locked, and empties it at exit", limits, async (t) => {
     const cwd = await temporaryFolder(t);
     await chmod(cwd, 0o755);
     const path = join(cwd, "a.pid");

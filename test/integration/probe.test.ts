@@ -1,5 +1,5 @@
-// `spipe --probe` and `spiped --check` beyond the causes of docs/troubleshooting.md: what they leave alone, peers that
-// mean them harm, and every kind of address.
+// `spipe --probe` and `spiped --check` beyond the causes in docs/troubleshooting.md: what they do not change, hostile
+// peers, and every kind of address.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -22,12 +22,12 @@ import { newKey, startSpiped, stopAndGetLines } from "../support/tunnel.js";
 const soon = ["-o", "4"];
 const patient = ["-o", "10"];
 
-/** No text, whatever chance says. */
+/** Random bytes that are never text. */
 const nonce = randomBytes(32).fill(0x80, 0, 1);
 
 let refusals = 0;
 
-/** What servers do, what is said of it, and whether that takes a time limit. */
+/** What servers do, the message for it, and whether it takes a timeout. */
 const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, limit?: readonly string[]]>> = {
   "hangs up": [(client) => client.finish(), /^failed {3}answer: it closed the connection after 0 of 32 bytes/],
   "talks without an end": [
@@ -57,7 +57,7 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
   "hangs up whatever it is told, later and sooner": [
     async (client) => {
       await client.write(nonce);
-      // The first time it has heard this end's key by then, the second time it has not.
+      // By then, the first connection has received this end's whole handshake, and the second has not.
       if (refusals++ === 0) await client.read(320);
       client.finish();
     },
@@ -86,11 +86,11 @@ const hostile: Readonly<Record<string, readonly [server: Server, line: RegExp, l
   ],
 };
 
-// Side by side: they wait more than they work.
+// Run concurrently, because they mostly wait.
 describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
   for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     test(
-      `a probe over ${kind} sends the service nothing, and leaves nothing open and no line in the log`,
+      `a probe over ${kind} sends the service nothing, and leaves no connection and no log message`,
       limits,
       async (t) => {
         const { spiped, target, key } = await startServerEnd(t, { kind });
@@ -114,8 +114,8 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     );
   }
 
-  test("a service that does not end is let go of all the same", limits, async (t) => {
-    // With pumps, a reset behind an end is noticed when something is written.
+  test("a probe closes a service that does not end", limits, async (t) => {
+    // With pumps, a reset after an end is noticed on the next write.
     const { spiped, target, key } = await startServerEnd(t, { kind: "tcp", env: { SPIPED_RELAY: "on" } });
     const { status } = await runProbe(t, key, ["-t", textOf(spiped.source), ...patient]);
     assert.equal(status, 0);
@@ -127,7 +127,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     const key = await newKey(t);
     await Promise.all(
       Object.entries(hostile).map(([what, [server, line, limit = patient]]) =>
-        t.test(`one that ${what}`, async (t) => {
+        t.test(`a server that ${what}`, async (t) => {
           const { address } = await serve(t, server);
           const { status, lines, stderr } = await runProbe(t, key, ["-t", textOf(address), ...limit]);
           assert.deepEqual([status, stderr], [1, ""]);
@@ -141,7 +141,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     );
   });
 
-  test("a probe whose second connection is refused judges by the first", limits, async (t) => {
+  test("a probe whose second connection is refused uses the result of the first", limits, async (t) => {
     const listener = await serve(t, async (client) => {
       listener.close();
       await client.write(nonce);
@@ -156,7 +156,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     );
   });
 
-  test("a probe that is joined to another client says so", limits, async (t) => {
+  test("a probe connected to another client reports it", limits, async (t) => {
     const first: TestSocket[] = [];
     const { address } = await serve(t, async (client) => {
       const other = first.pop();
@@ -164,7 +164,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
         first.push(client);
         return;
       }
-      // Each one's nonce, and then its answer to the other's.
+      // The nonce of each, then its answer to the other's nonce.
       await Promise.all([other.write(await client.read(32)), client.write(await other.read(32))]);
       await Promise.all([other.write(await client.read(288)), client.write(await other.read(288))]);
     });
@@ -194,7 +194,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     [[...ours.spipe, "--probe"], "spipe"],
     [[...ours.spiped, "-d", "--check", "-F", "-s", "[127.0.0.1]:1"], "spiped"],
   ] as const) {
-    test(`${words.slice(-1)}: ${program} refuses a standard output that is closed, and not one that nobody wants`, {
+    test(`${words.slice(-1)}: ${program} refuses a closed standard output, and accepts /dev/null`, {
       ...limits,
       skip: process.platform !== "linux" ? "only Linux shows that it was closed" : false,
     }, async (t) => {
@@ -207,12 +207,12 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
         stderr,
         new RegExp(`^${program}: cannot write to standard output: it is closed\n${program}: hint: [^\n]*\n$`),
       );
-      // Nobody listens on the target, which is what the status says.
+      // Exit status 1 because nothing listens on the target.
       assert.deepEqual((({ status, stderr }) => [status, stderr])(await inShell('exec "$@" > /dev/null')), [1, ""]);
     });
   }
 
-  test("wrong words are told on standard error, as ever", limits, async (t) => {
+  test("errors in the arguments go to standard error", limits, async (t) => {
     const { status, lines, stderr } = await runProbe(t, await newKey(t), []);
     assert.deepEqual([status, lines], [1, []]);
     assert.match(stderr, /^spipe: -t TARGET is missing\n/);
@@ -235,7 +235,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     }
     assert.ok(lines.some((line) => /^ok {7}handshake: /.test(line)));
     assert.deepEqual(readdirSync(folder), before);
-    // One connection: that of the probe, and none through the daemon.
+    // One connection: the probe's, and none through the daemon.
     assert.equal(target.acceptedCount, 1);
     await stopDaemon(daemon);
     assert.deepEqual(readdirSync(folder), []);
@@ -271,7 +271,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     );
   });
 
-  test("--check finds that the status and a source want the same address", limits, async (t) => {
+  test("--check reports a status and a source with the same address", limits, async (t) => {
     const key = await newKey(t);
     const { address } = await serve(t, waits);
     const where = await freeAddress(t, "tcp");
@@ -285,7 +285,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     }
   });
 
-  test("--check of a file judges its tunnels in their order, and what they share once", limits, async (t) => {
+  test("--check of a file reports on its tunnels in order, and on shared things once", limits, async (t) => {
     const { address } = await serve(t, says("SSH-2.0-test\r\n"));
     const key = await newKey(t);
     const free = async () => textOf(await freeAddress(t, "tcp"));
@@ -339,7 +339,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     assert.match(lines.join("\n"), /does not seem to accept a PROXY header/);
   });
 
-  test("--check goes on where the key is missing, and exits 1", limits, async (t) => {
+  test("--check continues without a key, and exits 1", limits, async (t) => {
     const { source } = await startSpiped(t, {
       end: "-d",
       source: "tcp",

@@ -1,4 +1,4 @@
-// --proxy-protocol: the service learns who has connected, before anything else and on either end, whichever way bytes go.
+// --proxy-protocol: the service gets the client's address before any data, from either end and with any relay.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -31,7 +31,7 @@ const ofService = (service: TestSocket): Promise<ProxyHeader> => readProxyHeader
 const fields: ProxyHeader["fields"] = new Map();
 const nobody: ProxyHeader = { command: "LOCAL", family: "none", source: undefined, destination: undefined, fields };
 
-/** What is to be announced of a connection that the test has made. */
+/** The expected header for a connection of the test. */
 function announced({ socket }: TestSocket): ProxyHeader {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
   if (localAddress === undefined || remoteAddress === undefined) return nobody;
@@ -68,7 +68,7 @@ for (const { way, env } of both) {
     });
   }
 
-  test(`-d with ${way} announces first what has sent all and ended before`, limits, async (t) => {
+  test(`-d with ${way} announces a client first that has sent everything and ended before`, limits, async (t) => {
     const end = await startServerEnd(t, { kind: "tcp", flags, env });
     const link = await end.dial();
     const peer = ReferencePeer.client(link, { keyFile: end.key.bytes });
@@ -84,7 +84,7 @@ for (const { way, env } of both) {
     assert.equal(await link.end(), "fin");
   });
 
-  test(`-e with ${way} announces first what has sent all and ended before`, limits, async (t) => {
+  test(`-e with ${way} announces a client first that has sent everything and ended before`, limits, async (t) => {
     const end = await startClientEnd(t, { kind: "tcp", flags, env });
     const { app, peer } = await end.server();
     await app.write("all that there is");
@@ -96,21 +96,25 @@ for (const { way, env } of both) {
     assert.equal(rest.end, "fin");
   });
 
-  test(`-e with ${way} announces an application that was reset before, and passes the reset on`, limits, async (t) => {
-    const end = await startClientEnd(t, { kind: "tcp", flags, env });
-    const { app, peer } = await end.server();
-    const expected = announced(app);
-    app.reset();
-    await peer.handshake();
-    // The log tells: Node shows a reset right behind data as an end now and then, and an end that hears of the reset
-    // before the handshake is over has sent nothing, and closes.
-    const { bytes } = await peer.receiveToEnd();
-    await end.spiped.command.line(/: reset: source .*: connection reset by peer/);
-    // A reset may take with it what was sent.
-    if (bytes.length > 0) assert.deepEqual(parseProxyHeader(bytes), expected);
-  });
+  test(
+    `-e with ${way} announces an application that has already been reset, and passes the reset on`,
+    limits,
+    async (t) => {
+      const end = await startClientEnd(t, { kind: "tcp", flags, env });
+      const { app, peer } = await end.server();
+      const expected = announced(app);
+      app.reset();
+      await peer.handshake();
+      // Check the log: Node sometimes reports a reset right after data as an end, and an end that notices the reset before
+      // the handshake is over has sent nothing, and closes.
+      const { bytes } = await peer.receiveToEnd();
+      await end.spiped.command.line(/: reset: source .*: connection reset by peer/);
+      // A reset may discard data already sent.
+      if (bytes.length > 0) assert.deepEqual(parseProxyHeader(bytes), expected);
+    },
+  );
 
-  test(`with ${way}, an IPv4 client of a socket that listens on [::] is announced as one`, limits, async (t) => {
+  test(`with ${way}, an IPv4 client of a socket that listens on [::] is announced as IPv4`, limits, async (t) => {
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
     const port = await freePort("127.0.0.1");
@@ -122,7 +126,7 @@ for (const { way, env } of both) {
   });
 }
 
-test("each of 64 connections at once is announced as itself", limits, async (t) => {
+test("each of 64 simultaneous connections is announced with its own address", limits, async (t) => {
   const { connect, target } = await startTunnel(t, { clientFlags: announcing });
   const apps = await Promise.all(Array.from({ length: 64 }, connect));
   const digits = (number: number) => String(number).padStart(2, "0");
@@ -136,9 +140,9 @@ test("each of 64 connections at once is announced as itself", limits, async (t) 
   for (const [number, app] of apps.entries()) assert.equal(seen.get(announced(app).source), digits(number));
 });
 
-test("-d with a folder of keys announces the name of the client's key too", limits, async (t) => {
+test("-d with a key folder also announces the name of the client's key", limits, async (t) => {
   const keys = await ClientKeys.make(t, []);
-  // The longest name that a file can have, with `.key` behind it.
+  // The longest name that a file can have, including `.key`.
   const names = ["alice", "bücher", "n".repeat(251)];
   const added = names.map((name) => ({ name, key: keys.add(name) }));
   const end = await startForMany(t, keys, { flags: announcing });
@@ -168,35 +172,39 @@ test("without the flag nothing is announced", limits, async (t) => {
   expectBytes((await plain.readToEnd()).bytes, "x");
 });
 
-test("createTunnel announces where it is told to, and counts the source's own bytes alone", limits, async (t) => {
-  const target = await Listener.listen(t, "tcp");
-  const common = { key, source: free, timeoutMs: 60_000, proxyProtocol: true };
-  const far = await createTunnel({ ...common, role: "decrypt", target: textOf(target.address) });
-  afterwards(t, () => far.destroy());
-  const near = await createTunnel({ ...common, role: "encrypt", target: far.address });
-  afterwards(t, () => near.destroy());
-  const reports = [near, far].map((tunnel) => once(tunnel, "ended") as Promise<[ConnectionReport]>);
-  const app = await TestSocket.connect(t, {
-    kind: "tcp",
-    host: "127.0.0.1",
-    port: Number(near.address.split(":").at(-1)),
-  });
-  await app.write("five!");
-  app.finish();
-  const service = await target.next();
-  await ofService(service);
-  const header = await ofService(service);
-  assert.equal(header.source, announced(app).source);
-  expectBytes((await service.readToEnd()).bytes, "five!");
-  await service.write("answer");
-  service.finish();
-  const [[ofNear] = [], [ofFar] = []] = await Promise.all(reports);
-  assert.deepEqual([ofNear?.reason, ofNear?.bytesForward, ofNear?.bytesReverse], ["closed", 5, 6]);
-  // What -e sends ahead is data to -d.
-  assert.deepEqual([ofFar?.reason, ofFar?.bytesForward, ofFar?.bytesReverse], ["closed", 28 + 5, 6]);
-});
+test(
+  "createTunnel with proxyProtocol announces at either end, and counts only the source's own bytes",
+  limits,
+  async (t) => {
+    const target = await Listener.listen(t, "tcp");
+    const common = { key, source: free, timeoutMs: 60_000, proxyProtocol: true };
+    const far = await createTunnel({ ...common, role: "decrypt", target: textOf(target.address) });
+    afterwards(t, () => far.destroy());
+    const near = await createTunnel({ ...common, role: "encrypt", target: far.address });
+    afterwards(t, () => near.destroy());
+    const reports = [near, far].map((tunnel) => once(tunnel, "ended") as Promise<[ConnectionReport]>);
+    const app = await TestSocket.connect(t, {
+      kind: "tcp",
+      host: "127.0.0.1",
+      port: Number(near.address.split(":").at(-1)),
+    });
+    await app.write("five!");
+    app.finish();
+    const service = await target.next();
+    await ofService(service);
+    const header = await ofService(service);
+    assert.equal(header.source, announced(app).source);
+    expectBytes((await service.readToEnd()).bytes, "five!");
+    await service.write("answer");
+    service.finish();
+    const [[ofNear] = [], [ofFar] = []] = await Promise.all(reports);
+    assert.deepEqual([ofNear?.reason, ofNear?.bytesForward, ofNear?.bytesReverse], ["closed", 5, 6]);
+    // The header that -e sends is data to -d.
+    assert.deepEqual([ofFar?.reason, ofFar?.bytesForward, ofFar?.bytesReverse], ["closed", 28 + 5, 6]);
+  },
+);
 
-test("--check sends a service that expects a header that of nobody, and hears it speak", limits, async (t) => {
+test("--check sends a header without an address to the service, and recognizes its protocol", limits, async (t) => {
   const target = await Listener.listen(t, "tcp");
   const { path } = await newKey(t);
   const source = textOf(await freeAddress(t, "tcp"));

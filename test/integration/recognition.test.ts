@@ -1,4 +1,4 @@
-// Ends that talk to the wrong program, or to one in the wrong role: the log names what is there.
+// Ends connected to the wrong program, or to the wrong role: the log names the peer's protocol or role.
 
 import { type TestContext, test } from "node:test";
 import { freePort } from "../support/addresses.js";
@@ -10,7 +10,7 @@ import { declareSameRoles } from "../support/same-roles.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey } from "../support/tunnel.js";
 
-/** What an -e has dialed, and what that does. */
+/** Wrong targets of an -e, and what they do. */
 type Peer = (link: TestSocket) => void | Promise<void>;
 
 async function echo(link: TestSocket): Promise<void> {
@@ -30,14 +30,14 @@ const peers: ReadonlyArray<readonly [what: string, peer: Peer, line: RegExp]> = 
   [
     "one that resets",
     async (link) => {
-      // A reset that comes before is one of dialling.
+      // An earlier reset would count as a failed dial.
       await link.read(32);
       link.reset();
     },
     /reset by peer; the peer sent nothing .*is that a `spiped -d`\?/,
   ],
   [
-    "one that speaks, and resets",
+    "one that sends, and resets",
     async (link) => {
       await link.read(32);
       await link.write("220 mail\r\n");
@@ -53,7 +53,7 @@ const peers: ReadonlyArray<readonly [what: string, peer: Peer, line: RegExp]> = 
   ],
 ];
 
-/** Lets an application connect that waits. */
+/** Connects an application that waits. */
 async function run({ spiped, link }: ClientEnd, t: TestContext, peer: Peer): Promise<void> {
   const app = await TestSocket.connect(t, spiped.source);
   await peer(await link.next());
@@ -61,7 +61,7 @@ async function run({ spiped, link }: ClientEnd, t: TestContext, peer: Peer): Pro
 }
 
 for (const relay of ["on", "off"] as const) {
-  test(`spiped -e names what its target is, with the relay ${relay}`, limits, async (t) => {
+  test(`spiped -e names the protocol of its target, with the relay ${relay}`, limits, async (t) => {
     const end = await startClientEnd(t, { kind: "tcp", env: { SPIPED_RELAY: relay } });
     for (const [what, peer, line] of peers) {
       await t.test(what, async () => {
@@ -89,7 +89,7 @@ test("spiped -d names programs that connect to it, and proxies", limits, async (
 
 declareSameRoles(ours);
 
-test("spiped says at its start that it would talk to itself", limits, async (t) => {
+test("spiped warns at its start that it would connect to itself", limits, async (t) => {
   const port = await freePort("127.0.0.1");
   const key = await newKey(t);
   const address = `[127.0.0.1]:${port}`;

@@ -1,4 +1,4 @@
-// Redis through a tunnel: its own benchmark, and a value of 10 MB there and back.
+// Redis through a tunnel: its own benchmark, and a value of 10 MB in both directions.
 
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
@@ -61,7 +61,7 @@ withCommands(["redis-server", "redis-benchmark", "redis-cli"], ([server = "", be
       }
     });
 
-    test(`Redis on ${kind} keeps a value of 10 MB that came and goes through a tunnel`, limits, async (t) => {
+    test(`Redis on ${kind} stores and returns a value of 10 MB through a tunnel`, limits, async (t) => {
       const tunnel = await startTunnel(t, { kind, targetAddress: await startRedis(t, server, kind) });
       const value = randomData("redis", valueBytes);
       const file = join(await temporaryFolder(t), "value");

@@ -1,4 +1,4 @@
-// The reference peer against the known answers of test/vectors: what it says of the product is worth as much as this.
+// The reference peer against the known answers of test/vectors; other tests rely on it.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -58,7 +58,7 @@ for (const vector of vectorsOf("kdf.json")) {
 }
 
 for (const vector of vectorsOf("dh.json")) {
-  test(`the reference peer judges the public value of ${vector.name}`, () => {
+  test(`the reference peer accepts or refuses the public value of ${vector.name}`, () => {
     const { expect } = vector;
     if (vector["x"] !== undefined) {
       const x = number(vector["x"]);
@@ -97,7 +97,7 @@ for (const vector of vectorsOf("packet.json")) {
 }
 
 for (const vector of vectorsOf("transcript.json")) {
-  test(`the reference peer takes either part in the recorded connection ${vector.name}`, () => {
+  test(`the reference peer replays both roles of the recorded connection ${vector.name}`, () => {
     const secret = secretOf(bytes(vector["keyFile"]));
     const client = vector["clientSends"] as Record<string, unknown>;
     const server = vector["serverSends"] as Record<string, unknown>;

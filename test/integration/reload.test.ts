@@ -30,7 +30,7 @@ for (const start of [startServerEnd, startClientEnd]) {
     let keyFile: Uint8Array = end.key.bytes;
     for (const [index, nextKeyFile] of otherKeys.entries()) {
       await writeFile(end.key.path, nextKeyFile);
-      // Not before it is told to.
+      // Not before SIGHUP.
       assert.ok(await isAlive(await end.establish({ keyFile })));
       command.signal("SIGHUP");
       await command.line(/SIGHUP: reloaded key file .*key; new connections use it/, index + 1);
@@ -103,7 +103,7 @@ test(
 );
 
 test(
-  "spiped reads a key through links as Kubernetes makes them, and follows them when they move",
+  "spiped reads a key through symlinks as Kubernetes makes them, and follows them when they change",
   limits,
   async (t) => {
     const key = await newKey(t);
@@ -128,12 +128,12 @@ test(
   },
 );
 
-test("spiped -d finishes a handshake with the key that it began with, whatever SIGHUP brings", limits, async (t) => {
+test("spiped -d finishes a handshake with the key it began with, also after SIGHUP", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });
   const silent = await end.client();
   const known = await end.client();
   await known.sendNonce();
-  // Its nonces have come: both connections have begun.
+  // Its nonces have arrived: both handshakes have begun.
   await known.readNonce();
   await silent.readNonce();
   await writeFile(end.key.path, otherKeys[0]);
@@ -148,7 +148,7 @@ test("spiped -d finishes a handshake with the key that it began with, whatever S
   assert.ok(await isAlive({ peer: silent, plain: await end.target.next() }));
 });
 
-test("spiped -e begins its handshake although SIGHUP came while it was still dialling", limits, async (t) => {
+test("spiped -e begins its handshake after a SIGHUP while dialing", limits, async (t) => {
   const key = await newKey(t);
   const deaf = await deafListener(t);
   const flags = patience;
@@ -163,7 +163,7 @@ test("spiped -e begins its handshake although SIGHUP came while it was still dia
   assert.equal(command.lines.length, 2, command.stderr);
 });
 
-test("the daemon finds its key again on SIGHUP by a relative path", { ...limits, skip: onLinux }, async (t) => {
+test("the daemon reloads its key by a relative path on SIGHUP", { ...limits, skip: onLinux }, async (t) => {
   const { path } = await newKey(t);
   const daemon = await startDaemonEnd(t, { cwd: dirname(path), key: { path: basename(path) } });
   await writeFile(path, otherKeys[0]);

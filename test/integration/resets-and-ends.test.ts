@@ -1,5 +1,4 @@
-// A reset on one side that meets an end on the other, again and again: it ends its own connection, and harms nothing
-// else.
+// A reset on one side during an end on the other, many times: only its own connection ends.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,7 +13,7 @@ const quick = { x: 0n };
 const flags = ["-f", "-n", "0"];
 const data = randomData("resets and ends", 5_000);
 
-/** Ways of a reset to meet an end; where data is under way, nobody waits for it. */
+/** Combinations of a reset and an end; some with data in flight that is not read. */
 const meetings: Readonly<Record<string, (ends: Established) => void>> = {
   "an end of the encrypted side, then a reset of the cleartext side": ({ peer, plain }) => {
     peer.link.finish();
@@ -69,10 +68,10 @@ for (const { name, kind, start } of allEnds) {
       for (let round = 1; round <= rounds; round += 1) {
         const ends = await end.establish(quick);
         meet(ends);
-        // Of a UNIX socket's close, only a writer learns: as in life, somebody writes sooner or later.
+        // On a UNIX socket, only a writer notices the close, so one side writes.
         if (kind === "unix")
           for (const socket of [ends.plain, ends.peer.link]) socket.write("x").catch(() => undefined);
-        // What it has not ended itself, the test's own side ends now.
+        // The test's side ends what is still open.
         for (const socket of [ends.plain, ends.peer.link]) socket.finish();
       }
       await until(() => (descriptorsOf(command.id) === before ? true : undefined), `the descriptors of ${what}`);
@@ -88,7 +87,7 @@ for (const { name, kind, start } of allEnds) {
   });
 }
 
-test("a tunnel of ours at both ends survives a thousand resets that meet ends", limits, async (t) => {
+test("a tunnel of ours at both ends survives a thousand resets during ends", limits, async (t) => {
   const tunnel = await startTunnel(t, { clientFlags: flags, serverFlags: flags });
   const witness = await tunnel.connectThrough();
   const isWitnessAlive = async (): Promise<boolean> => {
@@ -116,7 +115,7 @@ test("a client's reset in the middle of its handshake leaves nothing open", limi
   const { command } = end.spiped;
   const witness = await end.establish();
   assert.ok(await isAlive(witness));
-  // Where an end came before the reset, only a writer learns of the reset.
+  // If an end came before the reset, only a writer notices the reset.
   end.target.onConnection((service) => service.finish());
   const before = descriptorsOf(command.id);
   for (let round = 1; round <= 300; round += 1) {

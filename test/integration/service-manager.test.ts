@@ -1,4 +1,4 @@
-// systemd's protocols: what the manager hears on its socket, and the sockets that it hands over.
+// systemd's protocols: notifications to the manager, and socket activation.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -21,7 +21,7 @@ import { type Key, newKey, patience } from "../support/tunnel.js";
 
 const options = { ...limits, skip: onLinux };
 
-/** The ear of a manager. */
+/** The notification socket of a manager. */
 async function startManager(t: TestContext, name: string, ...words: string[]): Promise<Command> {
   const manager = Command.start(t, ["python3", join(root, "test/support/notify.py"), name, ...words]);
   await manager.line(words.length > 0 ? /^full$/ : /^listening$/);
@@ -35,7 +35,7 @@ async function words(t: TestContext, source: string, ...more: string[]): Promise
 
 withCommands(["python3"], () => {
   for (const kind of ["path", "abstract"] as const) {
-    test(`a manager at a socket that is ${kind} hears of start, reload and stop`, options, async (t) => {
+    test(`a manager with a socket that is ${kind} is notified of start, reload and stop`, options, async (t) => {
       const name = kind === "path" ? join(await temporaryFolder(t), "notify") : `@spiped-test-${randomUUID()}`;
       const manager = await startManager(t, name);
       const source = textOf(await freeAddress(t, "tcp"));
@@ -46,7 +46,7 @@ withCommands(["python3"], () => {
       spiped.signal("SIGHUP");
       const line = await manager.line(new RegExp(`${from}RELOADING=1 \\| MONOTONIC_USEC=\\d+$`));
       await manager.line(new RegExp(`${from}READY=1`), 2);
-      // CLOCK_MONOTONIC, as another program has it.
+      // CLOCK_MONOTONIC, as read by another program.
       const { stdout } = await Command.run(t, ["python3", "-c", "import time; print(time.monotonic_ns() // 1000)"]);
       const ago = Number(stdout) - Number(/\d+$/.exec(line)?.[0]);
       assert.ok(ago > 0 && ago < 60_000_000, String(ago));
@@ -57,7 +57,7 @@ withCommands(["python3"], () => {
     });
   }
 
-  test("a manager hears why a start has failed", options, async (t) => {
+  test("a manager is notified why a start has failed", options, async (t) => {
     const name = join(await temporaryFolder(t), "notify");
     const manager = await startManager(t, name);
     const command = await words(t, "systemd:web", "-F");
@@ -67,7 +67,7 @@ withCommands(["python3"], () => {
     assert.ok(!manager.stderr.includes("READY"));
   });
 
-  test("the daemon names itself as the main process, and only it is heard", options, async (t) => {
+  test("the daemon reports itself as the main process, and only it sends notifications", options, async (t) => {
     const folder = await temporaryFolder(t);
     const name = join(folder, "notify");
     const manager = await startManager(t, name);
@@ -91,14 +91,14 @@ withCommands(["python3"], () => {
     const spiped = Command.start(t, command, { stdin: "ignore", env: { NOTIFY_SOCKET: name } });
     await spiped.line(/listening on/);
     manager.stdin.end();
-    // What it could not take at first comes when it reads.
+    // Notifications it could not take at first arrive when it reads.
     await manager.line(/READY=1/);
     spiped.signal("SIGTERM");
     assert.equal((await spiped.exit()).status, 0);
   });
 });
 
-test("a NOTIFY_SOCKET that leads nowhere is only logged", options, async (t) => {
+test("a NOTIFY_SOCKET that does not exist is only logged", options, async (t) => {
   for (const value of ["/nowhere/notify", "", "relative", "@", "vsock:2:1", `/${"x".repeat(200)}`]) {
     const source = textOf(await freeAddress(t, "unix"));
     const command = await words(t, source, "-F");
@@ -110,7 +110,7 @@ test("a NOTIFY_SOCKET that leads nowhere is only logged", options, async (t) => 
   }
 });
 
-test("a socket that was handed over is listened on, and its file stays as it is", options, async (t) => {
+test("spiped listens on a socket that was handed over, and does not change its file", options, async (t) => {
   for (const kind of ["tcp", "unix"] as const) {
     const { descriptor, address } = await managed(t, kind, 0o640);
     const command = handing(await words(t, "systemd:web", "-F"), { names: "web" });
@@ -122,14 +122,14 @@ test("a socket that was handed over is listened on, and its file stays as it is"
     stranger.close();
     spiped.signal("SIGTERM");
     assert.equal((await spiped.exit()).status, 0);
-    // Whoever comes now waits.
+    // Clients that connect now wait.
     await TestSocket.connect(t, address);
     if (address.kind === "unix") assert.equal(statSync(address.path).mode & 0o777, 0o640);
   }
 });
 
 test(
-  "tunnels of a file take a socket each, and find it again when they are changed, gone and back",
+  "tunnels of a file take one socket each, and keep it when changed, or removed and added again",
   options,
   async (t) => {
     const sockets = [await managed(t, "tcp"), await managed(t, "unix")];
@@ -164,7 +164,7 @@ test(
   },
 );
 
-test("a process that drains holds no socket that its manager has closed", options, async (t) => {
+test("a draining process does not keep open a socket that its manager has closed", options, async (t) => {
   const key = await newKey(t);
   const far = await Listener.listen(t, "tcp");
   const address: Address = { kind: "unix", path: join(await temporaryFolder(t), "socket") };
@@ -185,7 +185,7 @@ test("a process that drains holds no socket that its manager has closed", option
   assert.equal((await spiped.exit()).status, 0);
 });
 
-test("a daemon gets the sockets too, behind descriptors of its own", options, async (t) => {
+test("a daemon gets the sockets too, after its own descriptors", options, async (t) => {
   const [one, other] = [await managed(t, "tcp"), await managed(t, "unix")];
   const pidFile = join(await temporaryFolder(t), "pid");
   const command = handing(await words(t, "systemd:other", "-p", pidFile), { count: 2, names: "one:other" });
@@ -213,7 +213,7 @@ test("a socket that cannot be used is reported in one message", options, async (
       const command = handing(await words(t, source, ...more), handed);
       const spiped = startDetached(t, command, { stdin: "ignore", more: [descriptor] });
       assert.equal((await spiped.ownExit()).status, 1);
-      // In a daemon the numbers are others.
+      // A daemon has other descriptor numbers.
       const expected = new RegExp(pattern.source.replace(/descriptor 4/, "descriptor \\d"));
       await spiped.line(expected);
     }
@@ -243,7 +243,7 @@ async function start(t: TestContext, { end, descriptor, target, key, env = {} }:
 
 for (const env of [{}, { SPIPED_RELAY: "off" }]) {
   const way = "SPIPED_RELAY" in env ? "with the pumps" : "with the relay";
-  test(`restarts of both ends under load refuse nobody and cut nobody, ${way}`, options, async (t) => {
+  test(`restarts of both ends under load neither refuse nor cut connections, ${way}`, options, async (t) => {
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
     target.echo();
@@ -274,7 +274,7 @@ for (const env of [{}, { SPIPED_RELAY: "off" }]) {
     for (const beside of [false, true]) {
       for (const one of ends) {
         const old = running.get(one) ?? assert.fail("it runs");
-        // Beside: the new one accepts while the old one lets its connections end.
+        // The new one accepts while the old one drains.
         const next = beside ? await start(t, one) : undefined;
         old.signal("SIGTERM");
         assert.equal((await old.exit()).status, 0, old.stderr);
@@ -288,11 +288,11 @@ for (const env of [{}, { SPIPED_RELAY: "off" }]) {
   });
 }
 
-test("clients of a socket that was handed over see a reset where the process dies", options, async (t) => {
+test("clients of a socket that was handed over see a reset if the process dies", options, async (t) => {
   for (const env of [{}, { SPIPED_RELAY: "off" }]) {
     const { descriptor, address } = await managed(t, "tcp");
     const far = await Listener.listen(t, "tcp");
-    // One client comes before the start, as the one does for whom systemd starts it.
+    // One client connects before the start, as in socket activation.
     const early = await TestSocket.connect(t, address);
     const spiped = await start(t, { end: "-e", descriptor, target: far.address, key: await newKey(t), env });
     await (await far.next()).read(32);
@@ -301,7 +301,7 @@ test("clients of a socket that was handed over see a reset where the process die
     spiped.signal("SIGKILL");
     await spiped.exit();
     for (const client of [early, late]) assert.equal(await client.endWhileOpen(), "reset");
-    // Nothing of that is left on the socket itself.
+    // The socket itself is not affected.
     const next = await start(t, { end: "-d", descriptor, target: far.address, key: await newKey(t), env });
     const stranger = await TestSocket.connect(t, address);
     await stranger.read(32);
@@ -313,7 +313,7 @@ test("clients of a socket that was handed over see a reset where the process die
 
 const activate = commandOnPath("systemd-socket-activate");
 declareIf(activate === undefined ? undefined : ([activate] as const), "systemd-socket-activate", ([program]) => {
-  test("systemd-socket-activate starts it with the first client, which is served", options, async (t) => {
+  test("systemd-socket-activate starts it on the first connection, which is served", options, async (t) => {
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
     target.echo();

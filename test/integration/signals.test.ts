@@ -1,4 +1,4 @@
-// SIGTERM, SIGINT, and what is left behind; and a log that nobody reads any more.
+// SIGTERM and SIGINT, and the files left after them; and a log without a reader.
 
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
@@ -15,12 +15,12 @@ import { reasonsOf, toldToEnd } from "../support/reasons.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
 
-/** What is said on SIGTERM while so many connections are open. */
+/** The message on SIGTERM with so many open connections. */
 function draining(connections: number): string {
   return `spiped: SIGTERM: shutting down, draining ${connections === 1 ? "1 connection" : `${connections} connections`}`;
 }
 
-/** Whether somebody listens. */
+/** Whether anything listens. */
 function isAnswered(address: Address): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketOptionsOf(address));
@@ -44,7 +44,7 @@ for (const { name, start } of allEnds) {
     }
   });
 
-  test(`${name} drains its connections after SIGTERM, takes no new ones, and exits 0`, limits, async (t) => {
+  test(`${name} drains its connections after SIGTERM, accepts no new ones, and exits 0`, limits, async (t) => {
     const end = await start(t);
     const { command, source } = end.spiped;
     const first = await end.establish();
@@ -81,7 +81,7 @@ for (const { name, start } of allEnds) {
     assert.equal(command.lines.at(-1), "spiped: stopped: reset 1 open connection");
   });
 
-  test(`${name} continues when nobody reads its standard error any more`, limits, async (t) => {
+  test(`${name} continues when the reader of its standard error is gone`, limits, async (t) => {
     const end = await start(t);
     const friend = await end.establish();
     end.spiped.command.child.stderr?.destroy();
@@ -100,14 +100,14 @@ test("spiped closes a stranger's connection on SIGINT and exits", limits, async 
   const stranger = await end.dial();
   await stranger.read(32);
   end.spiped.command.signal("SIGINT");
-  // It has sent nothing that is thrown away.
+  // It has sent no data that would be discarded.
   assert.equal(await stranger.end(), "fin");
   assert.deepEqual(await end.spiped.command.exit(), { status: 1, signal: null });
   assert.deepEqual(reasonsOf(end.spiped), [toldToEnd]);
   assert.equal(end.target.acceptedCount, 0);
 });
 
-test("spiped removes its UNIX socket at the end", limits, async (t) => {
+test("spiped removes its UNIX socket at exit", limits, async (t) => {
   const { command, source } = (await startServerEnd(t, { kind: "unix" })).spiped;
   await access(textOf(source));
   command.signal("SIGTERM");
@@ -115,7 +115,7 @@ test("spiped removes its UNIX socket at the end", limits, async (t) => {
   await assert.rejects(access(textOf(source)));
 });
 
-test("spiped replaces a UNIX socket that nobody listens on", limits, async (t) => {
+test("spiped replaces a stale UNIX socket", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
   const killed = await startSpiped(t, { end: "-e", source: "unix", target: target.address, key });

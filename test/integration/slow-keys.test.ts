@@ -1,4 +1,4 @@
-// Keys that do not come: a named pipe without a writer stands for every path that blocks. Signals always work.
+// Keys that block: a named pipe without a writer, as an example of a blocking path. Signals always work.
 
 import assert from "node:assert/strict";
 import { closeSync, readdirSync, readFileSync } from "node:fs";
@@ -58,7 +58,7 @@ const programs = [
 for (const [name, words] of programs) {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     for (const phase of ["opens", "reads"] as const) {
-      test(`${name} exits on ${signal} while it ${phase} a key that does not come`, options, async (t) => {
+      test(`${name} exits on ${signal} while it ${phase} a key that blocks`, options, async (t) => {
         const { command, folder, pipe } = await startWaiting(t, words);
         const isDaemon = name === "spiped" || name === "spiped -D";
         let second: number | undefined;
@@ -72,7 +72,7 @@ for (const [name, words] of programs) {
         command.signal(signal);
         const { status, signal: by } = await command.exit();
         const isOrderly = name === "spiped -F" || (name === "spipe" && signal === "SIGTERM");
-        // By the signal where it comes before the command, which still starts, has said that it wants to hear of it.
+        // Killed by the signal if it arrives before the starting command has its handler.
         assert.ok(by === signal || status === (isOrderly ? 0 : 1), `status ${status}, ${command.stderr}`);
         if (second !== undefined) await untilEnded(second);
         assert.deepEqual(await readdir(folder), []);
@@ -83,7 +83,7 @@ for (const [name, words] of programs) {
 }
 
 test(
-  "a daemon whose second process is told to end while it reads its key ends, and leaves nothing",
+  "a daemon whose second process gets SIGTERM while reading its key exits, and leaves nothing behind",
   options,
   async (t) => {
     const { command, folder, pipe } = await startWaiting(t, programs[1][1]);
@@ -97,15 +97,15 @@ test(
   },
 );
 
-/** Among these are the pipe by which Node.js hears of signals, and descriptors that give no end. */
+/** These include Node.js's signal pipe, and descriptors that never end. */
 for (const [name, words] of programs) {
-  test(`${name} takes none of Node.js's own descriptors for its key`, options, async (t) => {
+  test(`${name} refuses Node.js's own descriptors as its key`, options, async (t) => {
     const folder = await temporaryFolder(t);
     for (let descriptor = 3; descriptor <= 12; descriptor += 1) {
       const [file = "", ...others] = words(`/proc/self/fd/${descriptor}`);
       const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
       assert.equal((await command.exit()).status, 1);
-      // Which of these are open is Node's business.
+      // Which of these are open depends on Node.
       assert.match(
         command.stderr,
         /cannot read key file \/proc\/self\/fd\/\d+: (spiped was not given|there is no such)/,
@@ -125,12 +125,12 @@ test("the daemon does not keep the pipe of bash's <(…)", options, async (t) =>
   });
   assert.equal((await command.ownExit()).status, 0, command.stderr);
   const id = readPidFile(`${source}.pid`);
-  // What bash calls /dev/fd/63.
+  // Bash's /dev/fd/63.
   assert.ok(!readdirSync(`/proc/${id}/fd`).includes("63"));
   await stopDaemon({ id });
 });
 
-test("the daemon takes a key that comes late, and then nobody holds the pipe any more", options, async (t) => {
+test("the daemon reads a key that is written late, and then closes the pipe", options, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
   const source = join(await temporaryFolder(t), "socket");

@@ -1,5 +1,5 @@
-// Every kind of load of the soak once, with everything that somebody does to both ends meanwhile: the short form of
-// scripts/trials/soak.mjs. And how it judges whether something grows.
+// The short form of scripts/trials/soak.mjs: every kind of load once, with reloads and key changes meanwhile. And how it
+// detects growth.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -19,23 +19,19 @@ interface Judgement {
 type Judge = (times: readonly number[], values: readonly number[], most: number) => Judgement;
 
 asRoot([], () => {
-  test(
-    "all kinds of connections, reloads and changes of keys go through two ends, and nothing is left",
-    limits,
-    async (t) => {
-      const words = [join(root, "scripts/trials/soak.mjs"), "--rounds", "4"];
-      const { status, stdout: said, stderr } = await Command.run(t, [process.execPath, ...words]);
-      assert.equal(status, 0, `${said}${stderr}`);
-      assert.match(said, /^near: descriptors at rest: .*: (\d+), \1, \1$/m);
-      assert.match(said, /^far: threads at rest: .*: (\d+), \1, \1$/m);
-    },
-  );
+  test("two ends have no leaks after all kinds of connections, reloads and key changes", limits, async (t) => {
+    const words = [join(root, "scripts/trials/soak.mjs"), "--rounds", "4"];
+    const { status, stdout: said, stderr } = await Command.run(t, [process.execPath, ...words]);
+    assert.equal(status, 0, `${said}${stderr}`);
+    assert.match(said, /^near: descriptors at rest: .*: (\d+), \1, \1$/m);
+    assert.match(said, /^far: threads at rest: .*: (\d+), \1, \1$/m);
+  });
 });
 
-test("what grows is told from what varies", async () => {
+test("growth is distinguished from variation", async () => {
   const { judge } = (await import(join(root, "scripts/trials/soak/flatness.mjs"))) as { readonly judge: Judge };
   const times = Array.from({ length: 600 }, (_, index) => index * 5);
-  // A saw of 4 MB, as a heap is between two collections, with a wild value now and then.
+  // A sawtooth of 4 MB, like a heap between collections, with some outliers.
   const saw = times.map((_, index) => 20 + ((index * 7) % 40) / 10 + (index % 97 === 0 ? 30 : 0));
   const leak = saw.map((value, index) => value + (5 * index) / saw.length);
   assert.equal(judge(times, saw, 3).isFlat, true);
@@ -43,9 +39,9 @@ test("what grows is told from what varies", async () => {
   assert.equal(isFlat, false);
   assert.ok(grown > 4.5 && grown < 5.5, `${grown}`);
   assert.ok(last - first > 3, `${first} to ${last}`);
-  // Less than allowed, and what shrinks.
+  // Growth below the limit, and shrinking.
   assert.equal(judge(times, leak, 6).isFlat, true);
   assert.equal(judge(times, [...leak].reverse(), 3).isFlat, true);
-  // What was not measured is not flat.
+  // Missing measurements do not count as flat.
   assert.equal(judge([0, 5], [Number.NaN, 1], 3).isFlat, false);
 });

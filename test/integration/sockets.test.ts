@@ -1,4 +1,4 @@
-// What spiped asks of the system for its sockets, and the address that it listens on.
+// Socket options that spiped sets, and the address that it listens on.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ asRoot(["python3"], () => {
   for (const flags of [[], ["-j"]] as const) {
     for (const start of [startServerEnd, startClientEnd]) {
       const name = `spiped ${start === startServerEnd ? "-d" : "-e"} ${flags.join(" ")}`.trimEnd();
-      test(`${name} sets TCP_NODELAY and keep-alive on both sides unless told not to`, limits, async (t) => {
+      test(`${name} sets TCP_NODELAY and keep-alive on both sides unless disabled`, limits, async (t) => {
         const end = await start(t, { kind: "tcp", flags: [...flags, ...patience] });
         assert.ok(await isAlive(await end.establish()));
         const script = join(root, "test/support/socket-options.py");
@@ -35,14 +35,14 @@ asRoot(["python3"], () => {
         assert.ok(listening.length > 0 && listening.every((one) => one["reuseAddress"]), stdout);
         assert.equal(connected.length, 2, stdout);
         for (const one of connected) assert.deepEqual([one["noDelay"], one["keepAlive"]], [true, flags.length === 0]);
-        // Seconds of silence before the first probe, seconds between two, and how many.
+        // Idle seconds before the first probe, seconds between probes, and their number.
         if (flags.length === 0) for (const one of connected) assert.deepEqual(one["probes"], [60, 10, 6]);
       });
     }
   }
 }, ["inspection"]);
 
-test("listens again at once where its connections have just ended", limits, async (t) => {
+test("listens again at once on an address whose connections have just ended", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const source = { kind: "tcp", host: "127.0.0.1", port: await freePort("127.0.0.1") } as const;
@@ -53,7 +53,7 @@ test("listens again at once where its connections have just ended", limits, asyn
     const { peer, plain } = await establishThrough(t, source, target, key);
     command.signal("SIGTERM");
     await command.line(/shutting down, draining/);
-    // The side that ends first is the one whose port the system keeps for a while.
+    // The port of the side that ends first stays in TIME_WAIT.
     plain.finish();
     await peer.link.end();
     peer.link.finish();
@@ -62,7 +62,7 @@ test("listens again at once where its connections have just ended", limits, asyn
 });
 
 withNames(() => {
-  test("listens on the first address of a name with several, and says so", limits, async (t) => {
+  test("listens on the first address of a name with several, and logs it", limits, async (t) => {
     const names = await Names.create(t);
     names.set("several.example", "127.0.0.3", "127.0.0.2");
     const key = await newKey(t);

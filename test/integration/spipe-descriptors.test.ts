@@ -1,5 +1,5 @@
-// spipe's descriptors 0 and 1: whatever kind of file they are, they are read to their end and written whole, and nobody
-// who shares them notices. What cannot be read or written is an error, before anybody is called.
+// spipe's descriptors 0 and 1: any kind of file is read to its end and written completely, without effect on processes that
+// share it. A file that cannot be read or written is an error before connecting.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -23,7 +23,7 @@ import { newKey, patience } from "../support/tunnel.js";
 const data = randomData("descriptors", 1_000_000);
 const isLinux = process.platform === "linux";
 
-/** What the shell does with a file of `data`, `$input`; `$other` is free. */
+/** Shell scripts for a file of `data`, `$input`; `$other` is unused. */
 const inputs: Readonly<Record<string, { readonly script: string; readonly from?: number; readonly linux?: true }>> = {
   "a file": { script: '"$@" < "$input"' },
   "a file that is open for writing too": { script: '"$@" <> "$input"' },
@@ -53,12 +53,12 @@ for (const [what, { script, from = 0, linux }] of Object.entries(inputs)) {
   });
 }
 
-test("spipe sends what a file grows by while it is read", limits, async (t) => {
+test("spipe sends data appended to a file while it is read", limits, async (t) => {
   const { command, end, input } = await startFrom(t, (file) => `"$@" < '${file}'`, 50_000_000);
   const service = await end.target.next();
   await service.read(1);
   service.socket.pause();
-  // More waits than all buffers on the way hold, so the file's end is not read yet.
+  // More than all buffers on the way hold, so the end of the file has not been read yet.
   appendFileSync(input, data);
   service.socket.resume();
   const { bytes, end: how } = await service.readToEnd();
@@ -69,7 +69,7 @@ test("spipe sends what a file grows by while it is read", limits, async (t) => {
   assert.deepEqual(await command.exit(), { status: 0, signal: null });
 });
 
-test("spipe reads a device that never ends until the far side has had enough", limits, async (t) => {
+test("spipe reads an endless device until the remote side resets the connection", limits, async (t) => {
   const { command, end } = await startFrom(t, () => '"$@" < /dev/zero');
   const service = await end.target.next();
   expectBytes(await service.read(3_000_000), new Uint8Array(3_000_000));
@@ -78,16 +78,16 @@ test("spipe reads a device that never ends until the far side has had enough", l
 });
 
 if (isLinux) {
-  test("spipe reads what the kernel makes up, though its file says that it has no bytes", limits, async (t) => {
+  test("spipe reads a file of /proc, whose size is given as 0", limits, async (t) => {
     const { words } = await startEcho(t);
     const { status, stdout } = await Command.run(t, inShell('"$@" < /proc/version', words));
     assert.deepEqual({ status, stdout }, { status: 0, stdout: readFileSync("/proc/version", "utf8") });
   });
 }
 
-// A loop device needs the superuser, and a kernel that has one.
+// A loop device needs root and kernel support.
 asRoot(["losetup"], () => {
-  test("spipe sends the whole of a block device", limits, async (t) => {
+  test("spipe sends a block device completely", limits, async (t) => {
     const { words, folder } = await startEcho(t);
     const disk = join(folder, "disk");
     writeFileSync(disk, randomData("disk", 5_000_192));
@@ -106,10 +106,10 @@ asRoot(["losetup"], () => {
 });
 
 for (const kind of ["tcp", "unix"] as const) {
-  test(`spipe takes one ${kind} socket for both streams, as inetd gives it, with both ends`, limits, async (t) => {
+  test(`spipe uses one ${kind} socket for both streams, as from inetd, and passes both ends on`, limits, async (t) => {
     const { words } = await startEcho(t);
     const address = await freeAddress(t, kind);
-    // Node makes its sockets non-blocking, so this is what spipe finds here.
+    // Node's sockets are non-blocking, so this one is too.
     const inetd = createServer({ pauseOnConnect: true, allowHalfOpen: true });
     afterwards(t, () => inetd.close());
     await once(inetd.listen(socketOptionsOf(address)), "listening");
@@ -130,7 +130,7 @@ for (const kind of ["tcp", "unix"] as const) {
   });
 }
 
-/** spipe to a spiped -d whose target is in the test's hand. */
+/** spipe to a spiped -d whose target is the test. */
 async function startFrom(
   t: TestContext,
   scriptOf: (input: string) => string,
@@ -144,7 +144,7 @@ async function startFrom(
   return { command: Command.start(t, inShell(scriptOf(input), words)), end, input };
 }
 
-// What cannot be read or written.
+// Streams that cannot be read or written.
 
 for (const [what, script, message] of [
   ["a closed standard input", '"$@" <&-', /^spipe: standard input is closed\nspipe: hint: .*\n$/],
@@ -169,7 +169,7 @@ for (const [what, script, message] of [
   ],
 ] as const) {
   if (!isLinux && /closed/.test(what)) continue;
-  test(`spipe with ${what} exits 1 and says so, before it connects`, limits, async (t) => {
+  test(`spipe with ${what} exits 1 and reports it before connecting`, limits, async (t) => {
     const nobody = await Listener.listen(t, "tcp");
     let calls = 0;
     nobody.onConnection(() => {
@@ -189,7 +189,7 @@ for (const [what, script, expected] of [
   ["all streams, opened once for both directions, as a daemon does", '"$@" <> /dev/null >&0 2>&0', ""],
   ["standard output, inherited from a shell that had it so", 'echo hello | { "$@"; echo $? >&2; } 1<> /dev/null', ""],
 ] as const) {
-  test(`spipe takes a /dev/null for ${what}`, limits, async (t) => {
+  test(`spipe accepts a /dev/null for ${what}`, limits, async (t) => {
     const { words } = await startEcho(t);
     const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
     assert.deepEqual({ status, stdout }, { status: 0, stdout: expected });
@@ -199,7 +199,7 @@ for (const [what, script, expected] of [
 
 if (isLinux) {
   test("spipe exits 1 and resets the connection when reading standard input fails", limits, async (t) => {
-    // There is nothing at the address 0.
+    // Nothing is mapped at address 0.
     const { command, end } = await startFrom(t, () => '"$@" < /proc/self/mem');
     const service = await end.target.next();
     assert.equal(await service.end(), "reset");
@@ -226,12 +226,12 @@ for (const [what, script, message] of [
   });
 }
 
-test("spipe that reaches nobody leaves its standard input to whoever reads it next", limits, async (t) => {
+test("spipe that cannot connect leaves its standard input for the next reader", limits, async (t) => {
   const key = await newKey(t);
   const words = [...ours.spipe, "-t", textOf(await freeAddress(t, "tcp")), "-k", key.path, ...patience] as const;
   const input = `${key.path}-input`;
   writeFileSync(input, data);
-  // Standard output too: a socket here, of which an end would take away everybody's, and then a pipe.
+  // Standard output too: first a socket, where a shutdown would affect every process, and then a pipe.
   const scripts = [`{ "$@"; cat; } < '${input}'`, `cat '${input}' | { "$@"; cat; }`];
   for (const script of [...scripts, ...scripts.map((each) => `${each} | cat`)]) {
     const command = Command.start(t, inShell(script, words), { stdin: "ignore" });
@@ -241,7 +241,7 @@ test("spipe that reaches nobody leaves its standard input to whoever reads it ne
   }
 });
 
-// Whoever shares a stream with spipe.
+// Other processes that share a stream with spipe.
 
 if (isLinux) {
   for (const [what, wrap] of [
@@ -289,7 +289,7 @@ withCommands(["python3"], ([python = ""]) => {
   }
 });
 
-/** Runs a command between two non-blocking pipes or sockets, as slow as they are, and passes its output on. */
+/** Runs a command between two slow non-blocking pipes or sockets, and passes its output on. */
 const nonBlocking = `
 import os, socket, subprocess, sys, threading
 def pair():
@@ -313,7 +313,7 @@ with os.fdopen(out, "rb") as stream:
 sys.exit(child.wait())
 `;
 
-test("spipe exits at once on SIGTERM though its threads wait for streams that never end", limits, async (t) => {
+test("spipe exits at once on SIGTERM while its threads wait for streams that never end", limits, async (t) => {
   const { words, folder } = await startEcho(t);
   const fifo = join(folder, "fifo");
   assert.equal((await Command.run(t, ["mkfifo", fifo])).status, 0);
@@ -327,8 +327,8 @@ test("spipe exits at once on SIGTERM though its threads wait for streams that ne
 });
 
 const unshare = isLinux && process.getuid?.() === 0 ? commandOnPath("unshare") : undefined;
-declareIf(unshare, "Linux, the superuser and unshare", (program) => {
-  test("spipe takes a /dev/null for both directions as the first process of a container", limits, async (t) => {
+declareIf(unshare, "Linux, root and unshare", (program) => {
+  test("spipe accepts a /dev/null for both streams as process 1 of a container", limits, async (t) => {
     const { words } = await startEcho(t);
     const script = 'echo hello | exec "$@" 1<> /dev/null';
     const contained = [program, "--pid", "--fork", "--mount-proc", "--", ...words] as const;
