@@ -14,7 +14,7 @@ import { freePort } from "../../support/addresses.js";
 import { until } from "../../support/cleanup.js";
 import { temporaryRoot } from "../../support/environment.js";
 import { Choices, type Target } from "../target.js";
-import { tunnelOfWords } from "./words.js";
+import { tunnelOfArguments } from "./words.js";
 
 const NAMES = ["a", "b", "c", "__proto__"] as const;
 type Name = (typeof NAMES)[number];
@@ -78,7 +78,7 @@ class World {
       const host = place === "one" ? "[127.0.0.1]" : "[0.0.0.0]";
       const isTcp = place === "one" || place === "all";
       const source = isTcp ? `${host}:${this.port}` : join(this.folder, place);
-      return tunnelOfWords(name, [
+      return tunnelOfArguments(name, [
         ..."-e -f -o 600 --target".split(" "),
         this.servicePath(name),
         `--source=${source}`,

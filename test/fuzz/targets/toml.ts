@@ -7,7 +7,7 @@ import { checkTexts } from "#dist/flags/config-file.js";
 import { textOf as mistakeText } from "#dist/flags/mistakes.js";
 import { formatAddress } from "#dist/net/address.js";
 import { isClearLine, isUnpolluted, type Target } from "../target.js";
-import { tunnelOfWords } from "./words.js";
+import { tunnelOfArguments } from "./words.js";
 
 export const toml: Target = {
   name: "toml",
@@ -53,7 +53,7 @@ export const toml: Target = {
     assert.equal(new Set(config.tunnels.map(nameOf)).size, config.tunnels.length, "names are unique");
     for (const tunnel of config.tunnels) {
       assert.match(nameOf(tunnel), /^[A-Za-z0-9._-]{1,64}$/);
-      assert.deepEqual(tunnelOfWords(nameOf(tunnel), wordsOf(tunnel.config, tunnel.keyFile)), tunnel);
+      assert.deepEqual(tunnelOfArguments(nameOf(tunnel), wordsOf(tunnel.config, tunnel.keyFile)), tunnel);
     }
     const { unchanged, ending, starting, needRestart } = changesBetween(config, config);
     assert.deepEqual([unchanged, ending, starting, needRestart], [config.tunnels.map(nameOf), [], [], []]);

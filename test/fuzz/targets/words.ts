@@ -36,19 +36,19 @@ export const words: Target = {
     "ü",
   ],
   run(input) {
-    const [name = "spiped", ...given] = textOf(input).split("\0");
+    const [name = "spiped", ...args] = textOf(input).split("\0");
     const command = commands.find((one) => one === name) ?? "spiped";
-    const made = commandOf(command);
-    const expected = readWords(command, given);
+    const parser = commandOf(command);
+    const expected = expectedValues(command, args);
     let parsed: ReturnType<typeof parseArguments>;
     try {
-      parsed = parseArguments(made, given);
+      parsed = parseArguments(parser, args);
     } catch (error) {
       const { message, hint } = spipedError(error, "SPIPED_USAGE");
       assert.ok(hint !== undefined, message);
       assert.ok(
-        expected === undefined || expected === "says something",
-        `refused: ${JSON.stringify(given)}: ${message}`,
+        expected === undefined || expected === "prints and exits",
+        `refused: ${JSON.stringify(args)}: ${message}`,
       );
       return;
     }
@@ -56,15 +56,15 @@ export const words: Target = {
       // --help wins, whatever else is wrong.
       assert.equal(parsed.exitStatus, 0);
       assert.ok(
-        given.some((word) => /^-[^-]*[hv]|^--(help|version)$/.test(word)),
-        JSON.stringify(given),
+        args.some((arg) => /^-[^-]*[hv]|^--(help|version)$/.test(arg)),
+        JSON.stringify(args),
       );
       return;
     }
-    assert.ok(expected !== "says something", JSON.stringify(given));
-    assert.ok(expected !== undefined, `accepted: ${JSON.stringify(given)}`);
-    assert.deepEqual({ ...made.opts() }, expected);
-    if (command === "spiped" && expected["config"] === undefined) tunnelOf(made, "name");
+    assert.ok(expected !== "prints and exits", JSON.stringify(args));
+    assert.ok(expected !== undefined, `accepted: ${JSON.stringify(args)}`);
+    assert.deepEqual({ ...parser.opts() }, expected);
+    if (command === "spiped" && expected["config"] === undefined) tunnelOf(parser, "name");
   },
 };
 
@@ -75,11 +75,11 @@ export function commandOf(name: CommandName): Command {
 }
 
 /** A tunnel from valid arguments. */
-export function tunnelOfWords(name: string, given: readonly string[]): FileTunnel {
+export function tunnelOfArguments(name: string, args: readonly string[]): FileTunnel {
   const command = commandOf("spiped");
-  assert.equal(parseArguments(command, given), undefined);
+  assert.equal(parseArguments(command, args), undefined);
   const tunnel = tunnelOf(command, name);
-  assert.ok(tunnel !== undefined, `no tunnel of ${JSON.stringify(given)}`);
+  assert.ok(tunnel !== undefined, `no tunnel of ${JSON.stringify(args)}`);
   return tunnel;
 }
 
@@ -102,51 +102,51 @@ function tunnelOf(command: Command, name: string): FileTunnel | undefined {
 }
 
 /** The values of the arguments, by getopt_long's rules; undefined if they are invalid. */
-function readWords(
+function expectedValues(
   command: CommandName,
-  given: readonly string[],
-): Readonly<Record<string, unknown>> | undefined | "says something" {
+  args: readonly string[],
+): Readonly<Record<string, unknown>> | undefined | "prints and exits" {
   const flags = flagsOf(command);
   const values: Record<string, unknown> = {};
   for (const flag of flags) if (defaultOf(flag) !== undefined) values[attributeOf(flag)] = defaultOf(flag);
   const seen = new Set<Flag>();
-  let says = false;
+  let exits = false;
   // Stricter than getopt_long: no empty values, and none that is an option.
   const isOption = (text: string | undefined) =>
     flags.some(({ long, short }) => text === `--${long}` || text === `-${short}`);
   const take = (flag: Flag, text: string | undefined): boolean => {
-    if (flag.value.kind === "version" || flag.value.kind === "help") says = true;
-    if (says) return true;
+    if (flag.value.kind === "version" || flag.value.kind === "help") exits = true;
+    if (exits) return true;
     if (seen.has(flag) || (flag.argument !== undefined && text === "")) return false;
     seen.add(flag);
     const value = flagValueOf(flag, text);
     values[attributeOf(flag)] = value;
     return value !== undefined;
   };
-  const queue = [...given];
-  for (let word = queue.shift(); word !== undefined && !says; word = queue.shift()) {
-    if (word === "--") return queue.length === 0 ? values : undefined;
-    if (!word.startsWith("-") || word === "-") return undefined;
-    const [name = ""] = word.split("=", 1);
+  const queue = [...args];
+  for (let arg = queue.shift(); arg !== undefined && !exits; arg = queue.shift()) {
+    if (arg === "--") return queue.length === 0 ? values : undefined;
+    if (!arg.startsWith("-") || arg === "-") return undefined;
+    const [name = ""] = arg.split("=", 1);
     if (flags.some(({ long }) => name === `-${long}`)) return undefined;
-    const whole = flags.find(({ long, short }) => word === `--${long}` || word === `-${short}`);
+    const whole = flags.find(({ long, short }) => arg === `--${long}` || arg === `-${short}`);
     const long = flags.find((flag) => name === `--${flag.long}` && flag.argument !== undefined);
-    const short = flags.find((flag) => flag.short === word[1]);
+    const short = flags.find((flag) => flag.short === arg[1]);
     if (whole !== undefined) {
       const text = whole.argument === undefined ? undefined : queue.shift();
       if (whole.argument !== undefined && (text === undefined || isOption(text))) return undefined;
       if (!take(whole, text)) return undefined;
-    } else if (long !== undefined && word.startsWith("--")) {
-      if (!take(long, word.slice(name.length + 1))) return undefined;
-    } else if (short !== undefined && !word.startsWith("--")) {
-      if (short.argument !== undefined && word[2] === "=") return undefined;
-      if (!take(short, word.slice(2))) return undefined;
-      if (short.argument === undefined) queue.unshift(`-${word.slice(2)}`);
+    } else if (long !== undefined && arg.startsWith("--")) {
+      if (!take(long, arg.slice(name.length + 1))) return undefined;
+    } else if (short !== undefined && !arg.startsWith("--")) {
+      if (short.argument !== undefined && arg[2] === "=") return undefined;
+      if (!take(short, arg.slice(2))) return undefined;
+      if (short.argument === undefined) queue.unshift(`-${arg.slice(2)}`);
     } else {
       return undefined;
     }
   }
-  return says ? "says something" : values;
+  return exits ? "prints and exits" : values;
 }
 
 /** The value of a flag's text; undefined if the text is not valid for it. */
@@ -202,8 +202,8 @@ export const environment: Target = {
       .map((entry) => [entry.slice(0, Math.max(0, entry.indexOf("="))), entry.slice(entry.indexOf("=") + 1)] as const);
     const variables: Readonly<Record<string, string>> = Object.fromEntries(entries);
     for (const name of commands) {
-      const made = commandOf(name);
-      const said: string[] = [];
+      const parser = commandOf(name);
+      const args: string[] = [];
       let isWrong = false;
       for (const flag of flagsOf(name)) {
         const text = variables[variableOf(flag.long)];
@@ -213,13 +213,13 @@ export const environment: Target = {
           const { use } = flag.value;
           if (!isAddressFor(use === "status" ? "local" : use, text)) isWrong = true;
         }
-        if (flag.argument !== undefined) said.push(`--${flag.long}=${text}`);
-        else if (["1", "true", "yes"].includes(text)) said.push(`--${flag.long}`);
+        if (flag.argument !== undefined) args.push(`--${flag.long}=${text}`);
+        else if (["1", "true", "yes"].includes(text)) args.push(`--${flag.long}`);
         else if (!["0", "false", "no"].includes(text)) isWrong = true;
       }
-      const expected = readWords(name, said);
+      const expected = expectedValues(name, args);
       try {
-        applyEnvironment(made, variables);
+        applyEnvironment(parser, variables);
       } catch (error) {
         const { message, hint } = spipedError(error, "SPIPED_USAGE", "SPIPED_ADDRESS");
         assert.ok(isWrong || expected === undefined || message.startsWith("unknown variable "), message);
@@ -227,7 +227,7 @@ export const environment: Target = {
         continue;
       }
       assert.ok(!isWrong, `accepted: ${JSON.stringify(variables)}`);
-      assert.deepEqual({ ...made.opts() }, expected);
+      assert.deepEqual({ ...parser.opts() }, expected);
     }
   },
 };
