@@ -10,6 +10,11 @@ import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { ConfigFile } from "../support/config-file.js";
 import { startDaemon } from "../support/daemon.js";
+import { Listener } from "../support/listener.js";
+import { type Established, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { exponentsIn } from "../support/process-memory.js";
+import { root } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
 import {
   comesToHold,
   endInPeace,
@@ -22,12 +27,7 @@ import {
   ofKey,
   ofPacketKeys,
   PACKET_KEYS,
-} from "../support/held-secrets.js";
-import { Listener } from "../support/listener.js";
-import { type Established, startClientEnd, startServerEnd } from "../support/one-end.js";
-import { exponentsIn } from "../support/process-memory.js";
-import { root } from "../support/programs.js";
-import { ReferencePeer } from "../support/reference-peer.js";
+} from "../support/secrets-in-memory.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience } from "../support/tunnel.js";
 

@@ -7,6 +7,14 @@ import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
+import { ClientKeys, startForMany } from "../support/key-folder.js";
+import { Listener } from "../support/listener.js";
+import { isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
+import { exponentsIn, findSecrets, namesOf } from "../support/process-memory.js";
+import { ours } from "../support/programs.js";
+import { ReferencePeer } from "../support/reference-peer.js";
+import { publicValueOf } from "../support/reference-protocol.js";
+import { aesKey, exponent, residue } from "../support/secret-forms.js";
 import {
   comesToHold,
   endInPeace,
@@ -18,15 +26,7 @@ import {
   ofDhMacs,
   ofKey,
   PACKET_KEYS,
-} from "../support/held-secrets.js";
-import { ClientKeys, startForMany } from "../support/key-folder.js";
-import { Listener } from "../support/listener.js";
-import { isAlive, startClientEnd, startServerEnd } from "../support/one-end.js";
-import { exponentsIn, findSecrets, namesOf } from "../support/process-memory.js";
-import { ours } from "../support/programs.js";
-import { ReferencePeer } from "../support/reference-peer.js";
-import { publicValueOf } from "../support/reference-protocol.js";
-import { aesKey, exponent, residue } from "../support/secret-forms.js";
+} from "../support/secrets-in-memory.js";
 import { Spipe } from "../support/spipe.js";
 import { newKey } from "../support/tunnel.js";
 

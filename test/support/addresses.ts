@@ -24,7 +24,7 @@ export function socketOptionsOf(address: Address): { path: string } | { host: st
   return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
 
-/** An address that nobody listens on. Another process may take the port first; `startSpiped` then tries another one. */
+/** A free address. Another process may take the port first; `startSpiped` then tries another one. */
 export async function freeAddress(t: TestContext, kind: AddressKind): Promise<Address> {
   if (kind === "unix") return { kind: "unix", path: join(await temporaryFolder(t), "socket") };
   const host = kind === "tcp" ? "127.0.0.1" : "::1";

@@ -23,7 +23,7 @@ export function controllerFiles(options: ControllerOptions): { readonly settings
     `addr ${host} 623`,
     "priv_limit admin",
     ...["callback", "user", "operator", "admin"].map((level) => `allowed_auths_${level} ${authorizations}`),
-    // Without one nobody can open a session.
+    // No session can be opened without one.
     "guid 000102030405060708090a0b0c0d0e0f",
     "endlan",
     ...(consolePort === undefined ? [] : [`sol "tcp:127.0.0.1:${consolePort}" 115200`]),

@@ -27,7 +27,7 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
   const [unshare, ip] = [commandOnPath("unshare"), commandOnPath("ip")];
   const isPossible = process.platform === "linux" && process.getuid?.() === 0 && refused(["networks"]).length === 0;
   const found = isPossible && unshare !== undefined && ip !== undefined ? ([unshare, ip] as const) : undefined;
-  declareIf(found, "Linux, the superuser, unshare and ip, and the right to make networks", ([unshare, ip]) => {
+  declareIf(found, "Linux, root, unshare and ip, and the right to make networks", ([unshare, ip]) => {
     test(`in a network of their own: ${what}`, limits, async (t) => {
       const script = '"$0" link set lo up && exec "$@"';
       const words = [unshare, "--net", "sh", "-c", script, ip, process.execPath, fileURLToPath(file)] as const;

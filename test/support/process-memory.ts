@@ -39,7 +39,7 @@ export function whyUnreadable(id: number): string | undefined {
     closeSync(openSync(`/proc/${id}/mem`, "r"));
     return undefined;
   } catch (error) {
-    return `may not read the memory of another process, and needs the superuser: ${String(error)}`;
+    return `may not read the memory of another process, and needs root: ${String(error)}`;
   }
 }
 

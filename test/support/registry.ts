@@ -10,7 +10,7 @@ import type { TestContext } from "node:test";
 import { afterwards, temporaryFolder } from "./cleanup.js";
 import { npmWords, runNpm } from "./npm.js";
 
-/** How it misbehaves: not at all, claiming not to have a version until somebody publishes it, or not answering. */
+/** How it misbehaves: not at all, claiming not to have a version until it is published, or not answering. */
 export type Manners = "good" | "forgetful" | "broken";
 
 interface Version {

@@ -19,7 +19,7 @@ export function asRoot(names: readonly string[], declare: () => void, rights: re
   const missing = names.filter((name) => commandOnPath(name) === undefined);
   const wants: string[] = [];
   if (process.platform !== "linux") wants.push("Linux");
-  if (process.getuid?.() !== 0) wants.push("the superuser");
+  if (process.getuid?.() !== 0) wants.push("root");
   if (missing.length > 0) wants.push(missing.join(", "));
   if (wants.length === 0) wants.push(...refused([...names.flatMap((name) => rightsFor[name] ?? []), ...rights]));
   if (wants.length === 0) {

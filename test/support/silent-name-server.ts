@@ -9,7 +9,7 @@ import { Command, type CommandOptions } from "./command.js";
 import { rowsOf } from "./listening.js";
 import { commandOnPath, declareIf } from "./programs.js";
 
-/** Opens a name server's socket that nobody reads, then execs the command. */
+/** Opens a name server's socket without reading it, then execs the command. */
 const silentServer = `
 import os, socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""Prints the options of a process's TCP sockets, one JSON line each. Needs the superuser and Linux 5.6."""
+"""Prints the options of a process's TCP sockets, one JSON line each. Needs root and Linux 5.6."""
 
 import ctypes
 import json

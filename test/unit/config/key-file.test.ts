@@ -30,7 +30,7 @@ import { dhMacKeysOf, macPublicValue } from "../../support/reference-protocol.js
 import { sameBytes } from "../support/bytes.js";
 import { runModule } from "../support/children.js";
 import { keyedClient, someNonces } from "../support/handshakes.js";
-import { asNobody } from "../support/nobody.js";
+import { asNobody } from "../support/unprivileged.js";
 
 const key32 = randomData("a key", 32);
 const mebibyte = 1_024 * 1_024;

@@ -24,7 +24,7 @@ import { temporaryFolder } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import { sharedKeyOf } from "../support/handshakes.js";
-import { asNobody } from "../support/nobody.js";
+import { asNobody } from "../support/unprivileged.js";
 
 const keys = { alice: randomData("alice", 32), bob: randomData("bob", 32), carol: randomData("carol", 32) };
 const onLinux = { skip: process.platform !== "linux" && "paths of any bytes, and /dev/fd as it is on Linux" };

@@ -19,7 +19,7 @@ import { SpipedError } from "#dist/errors.js";
 import { temporaryFolder } from "../../support/cleanup.js";
 import { sameBytes } from "../support/bytes.js";
 import { throwsSpipedError } from "../support/errors.js";
-import { asNobody } from "../support/nobody.js";
+import { asNobody } from "../support/unprivileged.js";
 
 test("a new key file has 32 random bytes, and only its owner can read it", async (t) => {
   const folder = await temporaryFolder(t);

@@ -76,7 +76,7 @@ test("pipes, devices, sockets and circular links are refused at once", unix, asy
 });
 
 test("an unreadable file is reported", {
-  skip: process.getuid?.() === 0 ? "the superuser may" : unix.skip,
+  skip: process.getuid?.() === 0 ? "root may" : unix.skip,
 }, async (t) => {
   const path = await file(t, "");
   await chmod(path, 0);

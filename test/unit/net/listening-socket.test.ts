@@ -299,7 +299,7 @@ test("no other file gets a UNIX socket's permissions, even if the folder's owner
 
 test("changing the owner of a UNIX socket's file does not affect a file that has replaced it", {
   ...limits,
-  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "takes Linux and the superuser" : false,
+  skip: process.platform !== "linux" || process.getuid?.() !== 0 ? "needs Linux and root" : false,
 }, async (t) => {
   const folder = await temporaryFolder(t);
   const [path, other] = [join(folder, "s"), join(folder, "other")];
