@@ -62,7 +62,7 @@ export function unfitName(path: string): SpipedError {
 
 /** Two files have the same key. */
 export function sameKey(path: string, other: string, name: string): string {
-  return `key files ${path} and ${other} are the same key; whoever has it is ${name}`;
+  return `key files ${path} and ${other} are the same key; its clients are named ${name}`;
 }
 
 /** The file looks like a backup. */

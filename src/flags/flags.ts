@@ -19,7 +19,7 @@ export const GROUPS = {
   about: "About:",
 } as const;
 
-/** What an address is for; the forms that are allowed depend on it. */
+/** The role of an address, which determines the allowed forms. */
 export type AddressUse = "source" | "target" | "bind" | "status";
 
 /** The value that an option takes, and how it is parsed. */

@@ -208,7 +208,7 @@ test("a key in two files is used once, under the first name, and a warning names
   assert.deepEqual(names(found), ["alice", "carol"]);
   assert.ok(is(keyOf(found, "alice"), keys.alice));
   assert.deepEqual(found.warnings, [
-    `key files ${path("alice")} and ${path("bob.key")} are the same key; whoever has it is alice`,
+    `key files ${path("alice")} and ${path("bob.key")} are the same key; its clients are named alice`,
   ]);
 });
 

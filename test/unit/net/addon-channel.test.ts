@@ -101,7 +101,7 @@ test("a failed send is known immediately, and reported", { ...limits, skip }, as
   peer.reset();
   const refused = () => {
     if (channel.sendNow(Buffer.from("to nobody"))) return undefined;
-    assert.deepEqual(failures, [], "whoever sends goes on first");
+    assert.deepEqual(failures, [], "the failure is reported after sendNow has returned");
     return true;
   };
   await until(refused, "a refusal");

@@ -180,7 +180,7 @@ for (const role of roles) {
     const sent = peer.send(Buffer.from("half of it"));
     peer.link.reset();
     await sent;
-    assert.equal(await plain.endWhileOpen(), "reset", "whoever reads this would take it for the whole");
+    assert.equal(await plain.endWhileOpen(), "reset", "a truncated stream must not look complete");
     assert.equal((await report()).reason, "reset");
   });
 
@@ -189,7 +189,7 @@ for (const role of roles) {
     const sent = plain.write("half of it");
     plain.reset();
     await sent;
-    assert.equal(await peer.link.endWhileOpen(), "reset", "whoever reads this would take it for the whole");
+    assert.equal(await peer.link.endWhileOpen(), "reset", "a truncated stream must not look complete");
     assert.equal((await report()).reason, "reset");
   });
 
