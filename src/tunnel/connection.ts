@@ -282,7 +282,7 @@ export class Connection implements ConnectionView {
     const isUnknown = this.#recognised === undefined;
     // A server with a different key, or with -g, just closes the connection; this is all that a client sees.
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
-      const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy (this end has -f)" : "";
+      const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy, which is off at this end" : "";
       const why = `${error.message}; it may have a different key${orStricter}`;
       const hint = "compare `spiped key-id` on both machines";
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error, hint }));

@@ -33,7 +33,7 @@ export const toldToEnd = "cancelled: shutting down";
 
 /** The peer's stream ended during the handshake. For a client, whose server had its turn, the key may be wrong. */
 export function handshakeEnded(bytes: number, end: "-d" | "-e" | "-e -f"): string {
-  const orStricter = end === "-e -f" ? ", or it requires forward secrecy (this end has -f)" : "";
+  const orStricter = end === "-e -f" ? ", or it requires forward secrecy, which is off at this end" : "";
   const guess = end !== "-d" && bytes > 0 ? `; it may have a different key${orStricter}` : "";
   return `handshake failed: the peer closed the connection after ${bytes} of 320 handshake bytes${guess}`;
 }

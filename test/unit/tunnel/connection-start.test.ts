@@ -99,7 +99,7 @@ for (const kind of kinds) {
         server.finish();
         const { reason, error } = await report();
         assert.equal(reason, "handshake-failed");
-        const guess = "; it may have a different key, or it requires forward secrecy (this end has -f)";
+        const guess = "; it may have a different key, or it requires forward secrecy, which is off at this end";
         const hint = cut === 0 ? "" : guess;
         if (cut > 0) assert.match(error?.hint ?? "", /key-id/);
         assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes${hint}`);
