@@ -69,7 +69,7 @@ const orders: Readonly<Record<string, (ends: Established) => Promise<unknown>>> 
   },
 };
 
-/** Both sides' sockets, which end by themselves when both directions have: nobody closes or resets them. */
+/** Both sides' sockets, which end by themselves when both directions have; nothing closes or resets them. */
 async function gone({ plain, peer }: Established): Promise<void> {
   await Promise.all([plain.closed(), peer.link.closed()]);
 }

@@ -85,7 +85,7 @@ for (const [end, start] of [
       await waiting.read(1);
       await kill(fresh.spiped.command);
       assert.equal(await waiting.end(), "reset");
-      // It has received the end in order; only its next write shows that nobody reads any more.
+      // It has received the end in order; only its next write shows that the reader is gone.
       await other.untilWritesFail();
     }
   });

@@ -1,4 +1,4 @@
-// Too few descriptors for all clients: the others wait in the backlog, nobody is dropped, nothing exits.
+// Too few descriptors for all clients: the others wait in the backlog, no client is dropped, nothing exits.
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";

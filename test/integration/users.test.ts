@@ -185,7 +185,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
       /cannot change to user 1234, group \(same\): not permitted/,
     ],
   ] as const) {
-    test(`-u refuses to start where ${what}`, limits, async (t) => {
+    test(`-u refuses to start if ${what}`, limits, async (t) => {
       const { status, stderr } = await tryWith(t, ["setpriv", ...start], ["-u", words]);
       assert.equal(status, 1);
       assert.match(stderr.split("\n")[0] ?? "", expected);
