@@ -2,6 +2,7 @@
  * Log messages about the keys of a tunnel.
  */
 
+import { messageOf, SpipedError } from "../errors.js";
 import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
 
@@ -24,12 +25,14 @@ export function keyReloadedEntry(keyFile: string): LogEntry {
 /**
  * A key file or a folder of keys cannot be reloaded.
  *
+ * @param error - Why; its hint, if any, is logged too.
  * @param isUnclear - Whether a key that was taken away may still be accepted.
  */
-export function keyKeptEntry(keyFile: string, why: string, kind: "file" | "folder", isUnclear = false): LogEntry {
+export function keyKeptEntry(keyFile: string, error: unknown, kind: "file" | "folder", isUnclear = false): LogEntry {
   const kept = kind === "file" ? "keeping the old key" : "keeping all old keys";
   const level = isUnclear ? "error" : "warning";
-  return { event: "key-kept", level, message: `SIGHUP: ${why}; ${kept}`, keyFile };
+  const hint = error instanceof SpipedError ? error.hint : undefined;
+  return { event: "key-kept", level, message: `SIGHUP: ${messageOf(error)}; ${kept}`, hint, keyFile };
 }
 
 /** One file of a folder cannot be read; the others are. */

@@ -4,6 +4,7 @@
 
 import { counted } from "./counted.js";
 import type { LogEntry } from "./entry.js";
+import { errorEntry } from "./log.js";
 
 /** A tunnel listens. */
 export function listeningEntry(
@@ -50,9 +51,9 @@ export function stoppedEntry(resets: number, limitMs?: number): LogEntry {
 }
 
 /** Connections of a tunnel that a reload changed or removed have reached the drain timeout. */
-export function oldConnectionsCutEntry(tunnel: string, count: number, limitMs: number): LogEntry {
+export function oldConnectionsCutEntry(count: number, limitMs: number): LogEntry {
   const which = `${counted(count, "connection")} from before the reload`;
-  const message = `${tunnel}: reset ${which}${afterDrain(limitMs)}`;
+  const message = `reset ${which}${afterDrain(limitMs)}`;
   return { event: "old-connections-cut", level: "info", message, count };
 }
 
@@ -91,6 +92,11 @@ export function configNotStartedEntry(configFile: string, count: number): LogEnt
 }
 
 const KEEPING_CONFIG = "keeping the old configuration";
+
+/** A tunnel of a reload cannot start. */
+export function notStartedEntry(error: unknown): LogEntry {
+  return errorEntry(error, "not-started");
+}
 
 /** A setting of the process differs from the one it was started with. */
 export function restartNeededEntry(configFile: string, key: string): LogEntry {

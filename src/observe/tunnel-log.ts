@@ -66,6 +66,9 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
     .on("lookupFailed", ({ code, message }) => {
       log.write({ event: "look-up-failed", level: "warning", message: `${message}; keeping the old addresses`, code });
     })
+    .on("lookupRecovered", (target) => {
+      log.write({ event: "look-up-recovered", level: "info", message: `target ${target} resolves again`, target });
+    })
     .on("addressesChanged", (target, addresses) => {
       const targetAddresses = addresses.map(formatAddress);
       const message = `target ${target} now resolves to ${targetAddresses.join(", ")}`;

@@ -14,7 +14,13 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import type { LookupLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
-import { listeningEntry, severalSourcesEntry, talksToItselfEntry } from "../observe/service-entries.js";
+import {
+  listeningEntry,
+  notStartedEntry,
+  oldConnectionsCutEntry,
+  severalSourcesEntry,
+  talksToItselfEntry,
+} from "../observe/service-entries.js";
 import { isStranger, type TunnelState } from "../observe/state-entries.js";
 import { logTunnel, type RecentFailure } from "../observe/tunnel-log.js";
 import { assemble, type Endpoints, listen, resolveEndpoints } from "../tunnel/assembly.js";
@@ -72,12 +78,6 @@ export class ServedTunnel {
   /** The path of its key folder; undefined for a single key file. */
   get keyFolder(): string | undefined {
     return this.#state.name === "ended" ? undefined : this.#state.keys?.folder;
-  }
-
-  /** Its name in messages; undefined without a configuration file. */
-  get label(): string | undefined {
-    const { role, name } = this.config;
-    return name === undefined ? undefined : `${role}.${name}`;
   }
 
   /** The addresses it can listen on, as resolved. While it listens, both the configured address and the actual one. */
@@ -174,6 +174,16 @@ export class ServedTunnel {
     if (this.tunnel === undefined) return;
     const addresses = { source: formatAddress(this.tunnel.address), target: formatAddress(target) };
     this.#log.write(listeningEntry(this.status, { role, ...addresses }));
+  }
+
+  /** Logs why the tunnel cannot start after a reload. */
+  sayNotStarted(error: unknown): void {
+    this.#log.write(notStartedEntry(error));
+  }
+
+  /** Logs that a reload ended the tunnel and the drain timeout has reset its open connections. */
+  sayCut(limitMs: number): void {
+    this.#log.write(oldConnectionsCutEntry(this.connections, limitMs));
   }
 
   /** The status as text: what it listens on, and where it connects to. */

@@ -99,7 +99,7 @@ export class SocketChange {
     const others = [...staying, ...ending, ...starting.filter((other) => this.#opened.has(other))];
     const other = others.find((each) => this.#overlaps(one, each));
     if (other === undefined) return error;
-    const hint = `${other.label} of this process listens there; give each tunnel a source of its own`;
+    const hint = `tunnel ${other.config.name} of this process listens there; give each tunnel a source of its own`;
     return new SpipedError(error.code, error.message, { cause: error.cause, hint });
   }
 }

@@ -12,7 +12,6 @@ import type { ListeningSocket } from "../net/listening-socket.js";
 import type { resolve } from "../net/resolver.js";
 import { counted } from "../observe/counted.js";
 import type { Log } from "../observe/log.js";
-import { oldConnectionsCutEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
 import { SocketChange } from "./socket-change.js";
@@ -158,12 +157,7 @@ export class Supervisor {
     const staying = this.#tunnels.filter((one) => !isEnding(one));
     const sockets = new SocketChange({ starting: served, ending: leaving, staying, inherited: this.#inherited });
     const notListening = sockets.listen();
-    if (notListening.length > 0) {
-      return this.#abandon(
-        served,
-        notListening.map(({ tunnel, error }) => named(tunnel, error)),
-      );
-    }
+    if (notListening.length > 0) return this.#abandon(served, notListening);
     for (const one of served) this.#listen(one, sockets.take(one));
     this.#tunnels = [...this.#tunnels, ...served];
     for (const one of leaving) this.#leave(one);
@@ -181,8 +175,8 @@ export class Supervisor {
     isWaiting: () => boolean,
   ): Promise<ChangeOutcome | { readonly kind: "too late" }> {
     const served = starting.map((tunnel) => new ServedTunnel(tunnel, this.#log, this.#watcher));
-    const keys = served.map((one) => ofTunnel(one, one.readKey({ limitMs: RELOAD_LIMIT_MS })));
-    const failures = (await Promise.allSettled(keys)).flatMap((key) => (key.status === "rejected" ? [key.reason] : []));
+    const reading = served.map((one) => failuresOf(one, [one.readKey({ limitMs: RELOAD_LIMIT_MS })]));
+    const failures = (await Promise.all(reading)).flat();
     if (failures.length > 0 || this.#isEnding) return this.#abandon(served, failures);
     if (!isWaiting()) {
       await Promise.all(served.map((one) => one.drain()));
@@ -200,15 +194,13 @@ export class Supervisor {
   }
 
   /** Does what can fail without affecting running tunnels. @returns The errors. */
-  async #prepare(one: ServedTunnel): Promise<readonly unknown[]> {
+  #prepare(one: ServedTunnel): Promise<readonly Failure[]> {
     const limitMs = RELOAD_LIMIT_MS;
-    const steps = [one.lookup(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })];
-    const results = await Promise.allSettled(steps.map((step) => ofTunnel(one, step)));
-    return results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+    return failuresOf(one, [one.lookup(undefined, { timeoutMs: limitMs }), one.readKey({ limitMs })]);
   }
 
-  async #abandon(served: readonly ServedTunnel[], failures: readonly unknown[]): Promise<ChangeOutcome> {
-    for (const error of failures) this.#log.error(error);
+  async #abandon(served: readonly ServedTunnel[], failures: readonly Failure[]): Promise<ChangeOutcome> {
+    for (const { tunnel, error } of failures) tunnel.sayNotStarted(error);
     await Promise.all(served.map((one) => one.drain()));
     return { kind: "nothing changed", failures: failures.length };
   }
@@ -216,11 +208,11 @@ export class Supervisor {
   /** Begins to accept. @returns False if that failed, which can only be for lack of descriptors. */
   async #begin(served: ServedTunnel): Promise<boolean> {
     try {
-      await ofTunnel(served, served.start());
+      await served.start();
       served.sayListening();
       return true;
     } catch (error) {
-      this.#log.error(error);
+      served.sayNotStarted(error);
       this.#leave(served);
       return false;
     }
@@ -242,7 +234,7 @@ export class Supervisor {
   }
 
   #cut(one: ServedTunnel): void {
-    this.#log.write(oldConnectionsCutEntry(one.label ?? "", one.connections, this.#drainTimeoutMs));
+    one.sayCut(this.#drainTimeoutMs);
     one.cancel();
   }
 
@@ -260,7 +252,18 @@ export class Supervisor {
   }
 }
 
-/** Adds the tunnel's label to the error of a step. */
+/** What a tunnel of a reload could not do. */
+interface Failure {
+  readonly tunnel: ServedTunnel;
+  readonly error: unknown;
+}
+
+async function failuresOf(tunnel: ServedTunnel, steps: readonly Promise<void>[]): Promise<readonly Failure[]> {
+  const results = await Promise.allSettled(steps);
+  return results.flatMap((result) => (result.status === "rejected" ? [{ tunnel, error: result.reason }] : []));
+}
+
+/** Adds the tunnel's name to the error of a step. */
 async function ofTunnel(one: ServedTunnel, step: Promise<void>): Promise<void> {
   try {
     await step;
@@ -269,8 +272,8 @@ async function ofTunnel(one: ServedTunnel, step: Promise<void>): Promise<void> {
   }
 }
 
-function named({ label }: ServedTunnel, error: unknown): unknown {
-  if (label === undefined || !(error instanceof SpipedError)) return error;
+function named({ config: { name } }: ServedTunnel, error: unknown): unknown {
+  if (name === undefined || !(error instanceof SpipedError)) return error;
   const { code, message, hint } = error;
-  return new SpipedError(code, `${label}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
+  return new SpipedError(code, `${name}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
 }

@@ -7,7 +7,6 @@
 import { KeyFileReader, type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { type FolderKey, KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { UnclearKeys } from "../config/key-folder-messages.js";
-import { messageOf } from "../errors.js";
 import {
   keyKeptEntry,
   keyReloadedEntry,
@@ -104,7 +103,7 @@ export class TunnelKeys {
       user.reloaded?.(isAllGood);
     } catch (error) {
       if (this.#isOver) return;
-      this.#log.write(keyKeptEntry(this.#path, messageOf(error), this.#source.kind, error instanceof UnclearKeys));
+      this.#log.write(keyKeptEntry(this.#path, error, this.#source.kind, error instanceof UnclearKeys));
       user.reloaded?.(false);
     }
   }

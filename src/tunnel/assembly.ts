@@ -77,6 +77,7 @@ export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors
   const { timeoutMs, keepAlive, resolveIntervalMs } = config;
   const addresses = new TargetAddresses(config.target, ends.targets, resolve, {
     lookupFailed: (error) => events.emit("lookupFailed", error),
+    lookupRecovered: (name) => events.emit("lookupRecovered", name),
     addressesChanged: (name, addresses) => events.emit("addressesChanged", name, addresses),
   });
   const dialling = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };

@@ -21,6 +21,8 @@ export interface TunnelEventMap {
   listenFailed: [error: SpipedError];
   /** A lookup of the target failed after one that succeeded; the old addresses are kept. */
   lookupFailed: [error: SpipedError];
+  /** The first successful lookup of the target after one that failed. */
+  lookupRecovered: [name: string];
   /** A lookup of the target found different addresses. */
   addressesChanged: [name: string, addresses: readonly SocketAddress[]];
   /** The tunnel has stopped listening; open connections continue. */

@@ -16,6 +16,8 @@ export type Lookup = (
 export interface TargetAddressEvents {
   /** A lookup failed after one that succeeded; the old addresses are kept. */
   lookupFailed(error: SpipedError): void;
+  /** The first successful lookup after one that failed. */
+  lookupRecovered(name: string): void;
   /** A lookup found different addresses. */
   addressesChanged(name: string, addresses: readonly SocketAddress[]): void;
 }
@@ -61,6 +63,7 @@ export class TargetAddresses {
     this.#lookingUp = true;
     try {
       const addresses = await this.#lookup(this.#address, { signal: this.#stopped.signal });
+      if (this.#failing) this.#events.lookupRecovered(this.name);
       this.#failing = false;
       if (listed(addresses) === listed(this.#addresses)) return;
       this.#addresses = addresses;

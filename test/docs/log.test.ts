@@ -104,11 +104,12 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
   retryingLookupEntry: [service.retryingLookupEntry("cannot resolve a:1")],
   drainingEntry: [service.drainingEntry("SIGTERM", 1)],
   stoppedEntry: [service.stoppedEntry(0), service.stoppedEntry(2), service.stoppedEntry(2, 1_000)],
-  oldConnectionsCutEntry: [service.oldConnectionsCutEntry("encrypt.a", 1, 200)],
+  oldConnectionsCutEntry: [service.oldConnectionsCutEntry(1, 200)],
   configReadEntry: [service.configReadEntry("t.toml", { count: 1, changes: "1 unchanged" })],
   configMistakeEntry: [service.configMistakeEntry("t.toml:3: no such key", "t.toml", 3)],
   configKeptEntry: [service.configKeptEntry("t.toml", 2)],
   configNotStartedEntry: [service.configNotStartedEntry("t.toml", 1)],
+  notStartedEntry: [service.notStartedEntry(new SpipedError("SPIPED_LISTEN", "cannot listen on a"))],
   restartNeededEntry: [service.restartNeededEntry("t.toml", "user")],
   resolvingNewNamesEntry: [service.resolvingNewNamesEntry()],
   tunnelsFailedEntry: [service.tunnelsFailedEntry(1)],
@@ -164,6 +165,7 @@ function tunnelMessages(): readonly LogEntry[] {
   events.emit("limitReached", 100);
   events.emit("listenFailed", new SpipedError("SPIPED_LISTEN", "cannot accept a connection: why"));
   events.emit("lookupFailed", new SpipedError("SPIPED_RESOLVE", "cannot resolve a:1: why"));
+  events.emit("lookupRecovered", "a:1");
   events.emit("addressesChanged", "a:1", []);
   logTunnel(createLog({ write: (entry) => void entries.push(entry) }), new TunnelEmitter()).at(0);
   const other = new TunnelEmitter();

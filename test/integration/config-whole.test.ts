@@ -161,7 +161,7 @@ test("the same address in another spelling keeps its socket", limits, async (t) 
     b.text("c", { source: textOf(a.source) }),
   );
   const lines = (await file.reload(command)).join("\n");
-  assert.match(lines, /encrypt\.c: cannot listen .*\n?.*encrypt\.a of this process listens there/);
+  assert.match(lines, /: c: cannot listen .*; hint: tunnel a of this process listens there/);
 });
 
 test("keys are reloaded even if the rest of the reload waits or has mistakes", {
@@ -219,7 +219,7 @@ test("connections of a changed or removed tunnel get the time of --drain-timeout
   const [atA, atB, atC] = [await a.isReached(a.source), await b.isReached(b.source), await c.isReached(c.source)];
   await file.write(table("", { "drain-timeout": 0.2 }), a.text("a", { timeout: 7 }), c.text("c"));
   await file.reload(command);
-  await command.line(/encrypt\.[ab]: reset 1 connection from before the reload after 0\.2 s \(--drain-timeout\)/, 2);
+  await command.line(/: [ab]: reset 1 connection from before the reload after 0\.2 s \(--drain-timeout\)/, 2);
   assert.deepEqual([await atA.end(), await atB.end()], ["reset", "reset"]);
   command.signal("SIGINT");
   await command.line(/stopped: reset 1 open connection/);

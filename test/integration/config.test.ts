@@ -120,12 +120,9 @@ test("a start that fails names the tunnel", limits, async (t) => {
   const taken = await Listener.listen(t, "tcp");
   await file.write(a.text(), table("encrypt.b", { source: textOf(taken.address), target: "/nowhere" }));
   const [line] = await saidTo(t, ["-F", "--config", file.path]);
-  assert.match(line ?? "", /^spiped: encrypt\.b: cannot listen on .*: .*in use/i);
+  assert.match(line ?? "", /^spiped: b: cannot listen on .*: .*in use/i);
   await file.write(a.text({}, { key: "/nowhere/key" }));
-  assert.match(
-    (await saidTo(t, ["-F", "--config", file.path]))[0] ?? "",
-    /^spiped: decrypt\.a-far: cannot read key file/,
-  );
+  assert.match((await saidTo(t, ["-F", "--config", file.path]))[0] ?? "", /^spiped: a-far: cannot read key file/);
 });
 
 test(
@@ -239,7 +236,7 @@ test(
     const taken = await Listener.listenAt(t, b.near);
     await file.write(a.text({}, { timeout: 7 }), b.text());
     const lines = (await file.reload(command)).join("\n");
-    assert.match(lines, /encrypt\.b: cannot listen on .*: .*in use/i);
+    assert.match(lines, /: b: cannot listen on .*: .*in use/i);
     assert.match(lines, /cannot apply .*: 1 error; keeping the old configuration/);
     await carries(old);
     await carries(await a.connectThrough());
@@ -499,7 +496,7 @@ test("spiped changes to the user of -u after all tunnels listen", {
   );
   // Sources or keys that need root require a restart.
   await file.reload(command);
-  await command.line(/encrypt\.low: .*(EACCES|[Pp]ermission denied)/);
+  await command.line(/: low: .*(EACCES|[Pp]ermission denied)/);
 });
 
 withCommands(["prlimit"], ([prlimit = ""]) => {

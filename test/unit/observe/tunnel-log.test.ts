@@ -140,6 +140,12 @@ test("a failed lookup is a warning that says that the old addresses are kept", (
   assert.deepEqual([notices, errors], [[], []]);
 });
 
+test("the end of an outage of the name server is logged", () => {
+  const { log, notices, warnings, errors } = memoryLog();
+  logged(log).emit("lookupRecovered", "far.test:80");
+  assert.deepEqual([notices, warnings, errors], [["target far.test:80 resolves again"], [], []]);
+});
+
 test("new addresses are logged, all of them in order", () => {
   const { log, notices, warnings, errors } = memoryLog();
   logged(log).emit("addressesChanged", "far.test:80", [

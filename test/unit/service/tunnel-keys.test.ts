@@ -5,6 +5,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { addon, type KeyFile } from "#dist/native/native.js";
+import { textLines } from "#dist/observe/format.js";
 import { createLog } from "#dist/observe/log.js";
 import { keyIdOf, sharedKeyOf } from "#dist/protocol/secret.js";
 import { TunnelKeys } from "#dist/service/tunnel-keys.js";
@@ -15,7 +16,10 @@ import { randomData } from "../../support/random-data.js";
 async function keysAt(path: string, role: "encrypt" | "decrypt" = "decrypt") {
   const said: string[] = [];
   const log = createLog({
-    write: ({ level, message }) => void said.push(level === "info" ? message : `${level}: ${message}`),
+    write: (entry) => {
+      const text = textLines(entry).join("\n");
+      said.push(entry.level === "info" ? text : `${entry.level}: ${text}`);
+    },
   });
   const keys = await TunnelKeys.read(path, role, log, {});
   const user = { connections: 0, endRemoved: () => user.connections };
@@ -74,7 +78,7 @@ test("a failed reload is logged, and the next request reloads again", async (t) 
   void reload();
   void reload();
   for (const line of await saying(2))
-    assert.match(line, /^warning: SIGHUP: .*there is no such file; keeping the old key$/);
+    assert.match(line, /^warning: SIGHUP: .*there is no such file; keeping the old key; hint: check the path; /);
   write(path, randomData("key", 32));
   void reload();
   await saying(3);

@@ -51,6 +51,7 @@ function targetsOf(
   const said: string[] = [];
   const targets = new TargetAddresses(parseAddress(name), addressesOf(hosts), resolver.lookup, {
     lookupFailed: (error) => said.push(error.message),
+    lookupRecovered: (name) => said.push(`${name} again`),
     addressesChanged: (changed, addresses) => said.push(`${changed} is ${addresses.map(formatAddress).join(" ")}`),
   });
   return { targets, resolver, said };
@@ -120,6 +121,7 @@ test("stop cancels a pending lookup, without a report", async (t) => {
   };
   const targets = new TargetAddresses(parseAddress("far.test:80"), addressesOf(["192.0.2.1"]), lookup, {
     lookupFailed: (error) => said.push(error.message),
+    lookupRecovered: (name) => said.push(`${name} again`),
     addressesChanged: (changed) => said.push(changed),
   });
   const refreshing = targets.refresh();
@@ -154,7 +156,7 @@ test("the addresses are kept while a lookup is pending, and after it failed", as
   assert.deepEqual(said, ["no such name"]);
 });
 
-test("an outage is reported once, and the next one again", async () => {
+test("an outage and its end are reported once, and the next one again", async () => {
   const { targets, resolver, said } = targetsOf("far.test:80", ["192.0.2.1"]);
   const outcomes = ["fails", "fails", "fails", "works", "fails"] as const;
   for (const outcome of outcomes) {
@@ -163,7 +165,7 @@ test("an outage is reported once, and the next one again", async () => {
     else await resolver.gives("192.0.2.1");
     await refreshing;
   }
-  assert.deepEqual(said, ["no such name", "no such name"]);
+  assert.deepEqual(said, ["no such name", "far.test:80 again", "no such name"]);
 });
 
 test("different addresses are reported, the same ones in another order are not", async () => {
@@ -197,6 +199,7 @@ test("any answers of name servers, in any order: the last good one counts, and e
           await targets.refresh();
           assert.equal(resolver.asked.length, asked, "one lookup at a time");
           await resolver.gives(...current);
+          if (isFailing) expected.push("far.example:80 again");
           isFailing = false;
         } else if (answer === "fails") {
           if (!isFailing) expected.push("no such name");
@@ -204,6 +207,7 @@ test("any answers of name servers, in any order: the last good one counts, and e
           await resolver.fails();
         } else {
           await resolver.gives(...answer);
+          if (isFailing) expected.push("far.example:80 again");
           isFailing = false;
           if ([...answer].sort().join() !== [...current].sort().join()) {
             current = answer;

@@ -23,7 +23,11 @@ function destinationAt(first: SocketAddress, next: SocketAddress) {
       lookups += 1;
       return [next];
     },
-    { lookupFailed: (error) => assert.fail(error), addressesChanged: () => undefined },
+    {
+      lookupFailed: (error) => assert.fail(error),
+      lookupRecovered: () => undefined,
+      addressesChanged: () => undefined,
+    },
   );
   const destination = new DialedTargets(targets, {
     bind: undefined,

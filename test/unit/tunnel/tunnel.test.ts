@@ -578,6 +578,7 @@ function partsOf(source: SocketAddress | ListeningSocket, target: SocketAddress,
   const descriptors = new DescriptorBudget(Number.POSITIVE_INFINITY);
   const targets = new TargetAddresses(nearConfig().target, [target], () => assert.fail("nothing is to be looked up"), {
     lookupFailed: () => undefined,
+    lookupRecovered: () => undefined,
     addressesChanged: () => undefined,
   });
   return {
