@@ -12,6 +12,7 @@ const FOLDER = "build/install";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const npmArguments = process.argv.slice(2);
+const withPrefix = npmArguments.map((argument) => ` ${quoted(argument)}`).join("");
 
 rmSync(FOLDER, { recursive: true, force: true });
 run(process.execPath, ["scripts/pack-all.mjs", FOLDER, "--self-contained"]);
@@ -22,13 +23,12 @@ const modules = npm(["root", "--global", ...npmArguments]).stdout.trim();
 const prefix = resolve(modules, process.platform === "win32" ? ".." : "../..");
 if (!isWritable(modules)) {
   console.error(`install:global: cannot write to ${prefix}, so nothing was installed`);
-  console.error(`hint: sudo npm install --global ${tarball}`);
+  console.error(`hint: sudo env "PATH=$PATH" npm install --global${withPrefix} ${quoted(resolve(tarball))}`);
   console.error("  or: npm run install:global -- --prefix ~/.local    (with ~/.local/bin on the PATH)");
   process.exit(1);
 }
 npm(["install", "--global", "--no-audit", "--no-fund", ...npmArguments, tarball], "inherit");
 const commands = process.platform === "win32" ? prefix : join(prefix, "bin");
-const withPrefix = npmArguments.map((argument) => ` ${argument}`).join("");
 console.log(`installed spiped and spipe in ${commands}; to remove them: npm uninstall --global spiped${withPrefix}`);
 const found = firstOnPath("spiped");
 if (found === undefined) console.log(`note: ${commands} is not on your PATH`);
@@ -51,6 +51,11 @@ function run(file, args, options = { stdio: ["ignore", "inherit", "inherit"] }) 
   }
   if (result.status !== 0) process.exit(1);
   return result;
+}
+
+/** An argument as a shell takes it. */
+function quoted(argument) {
+  return /^[\w@%+=:,./~-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
 /** The path of what a shell would start by this name; undefined if there is nothing. */

@@ -31,6 +31,8 @@ export interface ConfigInUse {
 export interface ReloadParts {
   readonly supervisor: Supervisor;
   readonly log: Log;
+  /** Called before each reload. */
+  readonly reloading: () => void;
   /** Called after each reload. */
   readonly reloaded: (successful: boolean) => void;
 }
@@ -98,6 +100,7 @@ export class ConfigReload {
   }
 
   async #read(): Promise<void> {
+    this.#parts.reloading();
     try {
       const successful = await this.#reload();
       if (successful === undefined) this.#isRequested = true;

@@ -102,7 +102,9 @@ class Service {
       reservedDescriptors: this.#status?.descriptors ?? 0,
     });
     const reloaded = (successful: boolean) => this.#status?.collector.reloaded(undefined, successful);
-    this.#reload = settings.file && new ConfigReload(settings.file, { supervisor: this.#supervisor, log, reloaded });
+    const reloading = () => this.#status?.collector.reloading();
+    const parts = { supervisor: this.#supervisor, log, reloading, reloaded };
+    this.#reload = settings.file && new ConfigReload(settings.file, parts);
   }
 
   get log(): Log {

@@ -33,7 +33,7 @@ const SILENT = {
   encrypt:
     "is that a `spiped -d`? The service itself, a spiped -e, or a spiped -d at its connection limit would be silent too",
   decrypt:
-    "probably a port scan, a health check, a client that stopped waiting at the connection limit, or a program other " +
+    "probably a port scan, a health check, spipe --probe, a client that stopped waiting at the connection limit, or a program other " +
     "than spiped that waits for data",
 };
 

@@ -53,6 +53,8 @@ export class Collector implements StatusSource {
   /** What failed to reload the last time: names of tunnels, and "" for the configuration. */
   readonly #failedReloads = new Set<string>();
   #lastSuccessAtMs: number;
+  /** Until the file's own result is known, keys that were reloaded with it are no success. */
+  #isReloadingFile = false;
   #isStopping = false;
 
   constructor({ build, clock = systemClock, timeOfDay = Date.now }: CollectorOptions) {
@@ -109,6 +111,11 @@ export class Collector implements StatusSource {
     if (entry.isRemoved && entry.tunnels.size === 0) this.#entries.delete(nameOf(entry.config));
   }
 
+  /** The configuration file is being reloaded; the tunnels' keys are a part of that. */
+  reloading(): void {
+    this.#isReloadingFile = true;
+  }
+
   /**
    * A reload has finished.
    *
@@ -119,7 +126,8 @@ export class Collector implements StatusSource {
     const what = config === undefined ? "" : nameOf(config);
     if (successful) this.#failedReloads.delete(what);
     else this.#failedReloads.add(what);
-    if (this.#failedReloads.size === 0) this.#lastSuccessAtMs = this.#timeOfDay();
+    if (config === undefined) this.#isReloadingFile = false;
+    if (this.#failedReloads.size === 0 && !this.#isReloadingFile) this.#lastSuccessAtMs = this.#timeOfDay();
   }
 
   /** The process shuts down. */

@@ -175,6 +175,20 @@ test("a reload is successful if all parts are, and the time of the last success 
   assert.equal(last().successful, false);
 });
 
+test("keys that are reloaded with a file that has mistakes are no successful reload", () => {
+  let now = 1_000;
+  const collector = collect({ now: () => now });
+  now = 2_000;
+  collector.reloading();
+  collector.reloaded(redis, true);
+  collector.reloaded(undefined, false);
+  assert.deepEqual(collector.snapshot(0).lastReload, { successful: false, lastSuccessAtMs: 1_000 });
+  now = 3_000;
+  collector.reloading();
+  collector.reloaded(undefined, true);
+  assert.deepEqual(collector.snapshot(0).lastReload, { successful: true, lastSuccessAtMs: 3_000 });
+});
+
 test("the start time does not change when the clock is set", () => {
   let now = 1e12;
   const collector = collect({ now: () => now });
