@@ -271,7 +271,8 @@ export class ListeningSocket {
 function listening(server: Server, where: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(where, () => {
+    // Next to a descriptor, Node.js takes the backlog from this position only.
+    server.listen(where, BACKLOG, () => {
       server.off("error", reject);
       resolve();
     });

@@ -1,9 +1,11 @@
 // -n and -o: how many connections at once, and how long a connect and a handshake may take.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
+import { Command } from "../support/command.js";
 import { deafAddress } from "../support/deaf-listener.js";
 import { expectAll, expectBytes } from "../support/expect.js";
 import { isAlive, startServerEnd } from "../support/one-end.js";
@@ -19,6 +21,16 @@ const onLinux = { ...limits, skip: process.platform === "linux" ? false : "needs
 async function greet(app: TestSocket): Promise<void> {
   await app.write("hello");
   expectBytes(await app.read(5), "hello");
+}
+
+for (const relay of ["on", "off"]) {
+  test(`the listen backlog is 1,024, or the system's limit, with the relay ${relay}`, onLinux, async (t) => {
+    const end = await startServerEnd(t, { kind: "tcp", env: relay === "off" ? { SPIPED_RELAY: "off" } : {} });
+    assert.ok(end.spiped.source.kind === "tcp");
+    const limit = Number(readFileSync("/proc/sys/net/core/somaxconn", "latin1"));
+    const shown = await Command.run(t, ["ss", "-Hltn", `sport = :${end.spiped.source.port}`]);
+    assert.equal(Number(shown.stdout.split(/\s+/)[2]), Math.min(1_024, limit));
+  });
 }
 
 for (const kind of ["tcp", "unix"] as const) {

@@ -50,5 +50,7 @@ test("a prefix that cannot be written to is reported with two solutions", limits
   const { status, stderr } = await installGlobal(t, prefix);
   assert.equal(status, 1);
   assert.ok(stderr.startsWith(`install:global: cannot write to ${prefix}, so nothing was installed\n`), stderr);
-  assert.match(stderr, /^hint: sudo npm install --global \.\/build\/install\/spiped-[\d.]+\.tgz$/m);
+  const tarball = join(root, `build/install/spiped-${version}.tgz`);
+  const hint = `hint: sudo env "PATH=$PATH" npm install --global --prefix ${prefix} ${tarball}`;
+  assert.ok(stderr.includes(`\n${hint}\n`), stderr);
 });
