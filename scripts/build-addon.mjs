@@ -7,9 +7,15 @@ import { NapiCli } from "@napi-rs/cli";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
-if (spawnSync("cargo", ["--version"], { stdio: "ignore" }).error !== undefined) {
-  console.error("building spiped needs Rust, and there is no cargo on the PATH");
-  console.error("hint: install Rust 1.89 or newer (https://rustup.rs) and a C compiler");
+const cargo = spawnSync("cargo", ["--version"], { encoding: "utf8" });
+const [, major, minor] = /^cargo (\d+)\.(\d+)/.exec(cargo.stdout ?? "") ?? [];
+if (cargo.error !== undefined) failNeedingRust("there is no cargo on the PATH");
+else if (major === undefined) failNeedingRust(`cargo --version failed: ${cargo.stderr.trim()}`);
+else if (Number(major) === 1 && Number(minor) < 89) failNeedingRust(`this is Rust ${major}.${minor}`);
+
+function failNeedingRust(why) {
+  console.error(`building spiped needs Rust 1.89 or newer, and ${why}`);
+  console.error("hint: install it (https://rustup.rs; then: rustup toolchain install stable), and a C compiler");
   process.exit(1);
 }
 

@@ -301,7 +301,7 @@ function bind(address: SocketAddress, mode: number | undefined): Binding {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there; stop it, or choose another address",
+  EADDRINUSE: "another program, or an earlier start of this one, listens there; stop it, or choose another address",
   EADDRNOTAVAIL: "listen on an address of this machine; [0.0.0.0] and [::] mean all of them",
   ENOENT: "create the folder first; in a systemd unit, RuntimeDirectory= does that",
   EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; a UNIX socket needs a writable folder",

@@ -49,7 +49,7 @@ export class SocketChange {
       const taken = [...this.#heirs.values()];
       const from = ending.find(
         (old) =>
-          isMeant(one, old) && !taken.includes(old) && isSameAddress(one, old, inherited) && isSameFile(one, old),
+          isMeant(one, old) && !taken.includes(old) && isSameAddress(one, old, inherited) && canKeepSocket(one, old),
       );
       if (from !== undefined && !this.#heirs.has(one)) this.#heirs.set(one, from);
     }
@@ -120,7 +120,7 @@ function areSame(one: Source, other: Source, isOneName: boolean, inherited: Inhe
 }
 
 /** Whether the file of a UNIX socket can be kept: its permissions are the same. */
-function isSameFile(one: ServedTunnel, old: ServedTunnel): boolean {
+function canKeepSocket(one: ServedTunnel, old: ServedTunnel): boolean {
   return one.sources[0]?.kind !== "unix" || one.config.sourceMode === old.config.sourceMode;
 }
 

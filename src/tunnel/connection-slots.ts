@@ -8,7 +8,7 @@
  * Differs from spiped: there a stranger takes one of the slots of `-n` for as long as `-o` allows.
  */
 
-/** Maximum number of strangers. At forty new ones a second, each has more than the usual 5 s. */
+/** Maximum number of strangers. Up to 200 new ones a second, each has the usual 5 s. */
 export const MOST_STRANGERS = 1_024;
 
 /**

@@ -127,7 +127,7 @@ test("--status refuses an address in use with one message, and takes a port alon
   const where = textOf(status).replace(/[[\]]/g, "\\$&");
   assert.match(
     again.stderr,
-    new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nspiped: hint: another program [^\n]*\n$`),
+    new RegExp(`^spiped: cannot listen on ${where}: .*in use.*\nspiped: hint: another program, [^\n]*\n$`),
   );
 });
 

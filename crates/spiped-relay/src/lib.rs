@@ -2,14 +2,15 @@
 //!
 //! After a handshake, the owner hands over two sockets, a sealer for one direction and an opener for the other. A few
 //! threads, each serving many connections, move the bytes until the connection ends. The owner then gets both sockets
-//! back with the reason, and closes or resets them. This crate never opens, configures, times out or closes a socket,
-//! except that it half-closes one to pass on the end of a stream.
+//! back with the reason, and closes or resets them. This crate never opens or closes a socket and decides on no time
+//! limit. It makes sockets non-blocking, half-closes one to pass on the end of a stream, and sets `SO_LINGER` for an
+//! orderly close.
 //!
 //! ```text
 //! relay.rs        the threads, and the choice of one for each new connection
 //! worker.rs       one thread: waits for readiness and gives each direction its turn; inbox.rs: its commands
 //! connection.rs   two sockets and two directions, which end together
-//! direction.rs    read → seal or open → write; socket_io.rs: the system calls
+//! direction.rs    read → seal or open → write; framing.rs: which of the two; socket_io.rs: the system calls
 //! coalescer.rs    delays reads of busy streams of small messages
 //! fairness.rs     lets interactive connections go ahead of bulk transfers
 //! dead_peer.rs    detects peers that vanished; platform.rs: what differs between systems

@@ -183,7 +183,7 @@ for (const kind of kinds) {
         assert.ok(error instanceof SpipedError);
         assert.equal(error.code, "SPIPED_LISTEN");
         assert.match(error.message, /^cannot listen on .*: .*in use$/i);
-        assert.match(error.hint ?? "", /another program listens there/);
+        assert.match(error.hint ?? "", /another program, or an earlier start of this one, listens there/);
         return true;
       },
     );
