@@ -27,8 +27,8 @@ export function circumstances(kinds) {
 
 /** The commit of the checkout, with a + if there are uncommitted changes to the program. */
 function commit() {
-  const git = (...words) =>
-    execFileSync("git", words, { cwd: fileURLToPath(new URL("..", import.meta.url)), encoding: "utf8" }).trim();
+  const git = (...args) =>
+    execFileSync("git", args, { cwd: fileURLToPath(new URL("..", import.meta.url)), encoding: "utf8" }).trim();
   try {
     const changed = git("status", "--porcelain", "--", "src", "crates", "bin", "package.json", "Cargo.lock");
     return git("rev-parse", "--short=12", "HEAD") + (changed === "" ? "" : "+");

@@ -51,13 +51,13 @@ function usageOfEnd(pid) {
  *
  * @param warmUp - Arguments of a shorter load of the same kind that runs first and is not measured.
  */
-export async function measure(kind, work, words, { warmUp, flags } = {}) {
+export async function measure(kind, work, args, { warmUp, flags } = {}) {
   const pair = await startPair(kind, { flags });
-  const load = async (words) => JSON.parse(await run([LOAD, work, pair.near, pair.far, ...words.map(String)]));
+  const load = async (args) => JSON.parse(await run([LOAD, work, pair.near, pair.far, ...args.map(String)]));
   try {
     if (warmUp !== undefined) await load(warmUp);
     const before = pair.usage();
-    const result = await load(words);
+    const result = await load(args);
     const after = pair.usage();
     if (after === undefined) return result;
     const cpuSeconds = {

@@ -204,7 +204,7 @@ function makeCertificates(folder) {
   const [certificate, key, request] = ["end.pem", "end.key", "end.csr"].map((name) => join(folder, name));
   const extensions = join(folder, "end.ext");
   writePrivate(extensions, "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n");
-  const openssl = (...words) => execFileSync("openssl", words, { stdio: ["ignore", "ignore", "pipe"] });
+  const openssl = (...args) => execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   openssl("req", "-x509", ...newKey, "-keyout", authorityKey, "-out", authority, "-subj", "/CN=bench", "-days", "2");
   openssl("req", ...newKey, "-keyout", key, "-out", request, "-subj", "/CN=end");
@@ -279,8 +279,8 @@ function direct() {
 }
 
 /** The version a program reports; undefined if it is not installed. */
-function firstLine(program, words, pattern = /^(.+)$/m) {
-  const { error, stdout, stderr } = spawnSync(program, words, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+function firstLine(program, args, pattern = /^(.+)$/m) {
+  const { error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   return error === undefined ? `${stdout}${stderr}`.match(pattern)?.[1] : undefined;
 }
 

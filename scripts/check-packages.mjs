@@ -13,11 +13,11 @@ if (tarballs.length !== 1) throw new Error(`there must be one main package in ${
 const tarball = join(folder, tarballs[0]);
 
 let failed = false;
-for (const [tool, ...words] of [
+for (const [tool, ...args] of [
   ["publint@0.3.25", "publint", tarball, "--strict"],
   ["@arethetypeswrong/cli@0.18.5", "attw", tarball, "--profile", "esm-only"],
 ]) {
-  const { status } = spawnSync("npm", ["exec", "--yes", `--package=${tool}`, "--", ...words], { stdio: "inherit" });
+  const { status } = spawnSync("npm", ["exec", "--yes", `--package=${tool}`, "--", ...args], { stdio: "inherit" });
   failed ||= status !== 0;
 }
 process.exit(failed ? 1 : 0);

@@ -76,9 +76,9 @@ and send metrics to 127.0.0.1:2003 on the near one. In this checkout, spiped is 
 
 /** Starts one end. @returns The port that it logs that it listens on. */
 async function startEnd(role, targetPort, keyFile) {
-  const words = [role, "-F", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${targetPort}`, "-k", keyFile];
-  console.log(`   spiped ${words.join(" ").replace(keyFile, "keyfile")}`);
-  const end = spawn(process.execPath, [SPIPED, ...words], { stdio: ["ignore", "ignore", "pipe"] });
+  const args = [role, "-F", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${targetPort}`, "-k", keyFile];
+  console.log(`   spiped ${args.join(" ").replace(keyFile, "keyfile")}`);
+  const end = spawn(process.execPath, [SPIPED, ...args], { stdio: ["ignore", "ignore", "pipe"] });
   ends.push(end);
   for await (const line of createInterface({ input: end.stderr })) {
     console.log(`   | ${line}`);

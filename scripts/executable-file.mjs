@@ -35,8 +35,8 @@ export function compareVersions(one, other) {
 }
 
 function readElf(path, bytes) {
-  const words = ["--dynamic", "--version-info", "--dyn-syms", "--wide", path];
-  const text = execFileSync("readelf", words, { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
+  const args = ["--dynamic", "--version-info", "--dyn-syms", "--wide", path];
+  const text = execFileSync("readelf", args, { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } });
   const versions = [...text.matchAll(/\bGLIBC_(\d+(?:\.\d+)+)/g)].map(([, version]) => version);
   // Number, value, size, type, binding, visibility, section, name; a symbol in section UND is imported.
   const symbols = text.matchAll(/^ *\d+: [\da-f]+ +\w+ \w+ +(?:GLOBAL|WEAK) +\w+ +(?:\d+|ABS) ([\w.$]+)/gm);

@@ -30,8 +30,8 @@ for (const target of targets) {
 }
 console.log(`\n${targets.length} targets found nothing in ${seconds} s each`);
 
-function fuzz(words, stdout) {
-  return spawnSync("cargo", ["+nightly", "fuzz", ...words], { encoding: "utf8", stdio: ["ignore", stdout, "inherit"] });
+function fuzz(args, stdout) {
+  return spawnSync("cargo", ["+nightly", "fuzz", ...args], { encoding: "utf8", stdio: ["ignore", stdout, "inherit"] });
 }
 
 function fail(message) {

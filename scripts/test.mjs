@@ -25,6 +25,6 @@ if (files.length === 0) throw new Error("there are no test files; run npm run bu
 // Not with the runner's own --test-shard, which sorts the files first.
 const [part = 1, parts = 1] = values.shard?.split("/").map(Number) ?? [];
 const chosen = files.filter((_, index) => index % parts === part - 1);
-const words = ["--test", "--test-concurrency=3", ...chosen];
-const { status } = spawnSync(process.execPath, words, { stdio: "inherit" });
+const args = ["--test", "--test-concurrency=3", ...chosen];
+const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
 process.exit(status ?? 1);

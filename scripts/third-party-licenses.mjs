@@ -29,8 +29,8 @@ export function thirdPartyLicenses(target) {
 
 /** The third-party crates in the addon, by name. */
 function linkedCrates(target) {
-  const words = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
-  const metadata = JSON.parse(execFileSync("cargo", words, { encoding: "utf8", maxBuffer: 2 ** 28 }));
+  const args = ["metadata", "--format-version", "1", "--locked", "--filter-platform", target];
+  const metadata = JSON.parse(execFileSync("cargo", args, { encoding: "utf8", maxBuffer: 2 ** 28 }));
   const packages = new Map(metadata.packages.map((one) => [one.id, one]));
   const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node]));
   const linked = new Set();

@@ -46,7 +46,7 @@ export async function startEnd({
   kind,
   relay = true,
   name,
-  words,
+  args,
   source,
   folder,
   before = [],
@@ -58,7 +58,7 @@ export async function startEnd({
   const command = [
     ...before,
     ...(isOurs ? ["env", `SPIPED_RELAY=${relay ? "on" : "off"}`, ...OURS] : ORIGINAL),
-    ...words,
+    ...args,
     "-F",
     ...(isOurs ? ["--status", status] : []),
   ];
@@ -102,7 +102,7 @@ export async function startPair(
   const { folder, key } = newFolder();
   const ports = { near: await freePort(), middle: await freePort(), far: await freePort() };
   const dialed = between === undefined ? ports.middle : await between(ports.middle);
-  const words = (role, source, target, more, keyFile) => [
+  const args = (role, source, target, more, keyFile) => [
     ...[role, "-s", `[127.0.0.1]:${source}`, "-t", `[127.0.0.1]:${target}`, "-k", keyFile],
     ...flags,
     ...more,
@@ -110,11 +110,11 @@ export async function startPair(
   const common = { folder, manyDescriptors };
   const farEnd = await startEnd({
     ...{ ...far, ...common, name: "far", source: ports.middle, before: farBefore },
-    words: words("-d", ports.middle, ports.far, farFlags, farKey ?? key),
+    args: args("-d", ports.middle, ports.far, farFlags, farKey ?? key),
   });
   const nearEnd = await startEnd({
     ...{ ...near, ...common, name: "near", source: ports.near, before: nearBefore },
-    words: words("-e", ports.near, dialed, nearFlags, key),
+    args: args("-e", ports.near, dialed, nearFlags, key),
   });
   const ends = [nearEnd, farEnd];
   if (warm) await warmUp(ports, ends);

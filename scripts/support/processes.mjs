@@ -38,10 +38,10 @@ export function removeAtExit(folder) {
 }
 
 /** Starts a program as the leader of its own process group, so that its children are killed with it. */
-export function start([program, ...words], { stdio = ["ignore", "ignore", "pipe"], manyDescriptors = false } = {}) {
+export function start([program, ...args], { stdio = ["ignore", "ignore", "pipe"], manyDescriptors = false } = {}) {
   const command = manyDescriptors
-    ? ["sh", "-c", `ulimit -n ${descriptorLimit()} && exec "$@"`, "sh", program, ...words]
-    : [program, ...words];
+    ? ["sh", "-c", `ulimit -n ${descriptorLimit()} && exec "$@"`, "sh", program, ...args]
+    : [program, ...args];
   const child = spawn(command[0], command.slice(1), { stdio, detached: true });
   child.failure = "";
   child.stderr?.on("data", (data) => {

@@ -22,7 +22,7 @@ export function newKey(trial) {
 }
 
 /** The command of a program of {@link PROGRAMS}. */
-export function wordsOf(program) {
+export function argsOf(program) {
   if (program !== "C")
     return program === "pumps" ? ["env", "SPIPED_RELAY=off", process.execPath, spiped] : [process.execPath, spiped];
   if (!existsSync("/usr/bin/spiped")) throw new Lacking("the C original is not installed as /usr/bin/spiped");
@@ -33,8 +33,8 @@ export function wordsOf(program) {
 export class Running {
   #log = "";
 
-  constructor(trial, words, options) {
-    this.child = start(words, options);
+  constructor(trial, args, options) {
+    this.child = start(args, options);
     this.child.stderr?.setEncoding("utf8").on("data", (text) => {
       this.#log += text;
     });
@@ -124,19 +124,19 @@ export function openOf(pid) {
  * Starts one end on a port of loopback, and waits until it listens.
  *
  * @param options.before - The command prefix, such as `prlimit`.
- * @param options.words - The command, if it is none of {@link PROGRAMS}.
+ * @param options.args - The command, if it is none of {@link PROGRAMS}.
  * @param options.target - A port, or the text of an address.
  */
 export async function startEnd(
   trial,
   role,
-  { program = "relay", target, key, flags = [], before = [], words: its, port, stdio },
+  { program = "relay", target, key, flags = [], before = [], args: its, port, stdio },
 ) {
   const at = port ?? (await freePort());
   const to = typeof target === "number" ? `[127.0.0.1]:${target}` : target;
-  const words = [
+  const args = [
     ...before,
-    ...(its ?? wordsOf(program)),
+    ...(its ?? argsOf(program)),
     "-F",
     role,
     "-s",
@@ -147,7 +147,7 @@ export async function startEnd(
     key,
     ...flags,
   ];
-  const running = new Running(trial, words, stdio === undefined ? {} : { stdio });
+  const running = new Running(trial, args, stdio === undefined ? {} : { stdio });
   await listening(at, running.child);
   if (program !== "C" && stdio === undefined) await running.said(/listening on/);
   return Object.assign(running, { port: at, role });

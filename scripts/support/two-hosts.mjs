@@ -57,13 +57,13 @@ export class TwoHosts {
   }
 
   async startEnd(host) {
-    const words =
+    const args =
       host === "far"
         ? ["-d", "-s", `[0.0.0.0]:${TUNNEL}`, "-t", `[127.0.0.1]:${SERVICE}`, ...this.farFlags]
         : ["-e", "-s", `[127.0.0.1]:${ENTRY}`, "-t", this.target, ...this.nearFlags];
     const program =
       this.implementations[host] === "C" ? ["/usr/bin/spiped"] : [process.execPath, join(root, "bin/spiped.js")];
-    const child = this.#spawn(host, [...program, ...words, "-F", "-k", join(this.#folder, "key")]);
+    const child = this.#spawn(host, [...program, ...args, "-F", "-k", join(this.#folder, "key")]);
     createInterface({ input: child.stderr }).on("line", (line) => this.logs.push({ at: Date.now(), host, line }));
     this[`${host}End`] = child;
     const port = host === "far" ? TUNNEL : ENTRY;
@@ -77,10 +77,10 @@ export class TwoHosts {
   }
 
   /** Runs a command on a host to its end. */
-  async run(host, ...words) {
-    const child = this.#spawn(host, words);
+  async run(host, ...args) {
+    const child = this.#spawn(host, args);
     const [status] = await once(child, "exit");
-    if (status !== 0) throw new Error(`${words.join(" ")} exited with ${status}`);
+    if (status !== 0) throw new Error(`${args.join(" ")} exited with ${status}`);
   }
 
   /** Makes near resolve these names, besides those of the machine. */
@@ -168,9 +168,9 @@ export class TwoHosts {
 
   async #startLink() {
     const { near, far } = this.hosts;
-    const words = [join(root, "scripts/support/link.py"), near.pid, far.pid, this.mtu, this.seed].map(String);
+    const args = [join(root, "scripts/support/link.py"), near.pid, far.pid, this.mtu, this.seed].map(String);
     // The system's own: a wrapper around it may not work in another network namespace.
-    this.linkProcess = this.#keep(spawn("/usr/bin/python3", words, { stdio: ["pipe", "pipe", "inherit"] }));
+    this.linkProcess = this.#keep(spawn("/usr/bin/python3", args, { stdio: ["pipe", "pipe", "inherit"] }));
     const ready = new Promise((resolve, reject) => {
       this.#answers.push(resolve);
       this.linkProcess.once("exit", () => reject(new Error("link.py has ended")));
@@ -181,8 +181,8 @@ export class TwoHosts {
   }
 
   async #party(host) {
-    const words = [process.execPath, join(root, "scripts/support/party.mjs")];
-    const child = this.#spawn(host, words, ["ignore", "inherit", "inherit", "ipc"]);
+    const args = [process.execPath, join(root, "scripts/support/party.mjs")];
+    const child = this.#spawn(host, args, ["ignore", "inherit", "inherit", "ipc"]);
     await once(child, "message");
     child.on("message", ({ ended, look }) => {
       if (ended !== undefined) this.#ended.set(`${host} ${ended.id}`, ended);
@@ -191,9 +191,9 @@ export class TwoHosts {
     return child;
   }
 
-  #spawn(host, words, stdio = ["ignore", "ignore", "pipe"]) {
+  #spawn(host, args, stdio = ["ignore", "ignore", "pipe"]) {
     const enter = ["--target", String(this.hosts[host].pid), "--net", "--mount", "--"];
-    return this.#keep(spawn("nsenter", [...enter, ...words], { stdio }));
+    return this.#keep(spawn("nsenter", [...enter, ...args], { stdio }));
   }
 
   #keep(child) {

@@ -96,7 +96,7 @@ async function trial({ near, far }) {
   report(`the next command: ${isSame ? "the same as before" : "WRONG"}`);
 }
 
-function wordsOf({ host }, command) {
+function argsOf({ host }, command) {
   const who = ["-U", administrator.name, "-P", administrator.password];
   // ipmi_sim does not report its cipher suites.
   return ["ipmitool", "-I", "lanplus", "-C", "3", "-H", host, ...who, ...command.split(" ")];
@@ -105,7 +105,7 @@ function wordsOf({ host }, command) {
 /** Runs a command. @returns Its output, empty if it failed, and how long it took. */
 async function timed(way, command) {
   const started = performance.now();
-  const child = way.machine.start(wordsOf(way, command));
+  const child = way.machine.start(argsOf(way, command));
   let output = "";
   child.stdout.on("data", (data) => {
     output += data;
@@ -117,9 +117,9 @@ async function timed(way, command) {
 /** A console in a terminal of its own. */
 class Terminal {
   constructor(way) {
-    const words = wordsOf(way, "sol activate").join(" ");
+    const args = argsOf(way, "sol activate").join(" ");
     this.text = "";
-    this.child = way.machine.start(["script", "-qefc", words, "/dev/null"]);
+    this.child = way.machine.start(["script", "-qefc", args, "/dev/null"]);
     this.child.stdout.on("data", (data) => {
       this.text += data;
     });

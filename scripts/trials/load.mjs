@@ -15,10 +15,10 @@ import * as volume from "./load/volume.mjs";
 /** By name. Each returns its result in one line, and throws if anything is not as promised. */
 const scenarios = { ...volume.scenarios, ...ends.scenarios, ...crowds.scenarios, ...operations.scenarios };
 
-const words = process.argv.slice(2);
-const isLong = words.includes("--long");
-const wantedPairs = words.filter((word) => word.startsWith("--pair=")).map((word) => word.slice("--pair=".length));
-const wanted = words.filter((word) => !word.startsWith("--"));
+const args = process.argv.slice(2);
+const isLong = args.includes("--long");
+const wantedPairs = args.filter((word) => word.startsWith("--pair=")).map((word) => word.slice("--pair=".length));
+const wanted = args.filter((word) => !word.startsWith("--"));
 const unknown = [...wanted.filter((name) => !(name in scenarios)), ...wantedPairs.filter((name) => !(name in PAIRS))];
 if (unknown.length > 0) {
   console.error(`there is no ${unknown.join(", ")}; there are ${Object.keys(scenarios).join(", ")}`);

@@ -91,9 +91,9 @@ class Machine {
   }
 
   /** Starts a command on the machine, in its folder. */
-  start(words, options = {}) {
+  start(args, options = {}) {
     const enter = ["--target", String(this.id), "--net", "--pid", "--mount", "--"];
-    return spawn("nsenter", [...enter, "sh", "-c", 'cd "$0" && exec "$@"', this.folder, ...words], {
+    return spawn("nsenter", [...enter, "sh", "-c", 'cd "$0" && exec "$@"', this.folder, ...args], {
       stdio: ["pipe", "pipe", "inherit"],
       ...options,
       env: { ...process.env, PATH: `${join(this.folder, "bin")}:${process.env.PATH}`, ...options.env },
@@ -129,7 +129,7 @@ export function seconds(count) {
   return new Promise((resolve) => setTimeout(resolve, 1_000 * count));
 }
 
-function mustRun(...words) {
-  const { status, stderr } = spawnSync(words[0], words.slice(1), { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${words.join(" ")}: ${stderr}`);
+function mustRun(...args) {
+  const { status, stderr } = spawnSync(args[0], args.slice(1), { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${args.join(" ")}: ${stderr}`);
 }

@@ -26,8 +26,8 @@ const sources = Array.from({ length: COUNT }, (_none, at) => join(folder, `s${at
 async function start(commands) {
   const begun = performance.now();
   let listening = 0;
-  const children = commands.map((words) => {
-    const child = spawn(process.execPath, [spiped, "-F", ...words], { stdio: ["ignore", "ignore", "pipe"] });
+  const children = commands.map((args) => {
+    const child = spawn(process.execPath, [spiped, "-F", ...args], { stdio: ["ignore", "ignore", "pipe"] });
     child.stderr.setEncoding("utf8").on("data", (text) => {
       listening += text.match(/listening on/g)?.length ?? 0;
     });

@@ -68,17 +68,8 @@ printFigures();
 
 async function loadInstrumenter() {
   const folder = join(place, "instrumenter");
-  const words = [
-    "install",
-    "--prefix",
-    folder,
-    "--no-audit",
-    "--no-fund",
-    "--ignore-scripts",
-    "--silent",
-    INSTRUMENTER,
-  ];
-  if (spawnSync("npm", words, { stdio: "inherit" }).status !== 0) throw new Error(`cannot install ${INSTRUMENTER}`);
+  const args = ["install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", "--silent", INSTRUMENTER];
+  if (spawnSync("npm", args, { stdio: "inherit" }).status !== 0) throw new Error(`cannot install ${INSTRUMENTER}`);
   const load = (path) => import(pathToFileURL(join(folder, "node_modules", path)).href);
   return {
     ...(await load("@stryker-mutator/instrumenter/dist/src/index.js")),
@@ -161,8 +152,8 @@ process.on("exit", () => {
 }
 
 /** Runs one test file in a process of its own. */
-function run(path, limitMs, env, words = []) {
-  const child = spawn(process.execPath, [...words, path], {
+function run(path, limitMs, env, args = []) {
+  const child = spawn(process.execPath, [...args, path], {
     cwd: join(place, "tree"),
     env: { ...process.env, ...env },
     stdio: "ignore",

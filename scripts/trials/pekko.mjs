@@ -104,8 +104,8 @@ class Node {
     /** How many messages came back, by size. */
     this.back = new Map();
     const settings = values.define.map((one) => `-D${one}`);
-    const words = ["java", ...settings, "-cp", join(jars, "*"), join(here, "Node.java"), String(own), String(other)];
-    this.child = machine.start(words, { stdio: ["pipe", "pipe", "ignore"] });
+    const args = ["java", ...settings, "-cp", join(jars, "*"), join(here, "Node.java"), String(own), String(other)];
+    this.child = machine.start(args, { stdio: ["pipe", "pipe", "ignore"] });
     createInterface({ input: this.child.stdout }).on("line", (line) => this.#take(line));
   }
 

@@ -109,15 +109,15 @@ function say(text) {
 }
 
 /** Runs promtool, which must report nothing. */
-function tool(words, options = {}) {
-  const { status: exit, stdout, stderr } = spawnSync("promtool", words, { encoding: "utf8", ...options });
-  assert.equal(exit, 0, `promtool ${words.join(" ")}: ${stdout}${stderr}`);
+function tool(args, options = {}) {
+  const { status: exit, stdout, stderr } = spawnSync("promtool", args, { encoding: "utf8", ...options });
+  assert.equal(exit, 0, `promtool ${args.join(" ")}: ${stdout}${stderr}`);
   // Its linter's remarks.
   assert.doesNotMatch(`${stdout}${stderr}`, /^(?:spiped|process)_\w+ /m);
 }
 
-function start(program, words) {
-  const child = spawn(program, words, { stdio: ["ignore", "ignore", "ignore"] });
+function start(program, args) {
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "ignore"] });
   children.push(child);
   return child;
 }

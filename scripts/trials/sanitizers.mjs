@@ -61,8 +61,8 @@ for (const [name, run] of Object.entries(parts)) {
 
 /** Checks that each tool finds mistakes of its kind. */
 function findPlanted() {
-  const build = (file, ...words) =>
-    must("rustc", ["+nightly", "-O", "-g", "--edition=2024", "-o", at(file), ...words, planted]);
+  const build = (file, ...args) =>
+    must("rustc", ["+nightly", "-O", "-g", "--edition=2024", "-o", at(file), ...args, planted]);
   build("planted-address", flags.address);
   build("planted-thread", flags.thread, "-Cunsafe-allow-abi-mismatch=sanitizer");
   build("planted-address.node", flags.address, "--crate-type=cdylib");
@@ -97,8 +97,8 @@ function findPlanted() {
 }
 
 function runCargoTests(sanitizer, crates, more) {
-  const words = ["test", ...crates, "--no-fail-fast", ...built(sanitizer), "--", ...more];
-  const { status, stdout } = cargo(sanitizer, words, ["ignore", "pipe", "inherit"]);
+  const args = ["test", ...crates, "--no-fail-fast", ...built(sanitizer), "--", ...more];
+  const { status, stdout } = cargo(sanitizer, args, ["ignore", "pipe", "inherit"]);
   const passed = [...stdout.matchAll(/^test result: ok\. (\d+) passed/gm)].reduce(
     (sum, [, count]) => sum + Number(count),
     0,
@@ -164,8 +164,8 @@ async function runUnderMemcheck() {
     const [near, far] = [await freePort(), await freePort()];
     const startEnd = (side, source, to) => {
       const file = at(`memcheck-${index}${side}.xml`);
-      const words = ["-F", side, "-s", `[127.0.0.1]:${source}`, "-t", `[127.0.0.1]:${to}`, "-k", keyFile, "-o", "100"];
-      const command = [...memcheck(file), process.execPath, "bin/spiped.js", ...words, ...more];
+      const args = ["-F", side, "-s", `[127.0.0.1]:${source}`, "-t", `[127.0.0.1]:${to}`, "-k", keyFile, "-o", "100"];
+      const command = [...memcheck(file), process.execPath, "bin/spiped.js", ...args, ...more];
       return { file, child: start(["env", `SPIPED_RELAY=${relay}`, ...command]), source };
     };
     const ends = [startEnd("-d", far, service.address().port), startEnd("-e", near, far)];
@@ -259,7 +259,7 @@ function built(sanitizer) {
   return ["--locked", ...library, "--target", HOST, "--target-dir", at(sanitizer)];
 }
 
-function cargo(sanitizer, words, stdio) {
+function cargo(sanitizer, args, stdio) {
   const lines = { CARGO_PROFILE_DEV_DEBUG: "line-tables-only", CARGO_PROFILE_TEST_DEBUG: "line-tables-only" };
   const env = {
     ...process.env,
@@ -267,7 +267,7 @@ function cargo(sanitizer, words, stdio) {
     RUSTDOCFLAGS: flags[sanitizer],
     ...lines,
   };
-  return spawnSync("cargo", ["+nightly", ...words], { env, encoding: "utf8", maxBuffer: 1 << 28, stdio });
+  return spawnSync("cargo", ["+nightly", ...args], { env, encoding: "utf8", maxBuffer: 1 << 28, stdio });
 }
 
 function testsOf(folder, name) {
@@ -285,13 +285,13 @@ function at(name) {
   return join(target, name);
 }
 
-function outputOf([program, ...words], env = {}) {
-  const { stdout, stderr } = spawnSync(program, words, { env: { ...process.env, ...env }, encoding: "utf8" });
+function outputOf([program, ...args], env = {}) {
+  const { stdout, stderr } = spawnSync(program, args, { env: { ...process.env, ...env }, encoding: "utf8" });
   return stdout + stderr;
 }
 
-function must(program, words) {
-  const { status, stdout, stderr, error } = spawnSync(program, words, { encoding: "utf8" });
+function must(program, args) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8" });
   if (status !== 0) fail(`${program}: ${error?.message ?? stderr}`);
   return stdout;
 }

@@ -138,17 +138,17 @@ function firstInside() {
 }
 
 /** The arguments that run a command inside. */
-function inside(words) {
+function inside(args) {
   const id = firstInside();
   assert.ok(id, "the machine runs");
   const flags = ["--mount", "--pid", "--net", "--ipc", "--uts", "--root", "--wdns=/opt/spiped"];
-  return ["nsenter", `--target=${id}`, ...flags, "--", ...words];
+  return ["nsenter", `--target=${id}`, ...flags, "--", ...args];
 }
 
 function run(command, { fails = false } = {}) {
-  const [program, ...words] = inside(["bash", "-euc", command]);
+  const [program, ...args] = inside(["bash", "-euc", command]);
   const env = { PATH: "/usr/local/bin:/usr/bin:/usr/sbin", SYSTEMD_PAGER: "", SYSTEMD_COLORS: "0" };
-  const { status, stdout, stderr } = spawnSync(program, words, { env, encoding: "utf8", timeout: LIMIT_MS });
+  const { status, stdout, stderr } = spawnSync(program, args, { env, encoding: "utf8", timeout: LIMIT_MS });
   if (!fails && status !== 0) {
     const [first, ...more] = inside(["journalctl", "-n", "40", "--no-pager"]);
     console.error(spawnSync(first, more, { encoding: "utf8" }).stdout);
@@ -164,8 +164,8 @@ async function until(condition, what) {
   throw new Error(`timed out waiting for ${what}`);
 }
 
-function start(words) {
-  const [program, ...more] = inside(words);
+function start(args) {
+  const [program, ...more] = inside(args);
   const child = spawn(program, more, { stdio: ["pipe", "pipe", "inherit"] });
   let text = "";
   child.stdout.on("data", (piece) => {
@@ -216,9 +216,9 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
 try {
   prepare();
   mkdirSync(group);
-  const words = ["-euc", 'echo $$ > "$0/cgroup.procs"; exec "$@"', group];
+  const args = ["-euc", 'echo $$ > "$0/cgroup.procs"; exec "$@"', group];
   const world = ["unshare", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--net", "--fork", "--kill-child"];
-  machine = spawn("sh", [...words, ...world, "sh", "-c", BOOT, "sh", join(folder, "root"), tree, etc], {
+  machine = spawn("sh", [...args, ...world, "sh", "-c", BOOT, "sh", join(folder, "root"), tree, etc], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   await until(() => {

@@ -18,7 +18,7 @@ import { type TestContext, test } from "node:test";
 import { afterwards, limits, temporaryFolder, until } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { markOf } from "../support/daemon.js";
-import { isRunning, processesWith, untilEnded, wordsOf } from "../support/processes.js";
+import { argsOf, isRunning, processesWith, untilEnded } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { type Machine, pages, readPage, type Section, sectionsOf } from "./pages.js";
 import {
@@ -181,7 +181,7 @@ test("README.md: A first tunnel, on one machine: carries data, and leaves nothin
   const left = () => processesWith(mark, []);
   await until(
     () => (left().length === 0 ? true : undefined),
-    () => `the end of ${left().map(wordsOf).join(" and ")}`,
+    () => `the end of ${left().map(argsOf).join(" and ")}`,
   );
 });
 
@@ -202,11 +202,11 @@ async function makePlace(t: TestContext, section: Section): Promise<Place> {
   const folder = await temporaryFolder(t);
   const place = placeIn(folder, markOf(t));
   await mkdir(join(folder, "bin"));
-  for (const [name, words] of [
+  for (const [name, args] of [
     ["spiped", ours.spiped],
     ["spipe", ours.spipe],
   ] as const) {
-    await writeFile(join(folder, "bin", name), `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
+    await writeFile(join(folder, "bin", name), `#!/bin/sh\nexec ${args.join(" ")} "$@"\n`, { mode: 0o755 });
   }
   const copy = `#!/bin/sh\n[ "$1" = -p ] && shift\ncase $1 in
     *:*) exec cp -p "${folder}/far/\${1#*:}" "$2" ;;

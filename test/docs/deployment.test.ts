@@ -40,7 +40,7 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
     });
 
     test(`systemd-analyze security rates ${name} below 1.6`, limits, async (t) => {
-      const words = [
+      const args = [
         analyze,
         "security",
         "--offline=true",
@@ -48,7 +48,7 @@ withCommands(["systemd-analyze"], ([analyze = ""]) => {
         "--no-pager",
         await unit(t, name),
       ] as const;
-      const { status, stdout, stderr } = await Command.run(t, words);
+      const { status, stdout, stderr } = await Command.run(t, args);
       assert.equal(status, 0, `${stdout.slice(-200)}${stderr}`);
     });
   }
@@ -94,7 +94,7 @@ test("docs/deployment.md: restarting the unit with its socket under load refuses
   target.echo();
   const far = await managed(t, "tcp");
   // The flags of the unit, with the key's path instead of the credential.
-  const words = flags.split(" ").map((word) => word.replace(/^\$\{CREDENTIALS_DIRECTORY\}\/key$/, key.path));
+  const args = flags.split(" ").map((word) => word.replace(/^\$\{CREDENTIALS_DIRECTORY\}\/key$/, key.path));
   const env = {
     SPIPED_DECRYPT: "yes",
     SPIPED_TARGET: textOf(target.address),
@@ -103,7 +103,7 @@ test("docs/deployment.md: restarting the unit with its socket under load refuses
     [drain[0] ?? ""]: drain[1] ?? "",
   };
   const start = async () => {
-    const command = Command.start(t, handing([...ours.spiped, ...words], {}), {
+    const command = Command.start(t, handing([...ours.spiped, ...args], {}), {
       stdin: "ignore",
       more: [far.descriptor],
       env,
@@ -161,8 +161,8 @@ for (const name of units) {
     const bin = await temporaryFolder(t);
     await symlink(process.execPath, join(bin, "node"));
     await symlink(join(root, "bin/spiped.js"), join(bin, "spiped"));
-    const [file = "", ...words] = [...program.split(" "), "--version"];
-    const { status, stdout, stderr } = await Command.run(t, [file, ...words], { stdin: "ignore", env: { PATH: bin } });
+    const [file = "", ...args] = [...program.split(" "), "--version"];
+    const { status, stdout, stderr } = await Command.run(t, [file, ...args], { stdin: "ignore", env: { PATH: bin } });
     assert.equal(status, 0, stderr);
     assert.match(stdout, /^spiped \d/);
   });
@@ -193,13 +193,13 @@ test("the image does not run as root, and starts with the entry point", async ()
 });
 
 /** Runs the image's entry point with commands that print their name and process ID. */
-async function entryPoint(t: TestContext, ...words: string[]): Promise<string> {
+async function entryPoint(t: TestContext, ...args: string[]): Promise<string> {
   const folder = await temporaryFolder(t);
   for (const name of ["spiped", "spipe"]) {
     await writeFile(join(folder, name), `#!/bin/sh\nprintf '%s ' $$ ${name} "$@"\n`, { mode: 0o755 });
   }
   const env = { PATH: `${folder}:/usr/bin:/bin` };
-  const command = Command.start(t, [join(contrib, "docker/entrypoint"), ...words], { stdin: "ignore", env });
+  const command = Command.start(t, [join(contrib, "docker/entrypoint"), ...args], { stdin: "ignore", env });
   assert.deepEqual(await command.exit(), { status: 0, signal: null });
   const [id, ...rest] = command.stdout.toString().trimEnd().split(" ");
   assert.equal(Number(id), command.id, "no shell stays in between");
@@ -263,9 +263,9 @@ function testPod(manifest: string, name: string, run: (t: TestContext, pod: PodS
   test(`kubernetes/${manifest}.yaml: ${name}`, limits, async (t) => {
     const python = commandOnPath("python3");
     if (python === undefined) return t.skip("missing: python3");
-    const words = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    const program = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
     const file = join(contrib, `kubernetes/${manifest}.yaml`);
-    const { status, stdout, stderr } = await Command.run(t, [python, "-c", words, file]);
+    const { status, stdout, stderr } = await Command.run(t, [python, "-c", program, file]);
     if (stderr.includes("No module named 'yaml'")) return t.skip("missing: Python's yaml");
     assert.equal(status, 0, stderr);
     await run(
@@ -306,8 +306,8 @@ for (const manifest of ["side-car", "daemon-set"]) {
     assert.deepEqual(asked, [`${at}/healthz`, `${at}/metrics`]);
     // The key is read after all flags are valid.
     const here = args.map((word) => word.replace(/^[a-z.]+\.example:/, "[127.0.0.1]:"));
-    const words = [...ours.spiped, "-k", "/nowhere/key", "-F", ...here] as const;
-    const { status, stderr } = await Command.run(t, words, { stdin: "ignore" });
+    const command = [...ours.spiped, "-k", "/nowhere/key", "-F", ...here] as const;
+    const { status, stderr } = await Command.run(t, command, { stdin: "ignore" });
     assert.equal(status, 1);
     assert.match(stderr, /^spiped: cannot read key file \/nowhere\/key: there is no such file$/m);
   });
@@ -322,9 +322,9 @@ function urlOf({ exec, httpGet }: Probe): string {
 testPod("side-car", "the probes report whether spiped accepts, not the state of the remote end", async (t, pod) => {
   const { startupProbe, livenessProbe } = spipedOf(pod);
   const probe = async ({ exec }: Probe, { port }: { readonly port: number }) => {
-    const [node, ...words] = exec?.command ?? assert.fail("there is no command");
+    const [node, ...args] = exec?.command ?? assert.fail("there is no command");
     assert.equal(node, "node");
-    const here = words.map((word) => word.replace(":9100", `:${port}`));
+    const here = args.map((word) => word.replace(":9100", `:${port}`));
     return (await Command.run(t, [process.execPath, ...here], { stdin: "ignore" })).status;
   };
   const [nobody, status] = [await freeAddress(t, "tcp"), await freeAddress(t, "tcp")];

@@ -14,8 +14,8 @@ import { ours, root } from "../support/programs.js";
 import { newKey, startSpiped } from "../support/tunnel.js";
 import { lacking, placeIn, postgres, redis, type Service } from "./services.js";
 
-function example(name: string, ...words: string[]): readonly [string, ...string[]] {
-  return [process.execPath, join(root, "docs/examples", name), ...words];
+function example(name: string, ...args: string[]): readonly [string, ...string[]] {
+  return [process.execPath, join(root, "docs/examples", name), ...args];
 }
 
 /** A `spiped -d` in front of a service, and the two arguments of each example. */
@@ -64,8 +64,8 @@ test("http.mjs prints both answers, received over one connection", limits, async
   afterwards(t, () => service.close());
   await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
   const { port } = service.address() as AddressInfo;
-  const words = await before(t, `[127.0.0.1]:${port}`);
-  const { status, stdout } = await Command.run(t, example("http.mjs", ...words));
+  const args = await before(t, `[127.0.0.1]:${port}`);
+  const { status, stdout } = await Command.run(t, example("http.mjs", ...args));
   assert.deepEqual([status, stdout], [0, "200 asked for /health\n200 asked for /version\n"]);
   assert.equal(connections, 1);
 });
@@ -84,8 +84,8 @@ test("redis.mjs sets and gets a value, and exits", { ...limits, skip: lacking(re
 });
 
 test("postgres.mjs gets an answer, and exits", { ...limits, skip: lacking(postgres) }, async (t) => {
-  const words = await beforeService(t, postgres, 5_432);
-  const { status, stdout, stderr } = await Command.run(t, example("postgres.mjs", ...words));
+  const args = await beforeService(t, postgres, 5_432);
+  const { status, stdout, stderr } = await Command.run(t, example("postgres.mjs", ...args));
   assert.deepEqual([status, stdout, stderr], [0, "42\n", ""]);
 });
 

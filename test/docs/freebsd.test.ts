@@ -66,12 +66,12 @@ asRoot(["ps", "install"], () => {
         await until(isNobodys, `${pipe} to listen`);
         return id;
       },
-      run: async (...words: string[]) => {
+      run: async (...args: string[]) => {
         // As service(8) runs it.
         const env = { PATH: "/sbin:/bin:/usr/sbin:/usr/bin", RC_CONF: file("rc.conf") };
         const [stdout, stderr] = [file("out"), file("errors")];
         const line = `exec /bin/sh ${file("spiped")} "$@" >${stdout} 2>${stderr}`;
-        const { status } = await startDetached(t, ["/bin/sh", "-c", line, "sh", ...words], { env }).ownExit();
+        const { status } = await startDetached(t, ["/bin/sh", "-c", line, "sh", ...args], { env }).ownExit();
         return { status, stdout: await readFile(stdout, "utf8"), stderr: await readFile(stderr, "utf8") };
       },
     };
@@ -167,8 +167,8 @@ asRoot(["ps", "install"], () => {
         sh ${file("script")} "$2" >${file("said")} 2>&1
       }
     `;
-    const words = ["/bin/sh", "-c", `${before}\n${commands}`] as const;
-    const { status } = await startDetached(t, words, { stdin: "ignore", cwd: root }).ownExit();
+    const args = ["/bin/sh", "-c", `${before}\n${commands}`] as const;
+    const { status } = await startDetached(t, args, { stdin: "ignore", cwd: root }).ownExit();
     assert.equal(status, 0, await readFile(file("said"), "utf8"));
     await idOf("ssh");
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));

@@ -75,15 +75,15 @@ async function listen(t: TestContext, server: Server, host: string, port: number
 /** Starts a server program of the system, and waits until it listens. */
 async function startServer(
   t: TestContext,
-  words: readonly [string, ...string[]],
+  args: readonly [string, ...string[]],
   host: string,
   port: number,
 ): Promise<void> {
-  const command = Command.start(t, words, { stdin: "ignore" });
+  const command = Command.start(t, args, { stdin: "ignore" });
   await until(async () => {
     assert.ok(!command.isGone, command.stderr);
     return (await answers(host, port)) ? true : undefined;
-  }, `an answer of ${command.words}`);
+  }, `an answer of ${command.commandLine}`);
 }
 
 function answers(host: string, port: number): Promise<boolean> {
@@ -260,8 +260,8 @@ export const ipmi: Service = {
     const file = (name: string) => join(state, name);
     await writeFile(file("settings"), settings);
     await writeFile(file("commands"), commands);
-    const words = ["-n", "-c", file("settings"), "-f", file("commands"), "-s", state];
-    const command = Command.start(t, [pathOf("ipmi_sim"), ...words], { stdin: "ignore" });
+    const args = ["-n", "-c", file("settings"), "-f", file("commands"), "-s", state];
+    const command = Command.start(t, [pathOf("ipmi_sim"), ...args], { stdin: "ignore" });
     // It supports cipher suite 3, and does not announce it.
     const script = `#!/bin/sh\nIPMI_PASSWORD=${administrator.password} exec ${pathOf("ipmitool")} -C 3 "$@"\n`;
     await writeFile(join(folder, "bin", "ipmitool"), script, { mode: 0o755 });
@@ -298,8 +298,8 @@ export const postgres: Service = {
     await writeFile(join(data, "pg_hba.conf"), "host all app 127.0.0.0/8 trust\n");
     const settings = ["-c", `listen_addresses=${far}`, "-c", "unix_socket_directories=", "-c", "fsync=off"];
     await startServer(t, [...asNobody, pathOf("postgres"), "-D", data, ...settings], far, 5432);
-    const words = ["-h", far, "-U", "app", "-d", "postgres", "-c", "CREATE DATABASE app"];
-    const created = await Command.run(t, [pathOf("psql"), ...words]);
+    const args = ["-h", far, "-U", "app", "-d", "postgres", "-c", "CREATE DATABASE app"];
+    const created = await Command.run(t, [pathOf("psql"), ...args]);
     assert.equal(created.status, 0, created.stderr);
     return {};
   },
@@ -312,8 +312,8 @@ export const sshd: Service = {
   rights: ["mounts"],
   async start(t, { far, folder }) {
     for (const file of ["host", "identity"]) {
-      const words = ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, file)];
-      const { status } = await Command.run(t, [pathOf("ssh-keygen"), ...words]);
+      const args = ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, file)];
+      const { status } = await Command.run(t, [pathOf("ssh-keygen"), ...args]);
       assert.equal(status, 0);
     }
     const lines = [
@@ -327,8 +327,8 @@ export const sshd: Service = {
       "PermitRootLogin prohibit-password",
     ];
     await writeFile(join(folder, "sshd_config"), `${lines.join("\n")}\n`);
-    const words = ["-D", "-e", "-f", join(folder, "sshd_config")];
-    await startServer(t, [...withOwnFolders, pathOf("sshd"), ...words], far, 22);
+    const args = ["-D", "-e", "-f", join(folder, "sshd_config")];
+    await startServer(t, [...withOwnFolders, pathOf("sshd"), ...args], far, 22);
     const options = ["-F /dev/null", "-o BatchMode=yes", "-o StrictHostKeyChecking=no", "-o LogLevel=ERROR"];
     options.push("-o UserKnownHostsFile=/dev/null", `-i ${join(folder, "identity")}`);
     const script = `#!/bin/sh\nexec ${pathOf("ssh")} ${options.join(" ")} "$@"\n`;
@@ -367,7 +367,7 @@ function fromPage(program: string, language: string, start: typeof startNginx): 
       await until(async () => {
         assert.ok(!command.isGone, command.stderr);
         return (await answers(far, 8080)) ? true : undefined;
-      }, `an answer of ${command.words}`);
+      }, `an answer of ${command.commandLine}`);
       return {};
     },
   };

@@ -230,8 +230,8 @@ withNames(() => testAll("what --probe says of names", named, ours, false));
 withSilentNameServer((start) => {
   test("--probe reports a silent name server", limits, async (t) => {
     const key = await newKey(t);
-    const words = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
-    const command = await start(t, words, { stdin: "ignore" });
+    const args = [...ours.spipe, "--probe", "-t", "far.test:8022", "-k", key.path, ...soon] as const;
+    const command = await start(t, args, { stdin: "ignore" });
     const { status } = await command.exit();
     const lines = command.stdout.toString().split("\n");
     compare(silentNameServer, { status, lines, stderr: command.stderr }, { "far.test:8022": "far.example:8022" });

@@ -21,8 +21,8 @@ import { type Key, newKey, patience, startSpiped } from "../support/tunnel.js";
 async function clientOf(t: TestContext, targetText: string, flags: readonly string[] = []): Promise<ReferencePeer> {
   const key = await newKey(t);
   const port = await freePort("127.0.0.1");
-  const words = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", targetText, "-k", key.path, ...patience, ...flags];
-  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  const args = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", targetText, "-k", key.path, ...patience, ...flags];
+  const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
   await command.line(/listening/i);
   const link = await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
   const peer = ReferencePeer.client(link, { keyFile: key.bytes });
@@ -59,8 +59,8 @@ test("a source can be given by name", limits, async (t) => {
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const port = await freePort("127.0.0.1");
-  const words = ["-F", "-e", "-s", `localhost:${port}`, "-t", textOf(target.address), "-k", key.path];
-  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  const args = ["-F", "-e", "-s", `localhost:${port}`, "-t", textOf(target.address), "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
   await command.line(/listening/i);
   const [first] = await lookup("localhost", { all: true });
   await TestSocket.connect(t, { kind: "tcp", host: first?.family === 6 ? "::1" : "127.0.0.1", port });
@@ -69,8 +69,8 @@ test("a source can be given by name", limits, async (t) => {
 test("a target's port can be the name of a service", { ...limits, skip: withoutServices() }, async (t) => {
   const key = await newKey(t);
   const port = await freePort("127.0.0.1");
-  const words = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", "[127.0.0.1]:http", "-k", key.path];
-  await Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" }).line(/listening/i);
+  const args = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", "[127.0.0.1]:http", "-k", key.path];
+  await Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" }).line(/listening/i);
 });
 
 for (const kind of kindsHere("tcp", "tcp6")) {

@@ -16,8 +16,8 @@ import { newKey, patience } from "../support/tunnel.js";
 const options = { ...limits, skip: onLinux };
 
 /** Runs an sh script in which `$b` is two bytes that are not UTF-8, and `"$@"` the command. */
-function script(text: string, words: readonly string[]): readonly [string, ...string[]] {
-  return ["sh", "-c", `b=$(printf '\\351\\377'); ${text}`, "sh", ...words];
+function script(text: string, args: readonly string[]): readonly [string, ...string[]] {
+  return ["sh", "-c", `b=$(printf '\\351\\377'); ${text}`, "sh", ...args];
 }
 
 /** The names in a folder, decoded as Latin-1. */
@@ -88,8 +88,8 @@ test("a path that contains U+FFFD is used as written", limits, async (t) => {
   const cwd = await temporaryFolder(t);
   const key = await newKey(t);
   await writeFile(join(cwd, "\ufffd.key"), key.bytes, { mode: 0o600 });
-  const words = ["-F", "-d", "-s", join(cwd, "s"), "-t", "/nowhere", "-k", "\ufffd.key"];
-  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", cwd });
+  const args = ["-F", "-d", "-s", join(cwd, "s"), "-t", "/nowhere", "-k", "\ufffd.key"];
+  const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore", cwd });
   await command.line(/listening on/);
 });
 
@@ -97,8 +97,8 @@ asRoot(["unshare", "mount"], () => {
   test("if the original bytes are not available, a message says that paths must be UTF-8", limits, async (t) => {
     const cwd = await temporaryFolder(t);
     const without = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"];
-    const words = [...without, ...ours.spiped, "keygen"];
-    const { status, stderr } = await Command.run(t, script('"$@" "$b.new"', words), { cwd });
+    const args = [...without, ...ours.spiped, "keygen"];
+    const { status, stderr } = await Command.run(t, script('"$@" "$b.new"', args), { cwd });
     assert.equal(status, 1);
     assert.match(
       stderr,

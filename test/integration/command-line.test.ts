@@ -122,15 +122,15 @@ test("spiped refuses a port and a UNIX socket in use, and names them", limits, a
   for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     const taken = await Listener.listen(t, kind);
     const address = textOf(taken.address);
-    const words = ["-F", "-d", "-s", address, "-t", T, "-k", key.path];
-    await refuses(t, [...ours.spiped, ...words], `cannot listen on ${address}: listen: Address already in use`);
+    const args = ["-F", "-d", "-s", address, "-t", T, "-k", key.path];
+    await refuses(t, [...ours.spiped, ...args], `cannot listen on ${address}: listen: Address already in use`);
   }
 });
 
 test("spiped refuses an address that is not this machine's", limits, async (t) => {
   const key = await newKey(t);
-  const words = ["-F", "-d", "-s", "[192.0.2.1]:80", "-t", T, "-k", key.path];
-  await refuses(t, [...ours.spiped, ...words], /192\.0\.2\.1/);
+  const args = ["-F", "-d", "-s", "[192.0.2.1]:80", "-t", T, "-k", key.path];
+  await refuses(t, [...ours.spiped, ...args], /192\.0\.2\.1/);
 });
 
 test("spiped and spipe print their version and help to standard output and exit 0", limits, async (t) => {
@@ -162,7 +162,7 @@ test("spiped runs through a symlink with another name, and with long and combine
   await startSpiped(t, { ...options, program: { ...ours, spiped: [link] }, end: "-d" });
   await startSpiped(t, { ...options, end: "-d", flags: ["-jgn5", "-o2.5"] });
   const source = textOf(await freeAddress(t, "unix"));
-  const words = [
+  const args = [
     "--foreground",
     "--decrypt",
     "--source",
@@ -171,7 +171,7 @@ test("spiped runs through a symlink with another name, and with long and combine
     "--key",
     key.path,
   ];
-  const command = Command.start(t, [...ours.spiped, ...words]);
+  const command = Command.start(t, [...ours.spiped, ...args]);
   await command.line(/listening/i);
 });
 
@@ -180,8 +180,8 @@ test("spiped reads its key from standard input to its end with -k -", limits, as
   const target = await Listener.listen(t, "tcp");
   const server = await startSpiped(t, { end: "-d", source: "tcp", target: target.address, key });
   const source = await freeAddress(t, "unix");
-  const words = ["-F", "-e", "-s", textOf(source), "-t", textOf(server.source), "-k", "-"];
-  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "pipe" });
+  const args = ["-F", "-e", "-s", textOf(source), "-t", textOf(server.source), "-k", "-"];
+  const command = Command.start(t, [...ours.spiped, ...args], { stdin: "pipe" });
   command.stdin.write("a key in ");
   command.stdin.end("two pieces");
   await command.line(/listening/i);
@@ -195,8 +195,8 @@ for (const path of ["/dev/stdin", "/dev/fd/0", "/dev/fd/3"]) {
   const skip = process.platform === "win32" ? "Windows has no such paths" : false;
   test(`spipe refuses -k ${path} if that is its standard input`, { ...limits, skip }, async (t) => {
     const script = 'echo the data | "$@" 3<&0';
-    const words = [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", path] as const;
-    const { status, stdout, stderr } = await Command.run(t, ["sh", "-c", script, "sh", ...words]);
+    const args = [...ours.spipe, "-t", "[127.0.0.1]:9", "-k", path] as const;
+    const { status, stdout, stderr } = await Command.run(t, ["sh", "-c", script, "sh", ...args]);
     assert.equal(stderr, `spipe: key file ${path} is standard input, which has the data; name a file\n`);
     assert.equal(stdout, "");
     assert.equal(status, 1);

@@ -23,8 +23,8 @@ test("--check of a file without mistakes tries each tunnel, and names it", limit
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
   await file.write(a.text());
-  const words = [...ours.spiped, "-F", "--config", file.path, "--check"] as const;
-  const { stdout } = await Command.run(t, words);
+  const args = [...ours.spiped, "-F", "--config", file.path, "--check"] as const;
+  const { stdout } = await Command.run(t, args);
   for (const name of ["a", "a-far"]) {
     assert.match(stdout, new RegExp(`^ok +${name}: key file: `, "m"));
     assert.match(stdout, new RegExp(`^ok +${name}: source: `, "m"));
@@ -32,5 +32,5 @@ test("--check of a file without mistakes tries each tunnel, and names it", limit
   // The near end's target is the far end, which is not running.
   assert.match(stdout, /^failed +a: /m);
   await file.write(table("decrypt.far", { source: "/nowhere/socket", target: "/nowhere/service" }));
-  assert.equal((await Command.run(t, words)).status, 1);
+  assert.equal((await Command.run(t, args)).status, 1);
 });

@@ -33,8 +33,8 @@ async function refuses(address: Parameters<typeof TestSocket.connect>[1], t: Par
 }
 
 /** The messages of a spiped that must not start. */
-async function saidTo(t: Parameters<typeof Command.run>[0], words: readonly string[], env = {}) {
-  const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
+async function saidTo(t: Parameters<typeof Command.run>[0], args: readonly string[], env = {}) {
+  const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...args], { stdin: "ignore", env });
   assert.deepEqual([status, stdout], [1, ""], stderr);
   return stderr.trimEnd().split("\n");
 }
@@ -87,9 +87,9 @@ test(
   "a tunnel's flags with --config are an error, as are their environment variables with SPIPED_CONFIG",
   limits,
   async (t) => {
-    const words = ["-e", "-s", "[::1]:1", "-n", "100", "-j"];
+    const args = ["-e", "-s", "[::1]:1", "-n", "100", "-j"];
     const expected = "spiped: --config cannot be combined with -e, -s, -j and -n";
-    const [line, hint, ...more] = await saidTo(t, ["-F", "--config", "/nowhere", ...words]);
+    const [line, hint, ...more] = await saidTo(t, ["-F", "--config", "/nowhere", ...args]);
     assert.deepEqual([line, more], [expected, []]);
     assert.equal(hint, "spiped: hint: write these in the file, for each tunnel or in [defaults]");
     const [other] = await saidTo(t, ["-F"], { SPIPED_CONFIG: "/nowhere", SPIPED_KEY: "k" });
@@ -417,13 +417,13 @@ test("a daemon names its pid file after its configuration file by default, and r
   const file = await ConfigFile.make(t);
   const [a, b] = [await file.pair("a"), await file.pair("b")];
   const named = join(file.folder, "named.pid");
-  for (const [text, words, pidFile] of [
+  for (const [text, args, pidFile] of [
     ["", [], `${file.path}.pid`],
     [table("", { "pid-file": named }), [], named],
     [table("", { "pid-file": "/nowhere/pid" }), ["-p", named], named],
   ] as const) {
     await file.write(text, a.text());
-    const first = startDetached(t, [...ours.spiped, "--config", file.path, ...words], { env: markOf(t) });
+    const first = startDetached(t, [...ours.spiped, "--config", file.path, ...args], { env: markOf(t) });
     const { status } = await first.ownExit();
     assert.equal(status, 0, first.stderr);
     const id = readPidFile(pidFile);
@@ -509,8 +509,8 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
     const sources = await Promise.all(Array.from({ length: 20 }, () => freeAddress(t, "unix")));
     const target = textOf(service.address);
     await file.write(...sources.map((source, at) => table(`encrypt.t${at}`, { source: textOf(source), target })));
-    const words = [prlimit, "--nofile=150", ...ours.spiped, "-F", "--config", file.path] as const;
-    const command = Command.start(t, words, { stdin: "ignore" });
+    const args = [prlimit, "--nofile=150", ...ours.spiped, "-F", "--config", file.path] as const;
+    const command = Command.start(t, args, { stdin: "ignore" });
     await command.line(/listening on /, 20);
     const [first] = sources;
     assert.ok(first !== undefined);

@@ -27,8 +27,8 @@ const leastFiles = least(/\| open files[^|]*\| (\d+) /);
 const leastTasks = least(/\| tasks[^|]*\| (\d+) /);
 
 /** A command run under a ulimit. */
-function withFiles(files: number, words: readonly string[]): readonly [string, ...string[]] {
-  return ["sh", "-c", `ulimit -n ${files} && exec "$@"`, "sh", ...words];
+function withFiles(files: number, args: readonly string[]): readonly [string, ...string[]] {
+  return ["sh", "-c", `ulimit -n ${files} && exec "$@"`, "sh", ...args];
 }
 
 /** A user without other processes, so that the system counts only the test's. */
@@ -43,9 +43,9 @@ async function keyOfLonely(t: TestContext): Promise<Key> {
 }
 
 /** A command run with a limit of tasks, all of them available to it. */
-function withTasks(tasks: number, words: readonly string[]): readonly [string, ...string[]] {
+function withTasks(tasks: number, args: readonly string[]): readonly [string, ...string[]] {
   const become = ["setpriv", "--reuid", String(lonely), "--regid", String(lonely), "--clear-groups"] as const;
-  return [...become, "prlimit", `--nproc=${tasks}`, ...words];
+  return [...become, "prlimit", `--nproc=${tasks}`, ...args];
 }
 
 test("a connection works with the minimum of open files on the page", { ...limits, skip: onLinux }, async (t) => {
@@ -56,8 +56,8 @@ test("a connection works with the minimum of open files on the page", { ...limit
 
 test("a daemon reports a limit of open files that is too low to start", { ...limits, skip: onLinux }, async (t) => {
   const { path } = await newKey(t);
-  const words = [...ours.spiped, "-d", "-s", "/nowhere/s", "-t", "/nowhere", "-k", path];
-  const { status, stderr } = await Command.run(t, withFiles(22, words));
+  const args = [...ours.spiped, "-d", "-s", "/nowhere/s", "-t", "/nowhere", "-k", path];
+  const { status, stderr } = await Command.run(t, withFiles(22, args));
   assert.equal(status, 1);
   const tooFew = `this process may open too few files to start: .*\\nspiped: hint: .* ${leastFiles} .*`;
   assert.match(stderr, new RegExp(`^spiped: ${tooFew}\\n$`));
@@ -92,8 +92,8 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
     const target = await Listener.listen(t, "tcp");
     const source = await freeAddress(t, "tcp");
     const flags = ["-d", "-s", textOf(source), "-t", textOf(target.address), "-k", key.path, ...patience];
-    const words = withTasks(leastTasks, [...ours.spiped, ...flags]);
-    const command = startDetached(t, words, { stdin: "ignore", cwd: dirname(key.path) });
+    const args = withTasks(leastTasks, [...ours.spiped, ...flags]);
+    const command = startDetached(t, args, { stdin: "ignore", cwd: dirname(key.path) });
     assert.equal((await command.ownExit()).status, 0, command.stderr);
     assert.ok(await isAlive(await establishThrough(t, source, target, key)));
   });
@@ -116,8 +116,8 @@ asRoot(["setpriv", "prlimit", "unshare", "mount"], () => {
   }
 
   /** A command run with a system folder emptied. */
-  const without = (folder: string, words: readonly string[]) =>
-    ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', folder, ...words] as const;
+  const without = (folder: string, args: readonly string[]) =>
+    ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', folder, ...args] as const;
 
   for (const key of ["a file", "standard input"]) {
     test(`a daemon with its key from ${key} reports a missing /dev/null`, limits, async (t) => {

@@ -18,7 +18,7 @@ import {
 import { kindsHere } from "../support/environment.js";
 import { Listener } from "../support/listener.js";
 import { isAlive } from "../support/one-end.js";
-import { linkOf, stateOf, wordsOf } from "../support/processes.js";
+import { argsOf, linkOf, stateOf } from "../support/processes.js";
 import { ours, root } from "../support/programs.js";
 import { newKey, patience } from "../support/tunnel.js";
 
@@ -62,9 +62,9 @@ test("shows its name and its arguments in order in ps, and nothing else", option
   const env = { PATH: [dirname(process.execPath), process.env["PATH"] ?? ""].join(delimiter) };
   const command = startDetached(t, [link, ...flags], { stdin: "ignore", env });
   assert.equal((await command.ownExit()).status, 0, command.stderr);
-  const [node, ...words] = wordsOf(readPidFile(`${textOf(source)}.pid`));
+  const [node, ...args] = argsOf(readPidFile(`${textOf(source)}.pid`));
   assert.equal(node, "node");
-  assert.deepEqual(words, [link, ...flags]);
+  assert.deepEqual(args, [link, ...flags]);
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
 });
 

@@ -157,8 +157,8 @@ withCommands(["prlimit"], ([prlimit = ""]) => {
       const waiting = await tunnel.connect();
       await waiting.write("hello");
       const setSoftLimit = async (descriptors: number): Promise<void> => {
-        const words = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
-        assert.equal((await Command.run(t, words)).status, 0);
+        const args = [prlimit, "--pid", String(command.id), `--nofile=${descriptors}:`] as const;
+        assert.equal((await Command.run(t, args)).status, 0);
       };
       // Fewer than are open: nothing more can be opened.
       await setSoftLimit(10);

@@ -11,7 +11,7 @@ import { Command } from "../support/command.js";
 import { establishThrough, onLinux, readPidFile, startDetached, stopDaemon } from "../support/daemon.js";
 import { Listener } from "../support/listener.js";
 import { isAlive } from "../support/one-end.js";
-import { wordsOf } from "../support/processes.js";
+import { argsOf } from "../support/processes.js";
 import { ours } from "../support/programs.js";
 import { noTimer, timerOf } from "../support/tcp-timer.js";
 import { TestSocket } from "../support/test-socket.js";
@@ -31,8 +31,8 @@ const right: Variables = {
 const wasTaken = /^spiped: cannot read key file \/nowhere\/no-key/;
 
 /** The first message of spiped with arguments and environment variables that must fail. */
-async function firstLine(t: TestContext, words: readonly string[], env: Variables): Promise<string> {
-  const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
+async function firstLine(t: TestContext, args: readonly string[], env: Variables): Promise<string> {
+  const { status, stdout, stderr } = await Command.run(t, [...ours.spiped, ...args], { stdin: "ignore", env });
   assert.deepEqual([status, stdout], [1, ""], stderr);
   return stderr.split("\n")[0] ?? "";
 }
@@ -116,7 +116,7 @@ for (const [what, variables, expected] of [
   });
 }
 
-for (const [words, variables] of [
+for (const [args, variables] of [
   [["-e"], { SPIPED_DECRYPT: "1" }],
   [["-d"], { SPIPED_ENCRYPT: "1" }],
   [["-f"], { SPIPED_REQUIRE_FORWARD_SECRECY: "1" }],
@@ -129,8 +129,8 @@ for (const [words, variables] of [
   [["-F"], { SPIPED_FOREGROUND: "wrong" }],
 ] as const) {
   const [[variable, value] = []] = Object.entries(variables);
-  test(`${words.join(" ")} on the command line takes precedence over ${variable}=${value}`, limits, async (t) => {
-    assert.match(await firstLine(t, words, { ...right, ...variables }), wasTaken);
+  test(`${args.join(" ")} on the command line takes precedence over ${variable}=${value}`, limits, async (t) => {
+    assert.match(await firstLine(t, args, { ...right, ...variables }), wasTaken);
   });
 }
 
@@ -183,7 +183,7 @@ test("the daemon takes all options from the environment, including -k - and -p",
   assert.equal((await command.ownExit()).status, 0, command.stderr);
   assert.deepEqual((await readdir(cwd)).sort(), ["a.pid", "socket"]);
   const id = readPidFile(join(cwd, "a.pid"));
-  assert.deepEqual(wordsOf(id).slice(2), patience);
+  assert.deepEqual(argsOf(id).slice(2), patience);
   assert.ok(await isAlive(await establishThrough(t, source, target, key)));
   await stopDaemon({ id }, "SIGINT");
   assert.deepEqual(await readdir(cwd), []);
@@ -192,8 +192,8 @@ test("the daemon takes all options from the environment, including -k - and -p",
 test("help, version and keygen ignore invalid environment variables, and spipe ignores all", limits, async (t) => {
   const env = { SPIPED_DECRYPT: "wrong", SPIPED_TIMEOUT: "wrong", SPIPED_TARGET: "wrong", SPIPED_KEY: "/nowhere" };
   const folder = await temporaryFolder(t);
-  for (const words of [["--help"], ["-v"], ["keygen", join(folder, "key")]]) {
-    const { status, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
+  for (const args of [["--help"], ["-v"], ["keygen", join(folder, "key")]]) {
+    const { status, stderr } = await Command.run(t, [...ours.spiped, ...args], { stdin: "ignore", env });
     assert.deepEqual([status, stderr], [0, ""]);
   }
   const { status, stderr } = await Command.run(t, ours.spipe, { stdin: "ignore", env });

@@ -55,8 +55,8 @@ function request(address: Address, path: string): readonly string[] {
 }
 
 withCommands(["curl"], ([curl = ""]) => {
-  const run = async (t: TestContext, ...words: readonly string[]): Promise<Command> => {
-    const command = Command.start(t, [curl, "-sS", "--noproxy", "*", ...words], { stdin: "ignore" });
+  const run = async (t: TestContext, ...args: readonly string[]): Promise<Command> => {
+    const command = Command.start(t, [curl, "-sS", "--noproxy", "*", ...args], { stdin: "ignore" });
     await command.exit();
     return command;
   };

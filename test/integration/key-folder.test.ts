@@ -223,8 +223,8 @@ for (const [what, make, said] of refused) {
       mkdirSync(folder);
       make(folder);
       const source = textOf(await freeAddress(t, "unix"));
-      const words = [...ours.spiped, ...foreground, "-d", "-s", source, "-t", "/nowhere", "-k", folder] as const;
-      const command = startDetached(t, words, { stdin: "ignore" });
+      const args = [...ours.spiped, ...foreground, "-d", "-s", source, "-t", "/nowhere", "-k", folder] as const;
+      const command = startDetached(t, args, { stdin: "ignore" });
       assert.equal((await command.ownExit()).status, 1);
       assert.match(command.stderr, said);
     });
@@ -235,13 +235,13 @@ test("spiped --check reports on each key of a folder", limits, async (t) => {
   const keys = await ClientKeys.make(t, ["alice"]);
   keys.add("bob", new Uint8Array(0));
   const target = await Listener.listen(t, "unix");
-  const words = ["--check", "-F", "-d", "-s", textOf(await freeAddress(t, "unix")), "-t", textOf(target.address)];
-  const wrong = await Command.run(t, [...ours.spiped, ...words, "-k", keys.path], { stdin: "ignore" });
+  const args = ["--check", "-F", "-d", "-s", textOf(await freeAddress(t, "unix")), "-t", textOf(target.address)];
+  const wrong = await Command.run(t, [...ours.spiped, ...args, "-k", keys.path], { stdin: "ignore" });
   assert.match(wrong.stdout, /^ok +key file: alice\.key is the key of alice, id [0-9a-f-]{19}$/m);
   assert.match(wrong.stdout, /^failed +key file: cannot read key file \S+bob\.key: it is empty/m);
   assert.equal(wrong.status, 1);
   keys.remove("bob");
-  const right = await Command.run(t, [...ours.spiped, ...words, "-k", keys.path], { stdin: "ignore" });
+  const right = await Command.run(t, [...ours.spiped, ...args, "-k", keys.path], { stdin: "ignore" });
   assert.equal(right.status, 0, right.stdout);
 });
 
@@ -249,11 +249,11 @@ test("spiped -e and spipe refuse a folder, and say what to name", limits, async 
   const keys = await ClientKeys.make(t, ["alice"]);
   const said =
     /^(spiped|spipe): cannot read key file \S+keys: it is a folder\n(?:spiped|spipe): hint: name a key file in it, since only the decrypting end takes a folder/;
-  for (const words of [
+  for (const args of [
     [...ours.spiped, "-F", "-e", "-s", textOf(await freeAddress(t, "unix")), "-t", "/nowhere", "-k", keys.path],
     [...ours.spipe, "-t", "/nowhere", "-k", keys.path],
   ] as const) {
-    const { status, stderr } = await Command.run(t, words, { stdin: "ignore" });
+    const { status, stderr } = await Command.run(t, args, { stdin: "ignore" });
     assert.equal(status, 1);
     assert.match(stderr, said);
   }
@@ -307,8 +307,8 @@ asRoot([], () => {
     chmodSync(dirname(keys.path), 0o755);
     const source = await freeAddress(t, "unix");
     const check = async () => {
-      const words = ["-d", "-s", textOf(source), "-t", "/nowhere", "-k", keys.path, "-u", "nobody", "--check"];
-      return (await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore" })).stdout;
+      const args = ["-d", "-s", textOf(source), "-t", "/nowhere", "-k", keys.path, "-u", "nobody", "--check"];
+      return (await Command.run(t, [...ours.spiped, ...args], { stdin: "ignore" })).stdout;
     };
     chmodSync(keys.path, 0o755);
     keys.add("carol", readFileSync(join(keys.path, "alice.key")));

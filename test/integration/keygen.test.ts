@@ -53,8 +53,8 @@ test("keygen refuses an existing file, folder or symlink, and leaves it unchange
 
 test("keygen refuses a missing folder, no argument, and two arguments", limits, async (t) => {
   const folder = await temporaryFolder(t);
-  for (const words of [[join(folder, "none", "key")], [], [join(folder, "a"), join(folder, "b")]]) {
-    const { status, stderr } = await Command.run(t, [...ours.spiped, "keygen", ...words]);
+  for (const args of [[join(folder, "none", "key")], [], [join(folder, "a"), join(folder, "b")]]) {
+    const { status, stderr } = await Command.run(t, [...ours.spiped, "keygen", ...args]);
     assert.equal(status, 1);
     assert.match(stderr, /^spiped: /);
   }

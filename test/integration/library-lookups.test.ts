@@ -72,8 +72,8 @@ withSilentNameServer((start) => {
   ] as const) {
     test(what, limits, async (t) => {
       const code = `${head}${program}\nawait server.close();\nconsole.log("closed");`;
-      const words = [process.execPath, "--input-type=module", "--eval", code] as const;
-      const command = await start(t, words, { stdin: "ignore", cwd: root });
+      const args = [process.execPath, "--input-type=module", "--eval", code] as const;
+      const command = await start(t, args, { stdin: "ignore", cwd: root });
       assert.deepEqual(await command.exit(), { status: 0, signal: null });
       assert.deepEqual(command.stdout.toString().split("\n"), [...output, "closed", ""]);
     });

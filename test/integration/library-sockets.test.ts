@@ -153,7 +153,7 @@ test("an unref'ed open stream does not keep the process running", limits, async 
     stream.unref();
     stream.once("connect", () => console.log("connected"));
     process.once("exit", () => console.log(stream.readyState));`;
-  const words = ["--input-type=module", "--eval", program, server.address ?? "", keyFile];
-  const { status, stdout } = await Command.run(t, [process.execPath, ...words], { stdin: "ignore", cwd: root });
+  const args = ["--input-type=module", "--eval", program, server.address ?? "", keyFile];
+  const { status, stdout } = await Command.run(t, [process.execPath, ...args], { stdin: "ignore", cwd: root });
   assert.deepEqual([status, stdout], [0, "connected\nopen\n"]);
 });

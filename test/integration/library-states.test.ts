@@ -211,9 +211,9 @@ for (const event of ["connection", "ended", "listening", "close", "connect", "da
       await server.close();
       await new Promise((soon) => setImmediate(soon));
       console.log(JSON.stringify([text, stream.report.reason, uncaught]));`;
-    const words = ["--input-type=module", "--eval", program, event] as const;
+    const args = ["--input-type=module", "--eval", program, event] as const;
     const options = { stdin: "ignore", cwd: root } as const;
-    const { stdout, stderr } = await Command.run(t, [process.execPath, ...words], options);
+    const { stdout, stderr } = await Command.run(t, [process.execPath, ...args], options);
     const [text, reason, uncaught] = JSON.parse(stdout || `["${stderr}"]`);
     assert.deepEqual([text, reason, uncaught], [event === "data" ? "" : "there and back", "closed", [event]]);
   });

@@ -90,9 +90,9 @@ const HAS_FAULT = `performance.now = () => { throw new Error("broken clock"); };
 
 async function faultOf(t: TestContext, nodeOptions: string): Promise<string> {
   const { NODE_OPTIONS = "" } = await withScript(t, HAS_FAULT);
-  const words = ["-F", "-f", "-e", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9", "-k", join(root, "LICENSE")];
+  const args = ["-F", "-f", "-e", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:9", "-k", join(root, "LICENSE")];
   const env = { NODE_OPTIONS: `${NODE_OPTIONS} ${nodeOptions}` };
-  const { status, stderr } = await Command.run(t, [...ours.spiped, ...words], { stdin: "ignore", env });
+  const { status, stderr } = await Command.run(t, [...ours.spiped, ...args], { stdin: "ignore", env });
   assert.equal(status, 1);
   assert.match(stderr, /internal error: .*broken clock/);
   return stderr;

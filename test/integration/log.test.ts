@@ -75,7 +75,7 @@ test("with JSON, every message is an object: start, strangers, state, exit", lim
   );
 });
 
-for (const [what, words, env] of [
+for (const [what, args, env] of [
   ["in a word that is no flag", ["--log-format", "json", "--nonsense"], {}],
   ["in a word before the format", ["-o", "never", "--log-format=json"], {}],
   ["in what is missing", ["-d", ...json], {}],
@@ -83,7 +83,7 @@ for (const [what, words, env] of [
   ["in a file, for a daemon", ["-d", "-s", "[127.0.0.1]:0", "-t", "[127.0.0.1]:1", "-k", "/no/key", ...json], {}],
 ] as const) {
   test(`with JSON, an error ${what} is an object with its hint`, limits, async (t) => {
-    const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env });
+    const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore", env });
     assert.equal((await command.exit()).status, 1);
     const [first, ...others] = entriesOf(command);
     assert.deepEqual(others, []);
@@ -94,13 +94,13 @@ for (const [what, words, env] of [
 }
 
 test("an unknown level or format is refused, and the hint lists those that exist", limits, async (t) => {
-  for (const [flag, words] of [
+  for (const [flag, args] of [
     ["--log-level", "error, warning, info or debug"],
     ["--log-format", "text or json"],
   ] as const) {
     const { status, stderr } = await Command.run(t, [...ours.spiped, flag, "loud"]);
     assert.equal(status, 1);
-    assert.match(stderr, new RegExp(`^spiped: bad value for ${flag}: "loud"\nspiped: hint: write ${words}\n$`));
+    assert.match(stderr, new RegExp(`^spiped: bad value for ${flag}: "loud"\nspiped: hint: write ${args}\n$`));
   }
 });
 

@@ -175,8 +175,8 @@ withNames(() => {
     const key = await newKey(t);
     const [target] = await listenOn(t, "127.0.0.2");
     const source = await freeAddress(t, "unix");
-    const words = ["-F", "-D", "-d", "-s", textOf(source), "-t", `${name}:${portOf(target)}`, "-k", key.path];
-    const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env: names.env });
+    const args = ["-F", "-D", "-d", "-s", textOf(source), "-t", `${name}:${portOf(target)}`, "-k", key.path];
+    const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore", env: names.env });
     await command.line(/cannot resolve far\.test:\d+: .*retrying every second$/);
     names.set(name, "127.0.0.2");
     await command.line(/listening on/);

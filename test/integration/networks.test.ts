@@ -15,13 +15,8 @@ const device = existsSync("/dev/net/tun") && existsSync("/usr/bin/python3") ? tr
 declareIf(device, "/dev/net/tun and /usr/bin/python3", () =>
   asRoot(["unshare", "ip", "nsenter", "mount"], () => {
     test("every byte arrives over a bad network, and a forged packet is detected", limits, async (t) => {
-      const words = [
-        process.execPath,
-        join(root, "scripts/trials/networks.mjs"),
-        "--pairs=ours-ours",
-        "short",
-      ] as const;
-      const { status, stdout, stderr } = await Command.run(t, words, { stdin: "ignore" });
+      const args = [process.execPath, join(root, "scripts/trials/networks.mjs"), "--pairs=ours-ours", "short"] as const;
+      const { status, stdout, stderr } = await Command.run(t, args, { stdin: "ignore" });
       assert.equal(status, 0, `${stdout}\n${stderr}`);
       const [line = ""] = stdout.split("\n");
       const { failures, isWhole, link } = JSON.parse(line) as Trial;

@@ -54,8 +54,8 @@ withCommands(process.getuid?.() === 0 ? ["cat", "setpriv"] : ["cat"], () => {
   }
 
   function canLookInto(id: number): boolean {
-    const [file, ...words] = run(["cat", `/proc/${id}/environ`]);
-    return spawnSync(file, words).status === 0;
+    const [file, ...args] = run(["cat", `/proc/${id}/environ`]);
+    return spawnSync(file, args).status === 0;
   }
 
   const program: Program = { ...ours, spiped: run(ours.spiped), spipe: run(ours.spipe) };
@@ -93,8 +93,8 @@ for (const flags of [[], ["-F"]] as const) {
     const target = await Listener.listen(t, "unix");
     const source = await freeAddress(t, "unix");
     const addresses = ["-s", textOf(source), "-t", textOf(target.address)];
-    const words = [...ours.spiped, "-d", ...addresses, "-k", key.path, ...flags] as const;
-    const command = startDetached(t, words, { stdin: "ignore", stdout: output.writing, stderr: errors.writing });
+    const args = [...ours.spiped, "-d", ...addresses, "-k", key.path, ...flags] as const;
+    const command = startDetached(t, args, { stdin: "ignore", stdout: output.writing, stderr: errors.writing });
     const check = (when: string) => {
       assert.equal(isNonBlocking(output.writing), false, `standard output ${when}`);
       assert.equal(isNonBlocking(errors.writing), false, `standard error ${when}`);

@@ -13,8 +13,8 @@ withSilentNameServer((start) => {
     test(`spiped exits on ${signal} while a lookup gets no answer`, limits, async (t) => {
       const key = await newKey(t);
       const source = textOf(await freeAddress(t, "unix"));
-      const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "far.test:80", "-k", key.path] as const;
-      const command = await start(t, words, { stdin: "ignore" });
+      const args = [...ours.spiped, "-F", "-d", "-s", source, "-t", "far.test:80", "-k", key.path] as const;
+      const command = await start(t, args, { stdin: "ignore" });
       await untilAsked(command);
       command.signal(signal);
       assert.deepEqual(await command.exit(), { status: 0, signal: null });

@@ -231,8 +231,8 @@ asRoot(["unshare", "mount", "setpriv"], () => {
     const script =
       'mount -t tmpfs -o size=4k none "$0" && head -c 4096 /dev/zero >"$0/x"; "$@"; s=$?; ls "$0"; exit $s';
     const flags = ["-D", "-e", "-s", join(cwd, "socket"), "-t", "/nowhere", "-k", key.path, "-p", join(cwd, "a.pid")];
-    const words = ["unshare", "--mount", "sh", "-c", script, cwd, ...ours.spiped, ...flags] as const;
-    const command = startDetached(t, words);
+    const args = ["unshare", "--mount", "sh", "-c", script, cwd, ...ours.spiped, ...flags] as const;
+    const command = startDetached(t, args);
     assert.equal((await command.exit()).status, 1);
     assert.match(command.stderr, /^spiped: cannot write pid file .*: the disk is full\nspiped: hint: .*\n$/);
     assert.equal(command.stdout.toString(), "x\n");

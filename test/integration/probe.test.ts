@@ -183,23 +183,23 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
   test("SIGINT stops a probe at once", limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const key = await newKey(t);
-    const words = [...ours.spipe, "--probe", "-k", key.path, "-t", textOf(listener.address), "-o", "600"] as const;
-    const probing = Command.start(t, words, { stdin: "ignore" });
+    const args = [...ours.spipe, "--probe", "-k", key.path, "-t", textOf(listener.address), "-o", "600"] as const;
+    const probing = Command.start(t, args, { stdin: "ignore" });
     await listener.next();
     probing.signal("SIGINT");
     assert.deepEqual(await probing.exit(), { status: null, signal: "SIGINT" });
   });
 
-  for (const [words, program] of [
+  for (const [args, program] of [
     [[...ours.spipe, "--probe"], "spipe"],
     [[...ours.spiped, "-d", "--check", "-F", "-s", "[127.0.0.1]:1"], "spiped"],
   ] as const) {
-    test(`${words.slice(-1)}: ${program} refuses a closed standard output, and accepts /dev/null`, {
+    test(`${args.slice(-1)}: ${program} refuses a closed standard output, and accepts /dev/null`, {
       ...limits,
       skip: process.platform !== "linux" ? "only Linux shows that it was closed" : false,
     }, async (t) => {
       const key = await newKey(t);
-      const all = [...words, "-k", key.path, "-t", textOf(await freeAddress(t, "tcp"))];
+      const all = [...args, "-k", key.path, "-t", textOf(await freeAddress(t, "tcp"))];
       const inShell = async (script: string) => Command.run(t, ["sh", "-c", script, "sh", ...all]);
       const { status, stderr } = await inShell('exec "$@" >&-');
       assert.equal(status, 1);

@@ -118,8 +118,8 @@ for (const { way, env } of both) {
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
     const port = await freePort("127.0.0.1");
-    const words = ["-F", "-d", "-s", `[::]:${port}`, "-t", textOf(target.address), "-k", key.path, ...flags];
-    await Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env }).line(/listening/i);
+    const args = ["-F", "-d", "-s", `[::]:${port}`, "-t", textOf(target.address), "-k", key.path, ...flags];
+    await Command.start(t, [...ours.spiped, ...args], { stdin: "ignore", env }).line(/listening/i);
     const link = await TestSocket.connect(t, { kind: "tcp", host: "127.0.0.1", port });
     await ReferencePeer.client(link, { keyFile: key.bytes }).handshake();
     assert.deepEqual(await ofService(await target.next()), announced(link));
@@ -208,8 +208,8 @@ test("--check sends a header without an address to the service, and recognizes i
   const target = await Listener.listen(t, "tcp");
   const { path } = await newKey(t);
   const source = textOf(await freeAddress(t, "tcp"));
-  const words = ["--check", "-d", "-F", "-s", source, "-t", textOf(target.address), "-k", path, ...flags];
-  const check = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  const args = ["--check", "-d", "-F", "-s", source, "-t", textOf(target.address), "-k", path, ...flags];
+  const check = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
   const service = await target.next();
   assert.deepEqual(await ofService(service), nobody);
   await service.write("SSH-2.0-test\r\n");

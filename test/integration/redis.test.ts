@@ -26,8 +26,8 @@ async function startRedis(t: TestContext, server: string, kind: AddressKind): Pr
       address.kind === "unix"
         ? ["--port", "0", "--unixsocket", address.path]
         : ["--port", String(address.port), "--bind", address.host];
-    const words = [server, ...where, "--save", "", "--appendonly", "no", "--dir", folder] as const;
-    if (await untilListening(Command.start(t, words, { stdin: "ignore" }), address)) return address;
+    const args = [server, ...where, "--save", "", "--appendonly", "no", "--dir", folder] as const;
+    if (await untilListening(Command.start(t, args, { stdin: "ignore" }), address)) return address;
   }
 }
 
@@ -52,8 +52,8 @@ withCommands(["redis-server", "redis-benchmark", "redis-cli"], ([server = "", be
           "-t",
           "ping,set,get,lpush,mset",
         ];
-        const words = [benchmark, ...flagsOf(tunnel.client.source), ...load, "--csv"] as const;
-        const { status, stdout, stderr } = await Command.run(t, words);
+        const args = [benchmark, ...flagsOf(tunnel.client.source), ...load, "--csv"] as const;
+        const { status, stdout, stderr } = await Command.run(t, args);
         assert.equal(status, 0, stderr);
         for (const command of ["PING_INLINE", "PING_MBULK", "SET", "GET", "LPUSH", "MSET"]) {
           assert.match(stdout, new RegExp(`^"${command}[^"]*","[0-9.]+"`, "m"));
@@ -66,9 +66,9 @@ withCommands(["redis-server", "redis-benchmark", "redis-cli"], ([server = "", be
       const value = randomData("redis", valueBytes);
       const file = join(await temporaryFolder(t), "value");
       await writeFile(file, value);
-      const ask = async (...words: readonly string[]): Promise<Buffer> => {
+      const ask = async (...args: readonly string[]): Promise<Buffer> => {
         const stdin = openSync(file, "r");
-        const command = Command.start(t, [cli, ...flagsOf(tunnel.client.source), ...words], { stdin });
+        const command = Command.start(t, [cli, ...flagsOf(tunnel.client.source), ...args], { stdin });
         assert.deepEqual(await command.exit(), { status: 0, signal: null });
         closeSync(stdin);
         return command.stdout;

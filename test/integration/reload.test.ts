@@ -177,8 +177,8 @@ test("SIGHUP with -k - is logged, and the old key is kept", limits, async (t) =>
   const key = await newKey(t);
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");
-  const words = ["-F", "-d", "-s", textOf(source), "-t", textOf(target.address), "-k", "-", ...patience];
-  const command = Command.start(t, [...ours.spiped, ...words], { stdin: "pipe" });
+  const args = ["-F", "-d", "-s", textOf(source), "-t", textOf(target.address), "-k", "-", ...patience];
+  const command = Command.start(t, [...ours.spiped, ...args], { stdin: "pipe" });
   command.stdin.end(key.bytes);
   await command.line(/listening on/);
   command.signal("SIGHUP");

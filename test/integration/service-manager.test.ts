@@ -22,13 +22,13 @@ import { type Key, newKey, patience } from "../support/tunnel.js";
 const options = { ...limits, skip: onLinux };
 
 /** The notification socket of a manager. */
-async function startManager(t: TestContext, name: string, ...words: string[]): Promise<Command> {
-  const manager = Command.start(t, ["python3", join(root, "test/support/notify.py"), name, ...words]);
-  await manager.line(words.length > 0 ? /^full$/ : /^listening$/);
+async function startManager(t: TestContext, name: string, ...args: string[]): Promise<Command> {
+  const manager = Command.start(t, ["python3", join(root, "test/support/notify.py"), name, ...args]);
+  await manager.line(args.length > 0 ? /^full$/ : /^listening$/);
   return manager;
 }
 
-async function words(t: TestContext, source: string, ...more: string[]): Promise<readonly [string, ...string[]]> {
+async function args(t: TestContext, source: string, ...more: string[]): Promise<readonly [string, ...string[]]> {
   const [key, target] = [await newKey(t), await freeAddress(t, "tcp")];
   return [...ours.spiped, "-d", "-s", source, "-t", textOf(target), "-k", key.path, ...more];
 }
@@ -39,7 +39,7 @@ withCommands(["python3"], () => {
       const name = kind === "path" ? join(await temporaryFolder(t), "notify") : `@spiped-test-${randomUUID()}`;
       const manager = await startManager(t, name);
       const source = textOf(await freeAddress(t, "tcp"));
-      const started = await words(t, source, "-F");
+      const started = await args(t, source, "-F");
       const spiped = Command.start(t, started, { stdin: "ignore", env: { NOTIFY_SOCKET: name } });
       const from = `^${spiped.id}: `;
       await manager.line(new RegExp(`${from}READY=1 \\| STATUS=listening on .*, decrypting to `));
@@ -60,7 +60,7 @@ withCommands(["python3"], () => {
   test("a manager is notified why a start has failed", options, async (t) => {
     const name = join(await temporaryFolder(t), "notify");
     const manager = await startManager(t, name);
-    const command = await words(t, "systemd:web", "-F");
+    const command = await args(t, "systemd:web", "-F");
     const spiped = Command.start(t, command, { stdin: "ignore", env: { NOTIFY_SOCKET: name } });
     await manager.line(/: STATUS=cannot listen on systemd:web: no sockets were handed over$/);
     assert.equal((await spiped.exit()).status, 1);
@@ -73,7 +73,7 @@ withCommands(["python3"], () => {
     const manager = await startManager(t, name);
     const pidFile = join(folder, "pid");
     const source = textOf(await freeAddress(t, "tcp"));
-    const started = await words(t, source, "-p", pidFile);
+    const started = await args(t, source, "-p", pidFile);
     const first = startDetached(t, started, { stdin: "ignore", env: { NOTIFY_SOCKET: name } });
     assert.equal((await first.ownExit()).status, 0);
     const id = Number(readFileSync(pidFile, "utf8"));
@@ -87,7 +87,7 @@ withCommands(["python3"], () => {
     const name = join(await temporaryFolder(t), "notify");
     const manager = await startManager(t, name, "deaf");
     const source = await freeAddress(t, "unix");
-    const command = await words(t, textOf(source), "-F");
+    const command = await args(t, textOf(source), "-F");
     const spiped = Command.start(t, command, { stdin: "ignore", env: { NOTIFY_SOCKET: name } });
     await spiped.line(/listening on/);
     manager.stdin.end();
@@ -101,7 +101,7 @@ withCommands(["python3"], () => {
 test("a NOTIFY_SOCKET that does not exist is only logged", options, async (t) => {
   for (const value of ["/nowhere/notify", "", "relative", "@", "vsock:2:1", `/${"x".repeat(200)}`]) {
     const source = textOf(await freeAddress(t, "unix"));
-    const command = await words(t, source, "-F");
+    const command = await args(t, source, "-F");
     const spiped = Command.start(t, command, { stdin: "ignore", env: { NOTIFY_SOCKET: value } });
     await spiped.line(/listening on/);
     spiped.signal("SIGTERM");
@@ -113,7 +113,7 @@ test("a NOTIFY_SOCKET that does not exist is only logged", options, async (t) =>
 test("spiped listens on a socket that was handed over, and does not change its file", options, async (t) => {
   for (const kind of ["tcp", "unix"] as const) {
     const { descriptor, address } = await managed(t, kind, 0o640);
-    const command = handing(await words(t, "systemd:web", "-F"), { names: "web" });
+    const command = handing(await args(t, "systemd:web", "-F"), { names: "web" });
     const spiped = Command.start(t, command, { stdin: "ignore", more: [descriptor] });
     const text = textOf(address).replaceAll(/[[\].]/g, "\\$&");
     await spiped.line(new RegExp(`listening on ${text} \\(systemd:web\\), decrypting`));
@@ -188,7 +188,7 @@ test("a draining process does not keep open a socket that its manager has closed
 test("a daemon gets the sockets too, after its own descriptors", options, async (t) => {
   const [one, other] = [await managed(t, "tcp"), await managed(t, "unix")];
   const pidFile = join(await temporaryFolder(t), "pid");
-  const command = handing(await words(t, "systemd:other", "-p", pidFile), { count: 2, names: "one:other" });
+  const command = handing(await args(t, "systemd:other", "-p", pidFile), { count: 2, names: "one:other" });
   const more = [one.descriptor, other.descriptor];
   const first = startDetached(t, command, { stdin: "ignore", more });
   assert.equal((await first.ownExit()).status, 0, first.stderr);
@@ -210,7 +210,7 @@ test("a socket that cannot be used is reported in one message", options, async (
   ];
   for (const [source, handed, pattern] of cases) {
     for (const more of [["-F"], ["-p", join(await temporaryFolder(t), "pid")]]) {
-      const command = handing(await words(t, source, ...more), handed);
+      const command = handing(await args(t, source, ...more), handed);
       const spiped = startDetached(t, command, { stdin: "ignore", more: [descriptor] });
       assert.equal((await spiped.ownExit()).status, 1);
       // A daemon has other descriptor numbers.
@@ -218,7 +218,7 @@ test("a socket that cannot be used is reported in one message", options, async (
       await spiped.line(expected);
     }
   }
-  const wrapped = handing(["sh", "-c", '"$@"; exit $?', "sh", ...(await words(t, "systemd:", "-F"))], {});
+  const wrapped = handing(["sh", "-c", '"$@"; exit $?', "sh", ...(await args(t, "systemd:", "-F"))], {});
   const spiped = Command.start(t, wrapped, { stdin: "ignore", more: [descriptor] });
   await spiped.line(/systemd:: the sockets are for process \d+, but this is process \d+$/);
   await spiped.line(/^spiped: hint: start it without a wrapper such as npx/);

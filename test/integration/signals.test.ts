@@ -121,8 +121,8 @@ test("spiped replaces a stale UNIX socket", limits, async (t) => {
   const killed = await startSpiped(t, { end: "-e", source: "unix", target: target.address, key });
   await killed.command.kill();
   await access(textOf(killed.source));
-  const words = ["-F", "-e", "-s", textOf(killed.source), "-t", textOf(target.address), "-k", key.path];
-  const successor = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+  const args = ["-F", "-e", "-s", textOf(killed.source), "-t", textOf(target.address), "-k", key.path];
+  const successor = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
   await successor.line(/listening/i);
   await TestSocket.connect(t, killed.source);
   assert.equal((await target.next()).waitingBytes, 0);

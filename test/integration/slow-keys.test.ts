@@ -24,10 +24,10 @@ interface Waiting {
 }
 
 /** Starts a command that waits for its key from a named pipe. Its working directory is empty. */
-async function startWaiting(t: TestContext, words: (pipe: string) => readonly string[]): Promise<Waiting> {
+async function startWaiting(t: TestContext, args: (pipe: string) => readonly string[]): Promise<Waiting> {
   const folder = await temporaryFolder(t);
   const pipe = await namedPipe(t);
-  const [file = "", ...others] = words(pipe);
+  const [file = "", ...others] = args(pipe);
   const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
   await until(() => (readsKey(command.id) ? true : undefined), "a thread that opens the key file");
   return { command, folder, pipe };
@@ -55,11 +55,11 @@ const programs = [
   ["spiped key-id", (pipe: string) => [...ours.spiped, "key-id", pipe]],
 ] as const;
 
-for (const [name, words] of programs) {
+for (const [name, args] of programs) {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     for (const phase of ["opens", "reads"] as const) {
       test(`${name} exits on ${signal} while it ${phase} a key that blocks`, options, async (t) => {
-        const { command, folder, pipe } = await startWaiting(t, words);
+        const { command, folder, pipe } = await startWaiting(t, args);
         const isDaemon = name === "spiped" || name === "spiped -D";
         let second: number | undefined;
         if (phase === "reads") {
@@ -98,11 +98,11 @@ test(
 );
 
 /** These include Node.js's signal pipe, and descriptors that never end. */
-for (const [name, words] of programs) {
+for (const [name, args] of programs) {
   test(`${name} refuses Node.js's own descriptors as its key`, options, async (t) => {
     const folder = await temporaryFolder(t);
     for (let descriptor = 3; descriptor <= 12; descriptor += 1) {
-      const [file = "", ...others] = words(`/proc/self/fd/${descriptor}`);
+      const [file = "", ...others] = args(`/proc/self/fd/${descriptor}`);
       const command = startDetached(t, [file, ...others], { stdin: "ignore", cwd: folder });
       assert.equal((await command.exit()).status, 1);
       // Which of these are open depends on Node.
@@ -117,9 +117,9 @@ for (const [name, words] of programs) {
 test("the daemon does not keep the pipe of bash's <(…)", options, async (t) => {
   const key = await newKey(t);
   const source = join(await temporaryFolder(t), "socket");
-  const words = [...ours.spiped, "-d", "-s", source, "-t", "[127.0.0.1]:9"];
+  const args = [...ours.spiped, "-d", "-s", source, "-t", "[127.0.0.1]:9"];
   const script = '"$@" -k <(cat "$KEY")';
-  const command = startDetached(t, ["bash", "-c", script, "bash", ...words], {
+  const command = startDetached(t, ["bash", "-c", script, "bash", ...args], {
     stdin: "ignore",
     env: { KEY: key.path },
   });

@@ -20,8 +20,8 @@ type Judge = (times: readonly number[], values: readonly number[], most: number)
 
 asRoot([], () => {
   test("two ends have no leaks after all kinds of connections, reloads and key changes", limits, async (t) => {
-    const words = [join(root, "scripts/trials/soak.mjs"), "--rounds", "4"];
-    const { status, stdout: said, stderr } = await Command.run(t, [process.execPath, ...words]);
+    const args = [join(root, "scripts/trials/soak.mjs"), "--rounds", "4"];
+    const { status, stdout: said, stderr } = await Command.run(t, [process.execPath, ...args]);
     assert.equal(status, 0, `${said}${stderr}`);
     assert.match(said, /^near: descriptors at rest: .*: (\d+), \1, \1$/m);
     assert.match(said, /^far: threads at rest: .*: (\d+), \1, \1$/m);

@@ -46,9 +46,9 @@ test("listens again at once on an address whose connections have just ended", li
   const key = await newKey(t);
   const target = await Listener.listen(t, "tcp");
   const source = { kind: "tcp", host: "127.0.0.1", port: await freePort("127.0.0.1") } as const;
-  const words = ["-F", "-d", "-s", textOf(source), "-t", textOf(target.address), "-k", key.path, ...patience];
+  const args = ["-F", "-d", "-s", textOf(source), "-t", textOf(target.address), "-k", key.path, ...patience];
   for (let count = 0; count < 3; count += 1) {
-    const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+    const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
     await command.line(/listening on/);
     const { peer, plain } = await establishThrough(t, source, target, key);
     command.signal("SIGTERM");
@@ -68,7 +68,7 @@ withNames(() => {
     const key = await newKey(t);
     const target = await Listener.listen(t, "tcp");
     const port = await freePort("127.0.0.3");
-    const words = [
+    const args = [
       "-F",
       "-d",
       "-s",
@@ -79,7 +79,7 @@ withNames(() => {
       key.path,
       ...patience,
     ];
-    const command = Command.start(t, [...ours.spiped, ...words], { stdin: "ignore", env: names.env });
+    const command = Command.start(t, [...ours.spiped, ...args], { stdin: "ignore", env: names.env });
     const warning = await command.line(
       /several\.example:\d+ resolves to 2 addresses; listening on \[127\.0\.0\.\d\]:\d+ only/,
     );

@@ -16,7 +16,7 @@ import { type ServerEnd, startServerEnd } from "../support/one-end.js";
 import { commandOnPath, declareIf, ours, withCommands } from "../support/programs.js";
 import { digestOfRandomData, randomData } from "../support/random-data.js";
 import { asRoot } from "../support/root.js";
-import { inShell, startEcho, type Words } from "../support/spipe-shell.js";
+import { type Args, inShell, startEcho } from "../support/spipe-shell.js";
 import { TestSocket } from "../support/test-socket.js";
 import { newKey, patience } from "../support/tunnel.js";
 
@@ -42,11 +42,11 @@ const inputs: Readonly<Record<string, { readonly script: string; readonly from?:
 for (const [what, { script, from = 0, linux }] of Object.entries(inputs)) {
   if (linux && !isLinux) continue;
   test(`spipe reads ${what} to its end`, limits, async (t) => {
-    const { words, folder } = await startEcho(t);
+    const { args, folder } = await startEcho(t);
     const input = join(folder, "input");
     writeFileSync(input, data);
     const env = { input, other: join(folder, "other") };
-    const command = Command.start(t, inShell(script, words), { stdin: "ignore", env });
+    const command = Command.start(t, inShell(script, args), { stdin: "ignore", env });
     assert.deepEqual(await command.exit(), { status: 0, signal: null }, command.stderr);
     assert.equal(command.stderr, "");
     expectBytes(command.stdout, data.subarray(from));
@@ -79,8 +79,8 @@ test("spipe reads an endless device until the remote side resets the connection"
 
 if (isLinux) {
   test("spipe reads a file of /proc, whose size is given as 0", limits, async (t) => {
-    const { words } = await startEcho(t);
-    const { status, stdout } = await Command.run(t, inShell('"$@" < /proc/version', words));
+    const { args } = await startEcho(t);
+    const { status, stdout } = await Command.run(t, inShell('"$@" < /proc/version', args));
     assert.deepEqual({ status, stdout }, { status: 0, stdout: readFileSync("/proc/version", "utf8") });
   });
 }
@@ -88,7 +88,7 @@ if (isLinux) {
 // A loop device needs root and kernel support.
 asRoot(["losetup"], () => {
   test("spipe sends a block device completely", limits, async (t) => {
-    const { words, folder } = await startEcho(t);
+    const { args, folder } = await startEcho(t);
     const disk = join(folder, "disk");
     writeFileSync(disk, randomData("disk", 5_000_192));
     const set = await Command.run(t, ["losetup", "--find", "--show", disk]);
@@ -99,7 +99,7 @@ asRoot(["losetup"], () => {
     }
     const device = set.stdout.trim();
     afterwards(t, () => Command.run(t, ["losetup", "--detach", device]));
-    const command = Command.start(t, inShell('"$@" < "$device"', words), { stdin: "ignore", env: { device } });
+    const command = Command.start(t, inShell('"$@" < "$device"', args), { stdin: "ignore", env: { device } });
     assert.deepEqual(await command.exit(), { status: 0, signal: null }, command.stderr);
     expectBytes(command.stdout, readFileSync(disk));
   });
@@ -107,7 +107,7 @@ asRoot(["losetup"], () => {
 
 for (const kind of ["tcp", "unix"] as const) {
   test(`spipe uses one ${kind} socket for both streams, as from inetd, and passes both ends on`, limits, async (t) => {
-    const { words } = await startEcho(t);
+    const { args } = await startEcho(t);
     const address = await freeAddress(t, kind);
     // Node's sockets are non-blocking, so this one is too.
     const inetd = createServer({ pauseOnConnect: true, allowHalfOpen: true });
@@ -118,7 +118,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const [accepted] = await connection;
     const descriptor: number = accepted._handle.fd;
     assert.ok(descriptor > 0);
-    const command = Command.start(t, words, { stdin: descriptor, stdout: descriptor });
+    const command = Command.start(t, args, { stdin: descriptor, stdout: descriptor });
     accepted.destroy();
     await client.writeRandomData("inetd", 3_000_000);
     client.finish();
@@ -140,8 +140,8 @@ async function startFrom(
   const key = await newKey(t, end.key.bytes);
   const input = `${key.path}-input`;
   writeFileSync(input, randomData("input", lengthBytes));
-  const words = [...ours.spipe, "-t", textOf(end.spiped.source), "-k", key.path, ...patience] as const;
-  return { command: Command.start(t, inShell(scriptOf(input), words)), end, input };
+  const args = [...ours.spipe, "-t", textOf(end.spiped.source), "-k", key.path, ...patience] as const;
+  return { command: Command.start(t, inShell(scriptOf(input), args)), end, input };
 }
 
 // Streams that cannot be read or written.
@@ -176,8 +176,8 @@ for (const [what, script, message] of [
       calls += 1;
     });
     const key = await newKey(t);
-    const words = [...ours.spipe, "-t", textOf(nobody.address), "-k", key.path, ...patience] as const;
-    const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
+    const args = [...ours.spipe, "-t", textOf(nobody.address), "-k", key.path, ...patience] as const;
+    const { status, stdout, stderr } = await Command.run(t, inShell(script, args));
     assert.deepEqual({ status, stdout, calls }, { status: 1, stdout: "", calls: 0 });
     assert.match(stderr, message);
   });
@@ -190,8 +190,8 @@ for (const [what, script, expected] of [
   ["standard output, inherited from a shell that had it so", 'echo hello | { "$@"; echo $? >&2; } 1<> /dev/null', ""],
 ] as const) {
   test(`spipe accepts a /dev/null for ${what}`, limits, async (t) => {
-    const { words } = await startEcho(t);
-    const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
+    const { args } = await startEcho(t);
+    const { status, stdout, stderr } = await Command.run(t, inShell(script, args));
     assert.deepEqual({ status, stdout }, { status: 0, stdout: expected });
     assert.match(stderr, /^(0\n)?$/);
   });
@@ -228,13 +228,13 @@ for (const [what, script, message] of [
 
 test("spipe that cannot connect leaves its standard input for the next reader", limits, async (t) => {
   const key = await newKey(t);
-  const words = [...ours.spipe, "-t", textOf(await freeAddress(t, "tcp")), "-k", key.path, ...patience] as const;
+  const args = [...ours.spipe, "-t", textOf(await freeAddress(t, "tcp")), "-k", key.path, ...patience] as const;
   const input = `${key.path}-input`;
   writeFileSync(input, data);
   // Standard output too: first a socket, where a shutdown would affect every process, and then a pipe.
   const scripts = [`{ "$@"; cat; } < '${input}'`, `cat '${input}' | { "$@"; cat; }`];
   for (const script of [...scripts, ...scripts.map((each) => `${each} | cat`)]) {
-    const command = Command.start(t, inShell(script, words), { stdin: "ignore" });
+    const command = Command.start(t, inShell(script, args), { stdin: "ignore" });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     assert.match(command.stderr, /^spipe: Could not connect: /);
     expectBytes(command.stdout, data);
@@ -245,17 +245,17 @@ test("spipe that cannot connect leaves its standard input for the next reader", 
 
 if (isLinux) {
   for (const [what, wrap] of [
-    ["pipes", (words: Words): Words => inShell('cat | { "$@"; } | cat', words)],
-    ["sockets", (words: Words): Words => words],
+    ["pipes", (args: Args): Args => inShell('cat | { "$@"; } | cat', args)],
+    ["sockets", (args: Args): Args => args],
   ] as const) {
     test(`spipe leaves ${what} that it shares unchanged: before, during and after`, limits, async (t) => {
-      const { words, folder } = await startEcho(t);
+      const { args, folder } = await startEcho(t);
       const go = join(folder, "go");
       writeFileSync(go, "");
       // The shell has the same open files, at numbers that its own redirections do not touch.
       const script =
         'exec 5<&0 6>&1; echo "shell $$" >&2; "$@"; echo ended >&2; while [ -e "$go" ]; do sleep 0.01; done';
-      const command = Command.start(t, wrap(inShell(script, words)), { env: { go } });
+      const command = Command.start(t, wrap(inShell(script, args)), { env: { go } });
       const shell = (await command.line(/^shell \d+$/)).slice("shell ".length);
       const flags = (): readonly (string | undefined)[] =>
         [5, 6].map((descriptor) => {
@@ -279,10 +279,10 @@ if (isLinux) {
 withCommands(["python3"], ([python = ""]) => {
   for (const what of ["pipe", "socketpair"] as const) {
     test(`spipe waits for a ${what} that another process has made non-blocking`, limits, async (t) => {
-      const { words, folder } = await startEcho(t);
+      const { args, folder } = await startEcho(t);
       const helper = join(folder, "non-blocking.py");
       writeFileSync(helper, nonBlocking);
-      const command = Command.start(t, [python, helper, what, ...words], { stdin: "ignore" });
+      const command = Command.start(t, [python, helper, what, ...args], { stdin: "ignore" });
       assert.deepEqual(await command.exit(), { status: 0, signal: null }, command.stderr);
       expectBytes(command.stdout, new Uint8Array(3_000_000).fill(0x78));
     });
@@ -314,11 +314,11 @@ sys.exit(child.wait())
 `;
 
 test("spipe exits at once on SIGTERM while its threads wait for streams that never end", limits, async (t) => {
-  const { words, folder } = await startEcho(t);
+  const { args, folder } = await startEcho(t);
   const fifo = join(folder, "fifo");
   assert.equal((await Command.run(t, ["mkfifo", fifo])).status, 0);
   const stdin = openSync(fifo, "r+");
-  const command = Command.start(t, [...words], { stdin });
+  const command = Command.start(t, [...args], { stdin });
   afterwards(t, () => closeSync(stdin));
   writeFileSync(fifo, "hello");
   await until(() => (command.stdout.length === 5 ? true : undefined), "the echo");
@@ -329,9 +329,9 @@ test("spipe exits at once on SIGTERM while its threads wait for streams that nev
 const unshare = isLinux && process.getuid?.() === 0 ? commandOnPath("unshare") : undefined;
 declareIf(unshare, "Linux, root and unshare", (program) => {
   test("spipe accepts a /dev/null for both streams as process 1 of a container", limits, async (t) => {
-    const { words } = await startEcho(t);
+    const { args } = await startEcho(t);
     const script = 'echo hello | exec "$@" 1<> /dev/null';
-    const contained = [program, "--pid", "--fork", "--mount-proc", "--", ...words] as const;
+    const contained = [program, "--pid", "--fork", "--mount-proc", "--", ...args] as const;
     const command = Command.start(t, inShell(script, contained), { stdin: "ignore" });
     assert.deepEqual(await command.exit(), { status: 0, signal: null }, command.stderr);
   });

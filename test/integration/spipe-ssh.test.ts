@@ -77,11 +77,11 @@ withSshd(["sshd", "ssh", "scp", "ssh-keygen"], ([sshd = "", ssh = "", scp = "", 
       const [here, there, back] = ["here", "there", "back"].map((name) => join(folder, name));
       assert.ok(here !== undefined && there !== undefined && back !== undefined);
       await writeFile(here, new RandomData("scp").pieces(muchBytes));
-      for (const words of [
+      for (const args of [
         [here, `far:${there}`],
         [`far:${there}`, back],
       ]) {
-        assert.deepEqual(await Command.run(t, [...scp, ...words]), { status: 0, stdout: "", stderr: "" });
+        assert.deepEqual(await Command.run(t, [...scp, ...args]), { status: 0, stdout: "", stderr: "" });
       }
       assert.equal((await stat(back)).size, muchBytes);
       assert.equal(await digestOfFile(back), digestOfRandomData("scp", muchBytes));

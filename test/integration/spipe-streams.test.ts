@@ -11,7 +11,7 @@ import { expectBytes } from "../support/expect.js";
 import { startServerEnd } from "../support/one-end.js";
 import { ours, root, withCommands } from "../support/programs.js";
 import { digestOf, digestOfRandomData, randomData } from "../support/random-data.js";
-import { inShell, startEcho, type Words } from "../support/spipe-shell.js";
+import { type Args, inShell, startEcho } from "../support/spipe-shell.js";
 import { newKey, patience } from "../support/tunnel.js";
 
 const data = randomData("standard streams", 1_000_000);
@@ -37,10 +37,10 @@ const outputs: Readonly<Record<string, (command: string, output: string) => stri
 for (const [inputName, inputOf] of Object.entries(inputs)) {
   for (const [outputName, outputOf] of Object.entries(outputs)) {
     test(`spipe carries everything from ${inputName} to ${outputName}`, limits, async (t) => {
-      const { words, folder } = await startEcho(t);
+      const { args, folder } = await startEcho(t);
       const { input, output } = filesIn(folder);
       const script = outputOf(inputOf(input), output);
-      const { status, stderr } = await Command.run(t, inShell(script, words));
+      const { status, stderr } = await Command.run(t, inShell(script, args));
       assert.equal(status, 0, stderr);
       assert.match(stderr, /^(0\n)?$/);
       expectBytes(readFileSync(output), data);
@@ -54,16 +54,16 @@ for (const [what, script, expected] of [
   ["a closed standard error", 'echo hello | "$@" 2>&-', "hello\n"],
 ] as const) {
   test(`spipe with ${what} exits 0`, limits, async (t) => {
-    const { words } = await startEcho(t);
-    const { status, stdout, stderr } = await Command.run(t, inShell(script, words));
+    const { args } = await startEcho(t);
+    const { status, stdout, stderr } = await Command.run(t, inShell(script, args));
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: expected, stderr: "" });
   });
 }
 
 test("spipe exits 1 when its standard output is full", limits, async (t) => {
-  const { words } = await startEcho(t);
+  const { args } = await startEcho(t);
   for (const input of ["echo hello", "head -c 1000000 /dev/zero"]) {
-    const { status, stderr } = await Command.run(t, inShell(`${input} | "$@" > /dev/full`, words));
+    const { status, stderr } = await Command.run(t, inShell(`${input} | "$@" > /dev/full`, args));
     assert.equal(status, 1);
     assert.match(stderr, /^spipe: Connection error: .*no space left/i);
   }
@@ -71,19 +71,19 @@ test("spipe exits 1 when its standard output is full", limits, async (t) => {
 
 test("spipe exits 1 with the original's three messages, each followed by the reason", limits, async (t) => {
   const end = await startServerEnd(t, { kind: "tcp" });
-  const wordsTo = (target: string, key: string): Words => [...ours.spipe, "-t", target, "-k", key, ...patience];
-  const refused = await Command.run(t, wordsTo(textOf(await freeAddress(t, "tcp")), end.key.path));
+  const argsTo = (target: string, key: string): Args => [...ours.spipe, "-t", target, "-k", key, ...patience];
+  const refused = await Command.run(t, argsTo(textOf(await freeAddress(t, "tcp")), end.key.path));
   assert.equal(refused.status, 1);
   assert.match(
     refused.stderr,
     /^spipe: Could not connect: .*refused; hint: is spiped -d running there\? Try spipe --probe\n$/,
   );
 
-  const stranger = await Command.run(t, wordsTo(textOf(end.spiped.source), (await newKey(t)).path));
+  const stranger = await Command.run(t, argsTo(textOf(end.spiped.source), (await newKey(t)).path));
   assert.equal(stranger.status, 1);
   assert.match(stranger.stderr, /^spipe: Handshake failed: .+\n$/);
 
-  const cut = Command.start(t, wordsTo(textOf(end.spiped.source), end.key.path));
+  const cut = Command.start(t, argsTo(textOf(end.spiped.source), end.key.path));
   cut.stdin.write("hello");
   const service = await end.target.next();
   expectBytes(await service.read(5), "hello");
@@ -95,11 +95,11 @@ test("spipe exits 1 with the original's three messages, each followed by the rea
 withCommands(["socat"], ([socat = ""]) => {
   test("spipe works with one socket as both standard streams, as sshd gives to commands", limits, async (t) => {
     // A UNIX socket, because socat would interpret the colons and brackets of a TCP address.
-    const { words, folder } = await startEcho(t, "unix");
+    const { args, folder } = await startEcho(t, "unix");
     const { input } = filesIn(folder);
     const script = `"$0" -t 60 - EXEC:"$*"`;
     const stdin = openSync(input, "r");
-    const command = Command.start(t, ["sh", "-c", script, socat, ...words], { stdin });
+    const command = Command.start(t, ["sh", "-c", script, socat, ...args], { stdin });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     closeSync(stdin);
     assert.equal(command.stderr, "");
@@ -112,8 +112,8 @@ withCommands(["python3"], ([python = ""]) => {
   const endOfInput = Uint8Array.of(4);
 
   test("spipe works in a terminal, and exits on its end of input", limits, async (t) => {
-    const { words } = await startEcho(t);
-    const command = Command.start(t, [...terminal, ...inShell('stty -echo; echo ready; exec "$@"', words)]);
+    const { args } = await startEcho(t);
+    const command = Command.start(t, [...terminal, ...inShell('stty -echo; echo ready; exec "$@"', args)]);
     const output = command.takeStdout().setEncoding("latin1");
     let shown = "";
     output.on("data", (text: string) => {
@@ -126,11 +126,11 @@ withCommands(["python3"], ([python = ""]) => {
   });
 
   test("spipe loses nothing when it writes a lot of output to a terminal", limits, async (t) => {
-    const { words, folder } = await startEcho(t);
+    const { args, folder } = await startEcho(t);
     const input = join(folder, "input");
     const text = "0123456789abcdef".repeat(20_000);
     writeFileSync(input, text);
-    const command = Command.start(t, [...terminal, ...inShell(`exec "$@" < '${input}'`, words)]);
+    const command = Command.start(t, [...terminal, ...inShell(`exec "$@" < '${input}'`, args)]);
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     expectBytes(command.stdout, text);
   });
@@ -141,8 +141,8 @@ const rounds = 24;
 
 for (const kind of ["tcp", "unix"] as const) {
   for (const [what, wrap] of [
-    ["a socket", (words: Words): Words => words],
-    ["a pipe", (words: Words): Words => inShell('{ "$@"; echo $? >&2; } | cat', words)],
+    ["a socket", (args: Args): Args => args],
+    ["a pipe", (args: Args): Args => inShell('{ "$@"; echo $? >&2; } | cat', args)],
   ] as const) {
     test(
       `spipe on ${kind} writes all data that arrives right before the end to ${what}, ${rounds} times`,

@@ -143,8 +143,8 @@ for (const kind of ["tcp", "unix"] as const) {
     await spipe.command.exit();
     const key = await newKey(t);
     const link = await Listener.listen(t, kind);
-    const words = [...ours.spipe, "-t", textOf(link.address), "-k", key.path, "-o", "0.3"] as const;
-    const command = Command.start(t, words);
+    const args = [...ours.spipe, "-t", textOf(link.address), "-k", key.path, "-o", "0.3"] as const;
+    const command = Command.start(t, args);
     assert.deepEqual(await command.exit(), { status: 1, signal: null });
     assert.match(
       command.stderr,
@@ -207,11 +207,11 @@ test("spipe works with files, pipes and /dev/null as its standard streams", limi
   const [input, output] = [join(folder, "input"), join(folder, "output")];
   const data = randomData("file", 3_000_000);
   await writeFile(input, data);
-  const words = [...ours.spipe, "-t", textOf(tunnel.server.source), "-k", key.path, ...patience] as const;
+  const args = [...ours.spipe, "-t", textOf(tunnel.server.source), "-k", key.path, ...patience] as const;
 
   await t.test("from a file to a file", async () => {
     const [stdin, stdout] = [openSync(input, "r"), openSync(output, "w")];
-    const command = Command.start(t, words, { stdin, stdout });
+    const command = Command.start(t, args, { stdin, stdout });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     closeSync(stdin);
     closeSync(stdout);
@@ -220,13 +220,13 @@ test("spipe works with files, pipes and /dev/null as its standard streams", limi
 
   await t.test("from a pipe to a pipe", async () => {
     const shell = 'input=$1 output=$2; shift 2; cat "$input" | "$@" | cat > "$output"';
-    const command = Command.start(t, ["sh", "-c", shell, "sh", input, output, ...words], { stdin: "ignore" });
+    const command = Command.start(t, ["sh", "-c", shell, "sh", input, output, ...args], { stdin: "ignore" });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     expectBytes(await readFile(output), data);
   });
 
   await t.test("from /dev/null to a pipe", async () => {
-    const command = Command.start(t, words, { stdin: "ignore" });
+    const command = Command.start(t, args, { stdin: "ignore" });
     assert.deepEqual(await command.exit(), { status: 0, signal: null });
     assert.equal(command.stdout.length, 0);
   });

@@ -26,8 +26,8 @@ test(
     const link = await Listener.listen(t, "tcp");
     const source = await freeAddress(t, "tcp");
     const addresses = ["-s", textOf(source), "-t", textOf(link.address)];
-    const words = [...ours.spiped, "-e", "-D", "-g", "-F", "-k", key.path, ...addresses] as const;
-    const command = Command.start(t, words, { stdin: "ignore" });
+    const args = [...ours.spiped, "-e", "-D", "-g", "-F", "-k", key.path, ...addresses] as const;
+    const command = Command.start(t, args, { stdin: "ignore" });
     await command.line(/listening on/);
     const app = await TestSocket.connect(t, source);
     const peer = ReferencePeer.server(await link.next(), { keyFile: key.bytes });
@@ -55,8 +55,8 @@ asRoot(containerCommands, () => {
     const source = await freeAddress(t, "tcp");
     const container = await Container.start(t, { "/spiped": dirname(key.path) });
     const more = ["-d", "-s", textOf(source), "-t", textOf(target.address)];
-    const words = container.insideAsFirst([...ours.spiped, "-k", "/spiped/key", "-F", ...more]);
-    const command = Command.start(t, words, { stdin: "ignore" });
+    const args = container.insideAsFirst([...ours.spiped, "-k", "/spiped/key", "-F", ...more]);
+    const command = Command.start(t, args, { stdin: "ignore" });
     await command.line(/listening on/);
     const [id = 0] = childrenOf(command.id);
     assert.match(threadsOf(id)[0]?.get("NSpid") ?? "", /\t1$/, "it is the first process");

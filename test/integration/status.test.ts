@@ -121,8 +121,8 @@ test("--status refuses an address in use with one message, and takes a port alon
   const { end, status } = await startWithStatus(t, startServerEnd);
   assert.ok(status.kind === "tcp");
   const source = textOf(await freeAddress(t, "tcp"));
-  const words = [...ours.spiped, "-F", "-d", "-s", source, "-t", "[127.0.0.1]:1", "-k", end.key.path] as const;
-  const again = await Command.run(t, [...words, "--status", String(status.port)]);
+  const args = [...ours.spiped, "-F", "-d", "-s", source, "-t", "[127.0.0.1]:1", "-k", end.key.path] as const;
+  const again = await Command.run(t, [...args, "--status", String(status.port)]);
   assert.equal(again.status, 1);
   const where = textOf(status).replace(/[[\]]/g, "\\$&");
   assert.match(
@@ -139,8 +139,8 @@ test("the status socket has mode 0660, is removed at exit, and replaces a stale 
   end.spiped.command.signal("SIGKILL");
   await end.spiped.command.exit();
   assert.ok(existsSync(status.path));
-  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
-  const next = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", status.path]);
+  const args = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", end.key.path];
+  const next = Command.start(t, [...ours.spiped, "-F", "-d", ...args, "--status", status.path]);
   await next.line(/status: listening on /);
   assert.equal((await get(status, "/healthz")).status, 200);
   next.signal("SIGINT");
@@ -152,8 +152,8 @@ test("--status on a public address logs a warning, and answers under any host na
   const key = await newKey(t);
   const status = await freeAddress(t, "tcp");
   assert.ok(status.kind === "tcp");
-  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", key.path];
-  const command = Command.start(t, [...ours.spiped, "-F", "-d", ...words, "--status", `[0.0.0.0]:${status.port}`]);
+  const args = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "[127.0.0.1]:1", "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, "-F", "-d", ...args, "--status", `[0.0.0.0]:${status.port}`]);
   await command.line(/^spiped: status: anyone who can reach \[0\.0\.0\.0\]:\d+ can see/);
   const ask = async (host: string) => (await get(status, "/healthz", { headers: { host } })).status;
   assert.equal(await ask("web1.example:9100"), 200);
@@ -162,8 +162,8 @@ test("--status on a public address logs a warning, and answers under any host na
 test("with -D the status answers while the target is still being resolved", limits, async (t) => {
   const key = await newKey(t);
   const status = await freeAddress(t, "tcp");
-  const words = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "no-such-host.invalid:1", "-k", key.path];
-  const command = Command.start(t, [...ours.spiped, "-D", "-F", "-d", ...words, "--status", textOf(status)]);
+  const args = ["-s", textOf(await freeAddress(t, "tcp")), "-t", "no-such-host.invalid:1", "-k", key.path];
+  const command = Command.start(t, [...ours.spiped, "-D", "-F", "-d", ...args, "--status", textOf(status)]);
   await command.line(/status: listening on /);
   const { status: code, body } = await get(status, "/healthz");
   assert.deepEqual([code, body], [503, "starting\n"]);

@@ -21,7 +21,7 @@ const options = { ...limits, skip: onLinux };
 
 /** The command line of a spiped -d, and what is needed to connect through it. */
 interface Service {
-  readonly words: readonly [string, ...string[]];
+  readonly args: readonly [string, ...string[]];
   readonly source: Address;
   readonly target: Listener;
   readonly key: Key;
@@ -32,7 +32,7 @@ async function newService(t: TestContext, flags: readonly string[] = []): Promis
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");
   const addresses = ["-s", textOf(source), "-t", textOf(target.address)];
-  return { words: [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags], source, target, key };
+  return { args: [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags], source, target, key };
 }
 
 /** Makes spiped log, then checks that a new connection works. */
@@ -47,7 +47,7 @@ const atOnce = "SIGINT";
 for (const closed of ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) {
   test(`the daemon starts and works with ${closed}`, options, async (t) => {
     const service = await newService(t);
-    const shell = startDetached(t, ["sh", "-c", `exec "$@" ${closed}`, "sh", ...service.words]);
+    const shell = startDetached(t, ["sh", "-c", `exec "$@" ${closed}`, "sh", ...service.args]);
     assert.equal((await shell.ownExit()).status, 0);
     const id = readPidFile(`${textOf(service.source)}.pid`);
     await goesOn(t, service);
@@ -58,7 +58,7 @@ for (const closed of ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) {
 
 test("spiped -F starts and works with all standard streams closed", options, async (t) => {
   const service = await newService(t, ["-F"]);
-  const shell = startDetached(t, ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", ...service.words]);
+  const shell = startDetached(t, ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", ...service.args]);
   assert.ok(await untilListening(shell, service.source));
   await goesOn(t, service);
   shell.signal(atOnce);
@@ -67,7 +67,7 @@ test("spiped -F starts and works with all standard streams closed", options, asy
 
 test("the daemon keeps working when the reader of its standard error is gone", options, async (t) => {
   const service = await newService(t);
-  const command = startDetached(t, service.words);
+  const command = startDetached(t, service.args);
   assert.equal((await command.ownExit()).status, 0, command.stderr);
   command.child.stderr?.destroy();
   await goesOn(t, service);
@@ -96,7 +96,7 @@ for (const flags of [[], ["-F"]] as const) {
   const name = flags.length === 0 ? "the daemon" : "spiped -F";
   test(`${name} works with a full pipe as its standard error, and stops on a signal`, options, async (t) => {
     const service = await newService(t, flags);
-    const command = startDetached(t, service.words, { stdin: "ignore", stderr: await fullPipe(t) });
+    const command = startDetached(t, service.args, { stdin: "ignore", stderr: await fullPipe(t) });
     if (flags.length === 0) assert.equal((await command.ownExit()).status, 0);
     else assert.ok(await untilListening(command, service.source));
     await goesOn(t, service);
@@ -107,13 +107,13 @@ for (const flags of [[], ["-F"]] as const) {
 
 withCommands(["python3"], () => {
   /** Runs a command in a new terminal, which exists until the test ends its standard input. */
-  function inTerminal(t: TestContext, words: readonly string[]): Command {
-    return startDetached(t, ["python3", join(root, "test/support/terminal.py"), ...words], { stdin: "pipe" });
+  function inTerminal(t: TestContext, args: readonly string[]): Command {
+    return startDetached(t, ["python3", join(root, "test/support/terminal.py"), ...args], { stdin: "pipe" });
   }
 
   test("the daemon keeps working after its terminal has closed", options, async (t) => {
     const service = await newService(t);
-    const terminal = inTerminal(t, ["sh", "-c", '"$@" && echo it started && read answer', "sh", ...service.words]);
+    const terminal = inTerminal(t, ["sh", "-c", '"$@" && echo it started && read answer', "sh", ...service.args]);
     await until(() => (terminal.stdout.includes("it started") ? true : undefined), "the daemon to start");
     const id = readPidFile(`${textOf(service.source)}.pid`);
     terminal.stdin.end();
@@ -128,7 +128,7 @@ withCommands(["python3"], () => {
       options,
       async (t) => {
         const service = await newService(t, ["-F"]);
-        const terminal = inTerminal(t, service.words);
+        const terminal = inTerminal(t, service.args);
         assert.ok(await untilListening(terminal, service.source));
         const [id = 0] = childrenOf(terminal.id);
         if (how === "SIGHUP") process.kill(id, "SIGHUP");

@@ -17,8 +17,8 @@ import { newKey } from "../support/tunnel.js";
 /** The test's own system log. Its lines are the datagrams. */
 async function startSyslog(t: TestContext, container: Container, kind?: "stream"): Promise<Command> {
   const more = kind === undefined ? [] : [kind];
-  const words = container.inside(["python3", join(root, "test/support/syslog.py"), ...more]);
-  const syslog = Command.start(t, words, { stdin: "ignore" });
+  const args = container.inside(["python3", join(root, "test/support/syslog.py"), ...more]);
+  const syslog = Command.start(t, args, { stdin: "ignore" });
   await syslog.line(/^listening$/);
   return syslog;
 }

@@ -40,9 +40,9 @@ async function startInTerminal(
   const target = await Listener.listen(t, "unix");
   const source = await freeAddress(t, "unix");
   const addresses = ["-s", textOf(source), "-t", targetText ?? textOf(target.address)];
-  const words = [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags];
+  const args = [...ours.spiped, "-d", ...addresses, "-k", key.path, ...patience, ...flags];
   const helper = ["python3", join(root, "test/support/orphans.py")] as const;
-  const terminal = startDetached(t, [...helper, "sh", "-c", shell, "sh", ...words], { stdin: "pipe" });
+  const terminal = startDetached(t, [...helper, "sh", "-c", shell, "sh", ...args], { stdin: "pipe" });
   return { terminal, source, target, key };
 }
 

@@ -31,8 +31,8 @@ async function newPlace(t: TestContext): Promise<Place> {
   const key = await newKey(t);
   const addresses = ["-s", source.path, "-t", textOf(target.address)];
   const start = (flags: readonly string[] = []): Command => {
-    const words = ["-F", "-d", ...addresses, "-k", key.path, ...patience, ...flags];
-    return Command.start(t, [...ours.spiped, ...words], { stdin: "ignore" });
+    const args = ["-F", "-d", ...addresses, "-k", key.path, ...patience, ...flags];
+    return Command.start(t, [...ours.spiped, ...args], { stdin: "ignore" });
   };
   const startAndListen = async (flags?: readonly string[]): Promise<Command> => {
     const command = start(flags);
@@ -139,8 +139,8 @@ test("without --source-mode the umask decides", limits, async (t) => {
     ["077", 0o700],
   ] as const) {
     const flags = ["-F", "-d", "-s", source.path, "-t", textOf(target.address), "-k", key.path];
-    const words = ["sh", "-c", `umask ${umask} && exec "$@"`, "sh", ...ours.spiped, ...flags] as const;
-    const command = Command.start(t, words, { stdin: "ignore" });
+    const args = ["sh", "-c", `umask ${umask} && exec "$@"`, "sh", ...ours.spiped, ...flags] as const;
+    const command = Command.start(t, args, { stdin: "ignore" });
     await command.line(/listening on/);
     assert.equal((await lstat(source.path)).mode & 0o777, mode);
     await stop(command);

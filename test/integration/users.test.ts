@@ -38,7 +38,7 @@ function only(user: string, group: string): readonly string[] {
 }
 
 /** A spiped command line for another user: it listens on a port, and every user can reach its key's folder. */
-async function wordsWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
+async function argsWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
   const key = await newKey(t);
   await chmod(dirname(key.path), 0o755);
   await chmod(key.path, 0o640);
@@ -50,19 +50,19 @@ async function wordsWith(t: TestContext, start: readonly [string, ...string[]], 
 }
 
 async function startWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
-  const command = Command.start(t, await wordsWith(t, start, flags), { stdin: "ignore" });
+  const command = Command.start(t, await argsWith(t, start, flags), { stdin: "ignore" });
   await command.line(/listening on/);
   return { command };
 }
 
 async function tryWith(t: TestContext, start: readonly [string, ...string[]], flags: readonly string[]) {
-  return Command.run(t, await wordsWith(t, start, flags));
+  return Command.run(t, await argsWith(t, start, flags));
 }
 
 asRoot(["id", "setpriv", "unshare"], () => {
   const program = { ...ours, spiped: [...withGroups, ...ours.spiped] } as const;
 
-  for (const [words, user, group] of [
+  for (const [args, user, group] of [
     ["nobody", idOf("-u", "nobody"), idOf("-g", "nobody")],
     // The login group of these has another number than the user.
     ["games", idOf("-u", "games"), idOf("-g", "games")],
@@ -74,10 +74,10 @@ asRoot(["id", "setpriv", "unshare"], () => {
     [":bin", "0", idOf("-g", "bin")],
     [":345678", "0", "345678"],
   ] as const) {
-    test(`-u ${words} changes all threads to user ${user}, group ${group} and no other group`, limits, async (t) => {
+    test(`-u ${args} changes all threads to user ${user}, group ${group} and no other group`, limits, async (t) => {
       const key = await newKey(t);
       const target = await Listener.listen(t, "tcp");
-      const flags = ["-u", words, ...patience];
+      const flags = ["-u", args, ...patience];
       const spiped = await startSpiped(t, { program, end: "-d", source: "tcp", target: target.address, key, flags });
       assert.deepEqual(identitiesOf(spiped.command.id), only(user, group));
       // A handshake needs the threads of the pool, too.
@@ -92,7 +92,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     assert.match(command.lines[0] ?? "", /-u: user 123456 has no account .*, so the group stays 0$/);
   });
 
-  for (const [what, start, words, identity, warning] of [
+  for (const [what, start, args, identity, warning] of [
     [
       "the current user",
       ["--reuid", "1234", "--regid", "2345", "--clear-groups"],
@@ -116,7 +116,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     ],
   ] as const) {
     test(`-u with ${what} needs no privileges`, limits, async (t) => {
-      const { command } = await startWith(t, ["setpriv", ...start], ["-u", words]);
+      const { command } = await startWith(t, ["setpriv", ...start], ["-u", args]);
       assert.deepEqual(identitiesOf(command.id), identity);
       if (warning === undefined) assert.match(command.lines[0] ?? "", /listening on/);
       else assert.match(command.lines[0] ?? "", warning);
@@ -155,7 +155,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     assert.ok(others.length > 0);
   });
 
-  for (const [what, start, words, expected] of [
+  for (const [what, start, args, expected] of [
     [
       "capabilities would stay",
       [
@@ -186,7 +186,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     ],
   ] as const) {
     test(`-u refuses to start if ${what}`, limits, async (t) => {
-      const { status, stderr } = await tryWith(t, ["setpriv", ...start], ["-u", words]);
+      const { status, stderr } = await tryWith(t, ["setpriv", ...start], ["-u", args]);
       assert.equal(status, 1);
       assert.match(stderr.split("\n")[0] ?? "", expected);
       assert.match(stderr.split("\n")[1] ?? "", /^spiped: hint: /);
@@ -246,7 +246,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
     assert.equal(command.lines.filter((line) => line.includes("SIGHUP")).length, 1);
   });
 
-  for (const [what, words, expected] of [
+  for (const [what, args, expected] of [
     ["a colon", ":", /bad user ":"/],
     ["a user and no group after the colon", "nobody:", /bad user "nobody:"/],
     ["three parts", "nobody:nogroup:x", /bad user "nobody:nogroup:x"/],
@@ -258,7 +258,7 @@ asRoot(["id", "setpriv", "unshare"], () => {
   ] as const) {
     test(`-u refuses ${what}`, limits, async (t) => {
       const key = await newKey(t);
-      const flags = ["-F", "-d", "-s", "/nowhere/socket", "-t", "/nowhere", "-k", key.path, "-u", words];
+      const flags = ["-F", "-d", "-s", "/nowhere/socket", "-t", "/nowhere", "-k", key.path, "-u", args];
       const { status, stderr } = await Command.run(t, [...ours.spiped, ...flags]);
       assert.equal(status, 1);
       assert.match(stderr.split("\n")[0] ?? "", expected);

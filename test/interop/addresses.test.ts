@@ -19,9 +19,9 @@ withCOriginal((c) => {
       if (target.address.kind !== "tcp") throw new Error("a TCP address");
       target.echo();
       const [far, near] = [await freePort("::1"), await freePort("::1")];
-      const start = async (words: readonly string[], source: number, to: number, end: string) => {
+      const start = async (args: readonly string[], source: number, to: number, end: string) => {
         const flags = ["-F", end, "-s", `::1:${source}`, "-t", `0:0::1:${to}`, "-k", key.path, ...patience];
-        const command = Command.start(t, [words[0] ?? "", ...words.slice(1), ...flags], { stdin: "ignore" });
+        const command = Command.start(t, [args[0] ?? "", ...args.slice(1), ...flags], { stdin: "ignore" });
         await untilListening(command, { kind: "tcp", host: "::1", port: source });
       };
       await start(server.spiped, far, target.address.port, "-d");

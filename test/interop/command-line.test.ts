@@ -96,11 +96,11 @@ const cases: readonly (readonly [readonly string[], Verdict, Verdict?])[] = [
 ];
 
 withCOriginal((c) => {
-  for (const [words, ofC, ofOurs = ofC] of cases) {
+  for (const [args, ofC, ofOurs = ofC] of cases) {
     const what = ofOurs === ofC ? `both say "${ofC}" to` : `C says "${ofC}" and ours "${ofOurs}" to`;
-    test(`${what} spiped ${words.map((word) => word || "''").join(" ")}`, limits, async (test) => {
+    test(`${what} spiped ${args.map((word) => word || "''").join(" ")}`, limits, async (test) => {
       const judge = async (program: typeof c): Promise<Verdict | string> => {
-        const { status, stdout, stderr } = await Command.run(test, [...program.spiped, ...words]);
+        const { status, stdout, stderr } = await Command.run(test, [...program.spiped, ...args]);
         assert.deepEqual([status, stdout], [1, ""], stderr);
         return verdicts[program.name].find(([, pattern]) => pattern.test(stderr))?.[0] ?? stderr;
       };

@@ -8,7 +8,7 @@ import { textOf } from "../support/addresses.js";
 import { limits, temporaryFolder, until } from "../support/cleanup.js";
 import { onLinux, readPidFile, startDaemonEnd, startDetached, stopDaemon } from "../support/daemon.js";
 import { isAlive } from "../support/one-end.js";
-import { linkOf, stateOf, threadsOf, untilEnded, wordsOf } from "../support/processes.js";
+import { argsOf, linkOf, stateOf, threadsOf, untilEnded } from "../support/processes.js";
 import { ours, withCOriginal } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 import { newKey, patience } from "../support/tunnel.js";
@@ -26,8 +26,8 @@ withCOriginal((c) => {
         assert.deepEqual({ session, group, terminal }, { session: daemon.id, group: daemon.id, terminal: 0 });
         assert.equal(linkOf(daemon.id, "cwd") ?? cwd, cwd);
         const { source: address, target, key } = daemon;
-        const words = ["-d", "-s", textOf(address), "-t", textOf(target.address), "-k", key.path, ...patience];
-        assert.deepEqual(wordsOf(daemon.id).slice(-words.length), words);
+        const args = ["-d", "-s", textOf(address), "-t", textOf(target.address), "-k", key.path, ...patience];
+        assert.deepEqual(argsOf(daemon.id).slice(-args.length), args);
       });
     }
 
@@ -70,17 +70,17 @@ withCOriginal((c) => {
 
   asRoot(["setpriv"], () => {
     for (const { name, spiped } of [c, ours]) {
-      for (const [words, identity] of [
+      for (const [args, identity] of [
         ["games:www-data", "5; 33; "],
         ["5:33", "5; 33; "],
         [":www-data", "0; 33; "],
       ] as const) {
         test(
-          `${name} with -u ${words} changes to that user and group, without supplementary groups`,
+          `${name} with -u ${args} changes to that user and group, without supplementary groups`,
           limits,
           async (t) => {
             const program = ["setpriv", "--groups", "4,20", ...spiped] as const;
-            const { id } = await startDaemonEnd(t, { program, source: "tcp", flags: ["-u", words] });
+            const { id } = await startDaemonEnd(t, { program, source: "tcp", flags: ["-u", args] });
             const identities = (): string[] => {
               const first = (text = ""): string => text.split("\t")[0] ?? "";
               return threadsOf(id).map(
@@ -88,7 +88,7 @@ withCOriginal((c) => {
               );
             };
             // The original's first process does not wait for the change.
-            await until(() => (identities().every((one) => one === identity) ? true : undefined), `-u ${words}`);
+            await until(() => (identities().every((one) => one === identity) ? true : undefined), `-u ${args}`);
           },
         );
       }

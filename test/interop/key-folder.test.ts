@@ -69,8 +69,8 @@ withCOriginal((c) => {
     const end = await startForMany(t, keys);
     const bob = keys.add("bob");
     await end.reload();
-    const words = [...c.spipe, "-t", textOf(end.spiped.source), "-k", bob.path] as const;
-    const spipe = Command.start(t, words, { stdin: "pipe" });
+    const args = [...c.spipe, "-t", textOf(end.spiped.source), "-k", bob.path] as const;
+    const spipe = Command.start(t, args, { stdin: "pipe" });
     spipe.stdin.end("from bob");
     const service = await end.target.next();
     assert.equal(Buffer.from((await service.readToEnd()).bytes).toString(), "from bob");

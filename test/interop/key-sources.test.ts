@@ -50,8 +50,8 @@ withCOriginal((c) => {
           const target = await Listener.listen(t, "unix");
           const source: Address = { kind: "unix", path: join(folder, "socket") };
           const flags = ["-d", "-s", source.path, "-t", textOf(target.address), ...patience];
-          const words = [...spiped, ...flags, ...(how === "with -F" ? ["-F"] : [])];
-          const command = startDetached(t, ["bash", "-c", script, "bash", ...words], {
+          const args = [...spiped, ...flags, ...(how === "with -F" ? ["-F"] : [])];
+          const command = startDetached(t, ["bash", "-c", script, "bash", ...args], {
             stdin: "ignore",
             env: { KEY: key.path, PIPE: pipe },
           });
@@ -64,8 +64,8 @@ withCOriginal((c) => {
 
     test(`${name} refuses a key from a descriptor that is not open`, options, async (t) => {
       const folder = await temporaryFolder(t);
-      const words = ["-d", "-s", join(folder, "socket"), "-t", join(folder, "target"), "-k", "/dev/fd/500"];
-      const command = startDetached(t, [...spiped, ...words]);
+      const args = ["-d", "-s", join(folder, "socket"), "-t", join(folder, "target"), "-k", "/dev/fd/500"];
+      const command = startDetached(t, [...spiped, ...args]);
       assert.equal((await command.exit()).status, 1);
     });
   }
@@ -84,8 +84,8 @@ withCOriginal((c) => {
         async (t) => {
           const folder = await temporaryFolder(t);
           const env = { EMPTY: join(folder, "empty") };
-          const wordsOf = (name: string) => ["-d", "-s", join(folder, name), "-t", join(folder, "target"), ...more];
-          const refused = startDetached(t, ["bash", "-c", script, "bash", ...ours.spiped, ...wordsOf("ours")], {
+          const argsOf = (name: string) => ["-d", "-s", join(folder, name), "-t", join(folder, "target"), ...more];
+          const refused = startDetached(t, ["bash", "-c", script, "bash", ...ours.spiped, ...argsOf("ours")], {
             stdin: "ignore",
             env,
           });
@@ -95,7 +95,7 @@ withCOriginal((c) => {
             /^spiped: cannot read key file .*: it is empty, so everybody knows this key\nspiped: hint: /,
           );
           const source: Address = { kind: "unix", path: join(folder, "c") };
-          const taken = startDetached(t, ["bash", "-c", script, "bash", ...c.spiped, ...wordsOf("c")], {
+          const taken = startDetached(t, ["bash", "-c", script, "bash", ...c.spiped, ...argsOf("c")], {
             stdin: "ignore",
             env,
           });
@@ -113,9 +113,9 @@ withCOriginal((c) => {
     const target = await Listener.listen(t, "unix");
     for (const { name, spiped } of [c, ours]) {
       const source: Address = { kind: "unix", path: join(folder, name) };
-      const words = [...spiped, "-d", "-s", source.path, "-t", textOf(target.address), ...patience, "-k", "-"];
+      const args = [...spiped, "-d", "-s", source.path, "-t", textOf(target.address), ...patience, "-k", "-"];
       const script = '(read -r; "$@") < "$WHOLE"';
-      const command = startDetached(t, ["bash", "-c", script, "bash", ...words], {
+      const command = startDetached(t, ["bash", "-c", script, "bash", ...args], {
         stdin: "ignore",
         env: { WHOLE: whole },
       });

@@ -67,13 +67,13 @@ async function started(
   const address = await freeAddress(t, kind);
   const command = await start(t, program, address, also);
   if (await listens(command, address)) return address;
-  throw new Error(`${command.words} does not listen on ${textOf(address)}: ${command.stderr}`);
+  throw new Error(`${command.commandLine} does not listen on ${textOf(address)}: ${command.stderr}`);
 }
 
 async function listens(command: Command, address: Address): Promise<boolean> {
   if (address.kind === "tcp") return untilListening(command, address);
   // HAProxy creates a UNIX socket under another name, then renames it.
-  await until(() => command.isGone || existsSync(address.path) || undefined, `${command.words} to listen`);
+  await until(() => command.isGone || existsSync(address.path) || undefined, `${command.commandLine} to listen`);
   return !command.isGone;
 }
 

@@ -12,7 +12,7 @@ import { expectAll, expectBytes } from "../support/expect.js";
 import { ours, type Pair, type Program, pairOf, withCOriginal } from "../support/programs.js";
 import { digestOfRandomData, randomData } from "../support/random-data.js";
 import { carriesReplyAfterEnd } from "../support/scenarios.js";
-import { Spipe, wordsOfSpipe } from "../support/spipe.js";
+import { argsOfSpipe, Spipe } from "../support/spipe.js";
 import type { TestSocket } from "../support/test-socket.js";
 import { newKey, startTunnel, type Tunnel } from "../support/tunnel.js";
 
@@ -80,7 +80,7 @@ function scenarios(pairs: readonly Pair[]): void {
       await writeFile(input, data);
       const [stdin, stdout] = [openSync(input, "r"), openSync(output, "w")];
       const target = tunnel.server.source;
-      const spipe = Command.start(t, wordsOfSpipe({ program: pair.client, target, key: tunnel.key }), {
+      const spipe = Command.start(t, argsOfSpipe({ program: pair.client, target, key: tunnel.key }), {
         stdin,
         stdout,
       });

@@ -32,9 +32,9 @@ before(async () => {
       const folder = name.replace(/\\W/g, "-") + ".staging";
       require("node:fs").mkdirSync(folder);
       require("node:fs").writeFileSync(folder + "/package.json", JSON.stringify({ name, version: "${version}" }));
-      const words = ["pack", "--ignore-scripts", "--pack-destination", "../tarballs"];
+      const args = ["pack", "--ignore-scripts", "--pack-destination", "../tarballs"];
       const shell = process.platform === "win32";
-      if (spawnSync("npm", words, { cwd: folder, shell, stdio: "ignore" }).status !== 0) process.exit(1);
+      if (spawnSync("npm", args, { cwd: folder, shell, stdio: "ignore" }).status !== 0) process.exit(1);
     }
     const packages = ${JSON.stringify([main, platform].map((name) => ({ name, version, file: fileOf(name) })))};
     import(${JSON.stringify(join(root, "scripts/packed.mjs"))}).then(({ writeRecord }) =>

@@ -16,7 +16,7 @@ import { type Address, textOf } from "../support/addresses.js";
 import { failsafeMs, temporaryFolder } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { Listener } from "../support/listener.js";
-import { bareEnvironment, npmWords, runNpm } from "../support/npm.js";
+import { bareEnvironment, npmArgs, runNpm } from "../support/npm.js";
 import { TestSocket } from "../support/test-socket.js";
 
 const MAX_MAIN_BYTES = 500_000;
@@ -116,8 +116,8 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
   await t.test("run the commands from these files only", async (st) => {
     for (const name of ["commander", "smol-toml"]) rmSync(join(folder, "node_modules", name), { recursive: true });
     for (const name of ["spiped", "spipe"] as const) {
-      const words = [...commandIn(folder, name), "--version"] as const;
-      const { stdout, stderr } = await Command.run(st, words, { stdin: "ignore", env });
+      const args = [...commandIn(folder, name), "--version"] as const;
+      const { stdout, stderr } = await Command.run(st, args, { stdin: "ignore", env });
       assert.deepEqual([stdout, stderr], [`${name} ${main.version}\n`, ""]);
     }
   });
@@ -130,10 +130,10 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
 
   await t.test("provide the command spiped to npx", async (st) => {
     assert.equal(
-      await runNpm(st, npmWords("npx", "spiped", "--version"), { cwd: folder, env }),
+      await runNpm(st, npmArgs("npx", "spiped", "--version"), { cwd: folder, env }),
       `spiped ${main.version}\n`,
     );
-    await runNpm(st, npmWords("npx", "spiped", "keygen", key), { cwd: folder, env });
+    await runNpm(st, npmArgs("npx", "spiped", "keygen", key), { cwd: folder, env });
     assert.equal(statSync(key).size, 32);
   });
 
@@ -154,8 +154,8 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
   await t.test("provide the command spipe to npx", async (st) => {
     const service = await Listener.listen(st, "tcp");
     const far = await startEnd(st, { folder, env }, "-d", service.address, key);
-    const words = npmWords("npx", "-p", "spiped", "spipe", "-t", textOf(far), "-k", key);
-    const spipe = Command.start(st, words, { cwd: folder, env });
+    const args = npmArgs("npx", "-p", "spiped", "spipe", "-t", textOf(far), "-k", key);
+    const spipe = Command.start(st, args, { cwd: folder, env });
     spipe.stdin.end("there");
     const server = await service.next();
     assert.equal(Buffer.from((await server.readToEnd()).bytes).toString(), "there");
@@ -218,7 +218,7 @@ main();
 async function pack(folder: string): Promise<Tarballs> {
   await succeed([process.execPath, join(root, "scripts", "pack-all.mjs"), folder]);
   await succeed(
-    npmWords(
+    npmArgs(
       "npm",
       "pack",
       "--ignore-scripts",
@@ -232,12 +232,12 @@ async function pack(folder: string): Promise<Tarballs> {
   return { ...tarballsIn(folder), dependencies: [/^commander-/, /^smol-toml-/].map((name) => tarballIn(folder, name)) };
 }
 
-async function succeed([file, ...words]: readonly [string, ...string[]]): Promise<void> {
+async function succeed([file, ...args]: readonly [string, ...string[]]): Promise<void> {
   // The home folder may not be writable.
   const env = { ...process.env, npm_config_cache: join(packFolder ?? tmpdir(), "cache") };
-  const child = spawn(file, words, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(file, args, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
   const [status] = await once(child, "exit");
-  assert.equal(status, 0, words.join(" "));
+  assert.equal(status, 0, args.join(" "));
 }
 
 function tarballsIn(folder: string): Tarballs {
@@ -263,7 +263,7 @@ async function install(
   await mkdir(folder);
   await writeFile(join(folder, "package.json"), `{ "private": true }\n`);
   const env = await bareEnvironment(t, given === undefined);
-  await runNpm(t, npmWords("npm", "install", ...flags, ...tarballs), { cwd: folder, env });
+  await runNpm(t, npmArgs("npm", "install", ...flags, ...tarballs), { cwd: folder, env });
   return { folder, env };
 }
 
@@ -285,8 +285,8 @@ async function startEnd(
   target: Address,
   key: string,
 ): Promise<Address> {
-  const words = ["-F", end, "-s", "[127.0.0.1]:0", "-t", textOf(target), "-k", key];
-  const command = Command.start(t, [...commandIn(folder, "spiped"), ...words], { stdin: "ignore", env });
+  const args = ["-F", end, "-s", "[127.0.0.1]:0", "-t", textOf(target), "-k", key];
+  const command = Command.start(t, [...commandIn(folder, "spiped"), ...args], { stdin: "ignore", env });
   const line = await command.line(/listening on /);
   const port = Number(/listening on \[127\.0\.0\.1\]:(\d+)/.exec(line)?.[1]);
   return { kind: "tcp", host: "127.0.0.1", port };

@@ -33,7 +33,7 @@ process.on("exit", () => {
 
 /** A running command. It is killed when the test ends. */
 export class Command {
-  readonly words: string;
+  readonly commandLine: string;
   readonly child: ChildProcess;
   readonly #stderr: Buffer[] = [];
   readonly #stdout: Buffer[] = [];
@@ -43,11 +43,11 @@ export class Command {
   readonly #exit: Promise<Exit>;
   readonly #ownExit: Promise<Exit>;
 
-  private constructor(words: readonly [string, ...string[]], options: CommandOptions) {
-    this.words = words.join(" ");
-    const [file, ...args] = words;
+  private constructor(args: readonly [string, ...string[]], options: CommandOptions) {
+    this.commandLine = args.join(" ");
+    const [file, ...rest] = args;
     const stdio = [options.stdin ?? "pipe", options.stdout ?? "pipe", options.stderr ?? "pipe"] as const;
-    this.child = spawn(file, args, {
+    this.child = spawn(file, rest, {
       stdio: [...stdio, ...(options.more ?? [])],
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -81,8 +81,8 @@ export class Command {
     this.#ownExit.catch(() => undefined);
   }
 
-  static start(t: TestContext, words: readonly [string, ...string[]], options: CommandOptions = {}): Command {
-    const command = new Command(words, options);
+  static start(t: TestContext, args: readonly [string, ...string[]], options: CommandOptions = {}): Command {
+    const command = new Command(args, options);
     afterwards(t, () => command.kill());
     return command;
   }
@@ -90,10 +90,10 @@ export class Command {
   /** Runs a command to its end. */
   static async run(
     t: TestContext,
-    words: readonly [string, ...string[]],
+    args: readonly [string, ...string[]],
     options: CommandOptions = { stdin: "ignore" },
   ): Promise<{ status: number | null; stdout: string; stderr: string }> {
-    const command = Command.start(t, words, options);
+    const command = Command.start(t, args, options);
     const { status } = await command.exit();
     return { status, stdout: command.stdout.toString(), stderr: command.stderr };
   }
@@ -122,19 +122,19 @@ export class Command {
   }
 
   get id(): number {
-    if (this.child.pid === undefined) throw new Error(`${this.words} did not start`);
+    if (this.child.pid === undefined) throw new Error(`${this.commandLine} did not start`);
     return this.child.pid;
   }
 
   /** Standard input, where it is a pipe. */
   get stdin(): Writable {
-    if (this.child.stdin === null) throw new Error(`the standard input of ${this.words} is no pipe`);
+    if (this.child.stdin === null) throw new Error(`the standard input of ${this.commandLine} is no pipe`);
     return this.child.stdin;
   }
 
   /** Standard output for the test to read; it is no longer collected. */
   takeStdout(): Readable {
-    if (this.child.stdout === null) throw new Error(`the standard output of ${this.words} is no pipe`);
+    if (this.child.stdout === null) throw new Error(`the standard output of ${this.commandLine} is no pipe`);
     this.#keepsStdout = false;
     return this.child.stdout;
   }
@@ -149,21 +149,21 @@ export class Command {
       for (;;) {
         const found = this.lines.filter((line) => pattern.test(line))[count - 1];
         if (found !== undefined) return found;
-        if (this.#isGone) throw new Error(`${this.words} ended without the line ${pattern}: ${this.stderr}`);
+        if (this.#isGone) throw new Error(`${this.commandLine} ended without the line ${pattern}: ${this.stderr}`);
         await new Promise<void>((resolve) => this.#wake.push(resolve));
       }
     };
-    return within(wait(), () => `${count} × the line ${pattern} of ${this.words}, which said: ${this.stderr}`);
+    return within(wait(), () => `${count} × the line ${pattern} of ${this.commandLine}, which said: ${this.stderr}`);
   }
 
   /** Waits until the command has exited and its output is closed. */
   async exit(): Promise<Exit> {
-    return within(this.#exit, () => `the end of ${this.words}, which said: ${this.stderr}`);
+    return within(this.#exit, () => `the end of ${this.commandLine}, which said: ${this.stderr}`);
   }
 
   /** Waits for the command's exit only: a daemon that it left behind may still have its output open. */
   async ownExit(): Promise<Exit> {
-    return within(this.#ownExit, () => `the end of ${this.words}, which said: ${this.stderr}`);
+    return within(this.#ownExit, () => `the end of ${this.commandLine}, which said: ${this.stderr}`);
   }
 
   signal(signal: NodeJS.Signals): void {

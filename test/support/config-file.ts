@@ -78,10 +78,10 @@ export class ConfigFile {
 
   /** Starts spiped in the foreground and waits until it listens. */
   async start(
-    words: readonly string[] = ["--config", this.path],
+    args: readonly string[] = ["--config", this.path],
     env: Readonly<Record<string, string>> = {},
   ): Promise<Command> {
-    const command = Command.start(this.#t, [...ours.spiped, "-F", ...words], { stdin: "ignore", env });
+    const command = Command.start(this.#t, [...ours.spiped, "-F", ...args], { stdin: "ignore", env });
     await command.line(/listening on /);
     return command;
   }

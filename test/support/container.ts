@@ -66,13 +66,13 @@ export class Container {
    *
    * @param cwd - Its working directory there.
    */
-  inside(words: readonly string[], cwd = "/"): readonly [string, ...string[]] {
+  inside(args: readonly string[], cwd = "/"): readonly [string, ...string[]] {
     const enter = ["nsenter", "--target", String(this.#holder.id), "--mount", "--", "chroot", this.#root] as const;
-    return [...enter, "sh", "-c", 'cd "$0" && exec "$@"', cwd, ...words];
+    return [...enter, "sh", "-c", 'cd "$0" && exec "$@"', cwd, ...args];
   }
 
   /** The arguments that run a command as PID 1 of a namespace of its own. */
-  insideAsFirst(words: readonly string[]): readonly [string, ...string[]] {
-    return this.inside(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", ...words]);
+  insideAsFirst(args: readonly string[]): readonly [string, ...string[]] {
+    return this.inside(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", ...args]);
   }
 }

@@ -22,21 +22,21 @@ export const onLinux = process.platform === "linux" ? false : "needs Linux";
 /** Environment variables that identify what each test has started. */
 const markers = new Map<string, readonly string[]>();
 process.on("exit", () => {
-  for (const [marker, words] of markers) killAll(marker, words);
+  for (const [marker, args] of markers) killAll(marker, args);
 });
 
-function killAll(marker: string, words: readonly string[]): void {
-  for (const id of processesWith(marker, words)) process.kill(id, "SIGKILL");
+function killAll(marker: string, args: readonly string[]): void {
+  for (const id of processesWith(marker, args)) process.kill(id, "SIGKILL");
 }
 
 /** Starts a command that may leave a daemon behind. All of it is killed when the test ends. */
 export function startDetached(
   t: TestContext,
-  words: readonly [string, ...string[]],
+  args: readonly [string, ...string[]],
   options: CommandOptions = { stdin: "ignore" },
 ): Command {
-  const mark = newMark(words);
-  const command = Command.start(t, words, { ...options, env: { ...options.env, ...mark.env } });
+  const mark = newMark(args);
+  const command = Command.start(t, args, { ...options, env: { ...options.env, ...mark.env } });
   // Before waiting for the command's own exit: a daemon may have its output open.
   afterwards(t, mark.killAll);
   return command;
@@ -52,14 +52,14 @@ export function markOf(t: TestContext): Readonly<Record<string, string>> {
   return env;
 }
 
-function newMark(words: readonly string[]): { readonly env: Readonly<Record<string, string>>; killAll(): void } {
+function newMark(args: readonly string[]): { readonly env: Readonly<Record<string, string>>; killAll(): void } {
   const id = randomUUID();
   const marker = `TEST_DAEMON=${id}`;
-  markers.set(marker, words);
+  markers.set(marker, args);
   return {
     env: { TEST_DAEMON: id },
     killAll: () => {
-      killAll(marker, words);
+      killAll(marker, args);
       markers.delete(marker);
     },
   };
@@ -102,7 +102,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
       // Another process may have taken the port meanwhile.
       const isTaken = source.kind === "tcp" && /in use/i.test(command.stderr);
       if (isTaken && attempt < 5) continue;
-      throw new Error(`${command.words} ended with ${status}: ${command.stderr}`);
+      throw new Error(`${command.commandLine} ended with ${status}: ${command.stderr}`);
     }
     const pidFile = source.kind === "unix" ? `${source.path}.pid` : join(cwd, `${textOf(source)}.pid`);
     return { command, id: readPidFile(pidFile), source, pidFile };

@@ -30,8 +30,8 @@ function findTemporaryRoot(): string {
 }
 
 /** Whether a command exits with 0 here. */
-export function works(file: string, ...words: readonly string[]): boolean {
-  return spawnSync(file, words, { stdio: "ignore" }).status === 0;
+export function works(file: string, ...args: readonly string[]): boolean {
+  return spawnSync(file, args, { stdio: "ignore" }).status === 0;
 }
 
 /** Reports what is not tested. @returns The reason, for `skip`. */

@@ -37,12 +37,12 @@ export function controllerFiles(options: ControllerOptions): { readonly settings
       `sensor_add 0x20 0 ${number} 1 1`,
       `sensor_set_value 0x20 0 ${number} ${20 + number} 0`,
       `sensor_set_event_support 0x20 0 ${number} enable scanning per-state ${none} ${none} ${none} ${none}`,
-      `main_sdr_add 0x20 ${wordsOf(temperatureRecord(number))}`,
+      `main_sdr_add 0x20 ${argsOf(temperatureRecord(number))}`,
     );
   }
   for (let number = 1; number <= events; number += 1) {
     const upperCritical = [0x04, 0x01, 1, 0x01, 0x59, 0, 0];
-    commands.push(`sel_add 0x20 2 ${wordsOf([number & 0xff, number >> 8, 0, 0x50, 0x20, 0, ...upperCritical])}`);
+    commands.push(`sel_add 0x20 2 ${argsOf([number & 0xff, number >> 8, 0, 0x50, 0x20, 0, ...upperCritical])}`);
   }
   commands.push("mc_enable 0x20");
   return { settings: `${settings.join("\n")}\n`, commands: `${commands.join("\n")}\n` };
@@ -68,6 +68,6 @@ function temperatureRecord(number: number): readonly number[] {
   return [0, 0, 0x51, 1, body.length, ...body];
 }
 
-function wordsOf(bytes: readonly number[]): string {
+function argsOf(bytes: readonly number[]): string {
   return bytes.map((byte) => `0x${byte.toString(16)}`).join(" ");
 }

@@ -17,7 +17,7 @@ export async function untilListening(command: Command, address: Address): Promis
   return until(() => {
     if (command.isGone) return false;
     return isListening(command, address) ? true : undefined;
-  }, `${command.words} to listen`);
+  }, `${command.commandLine} to listen`);
 }
 
 const stateListen = "0A";

@@ -10,8 +10,8 @@ import { Command } from "./command.js";
 const npmFolder = findNpm();
 
 /** A command of npm (`npm` or `npx`) with the Node that runs the test. */
-export function npmWords(command: "npm" | "npx", ...words: readonly string[]): readonly [string, ...string[]] {
-  return [process.execPath, join(npmFolder, "bin", `${command}-cli.js`), ...words];
+export function npmArgs(command: "npm" | "npx", ...args: readonly string[]): readonly [string, ...string[]] {
+  return [process.execPath, join(npmFolder, "bin", `${command}-cli.js`), ...args];
 }
 
 /** Environment variables that leave only Node and a shell on the PATH, and give npm an empty cache of its own. */
@@ -32,11 +32,11 @@ export async function bareEnvironment(t: TestContext, offline: boolean): Promise
 /** Runs npm to its end. @throws Error with its output if it fails. */
 export async function runNpm(
   t: TestContext,
-  words: readonly [string, ...string[]],
+  args: readonly [string, ...string[]],
   options: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
 ): Promise<string> {
-  const { status, stdout, stderr } = await Command.run(t, words, { stdin: "ignore", ...options });
-  if (status !== 0) throw new Error(`${words.slice(1).join(" ")} ended with ${status}: ${stdout}${stderr}`);
+  const { status, stdout, stderr } = await Command.run(t, args, { stdin: "ignore", ...options });
+  if (status !== 0) throw new Error(`${args.slice(1).join(" ")} ended with ${status}: ${stdout}${stderr}`);
   return stdout;
 }
 

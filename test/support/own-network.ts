@@ -30,9 +30,9 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
   declareIf(found, "Linux, root, unshare and ip, and the right to make networks", ([unshare, ip]) => {
     test(`in a network of their own: ${what}`, limits, async (t) => {
       const script = '"$0" link set lo up && exec "$@"';
-      const words = [unshare, "--net", "sh", "-c", script, ip, process.execPath, fileURLToPath(file)] as const;
+      const args = [unshare, "--net", "sh", "-c", script, ip, process.execPath, fileURLToPath(file)] as const;
       const env = { [variable]: "1", NODE_TEST_CONTEXT: "" };
-      const { status, stdout, stderr } = await Command.run(t, words, { stdin: "ignore", env });
+      const { status, stdout, stderr } = await Command.run(t, args, { stdin: "ignore", env });
       assert.equal(status, 0, `${stdout}\n${stderr}`);
       t.diagnostic(/^(#|ℹ) pass \d+$/m.exec(stdout)?.[0] ?? stdout);
     });

@@ -35,8 +35,8 @@ export function runCheck(t: TestContext, flags: readonly string[], options: Prob
   return run(t, [...ours.spiped, "--check", ...flags], options);
 }
 
-async function run(t: TestContext, words: readonly string[], { env = {}, before = [] }: ProbeOptions): Promise<Probed> {
-  const [first = "", ...rest] = [...before, ...words];
+async function run(t: TestContext, args: readonly string[], { env = {}, before = [] }: ProbeOptions): Promise<Probed> {
+  const [first = "", ...rest] = [...before, ...args];
   const { status, stdout, stderr } = await Command.run(t, [first, ...rest], { stdin: "ignore", env });
   return { status, lines: stdout.split("\n").slice(0, -1), stderr };
 }

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { until } from "./cleanup.js";
 
 /** The arguments of a process, as `ps` shows them. */
-export function wordsOf(id: number): readonly string[] {
+export function argsOf(id: number): readonly string[] {
   return readFileSync(`/proc/${id}/cmdline`, "utf8").split("\0").slice(0, -1);
 }
 
@@ -89,19 +89,19 @@ export function threadsOf(id: number): readonly ReadonlyMap<string, string>[] {
  *
  * @param words - Their arguments, used where only root may read the environment.
  */
-export function processesWith(variable: string, words: readonly string[]): readonly number[] {
+export function processesWith(variable: string, args: readonly string[]): readonly number[] {
   const has = (id: number) =>
-    readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) ?? endsWith(wordsIfThere(id), words);
+    readIfThere(`/proc/${id}/environ`)?.split("\0").includes(variable) ?? endsWith(argsIfThere(id), args);
   return processIds().filter(has).filter(isRunning);
 }
 
 /** Whether a process has the flags in `words`, which contain a temporary folder of the test. */
-function endsWith(found: readonly string[], words: readonly string[]): boolean {
-  const flags = words.slice(words.findLastIndex((word) => /spipe?d?(\.js)?$/.test(word)) + 1);
+function endsWith(found: readonly string[], args: readonly string[]): boolean {
+  const flags = args.slice(args.findLastIndex((word) => /spipe?d?(\.js)?$/.test(word)) + 1);
   return flags.length > 0 && found.slice(-flags.length).join("\0") === flags.join("\0");
 }
 
-function wordsIfThere(id: number): readonly string[] {
+function argsIfThere(id: number): readonly string[] {
   return (readIfThere(`/proc/${id}/cmdline`) ?? "").split("\0").slice(0, -1);
 }
 

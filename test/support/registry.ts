@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { afterwards, temporaryFolder } from "./cleanup.js";
-import { npmWords, runNpm } from "./npm.js";
+import { npmArgs, runNpm } from "./npm.js";
 
 /** How it misbehaves: not at all, claiming not to have a version until it is published, or not answering. */
 export type Manners = "good" | "forgetful" | "broken";
@@ -70,8 +70,8 @@ export class Registry {
   async holdFolder(t: TestContext, folder: string): Promise<void> {
     const manifest = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as Version & { name: string };
     const own = await temporaryFolder(t);
-    const words = npmWords("npm", "pack", "--ignore-scripts", "--pack-destination", own, folder);
-    await runNpm(t, words, { cwd: own, env: { npm_config_cache: join(own, "cache") } });
+    const args = npmArgs("npm", "pack", "--ignore-scripts", "--pack-destination", own, folder);
+    await runNpm(t, args, { cwd: own, env: { npm_config_cache: join(own, "cache") } });
     const [file = ""] = (await readdir(own)).filter((name) => name.endsWith(".tgz"));
     const bytes = await readFile(join(own, file));
     this.#tarballs.set(file, bytes);

@@ -21,7 +21,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 /** Starts a command in that network, where a lookup takes longer than any test waits. */
 export type StartBehind = (
   t: TestContext,
-  words: readonly [string, ...string[]],
+  args: readonly [string, ...string[]],
   options: CommandOptions,
 ) => Promise<Command>;
 
@@ -36,12 +36,12 @@ export function withSilentNameServer(declare: (start: StartBehind) => void): voi
       ? ([unshare, ip, python] as const)
       : undefined;
   declareIf(found, "the right to unshare networks and mounts, unshare, ip and python3", ([unshare, ip, python]) => {
-    declare(async (t, words, options) => {
+    declare(async (t, args, options) => {
       const resolv = join(await temporaryFolder(t), "resolv.conf");
       writeFileSync(resolv, "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n");
       const script = '"$0" link set lo up && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
       const before = ["--net", "--mount", "sh", "-c", script, ip, resolv, python, "-c", silentServer] as const;
-      return Command.start(t, [unshare, ...before, ...words], options);
+      return Command.start(t, [unshare, ...before, ...args], options);
     });
   });
 }

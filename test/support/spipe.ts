@@ -20,7 +20,7 @@ export interface SpipeOptions {
 }
 
 /** The arguments that start spipe. */
-export function wordsOfSpipe({ program, target, key, flags = [] }: SpipeOptions): readonly [string, ...string[]] {
+export function argsOfSpipe({ program, target, key, flags = [] }: SpipeOptions): readonly [string, ...string[]] {
   const targetText = typeof target === "string" ? target : textOf(target);
   return [...program.spipe, "-t", targetText, "-k", key.path, ...patience, ...flags];
 }
@@ -34,7 +34,7 @@ export class Spipe {
   }
 
   static start(t: TestContext, options: SpipeOptions): Spipe {
-    return new Spipe(Command.start(t, wordsOfSpipe(options), { env: options.env ?? {} }));
+    return new Spipe(Command.start(t, argsOfSpipe(options), { env: options.env ?? {} }));
   }
 
   /** Writes to standard input and waits until it is taken. */

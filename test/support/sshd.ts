@@ -71,8 +71,8 @@ export async function startSshd(t: TestContext, { sshd, keygen }: SshPrograms): 
   for (let attempt = 1; ; attempt += 1) {
     const address = await freeAddress(t, "tcp");
     const where = ["-o", `ListenAddress=${textOf(address)}`];
-    const words = [sshd, "-D", "-e", "-f", fileOf("config"), ...where];
-    const command = Command.start(t, [...withOwnFolders, ...words], { stdin: "ignore" });
+    const args = [sshd, "-D", "-e", "-f", fileOf("config"), ...where];
+    const command = Command.start(t, [...withOwnFolders, ...args], { stdin: "ignore" });
     if (await untilListening(command, address)) {
       const knownHostsFor = async (name: string): Promise<string> => {
         await writeFile(fileOf("known"), `${name} ${publicKey.stdout}`);

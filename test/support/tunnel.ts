@@ -60,7 +60,7 @@ export async function startSpiped(t: TestContext, options: SpipedOptions): Promi
     const { status } = await command.exit();
     // Another process may have taken the port meanwhile.
     const isTaken = source.kind === "tcp" && /in use/i.test(command.stderr);
-    if (!isTaken || attempt === 5) throw new Error(`${command.words} ended with ${status}: ${command.stderr}`);
+    if (!isTaken || attempt === 5) throw new Error(`${command.commandLine} ended with ${status}: ${command.stderr}`);
   }
 }
 
@@ -69,8 +69,9 @@ export async function stopAndGetLines({ command }: Spiped): Promise<readonly str
   const before = command.lines.length;
   command.signal("SIGTERM");
   const { status, signal } = await command.exit();
-  if (status !== 0) throw new Error(`${command.words} ended with ${status ?? signal} on SIGTERM: ${command.stderr}`);
-  if (command.lines.length <= before) throw new Error(`${command.words} ended without a word`);
+  if (status !== 0)
+    throw new Error(`${command.commandLine} ended with ${status ?? signal} on SIGTERM: ${command.stderr}`);
+  if (command.lines.length <= before) throw new Error(`${command.commandLine} ended without a word`);
   return connectionLines(command);
 }
 

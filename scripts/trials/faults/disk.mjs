@@ -20,7 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { dial, Service, visit } from "../../support/exact-traffic.mjs";
 import { freePort } from "../../support/processes.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
-import { newKey, OURS, PROGRAMS, Running, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, newKey, OURS, PROGRAMS, Running, startEnd } from "../../support/tunnel-ends.mjs";
 
 const DISK_BYTES = 64 * 1_024;
 
@@ -66,8 +66,8 @@ for (const program of PROGRAMS) {
     const disk = await smallDisk(trial);
     const [key, port] = [newKey(trial), await freePort()];
     const pidFile = join(disk.folder, "spiped.pid");
-    const words = [
-      ...wordsOf(program === "C" ? "C" : "relay"),
+    const args = [
+      ...argsOf(program === "C" ? "C" : "relay"),
       "-d",
       "-s",
       `[127.0.0.1]:${port}`,
@@ -79,7 +79,7 @@ for (const program of PROGRAMS) {
       pidFile,
     ];
     disk.fill();
-    const command = new Running(trial, [...disk.within, ...words]);
+    const command = new Running(trial, [...disk.within, ...args]);
     const status = await command.ended();
     const left = existsSync(join(disk.seen, "spiped.pid"))
       ? readFileSync(join(disk.seen, "spiped.pid"), "latin1")
@@ -93,7 +93,7 @@ for (const program of PROGRAMS) {
       assert.ok(left === undefined || left === "", `the pid file has ${left}`);
       assert.equal(left, undefined, "an empty pid file is left behind");
       disk.free();
-      const again = new Running(trial, [...disk.within, ...words]);
+      const again = new Running(trial, [...disk.within, ...args]);
       assert.equal(await again.ended(), 0, again.log);
       const pid = Number(readFileSync(join(disk.seen, "spiped.pid"), "latin1"));
       trial.afterwards(() => process.kill(pid, "SIGKILL"));
@@ -193,7 +193,7 @@ scenario("disk/full under --config's file", async (trial) => {
   writeFileSync(path, text());
   const running = new Running(trial, [
     ...disk.within,
-    ...wordsOf("relay"),
+    ...argsOf("relay"),
     "-F",
     "--config",
     join(disk.folder, "tunnels.toml"),
@@ -237,7 +237,7 @@ scenario("disk/full under the folder of keys", async (trial) => {
   mkdirSync(keys);
   copyFileSync(own, join(keys, "friend.key"));
   const port = await freePort();
-  const words = [
+  const args = [
     "-F",
     "-d",
     "-s",
@@ -247,7 +247,7 @@ scenario("disk/full under the folder of keys", async (trial) => {
     "-k",
     join(disk.folder, "keys"),
   ];
-  const far = new Running(trial, [...disk.within, ...wordsOf("relay"), ...words]);
+  const far = new Running(trial, [...disk.within, ...argsOf("relay"), ...args]);
   await far.said(/listening/);
   const near = await startEnd(trial, "-e", { target: port, key: own });
   const friend = dial(near.port);

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { dial, Service, visit } from "../../support/exact-traffic.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
-import { cpuSeconds, newKey, PROGRAMS, Running, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, cpuSeconds, newKey, PROGRAMS, Running, startEnd } from "../../support/tunnel-ends.mjs";
 
 async function annoy(port) {
   const stranger = dial(port);
@@ -83,7 +83,7 @@ scenario("log/the system's log stops reading, goes, and comes back", async (tria
   const far = await startEnd(trial, "-d", {
     target: service.port,
     key,
-    words: [...within, ...wordsOf("relay")],
+    args: [...within, ...argsOf("relay")],
     flags: ["--syslog", "--log-level", "debug"],
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "n
 import { setTimeout as sleep } from "node:timers/promises";
 import { dial, Service, tally, visit } from "../../support/exact-traffic.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
-import { newKey, OURS, ROLES, Running, startBoth, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, newKey, OURS, ROLES, Running, startBoth, startEnd } from "../../support/tunnel-ends.mjs";
 
 let groups = 0;
 
@@ -146,8 +146,8 @@ for (const on of ROLES) {
 }
 
 /** Starts a far end. @returns It, and whether it starts, exits, or hangs. */
-async function tryToStart(trial, words, { port, key, limitMs }) {
-  const one = new Running(trial, [...words, "-F", "-d", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${port}`, "-k", key]);
+async function tryToStart(trial, args, { port, key, limitMs }) {
+  const one = new Running(trial, [...args, "-F", "-d", "-s", "[127.0.0.1]:0", "-t", `[127.0.0.1]:${port}`, "-k", key]);
   const outcome = () =>
     (one.log.includes("listening") && "starts") ||
     (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`);
@@ -159,8 +159,8 @@ scenario("memory/ulimit -v at the start", async (trial) => {
   const key = newKey(trial);
   const found = [];
   for (const megabytes of [64, 256, 512, 700, 800, 1_000, 1_500, 2_000, 4_000]) {
-    const words = ["sh", "-c", `ulimit -v ${megabytes * 1_024}; exec "$@"`, "sh", ...wordsOf("relay")];
-    const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 30_000 });
+    const args = ["sh", "-c", `ulimit -v ${megabytes * 1_024}; exec "$@"`, "sh", ...argsOf("relay")];
+    const { one, how } = await tryToStart(trial, args, { port: service.port, key, limitMs: 30_000 });
     if (how === "starts") one.signal("SIGTERM");
     found.push(
       `${megabytes} MB: ${how}${how === "starts" ? "" : `, ${(one.lines.find((line) => line.trim() !== "") ?? "no message").slice(0, 90)}`}`,
@@ -201,15 +201,15 @@ scenario("memory/no tasks at the start", async (trial) => {
   const found = [];
   for (let limit = 1; limit <= 22; limit += 1) {
     const tasks = group(trial, "pids", "pids.max");
-    const words = [
+    const args = [
       "sh",
       "-c",
       'echo $$ > "$0/cgroup.procs"; echo "$1" > "$0/pids.max"; shift; exec "$@"',
       tasks.path,
       String(limit),
-      ...wordsOf("relay"),
+      ...argsOf("relay"),
     ];
-    const { one, how } = await tryToStart(trial, words, { port: service.port, key, limitMs: 10_000 });
+    const { one, how } = await tryToStart(trial, args, { port: service.port, key, limitMs: 10_000 });
     const word = one.lines.find((line) => /spiped:|Warning|Assertion|pthread|error/i.test(line)) ?? "no message";
     if (!one.isGone) one.signal(how === "starts" ? "SIGTERM" : "SIGKILL");
     found.push(`${how}, ${how === "starts" && !/Warning/.test(one.log) ? "" : word.slice(0, 110)}`);

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { dial, keepVisiting, Service, visit } from "../../support/exact-traffic.mjs";
 import { freePort } from "../../support/processes.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
-import { cpuSeconds, newKey, OURS, ROLES, Running, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, cpuSeconds, newKey, OURS, ROLES, Running, startEnd } from "../../support/tunnel-ends.mjs";
 
 const WRAPPER = "libnss_wrapper.so";
 
@@ -78,7 +78,7 @@ for (const on of ROLES) {
       const farPort = await freePort();
       for (const host of hosts) {
         const far = new Running(trial, [
-          ...wordsOf("relay"),
+          ...argsOf("relay"),
           "-F",
           "-d",
           "-s",

@@ -18,8 +18,8 @@ let built;
 /** The package with an addon that panics. @returns The command that starts it. */
 function panicking(trial) {
   if (spawnSync("cargo", ["--version"]).error !== undefined) throw new Lacking("cargo is not installed");
-  const words = ["build", "--release", "--locked", "-p", "spiped-napi", "--features", "panics"];
-  built ??= spawnSync("cargo", words, { cwd: tree, encoding: "utf8" });
+  const args = ["build", "--release", "--locked", "-p", "spiped-napi", "--features", "panics"];
+  built ??= spawnSync("cargo", args, { cwd: tree, encoding: "utf8" });
   assert.equal(built.status, 0, built.stderr);
   const folder = trial.folder();
   for (const name of ["bin", "dist", "package.json"]) cpSync(join(tree, name), join(folder, name), { recursive: true });
@@ -49,7 +49,7 @@ async function start(trial, { program, on, target, more = [] }) {
           target: to,
           key,
           flags,
-          words: ["env", its.env, ...(program === "pumps" ? ["SPIPED_RELAY=off"] : []), process.execPath, its.script],
+          args: ["env", its.env, ...(program === "pumps" ? ["SPIPED_RELAY=off"] : []), process.execPath, its.script],
         })
       : startEnd(trial, role, { program, target: to, key });
   const far = await end("-d", target ?? service.port, on === "-d" ? more : []);

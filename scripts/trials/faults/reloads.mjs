@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../support/processes.mjs";
 import { scenario, until } from "../../support/scenarios.mjs";
-import { openOf, Running, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, openOf, Running } from "../../support/tunnel-ends.mjs";
 
 const ROUNDS = 60;
 const TUNNELS = 6;
@@ -114,7 +114,7 @@ async function set(trial, seed) {
     renameSync(`${file}.new`, file);
   };
   const launch = async (more = []) => {
-    const running = new Running(trial, [...wordsOf("relay"), "-F", "--config", file, ...more]);
+    const running = new Running(trial, [...argsOf("relay"), "-F", "--config", file, ...more]);
     await running.said(/listening on/);
     return running;
   };
@@ -267,7 +267,7 @@ scenario("reloads/ports chosen by the system", async (trial) => {
       `[defaults]\nkey = "${key}"\n[decrypt.a]\nsource = "[127.0.0.1]:0"\ntarget = "${target}"\nmax-connections = ${limit}\n`,
     );
   write(10);
-  const running = new Running(trial, [...wordsOf("relay"), "-F", "--config", file]);
+  const running = new Running(trial, [...argsOf("relay"), "-F", "--config", file]);
   const first = await running.said(/listening on/);
   const port = Number(/:(\d+),/.exec(first)?.[1]);
   assert.ok(port > 0, first);

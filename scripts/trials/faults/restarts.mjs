@@ -6,7 +6,7 @@ import { addon } from "../../../dist/native/native.js";
 import { keepVisiting, Service } from "../../support/exact-traffic.mjs";
 import { freePort } from "../../support/processes.mjs";
 import { scenario, until } from "../../support/scenarios.mjs";
-import { newKey, ROLES, Running, startEnd, wordsOf } from "../../support/tunnel-ends.mjs";
+import { argsOf, newKey, ROLES, Running, startEnd } from "../../support/tunnel-ends.mjs";
 
 const RESTARTS = 100;
 
@@ -24,10 +24,10 @@ for (const on of ROLES) {
           on === "-e" ? await startEnd(trial, "-d", { target: service.port, key, flags: ["-n", "0"] }) : undefined;
         const target = far?.port ?? service.port;
         const launch = async () => {
-          const words = ["-F", on, "-s", "systemd:", "-t", `[127.0.0.1]:${target}`, "-k", key, "-o", "60"];
+          const args = ["-F", on, "-s", "systemd:", "-t", `[127.0.0.1]:${target}`, "-k", key, "-o", "60"];
           const script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"';
           const stdio = ["ignore", "ignore", "pipe", socket];
-          const one = new Running(trial, ["sh", "-c", script, "sh", ...wordsOf("relay"), ...words], { stdio });
+          const one = new Running(trial, ["sh", "-c", script, "sh", ...argsOf("relay"), ...args], { stdio });
           await one.said(/listening on/);
           return one;
         };

@@ -180,7 +180,7 @@ async function manyKeys({ near: { relay } }, { isLong }) {
   }
   const file = join(folder, "tunnels.toml");
   writeFileSync(file, tables);
-  const one = await startEnd({ kind: "ours", relay, name: "both", words: ["--config", file], source: middle, folder });
+  const one = await startEnd({ kind: "ours", relay, name: "both", args: ["--config", file], source: middle, folder });
   const service = await serve(far, echo);
   try {
     await until(() => (one.log().match(/listening on/g)?.length ?? 0) === 101, "all tunnels to listen");

@@ -206,8 +206,8 @@ async function slowReaders(kinds, { isLong }) {
 async function stalled(kinds, { isLong }) {
   const counts = isLong ? [2_000, 8_000] : [500, 1_500];
   const pair = await startPair(kinds, { flags: [...unlimited, "-f"], manyDescriptors: true });
-  const words = ["stalled", `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...counts.map(String)];
-  const process = start([LOAD, ...words], { stdio: ["pipe", "pipe", "pipe"], manyDescriptors: true });
+  const args = ["stalled", `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...counts.map(String)];
+  const process = start([LOAD, ...args], { stdio: ["pipe", "pipe", "pipe"], manyDescriptors: true });
   process.stdin.on("error", () => undefined);
   const answers = createInterface({ input: process.stdout })[Symbol.asyncIterator]();
   const next = async () => {

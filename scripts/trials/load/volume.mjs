@@ -17,8 +17,8 @@ export const scenarios = {
 };
 
 /** Runs the load program through a pair. @returns Its output. */
-export async function load(pair, work, ...words) {
-  const command = [LOAD, work, `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...words.map(String)];
+export async function load(pair, work, ...args) {
+  const command = [LOAD, work, `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...args.map(String)];
   return JSON.parse(await run(command, { timeoutMs: LOAD_MS, manyDescriptors: true }));
 }
 

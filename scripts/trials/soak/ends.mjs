@@ -64,8 +64,8 @@ export class End {
 
   async start(log) {
     process.env.SOAK_PROBE = this.#probe;
-    const words = ["--expose-gc", "--require", probe, spiped, "-F", "--config", this.config, "--log-format", "json"];
-    this.#child = start([process.execPath, ...words]);
+    const args = ["--expose-gc", "--require", probe, spiped, "-F", "--config", this.config, "--log-format", "json"];
+    this.#child = start([process.execPath, ...args]);
     delete process.env.SOAK_PROBE;
     let rest = "";
     this.#child.stderr.setEncoding("utf8").on("data", (text) => {

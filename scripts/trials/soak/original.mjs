@@ -31,9 +31,9 @@ export class OriginalEnd {
       if (name === "extra") continue;
       const [role, source, target] = this.#name === "near" ? ["-e", near, far] : ["-d", far, service];
       const key = join(folder, this.#name === "near" && name === "door" ? "wrong.key" : "near.key");
-      const words = ["-F", role, "-s", written(source), "-t", written(target), "-k", key, "-n", "500", "-o", "20"];
+      const args = ["-F", role, "-s", written(source), "-t", written(target), "-k", key, "-n", "500", "-o", "20"];
       this.#children.push(
-        start([this.#program, ...words, ...(withoutForwardSecrecy ? ["-f"] : [])], { stdio: "ignore" }),
+        start([this.#program, ...args, ...(withoutForwardSecrecy ? ["-f"] : [])], { stdio: "ignore" }),
       );
     }
     await until("all to have their descriptors", () => this.#children.every(({ pid }) => isListening(pid)));

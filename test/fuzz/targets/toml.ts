@@ -53,7 +53,7 @@ export const toml: Target = {
     assert.equal(new Set(config.tunnels.map(nameOf)).size, config.tunnels.length, "names are unique");
     for (const tunnel of config.tunnels) {
       assert.match(nameOf(tunnel), /^[A-Za-z0-9._-]{1,64}$/);
-      assert.deepEqual(tunnelOfArguments(nameOf(tunnel), wordsOf(tunnel.config, tunnel.keyFile)), tunnel);
+      assert.deepEqual(tunnelOfArguments(nameOf(tunnel), argsOf(tunnel.config, tunnel.keyFile)), tunnel);
     }
     const { unchanged, ending, starting, needRestart } = changesBetween(config, config);
     assert.deepEqual([unchanged, ending, starting, needRestart], [config.tunnels.map(nameOf), [], [], []]);
@@ -61,17 +61,17 @@ export const toml: Target = {
 };
 
 /** The arguments of a command line that say the same. */
-function wordsOf(config: TunnelConfig, keyFile: string): readonly string[] {
-  const words = [`--${config.role}`, `--source=${formatAddress(config.source)}`];
-  words.push(`--target=${formatAddress(config.target)}`, `--key=${keyFile}`);
-  if (config.bind !== undefined) words.push(`--bind=${formatAddress(config.bind)}`);
-  if (config.sourceMode !== undefined) words.push(`--source-mode=${config.sourceMode.toString(8)}`);
-  if (config.forwardSecrecy === "off") words.push("-f");
-  if (config.forwardSecrecy === "require") words.push("-g");
-  if (!config.keepAlive) words.push("-j");
-  if (config.proxyProtocol) words.push("--proxy-protocol");
-  words.push(`--timeout=${config.timeoutMs / 1_000}`);
-  words.push(Number.isFinite(config.resolveIntervalMs) ? `-r${config.resolveIntervalMs / 1_000}` : "-R");
-  words.push(`-n${Number.isFinite(config.maxConnections) ? config.maxConnections : 0}`);
-  return words;
+function argsOf(config: TunnelConfig, keyFile: string): readonly string[] {
+  const args = [`--${config.role}`, `--source=${formatAddress(config.source)}`];
+  args.push(`--target=${formatAddress(config.target)}`, `--key=${keyFile}`);
+  if (config.bind !== undefined) args.push(`--bind=${formatAddress(config.bind)}`);
+  if (config.sourceMode !== undefined) args.push(`--source-mode=${config.sourceMode.toString(8)}`);
+  if (config.forwardSecrecy === "off") args.push("-f");
+  if (config.forwardSecrecy === "require") args.push("-g");
+  if (!config.keepAlive) args.push("-j");
+  if (config.proxyProtocol) args.push("--proxy-protocol");
+  args.push(`--timeout=${config.timeoutMs / 1_000}`);
+  args.push(Number.isFinite(config.resolveIntervalMs) ? `-r${config.resolveIntervalMs / 1_000}` : "-R");
+  args.push(`-n${Number.isFinite(config.maxConnections) ? config.maxConnections : 0}`);
+  return args;
 }
