@@ -183,7 +183,12 @@ async function manyKeys({ near: { relay } }, { isLong }) {
   const one = await startEnd({ kind: "ours", relay, name: "both", args: ["--config", file], source: middle, folder });
   const service = await serve(far, echo);
   try {
-    await until(() => (one.log().match(/listening on/g)?.length ?? 0) === 101, "all tunnels to listen");
+    // The status endpoint listens as well.
+    const listening = () => one.log().match(/ (near\d+|far): listening on /g)?.length ?? 0;
+    await until(
+      () => listening() === 101,
+      () => `101 tunnels to listen, of which ${listening()} do: ${one.log()}`,
+    );
     await visit(sources[0], 0, 10);
     const stable = new Tally();
     const unstable = new Tally();
