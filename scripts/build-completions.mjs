@@ -121,8 +121,8 @@ function zsh() {
   const argument = ({ words, description, value, choices, rivals }) => {
     // -kFILE, -k FILE; --key=FILE, --key FILE.
     const shown = words.map((word) => (value === undefined ? word : `${word}${word.startsWith("--") ? "=" : "+"}`));
-    const spelt = shown.length === 1 ? `'${shown[0]}` : `{${shown.join(",")}}'`;
-    return `'(${wordsOf(rivals).join(" ")})'${spelt}[${quoted(description)}]${actionOf(value, choices)}'`;
+    const spelled = shown.length === 1 ? `'${shown[0]}` : `{${shown.join(",")}}'`;
+    return `'(${wordsOf(rivals).join(" ")})'${spelled}[${quoted(description)}]${actionOf(value, choices)}'`;
   };
   const one = ({ name, flags }) => `    ${name})
       _arguments -s \\

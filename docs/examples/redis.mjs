@@ -22,6 +22,6 @@ class Connector {
 }
 
 const redis = new Redis({ Connector });
-await redis.set("colour", "green");
-console.log(await redis.get("colour"));
+await redis.set("color", "green");
+console.log(await redis.get("color"));
 await redis.quit();

@@ -253,7 +253,7 @@ export async function latency(pair, name) {
       firsts.push(times[0]);
       later.push(...times.slice(1));
     }
-    // A delayed acknowledgement would take at least 40 ms; a busy machine delays all but the best.
+    // A delayed acknowledgment would take at least 40 ms; a busy machine delays all but the best.
     const failures = best(later) > roundTripMs + 30 ? ["a question takes more than a round trip"] : [];
     const figures = (values) => ({ best: best(values), median: middle(values) });
     return { scenario: name, pair, failures, roundTripMs, firstMs: figures(firsts), laterMs: figures(later) };

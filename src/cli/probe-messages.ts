@@ -127,8 +127,8 @@ function answerText(outcome: AnswerOutcome): Text {
       return ok(`received 32 bytes, as from spiped (${ms(outcome.durationMs)})`);
     case "foreign":
       return failed(
-        `it speaks ${protocolName(outcome.recognised)}, not spiped`,
-        recognitionHint({ kind: outcome.recognised.kind, role: "encrypt" }),
+        `it speaks ${protocolName(outcome.recognized)}, not spiped`,
+        recognitionHint({ kind: outcome.recognized.kind, role: "encrypt" }),
       );
     case "echo":
       return failed("it echoes what it receives, so it is not spiped", NOT_SPIPED);
@@ -221,16 +221,16 @@ function serviceText(outcome: ServiceOutcome, { what }: Probed): Text {
   const check = what === "far end" ? `is ${service} up? Start it, and check -t there` : `see ${service}'s own log`;
   switch (outcome.kind) {
     case "says":
-      if (outcome.recognised?.kind === "http" && / 400\b/.test(outcome.recognised.excerpt)) {
+      if (outcome.recognized?.kind === "http" && / 400\b/.test(outcome.recognized.excerpt)) {
         return {
           verdict: "warning",
-          text: `it speaks ${protocolName(outcome.recognised)}: it did not understand what it received`,
+          text: `it speaks ${protocolName(outcome.recognized)}: it did not understand what it received`,
           hint: `${service} does not seem to accept a PROXY header: enable it there, or remove --proxy-protocol`,
         };
       }
-      return outcome.recognised === undefined
+      return outcome.recognized === undefined
         ? ok(`it sent ${outcome.bytes} bytes of binary data`)
-        : ok(`it speaks ${protocolName(outcome.recognised)}`);
+        : ok(`it speaks ${protocolName(outcome.recognized)}`);
     case "says-nonce":
       return {
         verdict: "warning",

@@ -153,11 +153,11 @@ function failureOf({ phase, error }: ConnectionReport): string {
 }
 
 function hintFor({ phase, error }: ConnectionReport): string | undefined {
-  if (phase !== "dialling" || codeOf(error?.cause) !== "ECONNREFUSED") return undefined;
+  if (phase !== "dialing" || codeOf(error?.cause) !== "ECONNREFUSED") return undefined;
   return "is spiped -d running there? Try spipe --probe";
 }
 
 const WHAT_FAILED: Partial<Record<ConnectionReport["phase"], string>> = {
-  dialling: "Could not connect",
+  dialing: "Could not connect",
   handshaking: "Handshake failed",
 };

@@ -51,8 +51,8 @@ export function connect(options: ConnectOptions): TunnelStream {
         if (stream.destroyed) throw new SpipedError("SPIPED_CANCELLED", "cancelled before it began");
         const limits = { signal: request.signal, timeoutMs: leftMs() };
         const [addresses, local] = await Promise.all([resolve(target, limits), resolveBind(bind, limits)]);
-        const dialling = { addresses, name, bind: local, timeoutMs: leftMs(), keepAlive, descriptors: descriptors() };
-        const channel = await dial({ ...dialling, ...request });
+        const dialing = { addresses, name, bind: local, timeoutMs: leftMs(), keepAlive, descriptors: descriptors() };
+        const channel = await dial({ ...dialing, ...request });
         stream.setCarrier(channel);
         handshakeTimer = setTimeout(handshakeTimedOut, leftMs());
         return channel;

@@ -34,18 +34,18 @@ export function levelOfEnd({ reason, error }: Pick<ConnectionReport, "reason" | 
 
 /** A connection has ended. */
 export function endedEntry(report: ConnectionReport): LogEntry {
-  const { source, reason, error, durationMs, recognised } = report;
+  const { source, reason, error, durationMs, recognized } = report;
   const why = error === undefined ? "" : `: ${error.message}`;
   const facts = [...keyTexts(report), ...amountTexts(report), seconds(durationMs), ...handshakeTexts(report)];
   return {
     event: "connection-ended",
     level: levelOfEnd(report),
     message: `connection from ${source}: ${reasonText(reason)}${why}${parenthesized(facts)}`,
-    hint: error?.hint ?? (recognised && recognitionHint(recognised)),
+    hint: error?.hint ?? (recognized && recognitionHint(recognized)),
     ...identity(report),
     reason,
     code: error?.code,
-    recognised: recognised?.kind,
+    recognized: recognized?.kind,
     ...amounts(report),
     durationMs,
     handshakeMs: report.handshakeMs,
@@ -71,7 +71,7 @@ export function openEntry(view: ConnectionView): LogEntry {
 
 /** A summary of failures that were not logged one by one. */
 export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mostCount, spanMs }: Sum): LogEntry {
-  const { key, reason = "failed", phase, code, recognised } = of.facts;
+  const { key, reason = "failed", phase, code, recognized } = of.facts;
   const from = moreAddresses
     ? `more than ${addresses} addresses`
     : addresses === 1
@@ -91,7 +91,7 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
     phase,
     reason,
     code,
-    recognised,
+    recognized,
     count,
     addresses,
     moreAddresses: moreAddresses ? true : undefined,
@@ -102,7 +102,7 @@ export function summedEntry({ of, count, addresses, moreAddresses, mostFrom, mos
 }
 
 const PHASES: Readonly<Record<ConnectionView["phase"], string>> = {
-  dialling: "connecting to the target",
+  dialing: "connecting to the target",
   handshaking: "handshaking",
   "client-known": "client authenticated, handshaking and connecting to the target",
   piping: "open",

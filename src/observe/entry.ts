@@ -4,7 +4,7 @@
  */
 
 import type { EndReason, ErrorCode } from "../errors.js";
-import type { Recognised } from "../tunnel/recognition.js";
+import type { Recognized } from "../tunnel/recognition.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 
 /** Most severe first. */
@@ -35,8 +35,8 @@ export const EVENTS = [
   "limit-reached",
   "descriptors-used-up",
   "listen-failed",
-  "look-up-failed",
-  "look-up-recovered",
+  "lookup-failed",
+  "lookup-recovered",
   "addresses-changed",
   "talks-to-itself",
   "state",
@@ -59,7 +59,7 @@ export interface Facts {
   readonly phase: ConnectionReport["phase"];
   readonly reason: EndReason;
   readonly code: ErrorCode;
-  readonly recognised: Recognised;
+  readonly recognized: Recognized;
   readonly bytesForward: number;
   readonly bytesReverse: number;
   readonly durationMs: number;
@@ -122,7 +122,7 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   phase: "phase",
   reason: "reason",
   code: "code",
-  recognised: "recognised",
+  recognized: "recognized",
   bytesForward: "bytes_forward",
   bytesReverse: "bytes_reverse",
   durationMs: "duration_s",

@@ -4,7 +4,7 @@
 
 import type { Recognition } from "../tunnel/recognition.js";
 
-/** The hint for what was recognised. */
+/** The hint for what was recognized. */
 export function recognitionHint({ kind, role }: Recognition): string {
   switch (kind) {
     case "http":

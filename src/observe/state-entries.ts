@@ -23,7 +23,7 @@ export interface TunnelState {
   readonly target: string;
   /** Open connections, without `strangers`. */
   readonly connections: number;
-  /** Unauthenticated clients of a decrypting end; they do not count towards `limit`. */
+  /** Unauthenticated clients of a decrypting end; they do not count toward `limit`. */
   readonly strangers: number;
   /** `Infinity` for no limit. */
   readonly limit: number;

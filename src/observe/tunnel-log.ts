@@ -64,10 +64,10 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
     .on("descriptorsUsedUp", (connections) => logOnce("limit", descriptorsEntry(connections)))
     .on("listenFailed", (error) => logOnce(error.message, errorEntry(error, "listen-failed")))
     .on("lookupFailed", ({ code, message }) => {
-      log.write({ event: "look-up-failed", level: "warning", message: `${message}; keeping the old addresses`, code });
+      log.write({ event: "lookup-failed", level: "warning", message: `${message}; keeping the old addresses`, code });
     })
     .on("lookupRecovered", (target) => {
-      log.write({ event: "look-up-recovered", level: "info", message: `target ${target} resolves again`, target });
+      log.write({ event: "lookup-recovered", level: "info", message: `target ${target} resolves again`, target });
     })
     .on("addressesChanged", (target, addresses) => {
       const targetAddresses = addresses.map(formatAddress);
@@ -78,10 +78,10 @@ export function logTunnel(log: Log, events: TunnelEmitter, clock: Clock = system
 }
 
 function failureOf(report: ConnectionReport, entry: LogEntry, log: Log) {
-  const { phase, reason, error, recognised, source, keyName } = report;
+  const { phase, reason, error, recognized, source, keyName } = report;
   return {
     // The phase separates unauthenticated clients from others, and the key separates those from each other.
-    facts: { key: keyName, phase, reason, code: error?.code, recognised: recognised?.kind },
+    facts: { key: keyName, phase, reason, code: error?.code, recognized: recognized?.kind },
     example: error?.message,
     from: withoutPort(source),
     write: () => log.write(entry),

@@ -134,8 +134,8 @@ class FarEndConnection {
     if (this.#handshaking === undefined)
       await recording.until(() => recording.bytes.length > NONCE_BYTES, timeoutMs / SETTLE_PART);
     const { bytes, ending } = recording;
-    const recognised = detectProtocol(bytes, { isAll: bytes.length < NONCE_BYTES });
-    if (recognised !== undefined) return { kind: "foreign", recognised };
+    const recognized = detectProtocol(bytes, { isAll: bytes.length < NONCE_BYTES });
+    if (recognized !== undefined) return { kind: "foreign", recognized };
     if (bytes.length < NONCE_BYTES) {
       return ending === undefined
         ? { kind: "silent", bytes: bytes.length, waitedMs: timeoutMs }

@@ -53,7 +53,7 @@ export type Ending = "ended" | "reset";
 export type AnswerOutcome =
   /** A nonce, as spiped does. */
   | { readonly kind: "nonce"; readonly durationMs: number }
-  | { readonly kind: "foreign"; readonly recognised: DetectedProtocol }
+  | { readonly kind: "foreign"; readonly recognized: DetectedProtocol }
   /** It echoes what it receives. */
   | { readonly kind: "echo" }
   /** It sent more than spiped does before it receives anything. */
@@ -91,7 +91,7 @@ export type ForwardSecrecyOutcome =
 
 /** What a service does if it is sent nothing. */
 export type ServiceOutcome =
-  | { readonly kind: "says"; readonly recognised: DetectedProtocol | undefined; readonly bytes: number }
+  | { readonly kind: "says"; readonly recognized: DetectedProtocol | undefined; readonly bytes: number }
   /** As many bytes as a nonce, not text: probably spiped. */
   | { readonly kind: "says-nonce" }
   | { readonly kind: "silent"; readonly waitedMs: number }

@@ -40,9 +40,9 @@ export async function* probeService(options: ServiceOptions): AsyncGenerator<Fin
 export function outcomeOf(received: Uint8Array, { ending }: Recording, startedAt: number): ServiceOutcome {
   const durationMs = performance.now() - startedAt;
   if (received.length > 0) {
-    const recognised = detectProtocol(received, { isAll: true });
-    if (recognised === undefined && received.length === NONCE_BYTES) return { kind: "says-nonce" };
-    return { kind: "says", recognised, bytes: received.length };
+    const recognized = detectProtocol(received, { isAll: true });
+    if (recognized === undefined && received.length === NONCE_BYTES) return { kind: "says-nonce" };
+    return { kind: "says", recognized, bytes: received.length };
   }
   return ending === undefined ? { kind: "silent", waitedMs: durationMs } : { kind: "closed", how: ending, durationMs };
 }

@@ -181,7 +181,7 @@ export class Collector implements StatusSource {
       ...statistics.bytesWith(open),
       handshakes: statistics.handshakes,
       connections: statistics.connections,
-      lookUpFailures: statistics.lookUpFailures,
+      lookupFailures: statistics.lookupFailures,
       keys: (current?.keys.keys ?? []).map((one) => this.#keySnapshot(one)),
       busiest: open.busiest,
       failures: statistics.failures,

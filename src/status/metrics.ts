@@ -30,7 +30,7 @@ function writeTunnels(exposition: Exposition, tunnels: readonly TunnelSnapshot[]
   const draining = exposition.family(
     "spiped_connections_draining",
     "gauge",
-    "Open connections from before a reload changed the tunnel; they do not count towards -n.",
+    "Open connections from before a reload changed the tunnel; they do not count toward -n.",
   );
   for (const { name: tunnel, draining: count } of tunnels) draining.sample({ tunnel }, count);
   const limit = exposition.family("spiped_connections_limit", "gauge", "The connection limit (-n).");
@@ -70,7 +70,7 @@ function writeTunnels(exposition: Exposition, tunnels: readonly TunnelSnapshot[]
     "counter",
     "Failed lookups of the target's name; the old addresses are kept.",
   );
-  for (const { name: tunnel, lookUpFailures } of tunnels) lookups.sample({ tunnel }, lookUpFailures);
+  for (const { name: tunnel, lookupFailures } of tunnels) lookups.sample({ tunnel }, lookupFailures);
 }
 
 function writeProgram(exposition: Exposition, { build, lastReload, eventLoopDelay }: Snapshot): void {

@@ -61,7 +61,7 @@ export interface TunnelSnapshot {
   readonly maxConnections: number;
   /** Open connections, without `strangers`. */
   readonly open: number;
-  /** The part of `open` from before a reload changed the tunnel; these do not count towards `maxConnections`. */
+  /** The part of `open` from before a reload changed the tunnel; these do not count toward `maxConnections`. */
   readonly draining: number;
   /** Unauthenticated clients of a decrypting end; they have a limit of their own. */
   readonly strangers: number;
@@ -74,7 +74,7 @@ export interface TunnelSnapshot {
   readonly handshakes: HistogramFigures;
   /** Durations of ended connections that had completed the handshake. */
   readonly connections: HistogramFigures;
-  readonly lookUpFailures: number;
+  readonly lookupFailures: number;
   readonly keys: readonly KeySnapshot[];
   /** The open connections that have transferred most, at most as many as were requested. */
   readonly busiest: readonly ConnectionSnapshot[];

@@ -46,7 +46,7 @@ export interface TunnelDocument {
   readonly accepting: boolean;
   readonly connections: {
     readonly open: number;
-    /** The part of `open` from before a reload changed the tunnel; these do not count towards `limit`. */
+    /** The part of `open` from before a reload changed the tunnel; these do not count toward `limit`. */
     readonly draining: number;
     readonly strangers: number;
     readonly limit: number | null;
@@ -56,7 +56,7 @@ export interface TunnelDocument {
   readonly bytes: { readonly forward: number; readonly reverse: number };
   readonly handshakeSeconds: DurationDocument;
   readonly connectionSeconds: DurationDocument;
-  readonly lookUpFailures: number;
+  readonly lookupFailures: number;
   readonly keys: ReadonlyArray<{ readonly name: string; readonly id: string }>;
   readonly busiest: readonly ConnectionDocument[];
   readonly failures: readonly FailureDocument[];

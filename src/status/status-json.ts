@@ -59,7 +59,7 @@ function tunnelDocument(tunnel: TunnelSnapshot): TunnelDocument {
     bytes: { forward: tunnel.bytesForward, reverse: tunnel.bytesReverse },
     handshakeSeconds: quantiles(tunnel.handshakes),
     connectionSeconds: quantiles(tunnel.connections),
-    lookUpFailures: tunnel.lookUpFailures,
+    lookupFailures: tunnel.lookupFailures,
     keys: tunnel.keys.map(({ name: key, id }) => ({ name: key, id })),
     busiest: busiest.map(connectionDocument),
     failures: tunnel.failures.map(failureDocument),

@@ -44,7 +44,7 @@ export class TunnelStatistics {
   #bytesForward = 0;
   #bytesReverse = 0;
   #accepted = 0;
-  #lookUpFailures = 0;
+  #lookupFailures = 0;
 
   /** @param now - The time of day, in milliseconds since 1970. */
   constructor(now: () => number = Date.now) {
@@ -62,7 +62,7 @@ export class TunnelStatistics {
   }
 
   addLookupFailure(): void {
-    this.#lookUpFailures += 1;
+    this.#lookupFailures += 1;
   }
 
   /** A connection ended; it must no longer be among the open ones. */
@@ -99,8 +99,8 @@ export class TunnelStatistics {
     return this.#accepted;
   }
 
-  get lookUpFailures(): number {
-    return this.#lookUpFailures;
+  get lookupFailures(): number {
+    return this.#lookupFailures;
   }
 
   get handshakes(): HistogramFigures {

@@ -80,7 +80,7 @@ export function assemble(config: TunnelConfig, { ends, keys, socket, descriptors
     lookupRecovered: (name) => events.emit("lookupRecovered", name),
     addressesChanged: (name, addresses) => events.emit("addressesChanged", name, addresses),
   });
-  const dialling = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };
-  const targets = new DialedTargets(addresses, dialling);
+  const dialing = { bind: ends.bind, timeoutMs, keepAlive, resolveIntervalMs, descriptors };
+  const targets = new DialedTargets(addresses, dialing);
   return new Tunnel(config, { keys, socket, targets, events, descriptors });
 }

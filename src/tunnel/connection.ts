@@ -23,7 +23,7 @@ import { handshakeAsClient, handshakeAsServer } from "./handshake.js";
 import { HandshakeTimer } from "./handshake-timer.js";
 import { cleartextMemory, packetMemory } from "./memory.js";
 import { PumpedFlow } from "./pumped-flow.js";
-import { type Recognition, recognise, TELLING_BYTES } from "./recognition.js";
+import { type Recognition, recognize, TELLING_BYTES } from "./recognition.js";
 import { relayedFlow } from "./relayed-flow.js";
 import type { ConnectionReport, ConnectionView, PhaseName } from "./reports.js";
 import type { Target } from "./target.js";
@@ -88,14 +88,14 @@ export class Connection implements ConnectionView {
   #isStreamBegun = false;
   /** The client's key, once identified. */
   #key: RingKey | undefined;
-  #recognised: Recognition | undefined;
+  #recognized: Recognition | undefined;
 
   constructor(options: ConnectionOptions) {
     lastId += 1;
     this.id = lastId;
     this.#options = options;
     this.#handshakeTimer = new HandshakeTimer(options.timeoutMs, options.source, (error) => this.#fail(error));
-    this.#phase = { name: options.role === "encrypt" ? "dialling" : "handshaking" };
+    this.#phase = { name: options.role === "encrypt" ? "dialing" : "handshaking" };
     if (options.role === "encrypt") options.source.resetOnDeath?.(true);
     options.source.onFailure((error) => this.#fail(onSide("source", options.source, error), "source"));
     const run = options.role === "encrypt" ? this.#runAsClient() : this.#runAsServer();
@@ -277,9 +277,9 @@ export class Connection implements ConnectionView {
 
   /** @param side - The side whose socket failed, if one did. */
   #fail(thrown: unknown, side?: "source" | "target"): void {
-    const error = this.#recognise(asSpipedError(thrown), side);
+    const error = this.#recognize(asSpipedError(thrown), side);
     const { role, forwardSecrecy } = this.#options;
-    const isUnknown = this.#recognised === undefined;
+    const isUnknown = this.#recognized === undefined;
     // A server with a different key, or with -g, just closes the connection; this is all that a client sees.
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
       const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy, which is off at this end" : "";
@@ -292,14 +292,14 @@ export class Connection implements ConnectionView {
   }
 
   /** Adds to a failed handshake's error what the peer seems to be. */
-  #recognise(error: SpipedError, side: "source" | "target" | undefined): SpipedError {
+  #recognize(error: SpipedError, side: "source" | "target" | undefined): SpipedError {
     const { role, source } = this.#options;
     const encrypted = role === "encrypt" ? "target" : "source";
     if (this.#phase.name !== "handshaking" || (side !== undefined && side !== encrypted)) return error;
     const seen = (role === "encrypt" ? this.#target : source)?.reader.arrivedSoFar?.();
     const waiting = role === "encrypt" ? source.peek?.(TELLING_BYTES) : undefined;
-    const known = recognise({ role, error, seen, waiting });
-    this.#recognised = known.recognised;
+    const known = recognize({ role, error, seen, waiting });
+    this.#recognized = known.recognized;
     return known.error;
   }
 
@@ -317,7 +317,7 @@ export class Connection implements ConnectionView {
       reason,
       error,
       phase: phase.name,
-      recognised: this.#recognised,
+      recognized: this.#recognized,
       source: this.source,
       keyName: this.keyName,
       handshakeMs: this.handshakeMs,

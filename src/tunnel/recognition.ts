@@ -21,7 +21,7 @@ import { HANDSHAKE_BYTES, NONCE_BYTES } from "../protocol/constants.js";
 import { detectProtocol, type DetectedProtocol as Language, protocolName } from "../protocol/detect-protocol.js";
 
 /**
- * What a peer was recognised as.
+ * What a peer was recognized as.
  *
  * - `http`, `ssh`, `text`, `tls`: it speaks that.
  * - `proxy-header`: a proxy in front of this end announces its client.
@@ -29,7 +29,7 @@ import { detectProtocol, type DetectedProtocol as Language, protocolName } from 
  * - `same-role`: it is a client where a server belongs, a server where a client belongs, or this end itself.
  * - `client-of-client`: the client of this `-e` is a spiped client too.
  */
-export const RECOGNISED = [
+export const RECOGNIZED = [
   "http",
   "ssh",
   "text",
@@ -40,12 +40,12 @@ export const RECOGNISED = [
   "client-of-client",
 ] as const satisfies ReadonlyArray<Language["kind"] | "silent" | "same-role" | "client-of-client">;
 
-/** See {@link RECOGNISED}. */
-export type Recognised = (typeof RECOGNISED)[number];
+/** See {@link RECOGNIZED}. */
+export type Recognized = (typeof RECOGNIZED)[number];
 
-/** What was recognised, and by which side: each has its own hint. */
+/** What was recognized, and by which side: each has its own hint. */
 export interface Recognition {
-  readonly kind: Recognised;
+  readonly kind: Recognized;
   readonly role: "encrypt" | "decrypt";
 }
 
@@ -65,28 +65,28 @@ export const TELLING_BYTES = NONCE_BYTES + 1;
 /** Errors that say something about the peer. */
 const OF_PEER = ["SPIPED_HANDSHAKE_ENDED", "SPIPED_RESET", "SPIPED_TIMEOUT", "SPIPED_WRONG_MAC", "SPIPED_SAME_ROLE"];
 
-/** Returns what the peer seems to be and an error that says so, or the error unchanged if nothing is recognised. */
-export function recognise(failed: FailedHandshake): {
+/** Returns what the peer seems to be and an error that says so, or the error unchanged if nothing is recognized. */
+export function recognize(failed: FailedHandshake): {
   readonly error: SpipedError;
-  readonly recognised: Recognition | undefined;
+  readonly recognized: Recognition | undefined;
 } {
   const { error, role } = failed;
   const found = OF_PEER.includes(error.code) ? find(failed) : undefined;
-  if (found === undefined) return { error, recognised: undefined };
+  if (found === undefined) return { error, recognized: undefined };
   const { kind, words } = found;
   const message = [...originalMessage(error, kind), words].join("; ");
-  return { error: new SpipedError(error.code, message, { cause: error }), recognised: { kind, role } };
+  return { error: new SpipedError(error.code, message, { cause: error }), recognized: { kind, role } };
 }
 
 /** The original error message, if it adds something to what the peer seems to be. */
-function originalMessage({ code, message }: SpipedError, kind: Recognised): readonly string[] {
+function originalMessage({ code, message }: SpipedError, kind: Recognized): readonly string[] {
   if (code === "SPIPED_WRONG_MAC" || code === "SPIPED_SAME_ROLE") return [];
   // The message for `silent` says this already.
   return code === "SPIPED_HANDSHAKE_ENDED" && kind === "silent" ? [] : [message];
 }
 
 interface Found {
-  readonly kind: Recognised;
+  readonly kind: Recognized;
   readonly words: string;
 }
 

@@ -4,7 +4,7 @@ import type { EndReason, SpipedError } from "../errors.js";
 import type { Recognition } from "./recognition.js";
 
 /** The phase of a connection. `client-known`: the server has authenticated the client, exchanges keys and dials. */
-export type PhaseName = "dialling" | "handshaking" | "client-known" | "piping" | "ended";
+export type PhaseName = "dialing" | "handshaking" | "client-known" | "piping" | "ended";
 
 /** An open connection; every property is current when read. */
 export interface ConnectionView {
@@ -31,7 +31,7 @@ export interface ConnectionReport extends Omit<ConnectionView, "ageMs"> {
   readonly error: SpipedError | undefined;
   /** The phase in which it ended. */
   readonly phase: PhaseName;
-  /** What the peer of a failed handshake seems to be; undefined if not recognised. */
-  readonly recognised?: Recognition | undefined;
+  /** What the peer of a failed handshake seems to be; undefined if not recognized. */
+  readonly recognized?: Recognition | undefined;
   readonly durationMs: number;
 }

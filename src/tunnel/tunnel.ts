@@ -234,7 +234,7 @@ export class Tunnel {
         id: 0,
         reason: endReasonOf(error),
         error,
-        phase: this.#config.role === "encrypt" ? "dialling" : "handshaking",
+        phase: this.#config.role === "encrypt" ? "dialing" : "handshaking",
         source: client.peer,
         keyName: undefined,
         handshakeMs: undefined,

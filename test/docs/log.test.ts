@@ -14,7 +14,7 @@ import * as service from "#dist/observe/service-entries.js";
 import * as state from "#dist/observe/state-entries.js";
 import { logTunnel } from "#dist/observe/tunnel-log.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
-import { RECOGNISED } from "#dist/tunnel/recognition.js";
+import { RECOGNIZED } from "#dist/tunnel/recognition.js";
 import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
 import { root } from "../support/programs.js";
 import { readPage } from "./pages.js";
@@ -41,7 +41,7 @@ test("each level is listed, the most severe first", () => {
 });
 
 test("each recognized protocol is listed", () => {
-  assert.deepEqual(rowsBelow("What is there instead of spiped"), RECOGNISED);
+  assert.deepEqual(rowsBelow("What is there instead of spiped"), RECOGNIZED);
 });
 
 test("the example is an object with documented keys", () => {

@@ -30,7 +30,7 @@ const head = `
     return lookups();
   };
   const lookups = () => readdirSync("/proc/self/task")
-    .filter((task) => readFileSync("/proc/self/task/" + task + "/comm", "latin1").trim() === "look-up").length;
+    .filter((task) => readFileSync("/proc/self/task/" + task + "/comm", "latin1").trim() === "lookup").length;
 `;
 
 withSilentNameServer((start) => {

@@ -49,7 +49,7 @@ test("with JSON, every message is an object: start, strangers, state, exit", lim
   }
   const http = await entry(command, "connection-ended");
   assert.deepEqual(
-    [http["reason"], http["code"], http["recognised"], http["phase"]],
+    [http["reason"], http["code"], http["recognized"], http["phase"]],
     ["handshake-failed", "SPIPED_HANDSHAKE_ENDED", "http", "handshaking"],
   );
   assert.match(String(http["message"]), /it speaks HTTP/);

@@ -9,14 +9,14 @@ import { Command } from "../support/command.js";
 import { root } from "../support/programs.js";
 import { asRoot } from "../support/root.js";
 
-interface Judgement {
+interface Judgment {
   readonly first: number;
   readonly last: number;
   readonly grown: number;
   readonly isFlat: boolean;
 }
 
-type Judge = (times: readonly number[], values: readonly number[], most: number) => Judgement;
+type Judge = (times: readonly number[], values: readonly number[], most: number) => Judgment;
 
 asRoot([], () => {
   test("two ends have no leaks after all kinds of connections, reloads and key changes", limits, async (t) => {

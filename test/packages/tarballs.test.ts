@@ -104,12 +104,12 @@ test("the packages", { timeout: 3 * failsafeMs }, async (t) => {
     ]);
     for (const part of ["cli", "flags", "observe", "probe", "service", "status"])
       assert.ok(!readdirSync(dist).includes(part));
-    const licences = readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8");
+    const licenses = readFileSync(join(dist, "commands", "LICENSE.third-party.txt"), "utf8");
     for (const [name, text] of [
       ["commander", "Permission is hereby granted"],
       ["smol-toml", "Redistribution and use in source and binary forms"],
     ] as const) {
-      assert.match(licences, new RegExp(`^${name} ${main.dependencies?.[name]}\n\n[^]*${text}`, "m"));
+      assert.match(licenses, new RegExp(`^${name} ${main.dependencies?.[name]}\n\n[^]*${text}`, "m"));
     }
   });
 

@@ -41,7 +41,7 @@ export function inOwnNetwork(file: string, what: string, declare: () => void): v
 
 /**
  * How many times a side of a TCP connection has been aborted with a reset in this namespace. Resets on the wire are not
- * counted: Linux sends one in response to a duplicate acknowledgement of the last FIN, when the connection is over.
+ * counted: Linux sends one in response to a duplicate acknowledgment of the last FIN, when the connection is over.
  */
 export function abortsSoFar(): number {
   const aborts = ["TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnLinger"];

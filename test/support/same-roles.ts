@@ -68,7 +68,7 @@ export function declareSameRoles(program: Program): void {
   });
 
   test(
-    `an -e behind an -e (${program.name}) recognises its client when its own target is not spiped`,
+    `an -e behind an -e (${program.name}) recognizes its client when its own target is not spiped`,
     limits,
     async (t) => {
       const key = await newKey(t);

@@ -19,13 +19,13 @@ pub(crate) const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 pub(crate) struct TcpInfo {
     /// Whether any data is unacknowledged or still unsent.
     pub(crate) has_unacknowledged: bool,
-    /// Retransmissions since the last acknowledgement of new data.
+    /// Retransmissions since the last acknowledgment of new data.
     pub(crate) retransmits: u8,
     /// Window probes of a full receiver since its last answer.
     pub(crate) probes: u8,
     /// Bytes acknowledged so far.
     pub(crate) acknowledged: u64,
-    /// Time since the last acknowledgement, of new data or not.
+    /// Time since the last acknowledgment, of new data or not.
     pub(crate) since_last_ack: Duration,
 }
 

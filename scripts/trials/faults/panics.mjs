@@ -102,7 +102,7 @@ for (const program of OURS) {
   }
 }
 
-scenario("panics/look-up", async (trial) => {
+scenario("panics/lookup", async (trial) => {
   const service = await Service.start(trial);
   const ends = await start(trial, {
     program: "relay",
@@ -111,12 +111,12 @@ scenario("panics/look-up", async (trial) => {
     more: ["-r", "0.2"],
   });
   assert.equal(await visit(ends.near.port), "whole");
-  ends.ask("look-up");
+  ends.ask("lookup");
   const line = await ends.far.said(/cannot resolve .*asked to panic/);
   assert.equal(await visit(ends.near.port), "whole", "keeping the old addresses");
   // Lookups go on: the next one can panic again.
   await sleep(500);
-  ends.ask("look-up");
+  ends.ask("lookup");
   await ends.far.said(/cannot resolve .*asked to panic/, 2);
   return line;
 });

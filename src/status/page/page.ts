@@ -179,9 +179,9 @@ function tunnelCard(tunnel: TunnelDocument, moments: readonly Moment[]): HTMLEle
 }
 
 function tunnelTiles(tunnel: TunnelDocument, now: Moment | undefined): readonly HTMLElement[] {
-  const { role, connections, bytes: moved, handshakeSeconds: handshakes, lookUpFailures } = tunnel;
+  const { role, connections, bytes: moved, handshakeSeconds: handshakes, lookupFailures } = tunnel;
   const limit = connections.limit === null ? "no limit" : `of ${count(connections.limit)}`;
-  // Connections from before a reload do not count towards the limit.
+  // Connections from before a reload do not count toward the limit.
   const holders = connections.open - connections.draining;
   const isFull = connections.limit !== null && holders > connections.limit * 0.9;
   const rate = (perSecond: number | undefined) => (perSecond === undefined ? "–" : `${bytes(perSecond)}/s`);
@@ -193,7 +193,7 @@ function tunnelTiles(tunnel: TunnelDocument, now: Moment | undefined): readonly 
     tile("forward", rate(now?.forward), bytes(moved.forward), "forward"),
     tile("reverse", rate(now?.reverse), bytes(moved.reverse), "reverse"),
     tile("handshake", milliseconds(handshakes.median), `95 %: ${milliseconds(handshakes.p95)}`),
-    ...(lookUpFailures > 0 ? [tile("failed lookups", count(lookUpFailures), "", "bad")] : []),
+    ...(lookupFailures > 0 ? [tile("failed lookups", count(lookupFailures), "", "bad")] : []),
   ];
 }
 

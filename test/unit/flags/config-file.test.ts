@@ -156,8 +156,8 @@ for (const [name, text, mistakes] of [
   ["capitals", `${redis}Timeout = 1`, ["t.toml:5: decrypt.redis.Timeout: did you mean timeout?"]],
   [
     "an unknown key",
-    `${redis}colour = 1`,
-    [/^t\.toml:5: decrypt\.redis\.colour: there is no such key; there are source,/],
+    `${redis}color = 1`,
+    [/^t\.toml:5: decrypt\.redis\.color: there is no such key; there are source,/],
   ],
   ["a misspelled key of the process", `treads = 2\n${redis}`, ["t.toml:1: treads: did you mean threads?"]],
   ["a short name", `${redis}o = 5`, ["t.toml:5: decrypt.redis.o: write its long name, timeout"]],

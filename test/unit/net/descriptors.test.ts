@@ -92,26 +92,26 @@ test("a measured budget excludes what the process has open and keeps a reserve",
 
 test("a dial books all its attempts except the first, and releases them at its end", limits, async (t) => {
   const budget = new DescriptorBudget(10);
-  const dialling = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
+  const dialing = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
   assert.equal(freeOf(budget), 10);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(freeOf(budget), 9);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(freeOf(budget), 8);
-  await dialling.giveUp();
+  await dialing.giveUp();
   assert.equal(freeOf(budget), 10);
 });
 
 test("a dial continues with one attempt while there is no room for another", limits, async (t) => {
   const budget = new DescriptorBudget(3);
-  const dialling = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
+  const dialing = startDial(t, [await silent(t), await silent(t), await silent(t)], budget);
   budget.book(2);
   t.mock.timers.tick(10 * attemptDelayMs);
   assert.equal(freeOf(budget), 1);
   budget.book(-2);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(freeOf(budget), 2);
-  await dialling.giveUp();
+  await dialing.giveUp();
   assert.equal(freeOf(budget), 3);
 });
 

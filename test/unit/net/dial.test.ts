@@ -48,7 +48,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
     limits,
     async (t) => {
       const listener = await Listener.listen(t, kind);
-      const channel = await dialling(t, [socketAddressOf(listener.address)]);
+      const channel = await dialing(t, [socketAddressOf(listener.address)]);
       const peer = await listener.next();
       assert.equal(channel.peer, name);
       channel.writable.write("there");
@@ -72,7 +72,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
       peer.write(Buffer.from(`${"x".repeat(40)}the rest`)).catch(() => undefined);
       peer.finish();
     });
-    const channel = await dialling(t, [socketAddressOf(listener.address)], { exactLength: 40 });
+    const channel = await dialing(t, [socketAddressOf(listener.address)], { exactLength: 40 });
     assert.equal((await channel.reader.readExactly(40)).length, 40);
     const sink = new KeepingSink();
     channel.reader.flowInto(sink);
@@ -83,7 +83,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
   bothWays(`${kind}: an address that refuses is one error with the reason`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
     const reason = kind === "unix" ? "no such socket" : "connection refused";
-    const dialed = dialling(t, [address]);
+    const dialed = dialing(t, [address]);
     await rejectsSpipedError(dialed, "SPIPED_CONNECT", new RegExp(`^cannot connect to ${name}: .*${reason}$`));
   });
 }
@@ -91,7 +91,7 @@ for (const kind of kindsHere("tcp", "tcp6", "unix")) {
 bothWays("a file that is not a socket refuses", limits, async (t) => {
   const path = join(await temporaryFolder(t), "file");
   writeFileSync(path, "");
-  await rejectsSpipedError(dialling(t, [{ kind: "unix", path }]), "SPIPED_CONNECT", /connection refused/);
+  await rejectsSpipedError(dialing(t, [{ kind: "unix", path }]), "SPIPED_CONNECT", /connection refused/);
 });
 
 bothWays("after a refusal, the next address is tried immediately", limits, async (t) => {
@@ -99,14 +99,14 @@ bothWays("after a refusal, the next address is tried immediately", limits, async
   const addresses = [await refusing(t), await refusing(t), socketAddressOf(listener.address)];
   // The clock does not advance, so only a refusal can lead to the next address.
   mockTimers(t);
-  await dialling(t, addresses);
+  await dialing(t, addresses);
   assert.equal(await acceptedBefore(t, listener), 1);
 });
 
 bothWays("a listener that closes before it has accepted resets the connection", limits, async (t) => {
   const port = await freePort("127.0.0.1");
   const descriptor = addon.listenTcp("127.0.0.1", port, 1);
-  const state = dialling(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
+  const state = dialing(t, [{ kind: "tcp", family: 4, address: "127.0.0.1", port }]);
   // Right after the tick that connects, before the event loop notices.
   process.nextTick(() => closeSync(descriptor));
   const words = new RegExp(`^cannot connect to ${name}: \\[127\\.0\\.0\\.1\\]:${port}: connection reset by peer$`);
@@ -119,7 +119,7 @@ for (const resetOnDeath of [true, false]) {
   bothWays(`a target that is abandoned before the connection is noticed ${what}`, { ...limits, skip }, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const abort = new AbortController();
-    const dialed = dialling(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
+    const dialed = dialing(t, [socketAddressOf(listener.address)], { resetOnDeath, signal: abort.signal });
     // The system has connected in the previous tick, and the event loop has not noticed yet.
     process.nextTick(() => abort.abort());
     await rejectsSpipedError(dialed, "SPIPED_CANCELLED", /cancelled/);
@@ -133,13 +133,13 @@ bothWays("the error names all addresses that refused, in order", limits, async (
   mockTimers(t);
   const [first, second, third] = addresses.map(({ port }) => `\\[127\\.0\\.0\\.1\\]:${port}: connection refused`);
   const all = new RegExp(`^cannot connect to ${name}: ${first}; ${second}; ${third}$`);
-  await rejectsSpipedError(dialling(t, addresses), "SPIPED_CONNECT", all);
+  await rejectsSpipedError(dialing(t, addresses), "SPIPED_CONNECT", all);
 });
 
 bothWays("once an address answers, the following ones are not tried", limits, async (t) => {
   const [first, second] = [await Listener.listen(t, "tcp"), await Listener.listen(t, "tcp")];
   mockTimers(t);
-  await dialling(t, [socketAddressOf(first.address), socketAddressOf(second.address)]);
+  await dialing(t, [socketAddressOf(first.address), socketAddressOf(second.address)]);
   t.mock.timers.tick(10 * attemptDelayMs);
   assert.equal(await acceptedBefore(t, second), 0);
 });
@@ -148,7 +148,7 @@ bothWays("if an address stays silent, the next is tried after 250 ms, and not be
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
-  const dialed = dialling(t, [silent, socketAddressOf(listener.address)]);
+  const dialed = dialing(t, [silent, socketAddressOf(listener.address)]);
   t.mock.timers.tick(attemptDelayMs - 1);
   assert.equal(await acceptedBefore(t, listener), 0);
   t.mock.timers.tick(1);
@@ -162,7 +162,7 @@ bothWays("each silent address gets 250 ms, and a refusal ends them early", limit
   const listener = await Listener.listen(t, "tcp");
   const addresses = [await deafAddress(t), await deafAddress(t), await refusing(t), socketAddressOf(listener.address)];
   mockTimers(t);
-  const dialed = dialling(t, addresses);
+  const dialed = dialing(t, addresses);
   t.mock.timers.tick(attemptDelayMs);
   assert.equal(await acceptedBefore(t, listener), 0);
   t.mock.timers.tick(attemptDelayMs);
@@ -173,7 +173,7 @@ bothWays("a silent address is not abandoned when the next one refuses", limits, 
   const silent = await deafAddress(t);
   const addresses = [silent, await refusing(t)];
   mockTimers(t);
-  const state = watch(dialling(t, addresses));
+  const state = watch(dialing(t, addresses));
   t.mock.timers.tick(attemptDelayMs);
   await eventLoopTurns();
   assert.equal(state.settled, false);
@@ -187,7 +187,7 @@ bothWays("a silent address is not abandoned when the next one refuses", limits, 
 bothWays("dialing a silent target fails at the timeout, and not before", limits, async (t) => {
   const silent = await deafAddress(t);
   mockTimers(t);
-  const state = watch(dialling(t, [silent], { timeoutMs: 1_500 }));
+  const state = watch(dialing(t, [silent], { timeoutMs: 1_500 }));
   t.mock.timers.tick(1_499);
   await eventLoopTurns();
   assert.equal(state.settled, false);
@@ -199,7 +199,7 @@ bothWays("no address is tried after the timeout", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const silent = await deafAddress(t);
   mockTimers(t);
-  const dialed = dialling(t, [silent, socketAddressOf(listener.address)], { timeoutMs: attemptDelayMs - 1 });
+  const dialed = dialing(t, [silent, socketAddressOf(listener.address)], { timeoutMs: attemptDelayMs - 1 });
   t.mock.timers.tick(attemptDelayMs - 1);
   await rejectsSpipedError(dialed, "SPIPED_TIMEOUT", /within 0\.249 s/);
   t.mock.timers.tick(attemptDelayMs);
@@ -211,7 +211,7 @@ test("all other attempts are closed when one wins", limits, async (t) => {
   const silent = await deafAddress(t);
   mockTimers(t);
   const before = connecting(t);
-  const dialed = dialling(t, [silent, socketAddressOf(listener.address)]);
+  const dialed = dialing(t, [silent, socketAddressOf(listener.address)]);
   await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   t.mock.timers.tick(attemptDelayMs);
@@ -223,7 +223,7 @@ test("all other attempts are closed when one wins", limits, async (t) => {
 bothWays("the timeout does not apply to a connected channel", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   mockTimers(t);
-  const channel = await dialling(t, [socketAddressOf(listener.address)]);
+  const channel = await dialing(t, [socketAddressOf(listener.address)]);
   t.mock.timers.tick(2 * timeoutMs);
   channel.writable.write("still there");
   assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
@@ -233,7 +233,7 @@ bothWays("a cancelled attempt ends immediately and leaves nothing open", limits,
   const silent = await deafAddress(t);
   const before = connecting(t);
   const cancel = new AbortController();
-  const dialed = dialling(t, [silent], { signal: cancel.signal });
+  const dialed = dialing(t, [silent], { signal: cancel.signal });
   await eventLoopTurns();
   assert.equal(connecting(t), before + 1);
   cancel.abort();
@@ -244,7 +244,7 @@ bothWays("a cancelled attempt ends immediately and leaves nothing open", limits,
 
 bothWays("an attempt that is cancelled before it starts does not connect", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
-  const dialed = dialling(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
+  const dialed = dialing(t, [socketAddressOf(listener.address)], { signal: AbortSignal.abort() });
   await rejectsSpipedError(dialed, "SPIPED_CANCELLED", /cancelled/);
   assert.equal(await acceptedBefore(t, listener), 0);
 });
@@ -252,7 +252,7 @@ bothWays("an attempt that is cancelled before it starts does not connect", limit
 bothWays("cancelling after the connection is established does not affect the channel", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const cancel = new AbortController();
-  const channel = await dialling(t, [socketAddressOf(listener.address)], { signal: cancel.signal });
+  const channel = await dialing(t, [socketAddressOf(listener.address)], { signal: cancel.signal });
   cancel.abort();
   channel.writable.write("still there");
   assert.equal(Buffer.from(await (await listener.next()).read(11)).toString(), "still there");
@@ -263,7 +263,7 @@ for (const kind of kindsHere("tcp", "tcp6")) {
     const listener = await Listener.listen(t, kind);
     const target = tcpAddressOf(listener.address);
     const local = { ...target, port: await freePort(target.address) };
-    await dialling(t, [target], { bind: [local] });
+    await dialing(t, [target], { bind: [local] });
     const { socket } = await listener.next();
     assert.equal(socket.remoteAddress, local.address);
     assert.equal(socket.remotePort, local.port);
@@ -278,7 +278,7 @@ bothWays("of several local addresses, the first of the target's family is used",
     { kind: "tcp", family: 4, address: "127.0.0.1", port },
     { kind: "tcp", family: 4, address: "127.0.0.1", port: 0 },
   ];
-  await dialling(t, [socketAddressOf(listener.address)], { bind });
+  await dialing(t, [socketAddressOf(listener.address)], { bind });
   assert.equal((await listener.next()).socket.remotePort, port);
 });
 
@@ -293,9 +293,9 @@ bothWays(
     const v4 = await Listener.listen(t, "tcp");
     const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "127.0.0.1", port: 0 }];
     mockTimers(t);
-    await dialling(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
+    await dialing(t, [socketAddressOf(v6.address), socketAddressOf(v4.address)], { bind });
     await v4.next();
-    const only = dialling(t, [socketAddressOf(v6.address)], { bind });
+    const only = dialing(t, [socketAddressOf(v6.address)], { bind });
     await rejectsSpipedError(only, "SPIPED_CONNECT", /there is no local IPv6 address to connect from/);
     assert.equal(await acceptedBefore(t, v6), 0);
   },
@@ -305,21 +305,21 @@ bothWays("a local address that this machine does not have is reported as the rea
   const listener = await Listener.listen(t, "tcp");
   // From a block reserved for documentation, so no machine has it.
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
-  const dialed = dialling(t, [socketAddressOf(listener.address)], { bind });
+  const dialed = dialing(t, [socketAddressOf(listener.address)], { bind });
   await rejectsSpipedError(dialed, "SPIPED_CONNECT", /local address not available/);
 });
 
 bothWays("a local port in use is reported as the reason", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   const target = tcpAddressOf(listener.address);
-  const dialed = dialling(t, [target], { bind: [target] });
+  const dialed = dialing(t, [target], { bind: [target] });
   await rejectsSpipedError(dialed, "SPIPED_CONNECT", /local address in use/);
 });
 
 bothWays("a local address is ignored for a UNIX socket", limits, async (t) => {
   const listener = await Listener.listen(t, "unix");
   const bind: readonly TcpAddress[] = [{ kind: "tcp", family: 4, address: "203.0.113.77", port: 0 }];
-  await dialling(t, [socketAddressOf(listener.address)], { bind });
+  await dialing(t, [socketAddressOf(listener.address)], { bind });
   await listener.next();
 });
 
@@ -333,7 +333,7 @@ bothWays(
     for (let free = true; free; ) free = await connects(t, path);
     mockTimers(t);
     const behind = await Listener.listen(t, "unix");
-    const dialed = dialling(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
+    const dialed = dialing(t, [{ kind: "unix", path }, socketAddressOf(behind.address)]);
     for (let tries = 0; tries < 20; tries += 1) {
       await eventLoopTurns();
       t.mock.timers.tick(10);
@@ -349,7 +349,7 @@ bothWays("a UNIX socket with a full backlog is connected once there is room", li
   const descriptor = new addon.SocketFile(Buffer.from(path)).listen(1);
   for (let free = true; free; ) free = await connects(t, path);
   mockTimers(t);
-  const dialed = watch(dialling(t, [{ kind: "unix", path }]));
+  const dialed = watch(dialing(t, [{ kind: "unix", path }]));
   await eventLoopTurns();
   t.mock.timers.tick(10);
   await eventLoopTurns();
@@ -369,7 +369,7 @@ async function connects(t: TestContext, path: string): Promise<boolean> {
   return error === undefined;
 }
 
-async function dialling(
+async function dialing(
   t: TestContext,
   addresses: readonly SocketAddress[],
   options: Partial<DialOptions> = {},

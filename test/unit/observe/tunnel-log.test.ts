@@ -185,7 +185,7 @@ test("at level debug, a connection is logged when accepted, established and ende
   const { log, debugs, warnings } = memoryLog();
   const events = logged(log);
   const view = { ...report, ageMs: 3, handshakeMs: undefined };
-  events.emit("accepted", { ...view, phase: "dialling" });
+  events.emit("accepted", { ...view, phase: "dialing" });
   events.emit("established", { ...view, keyName: "laptop", handshakeMs: 12 });
   events.emit("ended", { ...report, reason: "closed", error: undefined });
   assert.deepEqual(debugs, [
@@ -211,7 +211,7 @@ test("failures of unauthenticated clients do not evict others from the recent on
   events.emit("ended", { ...failed, phase: "piping", reason: "reset" });
   for (let count = 0; count < 50; count += 1) events.emit("ended", failed);
   assert.deepEqual([recent.length, recent[0]?.entry.phase], [11, "piping"]);
-  for (let count = 0; count < 50; count += 1) events.emit("ended", { ...failed, phase: "dialling" });
+  for (let count = 0; count < 50; count += 1) events.emit("ended", { ...failed, phase: "dialing" });
   assert.equal(recent.length, 20);
 });
 
@@ -242,7 +242,7 @@ test("the message about an end has all facts", () => {
     phase: "piping",
     reason: "reset",
     code: "SPIPED_RESET",
-    recognised: undefined,
+    recognized: undefined,
     bytesForward: 12,
     bytesReverse: 0,
     durationMs: 1_234.5678,
@@ -258,7 +258,7 @@ test("a failure is one line with peer, reason, error, bytes and duration", () =>
 });
 
 test("an end before any data could flow has no byte counts", () => {
-  for (const phase of ["dialling", "handshaking", "client-known"] as const) {
+  for (const phase of ["dialing", "handshaking", "client-known"] as const) {
     const { message } = endedEntry({ ...report, phase, reason: "timed-out", error: undefined });
     assert.equal(message, "connection from [10.0.0.1]:7: timed out (1.235 s)");
   }

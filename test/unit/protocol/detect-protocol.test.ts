@@ -26,9 +26,9 @@ const bytesOf = (sent: string | Uint8Array) => (typeof sent === "string" ? Buffe
 for (const [sent, kind, words] of peers) {
   test(`detects ${JSON.stringify(words)}, with and without garbage after it`, () => {
     for (const bytes of [bytesOf(sent), Buffer.concat([bytesOf(sent), Uint8Array.of(0x80), randomBytes(300)])]) {
-      const recognised = detectProtocol(bytes);
-      assert.equal(recognised?.kind, kind);
-      assert.equal(recognised === undefined ? "" : protocolName(recognised), words);
+      const recognized = detectProtocol(bytes);
+      assert.equal(recognized?.kind, kind);
+      assert.equal(recognized === undefined ? "" : protocolName(recognized), words);
     }
   });
 }
@@ -60,9 +60,9 @@ test("an excerpt is one line of ASCII without control characters, and 60 charact
     "HTTP/1.1 200 OK\x07\x07\x07",
     "\n".repeat(40),
   ]) {
-    const recognised = detectProtocol(Buffer.from(sent, "latin1"));
-    assert.ok(recognised !== undefined && "excerpt" in recognised, JSON.stringify(sent));
-    assert.match(recognised.excerpt, /^[\x20-\x7e]{0,60}$/);
+    const recognized = detectProtocol(Buffer.from(sent, "latin1"));
+    assert.ok(recognized !== undefined && "excerpt" in recognized, JSON.stringify(sent));
+    assert.match(recognized.excerpt, /^[\x20-\x7e]{0,60}$/);
   }
   assert.deepEqual(detectProtocol(Buffer.alloc(60, "a")), { kind: "text", excerpt: "a".repeat(60) });
   assert.deepEqual(detectProtocol(Buffer.alloc(61, "a")), { kind: "text", excerpt: `${"a".repeat(57)}...` });

@@ -45,7 +45,7 @@ test("the document is the one that docs/status.md describes", () => {
         bytes: { forward: 1_000, reverse: 2 ** 40 },
         handshakeSeconds: { count: 4, sum: 60.308, median: 0.005, p95: 10 },
         connectionSeconds: { count: 2, sum: 100_002, median: 10, p95: 552_960 },
-        lookUpFailures: 3,
+        lookupFailures: 3,
         keys: [{ name: "web1", id: "0123-4567-89ab-cdef" }],
         busiest: [
           {

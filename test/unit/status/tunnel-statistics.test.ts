@@ -106,7 +106,7 @@ test("stored messages are truncated", () => {
 });
 
 test("unauthenticated clients are counted separately, only at a decrypting end", () => {
-  const phases = ["dialling", "handshaking", "handshaking", "client-known", "piping"] as const;
+  const phases = ["dialing", "handshaking", "handshaking", "client-known", "piping"] as const;
   const views = phases.map((phase, id) => ({ ...open, id, phase }));
   const count = (role: "encrypt" | "decrypt") => {
     const { open: authenticated, strangers } = figuresOf(views, role, 0);

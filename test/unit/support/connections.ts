@@ -100,7 +100,7 @@ export interface Running {
   /** The accepted side as seen by the connection. */
   readonly source: RecordingChannel;
   /** The accepted side as seen by the client. */
-  readonly dialler: TestSocket;
+  readonly dialer: TestSocket;
   /** Reports so far; there must never be two. */
   readonly reports: readonly ConnectionReport[];
   report(): Promise<ConnectionReport>;
@@ -113,7 +113,7 @@ export async function runConnection(
   targets: readonly SocketAddress[],
   options: Partial<ConnectionOptions> & { readonly kind?: "tcp" | "unix" } = {},
 ): Promise<Running> {
-  const { source, dialler } = await acceptedChannel(t, role, options.kind ?? "tcp");
+  const { source, dialer } = await acceptedChannel(t, role, options.kind ?? "tcp");
   const reports: ConnectionReport[] = [];
   let tell: (report: ConnectionReport) => void = () => undefined;
   const told = new Promise<ConnectionReport>((resolve) => {
@@ -143,14 +143,14 @@ export async function runConnection(
     ...others,
   });
   afterwards(t, () => connection.cancel());
-  return { connection, source, dialler, reports, report: () => within(told, "the end of the connection") };
+  return { connection, source, dialer, reports, report: () => within(told, "the end of the connection") };
 }
 
 async function acceptedChannel(
   t: TestContext,
   role: "encrypt" | "decrypt",
   kind: "tcp" | "unix",
-): Promise<{ readonly source: RecordingChannel; readonly dialler: TestSocket }> {
+): Promise<{ readonly source: RecordingChannel; readonly dialer: TestSocket }> {
   const listener = await Listener.listen(t, kind);
   const { readBuffer } = role === "encrypt" ? cleartextMemory : packetMemory;
   const reader = new SocketReader(readBuffer, role === "encrypt" ? 0 : HANDSHAKE_BYTES);
@@ -160,9 +160,9 @@ async function acceptedChannel(
   await once(socket, "connect");
   const channel = new SocketChannel(socket, reader, "somebody");
   reader.attach(socket);
-  const dialler = await listener.next();
+  const dialer = await listener.next();
   listener.close();
-  return { source: new RecordingChannel(channel), dialler };
+  return { source: new RecordingChannel(channel), dialer };
 }
 
 /** A test's address as the product takes it. */

@@ -28,9 +28,9 @@ export async function established(
     const target = await listener.next();
     const peer = ReferencePeer.server(target, peerOptions());
     await peer.handshake();
-    return alive({ ...running, peer, plain: running.dialler, target });
+    return alive({ ...running, peer, plain: running.dialer, target });
   }
-  const peer = ReferencePeer.client(running.dialler, peerOptions());
+  const peer = ReferencePeer.client(running.dialer, peerOptions());
   await peer.handshake();
   const target = await listener.next();
   return alive({ ...running, peer, plain: target, target });

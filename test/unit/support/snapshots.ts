@@ -32,7 +32,7 @@ export function tunnelSnapshot(changes: Partial<TunnelSnapshot> = {}): TunnelSna
     bytesReverse: 2 ** 40,
     handshakes: histogramOf(HANDSHAKE_BOUNDS, 0.004, 0.004, 0.3, 60),
     connections: histogramOf(CONNECTION_BOUNDS, 2, 100_000),
-    lookUpFailures: 3,
+    lookupFailures: 3,
     keys: [{ name: "web1", id: "0123-4567-89ab-cdef" }],
     busiest: [
       {

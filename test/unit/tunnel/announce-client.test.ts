@@ -47,12 +47,12 @@ for (const [what, viaAddon] of [
     const target = resetTarget(listener, viaAddon);
     const running = await runConnection(t, "decrypt", [], { target, proxyProtocol: true });
     // The source's own addresses are known.
-    const peer = ReferencePeer.client(running.dialler, peerOptions());
+    const peer = ReferencePeer.client(running.dialer, peerOptions());
     await peer.handshake();
     const report = await running.report();
     assert.deepEqual([report.reason, report.error?.code], ["reset", "SPIPED_RESET"]);
     assert.match(report.error?.message ?? "", /^target target\.example:80: (connection reset by peer|broken pipe)$/);
-    assert.equal(await running.dialler.end(), "reset");
+    assert.equal(await running.dialer.end(), "reset");
     assert.equal(running.reports.length, 1);
   });
 }
@@ -66,7 +66,7 @@ for (const role of ["encrypt", "decrypt"] as const) {
       const running = await runConnection(t, role, [socketAddressOf(listener.address)], { proxyProtocol: true });
       running.source.ends = () => undefined;
       const service = role === "encrypt" ? await listener.next() : undefined;
-      const link = service ?? running.dialler;
+      const link = service ?? running.dialer;
       const peer =
         role === "encrypt" ? ReferencePeer.server(link, peerOptions()) : ReferencePeer.client(link, peerOptions());
       await peer.handshake();

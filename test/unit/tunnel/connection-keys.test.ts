@@ -73,7 +73,7 @@ function recordingTarget(listener: Listener) {
 async function clientOfRing(t: TestContext, ring: KeyRing) {
   const listener = await Listener.listen(t, "tcp");
   const running = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], { keys: () => ring.offer });
-  return { ...running, listener, peer: ReferencePeer.client(running.dialler, peerOptions()) };
+  return { ...running, listener, peer: ReferencePeer.client(running.dialer, peerOptions()) };
 }
 
 test("decrypt: identifies a client by the name of its key, also in the report", limits, async (t) => {
@@ -135,10 +135,10 @@ for (const role of roles) {
   test(`${role}: asks the target for what its side of the connection needs`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { target, requests, channels, letDial } = recordingTarget(listener);
-    const { dialler, source } = await runConnection(t, role, [], { target });
+    const { dialer, source } = await runConnection(t, role, [], { target });
     letDial();
     if (role === "encrypt") await ReferencePeer.server(await listener.next(), peerOptions()).handshake();
-    else await ReferencePeer.client(dialler, peerOptions()).handshake();
+    else await ReferencePeer.client(dialer, peerOptions()).handshake();
     await eventLoopTurns();
     const [{ readBuffer, exactLength, resetOnDeath } = assert.fail("nothing was asked")] = requests;
     const expected =
@@ -152,8 +152,8 @@ for (const role of roles) {
   test(`${role}: cancelled while the target answers, resets the target and sends nothing`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const { target, requests, channels, letDial } = recordingTarget(listener);
-    const { connection, dialler, reports, report } = await runConnection(t, role, [], { target });
-    if (role === "decrypt") await ReferencePeer.client(dialler, peerOptions()).handshake();
+    const { connection, dialer, reports, report } = await runConnection(t, role, [], { target });
+    if (role === "decrypt") await ReferencePeer.client(dialer, peerOptions()).handshake();
     while (requests.length === 0) await eventLoopTurns();
     connection.cancel();
     assert.equal((await report()).reason, "cancelled");

@@ -38,19 +38,19 @@ test("encrypt: dials the target before the application has sent anything", limit
 for (const kind of kinds) {
   test(`encrypt on ${kind}: the target is not listening: the application is reset`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
-    const { dialler, source, report } = await runConnection(t, "encrypt", [address], { kind });
+    const { dialer, source, report } = await runConnection(t, "encrypt", [address], { kind });
     const { reason, phase, error } = await report();
-    assert.deepEqual([reason, phase], ["connect-failed", "dialling"]);
+    assert.deepEqual([reason, phase], ["connect-failed", "dialing"]);
     assert.match(error?.message ?? "", /^cannot connect to target\.example:80: /);
     assert.deepEqual(source.calls, ["reset"]);
-    assert.equal(await dialler.endWhileOpen(), "reset");
+    assert.equal(await dialer.endWhileOpen(), "reset");
   });
 
   for (const fault of [{ macIsWrong: true }, { y: p }] as const) {
     const what = "y" in fault ? "a public value out of range" : "a wrong MAC";
     test(`encrypt on ${kind}: the server sends ${what}: the application is reset`, limits, async (t) => {
       const listener = await Listener.listen(t, kind);
-      const { dialler, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
+      const { dialer, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
         kind,
       });
       const peer = ReferencePeer.server(await listener.next(), peerOptions());
@@ -58,7 +58,7 @@ for (const kind of kinds) {
       const { reason, phase } = await report();
       assert.deepEqual([reason, phase], ["handshake-failed", "handshaking"]);
       assert.deepEqual(source.calls, ["reset"]);
-      assert.equal(await dialler.endWhileOpen(), "reset");
+      assert.equal(await dialer.endWhileOpen(), "reset");
       await peer.link.end();
       assert.equal(peer.link.waitingBytes, 0, "the server is told nothing");
     });
@@ -68,18 +68,18 @@ for (const kind of kinds) {
       limits,
       async (t) => {
         const listener = await Listener.listen(t, kind);
-        const { dialler, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
+        const { dialer, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
           kind,
         });
-        const peer = ReferencePeer.client(dialler, peerOptions());
+        const peer = ReferencePeer.client(dialer, peerOptions());
         await peer.sendNonce();
         await peer.readNonce();
         await peer.write(peer.macedPublicValue(fault));
         const { reason, phase } = await report();
         assert.deepEqual([reason, phase], ["handshake-failed", "handshaking"]);
         assert.deepEqual(source.calls, ["close"]);
-        await dialler.end();
-        assert.equal(dialler.waitingBytes, 0, "the client is told nothing");
+        await dialer.end();
+        assert.equal(dialer.waitingBytes, 0, "the client is told nothing");
         assert.equal(await acceptedBefore(t, listener), 0);
       },
     );
@@ -91,7 +91,7 @@ for (const kind of kinds) {
     async (t) => {
       for (const cut of [0, 31, 32, 100]) {
         const listener = await Listener.listen(t, kind);
-        const { dialler, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
+        const { dialer, source, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)], {
           kind,
         });
         const server = await listener.next();
@@ -104,7 +104,7 @@ for (const kind of kinds) {
         if (cut > 0) assert.match(error?.hint ?? "", /key-id/);
         assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes${hint}`);
         assert.deepEqual(source.calls, ["reset"]);
-        assert.equal(await dialler.endWhileOpen(), "reset");
+        assert.equal(await dialer.endWhileOpen(), "reset");
         await server.closed();
       }
     },
@@ -116,16 +116,16 @@ for (const kind of kinds) {
     async (t) => {
       for (const cut of [0, 31, 32, 319]) {
         const listener = await Listener.listen(t, kind);
-        const { dialler, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
+        const { dialer, source, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)], {
           kind,
         });
-        await dialler.write(new Uint8Array(cut));
-        dialler.finish();
+        await dialer.write(new Uint8Array(cut));
+        dialer.finish();
         const { reason, error } = await report();
         assert.equal(reason, "handshake-failed");
         assert.equal(error?.message, `the peer closed the connection after ${cut} of 320 handshake bytes`);
         assert.deepEqual(source.calls, ["close"]);
-        await dialler.closed();
+        await dialer.closed();
         assert.equal(await acceptedBefore(t, listener), 0);
       }
     },
@@ -133,35 +133,35 @@ for (const kind of kinds) {
 
   test(`decrypt on ${kind}: the target is not listening: the client is reset`, limits, async (t) => {
     const address = socketAddressOf(await freeAddress(t, kind));
-    const { dialler, source, report } = await runConnection(t, "decrypt", [address], { kind });
-    const peer = ReferencePeer.client(dialler, peerOptions());
+    const { dialer, source, report } = await runConnection(t, "decrypt", [address], { kind });
+    const peer = ReferencePeer.client(dialer, peerOptions());
     await peer.sendNonce();
     await peer.readNonce();
     await peer.write(peer.macedPublicValue());
     const { reason, phase } = await report();
     assert.deepEqual([reason, phase], ["connect-failed", "client-known"]);
     assert.deepEqual(source.calls, ["reset"]);
-    assert.equal(await dialler.endWhileOpen(), "reset");
+    assert.equal(await dialer.endWhileOpen(), "reset");
   });
 }
 
 test("encrypt: the target does not answer: timed out, and the application is reset", limits, async (t) => {
   const deaf = await deafAddress(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { dialler, source, reports, report } = await runConnection(t, "encrypt", [deaf]);
+  const { dialer, source, reports, report } = await runConnection(t, "encrypt", [deaf]);
   t.mock.timers.tick(timeoutMs - 1);
   assert.equal(reports.length, 0);
   t.mock.timers.tick(1);
   const { reason, phase } = await report();
-  assert.deepEqual([reason, phase], ["timed-out", "dialling"]);
+  assert.deepEqual([reason, phase], ["timed-out", "dialing"]);
   assert.deepEqual(source.calls, ["reset"]);
-  assert.equal(await dialler.endWhileOpen(), "reset");
+  assert.equal(await dialer.endWhileOpen(), "reset");
 });
 
 test("encrypt: the server is silent after its nonce: timed out, and the application is reset", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { dialler, source, reports, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
+  const { dialer, source, reports, report } = await runConnection(t, "encrypt", [socketAddressOf(listener.address)]);
   const server = await listener.next();
   await server.write(new Uint8Array(32));
   assert.equal((await server.read(320)).length, 320);
@@ -173,7 +173,7 @@ test("encrypt: the server is silent after its nonce: timed out, and the applicat
   assert.deepEqual([reason, phase], ["timed-out", "handshaking"]);
   assert.match(error?.message ?? "", /^handshake not finished after 60 s$/);
   assert.deepEqual(source.calls, ["reset"]);
-  assert.equal(await dialler.endWhileOpen(), "reset");
+  assert.equal(await dialer.endWhileOpen(), "reset");
   await server.end();
 });
 
@@ -195,8 +195,8 @@ test("decrypt: the client is silent: timed out, closed, and the target is not di
   for (const sent of [0, 1, 32, 319]) {
     const listener = await Listener.listen(t, "tcp");
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    const { dialler, source, reports, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
-    await dialler.write(new Uint8Array(sent));
+    const { dialer, source, reports, report } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
+    await dialer.write(new Uint8Array(sent));
     await eventLoopTurns();
     t.mock.timers.tick(timeoutMs - 1);
     await eventLoopTurns();
@@ -205,7 +205,7 @@ test("decrypt: the client is silent: timed out, closed, and the target is not di
     const { reason, phase } = await report();
     assert.deepEqual([reason, phase], ["timed-out", "handshaking"]);
     assert.deepEqual(source.calls, ["close"]);
-    await dialler.end();
+    await dialer.end();
     assert.equal(await acceptedBefore(t, listener), 0);
     t.mock.timers.reset();
   }
@@ -213,8 +213,8 @@ test("decrypt: the client is silent: timed out, closed, and the target is not di
 
 test("decrypt: dials the target once the client is authenticated, and not before", limits, async (t) => {
   const listener = await Listener.listen(t, "tcp");
-  const { dialler } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
-  const peer = ReferencePeer.client(dialler, peerOptions());
+  const { dialer } = await runConnection(t, "decrypt", [socketAddressOf(listener.address)]);
+  const peer = ReferencePeer.client(dialer, peerOptions());
   await peer.sendNonce();
   await peer.readNonce();
   const maced = peer.macedPublicValue();
@@ -228,8 +228,8 @@ test("decrypt: dials the target once the client is authenticated, and not before
 test("decrypt: exchanges keys while dialing the target, so that it costs no time", limits, async (t) => {
   const deaf = await deafAddress(t);
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { dialler, source, reports, report } = await runConnection(t, "decrypt", [deaf]);
-  const peer = ReferencePeer.client(dialler, peerOptions());
+  const { dialer, source, reports, report } = await runConnection(t, "decrypt", [deaf]);
+  const peer = ReferencePeer.client(dialer, peerOptions());
   await peer.handshake();
   t.mock.timers.tick(timeoutMs - 1);
   await eventLoopTurns();
@@ -238,7 +238,7 @@ test("decrypt: exchanges keys while dialing the target, so that it costs no time
   const { reason, phase } = await report();
   assert.deepEqual([reason, phase], ["timed-out", "client-known"]);
   assert.deepEqual(source.calls, ["reset"]);
-  assert.equal(await dialler.endWhileOpen(), "reset");
+  assert.equal(await dialer.endWhileOpen(), "reset");
 });
 
 /** An authenticated client that waits for a slot until it is given one. */
@@ -259,7 +259,7 @@ async function waitingClient(t: TestContext) {
       return place;
     },
   });
-  const peer = ReferencePeer.client(running.dialler, peerOptions());
+  const peer = ReferencePeer.client(running.dialer, peerOptions());
   await peer.sendNonce();
   await peer.readNonce();
   await peer.write(peer.macedPublicValue());
@@ -298,8 +298,8 @@ test("decrypt: waiting for a connection slot does not count as handshake time", 
 for (const how of ["finish", "reset"] as const) {
   for (const when of ["while it waits", "when it has its place"]) {
     test(`decrypt: notices a client that waits for a slot and goes by a ${how} ${when}`, limits, async (t) => {
-      const { dialler, source, listener, report, givePlace } = await waitingClient(t);
-      dialler[how]();
+      const { dialer, source, listener, report, givePlace } = await waitingClient(t);
+      dialer[how]();
       while (!source.hasEnded()) await eventLoopTurns();
       // Within a second, however long the handshake may take.
       if (when === "while it waits") t.mock.timers.tick(1_000);
@@ -321,22 +321,22 @@ test(
   async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const targets = [socketAddressOf(listener.address)];
-    const { dialler, report } = await runConnection(t, "decrypt", targets, { forwardSecrecy: "require" });
-    const peer = ReferencePeer.client(dialler, peerOptions());
+    const { dialer, report } = await runConnection(t, "decrypt", targets, { forwardSecrecy: "require" });
+    const peer = ReferencePeer.client(dialer, peerOptions());
     await peer.sendNonce();
     await peer.readNonce();
     await peer.write(peer.macedPublicValue());
     assert.equal((await report()).reason, "handshake-failed");
-    await dialler.end();
-    assert.equal(dialler.waitingBytes, 0);
+    await dialer.end();
+    assert.equal(dialer.waitingBytes, 0);
   },
 );
 
 for (const role of roles) {
   test(`${role}: cancelled in the handshake, it is reported once and sends nothing`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
-    const { connection, dialler, reports, report } = await runConnection(t, role, [socketAddressOf(listener.address)]);
-    const link = role === "encrypt" ? await listener.next() : dialler;
+    const { connection, dialer, reports, report } = await runConnection(t, role, [socketAddressOf(listener.address)]);
+    const link = role === "encrypt" ? await listener.next() : dialer;
     await link.read(32);
     connection.cancel();
     assert.equal((await report()).reason, "cancelled");
@@ -349,7 +349,7 @@ for (const role of roles) {
   test(`${role}: cancelled while keys are computed on another thread, it stays cancelled`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
     const running = await runConnection(t, role, [socketAddressOf(listener.address)], { forwardSecrecy: "allow" });
-    const link = role === "encrypt" ? await listener.next() : running.dialler;
+    const link = role === "encrypt" ? await listener.next() : running.dialer;
     const peer = (role === "encrypt" ? ReferencePeer.server : ReferencePeer.client)(link, peerOptions({ x: 5n }));
     await peer.sendNonce();
     await peer.readNonce();
@@ -368,18 +368,18 @@ for (const role of roles) {
 }
 
 test("encrypt: cancelled while dialing, it is reported once", limits, async (t) => {
-  const { connection, dialler, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
+  const { connection, dialer, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
   connection.cancel();
   const { reason, phase } = await report();
-  assert.deepEqual([reason, phase], ["cancelled", "dialling"]);
-  assert.equal(await dialler.endWhileOpen(), "reset");
+  assert.deepEqual([reason, phase], ["cancelled", "dialing"]);
+  assert.equal(await dialer.endWhileOpen(), "reset");
   await eventLoopTurns();
   assert.equal(reports.length, 1);
 });
 
 test("decrypt: cancelled while dialing for an authenticated client, it is reported once", limits, async (t) => {
-  const { connection, dialler, reports, report } = await runConnection(t, "decrypt", [await deafAddress(t)]);
-  await ReferencePeer.client(dialler, peerOptions()).handshake();
+  const { connection, dialer, reports, report } = await runConnection(t, "decrypt", [await deafAddress(t)]);
+  await ReferencePeer.client(dialer, peerOptions()).handshake();
   await eventLoopTurns();
   connection.cancel();
   const { reason, phase } = await report();
@@ -392,7 +392,7 @@ test("encrypt: an application that disconnects before the target answers cancels
   const { source, reports, report } = await runConnection(t, "encrypt", [await deafAddress(t)]);
   source.fail(new SpipedError("SPIPED_RESET", "connection reset by peer"));
   const { reason, phase } = await report();
-  assert.deepEqual([reason, phase], ["reset", "dialling"]);
+  assert.deepEqual([reason, phase], ["reset", "dialing"]);
   await eventLoopTurns();
   assert.equal(reports.length, 1);
 });

@@ -198,7 +198,7 @@ for (const role of roles) {
     limits,
     async (t) => {
       for (const first of ["plain", "peer"] as const) {
-        const { peer, plain, dialler, report } = await established(t, role);
+        const { peer, plain, dialer, report } = await established(t, role);
         const [gone, other] = first === "plain" ? [plain, peer.link] : [peer.link, plain];
         gone.finish();
         assert.equal(await other.end(), "fin");
@@ -207,7 +207,7 @@ for (const role of roles) {
         other.finish();
         const { reason, error } = await report();
         assert.equal(reason, "reset");
-        assert.match(error?.message ?? "", gone === dialler ? /^source / : /^target /);
+        assert.match(error?.message ?? "", gone === dialer ? /^source / : /^target /);
       }
     },
   );
@@ -237,8 +237,8 @@ for (const role of roles) {
 
   test(`${role}: packets right after the handshake are not lost`, limits, async (t) => {
     const listener = await Listener.listen(t, "tcp");
-    const { dialler } = await runConnection(t, role, [socketAddressOf(listener.address)]);
-    const link = role === "encrypt" ? await listener.next() : dialler;
+    const { dialer } = await runConnection(t, role, [socketAddressOf(listener.address)]);
+    const link = role === "encrypt" ? await listener.next() : dialer;
     const peer = (role === "encrypt" ? ReferencePeer.server : ReferencePeer.client)(link, peerOptions());
     await peer.sendNonce();
     await peer.readNonce();
@@ -246,7 +246,7 @@ for (const role of roles) {
     peer.assumeSharedValue(1n);
     await peer.write(Buffer.concat([peer.macedPublicValue(), peer.sealAll(Buffer.from("early packets"))]));
     peer.link.finish();
-    const plain = role === "encrypt" ? dialler : await listener.next();
+    const plain = role === "encrypt" ? dialer : await listener.next();
     const { bytes, end } = await plain.readToEnd();
     assert.equal(Buffer.from(bytes).toString(), "early packets");
     assert.equal(end, "fin");
@@ -268,8 +268,8 @@ for (const role of roles) {
   });
 
   test(`${role}: with endWithTarget, continues after the source's end until the target's`, limits, async (t) => {
-    const { peer, plain, target, dialler, reports, report } = await established(t, role, { endWithTarget: true });
-    dialler.finish();
+    const { peer, plain, target, dialer, reports, report } = await established(t, role, { endWithTarget: true });
+    dialer.finish();
     assert.equal(await target.end(), "fin");
     if (role === "encrypt") await peer.send(Buffer.from("the reply"));
     else await plain.write("the reply");

@@ -183,7 +183,7 @@ for (const role of roles) {
 }
 
 for (const mode of ["off", "require"] as const) {
-  test(`two joined clients with "${mode}" recognise each other`, async () => {
+  test(`two joined clients with "${mode}" recognize each other`, async () => {
     const [one, other] = [start("client", mode), start("client", mode)];
     join(one.channel, other.channel, "byte by byte");
     join(other.channel, one.channel, "whole");

@@ -4,16 +4,16 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { type ErrorCode, SpipedError } from "#dist/errors.js";
-import { type FailedHandshake, type Recognised, recognise } from "#dist/tunnel/recognition.js";
+import { type FailedHandshake, type Recognized, recognize } from "#dist/tunnel/recognition.js";
 
 const nonce = Uint8Array.from({ length: 32 }, (_, index) => 0x80 + index);
 
-function failed(code: ErrorCode, more: Partial<FailedHandshake>): ReturnType<typeof recognise> {
+function failed(code: ErrorCode, more: Partial<FailedHandshake>): ReturnType<typeof recognize> {
   const error = new SpipedError(code, "how it ended");
-  return recognise({ role: "encrypt", error, seen: undefined, waiting: undefined, ...more });
+  return recognize({ role: "encrypt", error, seen: undefined, waiting: undefined, ...more });
 }
 
-const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>, Recognised | undefined, RegExp]> = [
+const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>, Recognized | undefined, RegExp]> = [
   [
     "text",
     "SPIPED_WRONG_MAC",
@@ -85,10 +85,10 @@ const cases: ReadonlyArray<readonly [string, ErrorCode, Partial<FailedHandshake>
   ["what nobody knows", "SPIPED_TIMEOUT", {}, undefined, /^how it ended$/],
 ];
 
-for (const [what, code, more, recognised, message] of cases) {
-  test(`${what} is ${recognised ?? "not recognised"} (${code})`, () => {
+for (const [what, code, more, recognized, message] of cases) {
+  test(`${what} is ${recognized ?? "not recognized"} (${code})`, () => {
     const found = failed(code, more);
-    assert.equal(found.recognised?.kind, recognised);
+    assert.equal(found.recognized?.kind, recognized);
     assert.match(found.error.message, message);
     assert.equal(found.error.code, code, "how it ended stays what it was");
   });
@@ -98,12 +98,12 @@ test("a program that waits at an -e is not taken for a spiped client because of 
   const seen = new Uint8Array();
   const text = Buffer.from("GET /index.html HTTP/1.1\r\nHost: far\r\n").subarray(0, 32);
   for (const waiting of [text, nonce.subarray(1), Buffer.concat([nonce, nonce]).subarray(0, 33), new Uint8Array()]) {
-    assert.equal(failed("SPIPED_TIMEOUT", { seen, waiting }).recognised?.kind, "silent");
+    assert.equal(failed("SPIPED_TIMEOUT", { seen, waiting }).recognized?.kind, "silent");
   }
 });
 
 test("errors that are not the peer's fault say nothing about the peer", () => {
   for (const code of ["SPIPED_CANCELLED", "SPIPED_CROWDED_OUT", "SPIPED_INTERNAL", "SPIPED_DH_OUT_OF_RANGE"] as const) {
-    assert.equal(failed(code, { seen: new Uint8Array() }).recognised, undefined);
+    assert.equal(failed(code, { seen: new Uint8Array() }).recognized, undefined);
   }
 });

@@ -57,7 +57,7 @@ pub(crate) fn resolve(
     let tell = move |found| {
         done.call(found, ThreadsafeFunctionCallMode::NonBlocking);
     };
-    on_own_thread("look-up", work, failed, tell)
+    on_own_thread("lookup", work, failed, tell)
         .map_err(|error| napi::Error::new(Code::Resolve, format!("cannot start a thread for the lookup: {error}")))
 }
 
