@@ -3,23 +3,26 @@
  * the target. Starts nothing, and does not disturb a tunnel that is running.
  */
 
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 import { tryToListen } from "../net/bind-trial.js";
-import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve } from "../net/resolver.js";
 import { conflictsWith } from "../net/same-address.js";
+import { pathBytes } from "../paths.js";
 import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
 import { probeService } from "../probe/service.js";
 import type { SharedKey } from "../protocol/secret.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
+import { checkConfigFile, checkLimit, checkPidFile, checkUser } from "./check-process.js";
 import { leaveSignal } from "./early-signals.js";
 import { checkOutput } from "./output.js";
-import { PidFile } from "./pid-file.js";
 import { checkKey, checkKeys } from "./probe.js";
 import { Verdicts } from "./probe-output.js";
-import { type Identity, lookupIdentity, mayBecome } from "./user.js";
+import type { Identity } from "./user.js";
+import { type May, mayAs } from "./user-access.js";
 
 /** Tunnels that are checked at a time. */
 const AT_ONCE = 8;
@@ -30,6 +33,8 @@ const STATUS_LOOKUP_MS = 5_000;
 /** What is checked. */
 export interface CheckSettings {
   readonly tunnels: readonly Pick<TunnelSettings, "config" | "keyFile">[];
+  /** Undefined without `--config`. */
+  readonly configFile: string | undefined;
   /** Undefined in the foreground, where there is none. */
   readonly pidFile: string | undefined;
   /** The value of `-u`. */
@@ -45,11 +50,12 @@ export interface CheckSettings {
  */
 export async function check(settings: CheckSettings): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) leaveSignal(signal);
-  const { tunnels, pidFile, user, status } = settings;
+  const { tunnels, configFile, pidFile, user, status } = settings;
   checkOutput();
   const verdicts = new Verdicts();
   const identity = user === undefined ? undefined : checkUser(verdicts, user);
-  if (pidFile !== undefined) checkPidFile(verdicts, pidFile);
+  if (configFile !== undefined) await checkConfigFile(verdicts, configFile, identity);
+  if (pidFile !== undefined) await checkPidFile(verdicts, pidFile, identity);
   checkLimit(verdicts, tunnels);
   const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOKUP_MS }));
   const checked: Promise<void>[] = [];
@@ -78,31 +84,13 @@ async function checkTunnel(
   { config, keyFile }: CheckSettings["tunnels"][number],
   { statusAt, identity }: Shared,
 ): Promise<void> {
-  const key = await (config.role === "decrypt" ? checkKeys(verdicts, keyFile, identity) : checkKey(verdicts, keyFile));
+  const key = await (config.role === "decrypt"
+    ? checkKeys(verdicts, keyFile, identity)
+    : checkKey(verdicts, keyFile, { identity }));
   await checkSource(verdicts, config, statusAt);
+  if (identity !== undefined) await checkSockets(verdicts, config, mayAs(identity), identity.text);
   await checkTarget(verdicts, config, key);
   key?.destroy();
-}
-
-/** @returns The user of `-u`, if it exists. */
-function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
-  const step = "user";
-  try {
-    const identity = lookupIdentity(user);
-    if (mayBecome(identity)) verdicts.write({ verdict: "ok", step, text: `can switch to ${user}` });
-    else {
-      verdicts.write({
-        verdict: "failed",
-        step,
-        text: `this user cannot switch to ${user}`,
-        hint: "run the check, and spiped, as root, or remove -u",
-      });
-    }
-    return identity;
-  } catch (error) {
-    verdicts.writeError(step, error);
-    return undefined;
-  }
 }
 
 async function checkSource(
@@ -118,6 +106,31 @@ async function checkSource(
     return;
   }
   await checkListening(verdicts, step, source, { timeoutMs, statusAt });
+}
+
+/** Checks what the user of `-u` may do with UNIX sockets. */
+async function checkSockets(
+  verdicts: Verdicts,
+  { source, target }: TunnelConfig,
+  may: May,
+  user: string,
+): Promise<void> {
+  if (source.kind === "unix" && !(await may(dirname(source.path), "change"))) {
+    verdicts.write({
+      verdict: "warning",
+      step: "source",
+      text: `-u: user ${user} cannot remove ${source.path}: it stays after an exit, and a reload cannot change it`,
+      hint: "give that user a folder of its own for it",
+    });
+  }
+  if (target.kind === "unix" && existsSync(pathBytes(target.path)) && !(await may(target.path, "connect"))) {
+    verdicts.write({
+      verdict: "failed",
+      step: "user",
+      text: `-u: user ${user} may not connect to ${target.path}`,
+      hint: "give that user access to its folder, and write access to the socket",
+    });
+  }
 }
 
 /** @returns The address, if there is one. */
@@ -167,39 +180,6 @@ async function checkListening(
     verdicts.writeError(step, error);
     return undefined;
   }
-}
-
-function checkPidFile(verdicts: Verdicts, pidFile: string): void {
-  const step = "pid file";
-  try {
-    const holder = PidFile.holderOf(pidFile);
-    if (holder === undefined) verdicts.write({ verdict: "ok", step, text: `${pidFile} can be written` });
-    else {
-      const text = `${pidFile} is held by pid ${holder || "(not yet written)"}: this tunnel is probably running already`;
-      verdicts.write({ verdict: "warning", step, text });
-    }
-  } catch (error) {
-    verdicts.writeError(step, error);
-  }
-}
-
-function checkLimit(verdicts: Verdicts, tunnels: CheckSettings["tunnels"]): void {
-  const step = "limit";
-  const maxConnections = tunnels.reduce((sum, { config }) => sum + config.maxConnections, 0);
-  const { connections } = DescriptorBudget.measure();
-  const room = Number.isFinite(connections)
-    ? `enough file descriptors for ${connections} connections`
-    : "no limit on file descriptors";
-  if (maxConnections <= connections || !Number.isFinite(maxConnections)) {
-    verdicts.write({ verdict: "ok", step, text: room });
-    return;
-  }
-  verdicts.write({
-    verdict: "warning",
-    step,
-    text: `${room}, and -n allows ${maxConnections}; new clients would wait`,
-    hint: `raise ulimit -n, or LimitNOFILE= in the unit, to ${2 * maxConnections + 64} or more`,
-  });
 }
 
 async function checkTarget(verdicts: Verdicts, config: TunnelConfig, key: SharedKey | undefined): Promise<void> {

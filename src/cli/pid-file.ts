@@ -7,11 +7,15 @@
  * links are followed.
  */
 
-import { accessSync, constants, lstatSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
+import { tryToWriteIn } from "../net/file-trial.js";
 import { pathBytes } from "../paths.js";
+
+/** As long as a process id. */
+const TRIAL = "1234567";
 
 /** A pid file that this process has locked. */
 export class PidFile {
@@ -54,7 +58,7 @@ export class PidFile {
   }
 
   /**
-   * Checks whether the file could be locked, without making one.
+   * Checks whether the file could be locked, and has room for a process id, without making one.
    *
    * @returns Its contents if another daemon has locked it.
    * @throws SpipedError `SPIPED_PID_FILE` if it cannot be written.
@@ -62,7 +66,7 @@ export class PidFile {
   static holderOf(path: string): string | undefined {
     try {
       if (lstatSync(Buffer.from(pathBytes(path)), { throwIfNoEntry: false }) === undefined) {
-        accessSync(dirname(path), constants.W_OK | constants.X_OK);
+        tryToWriteIn(dirname(path), TRIAL);
         return undefined;
       }
       const file = new addon.LockedFile(pathBytes(path));
@@ -72,6 +76,13 @@ export class PidFile {
       throw cannotWrite(path, cause);
     }
     PidFile.take(path).release();
+    try {
+      // A file that has a pid has room for another one.
+      if (lstatSync(Buffer.from(pathBytes(path)), { throwIfNoEntry: false })?.size === 0)
+        tryToWriteIn(dirname(path), TRIAL);
+    } catch (cause) {
+      throw cannotWrite(path, cause);
+    }
     return undefined;
   }
 

@@ -7,10 +7,10 @@ import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { noKeys } from "../config/key-folder-messages.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
-import { unreadableFor } from "./key-access.js";
 import { checkOutput } from "./output.js";
 import { Verdicts } from "./probe-output.js";
-import type { Identity } from "./user.js";
+import { type Identity, readerOf } from "./user.js";
+import { mayAs, unreadableFile, unreadableKeyFolder } from "./user-access.js";
 
 /** Probes the far end at `target`. */
 export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">): Promise<number> {
@@ -37,8 +37,8 @@ export async function checkKeys(
 ): Promise<SharedKey | undefined> {
   const step = "key file";
   try {
-    const read = await readKeyOrFolder(path);
-    if (!(read instanceof KeyFolder)) return judged(verdicts, path, read);
+    const read = await readKeyOrFolder(path, { reader: readerOf(identity) });
+    if (!(read instanceof KeyFolder)) return await judged(verdicts, path, read, identity);
     const { good, bad, warnings } = await read.readFiles();
     if (good.length + bad.length === 0) throw noKeys(path);
     const firstById = new Map<string, string>();
@@ -57,7 +57,7 @@ export async function checkKeys(
     for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
     // Keys beyond the limit share one error.
     for (const error of new Set(bad.map(({ error }) => error))) verdicts.writeError(step, error);
-    const unreadable = identity && (await unreadableFor(identity, path));
+    const unreadable = identity && (await unreadableKeyFolder(path, mayAs(identity)));
     if (unreadable !== undefined) verdicts.write({ verdict: "warning", step, text: unreadable });
   } catch (error) {
     verdicts.writeError(step, error);
@@ -65,23 +65,36 @@ export async function checkKeys(
   return undefined;
 }
 
-/** Reads a key file, and writes a verdict. */
+/**
+ * Reads a key file, and writes a verdict.
+ *
+ * @param options.identity - The user of `-u`, who must be able to reload it.
+ */
 export async function checkKey(
   verdicts: Verdicts,
   keyFile: string,
-  options: ReadOptions = {},
+  { identity, ...options }: ReadOptions & { readonly identity?: Identity | undefined } = {},
 ): Promise<SharedKey | undefined> {
   try {
-    return judged(verdicts, keyFile, await readKeyFile(keyFile, options));
+    const read = await readKeyFile(keyFile, { ...options, reader: readerOf(identity) });
+    return await judged(verdicts, keyFile, read, identity);
   } catch (error) {
     verdicts.writeError("key file", error);
     return undefined;
   }
 }
 
-function judged(verdicts: Verdicts, keyFile: string, { key, warnings }: ReadKey): SharedKey {
+async function judged(
+  verdicts: Verdicts,
+  keyFile: string,
+  { key, warnings }: ReadKey,
+  identity: Identity | undefined,
+): Promise<SharedKey> {
   const step = "key file";
   verdicts.write({ verdict: "ok", step, text: `${keyFile} has id ${keyIdOf(key)}` });
-  for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
+  const unreadable = identity && (await unreadableFile("key file", keyFile, mayAs(identity)));
+  for (const text of [...warnings, unreadable]) {
+    if (text !== undefined) verdicts.write({ verdict: "warning", step, text });
+  }
   return key;
 }

@@ -26,14 +26,14 @@ import { ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
-import { unreadableNow } from "./key-access.js";
 import { lookupWithRetries } from "./lookups-at-start.js";
 import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
 import { takeFromServiceManager } from "./service-manager-variables.js";
 import type { ServiceSettings } from "./service-settings.js";
 import { StopSignals } from "./stop-signals.js";
-import { changeIdentity, type Identity, lookupIdentity } from "./user.js";
+import { changeIdentity, type Identity, lookupIdentity, readerOf } from "./user.js";
+import { mayNow, unreadableConfig, unreadableKeyFolder } from "./user-access.js";
 import { version } from "./version.js";
 
 /**
@@ -127,7 +127,7 @@ class Service {
 
   async #startAfterLookups(identity: Identity | undefined): Promise<void> {
     await this.#unlessLeft(Promise.all([this.#supervisor.lookup(), this.#status?.lookup()]));
-    await this.#unlessLeft(this.#readKey());
+    await this.#unlessLeft(this.#readKey(identity));
     this.#takePidFile();
     this.#status?.listen();
     this.#supervisor.listen();
@@ -138,7 +138,7 @@ class Service {
 
   async #startBeforeLookups(identity: Identity | undefined): Promise<void> {
     await this.#unlessLeft(this.#status?.lookup());
-    await this.#unlessLeft(this.#readKey());
+    await this.#unlessLeft(this.#readKey(identity));
     this.#takePidFile();
     this.#status?.listen();
     this.#pidFile?.write();
@@ -158,9 +158,9 @@ class Service {
     return this.#hasLeft ? new Promise(() => undefined) : result;
   }
 
-  async #readKey(): Promise<void> {
+  async #readKey(identity: Identity | undefined): Promise<void> {
     const { keyDescriptor, reportReady } = this.#settings;
-    await this.#supervisor.readKeys({ descriptor: keyDescriptor, instead: KEY_INSTEAD });
+    await this.#supervisor.readKeys({ descriptor: keyDescriptor, instead: KEY_INSTEAD, reader: readerOf(identity) });
     if (reportReady !== undefined && this.#supervisor.tunnels.some(({ keyFile }) => keyFile === "-")) {
       // A daemon must not keep the pipe open; descriptor 0 is replaced at once.
       closeSync(0);
@@ -180,7 +180,7 @@ class Service {
       this.#status?.give(uid, group.kind === "stay" ? undefined : group.gid);
       for (const warning of changeIdentity(identity)) this.#log.warning(warning);
       protectMemoryAgain();
-      await this.#warnOfKeys();
+      await this.#warnOfReload();
     }
     await this.#status?.start();
     await this.#supervisor.start();
@@ -188,12 +188,15 @@ class Service {
     scheduleAfterStartup({ movesBytes: !hasDescriptors() || this.#settings.flows.relay === false });
   }
 
-  async #warnOfKeys(): Promise<void> {
+  /** What the user of `-u` cannot reload. */
+  async #warnOfReload(): Promise<void> {
     const folders = new Set(this.#supervisor.tunnels.flatMap(({ keyFolder }) => keyFolder ?? []));
-    for (const folder of folders) {
-      const warning = await unreadableNow(folder);
-      if (warning !== undefined) this.#log.warning(warning);
-    }
+    const { file } = this.#settings;
+    const warnings = [
+      ...(await Promise.all([...folders].map((folder) => unreadableKeyFolder(folder, mayNow)))),
+      ...(file === undefined ? [] : [await unreadableConfig(file.path, mayNow)]),
+    ];
+    for (const warning of warnings) if (warning !== undefined) this.#log.warning(warning);
   }
 
   /** Startup is complete: reports it, and directs the log to its final place. */

@@ -58,7 +58,7 @@ export async function main(given: RawArguments): Promise<number> {
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
   if (flags.check) {
     const { check } = await import("./check.js");
-    return check({ ...settings, pidFile: flags.foreground ? undefined : pidFile });
+    return check({ ...settings, configFile: file?.path, pidFile: flags.foreground ? undefined : pidFile });
   }
   if (flags.foreground) return runService(settings);
   // The keys of a configuration file are paths, which the daemon can open itself.

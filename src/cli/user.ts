@@ -3,6 +3,7 @@
  */
 
 import { readdirSync, readFileSync } from "node:fs";
+import type { KeyReader } from "../config/key-file-messages.js";
 import { codeOf, messageOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 
@@ -10,6 +11,8 @@ import { addon } from "../native/native.js";
 export interface Identity {
   readonly uid: number | undefined;
   readonly group: GroupChange;
+  /** The value of `-u`. */
+  readonly text: string;
 }
 
 /**
@@ -40,11 +43,16 @@ export function lookupIdentity(text: string): Identity {
     });
   }
   const named = group === undefined ? undefined : ({ kind: "named", gid: gidOf(group) } as const);
-  if (user === "") return { uid: undefined, group: named ?? { kind: "stay" } };
+  if (user === "") return { uid: undefined, group: named ?? { kind: "stay" }, text };
   const account = addon.lookUpUser(user);
   const uid = account?.uid ?? numericId(user);
   if (uid === undefined) throw unknown("user", user);
-  return { uid, group: named ?? (account === null ? { kind: "stay" } : { kind: "login", gid: account.gid }) };
+  return { uid, group: named ?? (account === null ? { kind: "stay" } : { kind: "login", gid: account.gid }), text };
+}
+
+/** The user that reloads keys. */
+export function readerOf(identity: Identity | undefined): KeyReader | undefined {
+  return identity?.uid === undefined ? undefined : { uid: identity.uid, name: identity.text };
 }
 
 /** Whether this process may switch to a user, as far as that can be told without trying. */

@@ -110,12 +110,19 @@ export function unwritable(path: string, cause: unknown): SpipedError {
   return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason}`, { cause, hint });
 }
 
+/** The user that reloads a key file: that of `-u`, which is not yet the one of this process at startup. */
+export interface KeyReader {
+  readonly uid: number;
+  /** As `chown` takes it. */
+  readonly name: string;
+}
+
 /** Warnings about a key file that was read, one line each. */
-export function warningsOf(path: string, file: KeyFile): readonly string[] {
+export function warningsOf(path: string, file: KeyFile, reader?: KeyReader): readonly string[] {
   const name = nameOf(path);
   const warnings: string[] = [];
   // On Windows the mode says nothing about who can read the file.
-  if (hasFileModes() && file.kind === "file") warnings.push(...warningsOfMode(name, file.mode ?? 0));
+  if (hasFileModes() && file.kind === "file") warnings.push(...warningsOfMode(name, file, reader));
   if (file.lengthBytes < ENOUGH_BYTES) {
     const length = `${file.lengthBytes} ${file.lengthBytes === 1 ? "byte" : "bytes"}`;
     warnings.push(`key file ${name} has only ${length}, so the key can be guessed; ${MAKE_ONE}`);
@@ -125,14 +132,22 @@ export function warningsOf(path: string, file: KeyFile): readonly string[] {
   return warnings;
 }
 
-function warningsOfMode(name: string, mode: number): readonly string[] {
+function warningsOfMode(name: string, file: KeyFile, reader: KeyReader | undefined): readonly string[] {
   const warnings: string[] = [];
+  const mode = file.mode ?? 0;
   const here = "everybody on this machine";
-  if ((mode & 0o004) !== 0) warnings.push(`key file ${name} can be read by ${here}; chmod 600 it`);
+  if ((mode & 0o004) !== 0) warnings.push(`key file ${name} can be read by ${here}; ${onlyFor(file, reader)}`);
   if ((mode & 0o022) !== 0) {
     warnings.push(`key file ${name} can be changed by ${(mode & 0o002) !== 0 ? here : "its group"}; chmod go-w it`);
   }
   return warnings;
+}
+
+/** What lets only the user that reads the file read it. `chmod 600` alone would lock out all but its owner. */
+function onlyFor({ uid: owner }: KeyFile, reader: KeyReader | undefined): string {
+  const uid = reader?.uid ?? process.geteuid?.();
+  if (uid === undefined || uid === 0 || owner === null || owner === uid) return "chmod 600 it";
+  return `chown ${reader?.name ?? uid} it, and chmod 600`;
 }
 
 function unreadable(path: string, reason: string, hint?: string): SpipedError {

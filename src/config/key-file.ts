@@ -13,6 +13,7 @@ import {
   changing,
   empty,
   failed,
+  type KeyReader,
   noThread,
   notReadAgain,
   standardInput,
@@ -60,6 +61,8 @@ export interface ReadOptions {
   readonly limitMs?: number;
   /** The hint if a pipe or a descriptor cannot be read. */
   readonly instead?: string;
+  /** The user that reads it on a reload; by default that of this process. */
+  readonly reader?: KeyReader | undefined;
 }
 
 /**
@@ -71,7 +74,7 @@ export interface ReadOptions {
  * @throws SpipedError `SPIPED_KEY_FILE` if it cannot be read, is not a key, or takes longer than 30 s.
  */
 export async function readKeyFile(path: string, options: ReadOptions = {}): Promise<ReadKey> {
-  return keyOf(path, await readWhole(path, options), options.instead);
+  return keyOf(path, await readWhole(path, options), options);
 }
 
 /** Reads a whole file at startup. Pass the result to {@link keyOf} to get the key, or the error. */
@@ -206,7 +209,11 @@ async function discardAndWait(file: KeyFile): Promise<void> {
  *
  * @throws SpipedError `SPIPED_KEY_FILE` if the file is not a key.
  */
-export function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
+export function keyOf(
+  path: string,
+  file: KeyFile,
+  { instead, reader }: Pick<ReadOptions, "instead" | "reader"> = {},
+): ReadKey {
   switch (file.state) {
     case "failed":
       throw failed(path, file, instead);
@@ -224,5 +231,5 @@ export function keyOf(path: string, file: KeyFile, instead?: string): ReadKey {
     key.destroy();
     throw changing(path);
   }
-  return { key, warnings: warningsOf(path, file) };
+  return { key, warnings: warningsOf(path, file, reader) };
 }

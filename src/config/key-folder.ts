@@ -22,7 +22,7 @@ import {
   readWhole,
   START_LIMIT_MS,
 } from "./key-file.js";
-import { noThread, notInFolder, stillReading, tooSlow } from "./key-file-messages.js";
+import { type KeyReader, noThread, notInFolder, stillReading, tooSlow } from "./key-file-messages.js";
 import { type BadFile, changeOf, type FolderKey, type Look } from "./key-folder-change.js";
 import * as messages from "./key-folder-messages.js";
 
@@ -62,12 +62,15 @@ type Found = readonly [name: string, files: readonly string[]];
 /** See the head of this file. */
 export class KeyFolder {
   readonly path: string;
+  readonly #reader: KeyReader | undefined;
   readonly #readings = new Map<string, FileReading>();
   #isListing = false;
   #lastWarnings: ReadonlySet<string> = new Set();
 
-  constructor(path: string) {
+  /** @param reader - The user that reloads it; by default that of this process. */
+  constructor(path: string, reader?: KeyReader) {
     this.path = path;
+    this.#reader = reader;
   }
 
   /**
@@ -185,7 +188,7 @@ export class KeyFolder {
       if (read.failure === "ENOENT") return messages.nothingThere(path);
       if (read.failure === "EISDIR") return messages.folderWithin(path);
       const identity = read.identity ?? undefined;
-      return { name, file, identity, ...keyOf(path, read) };
+      return { name, file, identity, ...keyOf(path, read, { reader: this.#reader }) };
     } catch (error) {
       if (!(error instanceof SpipedError)) throw error;
       const isUnreadable = read === undefined || (read.state === "failed" && read.failure !== "ELOOP");
@@ -251,8 +254,8 @@ export class KeyFolder {
  */
 export async function readKeyOrFolder(path: string, options: ReadOptions = {}): Promise<ReadKey | KeyFolder> {
   const file = await readWhole(path, options);
-  if (file.failure === "EISDIR" && path !== "-") return new KeyFolder(path);
-  return keyOf(path, file, options.instead);
+  if (file.failure === "EISDIR" && path !== "-") return new KeyFolder(path, options.reader);
+  return keyOf(path, file, options);
 }
 
 type Good = Look["good"][number];

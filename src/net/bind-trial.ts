@@ -3,7 +3,7 @@
  * listens there.
  */
 
-import { accessSync, constants, lstatSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, messageOf, type SpipedError } from "../errors.js";
@@ -11,6 +11,7 @@ import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors, hasProc } from "../platform.js";
 import type { SocketAddress } from "./address.js";
+import { tryToWriteIn } from "./file-trial.js";
 import { cannotListen } from "./listening-socket.js";
 
 /** The outcome that listening would have. */
@@ -61,7 +62,7 @@ async function tryUnix(path: string): Promise<BindTrial> {
 
 function mustBeWritable(folder: string): void {
   try {
-    accessSync(Buffer.from(pathBytes(folder)), constants.W_OK | constants.X_OK);
+    tryToWriteIn(folder, "");
   } catch (cause) {
     const code = codeOf(cause) ?? "";
     throw Object.assign(new Error(FOLDERS[code] ?? messageOf(cause)), { code });

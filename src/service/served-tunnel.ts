@@ -109,7 +109,7 @@ export class ServedTunnel {
    * @param options - A descriptor is closed after reading.
    * @throws SpipedError `SPIPED_KEY_FILE`.
    */
-  async readKey(options: Pick<ReadOptions, "descriptor" | "instead" | "limitMs"> = {}): Promise<void> {
+  async readKey(options: Pick<ReadOptions, "descriptor" | "instead" | "limitMs" | "reader"> = {}): Promise<void> {
     const keys = await TunnelKeys.read(this.keyFile, this.config.role, this.#log, options);
     if (options.descriptor !== undefined) closeSync(options.descriptor);
     if (this.#state.name === "starting") this.#state = { ...this.#state, keys };
