@@ -102,7 +102,9 @@ export class ConfigReload {
   async #read(): Promise<void> {
     this.#parts.reloading();
     try {
-      const successful = await this.#reload();
+      let successful = await this.#reload();
+      // The service may have started before the result was known; `start` does not repeat the reload then.
+      while (successful === undefined && this.#phase.name !== "before") successful = await this.#reload();
       if (successful === undefined) this.#isRequested = true;
       else this.#parts.reloaded(successful);
     } catch (error) {
@@ -139,9 +141,7 @@ export class ConfigReload {
       return false;
     }
     log.write(configReadEntry(path, { count: checked.config.tunnels.length, changes: countsOf(changes) }));
-    if (this.#phase.name === "waiting") {
-      log.write(resolvingNewNamesEntry());
-    }
+    if (this.#phase.name === "waiting" && changes.starting.length > 0) log.write(resolvingNewNamesEntry());
     if (outcome.failed > 0) log.write(tunnelsFailedEntry(outcome.failed));
     if (supervisor.tunnels.length === 0) log.write(noTunnelsEntry());
     return outcome.failed === 0;
