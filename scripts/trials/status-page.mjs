@@ -109,6 +109,7 @@ const seen = await (await fetch(`${origin}/status`)).json();
 for (const { name, target, keys } of seen.tunnels) {
   for (const word of [name, target, ...keys.map(({ id }) => id)]) assert.ok(text.includes(word), word);
 }
+for (const { name, connections } of seen.tunnels) assert.equal(connections.open > 0, name !== "ssh", name);
 assert.match(text, /handshake-failed/);
 assert.match(text, /connect-failed/);
 assert.ok((await evaluate(`document.querySelector("polyline").getAttribute("points").split(" ").length`)) >= 10);
@@ -249,6 +250,8 @@ max-connections = 20
   spiped("-e", ...ends(sshNear, ssh), "-k", keys.ssh);
   spiped("-e", ...ends(wrongNear, redis), "-k", keys.wrong);
   await eventually("the status", async () => (await fetch(`http://127.0.0.1:${statusPort}/healthz`)).ok);
+  // A client of graphite that comes before its other end listens is only a failure.
+  (await eventually("the other end of graphite", () => dial(graphiteFar))).destroy();
   for (let each = 0; each < 3; each += 1)
     void talk(each === 1 ? otherNear : redisNear, 50 + each * 20, 2_000 + each * 4_000);
   for (let each = 0; each < 2; each += 1) void talk(graphite, 200, 500 + each * 100);
