@@ -8,8 +8,10 @@ import { dirname } from "node:path";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 import { tryToListen } from "../net/bind-trial.js";
+import { loopsOf, type TunnelEnds } from "../net/loops.js";
 import { resolve } from "../net/resolver.js";
 import { conflictsWith } from "../net/same-address.js";
+import { loopEntry, talksToItselfEntry } from "../observe/service-entries.js";
 import { pathBytes } from "../paths.js";
 import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
@@ -70,6 +72,7 @@ export async function check(settings: CheckSettings): Promise<number> {
     );
   }
   await Promise.all(checked);
+  await checkLoops(verdicts, tunnels);
   return verdicts.exitStatus;
 }
 
@@ -189,5 +192,32 @@ async function checkTarget(verdicts: Verdicts, config: TunnelConfig, key: Shared
   } else {
     const findings = key === undefined ? probeReach(config) : probeFarEnd({ ...config, key });
     await verdicts.writeAll(findings, { what: "far end", target });
+  }
+}
+
+/** Checks that no tunnel leads back to itself, directly or through others. */
+async function checkLoops(verdicts: Verdicts, tunnels: CheckSettings["tunnels"]): Promise<void> {
+  const ends = await Promise.all(tunnels.map(({ config }) => endsOf(config)));
+  for (const loop of loopsOf(ends.flat())) {
+    const [first, ...others] = loop.map(({ config }) => config);
+    if (first === undefined) continue;
+    const { message, hint } =
+      others.length === 0
+        ? talksToItselfEntry(formatAddress(first.source), formatAddress(first.target))
+        : loopEntry([first, ...others].map(({ name }) => name ?? ""));
+    verdicts.write({ verdict: "failed", step: "loop", text: message, hint });
+  }
+}
+
+/** @returns Nothing if a name cannot be resolved, or systemd opens the source. */
+async function endsOf(config: TunnelConfig): Promise<readonly (TunnelEnds & { readonly config: TunnelConfig })[]> {
+  const { source: from, target, timeoutMs } = config;
+  if (from.kind === "systemd") return [];
+  try {
+    const [[source], targets] = await Promise.all([resolve(from, { timeoutMs }), resolve(target, { timeoutMs })]);
+    return [{ config, source, targets }];
+  } catch {
+    // Reported with the tunnel.
+    return [];
   }
 }

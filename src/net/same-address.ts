@@ -21,7 +21,7 @@ const ALL = ["0.0.0.0", "::"];
  */
 export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
   if (target.kind === "unix" || source.kind === "unix") {
-    return target.kind === "unix" && source.kind === "unix" && target.path === source.path;
+    return target.kind === "unix" && source.kind === "unix" && realPath(target.path) === realPath(source.path);
   }
   if (target.port !== source.port) return false;
   return target.address === source.address || (ALL.includes(source.address) && isLoopback(target.address));

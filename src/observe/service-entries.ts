@@ -23,9 +23,17 @@ export function severalSourcesEntry(source: string, count: number, first: string
 /** The target is the tunnel's own source. */
 export function talksToItselfEntry(source: string, target: string): LogEntry {
   const message = `tunnel connects to itself: target ${target} is its own source ${source}`;
-  const hint = "the target of spiped -e is the source of a spiped -d; the target of spiped -d is the service";
-  return { event: "talks-to-itself", level: "warning", message, hint, source, target };
+  return { event: "talks-to-itself", level: "warning", message, hint: TARGETS, source, target };
 }
+
+/** Tunnels of this process lead to each other. @param names - In the order of the connections. */
+export function loopEntry(names: readonly string[]): LogEntry {
+  const steps = names.map((name, index) => `${name} to ${names[(index + 1) % names.length]}`);
+  const message = `tunnels connect in a loop: ${steps.join(", ")}`;
+  return { event: "talks-to-itself", level: "warning", message, hint: TARGETS };
+}
+
+const TARGETS = "the target of spiped -e is the source of a spiped -d; the target of spiped -d is the service";
 
 /** Names cannot be resolved at a start with -D, which goes on trying. */
 export function retryingLookupEntry(why: string): LogEntry {

@@ -11,6 +11,7 @@ import { formatAddress, type ManagedAddress, type SocketAddress } from "../net/a
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
+import type { TunnelEnds } from "../net/loops.js";
 import type { LookupLimits, resolve } from "../net/resolver.js";
 import { leadsTo } from "../net/same-address.js";
 import { type Log, logOfTunnel } from "../observe/log.js";
@@ -42,6 +43,8 @@ type State =
       readonly name: "running";
       /** As configured and resolved; port 0 if the system was to choose. */
       readonly source: SocketAddress | ManagedAddress;
+      /** As resolved before it listened. */
+      readonly targets: readonly SocketAddress[];
       readonly tunnel: Tunnel;
       readonly keys: TunnelKeys;
       readonly failures: readonly RecentFailure[];
@@ -86,6 +89,12 @@ export class ServedTunnel {
     if (state.name === "starting") return state.ends?.sources ?? [];
     if (state.name === "ended") return [];
     return state.source.kind === "systemd" ? [state.source] : [state.source, state.tunnel.address];
+  }
+
+  /** Where it listens and connects to; undefined unless it listens. */
+  get ends(): TunnelEnds | undefined {
+    const state = this.#state;
+    return state.name === "running" ? { source: state.tunnel.address, targets: state.targets } : undefined;
   }
 
   /**
@@ -155,7 +164,7 @@ export class ServedTunnel {
     this.#watcher?.watch(this.config, tunnel);
     // The keys of a folder are needed until the last connection ends: a reload can remove its key.
     if (keys.folder === undefined) tunnel.events.once("handshakesOver", () => keys.destroy());
-    this.#state = { name: "running", source: ends.sources[0], tunnel, keys, failures };
+    this.#state = { name: "running", source: ends.sources[0], targets: ends.targets, tunnel, keys, failures };
     if (this.#reloadWaits) void this.reload();
   }
 

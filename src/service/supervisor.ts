@@ -9,9 +9,11 @@ import type { ConfigChanges } from "../flags/config-changes.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
+import { loopsOf } from "../net/loops.js";
 import type { resolve } from "../net/resolver.js";
 import { counted } from "../observe/counted.js";
 import type { Log } from "../observe/log.js";
+import { loopEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
 import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
 import { SocketChange } from "./socket-change.js";
@@ -98,6 +100,16 @@ export class Supervisor {
   /** Listens for all tunnels; clients wait in the backlog. */
   listen(): void {
     for (const one of this.#tunnels) this.#listen(one);
+    this.#warnOfLoops(this.#tunnels);
+  }
+
+  /** Warns of loops that these tunnels are part of. A tunnel that leads to itself warns of that alone. */
+  #warnOfLoops(started: readonly ServedTunnel[]): void {
+    const tunnels = this.#tunnels.flatMap((tunnel) => (tunnel.ends === undefined ? [] : [{ tunnel, ...tunnel.ends }]));
+    for (const loop of loopsOf(tunnels)) {
+      if (loop.length === 1 || !loop.some(({ tunnel }) => started.includes(tunnel))) continue;
+      this.#log.write(loopEntry(loop.map(({ tunnel }) => tunnel.config.name ?? "")));
+    }
   }
 
   #listen(one: ServedTunnel, socket?: ListeningSocket): void {
@@ -161,6 +173,7 @@ export class Supervisor {
     for (const one of served) this.#listen(one, sockets.take(one));
     this.#tunnels = [...this.#tunnels, ...served];
     for (const one of leaving) this.#leave(one);
+    this.#warnOfLoops(served);
     const started = await Promise.all(served.map((one) => this.#begin(one)));
     return { kind: "changed", failed: started.filter((isStarted) => !isStarted).length };
   }

@@ -100,6 +100,7 @@ const samples: Readonly<Record<string, readonly LogEntry[]>> = {
     service.listeningEntry("listening on a, encrypting to b", { role: "encrypt", source: "a", target: "b" }),
   ],
   severalSourcesEntry: [service.severalSourcesEntry("a:1", 2, "[10.0.0.1]:1")],
+  loopEntry: [service.loopEntry(["a", "b"])],
   talksToItselfEntry: [service.talksToItselfEntry("a", "b")],
   retryingLookupEntry: [service.retryingLookupEntry("cannot resolve a:1")],
   drainingEntry: [service.drainingEntry("SIGTERM", 1)],

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { textOf } from "../support/addresses.js";
 import { limits } from "../support/cleanup.js";
 import { Command } from "../support/command.js";
 import { ConfigFile, table } from "../support/config-file.js";
@@ -22,7 +23,7 @@ test("--check reports all mistakes of a file, and starts nothing", limits, async
 test("--check of a file without mistakes tries each tunnel, and names it", limits, async (t) => {
   const file = await ConfigFile.make(t);
   const a = await file.pair("a");
-  await file.write(a.text());
+  await file.write(a.text({ timeout: 1 }, { timeout: 1 }));
   const args = [...ours.spiped, "-F", "--config", file.path, "--check"] as const;
   const { stdout } = await Command.run(t, args);
   for (const name of ["a", "a-far"]) {
@@ -34,3 +35,29 @@ test("--check of a file without mistakes tries each tunnel, and names it", limit
   await file.write(table("decrypt.far", { source: "/nowhere/socket", target: "/nowhere/service" }));
   assert.equal((await Command.run(t, args)).status, 1);
 });
+
+test(
+  "tunnels of a file that lead to each other are found by --check, at the start and on a reload",
+  limits,
+  async (t) => {
+    const file = await ConfigFile.make(t);
+    const a = await file.pair("a");
+    const [near, far] = [textOf(a.near), textOf(a.far)];
+    assert.ok(a.near.kind === "tcp");
+    // The same port under another name.
+    await file.write(a.text({}, { target: `localhost:${a.near.port}`, source: far }));
+    const { status, stdout } = await Command.run(t, [...ours.spiped, "-F", "--config", file.path, "--check"]);
+    assert.equal(status, 1);
+    assert.match(
+      stdout,
+      /^failed +loop: tunnels connect in a loop: a to a-far, a-far to a\n +hint: the target of spiped -e/m,
+    );
+    const spiped = await file.start();
+    const loop = /tunnels connect in a loop: a to a-far, a-far to a; hint: the target of spiped -e/;
+    await spiped.line(loop);
+    await file.write(a.text({}, { target: near, source: far, "max-connections": 5 }));
+    assert.equal((await file.reload(spiped)).filter((line) => loop.test(line)).length, 1);
+    // Nothing has changed, and so there is nothing new to say.
+    assert.equal((await file.reload(spiped)).filter((line) => loop.test(line)).length, 0);
+  },
+);
