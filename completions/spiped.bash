@@ -73,7 +73,16 @@ _spiped() {
       -h|--help) flags=${flags/ -h --help / } ;;
     esac
   done
-  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
+  # As --help has them, short ones first. Bash before 4.4 sorts them itself.
+  local short= long=
+  for given in $flags; do
+    case $given in
+      --*) long+=" $given" ;;
+      *) short+=" $given" ;;
+    esac
+  done
+  compopt -o nosort 2>/dev/null
+  COMPREPLY+=($(compgen -W "$short$long" -- "$word"))
 }
 complete -o filenames -F _spiped spiped
 
@@ -111,6 +120,15 @@ _spipe() {
       -h|--help) flags=${flags/ -h --help / } ;;
     esac
   done
-  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
+  # As --help has them, short ones first. Bash before 4.4 sorts them itself.
+  local short= long=
+  for given in $flags; do
+    case $given in
+      --*) long+=" $given" ;;
+      *) short+=" $given" ;;
+    esac
+  done
+  compopt -o nosort 2>/dev/null
+  COMPREPLY+=($(compgen -W "$short$long" -- "$word"))
 }
 complete -o filenames -F _spipe spipe

@@ -75,7 +75,16 @@ ${name === "spiped" ? bashSubcommands() : ""}  local flags=" ${wordsOf(flags).jo
 ${flags.map(bashGiven).join("\n")}
     esac
   done
-  COMPREPLY+=($(compgen -W "$flags" -- "$word"))
+  # As --help has them, short ones first. Bash before 4.4 sorts them itself.
+  local short= long=
+  for given in $flags; do
+    case $given in
+      --*) long+=" $given" ;;
+      *) short+=" $given" ;;
+    esac
+  done
+  compopt -o nosort 2>/dev/null
+  COMPREPLY+=($(compgen -W "$short$long" -- "$word"))
 }
 complete -o filenames -F _${name} ${name}
 `;

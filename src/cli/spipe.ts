@@ -9,7 +9,7 @@ import { codeOf } from "../errors.js";
 import { parseAddressOption } from "../flags/addresses.js";
 import type { FlagValues } from "../flags/flags.js";
 import { forwardSecrecyOf } from "../flags/tunnel-values.js";
-import { usageOf } from "../flags/usage.js";
+import { shortUsageOf } from "../flags/usage.js";
 import { type Address, formatAddress, type HostAddress } from "../net/address.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import { resolve, resolveBind } from "../net/resolver.js";
@@ -140,7 +140,7 @@ function endOnSignals(): void {
 
 /** The command with its options. */
 export function spipeCommand(): Command {
-  const command = createCommand("spipe", usageOf("spipe").join("\n       spipe ")).description(
+  const command = createCommand("spipe", shortUsageOf("spipe").join("\n       spipe ")).description(
     "Standard input and output through an encrypted, authenticated connection to a spiped -d.",
   );
   return addFlags(command, "spipe").addHelpText("after", EXAMPLES);

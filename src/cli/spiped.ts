@@ -8,7 +8,7 @@ import { parseAddressOption } from "../flags/addresses.js";
 import { type FlagValues, flagsOf, variableOf } from "../flags/flags.js";
 import { asError } from "../flags/mistakes.js";
 import { refuseSourceMode, tunnelConfigOf } from "../flags/tunnel-values.js";
-import { usageOf } from "../flags/usage.js";
+import { shortUsageOf } from "../flags/usage.js";
 import { formatAddress } from "../net/address.js";
 import { lacksDaemons } from "../platform.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
@@ -36,6 +36,8 @@ Examples:
                                         near end: cleartext comes in, packets go to the far end
   spiped --check ...                    with the options of either end: what would not work, and what to do
 `;
+
+const USAGE = [...shortUsageOf("spiped"), "keygen FILE", "key-id FILE..."];
 
 type Flags = FlagValues<"spiped">;
 
@@ -102,7 +104,7 @@ function withoutHelpCommand(args: readonly string[]): readonly string[] {
 
 /** The command with its options. */
 export function spipedCommand(): Command {
-  const command = createCommand("spiped", usageOf("spiped").join("\n       spiped ")).description(
+  const command = createCommand("spiped", USAGE.join("\n       spiped ")).description(
     "An encrypted, authenticated pipe between two socket addresses.",
   );
   return addFlags(command, "spiped").addHelpText("after", EXAMPLES);

@@ -4,6 +4,14 @@
 
 import { CONTRADICTIONS, type CommandName, type Flag, flagsOf, isTunnelFlag, labelOf, placeholderOf } from "./flags.js";
 
+/** The usage of a command as `--help` has it, which lists the other options below. */
+export function shortUsageOf(command: CommandName): readonly string[] {
+  const flags = flagsOf(command).filter(({ group }) => group !== "about");
+  const config = flags.find(({ long }) => long === "config");
+  const required = partsOf(flags.filter(({ long, isRequired }) => isRequired || isInRequiredGroup(long)));
+  return [[...required, "[options]"].join(" "), ...(config === undefined ? [] : [`${written(config)} [options]`])];
+}
+
 /** The usage of a command, one line for each way to use it. */
 export function usageOf(command: CommandName): readonly string[] {
   return usageParts(command).map((parts) => parts.join(" "));
@@ -43,6 +51,10 @@ function partsOf(flags: readonly Flag[]): readonly string[] {
     ...(packed.length === 0 ? [] : [`[-${packed.sort().join("")}]`]),
     ...optional.sort((one, other) => (rank(one.by) < rank(other.by) ? -1 : 1)).map(({ text }) => text),
   ];
+}
+
+function isInRequiredGroup(long: string): boolean {
+  return CONTRADICTIONS.some(({ flags, isRequired = false }) => isRequired && flags.some((name) => name === long));
 }
 
 function takesValue({ kind }: Flag["value"]): boolean {

@@ -112,16 +112,18 @@ for (const shell of ["bash", "zsh"] as const) {
 
   withCommands(["python3", shell], () => {
     test(`TAB in ${shell} completes flags and files`, { skip: shell === "bash" && oldBash() }, () => {
-      const ambiguous = ["spiped ", "spiped --re"];
+      const ambiguous = ["spiped ", "spiped --re", "spiped -"];
       const pressed = pressTab([...completed.map(([words]) => words), ...ambiguous]);
       assert.equal(pressed.length, completed.length + ambiguous.length);
       for (const [index, [, line]] of completed.entries())
         assert.equal(pressed[index]?.line, line, pressed[index]?.shown);
-      const [first = "", shown = ""] = pressed.slice(completed.length).map((one) => one.shown);
+      const [first = "", shown = "", dash = ""] = pressed.slice(completed.length).map((one) => one.shown);
       for (const word of ["keygen", "key-id", "--encrypt"]) assert.ok(first.includes(word), `${word}: ${first}`);
       for (const flag of ["--require-forward-secrecy", "--resolve-interval", "--resolve-once"]) {
         assert.match(shown, new RegExp(`^${flag}|  ${flag} `, "m"), shown);
       }
+      // Bash before 4.4 sorts them, without regard to dashes.
+      if (shell === "bash" && bashVersion() >= 4.4) assert.match(dash, /^-e .*\n-d .*\n-s .*\n-t /m);
     });
 
     test(`the lines in docs/install.md load the completions in ${shell}`, {
@@ -149,8 +151,13 @@ function installLines(shell: string): string {
 
 /** The bash of macOS does not print its command line. */
 function oldBash(): string | false {
-  const { stdout } = spawnSync("bash", ["-c", "echo $BASH_VERSINFO"], { encoding: "utf8" });
-  return Number(stdout) < 4 ? "needs bash 4" : false;
+  return bashVersion() < 4 ? "needs bash 4" : false;
+}
+
+/** Its major and minor version, for example 5.2. */
+function bashVersion(): number {
+  const { stdout } = spawnSync("bash", ["-c", "echo $BASH_VERSION"], { encoding: "utf8" });
+  return Number(/^\d+\.\d+/.exec(stdout)?.[0] ?? 0);
 }
 
 testWith("fish", "TAB in fish completes flags and files", () => {

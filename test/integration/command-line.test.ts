@@ -90,7 +90,10 @@ for (const [what, program, args, expected] of [
 }
 
 for (const [args, expected] of [
-  [["help"], /^Usage: spiped \{-e \| -d\}/],
+  [
+    ["help"],
+    /^Usage: spiped \{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[options\]\n {7}spiped --config FILE \[options\]\n {7}spiped keygen FILE\n {7}spiped key-id FILE\.\.\.\n\n/,
+  ],
   [["help", "keygen"], /^Usage: spiped keygen FILE/],
   [["version"], /^spiped \d+\.\d+\.\d+\n$/],
 ] as const) {

@@ -18,7 +18,7 @@ import {
   rivalsOf,
   variableOf,
 } from "#dist/flags/flags.js";
-import { usageOf } from "#dist/flags/usage.js";
+import { shortUsageOf, usageOf } from "#dist/flags/usage.js";
 import { MAX_DEFAULT_THREADS } from "#dist/tunnel/flow-settings.js";
 
 const flags: readonly Flag[] = FLAGS;
@@ -110,6 +110,14 @@ test("the usage line has required options, flags in one bracket, then short and 
   const [single = "", config = ""] = usageOf("spiped");
   assert.match(config, /^--config FILE \[-DF\] /);
   assert.match(single, /^\{-e \| -d\} -s SOURCE -t TARGET -k KEYFILE \[-DFj\] \[-b BIND\] \[-f \| -g\] /);
+});
+
+test("the usage of --help has the required options, and a line for each other way", () => {
+  assert.deepEqual(shortUsageOf("spipe"), ["-t TARGET -k KEYFILE [options]"]);
+  assert.deepEqual(shortUsageOf("spiped"), [
+    "{-e | -d} -s SOURCE -t TARGET -k KEYFILE [options]",
+    "--config FILE [options]",
+  ]);
 });
 
 test("an option's variable and the name of its value are made from its long name", () => {
