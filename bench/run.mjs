@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { countOf, parseArguments, refuse, refuseUnknown } from "../scripts/support/arguments.mjs";
 import { cleanUpAtExit, removeAtExit } from "../scripts/support/processes.mjs";
 import { circumstances } from "./machine.mjs";
 import { kindsHere } from "./peers.mjs";
@@ -33,7 +33,7 @@ const HELP = `npm run bench -- [options]
   --c <program>      the C original (default: spiped)
   --c-framing <MB/s> its packet encryption alone on this machine (default: ${C_FRAMING_MEGABYTES})`;
 
-const { values: options } = parseArgs({
+const { values: options } = parseArguments({
   options: {
     quick: { type: "boolean", default: false },
     rounds: { type: "string" },
@@ -51,7 +51,7 @@ const { values: options } = parseArgs({
 if (options.help) {
   console.log(HELP);
 } else {
-  const results = options.from === undefined ? await measureAll() : JSON.parse(readFileSync(options.from, "utf8"));
+  const results = options.from === undefined ? await measureAll() : readResults(options.from);
   console.log(tables(results));
   const whole = !options.quick && options.only === undefined && options.kinds === undefined;
   if (options.out !== undefined) {
@@ -63,22 +63,35 @@ if (options.help) {
   if (results.failures.length > 0) process.exitCode = 1;
 }
 
+function readResults(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    return refuse(`--from takes a file that --out has written: ${error.message}`);
+  }
+}
+
 async function measureAll() {
-  if (process.platform !== "linux") throw new Error("the benchmark needs Linux");
+  if (process.platform !== "linux") refuse("the benchmark needs Linux");
+  const chosen = scenarios(options.quick).filter((scenario) => scenario.id.includes(options.only ?? ""));
+  if (chosen.length === 0) {
+    refuse(`no scenario has "${options.only}" in its name; there are ${idsOf(scenarios(options.quick))}`);
+  }
+  const mostRounds = options.rounds === undefined ? (options.quick ? 3 : 5) : countOf("--rounds", options.rounds);
   cleanUpAtExit();
   const folder = mkdtempSync(join(tmpdir(), "spiped-bench-"));
   removeAtExit(folder);
   writeFileSync(join(folder, "key"), randomBytes(32), { mode: 0o600 });
   buildLoad();
 
-  const kinds = kindsHere(folder, options.c).filter(
-    (kind) => options.kinds === undefined || options.kinds.split(",").includes(kind.id),
+  const here = kindsHere(folder, options.c);
+  const wanted = options.kinds?.split(",") ?? here.map(({ id }) => id);
+  refuseUnknown(
+    "kind",
+    wanted,
+    here.map(({ id }) => id),
   );
-  const chosen = scenarios(options.quick).filter((scenario) => scenario.id.includes(options.only ?? ""));
-  if (chosen.length === 0) {
-    throw new Error(`no scenario has "${options.only}" in its name; there are ${idsOf(scenarios(options.quick))}`);
-  }
-  const mostRounds = Number(options.rounds ?? (options.quick ? 3 : 5));
+  const kinds = here.filter(({ id }) => wanted.includes(id));
   const where = circumstances(kinds);
   const begun = performance.now();
   const samples = Object.fromEntries(chosen.map(({ id }) => [id, {}]));

@@ -2,8 +2,10 @@
 //
 // Checks the file format, the processor, the libraries and the system version needed, and that the file is an addon.
 
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { compareVersions, readExecutableFile } from "./executable-file.mjs";
+import { refuse } from "./support/arguments.mjs";
 
 /** What Node.js's own builds for Linux need. */
 const NEWEST_GLIBC = "2.28";
@@ -46,7 +48,8 @@ const SYSTEMS = {
 };
 
 const files = process.argv.slice(2);
-if (files.length === 0) throw new Error("name the files to check");
+if (files.length === 0) refuse("usage: node scripts/check-artifact.mjs FILE...");
+for (const file of files) if (!existsSync(file)) refuse(`there is no file ${file}`);
 let wrong = 0;
 for (const path of files) {
   const file = readExecutableFile(path);

@@ -8,9 +8,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, relative, sep } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArguments } from "./support/arguments.mjs";
 
-const { values, positionals: paths } = parseArgs({
+const { values, positionals: paths } = parseArguments({
   allowPositionals: true,
   options: { check: { type: "boolean", default: false } },
 });

@@ -13,13 +13,13 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { NapiCli, parseTriple } from "@napi-rs/cli";
 import { writeRecord } from "./packed.mjs";
 import { packageOf } from "./platform-packages.mjs";
+import { parseArguments } from "./support/arguments.mjs";
 import { thirdPartyLicenses } from "./third-party-licenses.mjs";
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseArguments({
   allowPositionals: true,
   options: {
     "every-platform": { type: "boolean", default: false },

@@ -13,14 +13,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { integrityOf, readRecord } from "./packed.mjs";
 import { isPlatformPackage } from "./platform-packages.mjs";
+import { parseArguments } from "./support/arguments.mjs";
 
 /** How often to ask the registry again, and the pause in between: new packages show up after a while. */
 const PATIENCE = { tries: 30, pauseMs: Number(process.env.SPIPED_PUBLISH_PAUSE_MS ?? 10_000) };
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseArguments({
   allowPositionals: true,
   options: {
     provenance: { type: "boolean", default: false },

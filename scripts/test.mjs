@@ -5,26 +5,31 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { parseArguments, refuse } from "./support/arguments.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
-const { values, positionals } = parseArgs({ options: { shard: { type: "string" } }, allowPositionals: true });
+const { values, positionals } = parseArguments({ options: { shard: { type: "string" } }, allowPositionals: true });
 const files = positionals.flatMap((name) =>
-  existsSync(`build/test/${name}.test.js`)
-    ? [`build/test/${name}.test.js`]
-    : readdirSync(`build/test/${name}`, { recursive: true })
-        .filter((file) => file.endsWith(".test.js"))
-        .sort()
-        .map((file) => `build/test/${name}/${file}`),
+  existsSync(`build/test/${name}.test.js`) ? [`build/test/${name}.test.js`] : filesBelow(`build/test/${name}`),
 );
 // By far the slowest on some versions of Node.js: always in the first part.
 const longest = files.findIndex((file) => file.endsWith("/integration/memory.test.js"));
 if (longest > 0) files.unshift(...files.splice(longest, 1));
-if (files.length === 0) throw new Error("there are no test files; run npm run build first");
+if (files.length === 0)
+  refuse("usage: node scripts/test.mjs [--shard I/N] NAME..., for example unit/net/address or docs");
 // Not with the runner's own --test-shard, which sorts the files first.
 const [part = 1, parts = 1] = values.shard?.split("/").map(Number) ?? [];
 const chosen = files.filter((_, index) => index % parts === part - 1);
 const args = ["--test", "--test-concurrency=3", ...chosen];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit" });
 process.exit(status ?? 1);
+
+function filesBelow(folder) {
+  if (!existsSync(folder))
+    refuse(`there is neither ${folder}.test.js nor ${folder}; run npm run build first, or correct the name`);
+  return readdirSync(folder, { recursive: true })
+    .filter((file) => file.endsWith(".test.js"))
+    .sort()
+    .map((file) => `${folder}/${file}`);
+}

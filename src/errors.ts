@@ -166,6 +166,24 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/**
+ * Why the system refused something, as the end of a sentence that says what: without the name of the system call, which
+ * errors of Node.js and of the addon begin with.
+ */
+export function systemReason(thrown: unknown): string {
+  const message = messageOf(thrown);
+  if (codeOf(thrown) === undefined) return message;
+  const [, text = message] =
+    // Node.js, a file: `EACCES: permission denied, open '/x'`.
+    /^E[A-Z0-9]+: ([^,]+)/.exec(message) ??
+    // Node.js, a socket: `listen EADDRINUSE: address already in use [::1]:80`.
+    /^\w+ E[A-Z0-9]+: (.*?)(?: \S*\d)?$/.exec(message) ??
+    // The addon: `listen: Address already in use`.
+    /^[a-z][^:]*: (.+)$/.exec(message) ??
+    [];
+  return text.replace(/^[A-Z](?=[a-z])/, (first) => first.toLowerCase());
+}
+
 /** The `code` of a thrown value, which errors of Node and of the addon have. */
 export function codeOf(thrown: unknown): string | undefined {
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;

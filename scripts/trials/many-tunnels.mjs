@@ -9,8 +9,9 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { countOf } from "../support/arguments.mjs";
 
-const COUNT = Number(process.argv[2] ?? 50);
+const COUNT = countOf("the number of tunnels", process.argv[2] ?? "50");
 const spiped = fileURLToPath(new URL("../../bin/spiped.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spiped-many-"));
 const keyFile = join(folder, "key");

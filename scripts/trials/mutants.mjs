@@ -25,7 +25,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
+import { countOf, parseArguments, refuse } from "../support/arguments.mjs";
 import { cleanUpAtExit, removeAtExit } from "../support/processes.mjs";
 
 const INSTRUMENTER = "@stryker-mutator/instrumenter@9.6.1";
@@ -33,7 +33,7 @@ const INSTRUMENTER = "@stryker-mutator/instrumenter@9.6.1";
 const PATIENCE = 5;
 const LEAST_PATIENCE_MS = 20_000;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseArguments({
   allowPositionals: true,
   options: {
     out: { type: "string" },
@@ -41,8 +41,14 @@ const { values, positionals } = parseArgs({
     near: { type: "boolean", default: false },
   },
 });
-const parts = positionals.length > 0 ? positionals : ["protocol", "tunnel"];
 const root = fileURLToPath(new URL("../../", import.meta.url));
+const every = countOf("--every", values.every);
+const parts = positionals.length > 0 ? positionals : ["protocol", "tunnel"];
+const missing = parts.filter(
+  (part) => !existsSync(join(root, "src", part)) && !existsSync(join(root, `src/${part}.ts`)),
+);
+if (missing.length > 0)
+  refuse(`there is no folder or module ${missing.join(", ")} in src; write "tunnel" or "tunnel/pump"`);
 cleanUpAtExit();
 const place = mkdtempSync(join(tmpdir(), "spiped-mutants-"));
 removeAtExit(place);
@@ -52,7 +58,7 @@ copyTree();
 const mutants = await instrument(filesOf(parts));
 const near = await measure(testsOf((path) => parts.some((part) => path.startsWith(`${part.split("/")[0]}/`))));
 const results = knownResults();
-const chosen = mutants.filter((_, index) => index % Number(values.every) === 0);
+const chosen = mutants.filter((_, index) => index % every === 0);
 for (const mutant of chosen) if (!results.has(keyOf(mutant))) await tryOut(mutant, near, "near");
 if (!values.near) {
   const passed = chosen.filter((mutant) => !["killed", "timeout"].includes(resultOf(mutant).status));

@@ -10,7 +10,7 @@
 // `moves` and `down-10min` last up to 20 minutes each, because C's ends do not notice.
 
 import { existsSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { parseArguments, refuseUnknown } from "../support/arguments.mjs";
 import { CUTS, cutPair } from "../support/link-cuts.mjs";
 import {
   forged,
@@ -40,16 +40,13 @@ for (const [name, cut] of Object.entries(CUTS)) {
   scenarios[name] = { run: (pair) => cutPair(pair, name, cut), together: true, isLong: cut.seconds > 300 };
 }
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseArguments({
   allowPositionals: true,
   options: { pairs: { type: "string" }, brief: { type: "boolean" } },
 });
 const names = positionals.length > 0 ? positionals : Object.keys(scenarios).filter((name) => !scenarios[name].isLong);
-const unknown = names.find((name) => scenarios[name] === undefined);
-if (unknown !== undefined) {
-  console.error(`there is no ${unknown}, only ${Object.keys(scenarios).join(", ")}`);
-  process.exit(1);
-}
+refuseUnknown("scenario", names, Object.keys(scenarios));
+refuseUnknown("pair", values.pairs?.split(",") ?? [], [...PAIRS, "plain"]);
 if (process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/dev/net/tun")) {
   console.error("the trial needs Linux, root and /dev/net/tun");
   process.exit(2);

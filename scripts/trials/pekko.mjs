@@ -8,10 +8,10 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { parseArguments } from "../support/arguments.mjs";
 import { blocksOf, need, onTwoMachines, pairs, seconds, until } from "./machines.mjs";
 
-const { values } = parseArgs({ options: { define: { type: "string", short: "D", multiple: true, default: [] } } });
+const { values } = parseArguments({ options: { define: { type: "string", short: "D", multiple: true, default: [] } } });
 const SIZES = [1, 1_000, 65_536, 250_000];
 const TURNS = 25;
 const here = fileURLToPath(new URL("pekko", import.meta.url));

@@ -9,8 +9,9 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { countOf } from "../support/arguments.mjs";
 
-const RELOADS = Number(process.argv[2] ?? 100);
+const RELOADS = countOf("the number of reloads", process.argv[2] ?? "100");
 const spiped = fileURLToPath(new URL("../../bin/spiped.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spiped-reloads-"));
 const keyFile = join(folder, "key");

@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { countOf, parseArguments, refuse } from "../support/arguments.mjs";
 import { cleanUpAtExit, removeAtExit } from "../support/processes.mjs";
 import { configurationOf, layOut } from "./soak/configuration.mjs";
 import { End, until, writeWhole } from "./soak/ends.mjs";
@@ -25,7 +25,7 @@ import { Ledger } from "./soak/traffic.mjs";
 const SAMPLE_MS = 5_000;
 const LONG_MS = 2 ** 31 - 1;
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = parseArguments({
   allowPositionals: true,
   options: {
     out: { type: "string" },
@@ -36,7 +36,8 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const minutes = Number(positionals[0] ?? 60);
-const rounds = options.rounds === undefined ? undefined : Number(options.rounds);
+if (!(minutes > 0)) refuse(`the time is a number of minutes, not ${JSON.stringify(positionals[0])}`);
+const rounds = options.rounds === undefined ? undefined : countOf("--rounds", options.rounds);
 const isWhole = rounds === undefined;
 const seed = Number(options.seed ?? Date.now() % 1e6);
 if (process.platform !== "linux" || process.getuid() !== 0) {

@@ -4,7 +4,7 @@
  */
 
 import { closeSync, openSync, readdirSync } from "node:fs";
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 
 /** The threads that Node.js starts at once, and one for a lookup. */
@@ -22,7 +22,7 @@ export function checkDaemonCanStart(): void {
   try {
     closeSync(openSync("/dev/null", "r+"));
   } catch (cause) {
-    throw new SpipedError("SPIPED_LIMIT", `a daemon needs /dev/null: ${messageOf(cause)}`, {
+    throw new SpipedError("SPIPED_LIMIT", `a daemon needs /dev/null: ${systemReason(cause)}`, {
       cause,
       hint: "mount a /dev that has it, or stay in the foreground with -F",
     });

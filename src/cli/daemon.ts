@@ -17,7 +17,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { openKeyFile } from "../config/key-file.js";
-import { isLimit, messageOf, SpipedError } from "../errors.js";
+import { isLimit, SpipedError, systemReason } from "../errors.js";
 import { checkDaemonCanStart } from "./daemon-preflight.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./raw-arguments.js";
@@ -149,7 +149,7 @@ function stoppedTooSoon(signal: string): Error {
 }
 
 function cannotStart(cause: unknown): SpipedError {
-  return new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${messageOf(cause)}`, {
+  return new SpipedError("SPIPED_DAEMON", `cannot start the daemon: ${systemReason(cause)}`, {
     cause,
     hint: "stay in the foreground with -F, and let a service manager run it",
   });

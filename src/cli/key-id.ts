@@ -5,7 +5,6 @@
 import { join } from "node:path";
 import { readKeyOrFolder } from "../config/key-folder.js";
 import { noKeys } from "../config/key-folder-messages.js";
-import { messageOf } from "../errors.js";
 import { printable } from "../observe/format.js";
 import { createLog } from "../observe/log.js";
 import { standardErrorSink } from "../observe/standard-error.js";
@@ -36,7 +35,7 @@ export async function keyId(args: readonly string[]): Promise<number> {
       key.destroy();
     }
     for (const warning of keys.warnings) log.warning(warning);
-    for (const message of new Set(keys.errors.map(messageOf))) log.warning(message);
+    for (const error of new Set(keys.errors)) log.error(error);
     if (keys.errors.length > 0) status = 1;
   }
   return status;

@@ -4,7 +4,7 @@
  */
 
 import { writeSync } from "node:fs";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { ERROR, isClosed, OUTPUT } from "../net/standard-descriptors.js";
 import { hasDescriptors } from "../platform.js";
 
@@ -38,7 +38,7 @@ export function writeOutput(text: string): void {
       const code = codeOf(cause);
       if (code === "EPIPE") return;
       if (code !== "EAGAIN") {
-        throw new SpipedError("SPIPED_OUTPUT", `cannot write to standard output: ${messageOf(cause)}`, { cause });
+        throw new SpipedError("SPIPED_OUTPUT", `cannot write to standard output: ${systemReason(cause)}`, { cause });
       }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }

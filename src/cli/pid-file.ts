@@ -9,7 +9,7 @@
 
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { tryToWriteIn } from "../net/file-trial.js";
 import { pathBytes } from "../paths.js";
@@ -146,7 +146,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reason(cause: unknown): string {
-  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+  return REASONS[codeOf(cause) ?? ""] ?? systemReason(cause);
 }
 
 function cannotWrite(path: string, cause: unknown): SpipedError {

@@ -239,9 +239,8 @@ function serviceText(outcome: ServiceOutcome, { what }: Probed): Text {
       };
     case "silent":
       return ok(
-        what === "far end"
-          ? `open after ${ms(outcome.waitedMs)}, no data yet: it waits for the client, or the far end is still connecting to it`
-          : `open after ${ms(outcome.waitedMs)}, no data yet: it waits for the client`,
+        `no data within ${ms(outcome.waitedMs)}: normal for a service that waits for a request (HTTP, Redis); ` +
+          `one that greets first (ssh, mail) may ${what === "far end" ? "be out of reach of the far end" : "hang"}`,
       );
     case "closed":
       return what === "far end" && outcome.how === "reset"

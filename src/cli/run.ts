@@ -4,7 +4,7 @@
  * The command's module is loaded here, so that a missing native part is reported like any other error.
  */
 
-import { isLimit, messageOf, SpipedError } from "../errors.js";
+import { isLimit, SpipedError, systemReason } from "../errors.js";
 import { createLog, directSink } from "../observe/log.js";
 import { signalIgnoredEntry } from "../observe/service-entries.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
@@ -45,7 +45,7 @@ export async function run(program: string, load: () => Promise<CommandModule>): 
 /** Explains an error that comes from a lack of descriptors; returns any other as it is. */
 function nameLimit(error: unknown): unknown {
   if (error instanceof SpipedError || !isLimit(error)) return error;
-  return new SpipedError("SPIPED_LIMIT", `this process may open too few files to start: ${messageOf(error)}`, {
+  return new SpipedError("SPIPED_LIMIT", `this process may open too few files to start: ${systemReason(error)}`, {
     cause: error,
     hint: "raise the limit to at least 64 (ulimit -n, or LimitNOFILE= in a unit); each connection takes two more",
   });

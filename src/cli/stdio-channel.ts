@@ -11,7 +11,7 @@
 import { createWriteStream, fstatSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError, systemReason } from "../errors.js";
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
 import { FailureLatch } from "../net/failure-latch.js";
@@ -62,7 +62,7 @@ export class StdioChannel extends FailureLatch implements Channel {
   }
 
   #failed(stream: string, cause: Error): void {
-    this.fail(new SpipedError("SPIPED_RESET", `${stream}: ${messageOf(cause)}`, { cause }));
+    this.fail(new SpipedError("SPIPED_RESET", `${stream}: ${systemReason(cause)}`, { cause }));
   }
 }
 

@@ -4,7 +4,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import type { KeyReader } from "../config/key-file-messages.js";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 
 /** The user and group to switch to; an undefined user means no change. */
@@ -204,7 +204,7 @@ function reason(cause: unknown): string {
     case "EINVAL":
       return "it does not exist in this user namespace";
     default:
-      return messageOf(cause);
+      return systemReason(cause);
   }
 }
 

@@ -3,7 +3,7 @@
  */
 
 import { dirname } from "node:path";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, messageOf, SpipedError, systemReason } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
 import { hasFileModes } from "../platform.js";
 
@@ -106,7 +106,7 @@ export function unwritable(path: string, cause: unknown): SpipedError {
     ENOENT: [`there is no folder ${folder}`, "make that folder first"],
     EEXIST: ["it exists already", "keys are never overwritten; choose another name"],
     EACCES: ["permission denied", `choose a folder that you may write to; ${folder} is not one`],
-  }[code] ?? [REASONS[code] ?? messageOf(cause), undefined];
+  }[code] ?? [REASONS[code] ?? systemReason(cause), undefined];
   return new SpipedError("SPIPED_KEY_FILE", `cannot write key file ${path}: ${reason}`, { cause, hint });
 }
 

@@ -18,7 +18,14 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** The system refused access. */
 export function unreadable(path: string, { failure = "", failureText }: KeyFolder): SpipedError {
-  return problem(path, REASONS[failure] ?? failureText ?? failure);
+  const hint = "let the user that runs spiped list the folder and read its files: chgrp it, and chmod 750";
+  return problem(path, REASONS[failure] ?? failureText ?? failure, failure === "EACCES" ? hint : undefined);
+}
+
+/** Adds to the error of a file that is no key that every file in the folder has to be one. */
+export function notAKey(path: string, file: string, { code, message, cause }: SpipedError): SpipedError {
+  const hint = `${path} is a folder, so every file in it must be the key of one client; move ${file} out of it, or replace it with a key`;
+  return new SpipedError(code, message, { cause, hint });
 }
 
 /** The folder has no key. */

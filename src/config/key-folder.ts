@@ -184,7 +184,7 @@ export class KeyFolder {
       const left = deadline - performance.now();
       if (left <= 0) throw tooSlow(path, limitMs);
       read = await reading.read(left);
-      if (read.state === "refused") return bad(notInFolder(path, read));
+      if (read.state === "refused") return bad(messages.notAKey(this.path, file, notInFolder(path, read)));
       if (read.failure === "ENOENT") return messages.nothingThere(path);
       if (read.failure === "EISDIR") return messages.folderWithin(path);
       const identity = read.identity ?? undefined;
@@ -192,7 +192,7 @@ export class KeyFolder {
     } catch (error) {
       if (!(error instanceof SpipedError)) throw error;
       const isUnreadable = read === undefined || (read.state === "failed" && read.failure !== "ELOOP");
-      return bad(error, {
+      return bad(isUnreadable ? error : messages.notAKey(this.path, file, error), {
         isUnreadable,
         identity: read?.state === "failed" ? (read.identity ?? undefined) : undefined,
       });

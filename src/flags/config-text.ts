@@ -8,7 +8,7 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
-import { codeOf, messageOf } from "../errors.js";
+import { codeOf, systemReason } from "../errors.js";
 import { pathBytes, textOfBytes } from "../paths.js";
 import type { Mistake } from "./mistakes.js";
 
@@ -137,7 +137,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reason(error: unknown): string {
-  return `cannot be read: ${REASONS[codeOf(error) ?? ""] ?? messageOf(error)}`;
+  return `cannot be read: ${REASONS[codeOf(error) ?? ""] ?? systemReason(error)}`;
 }
 
 function mistake(file: string, message: string): Mistake {

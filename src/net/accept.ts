@@ -8,7 +8,7 @@
  */
 
 import { type Server, Socket, type SocketConstructorOpts } from "node:net";
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError, systemReason } from "../errors.js";
 import type { Accepted, AcceptHandlers } from "./accepted.js";
 import { describePeer } from "./native-socket.js";
 import type { ReadOptions, SocketReader } from "./socket-reader.js";
@@ -37,7 +37,7 @@ export function takeHandles(server: Server, handlers: AcceptHandlers): void {
       accepted = socketOf(client, createReader.call(handlers));
     } catch (cause) {
       // On some systems, setting up a socket that has already been reset fails. Only this client is lost.
-      const why = `cannot accept a connection: ${messageOf(cause)}`;
+      const why = `cannot accept a connection: ${systemReason(cause)}`;
       handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
       return;
     }

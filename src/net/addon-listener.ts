@@ -2,7 +2,7 @@
  * Accepts clients without creating a `net.Socket` for each; see addon-sockets.ts.
  */
 
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError, systemReason } from "../errors.js";
 import type { AcceptedByAddon } from "./accepted.js";
 import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 
@@ -92,7 +92,7 @@ export class AddonListener {
       try {
         client = this.#sockets.accept(this.#id);
       } catch (cause) {
-        const why = `cannot accept a connection: ${messageOf(cause)}`;
+        const why = `cannot accept a connection: ${systemReason(cause)}`;
         this.#handlers.failed(new SpipedError("SPIPED_LISTEN", why, { cause }));
         this.#retry = setTimeout(() => {
           this.#retry = undefined;

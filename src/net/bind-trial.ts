@@ -6,7 +6,7 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { dirname } from "node:path";
-import { codeOf, messageOf, type SpipedError } from "../errors.js";
+import { codeOf, type SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors, hasProc } from "../platform.js";
@@ -65,7 +65,7 @@ function mustBeWritable(folder: string): void {
     tryToWriteIn(folder, "");
   } catch (cause) {
     const code = codeOf(cause) ?? "";
-    throw Object.assign(new Error(FOLDERS[code] ?? messageOf(cause)), { code });
+    throw Object.assign(new Error(FOLDERS[code] ?? systemReason(cause)), { code });
   }
 }
 

@@ -2,7 +2,7 @@
  * Errors for a target that cannot be reached.
  */
 
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 
 interface DialTarget {
@@ -18,7 +18,7 @@ export function failureOf(address: SocketAddress, cause: unknown): string {
 
 /** The message for a system error. */
 export function reasonOf(cause: unknown): string {
-  return REASONS[codeOf(cause) ?? ""] ?? messageOf(cause);
+  return REASONS[codeOf(cause) ?? ""] ?? systemReason(cause);
 }
 
 /**

@@ -15,7 +15,7 @@
  */
 
 import { createServer, type ListenOptions, type Server } from "node:net";
-import { codeOf, messageOf, SpipedError } from "../errors.js";
+import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors } from "../platform.js";
@@ -263,7 +263,9 @@ export class ListeningSocket {
       file?.remove();
     } catch (cause) {
       const name = formatAddress(this.#address);
-      this.#handlers?.failed(new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${messageOf(cause)}`, { cause }));
+      this.#handlers?.failed(
+        new SpipedError("SPIPED_LISTEN", `cannot remove ${name}: ${systemReason(cause)}`, { cause }),
+      );
     }
   }
 }
@@ -307,12 +309,16 @@ const HINTS: Readonly<Record<string, string>> = {
   EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; a UNIX socket needs a writable folder",
 };
 
+function reasonOf({ kind }: SocketAddress, cause: unknown): string {
+  return kind === "unix" && codeOf(cause) === "ENOENT" ? "there is no such folder" : systemReason(cause);
+}
+
 /** The error when an address cannot be listened on. */
 export function cannotListen(address: SocketAddress, cause: unknown): SpipedError {
   const hint = HINTS[codeOf(cause) ?? ""];
   return new SpipedError(
     "SPIPED_LISTEN",
-    `cannot listen on ${formatAddress(address)}: ${messageOf(cause)}`,
+    `cannot listen on ${formatAddress(address)}: ${reasonOf(address, cause)}`,
     hint === undefined ? { cause } : { cause, hint },
   );
 }

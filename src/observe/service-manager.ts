@@ -5,7 +5,7 @@
  * Source: sd_notify(3).
  */
 
-import { codeOf, messageOf } from "../errors.js";
+import { codeOf, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { printable } from "./format.js";
@@ -113,5 +113,5 @@ function statusLine(text: string): string {
 }
 
 function cannotNotify(error: unknown): string {
-  return `cannot notify the service manager: ${messageOf(error)}`;
+  return `cannot notify the service manager: ${systemReason(error)}`;
 }

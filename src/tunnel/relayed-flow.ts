@@ -3,7 +3,7 @@
  * means for each side; the sockets' channels end them through the relay.
  */
 
-import { messageOf, SpipedError } from "../errors.js";
+import { SpipedError, systemReason } from "../errors.js";
 import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
 import type { Flow, FlowOptions } from "./flow.js";
@@ -116,7 +116,7 @@ function startRelay(): PacketRelay | "off" {
     return new PacketRelay({ threads, coalescing, maxBufferedBytes: MAX_BUFFERED_BYTES });
   } catch (cause) {
     // For example, the process may not create more threads. Pumps need none, but use more CPU.
-    const why = `no threads for the relay: ${messageOf(cause)}`;
+    const why = `no threads for the relay: ${systemReason(cause)}`;
     process.emitWarning(`${why}; connections are served without them until the next start`, "SpipedWarning");
     return "off";
   }

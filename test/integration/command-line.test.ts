@@ -126,7 +126,7 @@ test("spiped refuses a port and a UNIX socket in use, and names them", limits, a
     const taken = await Listener.listen(t, kind);
     const address = textOf(taken.address);
     const args = ["-F", "-d", "-s", address, "-t", T, "-k", key.path];
-    await refuses(t, [...ours.spiped, ...args], `cannot listen on ${address}: listen: Address already in use`);
+    await refuses(t, [...ours.spiped, ...args], `cannot listen on ${address}: address already in use`);
   }
 });
 

@@ -47,14 +47,18 @@ test("key-id reads standard input as -, and a file of that name by its path", li
   assert.equal(stdout, `${idOf(input)}  -\n${idOf(dash)}  ./-\n`);
 });
 
-test("key-id reports each invalid key in one message, continues with the others, and exits 1", limits, async (t) => {
+test("key-id reports each invalid key with a hint, continues with the others, and exits 1", limits, async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "empty"), "");
   await writeFile(join(folder, "key"), randomData("key", 32), { mode: 0o600 });
   const { status, stdout, stderr } = await run(t, ["empty", "none", "-", "key", "/dev/zero"], folder);
   assert.equal(status, 1);
   assert.equal(stdout, `${idOf(randomData("key", 32))}  key\n`);
-  assert.deepEqual(stderr.trimEnd().split("\n"), [
+  const [messages, hints] = [false, true].map((isHint) =>
+    stderr.split("\n").filter((line) => line !== "" && line.startsWith("spiped: hint: ") === isHint),
+  );
+  assert.equal(hints?.length, 4, stderr);
+  assert.deepEqual(messages, [
     "spiped: cannot read key file empty: it is empty, so everybody knows this key",
     "spiped: cannot read key file none: there is no such file",
     "spiped: cannot read key file standard input: it is empty, so everybody knows this key",
@@ -76,11 +80,18 @@ test("key-id prints a line for each key in a folder, and reports files that are 
   await writeFile(join(folder, "keys", "carol"), "", { mode: 0o600 });
   const wrong = await run(t, ["keys"], folder);
   assert.equal(wrong.stdout, right.stdout);
-  assert.equal(wrong.stderr, "spiped: cannot read key file keys/carol: it is empty, so everybody knows this key\n");
+  assert.equal(
+    wrong.stderr,
+    "spiped: cannot read key file keys/carol: it is empty, so everybody knows this key\n" +
+      "spiped: hint: keys is a folder, so every file in it must be the key of one client; move carol out of it, or replace it with a key\n",
+  );
   assert.equal(wrong.status, 1);
   await mkdir(join(folder, "none"));
   const none = await run(t, ["none"], folder);
-  assert.equal(none.stderr, "spiped: cannot read key folder none: there is no key in it\n");
+  assert.match(
+    none.stderr,
+    /^spiped: cannot read key folder none: there is no key in it\nspiped: hint: each file in it is /,
+  );
   assert.equal(none.status, 1);
 });
 

@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedError } from "#dist/errors.js";
+import {
+  codeOf,
+  type EndReason,
+  type ErrorCode,
+  endReasonOf,
+  messageOf,
+  SpipedError,
+  systemReason,
+} from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
 import { root } from "./support/paths.js";
 
@@ -101,3 +109,19 @@ test("anything thrown has a text, and a code if it is an error with one", () => 
     assert.equal(codeOf(thrown), undefined);
   }
 });
+
+for (const [message, code, reason] of [
+  ["listen: Address already in use", "EADDRINUSE", "address already in use"],
+  ["start a thread: Resource temporarily unavailable", "EAGAIN", "resource temporarily unavailable"],
+  ["open: No space left on device", "ENOSPC", "no space left on device"],
+  ["EACCES: permission denied, open '/a, b'", "EACCES", "permission denied"],
+  ["listen EADDRINUSE: address already in use 127.0.0.1:80", "EADDRINUSE", "address already in use"],
+  ["listen EADDRINUSE: address already in use :::80", "EADDRINUSE", "address already in use"],
+  ["connect ENOENT /run/s", "ENOENT", "connect ENOENT /run/s"],
+  ["its folder is not writable", "EACCES", "its folder is not writable"],
+  ["ARP: why", undefined, "ARP: why"],
+] as const) {
+  test(`the system's reason in ${JSON.stringify(message)} is ${JSON.stringify(reason)}`, () => {
+    assert.equal(systemReason(Object.assign(new Error(message), code === undefined ? {} : { code })), reason);
+  });
+}
