@@ -1,13 +1,12 @@
-// The units of contrib/systemd under a booted systemd: start, status, reload, the recipe "a restart that refuses
-// nobody", stop with --drain-timeout, two instances on one socket, and a daemon. Needs Linux, root, unshare, nsenter
-// and systemd 252 or newer. The booted system cannot write to the host: its root is in memory, /usr, the package and
-// /proc/sys are read-only, and it has its own network, processes and control group. are read-only, as is /proc/sys, and
-// network, processes and control group are its own.
+// The units of contrib/systemd under a booted systemd: installed by the commands of docs/deployment.md, start, status,
+// reload, the recipe "a restart that refuses nobody", stop with --drain-timeout, two instances on one socket, a daemon, and
+// many tunnels in one process. Needs Linux, root, unshare, nsenter and systemd 252 or newer. The booted system cannot write
+// to the host: its root is in memory, /usr, the package and /proc/sys are read-only, and it has its own network, processes
+// and control group.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -102,10 +101,6 @@ function prepare() {
   mkdirSync(join(etc, "systemd/system"), { recursive: true });
   for (const name of readdirSync("/usr/lib/systemd/system").filter((one) => MASKED.test(one)))
     spawnSync("ln", ["-s", "/dev/null", join(etc, "systemd/system", name)]);
-  cpSync(join(tree, "contrib/systemd/spiped@.service"), join(etc, "systemd/system/spiped@.service"));
-  const env = readFileSync(join(tree, "contrib/systemd/ssh.env.example"), "utf8");
-  write("spiped/ssh.env", env.replace("[127.0.0.1]:22", "[127.0.0.1]:2222"));
-  write("spiped/ssh.key", "a key for a trial only, of more than thirty-two bytes", 0o600);
 }
 
 function end() {
@@ -155,6 +150,12 @@ function run(command, { fails = false } = {}) {
     throw new Error(`${command}\nexited with ${status}: ${stdout}${stderr}`);
   }
   return `${stdout}${stderr}`;
+}
+
+/** Runs the commands of a section of docs/deployment.md. */
+function runSection(heading) {
+  const section = sectionsOf("docs/deployment.md").find(({ name }) => name === `docs/deployment.md: ${heading}`);
+  for (const { commands } of section.blocks) run(commands);
 }
 
 async function until(condition, what) {
@@ -230,6 +231,11 @@ try {
   }, "systemd");
   say(`booted: ${run("systemctl --version").split("\n")[0]}, ${run("systemctl is-system-running || true").trim()}`);
 
+  runSection("systemd");
+  assert.match(run("journalctl -u spiped@ssh --no-pager"), /listening on \[0\.0\.0\.0\]:8022/);
+  run("systemctl disable --now spiped@ssh; sed -i 's/:22$/:2222/' /etc/spiped/ssh.env");
+  say("installed as docs/deployment.md says");
+
   const echo = start(["node", "-e", ECHO]);
   await until(() => echo.said().includes("echoes"), "the service");
   start([
@@ -259,8 +265,7 @@ try {
   await until(() => run("systemctl is-active spiped@ssh || true").trim() === "active", "the end of the reload");
   say("reload: the key is read again, and it is active again");
 
-  const section = sectionsOf("docs/deployment.md").find(({ name }) => name.endsWith("A restart that refuses nobody"));
-  for (const { commands } of section.blocks) run(commands);
+  runSection("A restart that refuses nobody");
   assert.match(run("systemctl status spiped@ssh"), /listening on \[0\.0\.0\.0\]:8022 \(systemd:\)/);
   const done = await underLoad(() => {
     for (let count = 0; count < 10; count += 1) run("systemctl reset-failed spiped@ssh; systemctl restart spiped@ssh");
@@ -313,6 +318,23 @@ systemctl daemon-reload; systemctl start daemon`);
   run("systemctl stop daemon");
   assert.equal(run("systemctl show -P Result daemon").trim(), "success");
   say("a daemon (Type=forking) is the main process once it is ready, and stops in order");
+
+  run("rm -r /etc/spiped");
+  runSection("Many tunnels in one process");
+  assert.match(run("systemctl status spiped"), /Active: active \(running\)/);
+  const one = run("systemctl show -P MainPID spiped");
+  run("sed 's/ssh\\]/more]/; s/8022/8023/' /etc/spiped/tunnels/ssh.toml > /etc/spiped/tunnels/more.toml");
+  const checked = run(
+    "setpriv --reuid spiped --regid spiped --init-groups spiped --config /etc/spiped/tunnels --check",
+    { fails: true },
+  );
+  assert.match(checked, /^ok .*key file: .*ssh\.key/m);
+  run("systemctl reload spiped");
+  await until(() => /SIGHUP: reloaded .*tunnels: /.test(run("journalctl -u spiped --no-pager")), "the reload");
+  assert.match(run("systemctl status spiped"), /2 tunnels/);
+  assert.equal(run("systemctl show -P MainPID spiped"), one);
+  run("systemctl stop spiped");
+  say("many tunnels in one process: installed as docs/deployment.md says, checked and reloaded as its user");
 
   const warnings = run("journalctl -p warning -u 'spiped@*' -o cat --no-pager || true");
   console.log(`lines of priority warning or worse:\n${warnings.trim() || "none"}`);
