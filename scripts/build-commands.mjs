@@ -13,12 +13,15 @@ const FOLDER = "dist/commands";
 /** Modules of Node.js that a tunnel does not need: loaded on first use. */
 const LATE = ["node:child_process", "node:crypto", "node:http"];
 
+/** `node scripts/build-commands.mjs dist` bundles the compiled files as they are; scripts/trials/mutants.mjs changes them. */
+const from = process.argv[2] ?? "src";
+
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 
 const { metafile } = await build({
   entryPoints: ["cli/early-signals", "cli/commands", "flags/toml"].map((path) => ({
-    in: `src/${path}.ts`,
+    in: `./${from}/${path}.${from === "src" ? "ts" : "js"}`,
     out: path.replace(/.*\//, ""),
   })),
   outdir: FOLDER,
@@ -41,10 +44,11 @@ function ownFiles() {
   return {
     name: "own-files",
     setup({ onResolve }) {
-      onResolve({ filter: /^\.[^"]*\/(early-signals|toml)\.js$/ }, ({ path }) => ({
-        path: `./${path.replace(/.*\//, "").replace(/\.js$/, ".cjs")}`,
-        external: true,
-      }));
+      onResolve({ filter: /^\.[^"]*\/(early-signals|toml)\.js$/ }, ({ path, kind }) =>
+        kind === "entry-point"
+          ? undefined
+          : { path: `./${path.replace(/.*\//, "").replace(/\.js$/, ".cjs")}`, external: true },
+      );
     },
   };
 }

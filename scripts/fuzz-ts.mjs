@@ -3,8 +3,9 @@
 // build/fuzz and mutated further. A failure ends the run, and the input is written to build/fuzz/findings.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync, writeSync } from "node:fs";
 import { Session } from "node:inspector/promises";
+import { inspect } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
 const root = new URL("..", import.meta.url);
@@ -13,8 +14,12 @@ const { mutated, Random } = await import(new URL("build/test/fuzz/mutate.js", ro
 
 /** Longer than any input takes, even on a busy machine. */
 const HANG_MS = 20_000;
+/** The same for targets that wait for other processes; their own limits say more. */
+const LONG_HANG_MS = 90_000;
 /** How long a batch runs before coverage is read. */
 const BATCH_MS = 100;
+/** Shared with the thread that looks for hangs: when the input began, its length, and how long it may take. */
+const HEADER_BYTES = 12;
 /** The longest input. */
 const MOST_BYTES = 1 << 20;
 
@@ -30,7 +35,7 @@ async function main() {
   if (unknown !== undefined) fail(`there is no ${unknown}, only ${targets.map(({ name }) => name).join(", ")}`);
   const chosen = targets.filter(({ name }) => names.length === 0 || names.includes(name));
   // Uncaught errors are findings too.
-  const shared = new SharedArrayBuffer(8 + MOST_BYTES);
+  const shared = new SharedArrayBuffer(HEADER_BYTES + MOST_BYTES);
   const watcher = new Worker(new URL(import.meta.url), { workerData: { shared } });
   watcher.unref();
   let found = 0;
@@ -42,8 +47,9 @@ async function main() {
 
 /** @returns Whether nothing was found. */
 async function fuzz(target, seconds, shared) {
-  const header = new Int32Array(shared, 0, 2);
-  const room = new Uint8Array(shared, 8);
+  const header = new Int32Array(shared, 0, 3);
+  const room = new Uint8Array(shared, HEADER_BYTES);
+  header[2] = target.isLong ? LONG_HANG_MS : HANG_MS;
   const keptFile = new URL(`${target.name}.json`, folder);
   const corpus = [...readCorpus(corpusPath(target.name)), ...readCorpus(keptFile.pathname)];
   corpus.push(new Uint8Array(), ...target.words.map((word) => Buffer.from(word)));
@@ -184,14 +190,14 @@ function finding(target, input, error) {
   const name = createHash("sha256").update(input).digest("hex").slice(0, 12);
   const file = new URL(`findings/${target.name}-${name}`, folder);
   writeFileSync(file, input);
-  console.error(`${target.name}: FOUND with ${file.pathname}`);
-  console.error(JSON.stringify(Buffer.from(input).toString("latin1").slice(0, 400)));
-  console.error(error);
+  const start = JSON.stringify(Buffer.from(input).toString("latin1").slice(0, 400));
+  // At once: what a worker thread gives to console is lost when the process is killed.
+  writeSync(2, `${target.name}: FOUND with ${file.pathname}\n${start}\n${inspect(error)}\n`);
 }
 
 /** In the other thread: reports an input that hangs. */
 function watch() {
-  const header = new Int32Array(workerData.shared, 0, 2);
+  const header = new Int32Array(workerData.shared, 0, 3);
   let before = 0;
   let since = 0;
   setInterval(() => {
@@ -201,9 +207,9 @@ function watch() {
       since = Date.now();
       return;
     }
-    if (Date.now() - since < HANG_MS) return;
-    const input = Buffer.from(new Uint8Array(workerData.shared, 8, header[1]));
-    finding({ name: "hang" }, input, `an input took more than ${HANG_MS / 1_000} s`);
+    if (Date.now() - since < header[2]) return;
+    const input = Buffer.from(new Uint8Array(workerData.shared, HEADER_BYTES, header[1]));
+    finding({ name: "hang" }, input, `an input took more than ${header[2] / 1_000} s`);
     process.kill(process.pid, "SIGKILL");
   }, 500);
   parentPort.unref();

@@ -1,12 +1,13 @@
 // Mutation testing: changes one thing at a time in the emitted JavaScript, such as < to <= or a block left out. A unit
 // test that reaches it must fail; if none does, a test is missing or the code is not needed.
 //
-//     node scripts/trials/mutants.mjs [--out REPORT.jsonl] [--every N] [--near] [PART ...]
+//     node scripts/trials/mutants.mjs [--out REPORT.jsonl] [--every N] [--near] [--with PART=TEST ...] [PART ...]
 //
 // A PART is a folder or file below dist, without its extension: tunnel, protocol/key-ring. Stryker's instrumenter
 // builds in all mutants of a part at once, and an environment variable selects one, so that nothing is compiled per
 // mutant. --every N tries each Nth only. The unit tests of the same folder run first; the others run for mutants that
-// survive those, except with --near. Mutants already in the report are skipped, so an interrupted run can continue.
+// survive those, except with --near. --with net/dial=integration/limits runs a test of the commands for the mutants of a
+// part that no unit test has killed. Mutants already in the report are skipped, so an interrupted run can continue.
 //
 // The instrumenter is installed from the npm registry into its own folder. Run `npm run build` first. Mutants of
 // messages are left out. For the crates: `cargo mutants -p spiped-core`, with .cargo/mutants.toml.
@@ -39,6 +40,7 @@ const { values, positionals } = parseArguments({
     out: { type: "string" },
     every: { type: "string", default: "1" },
     near: { type: "boolean", default: false },
+    with: { type: "string", multiple: true, default: [] },
   },
 });
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -67,6 +69,7 @@ if (!values.near) {
     left.length === 0 ? [] : await measure(testsOf((path) => near.every((test) => !test.path.endsWith(path))));
   for (const mutant of left) await tryOut(mutant, far, "all");
 }
+if (values.with.length > 0) await tryWithCommands();
 for (const { status, where, what } of chosen.map(resultOf)) {
   if (status !== "killed") console.log(`${status.padEnd(9)} ${where}: ${what}`);
 }
@@ -129,8 +132,8 @@ function testsOf(isWanted) {
   return paths.filter((path) => path !== "imports.test.js" && isWanted(path)).map((path) => join(folder, path));
 }
 
-/** Runs each test once, and records which mutants it reaches and how long it takes. */
-async function measure(paths) {
+/** Runs each test once, and records which mutants it reaches and how long it takes. @param all - Takes it for all. */
+async function measure(paths, all = false) {
   const preload = join(place, "reached.mjs");
   writeFileSync(
     preload,
@@ -151,7 +154,7 @@ process.on("exit", () => {
       console.warn(`left out, since it fails without a mutant: ${relative(join(place, "tree"), path)}`);
       continue;
     }
-    const reached = new Set(JSON.parse(readFileSync(reachedFile, "utf8")));
+    const reached = new Set(all ? mutants.map(({ id }) => id) : JSON.parse(readFileSync(reachedFile, "utf8")));
     if (reached.size > 0) measured.push({ path, reached, tookMs: performance.now() - startedAt });
   }
   return measured.sort((a, b) => a.tookMs - b.tookMs);
@@ -197,6 +200,28 @@ async function tryOut(mutant, tests, scope) {
   const result = { where: mutant.where, what: mutant.what, status, tests: scope, by };
   results.set(keyOf(mutant), result);
   if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(result)}\n`);
+}
+
+/** Runs the tests of --with. The commands they start have the mutants too. */
+async function tryWithCommands() {
+  const bundled = spawnSync(process.execPath, ["scripts/build-commands.mjs", "dist"], {
+    cwd: join(place, "tree"),
+    stdio: "inherit",
+  });
+  if (bundled.status !== 0) throw new Error("the commands cannot be bundled");
+  const wide = values.with.map((text) => {
+    const [part, test] = text.split("=");
+    return { part, path: join(place, "tree/build/test", `${test}.test.js`) };
+  });
+  const paths = [...new Set(wide.map(({ path }) => path))];
+  // Which mutants a command reaches is not known.
+  const measured = await measure(paths, true);
+  const left = chosen.filter((mutant) => ["survived", "unreached"].includes(resultOf(mutant).status));
+  for (const mutant of left.filter((one) => resultOf(one).tests !== "commands")) {
+    const own = wide.filter(({ part }) => mutant.where.startsWith(`dist/${part}`)).map(({ path }) => path);
+    const tests = measured.filter(({ path }) => own.includes(path));
+    if (tests.length > 0) await tryOut(mutant, tests, "commands");
+  }
 }
 
 function resultOf(mutant) {
