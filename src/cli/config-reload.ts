@@ -109,6 +109,8 @@ export class ConfigReload {
       else this.#parts.reloaded(successful);
     } catch (error) {
       this.#parts.log.error(error);
+      // Whatever has failed, removed keys must not stay in use.
+      await this.#parts.supervisor.reload();
       this.#parts.reloaded(false);
     }
   }
@@ -132,12 +134,16 @@ export class ConfigReload {
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
     // Starts at once, and independently of the rest: removing a key must not wait for a name server.
-    const keys = supervisor.reload(namesOfSameKeys(running, checked.config));
+    const sameKeys = namesOfSameKeys(running, checked.config);
+    const keys = supervisor.reload(sameKeys);
     const outcome = await this.#apply(changes);
     await keys;
     if (outcome.kind === "too late") return undefined;
     if (outcome.kind === "nothing changed") {
       if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
+      // Tunnels that were to get another key file go on with the old one.
+      const others = running.map(nameOf).filter((name) => !sameKeys.includes(name));
+      if (others.length > 0) await supervisor.reload(others);
       return false;
     }
     log.write(configReadEntry(path, { count: checked.config.tunnels.length, changes: countsOf(changes) }));
