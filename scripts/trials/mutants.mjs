@@ -5,9 +5,10 @@
 //
 // A PART is a folder or file below dist, without its extension: tunnel, protocol/key-ring. Stryker's instrumenter
 // builds in all mutants of a part at once, and an environment variable selects one, so that nothing is compiled per
-// mutant. --every N tries each Nth only. The unit tests of the same folder run first; the others run for mutants that
-// survive those, except with --near. --with net/dial=integration/limits runs a test of the commands for the mutants of a
-// part that no unit test has killed. Mutants already in the report are skipped, so an interrupted run can continue.
+// mutant. --every N tries each Nth only, and 0 those in the report. The unit tests of the same folder run first; the
+// others run for mutants that survive those, except with --near. --with net/dial=integration/limits runs a test of the
+// commands for the mutants of a part that no unit test has killed. Mutants already in the report are skipped, so an
+// interrupted run can continue.
 //
 // The instrumenter is installed from the npm registry into its own folder. Run `npm run build` first. Mutants of
 // messages are left out. For the crates: `cargo mutants -p spiped-core`, with .cargo/mutants.toml.
@@ -44,7 +45,7 @@ const { values, positionals } = parseArguments({
   },
 });
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const every = countOf("--every", values.every);
+const every = values.every === "0" ? 0 : countOf("--every", values.every);
 const parts = positionals.length > 0 ? positionals : ["protocol", "tunnel"];
 const missing = parts.filter(
   (part) => !existsSync(join(root, "src", part)) && !existsSync(join(root, `src/${part}.ts`)),
@@ -58,10 +59,11 @@ removeAtExit(place);
 const { createInstrumenter, createInjector } = await loadInstrumenter();
 copyTree();
 const mutants = await instrument(filesOf(parts));
-const near = await measure(testsOf((path) => parts.some((part) => path.startsWith(`${part.split("/")[0]}/`))));
 const results = knownResults();
-const chosen = mutants.filter((_, index) => index % every === 0);
-for (const mutant of chosen) if (!results.has(keyOf(mutant))) await tryOut(mutant, near, "near");
+const chosen = mutants.filter((mutant, index) => results.has(keyOf(mutant)) || (every > 0 && index % every === 0));
+const isNew = (mutant) => !results.has(keyOf(mutant));
+const near = chosen.some(isNew) || !values.near ? await measure(testsOf(isNear)) : [];
+for (const mutant of chosen.filter(isNew)) await tryOut(mutant, near, "near");
 if (!values.near) {
   const passed = chosen.filter((mutant) => !["killed", "timeout"].includes(resultOf(mutant).status));
   const left = passed.filter((mutant) => resultOf(mutant).tests === "near");
@@ -200,6 +202,11 @@ async function tryOut(mutant, tests, scope) {
   const result = { where: mutant.where, what: mutant.what, status, tests: scope, by };
   results.set(keyOf(mutant), result);
   if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(result)}\n`);
+}
+
+/** Whether a test is of the same folder as a part. */
+function isNear(path) {
+  return parts.some((part) => path.startsWith(`${part.split("/")[0]}/`));
 }
 
 /** Runs the tests of --with. The commands they start have the mutants too. */

@@ -57,6 +57,8 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   /** Bytes received by exact reads, for `arrivedSoFar`. */
   #arrived: readonly Uint8Array[] = [];
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: EarlyEnd): void } | undefined;
+  /** How many bytes had arrived when the socket failed or was closed; no exact read succeeds after that. */
+  #brokenAfter: number | undefined;
 
   constructor(options: AddonChannelOptions) {
     super();
@@ -98,7 +100,8 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   readExactly(length: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      if (this.#owner.name !== "addon") return;
+      if (this.#brokenAfter !== undefined) this.#break();
+      if (this.#owner.name !== "addon" || this.#brokenAfter !== undefined) return;
       try {
         this.#options.sockets.expect(this.#options.id, length);
       } catch (cause) {
@@ -185,6 +188,14 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
   failed(cause: unknown): void {
     const words = socketFailure(codeOf(cause) ?? "", messageOf(cause));
     this.fail(new SpipedError("SPIPED_RESET", words, { cause }));
+    this.#break();
+  }
+
+  /** Rejects the pending exact read, and those to come. */
+  #break(): void {
+    this.#brokenAfter ??= this.arrivedSoFar().length;
+    this.#waiting?.reject(new EarlyEnd("closed", this.#brokenAfter, this.#options.exactLength));
+    this.#waiting = undefined;
   }
 
   #end(resets: boolean): void {
@@ -192,6 +203,7 @@ export class AddonChannel extends FailureLatch implements Channel, Carrier, Byte
     const owner = this.#owner;
     switch (owner.name) {
       case "addon":
+        this.#break();
         this.#owner = { name: "nobody" };
         this.#options.sockets.close(this.#options.id, resets);
         return;

@@ -15,6 +15,9 @@ import { pendingSocketError } from "./socket-error.js";
 /** The most bytes of one read. */
 export const READ_BUFFER_BYTES = 65_536;
 
+/** The most bytes of the first read: its buffer is prepared before the sink can say how many it wants. */
+const FIRST_READ_BYTES = 1_024;
+
 /** A read buffer, shared by all sockets that carry the same kind of data. */
 export type ReadBuffer = Uint8Array & { readonly length: typeof READ_BUFFER_BYTES };
 
@@ -109,7 +112,7 @@ export class SocketReader implements ByteReader {
   }
 
   #sharedSpace(): Uint8Array {
-    const length = Math.min(this.#sink?.mostBytes ?? READ_BUFFER_BYTES, READ_BUFFER_BYTES);
+    const length = Math.min(this.#sink?.mostBytes ?? FIRST_READ_BYTES, READ_BUFFER_BYTES);
     if (this.#space.length !== length) this.#space = this.#shared.subarray(0, length);
     return this.#space;
   }

@@ -34,7 +34,7 @@ export async function handshakeAsClient(options: HandshakeOptions, onShown?: () 
   const { channel, key, forwardSecrecy, signal } = options;
   signal.throwIfAborted();
   const handshake = new ClientHandshake(key, forwardSecrecy);
-  // Also wiped on abort, not only in `finally`: the pending read may never settle.
+  // Wiped at once on abort, not only in `finally`: the pending read may settle later.
   const wipe = () => handshake.destroy();
   signal.addEventListener("abort", wipe);
   try {

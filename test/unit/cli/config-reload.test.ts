@@ -341,27 +341,27 @@ test(
     const examples: [Right, boolean, Step[]][] = [
       // The service starts while a key is still being read.
       [{ kind: "right", a: one, b: undefined }, true, requests],
-    // A key has changed; the file wants another key file, which is bad.
-    [
-      { kind: "right", a: one, b: undefined },
-      false,
+      // A key has changed; the file wants another key file, which is bad.
       [
-        { do: "write key", path: "key-0", isGood: true },
-        { do: "write key", path: "key-1", isGood: false },
-        { do: "edit", contents: { kind: "right", a: { key: "key-1", timeoutMs: 1_000 }, b: undefined } },
-        { do: "request" },
+        { kind: "right", a: one, b: undefined },
+        false,
+        [
+          { do: "write key", path: "key-0", isGood: true },
+          { do: "write key", path: "key-1", isGood: false },
+          { do: "edit", contents: { kind: "right", a: { key: "key-1", timeoutMs: 1_000 }, b: undefined } },
+          { do: "request" },
+        ],
       ],
-    ],
-    // The file cannot be read, and a key has changed.
-    [
-      { kind: "right", a: one, b: undefined },
-      false,
+      // The file cannot be read, and a key has changed.
       [
-        { do: "write key", path: "key-0", isGood: true },
-        { do: "edit", contents: { kind: "broken" } },
-        { do: "request" },
+        { kind: "right", a: one, b: undefined },
+        false,
+        [
+          { do: "write key", path: "key-0", isGood: true },
+          { do: "edit", contents: { kind: "broken" } },
+          { do: "request" },
+        ],
       ],
-    ],
     ];
     await fc.assert(fc.asyncProperty(first, fc.boolean(), steps, once), { ...runs, examples });
     await until(() => (descriptors() <= before ? true : undefined), "the descriptors to be closed");

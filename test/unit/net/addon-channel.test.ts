@@ -126,9 +126,10 @@ test("an early end of the stream reports how many bytes arrived", { ...limits, s
 
 test("a reset during an exact read is reported once", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 8);
-  void channel.readExactly(5);
+  const read = rejectsEarlyEnd(channel.readExactly(5), "closed", 0, 8);
   await eventLoopTurns();
   peer.reset();
+  await read;
   const failure = await until(() => failures[0], "a failure");
   assert.equal(failure.code, "SPIPED_RESET");
   assert.equal(failure.message, "connection reset by peer");
@@ -138,9 +139,10 @@ test("a reset during an exact read is reported once", { ...limits, skip }, async
 
 test("a closed channel reports no failure", { ...limits, skip }, async (t) => {
   const { channel, peer, failures } = await accepted(t, 8);
-  void channel.readExactly(5);
+  const read = rejectsEarlyEnd(channel.readExactly(5), "closed", 0, 8);
   peer.reset();
   channel.close();
+  await read;
   channel.sendNow(Buffer.from("to nobody"));
   await eventLoopTurns();
   assert.deepEqual(failures, []);
