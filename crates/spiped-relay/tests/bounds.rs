@@ -96,8 +96,6 @@ fn bounds() {
     let before = open_descriptors();
     stalled_readers_buffer_one_read_each_and_the_budget_in_total();
     // The threads close their poll instances when they exit.
-    while open_descriptors() > before {
-        thread::sleep(Duration::from_millis(1));
-    }
+    support::until("the relay's descriptors are closed", || open_descriptors() <= before);
     no_order_of_ends_leaks_a_descriptor();
 }

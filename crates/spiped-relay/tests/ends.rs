@@ -9,7 +9,9 @@ use std::{net::Shutdown, sync::mpsc::channel, thread};
 use socket2::Socket;
 use spiped_core::Error;
 use spiped_relay::{Budget, End, Framing, Pair, Relay, Side};
-use support::{KINDS, Kind, add_client, add_server, connected, read, relay, reset, sealer, tunnel, write};
+use support::{
+    KINDS, Kind, LIMIT, add_client, add_server, connected, read, relay, reset, sealer, tunnel, until, write,
+};
 
 fn budget() -> Budget {
     Budget::new(32 << 20)
@@ -132,9 +134,7 @@ fn a_reset_after_more_data_than_the_receiver_has_room_for_is_noticed() {
         target.set_send_buffer_size(1).unwrap();
         let one = add_client(&relay, source, target);
         write(&program, b"x");
-        while one.handle.counters().forward() == 0 {
-            thread::yield_now();
-        }
+        until("a byte is forwarded", || one.handle.counters().forward() > 0);
         // Blocks the relay's thread, so that it sees the data and the reset at the same time.
         let (near, far) = connected(Kind::Unix);
         let (unblock, blocked) = channel::<()>();
@@ -146,7 +146,7 @@ fn a_reset_after_more_data_than_the_receiver_has_room_for_is_noticed() {
             let _ = blocked.recv();
         });
         other.cancel();
-        is_blocked.recv().unwrap();
+        is_blocked.recv_timeout(LIMIT).unwrap();
         program.set_nonblocking(true).unwrap();
         while program.send(&[0; 65_536]).is_ok() {}
         reset(program);

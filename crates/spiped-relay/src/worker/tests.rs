@@ -1,11 +1,17 @@
 use std::{io::Write, os::unix::net::UnixStream, panic, sync::mpsc::channel};
 
 #[cfg(target_os = "linux")]
-use std::net::{TcpListener, TcpStream};
+use {
+    socket2::SockRef,
+    std::net::{TcpListener, TcpStream},
+};
 
 use super::*;
 use crate::{connection::Pair, framing::Framing};
 use spiped_core::{DirectionKeys, Sealer};
+
+/// How long a test waits for something that takes far less time.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection that reports its end to `on_end`, and the sockets connected with its source and its target.
 fn connection(framing: fn() -> Framing, on_end: impl FnOnce(End) + Send + 'static) -> (Connection, [UnixStream; 2]) {
@@ -35,12 +41,12 @@ fn a_panic_ends_only_its_own_connection() {
     for id in [2, 3] {
         let [mut program, _service] = add(id, || Framing::Panics);
         program.write_all(b"x").expect("is written");
-        let (ended, end) = ends.recv().expect("the connection ends");
+        let (ended, end) = ends.recv_timeout(LIMIT).expect("the connection ends");
         assert!(ended == id && matches!(&end, End::Failed(message) if message == "asked to panic"), "{end:?}");
     }
     assert_eq!(inbox.connections(), 1);
     drop(good);
-    assert!(matches!(ends.recv().expect("the connection ends"), (1, _)));
+    assert!(matches!(ends.recv_timeout(LIMIT).expect("the connection ends"), (1, _)));
     inbox.send(Command::Stop);
     thread.join().expect("the thread did not panic");
 }
@@ -81,14 +87,14 @@ fn with_keep_alive_a_connection_ends_if_the_peer_acknowledges_nothing() {
     for (program, _) in &mut others {
         program.write_all(b"it is lost").expect("is written");
     }
-    let (ended, end) = ends.recv_timeout(Duration::from_secs(60)).expect("one connection ends");
+    let (ended, end) = ends.recv_timeout(LIMIT).expect("one connection ends");
     assert!(lost_at.elapsed() > Duration::from_secs(1), "the peer had time to answer");
     let End::Broken { side: Side::Target, error } = end else { panic!("{end:?}") };
     assert_eq!((ended, error.raw_os_error()), (2, Some(libc::ETIMEDOUT)));
     assert_eq!(inbox.connections(), 1);
     inbox.send(Command::Stop);
     thread.join().expect("the thread did not panic");
-    assert!(matches!(ends.recv().expect("the connection ends"), (1, End::Cancelled)));
+    assert!(matches!(ends.recv_timeout(LIMIT).expect("the connection ends"), (1, End::Cancelled)));
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn a_panic_between_commands_loses_no_command() {
     // The thread starts last, so that it finds all commands in the inbox.
     let thread = thread::spawn(|| worker.run());
     for _ in 0..2 {
-        let (_, end) = ends.recv().expect("each connection ends");
+        let (_, end) = ends.recv_timeout(LIMIT).expect("each connection ends");
         assert!(matches!(&end, End::Failed(message) if message == "asked to panic"), "{end:?}");
     }
     assert_eq!(inbox.connections(), 0);

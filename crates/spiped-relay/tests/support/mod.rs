@@ -7,7 +7,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use socket2::Socket;
@@ -16,6 +16,15 @@ use spiped_relay::{Budget, Ended, Framing, Handle, Pair, Relay, Settings};
 
 /// How long a test waits for something that takes far less time.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds; `what` names it.
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LIMIT, "waited in vain: {what}");
+        thread::sleep(Duration::from_micros(100));
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
