@@ -1,4 +1,5 @@
-//! The known answers of `test/vectors`: whole, byte by byte, and with one bit flipped.
+//! The known answers of `test/vectors`: whole, byte by byte, and with one bit flipped. Longer than most files, since each
+//! kind of vector has its tests here.
 
 mod support;
 

@@ -5,6 +5,7 @@
 //! arrived, that the reported reason for an end did occur, that a peer that reads gets everything, that buffered memory
 //! stays within its bound, that the relay never spins, and that no descriptor leaks.
 
+mod peer_socket;
 mod peers;
 mod trial;
 
@@ -127,7 +128,7 @@ enum Finale {
 /// # Panics
 /// If the relay violates one of the properties above.
 pub fn run(input: &Input) {
-    peers::prepare();
+    peer_socket::prepare();
     let before = open_descriptors();
     run_all(input);
     assert_eq!(open_descriptors(), before, "descriptors leaked");

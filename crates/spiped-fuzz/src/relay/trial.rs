@@ -11,7 +11,8 @@ use spiped_relay::{End, Ended, Framing, Handle, Pair, Side, Stepped};
 
 use super::{
     LIMIT, PEERS, Peer, Role, Setup, Tamper,
-    peers::{self, Cleartext, Packets},
+    peer_socket::PeerSocket,
+    peers::{Cleartext, Packets},
 };
 use crate::reference::Keys;
 
@@ -37,8 +38,8 @@ impl Trial {
             Role::Client => (setup.source, setup.target),
             Role::Server => (setup.target, setup.source),
         };
-        let (cleartext, relayed_cleartext) = peers::End::new(cleartext_kind);
-        let (packets, relayed_packets) = peers::End::new(packets_kind);
+        let (cleartext, relayed_cleartext) = PeerSocket::new(cleartext_kind);
+        let (packets, relayed_packets) = PeerSocket::new(packets_kind);
         let (relayed_cleartext, relayed_packets) = (relayed_cleartext.into(), relayed_packets.into());
         let pair = match setup.role {
             Role::Client => Pair { source: relayed_cleartext, target: relayed_packets, forward: seal, reverse: open },
@@ -91,7 +92,7 @@ impl Trial {
         moved
     }
 
-    fn end_of(&mut self, peer: Peer) -> &mut peers::End {
+    fn end_of(&mut self, peer: Peer) -> &mut PeerSocket {
         match peer {
             Peer::Cleartext => &mut self.cleartext.end,
             Peer::Packets => &mut self.packets.end,
@@ -160,7 +161,7 @@ impl Trial {
         self.packets.end.discard();
     }
 
-    fn side(&self, side: Side) -> &peers::End {
+    fn side(&self, side: Side) -> &PeerSocket {
         match (self.role, side) {
             (Role::Client, Side::Source) | (Role::Server, Side::Target) => &self.cleartext.end,
             (Role::Client, Side::Target) | (Role::Server, Side::Source) => &self.packets.end,

@@ -6,8 +6,8 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, ErrorKind, Read},
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
 };
 
 use napi::{
@@ -16,35 +16,26 @@ use napi::{
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue},
 };
 use napi_derive::napi;
-use zeroize::Zeroizing;
 
 #[cfg(unix)]
 pub(super) use self::unix::describe;
 #[cfg(unix)]
-use self::unix::{
-    given, is_standard_input, keep_from_children, kind_of, open_to_read, path_of_bytes, require_given, version_of,
-    wait_for_more,
-};
+use self::unix::{keep_from_children, kind_of, path_of_bytes};
 #[cfg(windows)]
 pub(super) use self::windows::describe;
 #[cfg(windows)]
-use self::windows::{
-    given, is_standard_input, kind_of, open_to_read, path_of_bytes, require_given, version_of, wait_for_more,
-};
-use super::descriptor_paths::own_descriptor;
+use self::windows::{kind_of, path_of_bytes};
 use crate::{
     errors::{Code, Result},
-    keys::{KeyHasher, SharedKey},
+    keys::SharedKey,
     panics,
 };
 
+mod reading;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
-
-/// The size of the read buffer. Contents that fit are classified, see [`KeyContents`].
-const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Receives the `KeyFile` when the thread is done. It does not keep the event loop alive, since that may be never.
 type Done = ThreadsafeFunction<KeyFile, UnknownReturnValue, KeyFile, Status, false, true>;
@@ -258,135 +249,4 @@ fn on_own_thread(done: Done, work: impl FnOnce(&mut KeyFile) -> io::Result<()> +
     panics::on_own_thread("key file", run, failed, tell).map_err(|error| {
         napi::Error::new(Code::System("EAGAIN".to_owned()), format!("cannot start a thread to read a key: {error}"))
     })
-}
-
-impl KeyFile {
-    fn failed(mut self, failure: (String, String)) -> Self {
-        self.state = KeyFileState::Failed;
-        self.key = None;
-        self.failure = Some(failure);
-        self
-    }
-
-    fn new() -> Self {
-        Self {
-            state: KeyFileState::Opened,
-            failure: None,
-            metadata: None,
-            own_descriptor: None,
-            length_bytes: 0,
-            has_changed: false,
-            contents: KeyContents::Binary,
-            key: None,
-            file: None,
-        }
-    }
-
-    fn read(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<()> {
-        if let Some(file) = self.open(path, request)? {
-            let before = file.metadata()?;
-            if before.is_dir() {
-                return Err(ErrorKind::IsADirectory.into());
-            }
-            self.hash(&file, request.limit_bytes)?;
-            let is_file = kind_of(&before) == KeyFileKind::File;
-            self.has_changed = is_file && version_of(&before) != version_of(&file.metadata()?);
-        }
-        Ok(())
-    }
-
-    /// Opens the file, unless the request excludes it; opening can have side effects, so that is checked first.
-    fn open(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<Option<File>> {
-        let file = match request.descriptor {
-            Some(descriptor) => given(descriptor)?,
-            None => {
-                self.own_descriptor = own_descriptor(path);
-                let metadata = std::fs::metadata(path)?;
-                if self.own_descriptor.is_some() {
-                    require_given(&metadata)?;
-                }
-                let is_wanted = self.is_wanted(&metadata, request);
-                self.metadata = Some(metadata);
-                if !is_wanted {
-                    self.state = KeyFileState::Refused;
-                    return Ok(None);
-                }
-                open_to_read(path, request.regular_only)?
-            }
-        };
-        let metadata = file.metadata()?;
-        let is_wanted = self.is_wanted(&metadata, request);
-        self.metadata = Some(metadata);
-        if !is_wanted {
-            self.state = KeyFileState::Refused;
-            return Ok(None);
-        }
-        Ok(Some(file))
-    }
-
-    fn is_wanted(&self, metadata: &Metadata, request: &KeyFileRequest) -> bool {
-        let is_file = matches!(kind_of(metadata), KeyFileKind::File | KeyFileKind::Folder);
-        if request.regular_only && (!is_file || self.own_descriptor.is_some()) {
-            return false;
-        }
-        !(request.except_standard_input && is_standard_input(metadata, is_file && self.own_descriptor.is_none()))
-    }
-
-    fn hash(&mut self, mut file: &File, limit_bytes: u32) -> io::Result<()> {
-        let limit = limit_bytes as usize;
-        let mut hasher = KeyHasher::new();
-        let mut buffer = Zeroizing::new(vec![0; BUFFER_BYTES]);
-        let (mut length, mut filled) = (0, 0);
-        loop {
-            if filled == buffer.len() {
-                hasher.take(&buffer);
-                filled = 0;
-            }
-            let count = match file.read(&mut buffer[filled..]) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    wait_for_more(file)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            filled += count;
-            length += count;
-            self.length_bytes = length.try_into().unwrap_or(u32::MAX);
-            if length > limit {
-                self.state = KeyFileState::TooLong;
-                return Ok(());
-            }
-            if count == 0 {
-                break;
-            }
-        }
-        self.state = KeyFileState::Read;
-        if length == filled {
-            self.contents = contents_of(&buffer[..filled]);
-        }
-        hasher.take(&buffer[..filled]);
-        self.key = hasher.finish().ok();
-        Ok(())
-    }
-}
-
-/// Separates text that a person could have typed from encoded and binary contents, which may or may not be random.
-fn contents_of(bytes: &[u8]) -> KeyContents {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return KeyContents::Binary;
-    };
-    if text.chars().any(|character| character.is_control() && !matches!(character, '\t' | '\n' | '\r')) {
-        return KeyContents::Binary;
-    }
-    let text = text.trim_ascii_end();
-    let characters = || text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n'));
-    let has = |is: fn(&u8) -> bool| characters().any(|byte| is(&byte));
-    let is_hexadecimal = characters().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    let is_base64 = characters().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte))
-        && has(u8::is_ascii_uppercase)
-        && has(u8::is_ascii_lowercase)
-        && has(u8::is_ascii_digit);
-    if text.len() >= 32 && (is_hexadecimal || is_base64) { KeyContents::Encoded } else { KeyContents::Text }
 }
