@@ -77,3 +77,15 @@ pub(crate) fn is_client_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted)
         || error.raw_os_error() == Some(libc::EPROTO)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_of_the_client_are_skipped() {
+        let gone = |code| is_client_gone(&io::Error::from_raw_os_error(code));
+        assert!([libc::ECONNABORTED, libc::EINTR, libc::EPROTO].into_iter().all(gone));
+        assert!(![libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::EINVAL, libc::EBADF].into_iter().any(gone));
+    }
+}

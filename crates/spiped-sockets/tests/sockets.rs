@@ -1,16 +1,23 @@
-//! Accepting, connecting and exact reads: each event is reported once and correctly.
+//! Accepting, connecting and exact reads: each event is reported once and correctly. Longer than most files,
+//! since all tests share the helpers, and another file would be another program to link.
 #![cfg(unix)]
 
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use socket2::{SockAddr, SockRef, Socket};
-use spiped_sockets::{Event, Id, KeepAlive, Options, Owner, Sockets};
+use spiped_sockets::{Event, Id, KeepAlive, MAX_EXPECTED_BYTES, Options, Owner, Sockets};
 
+/// How long a test waits for something that takes far less time.
+const LIMIT: Duration = Duration::from_secs(60);
 const PLAIN: Options = Options { keep_alive: None, resets_on_close: false };
 const CAREFUL: Options = Options {
     keep_alive: Some(KeepAlive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 }),
@@ -53,7 +60,7 @@ fn next(sockets: &mut Sockets) -> (Id, Reported) {
         if let Some(one) = reported.pop() {
             return one;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "no event");
+        assert!(start.elapsed() < LIMIT, "no event");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -64,6 +71,13 @@ fn listening(options: Options) -> (Sockets, Id, SocketAddr) {
     let address = listener.local_addr().expect("an address");
     let id = sockets.listen(listener.into(), Owner::Us, options).expect("is watched");
     (sockets, id, address)
+}
+
+fn unix_listener(name: &str) -> (PathBuf, UnixListener) {
+    let path = std::env::temp_dir().join(format!("spiped-sockets-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).expect("listens");
+    (path, listener)
 }
 
 fn accepted(options: Options) -> (Sockets, Id, TcpStream) {
@@ -142,9 +156,7 @@ fn a_refused_connection_is_reported_and_removed() {
 
 #[test]
 fn connects_to_a_unix_socket_and_sends() {
-    let path = std::env::temp_dir().join(format!("spiped-sockets-{}", std::process::id()));
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).expect("listens");
+    let (path, listener) = unix_listener("connects");
     let mut sockets = Sockets::new().expect("a poller");
     let id = sockets.connect(&SockAddr::unix(&path).expect("an address"), CAREFUL).expect("connects");
     std::fs::remove_file(&path).expect("is removed");
@@ -155,6 +167,9 @@ fn connects_to_a_unix_socket_and_sends() {
     let mut all = Vec::new();
     peer.read_to_end(&mut all).expect("reads");
     assert_eq!(all, b"hello");
+    let missing = sockets.connect(&SockAddr::unix(&path).expect("an address"), PLAIN);
+    assert_eq!(missing.map_err(|error| error.kind()), Err(ErrorKind::NotFound), "fails at once");
+    assert!(sockets.is_empty());
 }
 
 #[test]
@@ -179,9 +194,53 @@ fn expected_bytes_arrive_together_and_nothing_after_them_is_read() {
 #[test]
 fn no_bytes_and_too_many_cannot_be_expected() {
     let (mut sockets, id, _peer) = accepted(PLAIN);
-    for length in [0, spiped_sockets::MAX_EXPECTED_BYTES + 1] {
+    for length in [0, MAX_EXPECTED_BYTES + 1] {
         assert_eq!(sockets.expect(id, length).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput));
     }
+    sockets.expect(id, MAX_EXPECTED_BYTES).expect("is watched");
+}
+
+#[test]
+fn bytes_that_nobody_expects_cause_no_event_and_stay_in_the_socket() {
+    let (path, listener) = unix_listener("unexpected");
+    let mut sockets = Sockets::new().expect("a poller");
+    let listening = sockets.listen(listener.into(), Owner::Us, PLAIN).expect("is watched");
+    // What is written to a UNIX socket has arrived at once.
+    let mut peer = UnixStream::connect(&path).expect("connects");
+    std::fs::remove_file(&path).expect("is removed");
+    assert_eq!(poll(&mut sockets), [(listening, Reported::Acceptable)]);
+    let (id, _) = sockets.accept(listening).expect("accepts").expect("a client");
+    sockets.expect(id, 1).expect("is watched");
+    peer.write_all(b"x").expect("writes");
+    assert_eq!(poll(&mut sockets), [(id, Reported::Arrived(b"x".to_vec()))]);
+    peer.write_all(b"y").expect("writes");
+    assert_eq!(poll(&mut sockets), []);
+    sockets.expect(id, 1).expect("is watched");
+    assert_eq!(poll(&mut sockets), [(id, Reported::Arrived(b"y".to_vec()))]);
+}
+
+#[test]
+fn the_descriptor_of_the_set_is_readable_while_there_are_events() {
+    let (mut sockets, listener, address) = listening(PLAIN);
+    let (mut outer, mut events) = (mio::Poll::new().expect("a poller"), mio::Events::with_capacity(1));
+    let descriptor = sockets.as_raw_fd();
+    let mut source = mio::unix::SourceFd(&descriptor);
+    outer.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).expect("is watched");
+    outer.poll(&mut events, Some(Duration::ZERO)).expect("polls");
+    assert!(events.is_empty(), "no client has connected");
+    let _peer = TcpStream::connect(address).expect("connects");
+    outer.poll(&mut events, Some(LIMIT)).expect("polls");
+    assert!(!events.is_empty(), "a client has connected");
+    assert_eq!(next(&mut sockets), (listener, Reported::Acceptable));
+}
+
+#[test]
+fn each_socket_in_the_set_has_the_descriptor_that_is_returned_when_it_is_taken() {
+    let (mut sockets, id, _peer) = accepted(PLAIN);
+    assert!(!sockets.is_empty());
+    let descriptor = sockets.descriptor(id);
+    assert_eq!(sockets.take(id).ok().map(|taken| taken.as_raw_fd()), descriptor);
+    assert_eq!(sockets.descriptor(id), None);
 }
 
 #[test]
@@ -249,6 +308,18 @@ fn sending_to_a_full_socket_fails_without_blocking() {
     let much = vec![0; 1 << 20];
     let refused: io::Error = (0..1_000).find_map(|_| sockets.send(id, &much).err()).expect("is full");
     assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    // More than any buffer: a part is sent.
+    let (mut sockets, id, _peer) = accepted(PLAIN);
+    assert_eq!(sockets.send(id, &vec![0; 1 << 26]).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+}
+
+#[test]
+fn an_error_of_accept_is_not_taken_for_a_lack_of_clients() {
+    let mut sockets = Sockets::new().expect("a poller");
+    let unbound = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let id = sockets.listen(unbound.into(), Owner::Us, PLAIN).expect("is watched");
+    let refused = sockets.accept(id).map(|client| client.is_some()).map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::InvalidInput), "it is not listening");
 }
 
 #[test]
@@ -259,17 +330,20 @@ fn clients_that_connected_before_listen_have_the_options_too() {
     let mut sockets = Sockets::new().expect("sockets");
     let listening = sockets.listen(listener.into(), Owner::Us, CAREFUL).expect("is watched");
     let mut accepted = || {
-        let (id, _) = sockets.accept(listening).expect("accepts").expect("a client");
+        let (id, _) = sockets.accept(listening).expect("accepts")?;
         let client = Socket::from(sockets.take(id).expect("a socket"));
-        (
+        Some((
             client.tcp_nodelay().expect("no delay"),
             client.keepalive().expect("keep-alive"),
             client.linger().expect("linger"),
-        )
+        ))
     };
-    let expected = (true, true, Some(Duration::ZERO));
+    let expected = Some((true, true, Some(Duration::ZERO)));
     assert_eq!(accepted(), expected);
     let _late = TcpStream::connect(address).expect("a client");
+    assert_eq!(accepted(), expected);
+    assert_eq!(accepted(), None, "and from now on they are inherited, where the system does that");
+    let _last = TcpStream::connect(address).expect("a client");
     assert_eq!(accepted(), expected);
 }
 
@@ -298,7 +372,7 @@ fn accept_does_not_block_after_another_process_makes_the_socket_blocking() {
     other_process.set_nonblocking(false).expect("is set");
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(sockets.accept(id).map(|client| client.is_some())));
-    let is_client = receiver.recv_timeout(Duration::from_secs(10)).expect("accept does not block");
+    let is_client = receiver.recv_timeout(LIMIT).expect("accept does not block");
     assert!(!is_client.expect("accepts"));
 }
 
