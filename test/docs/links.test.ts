@@ -7,7 +7,15 @@ import { test } from "node:test";
 import { root } from "../support/programs.js";
 import { pages, readPage } from "./pages.js";
 
-for (const page of [...pages, "DESIGN.md", "CONTRIBUTING.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"]) {
+for (const page of [
+  ...pages,
+  "DESIGN.md",
+  "CONTRIBUTING.md",
+  "RELEASING.md",
+  "SECURITY.md",
+  "STYLE.md",
+  "CHANGELOG.md",
+]) {
   test(`the links of ${page} lead to files and headings that exist`, () => {
     for (const [, target = ""] of readPage(page).matchAll(/\]\(([^)\s]+)(?: "(?:[^"\\]|\\.)*")?\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
@@ -18,6 +26,16 @@ for (const page of [...pages, "DESIGN.md", "CONTRIBUTING.md", "SECURITY.md", "ST
     }
   });
 }
+
+test("docs/README.md leads to every page", () => {
+  const index = readPage("docs/README.md");
+  const others = ["DESIGN.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "STYLE.md", "CHANGELOG.md"];
+  const wanted = [...pages.filter((page) => page !== "docs/README.md"), ...others];
+  const missing = wanted.filter(
+    (page) => !index.includes(`](${page.startsWith("docs/") ? page.slice(5) : `../${page}`})`),
+  );
+  assert.deepEqual(missing, []);
+});
 
 /** The headings of a page as links name them. */
 function headingsOf(page: string): readonly string[] {
