@@ -2,9 +2,11 @@
  * SIGHUP with `--config`: reloads the file and applies what has changed.
  */
 
+import { messageOf } from "../errors.js";
 import { type ConfigChanges, changesBetween, nameOf } from "../flags/config-changes.js";
 import type { CheckedConfig, FileConfig, FileTunnel } from "../flags/config-file.js";
 import { textOf } from "../flags/mistakes.js";
+import { counted } from "../observe/counted.js";
 import type { Log } from "../observe/log.js";
 import {
   configKeptEntry,
@@ -17,6 +19,7 @@ import {
   tunnelsFailedEntry,
 } from "../observe/service-entries.js";
 import { CoalescedReload } from "../service/coalesced-reload.js";
+import type { ReloadRecord } from "../service/reload-record.js";
 import type { Supervisor } from "../service/supervisor.js";
 
 /** The configuration file, and its contents at startup. */
@@ -31,10 +34,8 @@ export interface ConfigInUse {
 export interface ReloadParts {
   readonly supervisor: Supervisor;
   readonly log: Log;
-  /** Called before each reload. */
-  readonly reloading: () => void;
-  /** Called after each reload. */
-  readonly reloaded: (successful: boolean) => void;
+  /** Is told of each reload, before and after. */
+  readonly record: Pick<ReloadRecord, "reloading" | "reloaded">;
 }
 
 /** How far the service has started. */
@@ -100,23 +101,23 @@ export class ConfigReload {
   }
 
   async #read(): Promise<void> {
-    this.#parts.reloading();
+    this.#parts.record.reloading();
     try {
-      let successful = await this.#reload();
+      let result = await this.#reload();
       // The service may have started before the result was known; `start` does not repeat the reload then.
-      while (successful === undefined && this.#phase.name !== "before") successful = await this.#reload();
-      if (successful === undefined) this.#isRequested = true;
-      else this.#parts.reloaded(successful);
+      while (result === "has to wait" && this.#phase.name !== "before") result = await this.#reload();
+      if (result === "has to wait") this.#isRequested = true;
+      else this.#parts.record.reloaded(undefined, result.problem);
     } catch (error) {
       this.#parts.log.error(error);
       // Whatever has failed, removed keys must not stay in use.
       await this.#parts.supervisor.reload();
-      this.#parts.reloaded(false);
+      this.#parts.record.reloaded(undefined, messageOf(error));
     }
   }
 
-  /** @returns Whether the whole file was applied; undefined if the reload has to wait. */
-  async #reload(): Promise<boolean | undefined> {
+  /** @returns Why the whole file was not applied. */
+  async #reload(): Promise<{ readonly problem: string | undefined } | "has to wait"> {
     const { path, config, check } = this.#file;
     const { supervisor, log } = this.#parts;
     const checked = await check();
@@ -127,7 +128,7 @@ export class ConfigReload {
       log.write(configKeptEntry(path, checked.count));
       // Removing a client's key must not wait until the file is corrected.
       await supervisor.reload();
-      return false;
+      return { problem: firstOf(path, checked.count, checked.mistakes[0] && textOf(checked.mistakes[0])) };
     }
     // Compares with the running tunnels, so one that failed to start last time is tried again.
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
@@ -138,19 +139,19 @@ export class ConfigReload {
     const keys = supervisor.reload(sameKeys);
     const outcome = await this.#apply(changes);
     await keys;
-    if (outcome.kind === "too late") return undefined;
+    if (outcome.kind === "too late") return "has to wait";
     if (outcome.kind === "nothing changed") {
       if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
       // Tunnels that were to get another key file go on with the old one.
       const others = running.map(nameOf).filter((name) => !sameKeys.includes(name));
       if (others.length > 0) await supervisor.reload(others);
-      return false;
+      return { problem: firstOf(path, outcome.failures, outcome.first) };
     }
     log.write(configReadEntry(path, { count: checked.config.tunnels.length, changes: countsOf(changes) }));
     if (this.#phase.name === "waiting" && changes.starting.length > 0) log.write(resolvingNewNamesEntry());
     if (outcome.failed > 0) log.write(tunnelsFailedEntry(outcome.failed));
     if (supervisor.tunnels.length === 0) log.write(noTunnelsEntry());
-    return outcome.failed === 0;
+    return { problem: outcome.failed === 0 ? undefined : `${counted(outcome.failed, "tunnel")} failed to start` };
   }
 
   async #apply(changes: ConfigChanges): Promise<Awaited<ReturnType<Supervisor["replace"]>>> {
@@ -169,6 +170,12 @@ export class ConfigReload {
       }
     }
   }
+}
+
+/** The first error, and how many more there are. */
+function firstOf(path: string, count: number, first: string | undefined): string {
+  if (first === undefined) return `cannot apply ${path}`;
+  return count > 1 ? `${first}; and ${counted(count - 1, "more error")}` : first;
 }
 
 /** Tunnels whose key file is the same as before. */

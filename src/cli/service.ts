@@ -18,8 +18,10 @@ import { standardErrorSink } from "../observe/standard-error.js";
 import { stateEntries } from "../observe/state-entries.js";
 import { syslogSink } from "../observe/syslog.js";
 import { endsAfterHangUp, hasDescriptors } from "../platform.js";
+import { ReloadRecord } from "../service/reload-record.js";
 import { ServedStatus } from "../service/served-status.js";
 import { Supervisor } from "../service/supervisor.js";
+import { Watchers } from "../service/watcher.js";
 import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { scheduleAfterStartup } from "./after-startup.js";
 import { ConfigReload } from "./config-reload.js";
@@ -74,6 +76,7 @@ export async function runService(settings: ServiceSettings): Promise<number> {
 class Service {
   readonly #settings: ServiceSettings;
   readonly #supervisor: Supervisor;
+  readonly #record = new ReloadRecord();
   readonly #status: ServedStatus | undefined;
   #sink = standardErrorSink("spiped");
   /** Writes to whatever sink is current. */
@@ -93,17 +96,15 @@ class Service {
     this.#manager = ServiceManager.at(notifySocket, (text) => this.#log.warning(text));
     const log = this.#log;
     const build = { version, node: process.versions.node, platform: `${process.platform}-${process.arch}` };
-    this.#status = settings.status && new ServedStatus(settings.status, build, log);
+    this.#status = settings.status && new ServedStatus(settings.status, build, log, this.#record);
     this.#supervisor = new Supervisor(settings.tunnels, {
       log,
       inherited,
-      watcher: this.#status?.collector,
+      watcher: new Watchers([this.#record, ...(this.#status === undefined ? [] : [this.#status.collector])]),
       drainTimeoutMs: settings.drainTimeoutMs,
       reservedDescriptors: this.#status?.descriptors ?? 0,
     });
-    const reloaded = (successful: boolean) => this.#status?.collector.reloaded(undefined, successful);
-    const reloading = () => this.#status?.collector.reloading();
-    const parts = { supervisor: this.#supervisor, log, reloading, reloaded };
+    const parts = { supervisor: this.#supervisor, log, record: this.#record };
     this.#reload = settings.file && new ConfigReload(settings.file, parts);
   }
 
@@ -219,7 +220,7 @@ class Service {
   /** SIGUSR1 and SIGUSR2. */
   sayState(signal: string): void {
     const uptimeMs = process.uptime() * 1_000;
-    const state = { signal, version, uptimeMs, tunnels: this.#supervisor.describe() };
+    const state = { signal, version, uptimeMs, lastReload: this.#record.last, tunnels: this.#supervisor.describe() };
     for (const entry of stateEntries(state, systemClock.now())) this.#log.write(entry);
   }
 
@@ -267,8 +268,9 @@ class Service {
     this.#reloads += 1;
     await (this.#reload === undefined ? this.#supervisor.reload() : this.#reload.request());
     this.#reloads -= 1;
-    if (this.#isReady && this.#reloads === 0 && !this.#supervisor.isEnding)
-      this.#manager.ready(this.#supervisor.status);
+    if (!this.#isReady || this.#reloads > 0 || this.#supervisor.isEnding) return;
+    const failed = this.#record.last.successful ? "" : "; the last reload failed";
+    this.#manager.ready(`${this.#supervisor.status}${failed}`);
   }
 
   /** Tells the service manager why it exits. */

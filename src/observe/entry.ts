@@ -40,6 +40,7 @@ export const EVENTS = [
   "addresses-changed",
   "talks-to-itself",
   "state",
+  "state-reload",
   "state-tunnel",
   "state-connection",
   "state-connections",

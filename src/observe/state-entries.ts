@@ -37,7 +37,22 @@ export interface ServiceState {
   readonly signal: string;
   readonly version: string;
   readonly uptimeMs: number;
+  readonly lastReload?: ReloadState;
   readonly tunnels: readonly TunnelState[];
+}
+
+/** How the last reload went. */
+export interface ReloadState {
+  /** Undefined if there was none since the start. */
+  readonly ageMs: number | undefined;
+  /** Since all that was read was in use; the start counts. */
+  readonly lastSuccessAgeMs: number;
+  /** Why something is not in use; a tunnel's name is in `tunnel` if it `isNamed`. */
+  readonly failures: ReadonlyArray<{
+    readonly tunnel: string | undefined;
+    readonly isNamed: boolean;
+    readonly problem: string;
+  }>;
 }
 
 /**
@@ -45,7 +60,10 @@ export interface ServiceState {
  *
  * @param now - The current time on the clock that timed the failures.
  */
-export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceState, now: number): Generator<LogEntry> {
+export function* stateEntries(
+  { signal, version, uptimeMs, lastReload, tunnels }: ServiceState,
+  now: number,
+): Generator<LogEntry> {
   const count = tunnels.reduce((sum, { connections }) => sum + connections, 0);
   const of = counted(tunnels.length, "tunnel");
   yield {
@@ -59,7 +77,20 @@ export function* stateEntries({ signal, version, uptimeMs, tunnels }: ServiceSta
     tunnels: tunnels.length,
     count,
   };
+  if (lastReload !== undefined) yield* reloadEntries(lastReload);
   for (const tunnel of tunnels) yield* tunnelEntries(tunnel, now);
+}
+
+/** At most {@link MAX_LISTED} failures. */
+function* reloadEntries({ ageMs, lastSuccessAgeMs, failures }: ReloadState): Generator<LogEntry> {
+  if (ageMs === undefined) return;
+  const entry = { event: "state-reload", level: "info", isAnswer: true, ageMs, count: failures.length } as const;
+  const ago = `${durationText(ageMs)} ago`;
+  if (failures.length === 0) yield { ...entry, message: `last reload ${ago}: all of it is in use` };
+  for (const { tunnel, isNamed, problem } of failures.slice(0, MAX_LISTED)) {
+    const message = `last reload ${ago} failed: ${problem}; last load without an error ${durationText(lastSuccessAgeMs)} ago`;
+    yield { ...(isNamed ? { tunnel } : {}), ...entry, message };
+  }
 }
 
 function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {

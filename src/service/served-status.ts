@@ -12,7 +12,7 @@ import {
   statusListeningEntry,
   statusOwnerEntry,
 } from "../observe/service-entries.js";
-import { Collector } from "../status/collector.js";
+import { Collector, type ReloadSource } from "../status/collector.js";
 import { loadPage } from "../status/page.js";
 import { isLoopback, STATUS_DESCRIPTORS, StatusServer } from "../status/server.js";
 import type { Build } from "../status/snapshot.js";
@@ -29,10 +29,10 @@ export class ServedStatus {
   #server: StatusServer | undefined;
   #lastFailureAt = Number.NEGATIVE_INFINITY;
 
-  constructor(address: Address, build: Build, log: Log) {
+  constructor(address: Address, build: Build, log: Log, reloads: ReloadSource) {
     this.#address = address;
     this.#log = log;
-    this.collector = new Collector({ build });
+    this.collector = new Collector({ build, reloads });
   }
 
   /**

@@ -234,8 +234,8 @@ export class ServedTunnel {
     await keys.reload({
       endRemoved: () => tunnel.endRemoved(),
       // A draining tunnel may share its name with the one that replaced it, which reports for both.
-      reloaded: (successful) => {
-        if (!isOver(tunnel)) this.#watcher?.reloaded(this.config, successful);
+      reloaded: (problem) => {
+        if (!isOver(tunnel)) this.#watcher?.reloaded(this.config, problem);
       },
     });
   }

@@ -4,7 +4,7 @@
  */
 
 import { RELOAD_LIMIT_MS } from "../config/key-file.js";
-import { SpipedError } from "../errors.js";
+import { messageOf, SpipedError } from "../errors.js";
 import type { ConfigChanges } from "../flags/config-changes.js";
 import { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
@@ -36,8 +36,8 @@ export interface SupervisorOptions {
 export type ChangeOutcome =
   /** `failed`: tunnels that listened but could not accept, and have been ended. */
   | { readonly kind: "changed"; readonly failed: number }
-  /** `failures`: errors that were logged; 0 if the process began to shut down. */
-  | { readonly kind: "nothing changed"; readonly failures: number };
+  /** `failures`: errors that were logged, and the first of them; 0 if the process began to shut down. */
+  | { readonly kind: "nothing changed"; readonly failures: number; readonly first: string | undefined };
 
 /** The listening socket, its duplicate for accepting, and the folder of a UNIX socket. */
 const DESCRIPTORS_PER_TUNNEL = 3;
@@ -215,7 +215,9 @@ export class Supervisor {
   async #abandon(served: readonly ServedTunnel[], failures: readonly Failure[]): Promise<ChangeOutcome> {
     for (const { tunnel, error } of failures) tunnel.sayNotStarted(error);
     await Promise.all(served.map((one) => one.drain()));
-    return { kind: "nothing changed", failures: failures.length };
+    const [first] = failures;
+    const said = first && messageOf(named(first.tunnel, first.error));
+    return { kind: "nothing changed", failures: failures.length, first: said };
   }
 
   /** Begins to accept. @returns False if that failed, which can only be for lack of descriptors. */

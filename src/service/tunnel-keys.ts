@@ -7,6 +7,8 @@
 import { KeyFileReader, type ReadOptions, readKeyFile } from "../config/key-file.js";
 import { type FolderKey, KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { UnclearKeys } from "../config/key-folder-messages.js";
+import { messageOf } from "../errors.js";
+import { counted } from "../observe/counted.js";
 import {
   keyKeptEntry,
   keyReloadedEntry,
@@ -24,8 +26,8 @@ import { CoalescedReload } from "./coalesced-reload.js";
 export interface KeyUser {
   /** Resets the connections whose keys were removed. @returns How many. */
   endRemoved(): number;
-  /** Called after each reload. @param successful - Whether everything that was read is now in use. */
-  reloaded?(successful: boolean): void;
+  /** Called after each reload. @param problem - Why not everything that was read is in use; undefined if it is. */
+  reloaded?(problem: string | undefined): void;
 }
 
 /** Where the keys come from. */
@@ -99,34 +101,34 @@ export class TunnelKeys {
     if (this.#isOver) return;
     try {
       const source = this.#source;
-      const isAllGood = await (source.kind === "file" ? this.#readFile(source.reader) : this.#readFolder(source, user));
-      user.reloaded?.(isAllGood);
+      const problem = await (source.kind === "file" ? this.#readFile(source.reader) : this.#readFolder(source, user));
+      user.reloaded?.(problem);
     } catch (error) {
       if (this.#isOver) return;
       this.#log.write(keyKeptEntry(this.#path, error, this.#source.kind, error instanceof UnclearKeys));
-      user.reloaded?.(false);
+      user.reloaded?.(messageOf(error));
     }
   }
 
-  async #readFile(reader: KeyFileReader): Promise<true> {
+  async #readFile(reader: KeyFileReader): Promise<undefined> {
     const { key, warnings } = await reader.read();
     if (this.#isOver) {
       key.destroy();
-      return true;
+      return undefined;
     }
     for (const warning of warnings) this.#log.warning(warning);
     // Running handshakes keep the old key until they end.
     for (const old of this.#ring.replace([{ name: undefined, key }])) old.key.destroy();
     this.#log.write(keyReloadedEntry(this.#path));
-    return true;
+    return undefined;
   }
 
-  /** @returns Whether every file in it is a key. */
-  async #readFolder(source: Source & { readonly kind: "folder" }, user: KeyUser): Promise<boolean> {
+  /** @returns Why not every file in it is used. */
+  async #readFolder(source: Source & { readonly kind: "folder" }, user: KeyUser): Promise<string | undefined> {
     const { keys, problems, warnings } = await source.folder.reload(source.current);
     if (this.#isOver) {
       for (const { key } of keys) key.destroy();
-      return true;
+      return undefined;
     }
     const changes = this.#ring.update(keys);
     const ended = user.endRemoved();
@@ -136,6 +138,7 @@ export class TunnelKeys {
     for (const warning of warnings) this.#log.write(keyWarningEntry(this.#path, warning));
     this.#log.write(keysReloadedEntry(this.#path, keys.length, changes, ended));
     if (keys.length === 0) this.#log.write(noKeyLeftEntry(this.#path));
-    return problems.length === 0;
+    const [first, ...others] = problems;
+    return others.length === 0 ? first : `${first}; and ${counted(others.length, "more problem")}`;
   }
 }

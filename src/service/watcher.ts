@@ -17,7 +17,32 @@ export interface TunnelWatcher {
    * A reload has finished.
    *
    * @param config - The tunnel whose keys were reloaded; undefined for the configuration file.
-   * @param successful - Whether what was read is now in use.
+   * @param problem - Why not all that was read is in use; undefined if it is.
    */
-  reloaded(config: TunnelConfig | undefined, successful: boolean): void;
+  reloaded(config: TunnelConfig | undefined, problem: string | undefined): void;
+}
+
+/** Tells several watchers. */
+export class Watchers implements TunnelWatcher {
+  readonly #all: readonly Partial<TunnelWatcher>[];
+
+  constructor(all: readonly Partial<TunnelWatcher>[]) {
+    this.#all = all;
+  }
+
+  add(config: TunnelConfig): void {
+    for (const one of this.#all) one.add?.(config);
+  }
+
+  watch(config: TunnelConfig, tunnel: Tunnel): void {
+    for (const one of this.#all) one.watch?.(config, tunnel);
+  }
+
+  remove(config: TunnelConfig): void {
+    for (const one of this.#all) one.remove?.(config);
+  }
+
+  reloaded(config: TunnelConfig | undefined, problem: string | undefined): void {
+    for (const one of this.#all) one.reloaded?.(config, problem);
+  }
 }

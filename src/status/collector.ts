@@ -6,7 +6,6 @@
  */
 
 import { type Clock, systemClock } from "../clock.js";
-import type { TunnelConfig } from "../config/tunnel-config.js";
 import { formatAddress } from "../net/address.js";
 import { printableBytes } from "../paths.js";
 import type { NamedKey } from "../protocol/key-ring.js";
@@ -14,18 +13,31 @@ import { keyIdOf, type SharedKey } from "../protocol/secret.js";
 import type { Tunnel } from "../tunnel/tunnel.js";
 import { EventLoopDelay } from "./event-loop-delay.js";
 import { processFigures } from "./process-figures.js";
-import type { Build, KeySnapshot, Snapshot, States, StatusSource, TunnelSnapshot, TunnelState } from "./snapshot.js";
+import { nameOf, type ShownConfig } from "./shown-config.js";
+import type {
+  Build,
+  KeySnapshot,
+  LastReload,
+  Snapshot,
+  States,
+  StatusSource,
+  TunnelSnapshot,
+  TunnelState,
+} from "./snapshot.js";
 import { figuresOf, TunnelStatistics } from "./tunnel-statistics.js";
-
-/** The part of a tunnel's configuration that is shown. */
-export type ShownConfig = Pick<TunnelConfig, "name" | "role" | "source" | "target" | "maxConnections">;
 
 /** The part of a tunnel that is observed. */
 export type WatchedTunnel = Pick<Tunnel, "events" | "open" | "state" | "keys">;
 
+/** Tells how the last reload went. */
+export interface ReloadSource {
+  readonly last: LastReload;
+}
+
 /** Options of a collector. */
 export interface CollectorOptions {
   readonly build: Build;
+  readonly reloads: ReloadSource;
   readonly clock?: Clock;
   /** The time of day, in milliseconds since 1970. */
   readonly timeOfDay?: () => number;
@@ -50,18 +62,14 @@ export class Collector implements StatusSource {
   readonly #entries = new Map<string, Entry>();
   readonly #keyIds = new WeakMap<SharedKey, string>();
   readonly #eventLoopDelay: EventLoopDelay;
-  /** What failed to reload the last time: names of tunnels, and "" for the configuration. */
-  readonly #failedReloads = new Set<string>();
-  #lastSuccessAtMs: number;
-  /** Until the file's own result is known, keys that were reloaded with it are no success. */
-  #isReloadingFile = false;
+  readonly #reloads: ReloadSource;
   #isStopping = false;
 
-  constructor({ build, clock = systemClock, timeOfDay = Date.now }: CollectorOptions) {
+  constructor({ build, reloads, clock = systemClock, timeOfDay = Date.now }: CollectorOptions) {
     this.#build = build;
     this.#timeOfDay = timeOfDay;
     this.#startedAtMs = timeOfDay() - process.uptime() * 1_000;
-    this.#lastSuccessAtMs = timeOfDay();
+    this.#reloads = reloads;
     this.#eventLoopDelay = new EventLoopDelay(clock);
     this.#eventLoopDelay.start();
   }
@@ -86,7 +94,6 @@ export class Collector implements StatusSource {
     if (entry === undefined) return;
     const { statistics, tunnels } = entry;
     entry.current = tunnel;
-    this.#failedReloads.delete(nameOf(config));
     tunnels.add(tunnel);
     tunnel.events.on("accepted", () => statistics.addAccepted());
     tunnel.events.on("established", ({ handshakeMs }) => statistics.addHandshake(handshakeMs ?? 0));
@@ -103,31 +110,11 @@ export class Collector implements StatusSource {
     const entry = this.#entries.get(nameOf(config));
     if (entry === undefined) return;
     entry.isRemoved = true;
-    this.#failedReloads.delete(nameOf(config));
     this.#forgetIfGone(entry);
   }
 
   #forgetIfGone(entry: Entry): void {
     if (entry.isRemoved && entry.tunnels.size === 0) this.#entries.delete(nameOf(entry.config));
-  }
-
-  /** The configuration file is being reloaded; the tunnels' keys are a part of that. */
-  reloading(): void {
-    this.#isReloadingFile = true;
-  }
-
-  /**
-   * A reload has finished.
-   *
-   * @param config - The tunnel whose keys were reloaded; undefined for the configuration file.
-   * @param successful - Whether what was read is now in use.
-   */
-  reloaded(config: ShownConfig | undefined, successful: boolean): void {
-    const what = config === undefined ? "" : nameOf(config);
-    if (successful) this.#failedReloads.delete(what);
-    else this.#failedReloads.add(what);
-    if (config === undefined) this.#isReloadingFile = false;
-    if (this.#failedReloads.size === 0 && !this.#isReloadingFile) this.#lastSuccessAtMs = this.#timeOfDay();
   }
 
   /** The process shuts down. */
@@ -146,7 +133,7 @@ export class Collector implements StatusSource {
       nowMs: this.#timeOfDay(),
       startedAtMs: this.#startedAtMs,
       isStopping: this.#isStopping,
-      lastReload: { successful: this.#failedReloads.size === 0, lastSuccessAtMs: this.#lastSuccessAtMs },
+      lastReload: this.#reloads.last,
       process: processFigures(),
       eventLoopDelay: this.#eventLoopDelay.figures,
       tunnels: [...this.#entries].map(([name, entry]) => this.#tunnelSnapshot(name, entry, mostConnections)),
@@ -193,11 +180,6 @@ export class Collector implements StatusSource {
     this.#keyIds.set(key, id);
     return { name, id };
   }
-}
-
-/** A tunnel's name in labels: the name of its table, or its source. */
-export function nameOf({ name, source }: Pick<ShownConfig, "name" | "source">): string {
-  return name ?? printableBytes(formatAddress(source));
 }
 
 function* openOf(

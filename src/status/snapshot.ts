@@ -32,8 +32,24 @@ export interface Build {
 
 /** The result of the last reload; a start counts as a successful one. */
 export interface LastReload {
+  /** Whether all that was read then is in use. */
   readonly successful: boolean;
+  /** Undefined if there was none since the start. */
+  readonly atMs: number | undefined;
+  readonly ageMs: number | undefined;
   readonly lastSuccessAtMs: number;
+  readonly lastSuccessAgeMs: number;
+  readonly failures: readonly ReloadFailure[];
+}
+
+/** What is not in use after a reload. */
+export interface ReloadFailure {
+  /** The name of the tunnel that has old keys; undefined for the configuration. */
+  readonly tunnel: string | undefined;
+  /** Whether that is the name of its table. */
+  readonly isNamed: boolean;
+  /** May name files, and so is not part of the status. */
+  readonly problem: string;
 }
 
 /** Resource usage of the process; undefined if the system does not report it. */

@@ -14,9 +14,19 @@ export interface StatusDocument {
   readonly startedAt: string;
   readonly uptimeSeconds: number;
   readonly stopping: boolean;
-  readonly lastReload: { readonly successful: boolean; readonly lastSuccessAt: string };
+  readonly lastReload: ReloadDocument;
   readonly process: ProcessDocument;
   readonly tunnels: readonly TunnelDocument[];
+}
+
+/** The last reload; a start counts as a success, but not as a reload. */
+export interface ReloadDocument {
+  readonly successful: boolean;
+  readonly lastSuccessAt: string;
+  /** `null` if there was none since the start. */
+  readonly at: string | null;
+  /** What is not in use: the configuration, or keys of a tunnel. The log says why. */
+  readonly failed: ReadonlyArray<{ readonly what: "configuration" | "keys"; readonly tunnel: string | null }>;
 }
 
 /** Resource usage of the process. */

@@ -27,7 +27,14 @@ function documentOf(snapshot: Snapshot): StatusDocument {
     startedAt: time(startedAtMs),
     uptimeSeconds: (nowMs - startedAtMs) / 1_000,
     stopping: isStopping,
-    lastReload: { successful: lastReload.successful, lastSuccessAt: time(lastReload.lastSuccessAtMs) },
+    lastReload: {
+      successful: lastReload.successful,
+      lastSuccessAt: time(lastReload.lastSuccessAtMs),
+      at: lastReload.atMs === undefined ? null : time(lastReload.atMs),
+      failed: lastReload.failures.map(({ tunnel }) =>
+        tunnel === undefined ? { what: "configuration", tunnel: null } : { what: "keys", tunnel },
+      ),
+    },
     process: {
       cpuSeconds: figures.cpuSeconds,
       residentBytes: figures.residentBytes,

@@ -156,7 +156,12 @@ function* stateOfMany(): Generator<LogEntry> {
   const common = { name: undefined, state: "listening", role: "decrypt", source: "a", target: "b" } as const;
   const open = new Array<ConnectionView>(22).fill(view);
   const tunnel = { ...common, connections: 22, strangers: 1, limit: 100, open, failures };
-  yield* state.stateEntries({ signal: "SIGUSR1", version: "1.2.3", uptimeMs: 1, tunnels: [tunnel] }, 1_000);
+  const lastReload = {
+    ageMs: 1,
+    lastSuccessAgeMs: 1,
+    failures: [{ tunnel: undefined, isNamed: false, problem: "why" }],
+  };
+  yield* state.stateEntries({ signal: "SIGUSR1", version: "1.2.3", uptimeMs: 1, lastReload, tunnels: [tunnel] }, 1_000);
 }
 
 function tunnelMessages(): readonly LogEntry[] {

@@ -210,6 +210,15 @@ test(
       await file.write(above, mistake);
       await file.reload(command);
       await untilIt("spiped_last_reload_successful", {}, 0);
+      const { lastReload } = JSON.parse((await get(status, "/status")).body);
+      assert.deepEqual(lastReload.failed, [{ what: "configuration", tunnel: null }]);
+      assert.ok(Date.parse(lastReload.at) > Date.parse(lastReload.lastSuccessAt));
+      command.signal("SIGUSR1");
+      await command.line(
+        mistake.includes("sorce")
+          ? /last reload \d+ s ago failed: .*tunnels\.toml:\d+: .*sorce: did you mean source\?; last load without an error \d+ s ago/
+          : /last reload \d+ s ago failed: b: cannot listen on .*: address already in use; last load/,
+      );
       assert.equal((await get(status, "/healthz")).body, "ok\n");
       await file.write(above, b.text());
       await file.reload(command);

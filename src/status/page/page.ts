@@ -239,8 +239,14 @@ function processTiles(status: StatusDocument, rates: number | undefined): readon
     tile("CPU", cpu),
     tile("memory", bytes(figures.residentBytes)),
     tile("descriptors", descriptors, most),
-    tile("configuration", reload, clock(lastReload.lastSuccessAt), kind),
+    tile("configuration", reload, reloadText(lastReload), kind),
   ];
+}
+
+/** When it was loaded; after a failure, when that was, and of what. */
+function reloadText({ at, lastSuccessAt, failed }: StatusDocument["lastReload"]): string {
+  const what = failed.map(({ tunnel }) => (tunnel === null ? "configuration" : `keys of ${tunnel}`));
+  return [clock(failed.length > 0 ? (at ?? lastSuccessAt) : lastSuccessAt), ...what].join(", ");
 }
 
 function overall({ stopping, tunnels }: StatusDocument): Verdict {

@@ -126,11 +126,13 @@ class Trial {
       {
         supervisor: this.#supervisor,
         log,
-        reloading: () => {
-          this.#isReloading = true;
-          this.#hasFailed = false;
+        record: {
+          reloading: () => {
+            this.#isReloading = true;
+            this.#hasFailed = false;
+          },
+          reloaded: (_, problem) => this.#reloaded(problem),
         },
-        reloaded: (successful) => this.#reloaded(successful),
       },
     );
   }
@@ -175,7 +177,8 @@ class Trial {
     });
   }
 
-  #reloaded(successful: boolean): void {
+  #reloaded(problem: string | undefined): void {
+    const successful = problem === undefined;
     assert.ok(this.#isReloading, "each reload reports once");
     this.#isReloading = false;
     if (!this.#isShutDown) assert.equal(successful, this.#read.kind === "right" && !this.#hasFailed);

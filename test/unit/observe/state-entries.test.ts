@@ -6,7 +6,7 @@ import { SpipedError } from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
 import type { LogEntry } from "#dist/observe/entry.js";
 import { textLines } from "#dist/observe/format.js";
-import { stateEntries, type TunnelState } from "#dist/observe/state-entries.js";
+import { type ReloadState, stateEntries, type TunnelState } from "#dist/observe/state-entries.js";
 import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
 
 const view: ConnectionView = {
@@ -100,4 +100,27 @@ test("the state is written at every log level", () => {
   for (const entry of stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, tunnels }, 0)) {
     assert.deepEqual([entry.level, entry.isAnswer], ["info", true], entry.event);
   }
+});
+
+test("the last reload is one message, and each of its failures one with the name of its tunnel", () => {
+  const said = (lastReload: ReloadState) =>
+    [...stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, lastReload, tunnels: [] }, 0)]
+      .slice(1)
+      .map(({ event, tunnel, ageMs, count, message }) => [event, tunnel, ageMs, count, message]);
+  const lastSuccessAgeMs = 7_260_000;
+  assert.deepEqual(said({ ageMs: undefined, lastSuccessAgeMs, failures: [] }), []);
+  assert.deepEqual(said({ ageMs: 61_000, lastSuccessAgeMs: 61_000, failures: [] }), [
+    ["state-reload", undefined, 61_000, 0, "last reload 1 min 1 s ago: all of it is in use"],
+  ]);
+  const failures = [
+    { tunnel: "redis", isNamed: true, problem: "cannot read key file k: why" },
+    { tunnel: "[::1]:1", isNamed: false, problem: "why" },
+    { tunnel: undefined, isNamed: false, problem: "t.toml:3: no such key" },
+  ];
+  const text = (problem: string) => `last reload 5 s ago failed: ${problem}; last load without an error 2 h 1 min ago`;
+  assert.deepEqual(said({ ageMs: 5_000, lastSuccessAgeMs, failures }), [
+    ["state-reload", "redis", 5_000, 3, text("cannot read key file k: why")],
+    ["state-reload", undefined, 5_000, 3, text("why")],
+    ["state-reload", undefined, 5_000, 3, text("t.toml:3: no such key")],
+  ]);
 });

@@ -5,12 +5,14 @@ import { test } from "node:test";
 import { parseAddress } from "#dist/net/address.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { keyIdOf, sharedKeyOf } from "#dist/protocol/secret.js";
-import { Collector, type ShownConfig, type WatchedTunnel } from "#dist/status/collector.js";
+import { Collector, type WatchedTunnel } from "#dist/status/collector.js";
 import { healthOf } from "#dist/status/health.js";
+import type { ShownConfig } from "#dist/status/shown-config.js";
 import type { TunnelSnapshot } from "#dist/status/snapshot.js";
 import { TunnelEmitter } from "#dist/tunnel/events.js";
 import type { ConnectionReport, ConnectionView } from "#dist/tunnel/reports.js";
 import { ManualClock } from "../support/manual-clock.js";
+import { lastReload } from "../support/snapshots.js";
 
 const build = { version: "0.1.0", node: "24.1.0", platform: "linux-x64" };
 
@@ -46,7 +48,7 @@ class FakeTunnel implements WatchedTunnel {
 }
 
 function collect({ now = () => 0 }: { readonly now?: () => number } = {}): Collector {
-  return new Collector({ build, clock: new ManualClock(), timeOfDay: now });
+  return new Collector({ build, reloads: { last: lastReload }, clock: new ManualClock(), timeOfDay: now });
 }
 
 function only(collector: Collector): TunnelSnapshot {
@@ -157,36 +159,6 @@ test("a removed tunnel is shown until its last connection ends, and does not aff
   collector.remove(ssh);
   collector.add(ssh);
   assert.deepEqual(names(), ["ssh listening"]);
-});
-
-test("a reload is successful if all parts are, and the time of the last success is kept", () => {
-  let now = 1_000;
-  const collector = collect({ now: () => now });
-  const last = () => collector.snapshot(0).lastReload;
-  assert.deepEqual(last(), { successful: true, lastSuccessAtMs: 1_000 });
-  now = 2_000;
-  collector.reloaded(redis, false);
-  collector.reloaded(ssh, true);
-  assert.deepEqual(last(), { successful: false, lastSuccessAtMs: 1_000 });
-  now = 3_000;
-  collector.reloaded(redis, true);
-  assert.deepEqual(last(), { successful: true, lastSuccessAtMs: 3_000 });
-  collector.reloaded(undefined, false);
-  assert.equal(last().successful, false);
-});
-
-test("keys that are reloaded with a file that has mistakes are no successful reload", () => {
-  let now = 1_000;
-  const collector = collect({ now: () => now });
-  now = 2_000;
-  collector.reloading();
-  collector.reloaded(redis, true);
-  collector.reloaded(undefined, false);
-  assert.deepEqual(collector.snapshot(0).lastReload, { successful: false, lastSuccessAtMs: 1_000 });
-  now = 3_000;
-  collector.reloading();
-  collector.reloaded(undefined, true);
-  assert.deepEqual(collector.snapshot(0).lastReload, { successful: true, lastSuccessAtMs: 3_000 });
 });
 
 test("the start time does not change when the clock is set", () => {

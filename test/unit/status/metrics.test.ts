@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { metricsOf } from "#dist/status/metrics.js";
 import { readExposition, valueIn } from "../../support/exposition.js";
-import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
+import { lastReload, snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
 /** Every family with its type and labels. Dashboards depend on them: add to this list, but do not change it. */
 const FAMILIES: Readonly<Record<string, readonly [type: string, ...labels: string[]]>> = {
@@ -41,7 +41,7 @@ test("exactly the documented families are there, with their types and labels", (
 });
 
 test("values are the snapshot's, in seconds and bytes", () => {
-  const text = metricsOf(snapshotOf([tunnelSnapshot()], { lastReload: { successful: false, lastSuccessAtMs: 1_500 } }));
+  const text = metricsOf(snapshotOf([tunnelSnapshot()], { lastReload: { ...lastReload, successful: false } }));
   const tunnel = "redis";
   for (const [name, labels, value] of [
     ["spiped_accepting", { tunnel }, 1],

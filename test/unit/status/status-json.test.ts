@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { statusJsonOf } from "#dist/status/status-json.js";
-import { snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
+import { lastReload, snapshotOf, tunnelSnapshot } from "../support/snapshots.js";
 
 test("the document is the one that docs/status.md describes", () => {
   const tunnel = tunnelSnapshot();
@@ -15,7 +15,7 @@ test("the document is the one that docs/status.md describes", () => {
     startedAt: "1970-01-01T00:00:01.000Z",
     uptimeSeconds: 60,
     stopping: false,
-    lastReload: { successful: true, lastSuccessAt: "1970-01-01T00:00:01.500Z" },
+    lastReload: { successful: true, lastSuccessAt: "1970-01-01T00:00:01.500Z", at: null, failed: [] },
     process: {
       cpuSeconds: 1.5,
       residentBytes: 50_000_000,
@@ -83,4 +83,24 @@ test("no limit and unknown are null", () => {
   assert.equal(document.tunnels[0].connections.limit, null);
   assert.deepEqual(document.tunnels[0].handshakeSeconds, { count: 0, sum: 0, median: null, p95: null });
   assert.deepEqual([document.process.openDescriptors, document.process.maxDescriptors], [null, null]);
+});
+
+test("a failed reload says when it was and what failed, and no names of files", () => {
+  const failures = [
+    { tunnel: undefined, isNamed: false, problem: "/etc/t.toml:3: no such key" },
+    { tunnel: "redis", isNamed: true, problem: "cannot read key file /etc/k" },
+  ];
+  const text = statusJsonOf(
+    snapshotOf([], { lastReload: { ...lastReload, successful: false, atMs: 60_000, failures } }),
+  );
+  assert.doesNotMatch(text, /etc/);
+  assert.deepEqual(JSON.parse(text).lastReload, {
+    successful: false,
+    lastSuccessAt: "1970-01-01T00:00:01.500Z",
+    at: "1970-01-01T00:01:00.000Z",
+    failed: [
+      { what: "configuration", tunnel: null },
+      { what: "keys", tunnel: "redis" },
+    ],
+  });
 });

@@ -1,7 +1,17 @@
 // A complete snapshot, for tests of what is made of one.
 
 import { CONNECTION_BOUNDS, DELAY_BOUNDS, HANDSHAKE_BOUNDS, Histogram } from "#dist/status/histogram.js";
-import type { Snapshot, TunnelSnapshot } from "#dist/status/snapshot.js";
+import type { LastReload, Snapshot, TunnelSnapshot } from "#dist/status/snapshot.js";
+
+/** There was none since the start. */
+export const lastReload: LastReload = {
+  successful: true,
+  atMs: undefined,
+  ageMs: undefined,
+  lastSuccessAtMs: 1_500,
+  lastSuccessAgeMs: 59_500,
+  failures: [],
+};
 
 /** The histogram of some durations in seconds. */
 export function histogramOf(bounds: readonly number[], ...seconds: readonly number[]): TunnelSnapshot["handshakes"] {
@@ -57,7 +67,7 @@ export function snapshotOf(tunnels: readonly TunnelSnapshot[], changes: Partial<
     nowMs: 61_000,
     startedAtMs: 1_000,
     isStopping: false,
-    lastReload: { successful: true, lastSuccessAtMs: 1_500 },
+    lastReload,
     process: { cpuSeconds: 1.5, residentBytes: 50_000_000, openDescriptors: 20, mostDescriptors: 1_024 },
     eventLoopDelay: histogramOf(DELAY_BOUNDS, 0.0005),
     tunnels,
