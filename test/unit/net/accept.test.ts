@@ -29,8 +29,8 @@ test("a failure to accept a client is reported, and the next client is accepted"
   const handle = Reflect.get(server, "_handle");
   Reflect.apply(Reflect.get(handle, "onconnection"), handle, [-24, undefined]);
   assert.deepEqual(
-    failures.map(({ code }) => code),
-    ["SPIPED_LISTEN"],
+    failures.map(({ code, message }) => [code, message]),
+    [["SPIPED_LISTEN", "cannot accept a connection (error -24)"]],
   );
   await TestSocket.connect(t, portOf(server.address()));
   await eventLoopTurns();

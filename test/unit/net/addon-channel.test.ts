@@ -67,6 +67,21 @@ test("reads exactly the requested bytes, however they arrive, and no byte more",
   assert.equal(Buffer.from(sink.bytes).toString(), "rest");
 });
 
+test("what waits to be read can be looked at without being read", { ...limits, skip }, async (t) => {
+  const { channel, peer } = await accepted(t, 8);
+  assert.equal(channel.peek(4).length, 0);
+  await peer.write("abcdefgh");
+  const seen = await until(() => (channel.peek(4).length === 4 ? channel.peek(4) : undefined), "bytes to look at");
+  assert.equal(Buffer.from(seen).toString(), "abcd");
+  assert.equal(Buffer.from(await channel.readExactly(8)).toString(), "abcdefgh");
+  channel.close();
+  assert.equal(channel.peek(4).length, 0);
+});
+
+test("systems with descriptors have addon sockets", { skip: process.platform === "win32" }, () => {
+  assert.ok(sockets !== undefined);
+});
+
 test("sent data arrives, and the peer has a name", { ...limits, skip }, async (t) => {
   const { channel, peer } = await accepted(t, 8);
   assert.equal(channel.sendNow(Buffer.from("hello")), true);

@@ -27,6 +27,8 @@ interface Pair {
 
 interface Kind {
   readonly name: string;
+  /** See `ByteReader.leavesBytesToSystem`. */
+  readonly leavesBytesToSystem: boolean;
   /** Connects a channel whose exact reads are `exactLength` bytes together. */
   readonly connected: (t: TestContext, exactLength: number) => Promise<Pair>;
 }
@@ -36,6 +38,7 @@ const MOST_BYTES = 1_024;
 function dialed(kind: AddressKind, withAddon: boolean): Kind {
   return {
     name: `${kind}, ${withAddon ? "addon" : "Node"} socket`,
+    leavesBytesToSystem: true,
     connected: async (t, exactLength) => {
       const listener = await Listener.listen(t, kind);
       const { address } = listener;
@@ -66,6 +69,7 @@ function dialed(kind: AddressKind, withAddon: boolean): Kind {
 function readAsStream(kind: AddressKind): Kind {
   return {
     name: `${kind}, read as a stream`,
+    leavesBytesToSystem: false,
     connected: async (t, exactLength) => {
       const listener = await Listener.listen(t, kind);
       const socket = connect({ ...socketOptionsOf(listener.address), allowHalfOpen: true });
@@ -110,12 +114,13 @@ async function broken({ channel, peer }: Pair): Promise<void> {
   peer.reset();
 }
 
-for (const { name, connected } of kinds) {
+for (const { name, leavesBytesToSystem, connected } of kinds) {
   const canBreak = name.startsWith("tcp") || process.platform === "linux";
   const breaking = { ...limits, skip: canBreak ? false : "no reset of UNIX sockets" };
 
   test(`${name}: exact reads get exactly their bytes, the sink gets the rest, and one end`, limits, async (t) => {
     const { channel, peer } = await connected(t, 8);
+    assert.equal(channel.reader.leavesBytesToSystem, leavesBytesToSystem);
     const first = channel.reader.readExactly(5);
     for (const piece of ["a", "bc", "defghrest"]) await peer.write(piece);
     assert.equal(textOf(await first), "abcde");

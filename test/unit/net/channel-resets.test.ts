@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { addon } from "#dist/native/native.js";
 import { SocketChannel } from "#dist/net/channel.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import { type AddressKind, socketOptionsOf } from "../../support/addresses.js";
@@ -90,3 +91,16 @@ for (const kind of ["tcp", "unix"] as const) {
     await ends.peer.closed();
   });
 }
+
+test("a socket is reset where the system cannot be asked for that", limits, async (t) => {
+  t.mock.method(addon, "setResetOnClose", () => {
+    throw new Error("not known");
+  });
+  for (const state of ["has done nothing", "has written", "has been ended a moment ago"]) {
+    const ends = await connected(t, "tcp");
+    await states[state]?.(ends);
+    ends.channel.reset();
+    if (!ends.socket.closed) await within(once(ends.socket, "close"), "the socket to be closed");
+    assert.equal(await ends.peer.endWhileOpen(), "reset");
+  }
+});

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { SpipedError } from "#dist/errors.js";
-import { SocketChannel } from "#dist/net/channel.js";
+import { endsOf, SocketChannel } from "#dist/net/channel.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import { socketOptionsOf } from "../../support/addresses.js";
 import { afterwards, limits, within } from "../../support/cleanup.js";
@@ -96,6 +96,42 @@ for (const kind of ["tcp", "unix"] as const) {
     await sink.untilEnd();
     await eventLoopTurns();
     assert.deepEqual(failures, []);
+  });
+}
+
+test("the socket is not handed over while data is still to be written, or after its end", limits, async (t) => {
+  const { channel, peer } = await channelTo(t, "tcp");
+  if (process.platform !== "win32") {
+    const copy = channel.copyDescriptor();
+    assert.ok(copy !== undefined);
+    copy.close();
+  }
+  peer.socket.pause();
+  while (channel.writable.writableLength === 0) channel.writable.write(new Uint8Array(1_024 * 1_024));
+  assert.equal(channel.copyDescriptor(), undefined);
+  channel.close();
+  assert.deepEqual(
+    [channel.copyDescriptor(), channel.ends(), channel.hasEnded(), channel.failureOfEnd()],
+    [undefined, undefined, false, undefined],
+  );
+});
+
+test("the ends of a connection are known if both are, or if it is a UNIX socket", () => {
+  const [near, far] = [
+    { address: "192.0.2.1", port: 1 },
+    { address: "192.0.2.2", port: 2 },
+  ];
+  assert.deepEqual(endsOf(far, near), { kind: "tcp", remote: far, local: near });
+  assert.deepEqual(endsOf(undefined, "unix"), { kind: "unix" });
+  assert.equal(endsOf(far, undefined), undefined);
+  assert.equal(endsOf(undefined, near), undefined);
+});
+
+for (const kind of ["tcp", "unix"] as const) {
+  test(`${kind}: only a TCP socket has a remote address`, limits, async (t) => {
+    const { channel, socket } = await channelTo(t, kind);
+    const { remotePort: port } = socket;
+    assert.deepEqual(channel.remote, kind === "unix" ? undefined : { address: "127.0.0.1", port, family: "IPv4" });
   });
 }
 

@@ -1,11 +1,11 @@
 // Booking of descriptors, by connections and by concurrent attempts of a dial.
 
 import assert from "node:assert/strict";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
 import type { SocketAddress } from "#dist/net/address.js";
-import { DESCRIPTORS_PER_CONNECTION, DescriptorBudget } from "#dist/net/descriptors.js";
+import { DESCRIPTORS_PER_CONNECTION, DescriptorBudget, descriptorLimit } from "#dist/net/descriptors.js";
 import { dial } from "#dist/net/dial.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { afterwards, limits } from "../../support/cleanup.js";
@@ -48,6 +48,16 @@ test("open and reserved descriptors are not free", (t) => {
   });
   assert.equal(DescriptorBudget.measure().connections, before - 20 / DESCRIPTORS_PER_CONNECTION);
   assert.equal(DescriptorBudget.measure(10).connections, before - 30 / DESCRIPTORS_PER_CONNECTION);
+});
+
+test("a few descriptors stay free for lookups, key files and the like", (t) => {
+  if (process.platform !== "linux" || descriptorLimit() > 1e9) {
+    t.skip("descriptors are not limited, or cannot be counted");
+    return;
+  }
+  const free = descriptorLimit() - readdirSync("/proc/self/fd").length;
+  const kept = free - DescriptorBudget.measure().connections * DESCRIPTORS_PER_CONNECTION;
+  assert.ok(kept >= 30 && kept <= 36, `${kept} are kept`);
 });
 
 test("a waiter is woken once, when there is enough room for a connection", () => {

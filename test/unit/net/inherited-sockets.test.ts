@@ -92,6 +92,26 @@ test("a socket is taken by its name, by its unit's name, or as the only one", op
   }
 });
 
+test("two names are the same socket if they lead to one, and a name is the same as itself in any case", () => {
+  const named = (name: string) => ({ kind: "systemd", name }) as const;
+  const sockets = new InheritedSockets(passing(1_000_000, "web.socket", "other"));
+  assert.equal(sockets.areSame(named("web"), named("web.socket")), true);
+  assert.equal(sockets.areSame(named("web"), named("other")), false);
+  assert.equal(sockets.areSame(named("web"), named("unknown")), false);
+  assert.equal(sockets.areSame(named("unknown"), named("unknown")), true);
+});
+
+test("the options of a socket that others share are left alone", options, async (t) => {
+  const descriptor = held(t, addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16));
+  const sockets = new InheritedSockets(passing(descriptor, "web"));
+  const listening = ListeningSocket.inherit(sockets.take({ kind: "systemd", name: "web" }));
+  const changed = t.mock.method(addon, "setResetOnClose");
+  listening.attach({ accepted: () => undefined, failed: (error) => assert.fail(error) }, true);
+  assert.equal(changed.mock.callCount(), 0);
+  listening.close();
+  sockets.close();
+});
+
 test("for an unknown or ambiguous name, the error lists the names that exist", options, async (t) => {
   const descriptor = held(t, addon.listenTcp("127.0.0.1", await freePort("127.0.0.1"), 16));
   const sockets = new InheritedSockets(passing(descriptor, "a", "b\u001b", "a"));

@@ -71,6 +71,17 @@ test("a lookup without results is an error", async (t) => {
   await rejectsSpipedError(resolve(parseAddress("empty.example:80")), "SPIPED_RESOLVE", /no address found/);
 });
 
+test("of an unknown name with an unknown service, the service is the mistake that is named", async (t) => {
+  const asked: string[] = [];
+  t.mock.method(addon, "resolve", (host: string, service: string, done: Done) => {
+    asked.push(`${host}:${service}`);
+    done({ addresses: [] });
+  });
+  const unknown = resolve(parseAddress("nobody.example:no-such-service"));
+  await rejectsSpipedError(unknown, "SPIPED_RESOLVE", /: unknown service "no-such-service"$/);
+  assert.deepEqual(asked, ["nobody.example:no-such-service", "127.0.0.1:no-such-service"]);
+});
+
 test("a lookup for which no thread can be started is an error, and the next one starts", async (t) => {
   const refused = t.mock.method(addon, "resolve", () => {
     throw new Error("no thread for the lookup");

@@ -17,7 +17,9 @@ test("an authenticated client gets a free slot at once", () => {
     slots.enter(client);
     assert.equal(slots.admit(client), undefined);
   }
-  assert.deepEqual([slots.taken, slots.isFull], [2, true]);
+  assert.deepEqual([slots.taken, slots.isFull, slots.free], [2, true, 0]);
+  slots.leave("a");
+  assert.deepEqual([slots.taken, slots.isFull, slots.free], [1, false, 1]);
 });
 
 test("strangers take no slots, however many there are", () => {

@@ -4,14 +4,16 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { SpipedError } from "#dist/errors.js";
+import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
+import { dialedTarget } from "#dist/tunnel/target.js";
 import { freeAddress } from "../../support/addresses.js";
 import { limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { p } from "../../support/reference-protocol.js";
 import { acceptedBefore } from "../support/accepted.js";
-import { keyFile, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
+import { keyFile, RecordingChannel, runConnection, socketAddressOf, timeoutMs } from "../support/connections.js";
 import { deafAddress } from "../support/deaf.js";
 import { established, peerOptions } from "../support/established.js";
 import { sharedKeyOf } from "../support/handshakes.js";
@@ -386,6 +388,37 @@ test("decrypt: cancelled while dialing for an authenticated client, it is report
   assert.deepEqual([reason, phase], ["cancelled", "client-known"]);
   await eventLoopTurns();
   assert.equal(reports.length, 1);
+});
+
+test("encrypt: in the handshake, only a failure of the target says something about the target", limits, async (t) => {
+  for (const [side, recognized, message] of [
+    ["source", undefined, /^source .*: gone$/],
+    ["target", "silent", /^target target\.example:80: gone; the peer sent nothing \(0 of 320 handshake bytes\)$/],
+  ] as const) {
+    const listener = await Listener.listen(t, "tcp");
+    const targets: RecordingChannel[] = [];
+    const address = socketAddressOf(listener.address);
+    const open = async (options: Parameters<ReturnType<typeof dialedTarget>["open"]>[0]) => {
+      const inner = await dialedTarget({
+        addresses: [address],
+        name: "target.example:80",
+        bind: undefined,
+        timeoutMs,
+        keepAlive: true,
+        descriptors: new DescriptorBudget(100),
+      }).open(options);
+      const channel = new RecordingChannel(inner);
+      targets.push(channel);
+      return channel;
+    };
+    const { source, report } = await runConnection(t, "encrypt", [address], { target: { open } });
+    await (await listener.next()).read(32);
+    const failing = side === "source" ? source : targets[0];
+    failing?.fail(new SpipedError("SPIPED_RESET", "gone"));
+    const { reason, error, recognized: found } = await report();
+    assert.deepEqual([reason, found?.kind], ["reset", recognized]);
+    assert.match(error?.message ?? "", message);
+  }
 });
 
 test("encrypt: an application that disconnects before the target answers cancels dialing", limits, async (t) => {
