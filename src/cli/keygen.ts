@@ -4,9 +4,9 @@
 
 import { randomFillSync } from "node:crypto";
 import { generateKeyFile } from "../config/new-key-file.js";
-import { usageError } from "./argument-mistakes.js";
 import { leaveSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseArguments } from "./options.js";
+import { usageError } from "./usage-error.js";
 
 /** Writes a new key file. */
 export function keygen(args: readonly string[]): number {

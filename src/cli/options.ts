@@ -16,8 +16,11 @@ import {
   labelOf,
 } from "../flags/flags.js";
 import { parserOf } from "../flags/values.js";
-import { type KnownOption, listOf, missingOptions, refuseMistakes, usageError } from "./argument-mistakes.js";
+import { refuseMistakes } from "./argument-mistakes.js";
+import type { KnownOption } from "./command-syntax.js";
+import { missingOptions } from "./missing-options.js";
 import { writeOutput } from "./output.js";
+import { listOf, usageError } from "./usage-error.js";
 import { version } from "./version.js";
 
 /** The width of `--help` if standard output is not a terminal. */

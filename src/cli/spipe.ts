@@ -23,11 +23,11 @@ import { setFlowSettings } from "../tunnel/flow-settings.js";
 import { cleartextMemory } from "../tunnel/memory.js";
 import type { ConnectionReport } from "../tunnel/reports.js";
 import { dialedTarget } from "../tunnel/target.js";
-import { usageError } from "./argument-mistakes.js";
 import { isHangUpIgnored, leaveSignal, takeSignal } from "./early-signals.js";
 import { addFlags, createCommand, parseArguments, refuseContradictions } from "./options.js";
 import type { RawArguments } from "./raw-arguments.js";
 import { StdioChannel } from "./stdio-channel.js";
+import { usageError } from "./usage-error.js";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.

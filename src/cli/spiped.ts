@@ -12,7 +12,6 @@ import { shortUsageOf } from "../flags/usage.js";
 import { formatAddress } from "../net/address.js";
 import { lacksDaemons } from "../platform.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
-import { listOf, usageError } from "./argument-mistakes.js";
 import type { ConfigInUse } from "./config-reload.js";
 import { KEY_DESCRIPTOR, startDaemon, takeReport } from "./daemon.js";
 import { applyEnvironment } from "./environment.js";
@@ -23,6 +22,7 @@ import { addFlags, createCommand, parseArguments, refuseContradictions } from ".
 import type { RawArguments } from "./raw-arguments.js";
 import { runService } from "./service.js";
 import type { ServiceSettings } from "./service-settings.js";
+import { listOf, usageError } from "./usage-error.js";
 
 const EXAMPLES = `
 Addresses are [IPv4]:port, [IPv6]:port, host:port, or the /absolute/path of a UNIX socket.
