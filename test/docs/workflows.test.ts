@@ -86,6 +86,18 @@ test("each artifact that a job downloads is uploaded by a job of the same workfl
   }
 });
 
+test("a step with a pipe fails if any part of it fails", () => {
+  for (const file of workflows) {
+    // GitHub sets pipefail only where a step names bash.
+    const steps = read(file)
+      .split(/^ {6}- /m)
+      .filter((step) => /^ {10}.* \| |\brun: .* \| /m.test(step));
+    const unsafe = steps.filter((step) => !/^ {8}shell: bash\b/m.test(step));
+    assert.deepEqual(unsafe, [], file);
+  }
+  assert.match(read(".github/workflows/release.yml"), /^ {10}.* \| /m);
+});
+
 /** Runs the step of release.yml that looks up the digests of the images' bases, for a Dockerfile, with a docker of our own. */
 async function bases(t: test.TestContext, dockerfile: string) {
   const folder = await temporaryFolder(t);
