@@ -3,6 +3,7 @@
 // First, each tool must find planted mistakes (planted.rs). Linux on x86-64 only.
 //
 //     node scripts/trials/sanitizers.mjs [planted | rust-address | rust-thread | addon-address | addon-memcheck]...
+//     node scripts/trials/sanitizers.mjs addon-address --tests=integration/ends     only these, names separated by commas
 //
 // Needs gcc, valgrind and `rustup toolchain install nightly --component rust-src`. Builds below target/sanitizers.
 
@@ -32,8 +33,11 @@ const flags = {
 /** AddressSanitizer puts red zones around variables, so measurements of the stack do not hold. */
 const measuresTheStack = ["--skip", "no_packet_uses_more_stack"];
 
+/** Tests move megabytes through a debug build that checks each access to memory. */
+const TEST_PATIENCE = 10;
+
 /** Tests that use the addon, without those that measure memory or time, or start processes as other users. */
-const addonTests = [
+const allAddonTests = [
   ...["native", "protocol", "tunnel", "library"].map((name) => `unit/${name}`),
   ...["transfers", "ends", "resets-and-ends", "deaths", "library", "library-streams"].map(
     (name) => `integration/${name}`,
@@ -48,7 +52,12 @@ const parts = {
   "addon-memcheck": runUnderMemcheck,
 };
 
-const chosen = process.argv.slice(2);
+const words = process.argv.slice(2);
+const isTests = (word) => word.startsWith("--tests=");
+const chosen = words.filter((word) => !isTests(word));
+const addonTests = words.find(isTests)?.slice("--tests=".length).split(",") ?? allAddonTests;
+for (const name of addonTests)
+  if (!allAddonTests.includes(name)) fail(`there is no ${name}, only ${allAddonTests.join(", ")}`);
 for (const name of chosen)
   if (!(name in parts)) fail(`there is no part ${name}, only ${Object.keys(parts).join(", ")}`);
 mkdirSync(target, { recursive: true });
@@ -129,7 +138,7 @@ function runAddonTests() {
     ["--test", "--test-reporter=tap", "--test-concurrency=2", ...chosenFiles],
     {
       cwd: tree,
-      env: { ...process.env, ...addressSanitizer(join(reports, "report")) },
+      env: { ...process.env, ...addressSanitizer(join(reports, "report")), TEST_PATIENCE: String(TEST_PATIENCE) },
       encoding: "utf8",
       maxBuffer: 1 << 28,
       stdio: ["ignore", "pipe", "inherit"],

@@ -5,8 +5,11 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { temporaryRoot } from "./environment.js";
 
+/** Multiplies all time limits of tests, for programs that check each access to memory and are that much slower. */
+const patience = Number(process.env["TEST_PATIENCE"] ?? 1);
+
 /** How long anything in a test may take before it fails: far more than needed, so that slow machines do not matter. */
-export const failsafeMs = 60_000;
+export const failsafeMs = 60_000 * patience;
 
 /** The options of a test that drives commands. Only a test that hangs reaches this limit. */
 export const limits = { timeout: 3 * failsafeMs };
