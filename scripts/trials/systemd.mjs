@@ -1,8 +1,8 @@
 // The units of contrib/systemd under a booted systemd: installed by the commands of docs/deployment.md, start, status,
-// reload, the recipe "a restart that refuses nobody", stop with --drain-timeout, two instances on one socket, a daemon, and
-// many tunnels in one process. Needs Linux, root, unshare, nsenter and systemd 252 or newer. The booted system cannot write
-// to the host: its root is in memory, /usr, the package and /proc/sys are read-only, and it has its own network, processes
-// and control group.
+// reload, journald that stops, the recipe "a restart that refuses nobody", stop with --drain-timeout, two instances on one
+// socket, a daemon, and many tunnels in one process. Needs Linux, root, unshare, nsenter and systemd 252 or newer. The booted
+// system cannot write to the host: its root is in memory, /usr, the package and /proc/sys are read-only, and it has its own
+// network, processes and control group.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -26,6 +26,8 @@ need("unshare", "nsenter", "pivot_root", "systemctl", "ip");
 
 const tree = fileURLToPath(new URL("../..", import.meta.url));
 const LIMIT_MS = 60_000;
+/** Long enough to fill the 8 MiB that systemd gives to the socket of a service's standard error, and 1 MiB of ours. */
+const STOPPED_MS = 60_000;
 
 const BOOT = `
 set -eu
@@ -143,7 +145,12 @@ function inside(args) {
 function run(command, { fails = false } = {}) {
   const [program, ...args] = inside(["bash", "-euc", command]);
   const env = { PATH: "/usr/local/bin:/usr/bin:/usr/sbin", SYSTEMD_PAGER: "", SYSTEMD_COLORS: "0" };
-  const { status, stdout, stderr } = spawnSync(program, args, { env, encoding: "utf8", timeout: LIMIT_MS });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    env,
+    encoding: "utf8",
+    timeout: LIMIT_MS,
+    maxBuffer: 1 << 28,
+  });
   if (!fails && status !== 0) {
     const [first, ...more] = inside(["journalctl", "-n", "40", "--no-pager"]);
     console.error(spawnSync(first, more, { encoding: "utf8" }).stdout);
@@ -201,6 +208,54 @@ async function underLoad(work) {
   const { done, failures } = JSON.parse(load.said().trim().split("\n").at(-1));
   assert.deepEqual(failures, []);
   return done;
+}
+
+/** The journal stops reading while clients come, and continues; then it stops, and so does the service. */
+async function stopJournald() {
+  const journald = run("systemctl show -P MainPID systemd-journald").trim();
+  const settings = "/etc/systemd/system/spiped@ssh.service.d";
+  run(
+    `mkdir -p ${settings}; printf '[Service]\\nLogRateLimitIntervalSec=0\\n' > ${settings}/log.conf; systemctl daemon-reload`,
+  );
+  run(
+    "printf 'SPIPED_LOG_LEVEL=debug\\nSPIPED_LOG_FORMAT=json\\n' >> /etc/spiped/ssh.env; systemctl restart spiped@ssh",
+  );
+  const journal = "journalctl -u spiped@ssh -o cat --no-pager";
+  const count = (pattern) => Number(run(`${journal} | grep -cE '${pattern}' || true`));
+  const messages = () => count('"connection":');
+  const first = await underLoad(() => undefined);
+  const closed = '"closed';
+  await until(() => count(closed) >= first, "the messages of all clients");
+  const perClient = messages() / first;
+  run(`kill -STOP ${journald}`);
+  const clients = await underLoad(() => new Promise((wake) => setTimeout(wake, STOPPED_MS)));
+  run(`kill -CONT ${journald}`);
+  const after = await underLoad(() => undefined);
+  const dropped = () => {
+    const counts = run(`${journal} | grep -oE 'log messages dropped: [0-9]+' || true`).match(/\d+/g) ?? [];
+    return counts.map(Number).reduce((sum, lost) => sum + lost, 0);
+  };
+  const all = perClient * (first + clients + after);
+  try {
+    await until(() => messages() + dropped() >= all, "all messages");
+  } catch (error) {
+    throw new Error(`${error.message}: ${messages()} and ${dropped()} of ${all}`);
+  }
+  say(
+    `journald stopped for ${STOPPED_MS / 1_000} s: ${clients} clients served; of ${all} messages ${messages()} are in the journal, ${dropped()} counted as dropped`,
+  );
+
+  run(`kill -STOP ${journald}`);
+  await underLoad(() => new Promise((wake) => setTimeout(wake, 1_000)));
+  const begun = performance.now();
+  const [program, ...args] = inside(["systemctl", "stop", "spiped@ssh"]);
+  const { status } = spawnSync(program, args, { timeout: LIMIT_MS });
+  const ms = performance.now() - begun;
+  run(`kill -CONT ${journald}`);
+  assert.equal(status, 0);
+  assert.equal(run("systemctl show -P Result spiped@ssh").trim(), "success");
+  say(`stop while journald is stopped: ${ms.toFixed(0)} ms`);
+  run("sed -i /SPIPED_LOG/d /etc/spiped/ssh.env; systemctl start spiped@ssh");
 }
 
 function say(text) {
@@ -264,6 +319,8 @@ try {
   assert.equal(run("systemctl show -P MainPID spiped@ssh"), before);
   await until(() => run("systemctl is-active spiped@ssh || true").trim() === "active", "the end of the reload");
   say("reload: the key is read again, and it is active again");
+
+  await stopJournald();
 
   runSection("A restart that refuses nobody");
   assert.match(run("systemctl status spiped@ssh"), /listening on \[0\.0\.0\.0\]:8022 \(systemd:\)/);

@@ -148,8 +148,8 @@ export declare class LogWriter {
    */
   setLostLine(line: string): void
   /**
-   * Queues one message, with its line break. If there is no room it is lost, and the next message is preceded by one
-   * that says how many were.
+   * Queues one message, with its line break. If there is no room it is lost, and a message says how many were as
+   * soon as the others are written.
    */
   write(line: string): void
   /** Waits up to `timeout_ms` until all messages are written. Returns whether they are. */

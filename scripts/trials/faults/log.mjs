@@ -1,9 +1,10 @@
-// The log's reader stops, leaves and comes back: standard error is a full pipe, then a closed one; the system's log
-// goes away and returns. (A pipe that is read again is in disk.mjs.)
+// The log's reader stops, leaves and comes back: standard error is a pipe, or a socket as systemd gives to its services,
+// and its reader is stopped, continued, or gone; the system's log goes away and returns.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { dial, Service, visit } from "../../support/exact-traffic.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
@@ -39,6 +40,103 @@ for (const program of PROGRAMS) {
     if (program !== "C") assert.equal(status, 0);
     return `30 strangers, a connection and a client: all as with a reader; ${(share * 100).toFixed(1)} % of a CPU; exit ${status}`;
   });
+}
+
+/** Starts a command whose standard error is read by a process of its own, which writes what it reads to a file. */
+const READER = `import os, socket, sys
+kind, log, pid_file, *command = sys.argv[1:]
+if kind == "pipe": reading, writing = os.pipe()
+else: reading, writing = (one.detach() for one in socket.socketpair())
+reader = os.fork()
+if reader == 0:
+    os.close(writing); file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    while data := os.read(reading, 65536): os.write(file, data)
+    sys.exit(0)
+with open(pid_file, "w") as file: file.write(str(reader))
+os.close(reading); os.dup2(writing, 2); os.close(writing); os.execvp(command[0], command)`;
+/** More than the 1 MiB of messages that are buffered, and the system's buffers. */
+const MUCH_BYTES = 2_000_000;
+/** How long an exit may wait for a log that nobody reads, on a busy machine. */
+const MOST_MS = 20_000;
+
+for (const program of PROGRAMS) {
+  for (const kind of ["pipe", "socket"]) {
+    scenario(`log/a reader that stops and continues, ${kind} ${program}`, async (trial) => {
+      const service = await Service.start(trial);
+      const key = newKey(trial);
+      const folder = trial.folder();
+      const [log, pidFile] = [join(folder, "log"), join(folder, "pid")];
+      const far = await startEnd(trial, "-d", {
+        program,
+        target: service.port,
+        key,
+        args: ["/usr/bin/python3", "-c", READER, kind, log, pidFile, ...argsOf(program)],
+        flags: program === "C" ? [] : ["--log-level", "debug", "--log-format", "json"],
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      const near = await startEnd(trial, "-e", { program, target: far.port, key });
+      const read = () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(0, -1) : []);
+      const reader = Number(readFileSync(pidFile, "latin1"));
+      const crowd = async (count) => {
+        for (let left = count; left > 0; left -= 20)
+          assert.deepEqual(
+            new Set(await Promise.all(Array.from({ length: 20 }, () => visit(near.port, 10)))),
+            new Set(["whole"]),
+          );
+      };
+      // How many messages a client makes.
+      await crowd(20);
+      await crowd(20);
+      if (program !== "C")
+        await until(
+          () => read().filter((line) => /"closed/.test(line)).length >= 40,
+          () => read().join("\n"),
+        );
+      await sleep(500);
+      const [first] = [read()];
+      const perClient = (first.length - 1) / 40;
+      const bytes = Math.max(first.join("\n").length / 40, 1);
+      const friend = dial(near.port);
+      await friend.ask();
+      process.kill(reader, "SIGSTOP");
+      const clients = program === "C" ? 200 : Math.ceil(MUCH_BYTES / bytes / 20) * 20;
+      const cpu = cpuSeconds(far.pid);
+      await crowd(clients);
+      await friend.ask();
+      const before = cpuSeconds(far.pid);
+      await sleep(1_000);
+      const share = cpuSeconds(far.pid) - before;
+      assert.ok(program === "C" || share < 0.3, `${share} of a CPU, after ${before - cpu} s`);
+      process.kill(reader, "SIGCONT");
+      await crowd(20);
+      let text = "no message at all";
+      if (program !== "C") {
+        const dropped = () =>
+          read().flatMap((line) => /log messages dropped: (\d+)/.exec(line)?.slice(1).map(Number) ?? []);
+        const all = 1 + perClient * (40 + clients + 20);
+        const sum = () => dropped().reduce((total, count) => total + count, 0);
+        const count = () => read().length - dropped().length;
+        await until(
+          () => count() + sum() >= all,
+          () => `${all} messages; ${count()} read, ${sum()} dropped`,
+        );
+        assert.ok(sum() > 0, "none was dropped");
+        text = `${count()} messages read and ${sum()} counted as dropped of ${all} of ${60 + clients} clients`;
+      }
+      // Stopped for good: it must exit all the same.
+      process.kill(reader, "SIGSTOP");
+      await crowd(clients);
+      friend.socket.end();
+      await until(() => friend.end !== undefined, "the friend's end");
+      const begun = performance.now();
+      far.signal("SIGTERM");
+      const status = await far.ended();
+      const ms = performance.now() - begun;
+      if (program !== "C") assert.equal(status, 0);
+      assert.ok(program === "C" || ms < MOST_MS, `${ms} ms to exit`);
+      return `${text}; all served; ${(share * 100).toFixed(0)} % of a CPU; with the reader stopped, SIGTERM takes ${(ms / 1_000).toFixed(1)} s: exit ${status}`;
+    });
+  }
 }
 
 const LOGGER = `import os, socket, sys, time

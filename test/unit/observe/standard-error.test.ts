@@ -5,7 +5,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { afterwards, failsafeMs, temporaryFolder, within } from "../../support/cleanup.js";
+import { afterwards, failsafeMs, temporaryFolder, until, within } from "../../support/cleanup.js";
 import { runModule } from "../support/children.js";
 import { root } from "../support/paths.js";
 
@@ -115,6 +115,31 @@ test(
     assert.ok(whole >= 1_000 && whole <= 1_200, `${whole} lines`);
   },
 );
+
+test("the number of dropped lines is written when there is room, even if no other line follows", options, async (t) => {
+  const { reading, writing } = await pipe(t);
+  const source = `
+    for (let count = 0; count < 3_000; count += 1) write("x".repeat(1_000));
+    writeSync(1, "written");
+    process.stdin.resume();
+  `;
+  assert.equal(await nextOutput(startModule(t, source, writing)), "written");
+  let text = "";
+  // Those that find room while the pipe takes a few tell how many were dropped before them.
+  const told = () =>
+    [...text.matchAll(/^prog: log messages dropped: (\d+) \(standard error is not read fast enough\)\n/gm)]
+      .map(([, count]) => Number(count))
+      .reduce((sum, count) => sum + count, 0);
+  const whole = () => text.split("\n").filter((line) => line === `prog: ${"x".repeat(1_000)}`).length;
+  await until(
+    () => {
+      text += contentOf(reading);
+      return whole() + told() >= 3_000 ? true : undefined;
+    },
+    () => `${whole()} lines and ${told()} dropped of 3000`,
+  );
+  assert.equal(whole() + told(), 3_000);
+});
 
 test("flushing waits for a full pipe no longer than its timeout", options, async (t) => {
   const { writing } = await pipe(t);

@@ -2,7 +2,8 @@
 //!
 //! Standard error may be shared: making it non-blocking would break other programs' writes, and a blocking write on the
 //! main thread would stall data. So a thread does blocking writes. It runs until the process exits. If the system
-//! cannot create a thread, the caller writes what standard error accepts without blocking, and buffers the rest.
+//! cannot create a thread, the caller writes what standard error accepts without blocking, and buffers the rest. All of it
+//! is in one file, since thread and caller change the same state.
 
 use std::{
     cmp::min,
@@ -57,6 +58,8 @@ struct State {
     lost: u64,
     /// Why the last failed write failed; taken by the next message about lost ones.
     write_error: Option<String>,
+    /// The last write failed, so the number of lost messages waits for the next message.
+    has_failed: bool,
     has_thread: bool,
     is_writing: bool,
 }
@@ -65,6 +68,14 @@ struct Line {
     text: Vec<u8>,
     /// Messages lost between the previous one and this one.
     lost_before: u64,
+    /// How many more are lost if this cannot be written: 1 for a message, and those whose loss `text` tells of.
+    covers: u64,
+}
+
+impl Line {
+    fn message(text: String) -> Self {
+        Self { text: text.into_bytes(), lost_before: 0, covers: 1 }
+    }
 }
 
 #[napi]
@@ -82,18 +93,23 @@ impl LogWriter {
         self.shared.lock().lost_line = line;
     }
 
-    /// Queues one message, with its line break. If there is no room it is lost, and the next message is preceded by one
-    /// that says how many were.
+    /// Queues one message, with its line break. If there is no room it is lost, and a message says how many were as
+    /// soon as the others are written.
     #[napi]
     pub fn write(&self, line: String) {
         let mut state = self.shared.lock();
-        if state.waiting_bytes + line.len() > self.max_waiting_bytes {
+        let has_room_for = |state: &State| state.waiting_bytes + line.len() <= self.max_waiting_bytes;
+        if !has_room_for(&state) && !state.has_thread {
+            // Nobody else empties the queue.
+            state.write_without_thread(&mut write_piece, &mut || has_room(Duration::ZERO));
+        }
+        if !has_room_for(&state) {
             state.lost += 1;
             return;
         }
         state.waiting_bytes += line.len();
         let lost_before = std::mem::take(&mut state.lost);
-        state.waiting.push_back(Line { text: line.into_bytes(), lost_before });
+        state.waiting.push_back(Line { lost_before, ..Line::message(line) });
         state.has_thread = state.has_thread || self.start_thread();
         if state.has_thread {
             self.shared.changed.notify_all();
@@ -112,12 +128,14 @@ impl LogWriter {
             state.write_without_thread(&mut write_piece, &mut || {
                 has_room(until.saturating_duration_since(Instant::now()))
             });
-            return state.waiting.is_empty();
+            return !state.is_busy();
         }
-        let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
-        let (state, _) =
-            self.shared.changed.wait_timeout_while(state, timeout, is_busy).unwrap_or_else(PoisonError::into_inner);
-        !state.is_writing && state.waiting.is_empty()
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, timeout, |state| state.is_busy())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.is_busy()
     }
 
     fn start_thread(&self) -> bool {
@@ -128,6 +146,24 @@ impl LogWriter {
 }
 
 impl State {
+    fn is_busy(&self) -> bool {
+        self.is_writing || !self.waiting.is_empty() || self.owes_number()
+    }
+
+    /// Whether nothing waits and messages were lost because standard error was slow: their number is told without
+    /// another message. After a failed write it waits for one, which tries again.
+    fn owes_number(&self) -> bool {
+        self.lost > 0 && !self.has_failed && self.waiting.is_empty()
+    }
+
+    /// Queues an empty message that only tells how many were lost.
+    fn queue_number(&mut self) {
+        if self.owes_number() {
+            let lost_before = std::mem::take(&mut self.lost);
+            self.waiting.push_back(Line { text: Vec::new(), lost_before, covers: 0 });
+        }
+    }
+
     /// Writes waiting messages while `has_room` says that a write would not block. The rest of a message written in
     /// part stays in the queue.
     fn write_without_thread(
@@ -135,12 +171,15 @@ impl State {
         write: &mut dyn FnMut(&[u8]) -> io::Result<usize>,
         has_room: &mut dyn FnMut() -> bool,
     ) {
-        while let Some(line) = self.waiting.front_mut() {
+        loop {
+            self.queue_number();
+            let Some(line) = self.waiting.front_mut() else { return };
             if !has_room() {
                 return;
             }
             let lost = std::mem::take(&mut line.lost_before);
             if lost > 0 {
+                line.covers += lost;
                 let text = describe_lost(&self.lost_line, lost, self.write_error.take());
                 self.waiting_bytes += text.len();
                 line.text.splice(0..0, text.into_bytes());
@@ -153,14 +192,24 @@ impl State {
                     line.text.drain(..count);
                 }
                 result => {
-                    if !matches!(result, Ok(1..)) {
-                        self.lost += 1;
+                    self.has_failed = !matches!(result, Ok(1..));
+                    self.waiting_bytes -= line.text.len();
+                    let covers = line.covers;
+                    self.waiting.pop_front();
+                    if self.has_failed {
+                        self.lose(covers);
                         self.write_error = result.err().map(|error| words_of(&error));
                     }
-                    self.waiting_bytes -= line.text.len();
-                    self.waiting.pop_front();
                 }
             }
+        }
+    }
+
+    /// Counts lost messages, which the next message tells.
+    fn lose(&mut self, count: u64) {
+        match self.waiting.front_mut() {
+            Some(next) => next.lost_before += count,
+            None => self.lost += count,
         }
     }
 }
@@ -200,16 +249,13 @@ impl Shared {
             let written = write_whole(&[broken_line, &text].concat());
             let mut state = self.lock();
             state.is_writing = false;
+            state.has_failed = written.is_err();
             match written {
                 Ok(()) => is_mid_line = false,
                 Err(Unfinished { written_bytes, why }) => {
                     state.write_error = why;
                     is_mid_line = is_mid_line || written_bytes > 0;
-                    let lost = line.lost_before + 1;
-                    match state.waiting.front_mut() {
-                        Some(next) => next.lost_before += lost,
-                        None => state.lost += lost,
-                    }
+                    state.lose(line.lost_before + line.covers);
                 }
             }
             self.changed.notify_all();
@@ -225,6 +271,7 @@ impl Shared {
     fn next_line(&self) -> Line {
         let mut state = self.lock();
         loop {
+            state.queue_number();
             if let Some(line) = state.waiting.pop_front() {
                 state.waiting_bytes -= line.text.len();
                 state.is_writing = true;

@@ -2,7 +2,7 @@ use super::*;
 
 fn waiting(count: usize) -> Shared {
     let shared = Shared::default();
-    let message = || Line { text: b"a message\n".to_vec(), lost_before: 0 };
+    let message = || Line::message("a message\n".to_owned());
     let mut state = shared.lock();
     state.has_thread = true;
     state.waiting.extend(std::iter::repeat_with(message).take(count));
@@ -65,10 +65,12 @@ fn each_panic_while_writing_loses_one_message_and_does_not_end_the_thread() {
 #[test]
 fn lost_messages_name_the_error_that_lost_them() {
     let mut state = State { lost_line: "{lost} ({why})\n".to_owned(), ..State::default() };
-    state.waiting.push_back(Line { text: b"a\n".to_vec(), lost_before: 0 });
+    state.waiting.push_back(Line { lost_before: 2, ..Line::message("a\n".to_owned()) });
     state.waiting_bytes = 2;
     state.write_without_thread(&mut |_| Err(disk_full()), &mut || true);
-    state.waiting.push_back(Line { text: b"b\n".to_vec(), lost_before: std::mem::take(&mut state.lost) });
+    assert!(!state.is_busy(), "a failed write is not repeated at once");
+    let lost_before = std::mem::take(&mut state.lost);
+    state.waiting.push_back(Line { lost_before, ..Line::message("b\n".to_owned()) });
     state.waiting_bytes += 2;
     let mut written = Vec::new();
     let mut write = |piece: &[u8]| {
@@ -76,9 +78,28 @@ fn lost_messages_name_the_error_that_lost_them() {
         Ok(piece.len())
     };
     state.write_without_thread(&mut write, &mut || true);
-    let expected = format!("1 (cannot write to standard error: {})\nb\n", words_of(&disk_full()));
+    let expected = format!("3 (cannot write to standard error: {})\nb\n", words_of(&disk_full()));
     assert_eq!(String::from_utf8_lossy(&written), expected);
     assert_eq!(describe_lost("{why}", 1, None), TOO_SLOW);
+}
+
+#[test]
+fn the_number_of_lost_messages_is_told_without_another_message() {
+    let shared = waiting(1);
+    shared.lock().lost = 7;
+    let lines = [shared.next_line(), shared.next_line()];
+    assert_eq!(lines.map(|line| (line.text.len(), line.lost_before, line.covers)), [(10, 0, 1), (0, 7, 0)]);
+    assert_eq!(shared.lock().waiting_bytes, 0);
+
+    let mut state = State { lost_line: "{lost}\n".to_owned(), lost: 7, ..State::default() };
+    assert!(state.is_busy());
+    let mut written = Vec::new();
+    let mut write = |piece: &[u8]| {
+        written.extend_from_slice(piece);
+        Ok(piece.len())
+    };
+    state.write_without_thread(&mut write, &mut || true);
+    assert_eq!((written, state.lost, state.waiting_bytes, state.is_busy()), (b"7\n".to_vec(), 0, 0, false));
 }
 
 fn disk_full() -> io::Error {
