@@ -1,7 +1,7 @@
 // Ways to cut open connections, and who notices when.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { FAR, TwoHosts } from "./two-hosts.mjs";
+import { ADDRESSES, TwoHosts } from "./two-hosts.mjs";
 
 const MINUTE = 60;
 
@@ -51,12 +51,13 @@ export const CUTS = {
   },
   moves: {
     seconds: 20 * MINUTE,
-    options: { names: { "far.example": FAR }, target: "far.example:2002", nearFlags: ["-r", "2"] },
+    options: ({ far }) => ({ names: { "far.example": far }, target: "far.example:2002", nearFlags: ["-r", "2"] }),
     async begin(hosts) {
-      await hosts.run("far", "ip", "address", "add", "10.9.0.3/32", "dev", "link0");
-      await hosts.run("far", "ip", "address", "delete", `${FAR}/24`, "dev", "link0");
-      await hosts.run("far", "ip", "route", "replace", "10.9.0.1", "dev", "link0");
-      await hosts.name({ "far.example": "10.9.0.3" });
+      const { near, far, moved, bits } = hosts.addresses;
+      await hosts.run("far", "ip", "address", "add", `${moved}/${bits}`, "dev", "link0");
+      await hosts.run("far", "ip", "address", "delete", `${far}/${bits === 128 ? 64 : 24}`, "dev", "link0");
+      await hosts.run("far", "ip", "route", "replace", near, "dev", "link0");
+      await hosts.name({ "far.example": moved });
     },
   },
 };
@@ -69,7 +70,7 @@ export async function cutPair(
   name,
   { seconds, outlives = false, isLast = false, options, prepare, begin, after },
 ) {
-  const hosts = await new TwoHosts(pair, options).start();
+  const hosts = await new TwoHosts(pair, options?.(ADDRESSES[TwoHosts.family])).start();
   try {
     await prepare?.(hosts);
     hosts.open({ id: "idle", purpose: "idle" });

@@ -17,7 +17,9 @@ export const QUALITIES = {
   reorder: { link: { delayMs: 5, reorder: 0.25, reorderMs: 10 } },
   duplicate: { link: { delayMs: 5, duplicate: 0.3 } },
   corrupt: { link: { delayMs: 5, corrupt: 0.05 } },
-  "mtu-576": { link: { delayMs: 5, mtu: 576, tellsMtu: true } },
+  "mtu-576": { link: { delayMs: 5, mtu: 576, tellsMtu: true }, family: 4 },
+  // The least that IPv6 allows.
+  "mtu-1280": { link: { delayMs: 5, mtu: 1_280, tellsMtu: true } },
   "mtu-black-hole": { link: { delayMs: 5, mtu: 1_400 }, mayStall: true, seconds: 180 },
   "mtu-black-hole-probed": {
     link: { delayMs: 5, mtu: 1_400 },

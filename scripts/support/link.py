@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A link between two network namespaces that loses, delays, repeats, reorders, changes, queues or rewrites packets.
 
-    link.py NEAR_PID FAR_PID MTU SEED
+    link.py NEAR_PID FAR_PID MTU SEED [NEAR_ADDRESS FAR_ADDRESS]
 
-Each namespace, given by the id of a process in it, gets a TUN device `link0`. What one sends comes out of the other,
+Each namespace, given by the id of a process in it, gets a TUN device `link0` with an address, IPv4 or IPv6. What one sends comes out of the other,
 after the treatment set by orders on standard input, one JSON object per line:
 
     {"set": {"forward": {...}, "reverse": {...}}}   from now on; a direction left out stays as it is
@@ -41,8 +41,13 @@ TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
 CLONE_NEWNET = 0x40000000
 SYN, RST, ACK = 0x02, 0x04, 0x10
-NAT_ADDRESS = socket.inet_aton("10.9.0.254")
-LINK_ADDRESS = socket.inet_aton("10.9.0.253")
+# By IP version.
+NAT_ADDRESS = {4: socket.inet_aton("10.9.0.254"), 6: socket.inet_pton(socket.AF_INET6, "fd00::fe")}
+LINK_ADDRESS = {4: socket.inet_aton("10.9.0.253"), 6: socket.inet_pton(socket.AF_INET6, "fd00::fd")}
+# Where the source and the target address are in a packet's header.
+SOURCE_AT = {4: slice(12, 16), 6: slice(8, 24)}
+TARGET_AT = {4: slice(16, 20), 6: slice(24, 40)}
+TCP, ICMP, ICMPV6 = 6, 1, 58
 MOST_AT_ONCE = 64
 
 
@@ -69,23 +74,57 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
+def version_of(packet):
+    return packet[0] >> 4
+
+
 def header_length(packet):
-    return (packet[0] & 15) * 4
+    """IPv6 packets with extension headers are not looked into."""
+    return 40 if version_of(packet) == 6 else (packet[0] & 15) * 4
+
+
+def pseudo_header(packet, protocol):
+    """What the checksums of TCP and ICMPv6 cover besides their own bytes."""
+    version, length = version_of(packet), len(packet) - header_length(packet)
+    addresses = bytes(packet[SOURCE_AT[version]]) + bytes(packet[TARGET_AT[version]])
+    return addresses + struct.pack("!BBH" if version == 4 else "!IxxxB", *((0, protocol, length) if version == 4 else (length, protocol)))
 
 
 def set_checksums(packet):
-    """Corrects both checksums of a TCP packet."""
+    """Corrects the checksums of a TCP packet."""
     start = header_length(packet)
-    packet[10:12] = b"\0\0"
-    packet[10:12] = struct.pack("!H", checksum(bytes(packet[:start])))
+    if version_of(packet) == 4:
+        packet[10:12] = b"\0\0"
+        packet[10:12] = struct.pack("!H", checksum(bytes(packet[:start])))
     packet[start + 16 : start + 18] = b"\0\0"
-    pseudo = bytes(packet[12:20]) + struct.pack("!BBH", 0, 6, len(packet) - start)
-    packet[start + 16 : start + 18] = struct.pack("!H", checksum(pseudo + bytes(packet[start:])))
+    packet[start + 16 : start + 18] = struct.pack("!H", checksum(pseudo_header(packet, TCP) + bytes(packet[start:])))
     return packet
 
 
 def is_tcp(packet):
-    return len(packet) >= 40 and packet[0] >> 4 == 4 and packet[9] == 6
+    if version_of(packet) == 6:
+        return len(packet) >= 60 and packet[6] == TCP
+    return len(packet) >= 40 and packet[9] == TCP
+
+
+def ip_header(protocol, length, source, target):
+    if len(source) == 16:
+        return struct.pack("!IHBB16s16s", 6 << 28, length, protocol, 64, source, target)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + length, 0, 0, 64, protocol, 0, source, target)
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+
+
+def is_ours(packet):
+    """Whether a packet is not one of those that each IPv6 device sends by itself, to find routers and groups."""
+    return version_of(packet) == 4 or (version_of(packet) == 6 and target_of(packet)[0] != 0xFF)
+
+
+def source_of(packet):
+    return bytes(packet[SOURCE_AT[version_of(packet)]])
+
+
+def target_of(packet):
+    return bytes(packet[TARGET_AT[version_of(packet)]])
 
 
 def ports_of(packet):
@@ -104,16 +143,21 @@ def reset_for(packet):
     else:
         length = len(packet) - start - (packet[start + 12] >> 4) * 4 + (1 if flags & SYN else 0)
         tcp = struct.pack("!HHIIBBHHH", target, source, 0, (number + length) & 0xFFFFFFFF, 0x50, RST | ACK, 0, 0, 0)
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, bytes(packet[16:20]), bytes(packet[12:16]))
-    return set_checksums(bytearray(ip + tcp))
+    return set_checksums(bytearray(ip_header(TCP, len(tcp), target_of(packet), source_of(packet)) + tcp))
 
 
 def too_long_for(packet, mtu):
-    """ICMP's "fragmentation needed", to the packet's sender."""
-    body = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + bytes(packet[: header_length(packet) + 8])
-    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0, LINK_ADDRESS, bytes(packet[12:16]))
-    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + body
+    """ICMP's "fragmentation needed", or ICMPv6's "packet too big", to the packet's sender."""
+    version = version_of(packet)
+    if version == 4:
+        body = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + bytes(packet[: header_length(packet) + 8])
+        pseudo = b""
+    else:
+        body = struct.pack("!BBHI", 2, 0, 0, mtu) + bytes(packet[: 1_280 - 48])
+    ip = ip_header(ICMP if version == 4 else ICMPV6, len(body), LINK_ADDRESS[version], source_of(packet))
+    if version == 6:
+        pseudo = pseudo_header(ip + body, ICMPV6)
+    return ip + body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
 
 
 class Nat:
@@ -127,11 +171,11 @@ class Nat:
 
     def outwards(self, packet):
         packet, start = bytearray(packet), header_length(packet)
-        inner = (bytes(packet[12:16]), struct.unpack_from("!H", packet, start)[0])
+        inner = (source_of(packet), struct.unpack_from("!H", packet, start)[0])
         if inner not in self.outer_of:
             self.outer_of[inner], self.inner_of[self.next] = self.next, inner
             self.next += 1
-        packet[12:16] = NAT_ADDRESS
+        packet[SOURCE_AT[version_of(packet)]] = NAT_ADDRESS[version_of(packet)]
         struct.pack_into("!H", packet, start, self.outer_of[inner])
         return set_checksums(packet)
 
@@ -140,7 +184,7 @@ class Nat:
         inner = self.inner_of.get(struct.unpack_from("!H", packet, start + 2)[0])
         if inner is None:
             return None
-        packet[16:20] = inner[0]
+        packet[TARGET_AT[version_of(packet)]] = inner[0]
         struct.pack_into("!H", packet, start + 2, inner[1])
         return set_checksums(packet)
 
@@ -306,17 +350,19 @@ class Link:
                 if error.errno in (errno.EAGAIN, errno.EIO, errno.EBADFD):
                     return
                 raise
-            if packet[0] >> 4 == 4:
+            if is_ours(packet):
                 direction.take(packet)
 
 
 def main():
-    near_pid, far_pid, mtu, seed = sys.argv[1:]
+    near_pid, far_pid, mtu, seed, *addresses = sys.argv[1:]
+    near_address, far_address = addresses or ("10.9.0.1", "10.9.0.2")
     near, far = open_device(near_pid), open_device(far_pid)
     os.environ["PATH"] = "/usr/sbin:/sbin:" + os.environ.get("PATH", "")
-    for pid, own, other in [(near_pid, "10.9.0.1", "10.9.0.2"), (far_pid, "10.9.0.2", "10.9.0.1")]:
+    for pid, own, other in [(near_pid, near_address, far_address), (far_pid, far_address, near_address)]:
         inside = f"nsenter --net=/proc/{pid}/ns/net ip"
-        for words in [f"link set link0 mtu {mtu} up", f"address add {own}/24 dev link0", f"route replace {other} dev link0"]:
+        network = f"{own}/64 dev link0 nodad" if ":" in own else f"{own}/24 dev link0"
+        for words in [f"link set link0 mtu {mtu} up", f"address add {network}", f"route replace {other} dev link0"]:
             if os.system(f"{inside} {words}") != 0:
                 sys.exit(1)
     print("{}", flush=True)

@@ -92,7 +92,7 @@ function converse(socket, { id, purpose, forward, reverse }, own, other) {
 }
 
 const orders = {
-  listen({ port }) {
+  listen({ port, host }) {
     createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       let line = Buffer.alloc(0);
       const onData = (data) => {
@@ -106,7 +106,7 @@ const orders = {
       };
       const ignore = () => undefined;
       socket.on("data", onData).on("error", ignore);
-    }).listen(port, "0.0.0.0", () => process.send({ listening: true }));
+    }).listen(port, host, () => process.send({ listening: true }));
   },
 
   /** Opens a connection whose end is reported. */

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 const TICKS_A_SECOND = 100;
 /** Below the range that the system uses for outgoing connections. */
 const PORTS = { first: 20_000, last: 31_999 };
-/** Enough for both sockets of 5,000 connections; an unlimited number slows some programs down. */
-const DESCRIPTORS = 16_384;
+/** Enough for both sockets of 10,000 connections; an unlimited number slows some programs down. */
+const DESCRIPTORS = 24_576;
 
 const running = new Set();
 /** Ports that freePort has given: with a hundred of them, one in three trials would get one twice. */

@@ -12,26 +12,37 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-export const NEAR = "10.9.0.1";
-export const FAR = "10.9.0.2";
+/** By IP version: of both hosts on the link, of a far host that has moved, of loopback, and to listen on. */
+export const ADDRESSES = {
+  4: { near: "10.9.0.1", far: "10.9.0.2", moved: "10.9.0.3", bits: 32, loopback: "127.0.0.1", any: "0.0.0.0" },
+  6: { near: "fd00::1", far: "fd00::2", moved: "fd00::3", bits: 128, loopback: "::1", any: "::" },
+};
+/** Where near and its router are connected, if there is a router. */
+const INSIDE = { near: "192.168.7.2", router: "192.168.7.1" };
 const [ENTRY, TUNNEL, SERVICE] = [2_001, 2_002, 2_003];
 
 /** The names of pairs: near end, far end. `plain` is TCP without a tunnel. */
 export const PAIRS = ["ours-ours", "ours-C", "C-ours", "C-C"];
 
 export class TwoHosts {
+  /** The IP version of hosts that are made from now on, 4 or 6. */
+  static family = 4;
+
   #children = [];
   #folder = mkdtempSync(join(tmpdir(), "spiped-hosts-"));
   #answers = [];
   #ended = new Map();
   #looks = new Map();
 
-  /** @param pair One of PAIRS, or `plain`. */
-  constructor(
-    pair,
-    { mtu = 1_500, seed = 1, nearFlags = [], farFlags = [], names, target = `[${FAR}]:${TUNNEL}` } = {},
-  ) {
-    Object.assign(this, { pair, mtu, seed, nearFlags, farFlags, names, target });
+  /**
+   * @param pair One of PAIRS, or `plain`.
+   * @param options.router - Puts a host between near and the link, with the kernel's NAT. IPv4 only; needs nft.
+   */
+  constructor(pair, { mtu = 1_500, seed = 1, nearFlags = [], farFlags = [], names, target, router = false } = {}) {
+    const { family } = TwoHosts;
+    this.addresses = ADDRESSES[family];
+    Object.assign(this, { pair, mtu, seed, nearFlags, farFlags, names, family, router });
+    this.target = target ?? `[${this.addresses.far}]:${TUNNEL}`;
     /** What the ends have logged: `{ at, host, line }`. */
     this.logs = [];
   }
@@ -39,36 +50,39 @@ export class TwoHosts {
   async start() {
     this.hosts = { near: await this.#host(), far: await this.#host() };
     if (this.names !== undefined) await this.name(this.names);
+    if (this.router) await this.#startRouter();
     await this.#startLink();
     this.parties = { near: await this.#party("near"), far: await this.#party("far") };
-    this.order("far", "listen", { port: SERVICE });
+    const { far: farAddress, loopback, any } = this.addresses;
+    this.order("far", "listen", { port: SERVICE, host: any });
     await once(this.parties.far, "message");
     const [near, far] = this.pair.split("-");
-    this.entry = { host: FAR, port: SERVICE };
+    this.entry = { host: farAddress, port: SERVICE };
     if (this.pair === "plain") return this;
     writeFileSync(join(this.#folder, "key"), randomBytes(32), { mode: 0o600 });
     this.implementations = { near, far };
     await this.startEnd("far");
     await this.startEnd("near");
-    this.entry = { host: "127.0.0.1", port: ENTRY };
+    this.entry = { host: loopback, port: ENTRY };
     await sleep(100);
     this.descriptorsAtFirst = this.descriptors();
     return this;
   }
 
   async startEnd(host) {
+    const { loopback, any } = this.addresses;
     const args =
       host === "far"
-        ? ["-d", "-s", `[0.0.0.0]:${TUNNEL}`, "-t", `[127.0.0.1]:${SERVICE}`, ...this.farFlags]
-        : ["-e", "-s", `[127.0.0.1]:${ENTRY}`, "-t", this.target, ...this.nearFlags];
+        ? ["-d", "-s", `[${any}]:${TUNNEL}`, "-t", `[${loopback}]:${SERVICE}`, ...this.farFlags]
+        : ["-e", "-s", `[${loopback}]:${ENTRY}`, "-t", this.target, ...this.nearFlags];
     const program =
       this.implementations[host] === "C" ? ["/usr/bin/spiped"] : [process.execPath, join(root, "bin/spiped.js")];
     const child = this.#spawn(host, [...program, ...args, "-F", "-k", join(this.#folder, "key")]);
     createInterface({ input: child.stderr }).on("line", (line) => this.logs.push({ at: Date.now(), host, line }));
     this[`${host}End`] = child;
     const port = host === "far" ? TUNNEL : ENTRY;
-    const listens = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`);
-    await until(() => listens.test(readFileSync(`/proc/${child.pid}/net/tcp`, "latin1")), `${host} to listen`);
+    const listens = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} (0{8}|0{32}):0000 0A`);
+    await until(() => listens.test(this.#tableOf(child.pid)), `${host} to listen`);
   }
 
   async stopEnd(host) {
@@ -139,7 +153,7 @@ export class TwoHosts {
 
   /** Bytes in a host's sockets, to be sent or read. */
   queues(host) {
-    const rows = readFileSync(`/proc/${this.hosts[host].pid}/net/tcp`, "latin1").split("\n").slice(1);
+    const rows = this.#tableOf(this.hosts[host].pid).split("\n").slice(1);
     return rows
       .map((row) => row.trim().split(/\s+/))
       .filter((fields) => ["01", "04", "05", "08"].includes(fields[3])) // open and half-closed connections
@@ -156,6 +170,11 @@ export class TwoHosts {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  /** The table of TCP sockets in a process's network. */
+  #tableOf(pid) {
+    return readFileSync(`/proc/${pid}/net/tcp${this.family === 6 ? "6" : ""}`, "latin1");
+  }
+
   async #host() {
     const child = this.#keep(
       spawn("unshare", ["--net", "--mount", "sh", "-c", "ip link set lo up && echo ready && exec cat"], {
@@ -166,9 +185,50 @@ export class TwoHosts {
     return child;
   }
 
+  /** A home router: replaces near's address by its own on the link, and drops packets of connections it has forgotten. */
+  async #startRouter() {
+    const router = await this.#host();
+    this.hosts.router = router;
+    const rules = `table ip nat { chain out { type nat hook postrouting priority 100; oifname "link0" masquerade; }; }
+      table ip filter { chain pass { type filter hook forward priority 0; ct state invalid drop; }; }`;
+    const { near, router: own } = INSIDE;
+    const cable = [
+      "link",
+      "add",
+      "inside",
+      "netns",
+      String(this.hosts.near.pid),
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "inside",
+    ];
+    await this.run("router", "ip", ...cable);
+    for (const [host, address] of [
+      ["near", near],
+      ["router", own],
+    ]) {
+      await this.run(host, "ip", "address", "add", `${address}/24`, "dev", "inside");
+      await this.run(host, "ip", "link", "set", "inside", "up");
+    }
+    await this.run("near", "ip", "route", "add", "default", "via", own);
+    await this.run("router", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.netfilter.nf_conntrack_tcp_loose=0");
+    await this.run("router", "nft", rules);
+  }
+
   async #startLink() {
-    const { near, far } = this.hosts;
-    const args = [join(root, "scripts/support/link.py"), near.pid, far.pid, this.mtu, this.seed].map(String);
+    const { near, router = near, far } = this.hosts;
+    const { near: nearAddress, far: farAddress } = this.addresses;
+    const args = [
+      join(root, "scripts/support/link.py"),
+      router.pid,
+      far.pid,
+      this.mtu,
+      this.seed,
+      nearAddress,
+      farAddress,
+    ].map(String);
     // The system's own: a wrapper around it may not work in another network namespace.
     this.linkProcess = this.#keep(spawn("/usr/bin/python3", args, { stdio: ["pipe", "pipe", "inherit"] }));
     const ready = new Promise((resolve, reject) => {

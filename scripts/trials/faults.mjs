@@ -12,6 +12,7 @@ import "./faults/clock.mjs";
 import "./faults/keys.mjs";
 import "./faults/log.mjs";
 import "./faults/memory.mjs";
+import "./faults/memory-groups.mjs";
 import "./faults/names.mjs";
 import "./faults/panics.mjs";
 import "./faults/target.mjs";

@@ -4,14 +4,16 @@
 // (support/link.py). Needs Linux, root, unshare, nsenter, ip, mount, /usr/bin/python3 and /dev/net/tun; /usr/bin/spiped
 // for the C original.
 //
-//     node scripts/trials/networks.mjs [--pairs=ours-ours,ours-C,C-ours,C-C,plain] [--brief] [SCENARIO…]
+//     node scripts/trials/networks.mjs [--pairs=ours-ours,ours-C,C-ours,C-C,plain] [--ipv6] [--brief] [SCENARIO…]
 //
 // Without a name: all scenarios of a few minutes. `cut`, `cut-forward`, `cut-reverse`, `nat-forgets`, `vanishes`,
 // `moves` and `down-10min` last up to 20 minutes each, because C's ends do not notice.
 
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { parseArguments, refuseUnknown } from "../support/arguments.mjs";
 import { CUTS, cutPair } from "../support/link-cuts.mjs";
+import { NATS, natPair } from "../support/link-nats.mjs";
 import {
   forged,
   handshakes,
@@ -22,11 +24,11 @@ import {
   short,
   throughput,
 } from "../support/link-qualities.mjs";
-import { PAIRS } from "../support/two-hosts.mjs";
+import { PAIRS, TwoHosts } from "../support/two-hosts.mjs";
 
 const scenarios = {};
 for (const [name, quality] of Object.entries(QUALITIES))
-  scenarios[name] = { run: (pair) => qualityOf(pair, name, quality), together: true };
+  scenarios[name] = { run: (pair) => qualityOf(pair, name, quality), together: true, family: quality.family };
 scenarios.short = { run: (pair) => short(pair, "short") };
 scenarios.forge = { run: (pair) => forged(pair, "forge"), together: true };
 for (const loss of [10, 30]) {
@@ -39,11 +41,15 @@ scenarios.held = { run: (pair) => held(pair, "held"), alsoPlain: true, together:
 for (const [name, cut] of Object.entries(CUTS)) {
   scenarios[name] = { run: (pair) => cutPair(pair, name, cut), together: true, isLong: cut.seconds > 300 };
 }
+for (const [name, nat] of Object.entries(NATS)) {
+  scenarios[name] = { run: (pair) => natPair(pair, name, nat), together: true, family: 4, needsNft: true };
+}
 
 const { values, positionals } = parseArguments({
   allowPositionals: true,
-  options: { pairs: { type: "string" }, brief: { type: "boolean" } },
+  options: { pairs: { type: "string" }, ipv6: { type: "boolean" }, brief: { type: "boolean" } },
 });
+TwoHosts.family = values.ipv6 ? 6 : 4;
 const names = positionals.length > 0 ? positionals : Object.keys(scenarios).filter((name) => !scenarios[name].isLong);
 refuseUnknown("scenario", names, Object.keys(scenarios));
 refuseUnknown("pair", values.pairs?.split(",") ?? [], [...PAIRS, "plain"]);
@@ -52,11 +58,16 @@ if (process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/dev/
   process.exit(2);
 }
 const hasC = existsSync("/usr/bin/spiped");
+const hasNft = spawnSync("nft", ["--version"]).status === 0;
 if (!hasC) console.error("SKIPPED: the pairs with the C original, which is not installed");
 
 let failed = 0;
 for (const name of names) {
-  const { run, alsoPlain = false, together = false } = scenarios[name];
+  const { run, alsoPlain = false, together = false, family = TwoHosts.family, needsNft = false } = scenarios[name];
+  if (family !== TwoHosts.family || (needsNft && !hasNft)) {
+    console.error(`SKIPPED: ${name}, which needs ${family === TwoHosts.family ? "nft" : `IPv${family}`}`);
+    continue;
+  }
   const pairs = values.pairs?.split(",") ?? [
     ...PAIRS.filter((pair) => hasC || !pair.includes("C")),
     ...(alsoPlain ? ["plain"] : []),
@@ -67,7 +78,7 @@ for (const name of names) {
       if (result.log?.length > 6) result.log.splice(6, Infinity, "…");
     }
     if (result.failures.length > 0) failed += 1;
-    console.log(JSON.stringify(result));
+    console.log(JSON.stringify(values.ipv6 ? { ipv6: true, ...result } : result));
   };
   // Pairs mostly wait for the network, so they run in parallel; not on links as fast as they are.
   if (together) await Promise.all(pairs.map(async (pair) => show(await run(pair))));

@@ -1,46 +1,20 @@
-// Memory and tasks run out and come back: by control groups, of version 1 where the machine has them at
-// /sys/fs/cgroup/memory and pids, or of version 2; and by `ulimit -v`, of which Node.js reserves a lot at startup.
+// Memory and tasks run out and come back: by control groups, and by `ulimit -v`, of which Node.js reserves a lot at
+// startup. What only version 2 of control groups has is in memory-groups.mjs.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { controlGroup } from "../../support/control-groups.mjs";
 import { dial, Service, tally, visit } from "../../support/exact-traffic.mjs";
+import { freePort } from "../../support/processes.mjs";
 import { Lacking, scenario, until } from "../../support/scenarios.mjs";
 import { argsOf, newKey, OURS, ROLES, Running, startBoth, startEnd } from "../../support/tunnel-ends.mjs";
-
-let groups = 0;
-
-/** A control group of the scenario's own. */
-function group(trial, controller, limitName) {
-  const root = `/sys/fs/cgroup/${controller}`;
-  if (!existsSync(`${root}/cgroup.procs`)) throw new Lacking(`there are no control groups at ${root}`);
-  groups += 1;
-  const path = `${root}/spiped-trial-${process.pid}-${groups}`;
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    throw new Lacking(`cannot make a control group: ${error.message}`);
-  }
-  trial.afterwards(async () => {
-    await until(() => readFileSync(`${path}/cgroup.procs`, "latin1") === "", "the group to be empty");
-    rmdirSync(path);
-  });
-  return {
-    path,
-    /** The command prefix that starts a program in the group. */
-    before: ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', path],
-    add: (pid) => writeFileSync(`${path}/cgroup.procs`, String(pid)),
-    limit: (value) => writeFileSync(`${path}/${limitName}`, String(value)),
-    read: (name) => readFileSync(`${path}/${name}`, "latin1"),
-    write: (name, value) => writeFileSync(`${path}/${name}`, String(value)),
-  };
-}
 
 for (const program of [...OURS, "C"]) {
   for (const on of ROLES) {
     scenario(`memory/a group's limit, stopped until there is more ${on} ${program}`, async (trial) => {
-      const memory = group(trial, "memory", "memory.limit_in_bytes");
+      const memory = controlGroup(trial, "memory", { version: 1 });
       const service = await Service.start(trial);
       const ends = await startBoth(trial, {
         program,
@@ -53,7 +27,7 @@ for (const program of [...OURS, "C"]) {
       for (const friend of friends) await friend.ask();
       // In version 1, a process that needs more can be made to wait instead of being killed.
       memory.write("memory.oom_control", 1);
-      const used = Number(memory.read("memory.usage_in_bytes"));
+      const used = memory.used();
       // As little as the kernel can make of it, so that the next page is one too many.
       for (let bytes = used - (used % 4_096); bytes > 0; bytes -= 512 * 1_024) {
         try {
@@ -82,11 +56,11 @@ for (const program of [...OURS, "C"]) {
         assert.ok(lost === "0" || lines.length > 0, `${lost} are lost without a word`);
       }
       assert.equal(ends.faulty.isGone, false);
-      return `limited to its ${(Number(memory.read("memory.max_usage_in_bytes")) / 1e6).toFixed(0)} MB${starved ? ", stalled for 3 s" : ", which was enough"}; then 5 connections go on, 300 clients: ${counts}${lines.length > 0 ? `; "${lines[0]}"` : ""}`;
+      return `limited to its ${(memory.most() / 1e6).toFixed(0)} MB${starved ? ", stalled for 3 s" : ", which was enough"}; then 5 connections go on, 300 clients: ${counts}${lines.length > 0 ? `; "${lines[0]}"` : ""}`;
     });
 
     scenario(`memory/killed for it ${on} ${program}`, async (trial) => {
-      const memory = group(trial, "memory", "memory.limit_in_bytes");
+      const memory = controlGroup(trial, "memory");
       const service = await Service.start(trial, "endless");
       const ends = await startBoth(trial, {
         program,
@@ -98,7 +72,7 @@ for (const program of [...OURS, "C"]) {
       const clients = Array.from({ length: 5 }, () => dial(ends.near.port).sendForEver());
       await until(() => clients.every(({ received }) => received > 100_000), "traffic");
       // No page more than it has, and then many clients.
-      memory.limit(Number(memory.read("memory.usage_in_bytes")));
+      memory.limit(memory.used());
       const crowd = Array.from({ length: 300 }, () => dial(ends.near.port).sendForEver());
       const how = await ends.faulty.ended();
       for (const one of crowd) one.destroy();
@@ -112,11 +86,14 @@ for (const program of [...OURS, "C"]) {
   }
 }
 
-for (const on of ROLES) {
-  scenario(`memory/ulimit -v while it runs ${on}`, async (trial) => {
+for (const [on, program] of ROLES.flatMap((role) => [
+  [role, "relay"],
+  [role, "C"],
+])) {
+  scenario(`memory/ulimit -v while it runs ${on} ${program}`, async (trial) => {
     const service = await Service.start(trial);
     const ends = await startBoth(trial, {
-      program: "relay",
+      program,
       target: service.port,
       on,
       common: ["-n", "5000", "-o", "60"],
@@ -127,9 +104,15 @@ for (const on of ROLES) {
     const limit = (bytes) => spawnSync("prlimit", [`--pid=${ends.faulty.pid}`, `--as=${bytes}:`]);
     if (limit(size).status !== 0) throw new Lacking("prlimit is not installed");
     const crowd = Promise.all(Array.from({ length: 300 }, () => visit(ends.near.port, 100_000)));
-    ends.faulty.signal("SIGHUP");
+    if (program !== "C") ends.faulty.signal("SIGHUP");
     const counts = tally(await crowd);
     const gone = ends.faulty.isGone;
+    if (program === "C" && !gone) {
+      const now = tally(friends.map(({ end }) => end ?? "open"));
+      limit("unlimited");
+      const later = await visit(ends.near.port);
+      return `no more address space: it goes on, 300 clients: ${counts}; 5 connections: ${now}; a later client: ${later}; it says ${JSON.stringify(ends.faulty.lines.at(-1) ?? "nothing")}`;
+    }
     if (!gone) {
       limit("unlimited");
       for (const friend of friends) await friend.ask();
@@ -140,8 +123,8 @@ for (const on of ROLES) {
       return `no more address space: 300 clients: ${counts}; 5 connections go on; SIGHUP meanwhile: ${ends.faulty.lines.find((line) => line.includes("SIGHUP")) ?? hups}; then all as before`;
     }
     await until(() => friends.every(({ end }) => end !== undefined), "all ends");
-    assert.ok(friends.every(({ end }) => end === "reset"));
-    return `no more address space: it ends with ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode} and says "${ends.faulty.lines.find((line) => /memory/i.test(line)) ?? ends.faulty.lines.at(-1)}"; 300 clients: ${counts}; the others: reset`;
+    if (program !== "C") assert.ok(friends.every(({ end }) => end === "reset"));
+    return `no more address space: it ends with ${ends.faulty.child.signalCode ?? ends.faulty.child.exitCode} and says "${ends.faulty.lines.find((line) => /memory/i.test(line)) ?? ends.faulty.lines.at(-1)}"; 300 clients: ${counts}; the others: ${tally(friends.map(({ end }) => end))}`;
   });
 }
 
@@ -153,6 +136,23 @@ async function tryToStart(trial, args, { port, key, limitMs }) {
     (one.isGone && `ends (${one.child.signalCode ?? one.child.exitCode})`);
   return { one, how: await until(outcome, "a start or an end", limitMs).catch(() => "hangs") };
 }
+
+scenario("memory/ulimit -v at the start C", async (trial) => {
+  const found = [];
+  const key = newKey(trial);
+  const service = await Service.start(trial);
+  for (const megabytes of [2, 4, 6, 8, 10, 12, 16]) {
+    const port = await freePort();
+    const args = ["sh", "-c", `ulimit -v ${megabytes * 1_024}; exec "$@"`, "sh", ...argsOf("C")];
+    const to = ["-F", "-d", "-s", `[127.0.0.1]:${port}`, "-t", `[127.0.0.1]:${service.port}`, "-k", key];
+    const one = new Running(trial, [...args, ...to]);
+    const isUp = await until(async () => one.isGone || (await visit(port, 1)) !== "ECONNREFUSED", "a start or an end");
+    found.push(
+      `${megabytes} MB: ${one.isGone ? `ends (${one.child.signalCode ?? one.child.exitCode}), ${one.lines[0] ?? "no message"}` : `starts: ${isUp}`}`,
+    );
+  }
+  return found.join("; ");
+});
 
 scenario("memory/ulimit -v at the start", async (trial) => {
   const service = await Service.start(trial);
@@ -171,7 +171,7 @@ scenario("memory/ulimit -v at the start", async (trial) => {
 });
 
 scenario("memory/no more tasks, then more", async (trial) => {
-  const tasks = group(trial, "pids", "pids.max");
+  const tasks = controlGroup(trial, "pids");
   const service = await Service.start(trial);
   const key = newKey(trial);
   const far = await startEnd(trial, "-d", { target: `localhost:${service.port}`, key, flags: ["-r", "0.2"] });
@@ -200,7 +200,7 @@ scenario("memory/no tasks at the start", async (trial) => {
   const key = newKey(trial);
   const found = [];
   for (let limit = 1; limit <= 22; limit += 1) {
-    const tasks = group(trial, "pids", "pids.max");
+    const tasks = controlGroup(trial, "pids");
     const args = [
       "sh",
       "-c",

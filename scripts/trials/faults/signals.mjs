@@ -50,6 +50,16 @@ function figures({ clients, sides }, visits) {
 }
 
 for (const program of PROGRAMS) {
+  scenario(`signals/SIGKILL of both ends at once ${program}`, async (trial) => {
+    const load = await underLoad(trial, { program });
+    for (const one of [load.near, load.far]) one.signal("SIGKILL");
+    await until(() => load.sides.every(({ end }) => end !== undefined), "all ends");
+    await sleep(200);
+    const visits = await load.visits.stop();
+    requireNoFalseEnd(program, load.sides, visits);
+    return figures(load, visits);
+  });
+
   for (const on of ROLES) {
     scenario(`signals/SIGKILL ${on} ${program}`, async (trial) => {
       const load = await underLoad(trial, { program, on });

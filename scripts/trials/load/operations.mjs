@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOAD, settle, startPair, until } from "../../support/pairs.mjs";
-import { end, start } from "../../support/processes.mjs";
+import { descriptorLimit, end, start } from "../../support/processes.mjs";
 import { dataOf, dial, echo, inParallel, serve, Tally, visit, Watched } from "./clients.mjs";
 import { reasonsOf } from "./ends.mjs";
 import { allClosed, load, nothingFailed } from "./volume.mjs";
@@ -204,7 +204,8 @@ async function slowReaders(kinds, { isLong }) {
  * Very many connections whose buffers are full from receiver back to sender: memory is bounded, and freed afterwards.
  */
 async function stalled(kinds, { isLong }) {
-  const counts = isLong ? [2_000, 8_000] : [500, 1_500];
+  // Two descriptors for each connection.
+  const counts = isLong ? [2_000, Math.min(10_000, (descriptorLimit() - 200) >> 1)] : [500, 1_500];
   const pair = await startPair(kinds, { flags: [...unlimited, "-f"], manyDescriptors: true });
   const args = ["stalled", `127.0.0.1:${pair.ports.near}`, `127.0.0.1:${pair.ports.far}`, ...counts.map(String)];
   const process = start([LOAD, ...args], { stdio: ["pipe", "pipe", "pipe"], manyDescriptors: true });
