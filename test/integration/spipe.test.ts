@@ -194,7 +194,7 @@ for (const kind of ["tcp", "unix"] as const) {
     const data = randomData("unread", 1000);
     while (!spipe.command.isGone && (await peer.send(data)));
     assert.deepEqual(await spipe.command.exit(), { status: 1, signal: null });
-    const why = "source standard input and output: standard output: EPIPE: broken pipe";
+    const why = "source standard input and output: standard output: broken pipe";
     assert.equal(saidBy(spipe), `spipe: Connection error: ${why}`);
   });
 }

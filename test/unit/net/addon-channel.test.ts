@@ -8,6 +8,7 @@ import { addon } from "#dist/native/native.js";
 import { AddonChannel } from "#dist/net/addon-channel.js";
 import { AddonListener } from "#dist/net/addon-listener.js";
 import { type AddonClient, type AddonSockets, addonSockets } from "#dist/net/addon-sockets.js";
+import { SocketChannel } from "#dist/net/channel.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { freePort } from "../../support/addresses.js";
 import { afterwards, limits, until } from "../../support/cleanup.js";
@@ -76,6 +77,27 @@ test("what waits to be read can be looked at without being read", { ...limits, s
   assert.equal(Buffer.from(await channel.readExactly(8)).toString(), "abcdefgh");
   channel.close();
   assert.equal(channel.peek(4).length, 0);
+});
+
+test("after the move to a Node socket, that is asked; after the close, nobody", { ...limits, skip }, async (t) => {
+  const { channel } = await accepted(t, 0);
+  assert.ok(channel.writable.writable);
+  for (const name of ["hasEnded", "ends", "failureOfEnd", "copyDescriptor", "resetOnDeath"] as const) {
+    const asked = t.mock.method(SocketChannel.prototype, name, () => undefined);
+    channel[name](true);
+    assert.equal(asked.mock.callCount(), 1, name);
+    asked.mock.restore();
+  }
+  const other = (await accepted(t, 0)).channel;
+  const copy = other.copyDescriptor();
+  assert.ok(copy !== undefined);
+  copy.close();
+  other.close();
+  other.resetOnDeath(true);
+  assert.deepEqual(
+    [other.hasEnded(), other.ends(), other.failureOfEnd(), other.copyDescriptor(), other.sendNow(Uint8Array.of(1))],
+    [false, undefined, undefined, undefined, false],
+  );
 });
 
 test("systems with descriptors have addon sockets", { skip: process.platform === "win32" }, () => {

@@ -186,6 +186,9 @@ for (const text of ["/run/socket", "[::1]:1", "host:ssh", "host:65535"]) {
 
 test("an invalid bare port of a local address is quoted as it was typed", () => {
   assert.throws(() => parseLocalAddress("65536"), isClear(/the port is above 65535/, "65536"));
+  for (const text of ["8080x", "x8080"]) {
+    assert.throws(() => parseLocalAddress(text), isClear(/the port is missing/, text));
+  }
 });
 
 test("a socket address is formatted with brackets", () => {
