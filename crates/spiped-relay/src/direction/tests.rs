@@ -63,3 +63,28 @@ fn a_coalesced_stream_continues_when_its_full_receiver_has_room_again() {
     direction.became_writable();
     assert!(turn(&mut direction).moved);
 }
+
+#[test]
+fn every_turn_that_sends_something_is_reported_once() {
+    let pair = || UnixStream::pair().expect("a pair of sockets");
+    let ((mut program, from), (to, _service)) = (pair(), pair());
+    let (from, to) = (Socket::from(from), Socket::from(to));
+    from.set_nonblocking(true).expect("a socket");
+    let now = Instant::now();
+    let framing = Framing::Seal(Sealer::new(&DirectionKeys::from_bytes(&[1; 32], &[2; 32])));
+    let mut direction = Direction::new(framing, Coalescer::new(false, now));
+    let (mut scratch, budget, fairness) = (Scratch::new(), Budget::new(1 << 20), Fairness::new());
+    let mut turn = |direction: &mut Direction| {
+        let mut context = TurnContext { scratch: &mut scratch, budget: &budget, fairness: &fairness, others: 0, now };
+        direction.became_readable(false);
+        direction.turn(&from, &to, &mut context, |_| {}).expect("a turn");
+        direction.take_sent()
+    };
+    assert!(direction.take_sent(), "the handshake sent something");
+    assert!(!turn(&mut direction), "there is nothing to send");
+    for _ in 0..2 {
+        program.write_all(b"data").expect("writes");
+        assert!(turn(&mut direction));
+        assert!(!direction.take_sent());
+    }
+}
