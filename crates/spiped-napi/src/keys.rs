@@ -228,7 +228,8 @@ impl SessionKeys {
         Ok(Opener::new(spiped_core::Opener::new(&keys)))
     }
 
-    /// Takes both at once.
+    /// Takes both at once, for the relay, which Windows lacks.
+    #[allow(dead_code)]
     pub(crate) fn take(&mut self) -> Option<(spiped_core::Sealer, spiped_core::Opener)> {
         let (seal, open) = (self.seal.take()?, self.open.take()?);
         Some((seal.sealer(), spiped_core::Opener::new(&open)))

@@ -15,6 +15,7 @@ mod keys;
 mod loop_watch;
 mod packets;
 mod panics;
+mod platform;
 #[cfg(unix)]
 mod relay;
 #[cfg(unix)]

@@ -11,6 +11,8 @@ use std::{
     thread,
 };
 
+use crate::platform::{is_relay_thread, panic_if_asked};
+
 thread_local! {
     /// Whether a panic on this thread will be reported by other means.
     static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
@@ -30,16 +32,6 @@ pub(crate) fn silence() {
     });
 }
 
-#[cfg(unix)]
-fn is_relay_thread() -> bool {
-    spiped_relay::is_relay_thread()
-}
-
-#[cfg(not(unix))]
-fn is_relay_thread() -> bool {
-    false
-}
-
 /// Runs `work`. `name` identifies it in fault-injection trials.
 ///
 /// # Errors
@@ -48,7 +40,7 @@ pub(crate) fn caught<T>(name: &str, work: impl FnOnce() -> T) -> Result<T, Strin
     silence();
     let before = IS_REPORTED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        asked_to_panic(name);
+        panic_if_asked(name);
         work()
     }));
     IS_REPORTED.set(before);
@@ -75,12 +67,3 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let message = panic.downcast_ref::<&str>().copied();
     message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }
-
-/// Panics on demand, in an addon built for fault-injection trials.
-#[cfg(all(unix, feature = "panics"))]
-fn asked_to_panic(name: &str) {
-    spiped_relay::panic_if_asked(name);
-}
-
-#[cfg(not(all(unix, feature = "panics")))]
-fn asked_to_panic(_name: &str) {}

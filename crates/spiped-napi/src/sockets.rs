@@ -20,9 +20,10 @@ use crate::{
     buffers::copied,
     errors::{Code, Result},
     loop_watch::LoopWatch,
+    platform::NUMERIC,
     system::{
         descriptors::{borrowed, owned, system_error},
-        lookup::{NUMERIC, ResolvedAddress, look_up, resolve_error},
+        lookup::{ResolvedAddress, look_up, resolve_error},
         sockets::{credentials, has_ended, local_address},
     },
 };

@@ -1,16 +1,17 @@
 //! System calls that Node.js lacks.
 
-mod descriptor_paths;
 #[cfg(unix)]
 pub(crate) mod descriptors;
 #[cfg(unix)]
-mod file_at;
-mod key_file;
+pub(crate) mod file_at;
+pub(crate) mod key_file;
 mod key_folder;
 #[cfg(unix)]
 mod locked_file;
 mod log_writer;
 pub(crate) mod lookup;
+#[cfg(unix)]
+mod open_key_file;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]

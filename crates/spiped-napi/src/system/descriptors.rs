@@ -12,8 +12,11 @@ use nix::{
 };
 use socket2::{Domain, Socket, Type};
 
-use super::lookup::{NUMERIC, look_up, resolve_error};
-use crate::errors::{Code, Result};
+use super::lookup::{look_up, resolve_error};
+use crate::{
+    errors::{Code, Result},
+    platform::NUMERIC,
+};
 
 /// Listens on `address`, a numeric IPv4 or IPv6 address with `%scope` if it needs one. Returns a non-blocking,
 /// close-on-exec descriptor with `SO_REUSEADDR`, which the caller owns.

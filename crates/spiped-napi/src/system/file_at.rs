@@ -18,14 +18,10 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-/// The mode in which folders are opened. `O_PATH` needs no read permission.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-const FOLDER: OFlag = OFlag::O_PATH;
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-const FOLDER: OFlag = OFlag::O_RDONLY;
+use crate::platform::FOLDER;
 
 /// A folder and the name of a file in it, which need not exist.
-pub(super) struct FileAt {
+pub(crate) struct FileAt {
     /// `None` if the folder may be searched but not opened; then `name` is the whole path.
     folder: Option<OwnedFd>,
     name: OsString,
@@ -33,7 +29,7 @@ pub(super) struct FileAt {
 
 impl FileAt {
     /// The location that `path` names now, following all symbolic links except a final one.
-    pub(super) fn of(path: &[u8]) -> Result<Self> {
+    pub(crate) fn of(path: &[u8]) -> Result<Self> {
         let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => (&path[..=slash], &path[slash + 1..]),
             None => (&b"."[..], path),
@@ -54,7 +50,7 @@ impl FileAt {
     }
 
     /// The status of the file, or `None` if there is none. Does not follow a symbolic link.
-    pub(super) fn status(&self) -> Result<Option<FileStat>> {
+    pub(crate) fn status(&self) -> Result<Option<FileStat>> {
         match fstatat(self.folder(), self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(status) => Ok(Some(status)),
             Err(Errno::ENOENT) => Ok(None),
@@ -63,18 +59,18 @@ impl FileAt {
     }
 
     /// Whether the file here is `file`.
-    pub(super) fn holds(&self, file: &FileStat) -> Result<bool> {
+    pub(crate) fn holds(&self, file: &FileStat) -> Result<bool> {
         Ok(self.status()?.is_some_and(|status| is_same(&status, file)))
     }
 
     /// Opens the file. Fails for a symbolic link, and never blocks.
-    pub(super) fn open(&self, flags: OFlag, mode: Mode) -> Result<File> {
+    pub(crate) fn open(&self, flags: OFlag, mode: Mode) -> Result<File> {
         let safe = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         Ok(openat(self.folder(), self.name.as_os_str(), flags | safe, mode)?.into())
     }
 
     /// Removes the file if it is `file`.
-    pub(super) fn remove(&self, file: &FileStat) -> Result<()> {
+    pub(crate) fn remove(&self, file: &FileStat) -> Result<()> {
         if self.holds(file)? {
             unlinkat(self.folder(), self.name.as_os_str(), UnlinkatFlags::NoRemoveDir)?;
         }
@@ -87,11 +83,11 @@ impl FileAt {
 }
 
 /// The kind of file.
-pub(super) fn kind_of(status: &FileStat) -> SFlag {
+pub(crate) fn kind_of(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
 }
 
 /// Whether both are the same file.
-pub(super) fn is_same(one: &FileStat, other: &FileStat) -> bool {
+pub(crate) fn is_same(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }

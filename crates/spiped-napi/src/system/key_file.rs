@@ -17,28 +17,17 @@ use napi::{
 };
 use napi_derive::napi;
 
-#[cfg(unix)]
-pub(super) use self::unix::describe;
-#[cfg(unix)]
-use self::unix::{keep_from_children, kind_of, path_of_bytes};
-#[cfg(windows)]
-pub(super) use self::windows::describe;
-#[cfg(windows)]
-use self::windows::{kind_of, path_of_bytes};
 use crate::{
     errors::{Code, Result},
     keys::SharedKey,
     panics,
+    platform::{describe, identity_of, into_descriptor, kind_of, mode_of, owner_of, path_of_bytes},
 };
 
 mod reading;
-#[cfg(unix)]
-mod unix;
-#[cfg(windows)]
-mod windows;
 
 /// Receives the `KeyFile` when the thread is done. It does not keep the event loop alive, since that may be never.
-type Done = ThreadsafeFunction<KeyFile, UnknownReturnValue, KeyFile, Status, false, true>;
+pub(super) type Done = ThreadsafeFunction<KeyFile, UnknownReturnValue, KeyFile, Status, false, true>;
 
 /// The outcome of reading or opening a key file.
 #[napi(string_enum = "kebab-case")]
@@ -100,13 +89,12 @@ pub struct KeyFile {
     state: KeyFileState,
     failure: Option<(String, String)>,
     metadata: Option<Metadata>,
-    own_descriptor: Option<i32>,
+    pub(super) own_descriptor: Option<i32>,
     length_bytes: u32,
     has_changed: bool,
     contents: KeyContents,
     key: Option<SharedKey>,
-    #[cfg_attr(not(unix), allow(dead_code))]
-    file: Option<File>,
+    pub(super) file: Option<File>,
 }
 
 #[napi]
@@ -137,29 +125,20 @@ impl KeyFile {
     /// Its permissions; null on Windows.
     #[napi(getter)]
     pub fn mode(&self) -> Option<u32> {
-        #[cfg(unix)]
-        return self.metadata.as_ref().map(|metadata| std::os::unix::fs::MetadataExt::mode(metadata) & 0o7777);
-        #[cfg(not(unix))]
-        return None;
+        self.metadata.as_ref().and_then(mode_of)
     }
 
     /// Its owner; null on Windows.
     #[napi(getter)]
     pub fn uid(&self) -> Option<u32> {
-        #[cfg(unix)]
-        return self.metadata.as_ref().map(std::os::unix::fs::MetadataExt::uid);
-        #[cfg(not(unix))]
-        return None;
+        self.metadata.as_ref().and_then(owner_of)
     }
 
     /// Identifies the file and its last modification, whatever its name, and even if it may not be read. Null if the
     /// system does not tell, as on Windows.
     #[napi(getter)]
     pub fn identity(&self) -> Option<String> {
-        #[cfg(unix)]
-        return self.metadata.as_ref().map(unix::identity_of);
-        #[cfg(not(unix))]
-        return None;
+        self.metadata.as_ref().and_then(identity_of)
     }
 
     /// Whether the path names a descriptor of this process, as `/dev/stdin` and `/dev/fd/63` do.
@@ -195,10 +174,7 @@ impl KeyFile {
     /// owns it.
     #[napi]
     pub fn take_descriptor(&mut self) -> Option<i32> {
-        #[cfg(unix)]
-        return self.file.take().map(std::os::fd::IntoRawFd::into_raw_fd);
-        #[cfg(not(unix))]
-        return None;
+        self.file.take().and_then(into_descriptor)
     }
 }
 
@@ -210,21 +186,6 @@ pub(super) fn read_key_file(path: Either<String, Uint8Array>, request: KeyFileRe
     on_own_thread(done, move |key_file| key_file.read(&path, &request))
 }
 
-/// Opens a key file, as `readKeyFile` does, or a folder, without reading it. If the path names a descriptor of this
-/// process, that descriptor becomes close-on-exec.
-#[cfg(unix)]
-#[napi(ts_args_type = "path: string | Uint8Array, done: (keyFile: KeyFile) => void")]
-pub(super) fn open_key_file(path: Either<String, Uint8Array>, done: Done) -> Result<()> {
-    let path = path_of(path);
-    on_own_thread(done, move |key_file| {
-        let request =
-            KeyFileRequest { descriptor: None, limit_bytes: 0, regular_only: false, except_standard_input: false };
-        key_file.file = key_file.open(&path, &request)?;
-        key_file.own_descriptor.map_or(Ok(()), keep_from_children)?;
-        Ok(())
-    })
-}
-
 /// The path as the system takes it: its bytes need not be valid UTF-8.
 pub(super) fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
     match path {
@@ -233,7 +194,10 @@ pub(super) fn path_of(path: Either<String, Uint8Array>) -> PathBuf {
     }
 }
 
-fn on_own_thread(done: Done, work: impl FnOnce(&mut KeyFile) -> io::Result<()> + Send + 'static) -> Result<()> {
+pub(super) fn on_own_thread(
+    done: Done,
+    work: impl FnOnce(&mut KeyFile) -> io::Result<()> + Send + 'static,
+) -> Result<()> {
     let run = move || {
         let mut key_file = KeyFile::new();
         match work(&mut key_file) {

@@ -13,13 +13,11 @@ use napi::{
 };
 use napi_derive::napi;
 
-use super::{
-    descriptor_paths::own_descriptor,
-    key_file::{describe, path_of},
-};
+use super::key_file::path_of;
 use crate::{
     errors::{Code, Result},
     panics::on_own_thread,
+    platform::{bytes_of, describe, mode_of, own_descriptor},
 };
 
 /// The result of listing a folder.
@@ -64,7 +62,7 @@ fn list(path: &Path, max_names: usize) -> KeyFolder {
             let (name, text) = describe(&error);
             return KeyFolder {
                 names_descriptor: own_descriptor(path).is_some(),
-                mode: mode_of(path),
+                mode: mode_of_folder(path),
                 ..failed(name, text)
             };
         }
@@ -73,7 +71,7 @@ fn list(path: &Path, max_names: usize) -> KeyFolder {
         has_more: names.len() > max_names,
         names: names.into_iter().take(max_names).map(|name| bytes_of(name).into()).collect(),
         names_descriptor: own_descriptor(path).is_some(),
-        mode: mode_of(path),
+        mode: mode_of_folder(path),
         failure: None,
         failure_text: None,
     }
@@ -95,23 +93,6 @@ fn names_in(path: &Path, max_names: usize) -> io::Result<Vec<OsString>> {
     fs::read_dir(path)?.take(max_names + 1).map(|entry| Ok(entry?.file_name())).collect()
 }
 
-#[cfg(unix)]
-fn mode_of(path: &Path) -> Option<u32> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(std::os::unix::fs::MetadataExt::mode(&metadata) & 0o7777)
-}
-
-#[cfg(not(unix))]
-fn mode_of(_path: &Path) -> Option<u32> {
-    None
-}
-
-#[cfg(unix)]
-fn bytes_of(name: OsString) -> Vec<u8> {
-    std::os::unix::ffi::OsStringExt::into_vec(name)
-}
-
-#[cfg(not(unix))]
-fn bytes_of(name: OsString) -> Vec<u8> {
-    name.to_string_lossy().into_owned().into_bytes()
+fn mode_of_folder(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().as_ref().and_then(mode_of)
 }

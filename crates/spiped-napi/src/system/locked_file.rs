@@ -16,7 +16,10 @@ use super::{
     descriptors::system_error,
     file_at::{FileAt, kind_of},
 };
-use crate::errors::Result;
+use crate::{
+    errors::Result,
+    platform::{lock, lock_beside_readers, unlock},
+};
 
 /// How often to try again if another process changes the file at the same time.
 const ATTEMPTS: usize = 10;
@@ -99,7 +102,7 @@ impl LockedFile {
     pub fn release(&mut self) {
         self.is_held = false;
         // If this fails, it stays locked while this process lives, which is safe.
-        let _ = let_go(&self.file);
+        let _ = unlock(&self.file);
     }
 
     /// Locks it again. Returns false if another process has locked it.
@@ -150,58 +153,15 @@ enum Hold {
     /// Locked by a process that may write to the file.
     Another,
     /// Only blocked by read locks of processes that may not write to the file.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
     Readers,
 }
 
-/// Locks without blocking. The lock belongs to the open file description, so closing another descriptor does not
-/// release it, and since the descriptor is close-on-exec, no child inherits it.
-#[cfg(target_os = "linux")]
 fn hold(file: &File) -> nix::Result<Hold> {
-    // Not `flock`: anybody who may read the file could then lock it too, and keep us out forever.
-    match set_lock(file, libc::F_WRLCK) {
-        Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => return Ok(Hold::Ours),
-        Err(Errno::EAGAIN | Errno::EACCES) => {}
-        Err(errno) => return Err(errno),
-    }
-    // Read locks do not conflict with those of processes that may only read.
-    match set_lock(file, libc::F_RDLCK) {
-        Ok(()) => Ok(Hold::Readers),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Hold::Another),
-        Err(errno) => Err(errno),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
-    use nix::fcntl::{FcntlArg, fcntl};
-    let whole = libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
-}
-
-#[cfg(target_os = "linux")]
-fn let_go(file: &File) -> io::Result<()> {
-    Ok(set_lock(file, libc::F_UNLCK)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn let_go(file: &File) -> io::Result<()> {
-    file.unlock()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn hold(file: &File) -> nix::Result<Hold> {
-    use std::fs::TryLockError;
-    match file.try_lock() {
-        Ok(()) => Ok(Hold::Ours),
-        Err(TryLockError::WouldBlock) => Ok(Hold::Another),
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Hold::Ours),
-        Err(TryLockError::Error(error)) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+    if lock(file)? {
+        Ok(Hold::Ours)
+    } else if lock_beside_readers(file)? {
+        Ok(Hold::Readers)
+    } else {
+        Ok(Hold::Another)
     }
 }

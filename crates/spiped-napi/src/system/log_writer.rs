@@ -9,7 +9,7 @@ use std::{
     cmp::min,
     collections::VecDeque,
     convert::Infallible,
-    io::{self, stderr},
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -17,13 +17,10 @@ use std::{
 
 use napi_derive::napi;
 
-use crate::panics::caught;
-
-/// The most bytes that a pipe takes atomically, so that messages of several programs do not mix.
-#[cfg(unix)]
-const PIECE_BYTES: usize = libc::PIPE_BUF;
-#[cfg(not(unix))]
-const PIECE_BYTES: usize = 4_096;
+use crate::{
+    panics::caught,
+    platform::{PIECE_BYTES, has_room, wait_for_room, words_of, write_piece},
+};
 
 /// Why messages are lost while no write has failed.
 const TOO_SLOW: &str = "standard error is not read fast enough";
@@ -289,19 +286,6 @@ fn describe_lost(lost_line: &str, lost: u64, write_error: Option<String>) -> Str
     lost_line.replace("{lost}", &lost.to_string()).replace("{why}", &why).replace("{time}", &time)
 }
 
-/// An error as the messages have it: `no space left on device`. ASCII without quotes, so it fits into JSON.
-#[cfg(unix)]
-fn words_of(error: &io::Error) -> String {
-    error
-        .raw_os_error()
-        .map_or_else(|| error.kind().to_string(), |code| nix::errno::Errno::from_raw(code).desc().to_ascii_lowercase())
-}
-
-#[cfg(not(unix))]
-fn words_of(error: &io::Error) -> String {
-    error.kind().to_string()
-}
-
 /// The time in the form `2026-01-31T12:00:00.000Z`.
 fn iso_time(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -340,48 +324,6 @@ fn write_whole(bytes: &[u8]) -> Result<(), Unfinished> {
         }
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn write_piece(piece: &[u8]) -> io::Result<usize> {
-    // Bypasses the lock of Rust's standard error, on which a panicking thread would block.
-    Ok(nix::unistd::write(stderr(), piece)?)
-}
-
-#[cfg(not(unix))]
-fn write_piece(piece: &[u8]) -> io::Result<usize> {
-    io::Write::write(&mut stderr(), piece)
-}
-
-/// Whether a piece can be written without blocking, now or within `timeout`.
-#[cfg(unix)]
-fn has_room(timeout: Duration) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
-    let stderr = stderr();
-    let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    poll(&mut watched, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
-}
-
-#[cfg(not(unix))]
-fn has_room(_timeout: Duration) -> bool {
-    true
-}
-
-/// Waits until standard error accepts data, in case another program made it non-blocking.
-fn wait_for_room() {
-    #[cfg(unix)]
-    {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::AsFd;
-        let stderr = stderr();
-        let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        let has_room = |watched: &PollFd<'_>| watched.revents().is_some_and(|found| found.contains(PollFlags::POLLOUT));
-        if poll(&mut watched, PollTimeout::NONE).is_ok() && has_room(&watched[0]) {
-            return;
-        }
-    }
-    thread::sleep(Duration::from_millis(10));
 }
 
 #[cfg(test)]

@@ -12,9 +12,12 @@ use napi_derive::napi;
 use crate::{
     errors::{Code, Result},
     panics::on_own_thread,
+    platform::{NUMERIC, scoped_host},
 };
 
 /// One address of a name.
+// Public for methods of `Sockets`, which Windows lacks.
+#[allow(unreachable_pub)]
 #[napi(object)]
 pub struct ResolvedAddress {
     /// 4 or 6.
@@ -68,13 +71,6 @@ pub(crate) fn resolve_numeric(host: String, service: String) -> Result<ResolvedA
     found.first().map(ResolvedAddress::from).ok_or_else(|| napi::Error::new(Code::Resolve, "no address found"))
 }
 
-/// Flags for `getaddrinfo`: host and service must be numeric, so that it never blocks.
-#[cfg(unix)]
-pub(crate) const NUMERIC: i32 = libc::AI_NUMERICHOST | libc::AI_NUMERICSERV;
-/// The same of Windows: `AI_NUMERICHOST` and `AI_NUMERICSERV`, which libc does not name there.
-#[cfg(not(unix))]
-const NUMERIC: i32 = 0x4 | 0x8;
-
 pub(crate) fn look_up(host: &str, service: &str, flags: i32) -> std::result::Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), flags, ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(host), Some(service), Some(hints))?;
@@ -104,16 +100,7 @@ impl From<&SocketAddr> for ResolvedAddress {
 /// The numeric address. Node.js expects scopes by name, or by index on Windows.
 fn numeric_host(address: &SocketAddr) -> String {
     match address {
-        #[cfg(unix)]
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => {
-            let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
-            match dns_lookup::getnameinfo(address, flags) {
-                Ok((host, _)) => host,
-                Err(_) => format!("{}%{}", v6.ip(), v6.scope_id()),
-            }
-        }
-        #[cfg(windows)]
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => scoped_host(address, v6),
         _ => address.ip().to_string(),
     }
 }

@@ -1,7 +1,5 @@
 //! How other processes see this one: its name, access to its memory, and its terminals.
 
-#[cfg(target_os = "linux")]
-use std::ffi::CString;
 use std::{
     fs::OpenOptions,
     io::{stderr, stdin, stdout},
@@ -16,7 +14,10 @@ use nix::{
 };
 
 use super::descriptors::system_error;
-use crate::errors::Result;
+use crate::{
+    errors::Result,
+    platform::{self, refuse_tracing},
+};
 
 /// Protects the memory of this process: no core dumps, not even for root, and no tracing or reading by other processes
 /// of the same user. On macOS only the limit on core dumps applies.
@@ -28,38 +29,11 @@ pub(super) fn protect_memory() -> Result<()> {
     refuse_tracing().map_err(|errno| system_error("refuse to be traced", errno.into()))
 }
 
-#[cfg(target_os = "linux")]
-fn refuse_tracing() -> nix::Result<()> {
-    nix::sys::prctl::set_dumpable(false)
-}
-
-#[cfg(target_os = "freebsd")]
-fn refuse_tracing() -> nix::Result<()> {
-    let mut state = libc::PROC_TRACE_CTL_DISABLE;
-    // SAFETY: PROC_TRACE_CTL reads one int behind the pointer, which outlives the call, and keeps no pointer.
-    #[allow(unsafe_code)]
-    let result =
-        unsafe { libc::procctl(libc::P_PID, libc::getpid().into(), libc::PROC_TRACE_CTL, (&raw mut state).cast()) };
-    Errno::result(result).map(drop)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-fn refuse_tracing() -> nix::Result<()> {
-    Ok(())
-}
-
 /// Sets the process name, by which `pidof` and `pgrep` find it. Call it on the main thread, whose name is that of the
 /// process. Linux only; does nothing elsewhere.
 #[napi]
 pub(super) fn name_process(name: String) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let name = CString::new(name).map_err(|error| system_error("prctl", error.into()))?;
-        nix::sys::prctl::set_name(&name).map_err(|errno| system_error("prctl", errno.into()))?;
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = name;
-    Ok(())
+    platform::name_process(name).map_err(|error| system_error("prctl", error))
 }
 
 /// Whether standard input, output or error is a terminal, even one that has hung up.

@@ -21,7 +21,10 @@ use super::{
     descriptors::{borrowed, system_error},
     lookup::ResolvedAddress,
 };
-use crate::errors::Result;
+use crate::{
+    errors::Result,
+    platform::{abstract_name, is_listening},
+};
 
 /// Sends notifications to a service manager without blocking.
 #[napi]
@@ -107,20 +110,8 @@ fn look_at(descriptor: BorrowedFd<'_>) -> io::Result<InheritedSocket> {
 }
 
 fn path_of(address: &SockAddr) -> Vec<u8> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Some(name) = address.as_abstract_namespace() {
+    if let Some(name) = abstract_name(address) {
         return [&[0], name].concat();
     }
     address.as_pathname().map_or_else(Vec::new, |path| path.as_os_str().as_bytes().to_vec())
-}
-
-#[cfg(not(target_vendor = "apple"))]
-fn is_listening(socket: &SockRef<'_>) -> io::Result<bool> {
-    socket.is_listener()
-}
-
-/// The system does not tell, except that a socket with a peer is not listening. Others fail when they are used.
-#[cfg(target_vendor = "apple")]
-fn is_listening(socket: &SockRef<'_>) -> io::Result<bool> {
-    Ok(socket.peer_addr().is_err())
 }

@@ -14,21 +14,16 @@ use nix::{
     errno::Errno,
     sys::stat::{FileStat, Mode, SFlag, umask},
 };
-#[cfg(target_os = "linux")]
-use nix::{
-    fcntl::{AtFlags, OFlag},
-    sys::stat::fstat,
-    unistd::{Gid, Uid, fchownat},
-};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-#[cfg(target_os = "linux")]
-use super::file_at::is_same;
 use super::{
     descriptors::system_error,
     file_at::{FileAt, kind_of},
 };
-use crate::errors::Result;
+use crate::{
+    errors::Result,
+    platform::{give, separate_umask},
+};
 
 /// The file of a UNIX socket.
 #[napi]
@@ -76,22 +71,9 @@ impl SocketFile {
         self.give_to(user, group).map_err(|errno| system_error("chown", errno.into()))
     }
 
-    #[cfg(target_os = "linux")]
     fn give_to(&self, user: Option<u32>, group: Option<u32>) -> nix::Result<bool> {
         let made = self.made.as_ref().ok_or(Errno::ENOENT)?;
-        let file = self.file_at()?.open(OFlag::O_PATH, Mode::empty())?;
-        let status = fstat(&file)?;
-        // A file with a second name may belong to somebody else, who linked it here.
-        if !is_same(&status, made) || kind_of(&status) != SFlag::S_IFSOCK || status.st_nlink != 1 {
-            return Err(Errno::ENOENT);
-        }
-        fchownat(&file, "", user.map(Uid::from_raw), group.map(Gid::from_raw), AtFlags::AT_EMPTY_PATH)?;
-        Ok(true)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn give_to(&self, _user: Option<u32>, _group: Option<u32>) -> nix::Result<bool> {
-        Ok(false)
+        give(self.file_at()?, made, user, group)
     }
 
     /// Removes the file, unless another one has taken its place, and closes its folder.
@@ -142,8 +124,7 @@ impl SocketFile {
 /// the process for a moment.
 fn with_mode<T: Send>(mode: u32, bind: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let run = || {
-        #[cfg(target_os = "linux")]
-        let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS);
+        separate_umask();
         let before = umask(Mode::from_bits_truncate(!(mode as libc::mode_t) & 0o777));
         let bound = bind();
         umask(before);

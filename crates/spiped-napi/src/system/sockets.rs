@@ -1,7 +1,7 @@
 //! Queries and options of sockets that Node.js lacks. All functions take a descriptor that Node.js owns.
 
 use std::{
-    io,
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,10 @@ use super::{
     descriptors::{borrowed, system_error},
     lookup::ResolvedAddress,
 };
-use crate::errors::Result;
+use crate::{
+    errors::Result,
+    platform::{peer_credentials, reset_peer},
+};
 
 /// Takes the pending error of a socket, `SO_ERROR`: the name of an `errno`, or null if there is none.
 #[napi]
@@ -101,33 +104,6 @@ pub(crate) fn local_address(descriptor: i32) -> Result<Option<ResolvedAddress>> 
     Ok(address.as_socket().as_ref().map(ResolvedAddress::from))
 }
 
-#[cfg(target_os = "linux")]
-fn reset_peer(socket: &SockRef<'_>) -> io::Result<SockAddr> {
-    use std::{mem::size_of, os::fd::AsRawFd};
-
-    // The system requires the exact length of the address, which depends on the family.
-    let of_length = |length: usize| {
-        let ask = |storage: *mut socket2::SockAddrStorage, written: *mut libc::socklen_t| {
-            // SAFETY: both pointers are `try_init`'s, valid for writes; `length` is less than the storage has.
-            #[allow(unsafe_code)]
-            let result = unsafe {
-                *written = length as libc::socklen_t;
-                libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERNAME, storage.cast(), written)
-            };
-            if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-        };
-        // SAFETY: `ask` gives an address of `written` bytes in zeroed storage, or an error.
-        #[allow(unsafe_code)]
-        unsafe { SockAddr::try_init(ask) }.map(|((), address)| address)
-    };
-    of_length(size_of::<libc::sockaddr_in6>()).or_else(|_| of_length(size_of::<libc::sockaddr_in>()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reset_peer(_socket: &SockRef<'_>) -> io::Result<SockAddr> {
-    Err(Errno::ENOTCONN.into())
-}
-
 /// The process that connected to a UNIX socket.
 #[napi(object)]
 pub(crate) struct UnixPeer {
@@ -146,16 +122,7 @@ pub(crate) fn unix_peer(descriptor: i32) -> Option<UnixPeer> {
     credentials(descriptor)
 }
 
-#[cfg(target_os = "linux")]
-pub(crate) fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
-    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-
-    let credentials = getsockopt(&descriptor, PeerCredentials).ok()?;
-    Some(UnixPeer { uid: credentials.uid(), pid: Some(credentials.pid()) })
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn credentials(descriptor: std::os::fd::BorrowedFd<'_>) -> Option<UnixPeer> {
-    let (uid, _) = nix::unistd::getpeereid(descriptor).ok()?;
-    Some(UnixPeer { uid: uid.as_raw(), pid: None })
+pub(crate) fn credentials(descriptor: BorrowedFd<'_>) -> Option<UnixPeer> {
+    let (uid, pid) = peer_credentials(descriptor)?;
+    Some(UnixPeer { uid, pid })
 }

@@ -31,7 +31,7 @@ use nix::{
 use socket2::SockRef;
 
 use super::descriptors::{borrowed, system_error};
-use crate::errors::Result;
+use crate::{errors::Result, platform::same_open_file};
 
 /// Bytes per read.
 const BUFFER_LENGTH: usize = 65_536;
@@ -134,29 +134,6 @@ pub(super) fn is_same_open_file(
     other_descriptor: i32,
 ) -> Option<bool> {
     same_open_file(process, descriptor, other_process, other_descriptor)
-}
-
-#[cfg(target_os = "linux")]
-fn same_open_file(process: u32, descriptor: i32, other_process: u32, other_descriptor: i32) -> Option<bool> {
-    const KCMP_FILE: libc::c_long = 0;
-    // SAFETY: five numbers; kcmp takes no address and changes nothing.
-    #[allow(unsafe_code)]
-    let order = unsafe {
-        libc::syscall(
-            libc::SYS_kcmp,
-            libc::c_long::from(process),
-            libc::c_long::from(other_process),
-            KCMP_FILE,
-            libc::c_long::from(descriptor),
-            libc::c_long::from(other_descriptor),
-        )
-    };
-    (order >= 0).then_some(order == 0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn same_open_file(_process: u32, _descriptor: i32, _other_process: u32, _other_descriptor: i32) -> Option<bool> {
-    None
 }
 
 type Work = fn(&UnixStream, &Shared) -> nix::Result<()>;

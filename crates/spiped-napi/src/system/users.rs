@@ -4,9 +4,7 @@ use napi_derive::napi;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::descriptors::system_error;
-#[cfg(target_os = "linux")]
-use crate::errors::Code;
-use crate::errors::Result;
+use crate::{errors::Result, platform};
 
 /// A user of this system.
 #[napi(object)]
@@ -41,11 +39,7 @@ pub(super) fn look_up_group(group: String) -> Result<Option<u32>> {
 /// The names of the capabilities that the calling thread has or may acquire. Always empty except on Linux.
 #[napi]
 pub(super) fn capabilities() -> Result<Vec<String>> {
-    let mut names: Vec<String> = Vec::new();
-    #[cfg(target_os = "linux")]
-    for set in SETS {
-        names.extend(read(set)?.iter().map(ToString::to_string));
-    }
+    let mut names = platform::capabilities()?;
     names.sort();
     names.dedup();
     Ok(names)
@@ -54,31 +48,5 @@ pub(super) fn capabilities() -> Result<Vec<String>> {
 /// Drops all capabilities of the calling thread, so that nothing it starts has any.
 #[napi]
 pub(super) fn drop_capabilities() -> Result<()> {
-    #[cfg(target_os = "linux")]
-    for set in SETS {
-        // A thread without capabilities may not be allowed to clear them.
-        if !read(set)?.is_empty() {
-            caps::clear(None, set).map_err(|error| capability_error(&error))?;
-        }
-    }
-    Ok(())
-}
-
-/// In the order in which they can be cleared.
-#[cfg(target_os = "linux")]
-const SETS: [caps::CapSet; 4] =
-    [caps::CapSet::Ambient, caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable];
-
-#[cfg(target_os = "linux")]
-fn read(set: caps::CapSet) -> Result<caps::CapsHashSet> {
-    match caps::read(None, set) {
-        // Systems that emulate Linux may lack this set.
-        Err(_) if matches!(set, caps::CapSet::Ambient) => Ok(caps::CapsHashSet::new()),
-        read => read.map_err(|error| capability_error(&error)),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn capability_error(error: &caps::errors::CapsError) -> napi::Error<Code> {
-    napi::Error::new(Code::System("EPERM".to_owned()), error.to_string())
+    platform::drop_capabilities()
 }

@@ -8,12 +8,13 @@ use std::{
 
 use zeroize::Zeroizing;
 
-#[cfg(unix)]
-use super::unix::{given, is_standard_input, kind_of, open_to_read, require_given, version_of, wait_for_more};
-#[cfg(windows)]
-use super::windows::{given, is_standard_input, kind_of, open_to_read, require_given, version_of, wait_for_more};
 use super::{KeyContents, KeyFile, KeyFileKind, KeyFileRequest, KeyFileState};
-use crate::{keys::KeyHasher, system::descriptor_paths::own_descriptor};
+use crate::{
+    keys::KeyHasher,
+    platform::{
+        given, is_standard_input, kind_of, open_to_read, own_descriptor, require_given, version_of, wait_for_more,
+    },
+};
 
 /// The size of the read buffer. Contents that fit are classified, see [`KeyContents`].
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -54,7 +55,7 @@ impl KeyFile {
     }
 
     /// Opens the file, unless the request excludes it; opening can have side effects, so that is checked first.
-    pub(super) fn open(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<Option<File>> {
+    pub(in crate::system) fn open(&mut self, path: &Path, request: &KeyFileRequest) -> io::Result<Option<File>> {
         let file = match request.descriptor {
             Some(descriptor) => given(descriptor)?,
             None => {

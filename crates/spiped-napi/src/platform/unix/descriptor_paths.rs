@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-#[cfg(unix)]
 const STANDARD_STREAMS: [&str; 3] = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
 
 /// The most symbolic links to follow; Linux has the same limit.
-#[cfg(unix)]
 const MAX_LINKS: usize = 40;
 
 /// The descriptor of this process that `path` names, directly or through links: `/dev/stdin`, `/dev/fd/63`,
 /// `/proc/self/fd/3`.
-#[cfg(unix)]
-pub(super) fn own_descriptor(path: &Path) -> Option<i32> {
+pub(crate) fn own_descriptor(path: &Path) -> Option<i32> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         let name = path.file_name()?;
@@ -33,15 +30,8 @@ pub(super) fn own_descriptor(path: &Path) -> Option<i32> {
 
 /// Whether this is `/dev/fd` or, on Linux, its target: `/proc/PROCESS/fd`, or `/proc/PROCESS/task/THREAD/fd` for a
 /// thread.
-#[cfg(unix)]
 fn holds_own_descriptors(folder: &Path) -> bool {
     let own = Path::new("/proc").join(std::process::id().to_string());
     let is_own = |path: &Path| path == own || path.parent().is_some_and(|task| task == own.join("task"));
     folder == Path::new("/dev/fd") || (folder.ends_with("fd") && folder.parent().is_some_and(is_own))
-}
-
-/// Windows has no such paths.
-#[cfg(not(unix))]
-pub(super) fn own_descriptor(_path: &Path) -> Option<i32> {
-    None
 }

@@ -1,13 +1,13 @@
 //! Key files on systems with descriptors and permissions.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{File, Metadata, OpenOptions},
     io::{self, Seek, SeekFrom, stdin},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, IntoRawFd},
         unix::{
-            ffi::OsStrExt,
+            ffi::{OsStrExt, OsStringExt},
             fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
         },
     },
@@ -21,22 +21,24 @@ use nix::{
     sys::stat::{SFlag, fstat},
 };
 
-use super::KeyFileKind;
-use crate::system::descriptors::borrowed;
+use crate::{
+    platform::REOPENS_BY_PATH,
+    system::{descriptors::borrowed, key_file::KeyFileKind},
+};
 
-pub(super) fn path_of_bytes(bytes: &[u8]) -> PathBuf {
+pub(crate) fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     OsStr::from_bytes(bytes).into()
 }
 
 /// Opens `path` without making a terminal the controlling one. With `is_regular`, opening never blocks, even if a FIFO
 /// has replaced the file.
-pub(super) fn open_to_read(path: &Path, is_regular: bool) -> io::Result<File> {
+pub(crate) fn open_to_read(path: &Path, is_regular: bool) -> io::Result<File> {
     let flags = if is_regular { libc::O_NOCTTY | libc::O_NONBLOCK } else { libc::O_NOCTTY };
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Duplicates the caller's descriptor, and rewinds a file, except standard input, which others may have read in part.
-pub(super) fn given(descriptor: i32) -> io::Result<File> {
+pub(crate) fn given(descriptor: i32) -> io::Result<File> {
     let mut file = File::from(borrowed(descriptor)?.try_clone_to_owned()?);
     if descriptor != 0 && file.metadata()?.is_file() {
         file.seek(SeekFrom::Start(0))?;
@@ -45,12 +47,12 @@ pub(super) fn given(descriptor: i32) -> io::Result<File> {
 }
 
 /// Makes a descriptor close-on-exec: those that a shell passes on, such as `/dev/fd/63`, are not.
-pub(super) fn keep_from_children(descriptor: i32) -> io::Result<()> {
+pub(crate) fn keep_from_children(descriptor: i32) -> io::Result<()> {
     fcntl(borrowed(descriptor)?, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(())
 }
 
-pub(super) fn kind_of(metadata: &Metadata) -> KeyFileKind {
+pub(crate) fn kind_of(metadata: &Metadata) -> KeyFileKind {
     let kind = metadata.file_type();
     if kind.is_file() {
         KeyFileKind::File
@@ -67,7 +69,7 @@ pub(super) fn kind_of(metadata: &Metadata) -> KeyFileKind {
 
 /// Refuses descriptors that Node.js opened itself. Those are not files, or pipes with both ends in this process, such
 /// as the one that carries signals and must not be read here.
-pub(super) fn require_given(metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn require_given(metadata: &Metadata) -> io::Result<()> {
     let kind = SFlag::from_bits_truncate((metadata.mode() as libc::mode_t) & SFlag::S_IFMT.bits());
     let holds_other_end = || (0..HIGHEST_OWN).any(|other| writes_to(other, metadata));
     if kind.is_empty() || (kind == SFlag::S_IFIFO && holds_other_end()) {
@@ -91,29 +93,28 @@ fn writes_to(descriptor: i32, pipe: &Metadata) -> bool {
 }
 
 /// A value that changes whenever the file is modified.
-pub(super) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
+pub(crate) fn version_of(metadata: &Metadata) -> impl PartialEq + use<> {
     (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
 }
 
 /// Omits the inode's change time, since renaming changes it.
-pub(super) fn identity_of(metadata: &Metadata) -> String {
+pub(crate) fn identity_of(metadata: &Metadata) -> Option<String> {
     let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
-    format!("{device}:{inode}:{size}:{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+    Some(format!("{device}:{inode}:{size}:{}.{:09}", metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// Whether reading this file consumes standard input. A regular file that is opened again by its path does not.
-pub(super) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bool {
+pub(crate) fn is_standard_input(metadata: &Metadata, is_opened_anew: bool) -> bool {
     let is_same = |input: BorrowedFd<'_>| {
         let input = File::from(input.try_clone_to_owned()?).metadata()?;
         io::Result::Ok((metadata.dev(), metadata.ino()) == (input.dev(), input.ino()))
     };
-    // On Linux, opening /dev/stdin opens the file again; elsewhere it duplicates the descriptor.
-    let is_opened_anew = is_opened_anew || (cfg!(target_os = "linux") && metadata.is_file());
+    let is_opened_anew = is_opened_anew || (REOPENS_BY_PATH && metadata.is_file());
     !is_opened_anew && is_same(stdin().as_fd()).unwrap_or(false)
 }
 
 /// Waits for data on a descriptor that another program has made non-blocking.
-pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
+pub(crate) fn wait_for_more(file: &File) -> io::Result<()> {
     match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
@@ -121,10 +122,30 @@ pub(super) fn wait_for_more(file: &File) -> io::Result<()> {
 }
 
 /// The name of the `errno` and its meaning.
-pub(in crate::system) fn describe(error: &io::Error) -> (String, String) {
+pub(crate) fn describe(error: &io::Error) -> (String, String) {
     let errno = match error.kind() {
         io::ErrorKind::IsADirectory => Errno::EISDIR,
         _ => Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
     };
     (format!("{errno:?}"), errno.desc().to_lowercase())
+}
+
+/// A file's permissions.
+pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.mode() & 0o7777)
+}
+
+/// A file's owner.
+pub(crate) fn owner_of(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.uid())
+}
+
+/// Returns the descriptor of a file, which the caller owns.
+pub(crate) fn into_descriptor(file: File) -> Option<i32> {
+    Some(file.into_raw_fd())
+}
+
+/// The bytes of a name.
+pub(crate) fn bytes_of(name: OsString) -> Vec<u8> {
+    name.into_vec()
 }
