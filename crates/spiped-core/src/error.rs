@@ -49,3 +49,14 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        assert_eq!(Error::SameRole.to_string(), "the peer is a client, like this side");
+        assert_eq!(Error::PacketMac.to_string(), "a packet has a wrong MAC");
+    }
+}
