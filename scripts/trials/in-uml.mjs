@@ -52,11 +52,13 @@ const kernel = spawn(
     ...[`mem=${process.env.UML_MEMORY ?? "2G"}`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"],
     ...[`init=${init}`, "con=null", "con0=null,fd:1"],
   ],
-  { stdio: ["ignore", "pipe", "inherit"] },
+  // Its processes are processes of this machine, and of its group.
+  { stdio: ["ignore", "pipe", "inherit"], detached: true },
 );
 const isOver = new Promise((resolve) => kernel.once("error", resolve).once("exit", resolve));
 process.once("exit", () => {
-  kernel.kill("SIGKILL");
+  if (kernel.pid !== undefined && kernel.exitCode === null && kernel.signalCode === null)
+    process.kill(-kernel.pid, "SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 });
 for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 }))
