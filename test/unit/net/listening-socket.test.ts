@@ -22,6 +22,7 @@ import { addon } from "#dist/native/native.js";
 import type { Accepted } from "#dist/net/accepted.js";
 import type { SocketAddress } from "#dist/net/address.js";
 import { ListeningSocket } from "#dist/net/listening-socket.js";
+import { freeAddress } from "../../support/addresses.js";
 import { afterwards, limits, temporaryFolder } from "../../support/cleanup.js";
 import { kindsHere } from "../../support/environment.js";
 import { descriptorsOf } from "../../support/processes.js";
@@ -419,3 +420,36 @@ test("a UNIX socket that was closed, or never listened, leaves nothing open", as
   for (let count = 0; count < 20; count += 1) round();
   assert.equal(descriptorsOf(process.pid), before);
 });
+
+for (const kind of kindsHere("tcp", "unix")) {
+  test(`${kind}: the address is free after unbind until it listens again, and a close leaves nothing open`, {
+    ...limits,
+    skip: process.platform === "win32" ? "needs descriptors" : false,
+  }, async (t) => {
+    const free = await freeAddress(t, kind);
+    const address: SocketAddress =
+      free.kind === "unix" ? free : { kind: "tcp", family: 4, address: free.host, port: free.port };
+    const open = () => descriptorsOf(process.pid);
+    const before = open();
+    const socket = ListeningSocket.listen(address, undefined);
+    afterwards(t, () => socket.close());
+    socket.attach({ accepted: () => undefined, failed: (error) => assert.fail(error) }, false);
+    const listening = open();
+    for (const _ of ["once", "again"]) {
+      socket.unbind();
+      socket.unbind();
+      assert.equal(open(), before);
+      ListeningSocket.listen(address, undefined).close();
+      socket.listenAgain();
+      socket.listenAgain();
+      assert.equal(open(), listening);
+      const client = await TestSocket.connect(t, free);
+      client.close();
+      await client.closed();
+    }
+    socket.close();
+    socket.listenAgain();
+    assert.equal(open(), before);
+    ListeningSocket.listen(address, undefined).close();
+  });
+}

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "#dist/native/native.js";
-import { isRelayAvailable } from "#dist/tunnel/relayed-flow.js";
+import type { FlowOptions } from "#dist/tunnel/flow.js";
+import { isRelayAvailable, relayedFlow } from "#dist/tunnel/relayed-flow.js";
 import { limits } from "../../support/cleanup.js";
 import { established } from "../support/established.js";
 
@@ -18,6 +19,9 @@ test("without threads for the relay there is one warning, and connections are st
     assert.deepEqual([connection.bytesForward, connection.bytesReverse], [5, 5]);
   }
   assert.equal(isRelayAvailable(), false);
+  const untouched = { peer: "somebody", copyDescriptor: () => assert.fail("a descriptor was copied") };
+  const options = { encrypts: true, source: untouched, target: untouched, endWithTarget: false };
+  assert.equal(relayedFlow(options as unknown as FlowOptions), undefined);
   if (process.platform === "win32") return;
   assert.deepEqual(
     warnings.mock.calls.map((call) => [...call.arguments]),
