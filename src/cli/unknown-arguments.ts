@@ -27,7 +27,7 @@ const OTHER_COMMANDS: Readonly<Record<string, string>> = {
   stop: 'stop a daemon by its pid file: kill "$(cat PIDFILE)"',
   restart: 'stop a daemon by its pid file, kill "$(cat PIDFILE)", and start it again',
   reload: 'SIGHUP reloads the keys: kill -HUP "$(cat PIDFILE)"',
-  status: "--status ADDRESS serves the status over HTTP",
+  status: 'kill -USR1 "$(cat PIDFILE)" logs the state, and --status ADDRESS serves it over HTTP',
   check: "write --check, with the options of the tunnel",
   probe: "write spipe --probe -t TARGET -k KEYFILE",
 };

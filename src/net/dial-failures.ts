@@ -27,7 +27,13 @@ export function reasonOf(cause: unknown): string {
  * @param cause - The error of the last address.
  */
 export function cannotConnect({ name }: DialTarget, failures: readonly string[], cause: unknown): SpipedError {
-  return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`, { cause });
+  const user = process.geteuid?.();
+  // Only a UNIX socket has permissions.
+  const isRefused = codeOf(cause) === "EACCES" && name.startsWith("/") && user !== undefined;
+  return new SpipedError("SPIPED_CONNECT", `cannot connect to ${name}: ${detail(name, failures)}`, {
+    cause,
+    ...(isRefused ? { hint: `user ${user} needs write access to the socket, and access to its folder` } : {}),
+  });
 }
 
 /** The error when no address has answered in time. */

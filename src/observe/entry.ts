@@ -84,6 +84,8 @@ export interface Facts {
   readonly source: string;
   readonly target: string;
   readonly targetAddresses: readonly string[];
+  /** What `spiped key-id` prints. */
+  readonly keyId: string;
   readonly keyFile: string;
   readonly keys: number;
   readonly keysAdded: readonly string[];
@@ -143,6 +145,7 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   source: "source",
   target: "target",
   targetAddresses: "target_addresses",
+  keyId: "key_id",
   keyFile: "key_file",
   keys: "keys",
   keysAdded: "keys_added",

@@ -21,6 +21,8 @@ export interface TunnelState {
   readonly role: "encrypt" | "decrypt";
   readonly source: string;
   readonly target: string;
+  /** The id of its key; undefined if it has a key for each client, or none yet. */
+  readonly keyId?: string | undefined;
   /** Open connections, without `strangers`. */
   readonly connections: number;
   /** Unauthenticated clients of a decrypting end; they do not count toward `limit`. */
@@ -94,7 +96,7 @@ function* reloadEntries({ ageMs, lastSuccessAgeMs, failures }: ReloadState): Gen
 }
 
 function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
-  const { name, state, role, source, target, connections, strangers, limit, open, failures } = tunnel;
+  const { name, state, role, source, target, keyId, connections, strangers, limit, open, failures } = tunnel;
   const verb = role === "encrypt" ? "encrypting" : "decrypting";
   const isLimited = Number.isFinite(limit);
   yield {
@@ -103,12 +105,14 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     isAnswer: true,
     message:
       `${source}, ${verb} to ${target}: ${state}, ${connections} ${isLimited ? `of ${limit} ` : ""}connections open` +
-      (strangers === 0 ? "" : `, ${counted(strangers, "unauthenticated client")}`),
+      (strangers === 0 ? "" : `, ${counted(strangers, "unauthenticated client")}`) +
+      (keyId === undefined ? "" : `, key id ${keyId}`),
     tunnel: name,
     state,
     role,
     source,
     target,
+    keyId,
     count: connections,
     limit: isLimited ? limit : undefined,
     strangers,

@@ -216,6 +216,7 @@ export class ServedTunnel {
       role,
       source: formatAddress(tunnel?.address ?? source),
       target: formatAddress(target),
+      keyId: this.#state.name === "running" ? this.#state.keys.id : undefined,
       connections: this.connections - strangers,
       strangers,
       limit: maxConnections,

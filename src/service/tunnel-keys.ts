@@ -20,6 +20,7 @@ import {
 } from "../observe/key-entries.js";
 import type { Log } from "../observe/log.js";
 import { KeyRing } from "../protocol/key-ring.js";
+import { keyIdOf } from "../protocol/secret.js";
 import { CoalescedReload } from "./coalesced-reload.js";
 
 /** The tunnel that uses the keys. */
@@ -79,6 +80,12 @@ export class TunnelKeys {
   /** The path of the key folder; undefined for a single key file. */
   get folder(): string | undefined {
     return this.#source.kind === "folder" ? this.#path : undefined;
+  }
+
+  /** What `spiped key-id` prints for the key in use; undefined for a key folder. */
+  get id(): string | undefined {
+    const [only] = this.#ring.keys;
+    return only === undefined || only.name !== undefined ? undefined : keyIdOf(only.key);
   }
 
   /** The keys, for the tunnel. */

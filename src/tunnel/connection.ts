@@ -284,11 +284,20 @@ export class Connection implements ConnectionView {
     if (error.code === "SPIPED_HANDSHAKE_ENDED" && role === "encrypt" && isUnknown) {
       const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy, which is off at this end" : "";
       const why = `${error.message}; it may have a different key${orStricter}`;
-      const hint = "compare `spiped key-id` on both machines";
+      const hint =
+        "compare `spiped key-id` on both machines; if the ids are equal, one end still uses an older key: SIGHUP reloads it";
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error, hint }));
+    } else if (error.code === "SPIPED_RESET" && role === "encrypt" && isUnknown && this.#hasNoAnswer(error)) {
+      const hint = "the far end does this when it cannot reach its target; see its log";
+      this.#end("reset", new SpipedError(error.code, error.message, { cause: error, hint }));
     } else {
       this.#end(endReasonOf(error), error);
     }
+  }
+
+  /** Whether the target has reset the connection before it sent any cleartext. */
+  #hasNoAnswer({ message }: SpipedError): boolean {
+    return message.startsWith("target ") && this.bytesReverse === 0;
   }
 
   /** Adds to a failed handshake's error what the peer seems to be. */

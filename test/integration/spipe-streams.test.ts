@@ -89,7 +89,10 @@ test("spipe exits 1 with the original's three messages, each followed by the rea
   expectBytes(await service.read(5), "hello");
   service.reset();
   assert.equal((await cut.exit()).status, 1);
-  assert.match(cut.stderr, /^spipe: Connection error: .*reset by peer\n$/);
+  assert.match(
+    cut.stderr,
+    /^spipe: Connection error: .*reset by peer; hint: the far end does this when it cannot reach its target; see its log\n$/,
+  );
 });
 
 withCommands(["socat"], ([socat = ""]) => {

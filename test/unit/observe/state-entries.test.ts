@@ -124,3 +124,11 @@ test("the last reload is one message, and each of its failures one with the name
     ["state-reload", undefined, 5_000, 3, text("t.toml:3: no such key")],
   ]);
 });
+
+test("a tunnel with one key tells its id", () => {
+  const keyId = "d02a-ef2f-eb65-ca80";
+  assert.equal(
+    linesOf([{ ...quiet, keyId }])[1],
+    `[0.0.0.0]:2562, decrypting to [127.0.0.1]:80: listening, 0 of 100 connections open, key id ${keyId}`,
+  );
+});
