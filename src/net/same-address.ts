@@ -4,7 +4,7 @@
  */
 
 import { realpathSync } from "node:fs";
-import { isIP } from "node:net";
+import { SocketAddress as IpAddress, isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { pathBytes, textOfBytes } from "../paths.js";
 import { listensOnBothFamilies } from "../platform.js";
@@ -24,7 +24,10 @@ export function leadsTo(target: SocketAddress, source: SocketAddress): boolean {
     return target.kind === "unix" && source.kind === "unix" && realPath(target.path) === realPath(source.path);
   }
   if (target.port !== source.port) return false;
-  return target.address === source.address || (ALL.includes(source.address) && isLoopback(target.address));
+  const [to, at] = [plain(target).address, plain(source).address];
+  // Connecting to a wildcard address reaches the loopback address.
+  const reached = to === "0.0.0.0" ? "127.0.0.1" : to === "::" ? "::1" : to;
+  return reached === at || (ALL.includes(at) && isLoopback(reached));
 }
 
 /** Whether two addresses cannot be listened on at the same time, as far as that is known without asking the system. */
@@ -33,7 +36,16 @@ export function conflictsWith(one: SocketAddress, other: SocketAddress): boolean
     return one.kind === "unix" && other.kind === "unix" && realPath(one.path) === realPath(other.path);
   }
   if (one.port !== other.port || one.port === 0) return false;
-  return one.address === other.address || takesAll(one, other) || takesAll(other, one);
+  const [first, second] = [plain(one), plain(other)];
+  return first.address === second.address || takesAll(first, second) || takesAll(second, first);
+}
+
+/** The address in its shortest form, and an IPv4 address that is mapped to IPv6 as what it is. */
+function plain(address: TcpAddress): TcpAddress {
+  if (address.family === 4 || address.address.includes("%")) return address;
+  const short = new IpAddress({ address: address.address, family: "ipv6" }).address;
+  const mapped = /^::ffff:(.*\..*)$/.exec(short)?.[1];
+  return mapped === undefined ? { ...address, address: short } : { ...address, family: 4, address: mapped };
 }
 
 function takesAll(one: TcpAddress, other: TcpAddress): boolean {
@@ -43,7 +55,7 @@ function takesAll(one: TcpAddress, other: TcpAddress): boolean {
 }
 
 function isLoopback(address: string): boolean {
-  return ALL.includes(address) || address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
+  return address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
 }
 
 /** The canonical path of a UNIX socket: the real path of its folder, and its name. */

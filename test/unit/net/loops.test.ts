@@ -1,7 +1,8 @@
 // Loops among tunnels, of any length.
 
 import assert from "node:assert/strict";
-import { mkdirSync, symlinkSync } from "node:fs";
+import fs, { mkdirSync, symlinkSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { SocketAddress } from "#dist/net/address.js";
@@ -34,6 +35,8 @@ for (const [what, tunnels, loops] of [
   ["a loop behind a chain", { a: [1, 2], b: [2, 3], c: [3, 4], d: [4, 2] }, ["b c d"]],
   ["a loop through one of several addresses", { a: [1, 9, 2], b: [2, 8, 1] }, ["a b"]],
   ["two loops", { a: [1, 2], c: [3, 4], b: [2, 1], d: [4, 3] }, ["a b", "c d"]],
+  ["two loops that share a tunnel", { a: [1, 2], b: [2, 1, 3], c: [3, 2] }, ["a b", "b c"]],
+  ["a loop that is entered in its middle", { a: [9, 3], b: [1, 2], c: [2, 3], d: [3, 1] }, ["b c d"]],
 ] as const) {
   test(`loops of ${what}: ${loops.join(", ") || "none"}`, () => {
     assert.deepEqual(loopsIn(tunnels), loops);
@@ -46,6 +49,18 @@ test("a loop of a thousand tunnels is found", () => {
     targets: [port(((at + 1) % 1_000) + 1)],
   }));
   assert.deepEqual(loopsOf(ring), [ring]);
+});
+
+test("the path of each UNIX socket is resolved once, however long the chain", async (t) => {
+  const folder = await temporaryFolder(t);
+  const unix = (at: number): SocketAddress => ({ kind: "unix", path: join(folder, String(at)) });
+  const resolved = t.mock.method(fs, "realpathSync");
+  syncBuiltinESMExports();
+  const chain = Array.from({ length: 100 }, (_, at) => ({ source: unix(at), targets: [unix(at + 1)] }));
+  assert.deepEqual(loopsOf(chain), []);
+  assert.equal(resolved.mock.callCount(), 200);
+  resolved.mock.restore();
+  syncBuiltinESMExports();
 });
 
 test("a loop over all addresses, and one over a link to a folder, are found", async (t) => {
