@@ -14,6 +14,12 @@ export const failsafeMs = 60_000 * patience;
 /** The options of a test that drives commands. Only a test that hangs reaches this limit. */
 export const limits = { timeout: 3 * failsafeMs };
 
+/**
+ * The options of a test of a contract: of one object in this process, for each of its kinds. Such a test takes milliseconds,
+ * and a mistake that leaves a promise pending makes many of them hang, one after the other.
+ */
+export const contractLimits = { timeout: failsafeMs / 3 };
+
 type Undo = () => unknown;
 
 const undosOf = new WeakMap<TestContext, Undo[]>();

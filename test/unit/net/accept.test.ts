@@ -8,7 +8,7 @@ import { takeHandles } from "#dist/net/accept.js";
 import type { Accepted } from "#dist/net/accepted.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import type { Address } from "../../support/addresses.js";
-import { afterwards, limits, within } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, within } from "../../support/cleanup.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { eventLoopTurns } from "../support/sink.js";
 

@@ -11,7 +11,7 @@ import { type AddonClient, type AddonSockets, addonSockets } from "#dist/net/add
 import { SocketChannel } from "#dist/net/channel.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { freePort } from "../../support/addresses.js";
-import { afterwards, limits, until } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, until } from "../../support/cleanup.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { rejectsEarlyEnd } from "../support/errors.js";
 import { eventLoopTurns, KeepingSink } from "../support/sink.js";

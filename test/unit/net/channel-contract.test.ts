@@ -13,7 +13,7 @@ import { dial } from "#dist/net/dial.js";
 import { createReadBuffer } from "#dist/net/socket-reader.js";
 import { StreamReader } from "#dist/net/stream-reader.js";
 import { type AddressKind, socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits, until } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, until } from "../../support/cleanup.js";
 import { kindsHere } from "../../support/environment.js";
 import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";

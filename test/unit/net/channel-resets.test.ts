@@ -8,7 +8,7 @@ import { addon } from "#dist/native/native.js";
 import { SocketChannel } from "#dist/net/channel.js";
 import { createReadBuffer, SocketReader } from "#dist/net/socket-reader.js";
 import { type AddressKind, socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits, within } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import type { TestSocket } from "../../support/test-socket.js";
 

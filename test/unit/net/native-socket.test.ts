@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { addon } from "#dist/native/native.js";
 import { describePeer, descriptorOf, keepAlive, resetOnClose } from "#dist/net/native-socket.js";
 import { socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { Clients } from "../support/clients.js";

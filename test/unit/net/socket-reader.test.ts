@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createReadBuffer, READ_BUFFER_BYTES, SocketReader } from "#dist/net/socket-reader.js";
 import { socketOptionsOf } from "../../support/addresses.js";
-import { afterwards, limits, until, within } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import type { TestSocket } from "../../support/test-socket.js";

@@ -7,7 +7,7 @@ import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
 import { StreamReader } from "#dist/net/stream-reader.js";
-import { afterwards, limits } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits } from "../../support/cleanup.js";
 import { randomData } from "../../support/random-data.js";
 import { TestSocket } from "../../support/test-socket.js";
 import { sameBytes } from "../support/bytes.js";

@@ -8,7 +8,7 @@ import { DescriptorBudget } from "#dist/net/descriptors.js";
 import { KeyRing } from "#dist/protocol/key-ring.js";
 import { dialedTarget } from "#dist/tunnel/target.js";
 import { freeAddress } from "../../support/addresses.js";
-import { limits } from "../../support/cleanup.js";
+import { contractLimits as limits } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
 import { p } from "../../support/reference-protocol.js";

@@ -9,7 +9,7 @@ import { KeyRing } from "#dist/protocol/key-ring.js";
 import { Connection } from "#dist/tunnel/connection.js";
 import type { ConnectionReport } from "#dist/tunnel/reports.js";
 import { dialedTarget } from "#dist/tunnel/target.js";
-import { afterwards, limits, until, within } from "../../support/cleanup.js";
+import { afterwards, contractLimits as limits, until, within } from "../../support/cleanup.js";
 import { Listener } from "../../support/listener.js";
 import { randomData } from "../../support/random-data.js";
 import { ReferencePeer } from "../../support/reference-peer.js";
