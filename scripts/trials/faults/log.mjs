@@ -77,6 +77,8 @@ for (const program of PROGRAMS) {
       const near = await startEnd(trial, "-e", { program, target: far.port, key });
       const read = () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(0, -1) : []);
       const reader = Number(readFileSync(pidFile, "latin1"));
+      // Stopped, it would outlive its writer.
+      trial.afterwards(() => process.kill(reader, "SIGKILL"));
       const crowd = async (count) => {
         for (let left = count; left > 0; left -= 20)
           assert.deepEqual(
