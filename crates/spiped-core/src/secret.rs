@@ -117,3 +117,26 @@ impl SharedKey {
         id
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{fs::File, hint::black_box, os::unix::fs::FileExt};
+
+    use super::SecretBytes;
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped() {
+        let memory = File::open("/proc/self/mem").expect("the memory of this process");
+        // The allocator uses the first 16 bytes of free memory itself.
+        let rest_at = |address: usize| {
+            let mut bytes = [1; 16];
+            memory.read_exact_at(&mut bytes, address as u64 + 16).expect("is mapped");
+            bytes
+        };
+        let secret = black_box(SecretBytes::copy_of(&[7; 32]));
+        let address = secret.expose().as_ptr().expose_provenance();
+        assert_eq!(rest_at(address), [7; 16]);
+        drop(secret);
+        assert_eq!(rest_at(address), [0; 16]);
+    }
+}
