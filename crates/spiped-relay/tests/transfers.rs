@@ -106,3 +106,15 @@ fn bytes_that_arrived_before_the_connection_was_added_are_forwarded() {
     assert!(matches!(near.ended().end, End::Orderly));
     assert!(matches!(far.ended().end, End::Orderly));
 }
+
+#[test]
+fn a_receiver_that_was_full_gets_the_rest_when_it_reads_again() {
+    let budget = budget();
+    let relay = relay(1, &budget);
+    let tunnel = tunnel(&relay, Kind::Unix);
+    // More than the buffers of all sockets have room for.
+    let sending = send_all(&tunnel.program, pattern(16_000_000, 5), 100_000);
+    support::until("the receiver is full", || budget.buffered_bytes() > 0);
+    assert!(read_all(&tunnel.service) == pattern(16_000_000, 5));
+    sending.join().unwrap();
+}
