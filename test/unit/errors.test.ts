@@ -1,7 +1,9 @@
 // The closed lists of what can go wrong: each code stands for one reason, and each reason has words.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -14,6 +16,7 @@ import {
   systemReason,
 } from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
+import { temporaryFolder } from "../support/cleanup.js";
 import { root } from "./support/paths.js";
 
 /** What each code must end a connection with, as docs/protocol.md has it. */
@@ -117,7 +120,10 @@ for (const [message, code, reason] of [
   ["EACCES: permission denied, open '/a, b'", "EACCES", "permission denied"],
   ["listen EADDRINUSE: address already in use 127.0.0.1:80", "EADDRINUSE", "address already in use"],
   ["listen EADDRINUSE: address already in use :::80", "EADDRINUSE", "address already in use"],
-  ["connect ENOENT /run/s", "ENOENT", "connect ENOENT /run/s"],
+  ["connect ENOENT /run/s", "ENOENT", "no such file or directory"],
+  ["connect ECONNREFUSED 127.0.0.1:80 - Local (127.0.0.1:0)", "ECONNREFUSED", "connection refused"],
+  ["spawn /usr/bin/a b EACCES", "EACCES", "permission denied"],
+  ["a word that looks like ESTRANGE", "ESTRANGE", "a word that looks like ESTRANGE"],
   ["its folder is not writable", "EACCES", "its folder is not writable"],
   ["ARP: why", undefined, "ARP: why"],
 ] as const) {
@@ -125,3 +131,14 @@ for (const [message, code, reason] of [
     assert.equal(systemReason(Object.assign(new Error(message), code === undefined ? {} : { code })), reason);
   });
 }
+
+test("the system's reason has no path, whatever it consists of", async (t) => {
+  for (const name of ["none/a b: c", "none/x, y", "none/\n2", "none/7"]) {
+    const path = join(await temporaryFolder(t), name);
+    const failures = [createServer().listen(path), connect(path)].map((socket) => once(socket, "error"));
+    for (const [error] of await Promise.all(failures)) {
+      assert.match(error.message, /none/);
+      assert.match(systemReason(error), /^[a-z ]+$/);
+    }
+  }
+});
