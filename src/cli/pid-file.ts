@@ -7,7 +7,6 @@
  * links are followed.
  */
 
-import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
@@ -51,39 +50,33 @@ export class PidFile {
         },
       );
     }
-    if (!/^\s*\d*\s*$/.test(text)) {
-      throw cannotWrite(path, Object.assign(new Error("not a pid file"), { code: "EEXIST" }));
+    try {
+      mustBePidFile(text);
+    } catch (cause) {
+      throw cannotWrite(path, cause);
     }
     return new PidFile(path, file);
   }
 
   /**
-   * Checks whether the file could be locked, and has room for a process id, without making one.
+   * Checks whether the file could be locked, and has room for a process id. Neither creates nor locks it, so a daemon that
+   * starts in the meantime does not notice.
    *
    * @returns Its contents if another daemon has locked it.
    * @throws SpipedError `SPIPED_PID_FILE` if it cannot be written.
    */
-  static holderOf(path: string): string | undefined {
+  static holderOf(path: string, tryToWrite = tryToWriteIn): string | undefined {
     try {
-      if (lstatSync(Buffer.from(pathBytes(path)), { throwIfNoEntry: false }) === undefined) {
-        tryToWriteIn(dirname(path), TRIAL);
-        return undefined;
-      }
-      const file = new addon.LockedFile(pathBytes(path));
-      if (!file.isHeld) return file.read();
-      file.release();
-    } catch (cause) {
-      throw cannotWrite(path, cause);
-    }
-    PidFile.take(path).release();
-    try {
+      const state = addon.LockedFile.look(pathBytes(path));
+      if (state?.isLocked) return state.text;
+      if (state === null) tryToWrite(dirname(path), TRIAL);
+      else mustBePidFile(state.text);
       // A file that has a pid has room for another one.
-      if (lstatSync(Buffer.from(pathBytes(path)), { throwIfNoEntry: false })?.size === 0)
-        tryToWriteIn(dirname(path), TRIAL);
+      if (state?.text === "") mustHaveRoom(dirname(path), tryToWrite);
+      return undefined;
     } catch (cause) {
       throw cannotWrite(path, cause);
     }
-    return undefined;
   }
 
   /** Writes the process id, in decimal digits without a line break, as the C original does. */
@@ -127,6 +120,19 @@ export class PidFile {
     } catch {
       // The first error is the one to report.
     }
+  }
+}
+
+function mustBePidFile(text: string): void {
+  if (!/^\s*\d*\s*$/.test(text)) throw Object.assign(new Error("not a pid file"), { code: "EEXIST" });
+}
+
+/** For a file that is there, the folder need not be writable. */
+function mustHaveRoom(folder: string, tryToWrite: typeof tryToWriteIn): void {
+  try {
+    tryToWrite(folder, TRIAL);
+  } catch (error) {
+    if (["ENOSPC", "EDQUOT"].includes(codeOf(error) ?? "")) throw error;
   }
 }
 

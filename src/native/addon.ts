@@ -122,6 +122,12 @@ export declare class LockedFile {
    * root: anybody with write access to the folder could have planted it.
    */
   constructor(path: Uint8Array)
+  /**
+   * The state of the file at `path`; null if there is none. Neither creates nor locks it, and so disturbs nobody.
+   *
+   * Throws the same errors as the constructor.
+   */
+  static look(path: Uint8Array): LockedFileState | null
   /** False if another process has locked it. */
   get isHeld(): boolean
   /** Whether this created it. */
@@ -520,6 +526,14 @@ export declare function listKeyFolder(path: string | Uint8Array, maxNames: numbe
 
 /** The local address of a TCP socket, null for any other. Throws if the system no longer knows it. */
 export declare function localAddress(descriptor: number): ResolvedAddress | null
+
+/** What another process sees of such a file. */
+export interface LockedFileState {
+  /** Whether a process has locked it. */
+  isLocked: boolean
+  /** Its first 64 bytes, as text. */
+  text: string
+}
 
 /** The id of the group with this name, or else with this number; null if there is none. */
 export declare function lookUpGroup(group: string): number | null

@@ -6,7 +6,12 @@ use std::{
     os::fd::BorrowedFd,
 };
 
-use nix::{errno::Errno, fcntl::OFlag, sys::stat::FileStat, unistd::getpeereid};
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::stat::FileStat,
+    unistd::getpeereid,
+};
 use socket2::{SockAddr, SockRef};
 
 use crate::{errors::Result, system::file_at::FileAt};
@@ -33,6 +38,25 @@ pub(crate) fn lock(file: &File) -> nix::Result<bool> {
 /// Locks do not tell who may write.
 pub(crate) fn lock_beside_readers(_file: &File) -> nix::Result<bool> {
     Ok(false)
+}
+
+/// Whether `lock` would fail. Takes no lock, so no other process notices.
+pub(crate) fn is_locked(file: &File) -> nix::Result<bool> {
+    let mut found = libc::flock {
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        #[cfg(target_os = "freebsd")]
+        l_sysid: 0,
+    };
+    // Finds locks of `flock` too.
+    match fcntl(file, FcntlArg::F_GETLK(&mut found)) {
+        Ok(_) => Ok(found.l_type != libc::F_UNLCK as libc::c_short),
+        Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Releases the lock.

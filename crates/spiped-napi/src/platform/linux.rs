@@ -54,20 +54,34 @@ pub(crate) fn lock_beside_readers(file: &File) -> nix::Result<bool> {
     }
 }
 
+/// Whether `lock` and `lock_beside_readers` would both fail. Takes no lock, so no other process notices.
+pub(crate) fn is_locked(file: &File) -> nix::Result<bool> {
+    let mut found = whole(libc::F_RDLCK);
+    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)) {
+        Ok(_) => Ok(i32::from(found.l_type) != libc::F_UNLCK),
+        Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Releases the lock.
 pub(crate) fn unlock(file: &File) -> io::Result<()> {
     Ok(set_lock(file, libc::F_UNLCK)?)
 }
 
 fn set_lock(file: &File, kind: i32) -> nix::Result<()> {
-    let whole = libc::flock {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole(kind))).map(drop)
+}
+
+/// A lock of the whole file.
+fn whole(kind: i32) -> libc::flock {
+    libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
+    }
 }
 
 /// Refuses core dumps, and tracing by other processes of the same user.

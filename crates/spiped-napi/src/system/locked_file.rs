@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     errors::Result,
-    platform::{lock, lock_beside_readers, unlock},
+    platform::{is_locked, lock, lock_beside_readers, unlock},
 };
 
 /// How often to try again if another process changes the file at the same time.
@@ -26,6 +26,15 @@ const ATTEMPTS: usize = 10;
 
 /// The most bytes to read.
 const TEXT_LENGTH: usize = 64;
+
+/// What another process sees of such a file.
+#[napi(object)]
+pub struct LockedFileState {
+    /// Whether a process has locked it.
+    pub is_locked: bool,
+    /// Its first 64 bytes, as text.
+    pub text: String,
+}
 
 /// A small file that one process keeps locked while it lives.
 #[napi]
@@ -67,6 +76,26 @@ impl LockedFile {
         Err(Errno::EAGAIN)
     }
 
+    /// The state of the file at `path`; null if there is none. Neither creates nor locks it, and so disturbs nobody.
+    ///
+    /// Throws the same errors as the constructor.
+    #[napi]
+    pub fn look(path: Uint8ArraySlice) -> Result<Option<LockedFileState>> {
+        let look = || {
+            let file_at = FileAt::of(&path)?;
+            let Some(status) = file_at.status()? else { return Ok(None) };
+            check(&status)?;
+            let file = match file_at.open(OFlag::O_RDWR, Mode::empty()) {
+                Ok(file) => file,
+                Err(Errno::ENOENT) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            };
+            check(&fstat(&file)?)?;
+            Ok(Some(LockedFileState { is_locked: is_locked(&file)?, text: text_of(&file)? }))
+        };
+        look().map_err(|error: io::Error| system_error("open", error))
+    }
+
     /// False if another process has locked it.
     #[napi(getter)]
     pub fn is_held(&self) -> bool {
@@ -82,9 +111,7 @@ impl LockedFile {
     /// Its first 64 bytes, as text.
     #[napi]
     pub fn read(&self) -> Result<String> {
-        let mut bytes = [0; TEXT_LENGTH];
-        let length = self.file.read_at(&mut bytes, 0).map_err(|error| system_error("read", error))?;
-        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+        text_of(&self.file).map_err(|error| system_error("read", error))
     }
 
     /// Replaces its contents.
@@ -119,6 +146,12 @@ impl LockedFile {
             .and_then(|status| self.file_at.remove(&status))
             .map_err(|errno| system_error("unlink", errno.into()))
     }
+}
+
+fn text_of(file: &File) -> io::Result<String> {
+    let mut bytes = [0; TEXT_LENGTH];
+    let length = file.read_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 fn check(status: &FileStat) -> nix::Result<()> {
