@@ -3,7 +3,7 @@
  * listens there.
  */
 
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, type SpipedError, systemReason } from "../errors.js";
@@ -11,7 +11,7 @@ import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors, hasProc } from "../platform.js";
 import type { SocketAddress } from "./address.js";
-import { tryToWriteIn } from "./file-trial.js";
+import { stickyBitAllows, tryToWriteIn } from "./file-trial.js";
 import { cannotListen } from "./listening-socket.js";
 
 /** The outcome that listening would have. */
@@ -57,7 +57,16 @@ async function tryUnix(path: string): Promise<BindTrial> {
   if (status !== undefined && !status.isSocket()) throw Object.assign(new Error("a file is there"), { code: "EEXIST" });
   if (status !== undefined && (await isListening(path, bytes))) return { kind: "in-use" };
   mustBeWritable(dirname(path));
-  return { kind: status === undefined ? "free" : "stale" };
+  if (status === undefined) return { kind: "free" };
+  mustBeRemovable(dirname(path), status.uid);
+  return { kind: "stale" };
+}
+
+/** A start replaces the file. */
+function mustBeRemovable(folder: string, owner: number): void {
+  const user = process.geteuid?.() ?? 0;
+  if (stickyBitAllows(statSync(pathBytes(folder)), { owner, user })) return;
+  throw Object.assign(new Error("only its owner may remove the stale socket there"), { code: "EPERM" });
 }
 
 function mustBeWritable(folder: string): void {

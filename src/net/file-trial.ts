@@ -1,10 +1,10 @@
 /**
  * Tries whether a file can be created in a folder and written to, and leaves nothing behind: a full disk, a quota and a
- * read-only mount show only then.
+ * read-only mount show only then. Also judges who may remove a file from a folder with the sticky bit.
  */
 
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, type Stats, unlinkSync, writeSync } from "node:fs";
 import { codeOf } from "../errors.js";
 import { pathBytes } from "../paths.js";
 import { hasProc } from "../platform.js";
@@ -37,6 +37,19 @@ export function tryToWriteIn(folder: string, text: string): void {
     unlinkSync(path);
   }
 }
+
+/**
+ * Whether the sticky bit of a folder lets a user remove a file of this owner: then only root, the file's owner and the
+ * folder's may.
+ */
+export function stickyBitAllows(
+  folder: Pick<Stats, "mode" | "uid">,
+  { owner, user }: { readonly owner: number; readonly user: number },
+): boolean {
+  return (folder.mode & STICKY) === 0 || [0, owner, folder.uid].includes(user);
+}
+
+const STICKY = 0o1000;
 
 function writeAndClose(descriptor: number, text: string): void {
   try {

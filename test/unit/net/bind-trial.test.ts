@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { lstat, readdir, writeFile } from "node:fs/promises";
+import { chmod, lstat, readdir, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,6 +11,8 @@ import type { SocketAddress } from "#dist/net/address.js";
 import { tryToListen } from "#dist/net/bind-trial.js";
 import { freePort } from "../../support/addresses.js";
 import { afterwards, temporaryFolder } from "../../support/cleanup.js";
+import { skipLoudly } from "../../support/environment.js";
+import { asNobody } from "../support/unprivileged.js";
 
 const onLinux = { skip: process.platform !== "linux" };
 const hasUnixSockets = { skip: process.platform === "win32" };
@@ -86,5 +88,25 @@ test("a regular file and a missing folder are refused", hasUnixSockets, async (t
   ] as const) {
     const trial = await tryToListen({ kind: "unix", path: where });
     assert.match(trial.kind === "refused" ? trial.error.message : "", words);
+  }
+});
+
+const asRoot = { skip: process.getuid?.() !== 0 && skipLoudly("needs root, to make a socket of another user") };
+
+test("a stale UNIX socket of another user is refused in a sticky folder, and replaced elsewhere", asRoot, async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "socket");
+  leaveSocketBehind(path);
+  for (const [mode, kind] of [
+    [0o1777, "refused"],
+    [0o777, "stale"],
+  ] as const) {
+    await chmod(folder, mode);
+    await asNobody(async () => {
+      const trial = await tryToListen({ kind: "unix", path });
+      assert.equal(trial.kind, kind);
+      if (trial.kind === "refused")
+        assert.match(trial.error.message, /: only its owner may remove the stale socket there$/);
+    });
   }
 });
