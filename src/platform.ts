@@ -60,3 +60,8 @@ export function listensOnBothFamilies(): boolean {
 export function hasProc(): boolean {
   return isLinux();
 }
+
+/** Whether the addon can change the owner of a UNIX socket's file safely. */
+export function canGiveSockets(): boolean {
+  return isLinux();
+}

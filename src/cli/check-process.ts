@@ -2,13 +2,15 @@
  * The part of `spiped --check` about the process: its user, its pid file, its configuration file and its limits.
  */
 
-import { dirname } from "node:path";
+import { lstatSync } from "node:fs";
 import { DescriptorBudget } from "../net/descriptors.js";
+import { pathBytes } from "../paths.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
+import { mayOf, mayRemove } from "./file-access.js";
 import { PidFile } from "./pid-file.js";
 import type { Verdicts } from "./probe-output.js";
 import { type Identity, lookupIdentity, mayBecome } from "./user.js";
-import { mayAs, unreadableConfig } from "./user-access.js";
+import { unreadableConfig } from "./user-access.js";
 
 /** @returns The user of `-u`, if it exists. */
 export function checkUser(verdicts: Verdicts, user: string): Identity | undefined {
@@ -33,7 +35,7 @@ export function checkUser(verdicts: Verdicts, user: string): Identity | undefine
 
 /** Warns if the user of `-u` cannot read the configuration again. */
 export async function checkConfigFile(verdicts: Verdicts, path: string, identity: Identity | undefined): Promise<void> {
-  const text = identity && (await unreadableConfig(path, mayAs(identity)));
+  const text = identity && (await unreadableConfig(path, mayOf(verdicts, identity)));
   if (text !== undefined) verdicts.write({ verdict: "warning", step: "configuration", text });
 }
 
@@ -43,7 +45,8 @@ export async function checkPidFile(verdicts: Verdicts, pidFile: string, identity
   try {
     const holder = PidFile.holderOf(pidFile);
     if (holder === undefined) {
-      const stays = identity !== undefined && !(await mayAs(identity)(dirname(pidFile), "change"));
+      const owner = lstatSync(pathBytes(pidFile), { throwIfNoEntry: false })?.uid ?? process.geteuid?.() ?? 0;
+      const stays = identity !== undefined && !(await mayRemove(pidFile, owner, identity, mayOf(verdicts, identity)));
       const atExit = stays ? `; at exit, user ${identity.text} can empty it, but not remove it` : "";
       verdicts.write({ verdict: "ok", step, text: `${pidFile} can be written${atExit}` });
     } else {

@@ -4,7 +4,6 @@
  */
 
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { type Address, formatAddress, type SocketAddress } from "../net/address.js";
 import { tryToListen } from "../net/bind-trial.js";
@@ -13,6 +12,7 @@ import { resolve } from "../net/resolver.js";
 import { conflictsWith } from "../net/same-address.js";
 import { loopEntry, talksToItselfEntry } from "../observe/service-entries.js";
 import { pathBytes } from "../paths.js";
+import { canGiveSockets } from "../platform.js";
 import { probeFarEnd } from "../probe/far-end.js";
 import { probeReach } from "../probe/reach.js";
 import { probeService } from "../probe/service.js";
@@ -20,11 +20,11 @@ import type { SharedKey } from "../protocol/secret.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import { checkConfigFile, checkLimit, checkPidFile, checkUser } from "./check-process.js";
 import { leaveSignal } from "./early-signals.js";
+import { mayOf, mayRemove } from "./file-access.js";
 import { checkOutput } from "./output.js";
 import { checkKey, checkKeys } from "./probe.js";
 import { Verdicts } from "./probe-output.js";
 import type { Identity } from "./user.js";
-import { type May, mayAs } from "./user-access.js";
 
 /** Tunnels that are checked at a time. */
 const AT_ONCE = 8;
@@ -60,6 +60,7 @@ export async function check(settings: CheckSettings): Promise<number> {
   if (pidFile !== undefined) await checkPidFile(verdicts, pidFile, identity);
   checkLimit(verdicts, tunnels);
   const statusAt = status && (await checkListening(verdicts, "status", status, { timeoutMs: STATUS_LOOKUP_MS }));
+  if (status !== undefined && identity !== undefined) await checkStatusSocket(verdicts, status, identity);
   const checked: Promise<void>[] = [];
   for (const [index, tunnel] of tunnels.entries()) {
     await checked[index - AT_ONCE];
@@ -91,7 +92,7 @@ async function checkTunnel(
     ? checkKeys(verdicts, keyFile, identity)
     : checkKey(verdicts, keyFile, { identity }));
   await checkSource(verdicts, config, statusAt);
-  if (identity !== undefined) await checkSockets(verdicts, config, mayAs(identity), identity.text);
+  if (identity !== undefined) await checkSockets(verdicts, config, identity);
   await checkTarget(verdicts, config, key);
   key?.destroy();
 }
@@ -112,18 +113,16 @@ async function checkSource(
 }
 
 /** Checks what the user of `-u` may do with UNIX sockets. */
-async function checkSockets(
-  verdicts: Verdicts,
-  { source, target }: TunnelConfig,
-  may: May,
-  user: string,
-): Promise<void> {
-  if (source.kind === "unix" && !(await may(dirname(source.path), "change"))) {
+async function checkSockets(verdicts: Verdicts, { source, target }: TunnelConfig, identity: Identity): Promise<void> {
+  const may = mayOf(verdicts, identity);
+  const user = identity.text;
+  const owner = process.geteuid?.() ?? 0;
+  if (source.kind === "unix" && !(await mayRemove(source.path, owner, identity, may))) {
     verdicts.write({
       verdict: "warning",
       step: "source",
       text: `-u: user ${user} cannot remove ${source.path}: it stays after an exit, and a reload cannot change it`,
-      hint: "give that user a folder of its own for it",
+      hint: OWN_FOLDER,
     });
   }
   if (target.kind === "unix" && existsSync(pathBytes(target.path)) && !(await may(target.path, "connect"))) {
@@ -134,6 +133,21 @@ async function checkSockets(
       hint: "give that user access to its folder, and write access to the socket",
     });
   }
+}
+
+const OWN_FOLDER = "give that user a folder of its own for it";
+
+/** Warns if the user of `-u` cannot remove the UNIX socket of `--status`, which a start gives to that user if it can. */
+async function checkStatusSocket(verdicts: Verdicts, status: Address, identity: Identity): Promise<void> {
+  if (status.kind !== "unix") return;
+  const owner = (canGiveSockets() ? identity.uid : undefined) ?? process.geteuid?.() ?? 0;
+  if (await mayRemove(status.path, owner, identity, mayOf(verdicts, identity))) return;
+  verdicts.write({
+    verdict: "warning",
+    step: "status",
+    text: `-u: user ${identity.text} cannot remove ${status.path}: it stays after an exit`,
+    hint: OWN_FOLDER,
+  });
 }
 
 /** @returns The address, if there is one. */

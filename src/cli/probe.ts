@@ -7,10 +7,11 @@ import { KeyFolder, readKeyOrFolder } from "../config/key-folder.js";
 import { noKeys } from "../config/key-folder-messages.js";
 import { type FarEndOptions, probeFarEnd } from "../probe/far-end.js";
 import { keyIdOf, type SharedKey } from "../protocol/secret.js";
+import { mayOf } from "./file-access.js";
 import { checkOutput } from "./output.js";
 import { Verdicts } from "./probe-output.js";
 import { type Identity, readerOf } from "./user.js";
-import { mayAs, unreadableFile, unreadableKeyFolder } from "./user-access.js";
+import { unreadableFile, unreadableKeyFolder } from "./user-access.js";
 
 /** Probes the far end at `target`. */
 export async function probe(keyFile: string, options: Omit<FarEndOptions, "key">): Promise<number> {
@@ -57,7 +58,7 @@ export async function checkKeys(
     for (const text of warnings) verdicts.write({ verdict: "warning", step, text });
     // Keys beyond the limit share one error.
     for (const error of new Set(bad.map(({ error }) => error))) verdicts.writeError(step, error);
-    const unreadable = identity && (await unreadableKeyFolder(path, mayAs(identity)));
+    const unreadable = identity && (await unreadableKeyFolder(path, mayOf(verdicts, identity)));
     if (unreadable !== undefined) verdicts.write({ verdict: "warning", step, text: unreadable });
   } catch (error) {
     verdicts.writeError(step, error);
@@ -92,7 +93,7 @@ async function judged(
 ): Promise<SharedKey> {
   const step = "key file";
   verdicts.write({ verdict: "ok", step, text: `${keyFile} has id ${keyIdOf(key)}` });
-  const unreadable = identity && (await unreadableFile("key file", keyFile, mayAs(identity)));
+  const unreadable = identity && (await unreadableFile("key file", keyFile, mayOf(verdicts, identity)));
   for (const text of [...warnings, unreadable]) {
     if (text !== undefined) verdicts.write({ verdict: "warning", step, text });
   }

@@ -28,6 +28,7 @@ import { ConfigReload } from "./config-reload.js";
 import { KEY_INSTEAD } from "./daemon.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { tellFaultsTo } from "./faults.js";
+import { mayNow } from "./file-access.js";
 import { lookupWithRetries } from "./lookups-at-start.js";
 import { detachTerminals, protectMemoryAgain } from "./own-process.js";
 import { PidFile } from "./pid-file.js";
@@ -35,7 +36,7 @@ import { takeFromServiceManager } from "./service-manager-variables.js";
 import type { ServiceSettings } from "./service-settings.js";
 import { StopSignals } from "./stop-signals.js";
 import { changeIdentity, type Identity, lookupIdentity, readerOf } from "./user.js";
-import { mayNow, unreadableConfig, unreadableKeyFolder } from "./user-access.js";
+import { unreadableConfig, unreadableKeyFolder } from "./user-access.js";
 import { version } from "./version.js";
 
 /**

@@ -30,7 +30,7 @@ function problems(lines: readonly string[]): readonly string[] {
   return lines.filter((line) => /^(warning|failed)/.test(line));
 }
 
-asRoot(["unshare", "mount"], () => {
+asRoot(["unshare", "mount", "setpriv"], () => {
   for (const role of ["-d", "-e"] as const) {
     test(`--check with ${role} -u warns of a key file that the user cannot reload`, limits, async (t) => {
       const { key, args } = await argsOf(t, role);
@@ -89,9 +89,9 @@ asRoot(["unshare", "mount"], () => {
     const { key, args } = await argsOf(t);
     const folder = await temporaryFolder(t);
     chmodSync(folder, 0o755);
-    const [pidFile, source] = [join(folder, "pid"), join(folder, "s")];
+    const [pidFile, source, status] = [join(folder, "pid"), join(folder, "s"), join(folder, "status")];
     const check = async () => {
-      const flags = ["-s", source, "-p", pidFile, "-u", "nobody"];
+      const flags = ["-s", source, "-p", pidFile, "--status", status, "-u", "nobody"];
       return (await runCheck(t, ["-d", ...args.slice(3, 5), "-k", key, ...flags])).lines;
     };
     const before = await check();
@@ -101,11 +101,32 @@ asRoot(["unshare", "mount"], () => {
       ),
     );
     assert.ok(before.some((line) => line.startsWith(`warning  source: -u: user nobody cannot remove ${source}`)));
+    assert.ok(before.some((line) => line.startsWith(`warning  status: -u: user nobody cannot remove ${status}`)));
+    // The start gives only the status socket to the user.
+    chmodSync(folder, 0o1777);
+    const sticky = await check();
+    assert.ok(
+      sticky.some((line) => /^ok +pid file: .*empty it, but not remove it/.test(line)),
+      sticky.join("\n"),
+    );
+    assert.ok(sticky.some((line) => line.startsWith(`warning  source: -u: user nobody cannot remove ${source}`)));
+    assert.ok(!sticky.some((line) => line.startsWith("warning  status")));
     chownSync(folder, 65_534, 0);
     const after = await check();
     assert.ok(after.includes(`ok       pid file: ${pidFile} can be written`), after.join("\n"));
-    assert.ok(!after.some((line) => line.startsWith("warning  source")));
+    assert.ok(!after.some((line) => /^warning +(source|status)/.test(line)), after.join("\n"));
     assert.deepEqual(readdirSync(folder), []);
+  });
+
+  test("--check as a user who may not become that of -u goes by owners and modes", limits, async (t) => {
+    const { args } = await argsOf(t);
+    const before = ["setpriv", "--reuid=65534", "--clear-groups"];
+    const { status, lines, stderr } = await runCheck(t, [...args, "-F", "-u", "games"], { before });
+    assert.deepEqual([status, stderr], [1, ""]);
+    assert.ok(
+      lines.some((line) => /^failed +user: this user cannot switch to games$/.test(line)),
+      lines.join("\n"),
+    );
   });
 
   test("--check reports a pid file for which the disk has no room, and leaves it as it is", limits, async (t) => {
