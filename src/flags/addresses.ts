@@ -103,7 +103,7 @@ function hintFor(text: string, use: AddressUse): string | undefined {
     return `add the port: ${shown(`${text.replace(/:$/, "")}:PORT`)}`;
   }
   const behind = /:([^:\]]*)$/.exec(text)?.[1] ?? "";
-  if (/^-?\d+$/.test(behind) && !isPort(behind)) return "ports go from 1 to 65535";
+  if (/^-?\d+$/.test(behind) && !isPort(behind)) return portsOf(use);
   return use === "bind" ? "write [IPv4], [IPv6] or a host name, with or without :port" : undefined;
 }
 
@@ -117,6 +117,10 @@ function hintForUrl([, scheme = "", authority = "", path = ""]: RegExpExecArray)
 function hintForPort(port: string, use: AddressUse): string {
   if (use === "target") return `write host:${port}, or '[127.0.0.1]:${port}' for this machine`;
   return `write '[127.0.0.1]:${port}' for this machine only, or '[0.0.0.0]:${port}' for all its IPv4 addresses`;
+}
+
+function portsOf(use: AddressUse): string {
+  return use === "target" ? "ports go from 1 to 65535" : "ports go from 0 to 65535; with 0, the system chooses one";
 }
 
 function isPort(digits: string): boolean {

@@ -261,6 +261,6 @@ function isListOfTables(value: TomlValue): boolean {
 
 function whatTable(name: string): string {
   const meant = nearest(name, [...ROLES, "defaults"]);
-  if (meant !== undefined) return `did you mean ${meant}?`;
+  if (meant !== undefined) return `unknown table; did you mean ${meant}?`;
   return `a tunnel is [encrypt.${name}] or [decrypt.${name}]`;
 }

@@ -155,8 +155,8 @@ function whyNot(key: string, scope: Scope): string {
   if (named === undefined) {
     const meant = meantBy(key, scope);
     return meant === undefined
-      ? `there is no such key; there are ${keysOf(scope).join(", ")}`
-      : `did you mean ${meant}?`;
+      ? `unknown setting; there are ${keysOf(scope).join(", ")}`
+      : `unknown setting; did you mean ${meant}?`;
   }
   if (named.short === key && named.belongsTo !== "command line") return `write its long name, ${keyOf(named)}`;
   if (keyOf(named) !== key) return `write ${keyOf(named)} = false`;

@@ -15,7 +15,7 @@ test("--check reports all mistakes of a file, and starts nothing", limits, async
   const { status, stderr } = await Command.run(t, [...ours.spiped, "--config", file.path, "--check"]);
   assert.equal(status, 1);
   assert.deepEqual(stderr.trimEnd().split("\n"), [
-    `spiped: ${file.path}:4: encrypt.a.sorce: did you mean source?`,
+    `spiped: ${file.path}:4: encrypt.a.sorce: unknown setting; did you mean source?`,
     `spiped: ${file.path}:8: decrypt.a-far.o: write its long name, timeout`,
   ]);
 });

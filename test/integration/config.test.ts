@@ -105,7 +105,7 @@ test("every mistake in a file is reported at the start, and nothing is started",
   assert.deepEqual(lines, [`spiped: ${file.path}:10: this key, or this table, is there already`]);
   await file.write(a.text({ sorce: "x", timeout: "5" }, { threads: 3 }));
   assert.deepEqual(await saidTo(t, ["--config", file.path]), [
-    `spiped: ${file.path}:4: encrypt.a.sorce: did you mean source?`,
+    `spiped: ${file.path}:4: encrypt.a.sorce: unknown setting; did you mean source?`,
     `spiped: ${file.path}:5: encrypt.a.timeout: a number is needed, and this is a text`,
     `spiped: ${file.path}:9: decrypt.a-far.threads: it counts for the whole process; write it above all tables`,
   ]);

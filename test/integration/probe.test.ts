@@ -322,7 +322,7 @@ describe("spipe --probe and spiped --check", { concurrency: 4 }, () => {
     await writeFile(file, text.replace("target", "tarjet"));
     const mistaken = await runCheck(t, ["--config", file, "-F"]);
     assert.deepEqual([mistaken.status, mistaken.lines], [1, []]);
-    assert.match(mistaken.stderr, /encrypt\.slow\.tarjet: did you mean target\?/);
+    assert.match(mistaken.stderr, /encrypt\.slow\.tarjet: unknown setting; did you mean target\?/);
   });
 
   test("--check with --proxy-protocol warns of a web server that does not understand it", limits, async (t) => {
