@@ -5,6 +5,7 @@
  */
 
 import { isUtf8 } from "node:buffer";
+import { homedir } from "node:os";
 
 /** The possible lengths of a non-ASCII character in bytes. */
 const LENGTHS = [2, 3, 4] as const;
@@ -48,6 +49,12 @@ export function hasBytes(text: string): boolean {
 /** A printable form of a path, in which bytes that are not UTF-8 are shown like `\xe9`. */
 export function printableBytes(text: string): string {
   return text.replace(/[\udc80-\udcff]/gu, (byte) => `\\x${(byte.charCodeAt(0) & 0xff).toString(16)}`);
+}
+
+/** What to do about a path that begins with `~`, which only a shell expands; undefined for any other path. */
+export function homeHint(path: string): string | undefined {
+  if (!/^~(?=\/|$)/.test(path)) return undefined;
+  return `only a shell expands ~, and not in quotes or after =; write ${path.replace("~", homedir())}`;
 }
 
 function isByte(part: string): boolean {

@@ -11,7 +11,7 @@ import { dirname } from "node:path";
 import { codeOf, SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { tryToWriteIn } from "../net/file-trial.js";
-import { pathBytes } from "../paths.js";
+import { homeHint, pathBytes } from "../paths.js";
 
 /** As long as a process id. */
 const TRIAL = "1234567";
@@ -160,7 +160,7 @@ function cannotWrite(path: string, cause: unknown): SpipedError {
   const hint = ["ELOOP", "EMLINK", "EPERM", "EEXIST"].includes(code)
     ? "remove it if it is an old pid file, or choose another with -p"
     : code === "ENOENT"
-      ? `make the folder ${dirname(path)}, or choose another pid file with -p`
+      ? (homeHint(path) ?? `make the folder ${dirname(path)}, or choose another pid file with -p`)
       : "choose another with -p, or stay in the foreground with -F";
   return new SpipedError("SPIPED_PID_FILE", `cannot write pid file ${path}: ${reason(cause)}`, { cause, hint });
 }

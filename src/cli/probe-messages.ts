@@ -87,11 +87,11 @@ const OUTCOMES = { connected: "connected", "no-answer": "no answer" } as const;
 
 function connectionHint({ address, outcome }: ConnectionAttempt, { what }: Probed): string | undefined {
   const listener = what === "far end" ? "the spiped -d there" : "the service";
-  const source = what === "far end" ? "its -s" : "its port";
+  const source = what === "far end" ? "its -s" : address.kind === "unix" ? "its path" : "its port";
   if (outcome.kind === "no-answer") {
     return address.kind === "unix"
       ? `${listener} does not accept connections; check whether it hangs`
-      : `a firewall drops the packets, or the host is down; open the port there, and check that -t matches ${source}`;
+      : `a firewall drops the packets, the host is down, or the program there is stuck; open the port, restart the program, and check that -t matches ${source}`;
   }
   if (outcome.kind === "connected") return undefined;
   switch (outcome.code) {
@@ -270,7 +270,7 @@ function list(texts: readonly string[]): string {
   return texts.join(", ");
 }
 
-/** A duration in milliseconds, or in seconds from 1 s. */
+/** A duration in milliseconds, or in seconds from 1 s. A timer that runs a little early or late makes no difference. */
 function ms(durationMs: number): string {
-  return durationMs < 1_000 ? `${Math.round(durationMs)} ms` : `${Number((durationMs / 1_000).toFixed(1))} s`;
+  return durationMs < 995 ? `${Math.round(durationMs)} ms` : `${Number((durationMs / 1_000).toFixed(1))} s`;
 }

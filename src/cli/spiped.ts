@@ -9,7 +9,8 @@ import { type FlagValues, flagsOf, variableOf } from "../flags/flags.js";
 import { asError } from "../flags/mistakes.js";
 import { refuseSourceMode, tunnelConfigOf } from "../flags/tunnel-values.js";
 import { shortUsageOf } from "../flags/usage.js";
-import { formatAddress } from "../net/address.js";
+import { formatAddress, type SourceAddress } from "../net/address.js";
+import { tryToListen } from "../net/bind-trial.js";
 import { lacksDaemons } from "../platform.js";
 import type { TunnelSettings } from "../service/served-tunnel.js";
 import type { ConfigInUse } from "./config-reload.js";
@@ -35,6 +36,8 @@ Examples:
   spiped -e -s '[127.0.0.1]:8025' -t far.example:8025 -k keyfile
                                         near end: cleartext comes in, packets go to the far end
   spiped --check ...                    with the options of either end: what would not work, and what to do
+  spipe --probe -t far.example:8025 -k keyfile
+                                        on the near machine: each step of the way to the service
 `;
 
 const USAGE = [...shortUsageOf("spiped"), "keygen FILE", "key-id FILE..."];
@@ -66,12 +69,13 @@ export async function main(given: RawArguments): Promise<number> {
   // The keys of a configuration file are paths, which the daemon can open itself.
   const keyFile = file === undefined ? settings.tunnels[0]?.keyFile : undefined;
   if (reportReady === undefined) return startDaemon(keyFile);
-  return runService({
-    ...settings,
-    keyDescriptor: keyFile === undefined || keyFile === "-" ? undefined : KEY_DESCRIPTOR,
-    pidFile,
-    reportReady,
-  });
+  const keyDescriptor = keyFile === undefined || keyFile === "-" ? undefined : KEY_DESCRIPTOR;
+  try {
+    return await runService({ ...settings, keyDescriptor, pidFile, reportReady });
+  } catch (error) {
+    if (file !== undefined || flags.pidFile !== undefined) throw error;
+    throw await sourceErrorOf(error, settings.tunnels[0]?.config.source);
+  }
 }
 
 /**
@@ -147,6 +151,13 @@ function tunnelOf(flags: Flags): TunnelSettings {
     throw usageError(`-s and -t are both ${from}`, `-t is ${meant}; on one machine, give each end a port of its own`);
   }
   return { config, keyFile: key };
+}
+
+/** Without `-p`, the pid file is beside a UNIX socket: if both cannot be made, the mistake is in `-s`. */
+async function sourceErrorOf(error: unknown, source: SourceAddress | undefined): Promise<unknown> {
+  if (!(error instanceof SpipedError && error.code === "SPIPED_PID_FILE") || source?.kind !== "unix") return error;
+  const trial = await tryToListen(source);
+  return trial.kind === "refused" ? trial.error : error;
 }
 
 /** Beside `--config`, variables of a tunnel have no effect. */

@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import { codeOf, messageOf, SpipedError, systemReason } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
+import { homeHint } from "../paths.js";
 import { hasFileModes } from "../platform.js";
 
 /** The length in bytes below which guessing the key is easier than breaking the encryption. */
@@ -39,7 +40,7 @@ const KINDS: Readonly<Record<NonNullable<KeyFile["kind"]>, string>> = {
  */
 export function failed(path: string, file: KeyFile, instead?: string): SpipedError {
   const code = file.failure ?? "";
-  return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(code, file, instead));
+  return unreadable(path, REASONS[code] ?? file.failureText ?? code, hintOf(path, code, file, instead));
 }
 
 /** No thread could be started to read the file. */
@@ -103,7 +104,7 @@ export function unwritable(path: string, cause: unknown): SpipedError {
   const code = codeOf(cause) ?? "";
   const folder = dirname(path);
   const [reason, hint] = {
-    ENOENT: [`there is no folder ${folder}`, "make that folder first"],
+    ENOENT: [`there is no folder ${folder}`, homeHint(path) ?? "make that folder first"],
     EEXIST: ["it exists already", "keys are never overwritten; choose another name"],
     EACCES: ["permission denied", `choose a folder that you may write to; ${folder} is not one`],
   }[code] ?? [REASONS[code] ?? systemReason(cause), undefined];
@@ -160,7 +161,7 @@ function nameOf(path: string): string {
 }
 
 /** The hint if a key file cannot be read. It distinguishes the usual mistakes with containers. */
-function hintOf(code: string, file: KeyFile, instead: string | undefined): string {
+function hintOf(path: string, code: string, file: KeyFile, instead: string | undefined): string {
   if (file.namesDescriptor && instead !== undefined) return instead;
   switch (code) {
     case "EACCES":
@@ -169,7 +170,7 @@ function hintOf(code: string, file: KeyFile, instead: string | undefined): strin
     case "EISDIR":
       return "name a key file in it, since only the decrypting end takes a folder; Docker makes a folder where a mounted file is missing on the host";
     default:
-      return `check the path; if there is no key yet, ${MAKE_ONE}`;
+      return (code === "ENOENT" ? homeHint(path) : undefined) ?? `check the path; if there is no key yet, ${MAKE_ONE}`;
   }
 }
 

@@ -9,7 +9,7 @@ import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { codeOf, systemReason } from "../errors.js";
-import { pathBytes, textOfBytes } from "../paths.js";
+import { homeHint, pathBytes, textOfBytes } from "../paths.js";
 import type { Mistake } from "./mistakes.js";
 
 /** The maximum length of a file. A tunnel takes about 150 bytes. */
@@ -101,7 +101,8 @@ async function read(path: string): Promise<ConfigText | Mistake | "folder"> {
       if (before.mtimeNs === after.mtimeNs && before.size === after.size) return checked(path, bytes);
       if (attempt === ATTEMPTS) return mistake(path, "it is being written; move a file that is whole to this name");
     } catch (error) {
-      return mistake(path, reason(error));
+      const hint = codeOf(error) === "ENOENT" ? homeHint(path) : undefined;
+      return mistake(path, hint === undefined ? reason(error) : `${reason(error)}; ${hint}`);
     } finally {
       await handle?.close();
     }

@@ -224,6 +224,21 @@ test("a device, an unwritable file system and a missing folder are reported in o
   }
 });
 
+test("without -p, a missing folder of SOURCE is not reported as that of the pid file", options, async (t) => {
+  const cwd = await temporaryFolder(t);
+  const key = await newKey(t);
+  const source = join(cwd, "nowhere/s");
+  const command = startDetached(t, [...ours.spiped, "-e", "-s", source, "-t", "/nowhere", "-k", key.path], {
+    stdin: "ignore",
+    cwd,
+  });
+  assert.equal((await command.ownExit()).status, 1);
+  assert.match(
+    command.stderr,
+    /^spiped: cannot listen on .*nowhere\/s: there is no such folder\nspiped: hint: [^\n]*\n$/,
+  );
+});
+
 asRoot(["unshare", "mount", "setpriv"], () => {
   test("on a full disk the daemon does not start and leaves no pid file", limits, async (t) => {
     const cwd = await temporaryFolder(t);

@@ -2,6 +2,7 @@
 // begin with the program's name, of which the second says what to do.
 
 import assert from "node:assert/strict";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { main as spipe } from "#dist/cli/spipe.js";
@@ -94,6 +95,11 @@ const ofSpiped: readonly Mistake[] = [
   ["-e keygen f", 'unexpected argument "keygen"', "write the command first: spiped keygen FILE"],
   ["start", 'unexpected argument "start"', "no command is needed: spiped with its options starts the tunnel"],
   ["stop", 'unexpected argument "stop"', 'stop a daemon by its pid file: kill "$(cat PIDFILE)"'],
+  [
+    "status",
+    'unexpected argument "status"',
+    'kill -USR1 "$(cat PIDFILE)" logs the state, and --status ADDRESS serves it over HTTP',
+  ],
   ["\u2013e", 'unexpected argument "\u2013e"', "the dash is not the one of the keyboard; type -e again"],
   [
     "\u2014encrypt",
@@ -182,6 +188,11 @@ const ofSpiped: readonly Mistake[] = [
     "brackets are for IP addresses: write h:80",
   ],
   [`-e ${S} -t h:65536 ${K}`, 'bad address for -t: "h:65536": the port is above 65535', "ports go from 1 to 65535"],
+  [
+    `-e -s [127.0.0.1]:81020 ${T} ${K}`,
+    'bad address for -s: "[127.0.0.1]:81020": the port is above 65535',
+    "ports go from 0 to 65535; with 0, the system chooses one",
+  ],
   [`-e ${S} -t h:-1 ${K}`, 'bad address for -t: "h:-1": invalid port', "ports go from 1 to 65535"],
   [`-e ${S} -t h:0 ${K}`, 'bad address for -t: "h:0": cannot connect to port 0', "ports go from 1 to 65535"],
   [
@@ -217,6 +228,11 @@ const ofSpiped: readonly Mistake[] = [
     "keygen /nowhere/at/all/key",
     "cannot write key file /nowhere/at/all/key: there is no folder /nowhere/at/all",
     "make that folder first",
+  ],
+  [
+    "keygen ~/none/key",
+    "cannot write key file ~/none/key: there is no folder ~/none",
+    `only a shell expands ~, and not in quotes or after =; write ${homedir()}/none/key`,
   ],
   ["keygen /", "cannot write key file /: it exists already", "keys are never overwritten; choose another name"],
   ["key-id", "spiped key-id needs a file name", "for example: spiped key-id keyfile"],

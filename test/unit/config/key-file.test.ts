@@ -157,6 +157,11 @@ test("a missing key file is an error that says how to make one", async (t) => {
   const path = join(await temporaryFolder(t), "nowhere");
   await refuses(readKeyFile(path), /^cannot read key file .*nowhere: there is no such file$/, /spiped keygen FILE/);
   await refuses(openKeyFile(path), /nowhere: there is no such file$/, /spiped keygen FILE/);
+  await refuses(
+    readKeyFile("~/none/key"),
+    /there is no such file$/,
+    /^only a shell expands ~.*; write \S+\/none\/key$/,
+  );
 });
 
 test("a folder is refused as a key file", async (t) => {

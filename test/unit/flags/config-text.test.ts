@@ -52,6 +52,7 @@ test("a missing file is reported", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "none");
   assert.equal(await read(path), `${path}: cannot be read: there is no such file`);
+  assert.match(String(await read("~/none/t.toml")), /there is no such file; only a shell expands ~.*\/none\/t\.toml$/);
   const below = join(await file(t, ""), "t.toml");
   assert.match(
     String(await read(below)),
