@@ -31,6 +31,7 @@ export interface TunnelState {
   readonly limit: number;
   /** All connections, with strangers, oldest first. */
   readonly open: Iterable<ConnectionView>;
+  /** Oldest first; they are listed newest first. */
   readonly failures: readonly RecentFailure[];
 }
 
@@ -130,7 +131,7 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     }
   }
   if (count > 0) yield { tunnel: name, ...restEntry(count, bytesForward, bytesReverse) };
-  for (const { at, entry } of failures) yield { tunnel: name, ...failureEntry(entry, now - at) };
+  for (const { at, entry } of failures.toReversed()) yield { tunnel: name, ...failureEntry(entry, now - at) };
 }
 
 /** Whether a client has not authenticated yet. */

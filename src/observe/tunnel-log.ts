@@ -97,7 +97,7 @@ function limitEntry(limit: number): LogEntry {
   // On Windows the server has to stop listening, so clients cannot wait.
   const fate = hasDescriptors() ? "wait" : "are refused";
   const message = `connection limit reached (-n ${limit}), new clients ${fate}`;
-  const hint = "raise -n, or check that --target does not lead back to --source, directly or through other tunnels";
+  const hint = "raise -n, or check that -t does not lead back to -s, directly or through other tunnels";
   return { event: "limit-reached", level: "warning", message, hint, count: limit, limit };
 }
 

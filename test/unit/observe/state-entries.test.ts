@@ -102,6 +102,15 @@ test("the state is written at every log level", () => {
   }
 });
 
+test("past failures are listed newest first", () => {
+  const entry = endedEntry(failed);
+  const failures = [1_000, 2_000, 3_000].map((at) => ({ at, entry }));
+  const ages = linesOf([{ ...quiet, failures }], 5_000)
+    .slice(2)
+    .map((line) => line.replace(/ ago: .*/, ""));
+  assert.deepEqual(ages, ["2 s", "3 s", "4 s"]);
+});
+
 test("the last reload is one message, and each of its failures one with the name of its tunnel", () => {
   const said = (lastReload: ReloadState) =>
     [...stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, lastReload, tunnels: [] }, 0)]

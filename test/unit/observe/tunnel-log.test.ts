@@ -60,7 +60,7 @@ test("a reached limit is logged at most once a minute", () => {
   assert.deepEqual([notices, errors], [[], []]);
   assert.match(
     warnings[0] ?? "",
-    /^connection limit reached \(-n 100\), new clients wait; hint: raise -n, or check that --target does not lead back to --source, directly or through other tunnels$/,
+    /^connection limit reached \(-n 100\), new clients wait; hint: raise -n, or check that -t does not lead back to -s, directly or through other tunnels$/,
   );
 });
 
@@ -90,7 +90,7 @@ test("a limit of one connection is logged", () => {
   const { log, warnings } = memoryLog();
   logged(log).emit("limitReached", 1);
   assert.deepEqual(warnings, [
-    "connection limit reached (-n 1), new clients wait; hint: raise -n, or check that --target does not lead back to --source, directly or through other tunnels",
+    "connection limit reached (-n 1), new clients wait; hint: raise -n, or check that -t does not lead back to -s, directly or through other tunnels",
   ]);
 });
 
@@ -99,7 +99,7 @@ test("on Windows, the message says that clients above the limit are refused", (t
   const { log, warnings } = memoryLog();
   logged(log).emit("limitReached", 2);
   assert.deepEqual(warnings, [
-    "connection limit reached (-n 2), new clients are refused; hint: raise -n, or check that --target does not lead back to --source, directly or through other tunnels",
+    "connection limit reached (-n 2), new clients are refused; hint: raise -n, or check that -t does not lead back to -s, directly or through other tunnels",
   ]);
 });
 
