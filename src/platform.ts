@@ -56,7 +56,7 @@ export function listensOnBothFamilies(): boolean {
   return isLinux();
 }
 
-/** Whether /proc lists processes, their descriptors, and all UNIX sockets. */
+/** Whether /proc lists processes and their descriptors. */
 export function hasProc(): boolean {
   return isLinux();
 }

@@ -293,6 +293,11 @@ export declare class SocketFile {
   /** The file at `path`, which need not exist. Its folder is kept open until `listen` fails or the file is removed. */
   constructor(path: Uint8Array)
   /**
+   * Whether a process has the UNIX socket at `path` open, or may have: this one may not write to it. No listener
+   * notices, since a datagram socket cannot connect to it.
+   */
+  static isBound(path: Uint8Array): boolean
+  /**
    * Creates the socket and listens on it. Returns a non-blocking, close-on-exec descriptor, which the caller owns.
    *
    * Replaces a stale socket file, on which nobody listens; throws `EADDRINUSE` for any other file. The file is

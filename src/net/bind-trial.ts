@@ -3,13 +3,13 @@
  * listens there.
  */
 
-import { lstatSync, readFileSync, statSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { lstatSync, statSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, type SpipedError, systemReason } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
-import { hasDescriptors, hasProc } from "../platform.js";
+import { hasDescriptors } from "../platform.js";
 import type { SocketAddress } from "./address.js";
 import { stickyBitAllows, tryToWriteIn } from "./file-trial.js";
 import { cannotListen } from "./listening-socket.js";
@@ -22,16 +22,10 @@ export type BindTrial =
   | { readonly kind: "in-use" }
   | { readonly kind: "refused"; readonly error: SpipedError };
 
-/** How long to wait for a connection to a UNIX socket, on systems that have no list of listening sockets. */
-const CONNECT_MS = 1_000;
-
-/** The flag of a listening socket in /proc/net/unix (`__SO_ACCEPTCON`). */
-const ACCEPTS_CONNECTIONS = 0x1_0000;
-
 /** Checks whether an address can be listened on. Never throws. */
 export async function tryToListen(address: SocketAddress): Promise<BindTrial> {
   try {
-    return address.kind === "unix" ? await tryUnix(address.path) : await tryTcp(address.address, address.port);
+    return address.kind === "unix" ? tryUnix(address.path) : await tryTcp(address.address, address.port);
   } catch (cause) {
     return codeOf(cause) === "EADDRINUSE"
       ? { kind: "in-use" }
@@ -51,11 +45,11 @@ async function tryTcp(host: string, port: number): Promise<BindTrial> {
   return { kind: "free" };
 }
 
-async function tryUnix(path: string): Promise<BindTrial> {
-  const bytes = Buffer.from(pathBytes(path));
+function tryUnix(path: string): BindTrial {
+  const bytes = pathBytes(path);
   const status = lstatSync(bytes, { throwIfNoEntry: false });
   if (status !== undefined && !status.isSocket()) throw Object.assign(new Error("a file is there"), { code: "EEXIST" });
-  if (status !== undefined && (await isListening(path, bytes))) return { kind: "in-use" };
+  if (status !== undefined && addon.SocketFile.isBound(bytes)) return { kind: "in-use" };
   mustBeWritable(dirname(path));
   if (status === undefined) return { kind: "free" };
   mustBeRemovable(dirname(path), status.uid);
@@ -83,28 +77,3 @@ const FOLDERS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such folder",
   EROFS: "the disk is read-only",
 };
-
-/** Linux lists all listening UNIX sockets; on other systems it takes a connection to find out. */
-async function isListening(path: string, bytes: Buffer): Promise<boolean> {
-  if (hasProc()) {
-    return readFileSync("/proc/net/unix", "latin1")
-      .split("\n")
-      .some((line) => {
-        // Num RefCount Protocol Flags Type St Inode Path
-        const fields = line.split(" ");
-        return (
-          (Number.parseInt(fields[3] ?? "0", 16) & ACCEPTS_CONNECTIONS) !== 0 &&
-          line.endsWith(` ${bytes.toString("latin1")}`)
-        );
-      });
-  }
-  return new Promise((resolve) => {
-    const socket = connect({ path, timeout: CONNECT_MS });
-    const answer = (isThere: boolean) => {
-      socket.destroy();
-      resolve(isThere);
-    };
-    socket.once("connect", () => answer(true)).once("timeout", () => answer(true));
-    socket.once("error", (cause) => answer(codeOf(cause) !== "ECONNREFUSED"));
-  });
-}

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, lstat, readdir, writeFile } from "node:fs/promises";
+import { chmod, lstat, readdir, symlink, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -14,7 +14,6 @@ import { afterwards, temporaryFolder } from "../../support/cleanup.js";
 import { skipLoudly } from "../../support/environment.js";
 import { asNobody } from "../support/unprivileged.js";
 
-const onLinux = { skip: process.platform !== "linux" };
 const hasUnixSockets = { skip: process.platform === "win32" };
 
 function tcp(port: number, address = "127.0.0.1"): SocketAddress {
@@ -54,9 +53,10 @@ test("a UNIX socket is free, in use or stale, and no file is created or removed"
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "free" });
   assert.deepEqual(await readdir(folder), []);
   const server = await listen(t, path);
-  // Except on Linux, it takes a connection to find out.
-  if (process.platform !== "linux") server.removeAllListeners("connection");
   assert.deepEqual(await tryToListen({ kind: "unix", path }), { kind: "in-use" });
+  // By another name of its folder, too.
+  await symlink(folder, join(folder, "again"));
+  assert.deepEqual(await tryToListen({ kind: "unix", path: join(folder, "again", "socket") }), { kind: "in-use" });
   // Node removes the file when it closes a server, but not when the process is killed.
   await new Promise((resolve) => server.close(resolve));
   leaveSocketBehind(path);
@@ -64,7 +64,7 @@ test("a UNIX socket is free, in use or stale, and no file is created or removed"
   assert.ok((await lstat(path)).isSocket());
 });
 
-test("an open connection does not make a stale UNIX socket count as in use", onLinux, async (t) => {
+test("an open connection does not make a stale UNIX socket count as in use", hasUnixSockets, async (t) => {
   const path = join(await temporaryFolder(t), "socket");
   const server = await listen(t, path);
   server.removeAllListeners("connection");
@@ -97,6 +97,7 @@ test("a stale UNIX socket of another user is refused in a sticky folder, and rep
   const folder = await temporaryFolder(t);
   const path = join(folder, "socket");
   leaveSocketBehind(path);
+  await chmod(path, 0o777);
   for (const [mode, kind] of [
     [0o1777, "refused"],
     [0o777, "stale"],

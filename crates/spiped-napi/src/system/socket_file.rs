@@ -44,6 +44,21 @@ impl SocketFile {
         Ok(Self { path: OsStr::from_bytes(&path).into(), file_at: Some(file_at), made: None })
     }
 
+    /// Whether a process has the UNIX socket at `path` open, or may have: this one may not write to it. No listener
+    /// notices, since a datagram socket cannot connect to it.
+    #[napi]
+    pub fn is_bound(path: Uint8ArraySlice) -> Result<bool> {
+        let connect = || {
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+            socket.connect(&SockAddr::unix(OsStr::from_bytes(&path))?)
+        };
+        match connect() {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Err(system_error("connect", error)),
+            Err(error) => Ok(![ErrorKind::ConnectionRefused, ErrorKind::NotFound].contains(&error.kind())),
+            Ok(()) => Ok(true),
+        }
+    }
+
     /// Creates the socket and listens on it. Returns a non-blocking, close-on-exec descriptor, which the caller owns.
     ///
     /// Replaces a stale socket file, on which nobody listens; throws `EADDRINUSE` for any other file. The file is
