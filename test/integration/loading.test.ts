@@ -102,9 +102,9 @@ test("a stack trace points into the command's file, which has the names of the s
   const [, path = "", line = ""] = /\((\S+commands\.cjs):(\d+):\d+\)/.exec(await faultOf(t, "")) ?? [];
   const before = readFileSync(path, "utf8").split("\n").slice(0, Number(line));
   assert.match(before.at(-1) ?? "", /performance\.now\(\)/);
-  assert.match(before.findLast((text) => /^\s*\/\/ src\//.test(text)) ?? "", /^\s*\/\/ src\/cli\/after-startup\.ts$/);
+  assert.match(before.findLast((text) => /^\s*\/\/ src\//.test(text)) ?? "", /^\s*\/\/ src\/clock\.ts$/);
 });
 
 test("in a checkout, --enable-source-maps maps stack traces to the sources", limits, async (t) => {
-  assert.match(await faultOf(t, "--enable-source-maps"), /src\/cli\/after-startup\.ts:\d+/);
+  assert.match(await faultOf(t, "--enable-source-maps"), /src\/clock\.ts:\d+/);
 });

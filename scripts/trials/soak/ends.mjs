@@ -23,7 +23,7 @@ const WAIT_MS = 120_000;
 
 /** Messages the log may have in a correct run, besides failed connections. */
 const USUAL = ["listening", "key-read", "config-read", "config-mistake", "config-kept", "draining", "stopped"];
-const ASKED_FOR = ["state", "state-tunnel", "state-connection", "state-connections", "state-failure"];
+const ASKED_FOR = ["state", "state-reload", "state-tunnel", "state-connection", "state-connections", "state-failure"];
 
 /** Replaces a file atomically, since it may be read at any time. */
 export function writeWhole(path, text) {
