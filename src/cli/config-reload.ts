@@ -26,7 +26,7 @@ import type { Supervisor } from "../service/supervisor.js";
 export interface ConfigInUse {
   readonly path: string;
   readonly config: FileConfig;
-  /** Reads the file as it is now. */
+  /** Reads the file as it is now. Keys that the command line overrides are not in the result, here and in `config`. */
   readonly check: () => Promise<CheckedConfig>;
 }
 
@@ -35,7 +35,7 @@ export interface ReloadParts {
   readonly supervisor: Supervisor;
   readonly log: Log;
   /** Is told of each reload, before and after. */
-  readonly record: Pick<ReloadRecord, "reloading" | "reloaded">;
+  readonly record: Pick<ReloadRecord, "reloading" | "needRestart" | "reloaded">;
 }
 
 /** How far the service has started. */
@@ -119,7 +119,7 @@ export class ConfigReload {
   /** @returns Why the whole file was not applied. */
   async #reload(): Promise<{ readonly problem: string | undefined } | "has to wait"> {
     const { path, config, check } = this.#file;
-    const { supervisor, log } = this.#parts;
+    const { supervisor, log, record } = this.#parts;
     const checked = await check();
     if (checked.kind === "wrong") {
       for (const mistake of checked.mistakes) {
@@ -134,6 +134,7 @@ export class ConfigReload {
     const running = supervisor.tunnels.map(({ config: one, keyFile }) => ({ config: one, keyFile }));
     const changes = changesBetween({ process: config.process, tunnels: running }, checked.config);
     for (const key of changes.needRestart) log.write(restartNeededEntry(path, key));
+    record.needRestart(changes.needRestart);
     // Starts at once, and independently of the rest: removing a key must not wait for a name server.
     const sameKeys = namesOfSameKeys(running, checked.config);
     const keys = supervisor.reload(sameKeys);

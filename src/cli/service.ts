@@ -270,8 +270,7 @@ class Service {
     await (this.#reload === undefined ? this.#supervisor.reload() : this.#reload.request());
     this.#reloads -= 1;
     if (!this.#isReady || this.#reloads > 0 || this.#supervisor.isEnding) return;
-    const failed = this.#record.last.successful ? "" : "; the last reload failed";
-    this.#manager.ready(`${this.#supervisor.status}${failed}`);
+    this.#manager.ready(`${this.#supervisor.status}${this.#record.status}`);
   }
 
   /** Tells the service manager why it exits. */

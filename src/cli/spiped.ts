@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { SpipedError } from "../errors.js";
 import { parseAddressOption } from "../flags/addresses.js";
+import type { CheckedConfig } from "../flags/config-file.js";
 import { type FlagValues, flagsOf, variableOf } from "../flags/flags.js";
 import { asError } from "../flags/mistakes.js";
 import { refuseSourceMode, tunnelConfigOf } from "../flags/tunnel-values.js";
@@ -87,12 +88,18 @@ async function readConfig(command: Command): Promise<ConfigInUse | undefined> {
   const { config: path } = command.opts<Flags>();
   if (path === undefined) return undefined;
   const { checkConfig } = await import("../flags/config-file.js");
-  const check = () => checkConfig(path);
+  const isGiven = (name: string) => !["default", "config", undefined].includes(command.getOptionValueSource(name));
+  const check = async (): Promise<CheckedConfig> => {
+    const checked = await checkConfig(path);
+    if (checked.kind === "wrong") return checked;
+    const { process, tunnels } = checked.config;
+    const used = Object.entries(process).filter(([name]) => !isGiven(name));
+    return { kind: "right", config: { process: Object.fromEntries(used), tunnels } };
+  };
   const checked = await check();
   if (checked.kind === "wrong") throw asError(checked.mistakes);
   for (const [name, value] of Object.entries(checked.config.process)) {
-    const isGiven = !["default", undefined].includes(command.getOptionValueSource(name));
-    if (!isGiven && value !== undefined) command.setOptionValueWithSource(name, value, "config");
+    if (value !== undefined) command.setOptionValueWithSource(name, value, "config");
   }
   return { path, config: checked.config, check };
 }

@@ -108,8 +108,16 @@ export function notStartedEntry(error: unknown): LogEntry {
 
 /** A setting of the process differs from the one it was started with. */
 export function restartNeededEntry(configFile: string, key: string): LogEntry {
-  const message = `SIGHUP: ${key} has changed; restart spiped to apply it`;
+  const message = `SIGHUP: ${restartNeededText([key])}`;
   return { event: "restart-needed", level: "warning", message, configFile };
+}
+
+/** Which settings of the process have changed, and what to do. @param keys - At least one. */
+export function restartNeededText(keys: readonly string[]): string {
+  const names = keys.join(", ");
+  return keys.length === 1
+    ? `${names} has changed; restart spiped to apply it`
+    : `${names} have changed; restart spiped to apply them`;
 }
 
 /** A reload replaced tunnels that are waiting for their names. */

@@ -52,6 +52,8 @@ export interface ReloadState {
   readonly lastSuccessAgeMs: number;
   /** Why something is not in use; a tunnel's name is in `tunnel` if it `isNamed`. */
   readonly failures: ReadonlyArray<{
+    /** `settings`: they need a restart, and the reload has not failed for that. */
+    readonly what: "configuration" | "settings" | "keys";
     readonly tunnel: string | undefined;
     readonly isNamed: boolean;
     readonly problem: string;
@@ -80,18 +82,24 @@ export function* stateEntries(
     tunnels: tunnels.length,
     count,
   };
-  if (lastReload !== undefined) yield* reloadEntries(lastReload);
+  const waiting = tunnels.filter(({ state }) => state === "starting").length;
+  if (lastReload !== undefined) yield* reloadEntries(lastReload, waiting);
   for (const tunnel of tunnels) yield* tunnelEntries(tunnel, now);
 }
 
-/** At most {@link MAX_LISTED} failures. */
-function* reloadEntries({ ageMs, lastSuccessAgeMs, failures }: ReloadState): Generator<LogEntry> {
+/** At most {@link MAX_LISTED} failures. @param waiting - How many tunnels do not listen yet. */
+function* reloadEntries({ ageMs, lastSuccessAgeMs, failures }: ReloadState, waiting: number): Generator<LogEntry> {
   if (ageMs === undefined) return;
   const entry = { event: "state-reload", level: "info", isAnswer: true, ageMs, count: failures.length } as const;
   const ago = `${durationText(ageMs)} ago`;
-  if (failures.length === 0) yield { ...entry, message: `last reload ${ago}: all of it is in use` };
-  for (const { tunnel, isNamed, problem } of failures.slice(0, MAX_LISTED)) {
-    const message = `last reload ${ago} failed: ${problem}; last load without an error ${durationText(lastSuccessAgeMs)} ago`;
+  const result =
+    waiting === 0 ? "all of it is in use" : `read without an error; ${counted(waiting, "tunnel")} not listening yet`;
+  if (failures.length === 0) yield { ...entry, message: `last reload ${ago}: ${result}` };
+  for (const { what, tunnel, isNamed, problem } of failures.slice(0, MAX_LISTED)) {
+    const message =
+      what === "settings"
+        ? `last reload ${ago} is only partly in use: ${problem}`
+        : `last reload ${ago} failed: ${problem}; last load without an error ${durationText(lastSuccessAgeMs)} ago`;
     yield { ...(isNamed ? { tunnel } : {}), ...entry, message };
   }
 }

@@ -6,6 +6,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.js";
+import { restartNeededText } from "../observe/service-entries.js";
 import { nameOf, type ShownConfig } from "../status/shown-config.js";
 import type { LastReload, ReloadFailure } from "../status/snapshot.js";
 
@@ -28,6 +29,8 @@ export class ReloadRecord {
   readonly #timeOfDay: () => number;
   /** By the names of tunnels; "" is the configuration. */
   readonly #failures = new Map<string, ReloadFailure>();
+  /** As of the last file without mistakes. */
+  #needRestart: readonly string[] = [];
   #last: Moment | undefined;
   #lastSuccess: Moment;
   /** Until the file's own result is known, keys that were reloaded with it are no success. */
@@ -37,6 +40,15 @@ export class ReloadRecord {
     this.#clock = clock;
     this.#timeOfDay = timeOfDay;
     this.#lastSuccess = this.#now();
+  }
+
+  /**
+   * The configuration file has no mistakes; must be called before `reloaded`.
+   *
+   * @param keys - Keys of the process that differ from those in use, and take effect after a restart.
+   */
+  needRestart(keys: readonly string[]): void {
+    this.#needRestart = keys;
   }
 
   /** The configuration file is being reloaded; the tunnels' keys are a part of that. */
@@ -53,10 +65,13 @@ export class ReloadRecord {
   reloaded(config: ShownConfig | undefined, problem: string | undefined): void {
     const name = config === undefined ? "" : nameOf(config);
     if (problem === undefined) this.#failures.delete(name);
-    else this.#failures.set(name, { tunnel: config && name, isNamed: config?.name !== undefined, problem });
+    else {
+      const what = config === undefined ? "configuration" : "keys";
+      this.#failures.set(name, { what, tunnel: config && name, isNamed: config?.name !== undefined, problem });
+    }
     if (config === undefined) this.#isReloadingFile = false;
     this.#last = this.#now();
-    if (this.#failures.size === 0 && !this.#isReloadingFile) this.#lastSuccess = this.#last;
+    if (this.#all.length === 0 && !this.#isReloadingFile) this.#lastSuccess = this.#last;
   }
 
   /** A tunnel listens: it has read its keys. */
@@ -72,13 +87,27 @@ export class ReloadRecord {
   get last(): LastReload {
     const now = this.#clock.now();
     return {
-      successful: this.#failures.size === 0,
+      successful: this.#all.length === 0,
       atMs: this.#last?.atMs,
       ageMs: this.#last && now - this.#last.ticksMs,
       lastSuccessAtMs: this.#lastSuccess.atMs,
       lastSuccessAgeMs: now - this.#lastSuccess.ticksMs,
-      failures: [...this.#failures.values()],
+      failures: this.#all,
+      needRestart: this.#needRestart,
     };
+  }
+
+  /** What the service manager shows of a reload that is not wholly in use, after its own text; empty if it is. */
+  get status(): string {
+    if (this.#failures.size > 0) return "; the last reload failed";
+    return this.#needRestart.length === 0 ? "" : `; ${restartNeededText(this.#needRestart)}`;
+  }
+
+  get #all(): readonly ReloadFailure[] {
+    const failures = [...this.#failures.values()];
+    if (this.#needRestart.length === 0) return failures;
+    const problem = restartNeededText(this.#needRestart);
+    return [...failures, { what: "settings", tunnel: undefined, isNamed: false, problem }];
   }
 
   #now(): Moment {

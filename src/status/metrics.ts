@@ -79,7 +79,7 @@ function writeProgram(exposition: Exposition, { build, lastReload, eventLoopDela
     .family("spiped_build_info", "gauge", "Version of spiped and of Node.js; always 1.")
     .sample({ version, node, platform }, 1);
   exposition
-    .family("spiped_last_reload_successful", "gauge", "1 unless the last reload failed.")
+    .family("spiped_last_reload_successful", "gauge", "1 if all of the last reload is in use.")
     .sample({}, lastReload.successful ? 1 : 0);
   exposition
     .family(

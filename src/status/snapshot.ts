@@ -40,11 +40,15 @@ export interface LastReload {
   readonly lastSuccessAtMs: number;
   readonly lastSuccessAgeMs: number;
   readonly failures: readonly ReloadFailure[];
+  /** The keys of the process that have changed and need a restart. */
+  readonly needRestart: readonly string[];
 }
 
 /** What is not in use after a reload. */
 export interface ReloadFailure {
-  /** The name of the tunnel that has old keys; undefined for the configuration. */
+  /** `settings`: keys of the process, which need a restart; the rest of the file is in use unless it failed too. */
+  readonly what: "configuration" | "settings" | "keys";
+  /** The name of the tunnel that has old keys; undefined for `configuration` and `settings`. */
   readonly tunnel: string | undefined;
   /** Whether that is the name of its table. */
   readonly isNamed: boolean;

@@ -25,8 +25,13 @@ export interface ReloadDocument {
   readonly lastSuccessAt: string;
   /** `null` if there was none since the start. */
   readonly at: string | null;
-  /** What is not in use: the configuration, or keys of a tunnel. The log says why. */
-  readonly failed: ReadonlyArray<{ readonly what: "configuration" | "keys"; readonly tunnel: string | null }>;
+  /** What is not in use: the configuration, settings of the process, or keys of a tunnel. The log says why. */
+  readonly failed: ReadonlyArray<{
+    readonly what: "configuration" | "settings" | "keys";
+    readonly tunnel: string | null;
+  }>;
+  /** The settings of the process that have changed in the configuration file; they take effect after a restart. */
+  readonly needRestart: readonly string[];
 }
 
 /** Resource usage of the process. */

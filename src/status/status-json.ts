@@ -31,9 +31,8 @@ function documentOf(snapshot: Snapshot): StatusDocument {
       successful: lastReload.successful,
       lastSuccessAt: time(lastReload.lastSuccessAtMs),
       at: lastReload.atMs === undefined ? null : time(lastReload.atMs),
-      failed: lastReload.failures.map(({ tunnel }) =>
-        tunnel === undefined ? { what: "configuration", tunnel: null } : { what: "keys", tunnel },
-      ),
+      failed: lastReload.failures.map(({ what, tunnel }) => ({ what, tunnel: tunnel ?? null })),
+      needRestart: lastReload.needRestart,
     },
     process: {
       cpuSeconds: figures.cpuSeconds,

@@ -156,10 +156,10 @@ function* stateOfMany(): Generator<LogEntry> {
   const common = { name: undefined, state: "listening", role: "decrypt", source: "a", target: "b" } as const;
   const open = new Array<ConnectionView>(22).fill(view);
   const tunnel = { ...common, connections: 22, strangers: 1, limit: 100, open, failures };
-  const lastReload = {
+  const lastReload: state.ReloadState = {
     ageMs: 1,
     lastSuccessAgeMs: 1,
-    failures: [{ tunnel: undefined, isNamed: false, problem: "why" }],
+    failures: [{ what: "configuration", tunnel: undefined, isNamed: false, problem: "why" }],
   };
   yield* state.stateEntries({ signal: "SIGUSR1", version: "1.2.3", uptimeMs: 1, lastReload, tunnels: [tunnel] }, 1_000);
 }

@@ -410,6 +410,17 @@ test("a change that needs a restart is reported by its key", limits, async (t) =
   assert.match(lines, /2 unchanged/);
 });
 
+test("a change of a key that the command line overrides needs no restart", limits, async (t) => {
+  const file = await ConfigFile.make(t);
+  const a = await file.pair("a");
+  await file.write(table("", { "drain-timeout": 1 }), a.text());
+  const command = await file.start(["--config", file.path, "--drain-timeout", "5"]);
+  await file.write(table("", { "drain-timeout": 2 }), a.text());
+  assert.doesNotMatch((await file.reload(command)).join("\n"), /restart/);
+  command.signal("SIGUSR1");
+  await command.line(/last reload \d+ s ago: all of it is in use$/);
+});
+
 test("a daemon names its pid file after its configuration file by default, and reloads", {
   ...limits,
   skip: onLinux,

@@ -224,6 +224,23 @@ test(
       await file.reload(command);
       await untilIt("spiped_last_reload_successful", {}, 1);
     }
+    // The tunnels are applied, and the key of the process is not.
+    await file.write(`${above}drain-timeout = 7\n`, b.text({ "max-connections": 3 }));
+    await file.reload(command);
+    await untilIt("spiped_last_reload_successful", {}, 0);
+    await untilIt("spiped_connections_limit", { tunnel: "b" }, 3);
+    const { lastReload } = JSON.parse((await get(status, "/status")).body);
+    assert.deepEqual(
+      [lastReload.successful, lastReload.failed, lastReload.needRestart],
+      [false, [{ what: "settings", tunnel: null }], ["drain-timeout"]],
+    );
+    command.signal("SIGUSR1");
+    await command.line(
+      /last reload \d+ s ago is only partly in use: drain-timeout has changed; restart spiped to apply it$/,
+    );
+    await file.write(above, b.text());
+    await file.reload(command);
+    await untilIt("spiped_last_reload_successful", {}, 1);
   },
 );
 

@@ -230,7 +230,7 @@ function processTiles(status: StatusDocument, rates: number | undefined): readon
   last = { seconds, cpuSeconds: figures.cpuSeconds };
   const descriptors = figures.openDescriptors === null ? "–" : count(figures.openDescriptors);
   const most = figures.maxDescriptors === null ? "" : `of ${count(figures.maxDescriptors)}`;
-  const [reload, kind] = lastReload.successful ? ["loaded", "good"] : ["reload failed", "bad"];
+  const [reload, kind] = reloadVerdict(lastReload);
   return [
     tile("up", duration(status.uptimeSeconds)),
     tile("tunnels", count(tunnels.length)),
@@ -243,9 +243,15 @@ function processTiles(status: StatusDocument, rates: number | undefined): readon
   ];
 }
 
+function reloadVerdict({ failed, needRestart }: StatusDocument["lastReload"]): readonly [text: string, kind: string] {
+  if (failed.some(({ what }) => what !== "settings")) return ["reload failed", "bad"];
+  return needRestart.length > 0 ? ["restart needed", "bad"] : ["loaded", "good"];
+}
+
 /** When it was loaded; after a failure, when that was, and of what. */
-function reloadText({ at, lastSuccessAt, failed }: StatusDocument["lastReload"]): string {
-  const what = failed.map(({ tunnel }) => (tunnel === null ? "configuration" : `keys of ${tunnel}`));
+function reloadText({ at, lastSuccessAt, failed, needRestart }: StatusDocument["lastReload"]): string {
+  const texts = { configuration: "configuration", settings: `restart to apply ${needRestart.join(", ")}` };
+  const what = failed.map((one) => (one.what === "keys" ? `keys of ${one.tunnel}` : texts[one.what]));
   return [clock(failed.length > 0 ? (at ?? lastSuccessAt) : lastSuccessAt), ...what].join(", ");
 }
 

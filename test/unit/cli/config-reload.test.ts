@@ -131,6 +131,7 @@ class Trial {
             this.#isReloading = true;
             this.#hasFailed = false;
           },
+          needRestart: (keys) => assert.deepEqual(keys, []),
           reloaded: (_, problem) => this.#reloaded(problem),
         },
       },

@@ -122,16 +122,31 @@ test("the last reload is one message, and each of its failures one with the name
     ["state-reload", undefined, 61_000, 0, "last reload 1 min 1 s ago: all of it is in use"],
   ]);
   const failures = [
-    { tunnel: "redis", isNamed: true, problem: "cannot read key file k: why" },
-    { tunnel: "[::1]:1", isNamed: false, problem: "why" },
-    { tunnel: undefined, isNamed: false, problem: "t.toml:3: no such key" },
-  ];
+    { what: "keys", tunnel: "redis", isNamed: true, problem: "cannot read key file k: why" },
+    { what: "keys", tunnel: "[::1]:1", isNamed: false, problem: "why" },
+    { what: "configuration", tunnel: undefined, isNamed: false, problem: "t.toml:3: no such key" },
+    { what: "settings", tunnel: undefined, isNamed: false, problem: "user has changed; restart spiped to apply it" },
+  ] as const;
   const text = (problem: string) => `last reload 5 s ago failed: ${problem}; last load without an error 2 h 1 min ago`;
   assert.deepEqual(said({ ageMs: 5_000, lastSuccessAgeMs, failures }), [
-    ["state-reload", "redis", 5_000, 3, text("cannot read key file k: why")],
-    ["state-reload", undefined, 5_000, 3, text("why")],
-    ["state-reload", undefined, 5_000, 3, text("t.toml:3: no such key")],
+    ["state-reload", "redis", 5_000, 4, text("cannot read key file k: why")],
+    ["state-reload", undefined, 5_000, 4, text("why")],
+    ["state-reload", undefined, 5_000, 4, text("t.toml:3: no such key")],
+    [
+      "state-reload",
+      undefined,
+      5_000,
+      4,
+      "last reload 5 s ago is only partly in use: user has changed; restart spiped to apply it",
+    ],
   ]);
+});
+
+test("a reload is not called in use while its tunnels wait for their names", () => {
+  const lastReload: ReloadState = { ageMs: 5_000, lastSuccessAgeMs: 5_000, failures: [] };
+  const tunnels = [quiet, { ...quiet, state: "starting" }];
+  const [, reload] = [...stateEntries({ signal: "SIGUSR1", version: "1", uptimeMs: 0, lastReload, tunnels }, 0)];
+  assert.equal(reload?.message, "last reload 5 s ago: read without an error; 1 tunnel not listening yet");
 });
 
 test("a tunnel with one key tells its id", () => {

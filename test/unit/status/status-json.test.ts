@@ -15,7 +15,7 @@ test("the document is the one that docs/status.md describes", () => {
     startedAt: "1970-01-01T00:00:01.000Z",
     uptimeSeconds: 60,
     stopping: false,
-    lastReload: { successful: true, lastSuccessAt: "1970-01-01T00:00:01.500Z", at: null, failed: [] },
+    lastReload: { successful: true, lastSuccessAt: "1970-01-01T00:00:01.500Z", at: null, failed: [], needRestart: [] },
     process: {
       cpuSeconds: 1.5,
       residentBytes: 50_000_000,
@@ -87,11 +87,12 @@ test("no limit and unknown are null", () => {
 
 test("a failed reload says when it was and what failed, and no names of files", () => {
   const failures = [
-    { tunnel: undefined, isNamed: false, problem: "/etc/t.toml:3: no such key" },
-    { tunnel: "redis", isNamed: true, problem: "cannot read key file /etc/k" },
-  ];
+    { what: "configuration", tunnel: undefined, isNamed: false, problem: "/etc/t.toml:3: no such key" },
+    { what: "keys", tunnel: "redis", isNamed: true, problem: "cannot read key file /etc/k" },
+    { what: "settings", tunnel: undefined, isNamed: false, problem: "user has changed" },
+  ] as const;
   const text = statusJsonOf(
-    snapshotOf([], { lastReload: { ...lastReload, successful: false, atMs: 60_000, failures } }),
+    snapshotOf([], { lastReload: { ...lastReload, successful: false, atMs: 60_000, failures, needRestart: ["user"] } }),
   );
   assert.doesNotMatch(text, /etc/);
   assert.deepEqual(JSON.parse(text).lastReload, {
@@ -101,6 +102,8 @@ test("a failed reload says when it was and what failed, and no names of files", 
     failed: [
       { what: "configuration", tunnel: null },
       { what: "keys", tunnel: "redis" },
+      { what: "settings", tunnel: null },
     ],
+    needRestart: ["user"],
   });
 });

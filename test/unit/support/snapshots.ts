@@ -11,6 +11,7 @@ export const lastReload: LastReload = {
   lastSuccessAtMs: 1_500,
   lastSuccessAgeMs: 59_500,
   failures: [],
+  needRestart: [],
 };
 
 /** The histogram of some durations in seconds. */
