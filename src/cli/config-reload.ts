@@ -125,9 +125,10 @@ export class ConfigReload {
       for (const mistake of checked.mistakes) {
         log.write(configMistakeEntry(textOf(mistake), mistake.file, mistake.line));
       }
-      log.write(configKeptEntry(path, checked.count));
       // Removing a client's key must not wait until the file is corrected.
       await supervisor.reload();
+      // The last message, or the keys would make it look like a success.
+      log.write(configKeptEntry(path, checked.count));
       return { problem: firstOf(path, checked.count, checked.mistakes[0] && textOf(checked.mistakes[0])) };
     }
     // Compares with the running tunnels, so one that failed to start last time is tried again.
@@ -142,10 +143,10 @@ export class ConfigReload {
     await keys;
     if (outcome.kind === "too late") return "has to wait";
     if (outcome.kind === "nothing changed") {
-      if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
       // Tunnels that were to get another key file go on with the old one.
       const others = running.map(nameOf).filter((name) => !sameKeys.includes(name));
       if (others.length > 0) await supervisor.reload(others);
+      if (outcome.failures > 0) log.write(configNotStartedEntry(path, outcome.failures));
       return { problem: firstOf(path, outcome.failures, outcome.first) };
     }
     log.write(configReadEntry(path, { count: checked.config.tunnels.length, changes: countsOf(changes) }));

@@ -194,6 +194,9 @@ test("a file with mistakes changes nothing, is reported completely, and the next
     await (text === "" ? writeFile(file.path, "") : file.write(text));
     const lines = await file.reload(command);
     for (const pattern of patterns) line(pattern)(lines);
+    // The keys are reloaded all the same, and do not make it look like a success.
+    assert.equal(lines.filter((one) => /reloaded key file/.test(one)).length, 2, lines.join("\n"));
+    assert.match(lines.at(-1) ?? "", /keeping the old configuration/);
     await carries(old);
     await carries(await a.connectThrough());
     await refuses(b.near, t);
@@ -263,7 +266,9 @@ test("a changed tunnel that cannot start leaves the old one running", limits, as
   const taken = await Listener.listen(t, "tcp");
   for (const keys of [{ key: "/nowhere/key" }, { source: textOf(taken.address) }]) {
     await file.write(a.text(keys));
-    assert.match((await file.reload(command)).join("\n"), /1 error; keeping the old configuration/);
+    const lines = await file.reload(command);
+    assert.equal(lines.filter((one) => /reloaded key file/.test(one)).length, 2, lines.join("\n"));
+    assert.match(lines.at(-1) ?? "", /1 error; keeping the old configuration/);
     await carries(old);
     await carries(await a.connectThrough());
   }

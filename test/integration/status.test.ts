@@ -216,7 +216,7 @@ test(
       command.signal("SIGUSR1");
       await command.line(
         mistake.includes("sorce")
-          ? /last reload \d+ s ago failed: .*tunnels\.toml:\d+: .*sorce: did you mean source\?; last load without an error \d+ s ago/
+          ? /last reload \d+ s ago failed: .*tunnels\.toml:\d+: .*sorce: unknown setting; did you mean source\?; last load without an error \d+ s ago/
           : /last reload \d+ s ago failed: b: cannot listen on .*: address already in use; last load/,
       );
       assert.equal((await get(status, "/healthz")).body, "ok\n");
