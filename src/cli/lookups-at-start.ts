@@ -22,18 +22,23 @@ export async function lookupWithRetries(
     const { tunnels } = supervisor;
     const isWanted = () => supervisor.tunnels === tunnels;
     const replaced = new Promise<void>((resolve) => reload?.wait(resolve));
-    const known = supervisor.lookup((address) => resolveWithRetries(address, isWanted, log));
+    const known = supervisor.lookup((...of) => resolveWithRetries(...of, { isWanted, log }));
     await Promise.race([known, replaced]);
     isKnown = isWanted();
   }
   reload?.stopWaiting();
 }
 
-async function resolveWithRetries(address: Address, isWanted: () => boolean, log: Log): ReturnType<typeof resolve> {
+async function resolveWithRetries(
+  address: Address,
+  failed: (why: string) => void,
+  { isWanted, log }: { readonly isWanted: () => boolean; readonly log: Log },
+): ReturnType<typeof resolve> {
   for (let isLogged = false; isWanted(); isLogged = true) {
     try {
       return await resolve(address);
     } catch (error) {
+      failed(messageOf(error));
       if (!isLogged) log.write(retryingLookupEntry(messageOf(error)));
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

@@ -84,6 +84,8 @@ export interface Facts {
   readonly source: string;
   readonly target: string;
   readonly targetAddresses: readonly string[];
+  /** Why a tunnel does not listen yet. */
+  readonly problem: string;
   /** What `spiped key-id` prints. */
   readonly keyId: string;
   readonly keyFile: string;
@@ -145,6 +147,7 @@ export const KEYS: { readonly [Name in keyof Facts]: string } = {
   source: "source",
   target: "target",
   targetAddresses: "target_addresses",
+  problem: "problem",
   keyId: "key_id",
   keyFile: "key_file",
   keys: "keys",

@@ -21,6 +21,8 @@ export interface TunnelState {
   readonly role: "encrypt" | "decrypt";
   readonly source: string;
   readonly target: string;
+  /** Why it does not listen yet; undefined if nothing has failed. */
+  readonly problem?: string | undefined;
   /** The id of its key; undefined if it has a key for each client, or none yet. */
   readonly keyId?: string | undefined;
   /** Open connections, without `strangers`. */
@@ -105,7 +107,7 @@ function* reloadEntries({ ageMs, lastSuccessAgeMs, failures }: ReloadState, wait
 }
 
 function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
-  const { name, state, role, source, target, keyId, connections, strangers, limit, open, failures } = tunnel;
+  const { name, state, role, source, target, problem, keyId, connections, strangers, limit, open, failures } = tunnel;
   const verb = role === "encrypt" ? "encrypting" : "decrypting";
   const isLimited = Number.isFinite(limit);
   yield {
@@ -115,12 +117,14 @@ function* tunnelEntries(tunnel: TunnelState, now: number): Generator<LogEntry> {
     message:
       `${source}, ${verb} to ${target}: ${state}, ${connections} ${isLimited ? `of ${limit} ` : ""}connections open` +
       (strangers === 0 ? "" : `, ${counted(strangers, "unauthenticated client")}`) +
-      (keyId === undefined ? "" : `, key id ${keyId}`),
+      (keyId === undefined ? "" : `, key id ${keyId}`) +
+      (problem === undefined ? "" : `; ${problem}`),
     tunnel: name,
     state,
     role,
     source,
     target,
+    problem,
     keyId,
     count: connections,
     limit: isLimited ? limit : undefined,

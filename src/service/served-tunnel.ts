@@ -7,7 +7,7 @@ import { closeSync } from "node:fs";
 import type { ReadOptions } from "../config/key-file.js";
 import type { TunnelConfig } from "../config/tunnel-config.js";
 import { SpipedError } from "../errors.js";
-import { formatAddress, type ManagedAddress, type SocketAddress } from "../net/address.js";
+import { type Address, formatAddress, type ManagedAddress, type SocketAddress } from "../net/address.js";
 import type { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
@@ -36,6 +36,13 @@ export interface TunnelSettings {
   readonly keyFile: string;
 }
 
+/**
+ * Resolves an address, however often that takes.
+ *
+ * @param failed - Must be called with the reason after each attempt that failed.
+ */
+export type RetriedLookup = (address: Address, failed: (why: string) => void) => ReturnType<typeof resolve>;
+
 /** While starting, what is undefined is not known yet. */
 type State =
   | { readonly name: "starting"; readonly ends: Endpoints | undefined; readonly keys: TunnelKeys | undefined }
@@ -59,6 +66,8 @@ export class ServedTunnel {
   readonly #watcher: TunnelWatcher | undefined;
   #state: State = { name: "starting", ends: undefined, keys: undefined };
   #reloadWaits = false;
+  /** Why names do not resolve, by address. */
+  readonly #unresolved = new Map<string, string>();
 
   constructor({ config, keyFile }: TunnelSettings, logOfAll: Log, watcher?: TunnelWatcher) {
     const log = config.name === undefined ? logOfAll : logOfTunnel(logOfAll, config.name);
@@ -102,14 +111,22 @@ export class ServedTunnel {
    *
    * @throws SpipedError as `lookup` does.
    */
-  async lookup(lookup?: typeof resolve, limits: LookupLimits = {}): Promise<void> {
-    const ends = await resolveEndpoints(this.config, limits, lookup);
+  async lookup(lookup?: RetriedLookup, limits: LookupLimits = {}): Promise<void> {
+    const retried = lookup && ((address: Address) => this.#retry(lookup, address));
+    const ends = await resolveEndpoints(this.config, limits, retried);
     if (ends.sources.length > 1) {
       const name = formatAddress(this.config.source);
       const first = formatAddress(ends.sources[0]);
       this.#log.write(severalSourcesEntry(name, ends.sources.length, first));
     }
     if (this.#state.name === "starting") this.#state = { ...this.#state, ends };
+  }
+
+  async #retry(lookup: RetriedLookup, address: Address): ReturnType<typeof resolve> {
+    const name = formatAddress(address);
+    const found = await lookup(address, (why) => this.#unresolved.set(name, why));
+    this.#unresolved.delete(name);
+    return found;
   }
 
   /**
@@ -216,6 +233,7 @@ export class ServedTunnel {
       role,
       source: formatAddress(tunnel?.address ?? source),
       target: formatAddress(target),
+      problem: this.#state.name === "starting" ? [...this.#unresolved.values()][0] : undefined,
       keyId: this.#state.name === "running" ? this.#state.keys.id : undefined,
       connections: this.connections - strangers,
       strangers,

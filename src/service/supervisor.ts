@@ -10,12 +10,11 @@ import { DescriptorBudget } from "../net/descriptors.js";
 import type { InheritedSockets } from "../net/inherited-sockets.js";
 import type { ListeningSocket } from "../net/listening-socket.js";
 import { loopsOf } from "../net/loops.js";
-import type { resolve } from "../net/resolver.js";
 import { counted } from "../observe/counted.js";
 import type { Log } from "../observe/log.js";
 import { loopEntry } from "../observe/service-entries.js";
 import type { TunnelState } from "../observe/state-entries.js";
-import { ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
+import { type RetriedLookup, ServedTunnel, type TunnelSettings } from "./served-tunnel.js";
 import { SocketChange } from "./socket-change.js";
 import type { TunnelWatcher } from "./watcher.js";
 
@@ -88,7 +87,7 @@ export class Supervisor {
   }
 
   /** Resolves the addresses of all tunnels. */
-  async lookup(lookup?: typeof resolve): Promise<void> {
+  async lookup(lookup?: RetriedLookup): Promise<void> {
     await Promise.all(this.#tunnels.map((one) => ofTunnel(one, one.lookup(lookup))));
   }
 

@@ -460,6 +460,8 @@ test("with -D, the names of all tunnels are looked up until they resolve", { ...
   await file.write(a.text({ target: "nobody.invalid:80" }));
   const command = Command.start(t, [...ours.spiped, "-FD", "--config", file.path], { stdin: "ignore" });
   await command.line(/cannot resolve nobody\.invalid:80: .*retrying/);
+  command.signal("SIGUSR1");
+  await command.line(/: starting, .*; cannot resolve nobody\.invalid:80: /);
   command.signal("SIGHUP");
   command.signal("SIGTERM");
   assert.equal((await command.exit()).status, 0);

@@ -102,6 +102,12 @@ test("the state is written at every log level", () => {
   }
 });
 
+test("a tunnel that does not listen yet says why", () => {
+  const problem = "cannot resolve far.example:80: unknown name";
+  const [, line] = linesOf([{ ...quiet, state: "starting", problem }]);
+  assert.equal(line, `[0.0.0.0]:2562, decrypting to [127.0.0.1]:80: starting, 0 of 100 connections open; ${problem}`);
+});
+
 test("past failures are listed newest first", () => {
   const entry = endedEntry(failed);
   const failures = [1_000, 2_000, 3_000].map((at) => ({ at, entry }));
