@@ -18,11 +18,16 @@ export function variableOf(option: Option): string {
 /**
  * Sets the options that are not on the command line from their environment variables. Call it after parsing.
  *
+ * @returns Warnings of misspelled variables whose option is on the command line: they change nothing, and may be a script's
+ *   own, such as SPIPED_KEYFILE for `-k "$SPIPED_KEYFILE"`, of which there is no warning.
  * @throws SpipedError `SPIPED_USAGE` or `SPIPED_ADDRESS` for a value that the option does not take, and `SPIPED_USAGE` for a
  *   misspelled variable: a tunnel must not start if it ignores SPIPED_REQUIRE_FORWARDSECRECY.
  */
-export function applyEnvironment(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
-  refuseMisspelled(command, environment);
+export function applyEnvironment(
+  command: Command,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const warnings = refuseMisspelled(command, environment);
   for (const option of command.options) {
     const variable = variableOf(option);
     const text = environment[variable];
@@ -36,6 +41,7 @@ export function applyEnvironment(command: Command, environment: Readonly<Record<
       command.setOptionValueWithSource(name, !option.negate, "env");
     }
   }
+  return warnings;
 }
 
 function isOverridden(command: Command, option: Option): boolean {
@@ -55,7 +61,11 @@ const NOT_OPTIONS =
 /** Shorter names resemble too many options, such as SPIPED_BIN and SPIPED_BIND. */
 const SHORTEST_MISSPELLED = 5;
 
-function refuseMisspelled(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
+function refuseMisspelled(
+  command: Command,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const warnings: string[] = [];
   const known = command.options.filter(({ long }) => long !== "--version");
   for (const variable of Object.keys(environment)) {
     const name = /^SPIPED_(.+)$/.exec(variable)?.[1]?.toLowerCase().replaceAll("_", "-") ?? "";
@@ -64,11 +74,18 @@ function refuseMisspelled(command: Command, environment: Readonly<Record<string,
     if (name.length < SHORTEST_MISSPELLED) continue;
     const meant = meantOption(name, known.map(longOf), { isWhole: true });
     const option = known.find((one) => longOf(one) === meant);
-    if (option === undefined || isOverridden(command, option)) continue;
-    throw new SpipedError("SPIPED_USAGE", `unknown variable ${variable}`, {
-      hint: `did you mean ${variableOf(option)}?`,
-    });
+    if (option === undefined) continue;
+    const meantVariable = variableOf(option);
+    if (!isOverridden(command, option)) {
+      const hint = `did you mean ${meantVariable}?`;
+      throw new SpipedError("SPIPED_USAGE", `unknown variable ${variable}`, { hint });
+    }
+    if (String(command.getOptionValue(option.attributeName())) === environment[variable]) continue;
+    warnings.push(
+      `unknown variable ${variable} is ignored: did you mean ${meantVariable}, which the command line overrides?`,
+    );
   }
+  return warnings;
 }
 
 function longOf({ long }: Option): string {

@@ -54,13 +54,13 @@ export async function main(given: RawArguments): Promise<number> {
   const command = spipedCommand();
   const parsed = parseArguments(command, args);
   if (parsed !== undefined) return parsed.exitStatus;
-  applyEnvironment(command, given.variables);
+  const warnings = applyEnvironment(command, given.variables);
   refuseContradictions(command, "spiped");
   const file = await readConfig(command);
   const flags = command.opts<Flags>();
   chooseLogBy(flags);
   if (lacksDaemons()) refuseOnWindows(flags);
-  const settings = settingsOf(flags, file, given.variables);
+  const settings = settingsOf(flags, file, given.variables, warnings);
   const pidFile = flags.pidFile ?? `${flags.config?.replace(/(?<=.)\/+$/, "") ?? flags.source}.pid`;
   if (flags.check) {
     const { check } = await import("./check.js");
@@ -125,6 +125,7 @@ function settingsOf(
   flags: Flags,
   file: ConfigInUse | undefined,
   variables: RawArguments["variables"],
+  warnings: readonly string[],
 ): ServiceSettings {
   return {
     tunnels: file?.config.tunnels ?? [tunnelOf(flags)],
@@ -142,7 +143,7 @@ function settingsOf(
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     },
     reportReady: undefined,
-    warnings: file === undefined ? [] : warningsOf(variables),
+    warnings: [...warnings, ...(file === undefined ? [] : warningsOf(variables))],
   };
 }
 

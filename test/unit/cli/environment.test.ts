@@ -137,3 +137,36 @@ test("an unexpected error in an option's parser is passed on unchanged", () => {
   parseArguments(it, []);
   assert.throws(() => applyEnvironment(it, { SPIPED_BROKEN: "x" }), TypeError);
 });
+
+for (const [args, environment, warnings] of [
+  [["-t", "a:1"], { SPIPED_TARGT: "b:2" }, ["SPIPED_TARGT, SPIPED_TARGET"]],
+  [
+    ["-e"],
+    { SPIPED_DECRIPT: "1", SPIPED_ENCRIPT: "1" },
+    ["SPIPED_DECRIPT, SPIPED_DECRYPT", "SPIPED_ENCRIPT, SPIPED_ENCRYPT"],
+  ],
+  // A script's own variable, as in `-t "$SPIPED_DESTINATION"`.
+  [["-t", "a:1"], { SPIPED_DESTINATION: "a:1" }, []],
+  [["-t", "a:1"], { SPIPED_TARGET: "b:2" }, []],
+  // Set by Kubernetes for services called spiped and spiped-targt; and ours.
+  [
+    ["-t", "a:1"],
+    {
+      SPIPED_PORT: "tcp://10.0.0.1:80",
+      SPIPED_TARGT_SERVICE_HOST: "10.0.0.1",
+      SPIPED_TARGT_PORT_80_TCP: "tcp://10.0.0.1:80",
+    },
+    [],
+  ],
+  [["-t", "a:1"], { SPIPED_INTERNAL_SERVICE: "x", SPIPED_RELAY: "off" }, []],
+] as const satisfies ReadonlyArray<readonly [readonly string[], Variables, readonly string[]]>) {
+  test(`${args.join(" ")} with ${JSON.stringify(environment)} leads to ${warnings.length} warnings`, () => {
+    const it = command();
+    assert.equal(parseArguments(it, args), undefined);
+    const expected = warnings.map((names) => {
+      const [variable, meant] = names.split(", ");
+      return `unknown variable ${variable} is ignored: did you mean ${meant}, which the command line overrides?`;
+    });
+    assert.deepEqual(applyEnvironment(it, environment), expected);
+  });
+}

@@ -324,7 +324,7 @@ for (const [variables, message, hint] of ofEnvironment) {
   });
 }
 
-test("a misspelled variable does not matter where its option is on the command line", async () => {
+test("a misspelled variable is not refused where its option is on the command line", async () => {
   const text = await standardErrorOf("spiped", ["-e", "-k", "k"], { SPIPED_KEYFILE: "k", SPIPED_DECRIPT: "1" });
   assert.match(text, /^spiped: -s SOURCE and -t TARGET are missing\n/);
 });

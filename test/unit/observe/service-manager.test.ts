@@ -64,7 +64,7 @@ test("a missing socket causes one warning", () => {
   const { messages, warnings, notifier } = manager(() => "ENOENT");
   notifier.ready("listening");
   notifier.stopping("over");
-  assert.deepEqual([messages, warnings], [[], ["cannot notify the service manager: ENOENT"]]);
+  assert.deepEqual([messages, warnings], [[], ["cannot notify the service manager: no such file or directory"]]);
 });
 
 test("nothing is sent without a socket, and an invalid name is harmless", () => {
