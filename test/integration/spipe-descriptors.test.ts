@@ -211,7 +211,7 @@ if (isLinux) {
 for (const [what, script, message] of [
   ["a full device", '"$@" > /dev/full', /standard output: no space left on device\n/],
   ["a file that may not grow", `ulimit -f 8; "$@" > '%'`, /standard output: file too large\n/],
-  ["a pipe that nobody reads", `{ "$@"; echo "status $?" >&2; } | true`, /standard output: (write )?EPIPE/],
+  ["a pipe that nobody reads", `{ "$@"; echo "status $?" >&2; } | true`, /standard output: broken pipe\n/],
 ] as const) {
   test(`spipe exits 1 and resets the connection when its standard output is ${what}`, limits, async (t) => {
     const { command, end } = await startFrom(t, (input) => script.replace("%", `${input}-output`));
