@@ -4,8 +4,9 @@
  */
 
 import { closeSync, openSync, readdirSync } from "node:fs";
-import { SpipedError, systemReason } from "../errors.js";
+import { SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
+import { systemReason } from "../system-reason.js";
 
 /** The threads that Node.js starts at once, and one for a lookup. */
 const THREADS = 8;

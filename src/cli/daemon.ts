@@ -17,7 +17,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, writeSync } from "node:fs";
 import { openKeyFile } from "../config/key-file.js";
-import { isLimit, SpipedError, systemReason } from "../errors.js";
+import { isLimit, SpipedError } from "../errors.js";
+import { systemReason } from "../system-reason.js";
 import { checkDaemonCanStart } from "./daemon-preflight.js";
 import { isHangUpIgnored, takeSignal } from "./early-signals.js";
 import { variablesForDaemon } from "./raw-arguments.js";

@@ -4,9 +4,10 @@
  */
 
 import { writeSync } from "node:fs";
-import { codeOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
 import { ERROR, isClosed, OUTPUT } from "../net/standard-descriptors.js";
 import { hasDescriptors } from "../platform.js";
+import { systemReason } from "../system-reason.js";
 
 /** Time between attempts if the descriptor is full, and another process has made it non-blocking. */
 const RETRY_MS = 10;

@@ -8,10 +8,11 @@
  */
 
 import { dirname } from "node:path";
-import { codeOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { tryToWriteIn } from "../net/file-trial.js";
 import { homeHint, pathBytes } from "../paths.js";
+import { systemReason } from "../system-reason.js";
 
 /** As long as a process id. */
 const TRIAL = "1234567";

@@ -4,9 +4,10 @@
  * The command's module is loaded here, so that a missing native part is reported like any other error.
  */
 
-import { isLimit, SpipedError, systemReason } from "../errors.js";
+import { isLimit, SpipedError } from "../errors.js";
 import { createLog, directSink } from "../observe/log.js";
 import { signalIgnoredEntry } from "../observe/service-entries.js";
+import { systemReason } from "../system-reason.js";
 import { closeDebugger, takeSignal } from "./early-signals.js";
 import { tellFaultsTo, watchFaults } from "./faults.js";
 import { guessLog } from "./log-flags.js";

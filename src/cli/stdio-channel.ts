@@ -11,7 +11,7 @@
 import { createWriteStream, fstatSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { SpipedError, systemReason } from "../errors.js";
+import { SpipedError } from "../errors.js";
 import type { ByteReader } from "../net/byte-reader.js";
 import type { Channel } from "../net/channel.js";
 import { FailureLatch } from "../net/failure-latch.js";
@@ -21,6 +21,7 @@ import { StandardInput } from "../net/standard-input.js";
 import { openOutput } from "../net/standard-output.js";
 import { StreamReader } from "../net/stream-reader.js";
 import { hasDescriptors } from "../platform.js";
+import { systemReason } from "../system-reason.js";
 
 /** See the head of this file. */
 export class StdioChannel extends FailureLatch implements Channel {

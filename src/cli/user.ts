@@ -4,8 +4,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import type { KeyReader } from "../config/key-file-messages.js";
-import { codeOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
+import { systemReason } from "../system-reason.js";
 
 /** The user and group to switch to; an undefined user means no change. */
 export interface Identity {

@@ -3,10 +3,11 @@
  */
 
 import { dirname } from "node:path";
-import { codeOf, messageOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, messageOf, SpipedError } from "../errors.js";
 import type { KeyFile } from "../native/native.js";
 import { homeHint } from "../paths.js";
 import { hasFileModes } from "../platform.js";
+import { systemReason } from "../system-reason.js";
 
 /** The length in bytes below which guessing the key is easier than breaking the encryption. */
 const ENOUGH_BYTES = 32;

@@ -8,8 +8,9 @@
 import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
-import { codeOf, systemReason } from "../errors.js";
+import { codeOf } from "../errors.js";
 import { homeHint, pathBytes, textOfBytes } from "../paths.js";
+import { systemReason } from "../system-reason.js";
 import type { Mistake } from "./mistakes.js";
 
 /** The maximum length of a file. A tunnel takes about 150 bytes. */

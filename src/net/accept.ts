@@ -8,7 +8,8 @@
  */
 
 import { type Server, Socket, type SocketConstructorOpts } from "node:net";
-import { SpipedError, systemReason } from "../errors.js";
+import { SpipedError } from "../errors.js";
+import { systemReason } from "../system-reason.js";
 import type { Accepted, AcceptHandlers } from "./accepted.js";
 import { describePeer } from "./native-socket.js";
 import type { ReadOptions, SocketReader } from "./socket-reader.js";

@@ -2,7 +2,8 @@
  * Accepts clients without creating a `net.Socket` for each; see addon-sockets.ts.
  */
 
-import { SpipedError, systemReason } from "../errors.js";
+import { SpipedError } from "../errors.js";
+import { systemReason } from "../system-reason.js";
 import type { AcceptedByAddon } from "./accepted.js";
 import type { AddonSocketOptions, AddonSockets } from "./addon-sockets.js";
 

@@ -6,10 +6,11 @@
 import { lstatSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
-import { codeOf, type SpipedError, systemReason } from "../errors.js";
+import { codeOf, type SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors } from "../platform.js";
+import { systemReason } from "../system-reason.js";
 import type { SocketAddress } from "./address.js";
 import { stickyBitAllows, tryToWriteIn } from "./file-trial.js";
 import { cannotListen } from "./listening-socket.js";

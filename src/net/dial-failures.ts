@@ -2,7 +2,8 @@
  * Errors for a target that cannot be reached.
  */
 
-import { codeOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
+import { systemReason } from "../system-reason.js";
 import { formatAddress, type SocketAddress } from "./address.js";
 
 interface DialTarget {

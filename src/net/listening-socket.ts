@@ -15,10 +15,11 @@
  */
 
 import { createServer, type ListenOptions, type Server } from "node:net";
-import { codeOf, SpipedError, systemReason } from "../errors.js";
+import { codeOf, SpipedError } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
 import { hasDescriptors } from "../platform.js";
+import { systemReason } from "../system-reason.js";
 import { takeHandles } from "./accept.js";
 import type { AcceptHandlers } from "./accepted.js";
 import { AddonListener } from "./addon-listener.js";

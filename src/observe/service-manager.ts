@@ -5,9 +5,10 @@
  * Source: sd_notify(3).
  */
 
-import { codeOf, systemReason } from "../errors.js";
+import { codeOf } from "../errors.js";
 import { addon } from "../native/native.js";
 import { pathBytes } from "../paths.js";
+import { systemReason } from "../system-reason.js";
 import { printable } from "./format.js";
 
 /** Error codes of a full socket. */

@@ -3,9 +3,10 @@
  * means for each side; the sockets' channels end them through the relay.
  */
 
-import { SpipedError, systemReason } from "../errors.js";
+import { SpipedError } from "../errors.js";
 import { type Channel, socketFailure } from "../net/channel.js";
 import { PacketRelay, type RelayedPair } from "../protocol/packet-relay.js";
+import { systemReason } from "../system-reason.js";
 import type { Flow, FlowOptions } from "./flow.js";
 import { flowSettings } from "./flow-settings.js";
 import { MAX_BUFFERED_BYTES } from "./memory.js";

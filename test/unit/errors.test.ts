@@ -6,16 +6,9 @@ import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import {
-  codeOf,
-  type EndReason,
-  type ErrorCode,
-  endReasonOf,
-  messageOf,
-  SpipedError,
-  systemReason,
-} from "#dist/errors.js";
+import { codeOf, type EndReason, type ErrorCode, endReasonOf, messageOf, SpipedError } from "#dist/errors.js";
 import { endedEntry } from "#dist/observe/connection-entries.js";
+import { systemReason } from "#dist/system-reason.js";
 import { temporaryFolder } from "../support/cleanup.js";
 import { root } from "./support/paths.js";
 
