@@ -285,7 +285,8 @@ export class Connection implements ConnectionView {
       const orStricter = forwardSecrecy === "off" ? ", or it requires forward secrecy, which is off at this end" : "";
       const why = `${error.message}; it may have a different key${orStricter}`;
       const hint =
-        "compare `spiped key-id` on both machines; if the ids are equal, one end still uses an older key: SIGHUP reloads it";
+        "compare `spiped key-id` on both machines; if the ids are equal, one end still uses an older key (SIGHUP reloads " +
+        "it), or the far end is the C original and cannot reach its target";
       this.#end("handshake-failed", new SpipedError(error.code, why, { cause: error, hint }));
     } else if (error.code === "SPIPED_RESET" && role === "encrypt" && isUnknown && this.#hasNoAnswer(error)) {
       const hint = "the far end does this when it cannot reach its target; see its log";
