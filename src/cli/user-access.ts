@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeftOut } from "../config/key-folder.js";
 import { codeOf } from "../errors.js";
+import { isConfigFile } from "../flags/config-text.js";
 import { pathBytes, textOfBytes } from "../paths.js";
 import type { May } from "./file-access.js";
 
@@ -37,7 +38,7 @@ export async function unreadableConfig(path: string, may: May): Promise<string |
   if (!(await may(path, "list"))) {
     return `-u: this user cannot read configuration folder ${path}: SIGHUP cannot reload it; chgrp it, and chmod 750`;
   }
-  const files = (await namesIn(path)).filter((file) => /^[^.].*\.toml$/s.test(file));
+  const files = (await namesIn(path)).filter(isConfigFile);
   return unreadableFiles(
     "configuration file",
     files.map((file) => join(path, file)),

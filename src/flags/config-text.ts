@@ -71,8 +71,7 @@ async function readAll(path: string): Promise<ConfigTexts> {
   } catch (error) {
     return failure(path, reason(error));
   }
-  // Names that begin with a dot are hidden files, or an editor's.
-  const files = names.filter((name) => /^[^.].*\.toml$/s.test(name)).sort();
+  const files = names.filter(isConfigFile).sort();
   if (files.length === 0) return failure(path, "the folder has no file whose name ends in .toml");
   if (files.length > MAX_FILES) return failure(path, `the folder has more than ${MAX_FILES} files`);
   const texts: ConfigText[] = [];
@@ -85,6 +84,11 @@ async function readAll(path: string): Promise<ConfigTexts> {
     else mistakes.push(result);
   }
   return { texts, mistakes };
+}
+
+/** Whether a file in a configuration folder is part of it. Names that begin with a dot are hidden files, or an editor's. */
+export function isConfigFile(name: string): boolean {
+  return /^[^.].*\.toml$/s.test(name);
 }
 
 async function read(path: string): Promise<ConfigText | Mistake | "folder"> {

@@ -1,6 +1,7 @@
 /**
  * The script of the status page: fetches `/status` every two seconds and renders it. Strings are inserted as text nodes, never
  * as markup. scripts/build-status-page.mjs inlines it into the page; it is type-checked against the DOM library.
+ * Longer than most files because it is inlined as one script, without a bundler.
  */
 
 import type { ConnectionDocument, FailureDocument, StatusDocument, TunnelDocument } from "../status-document.js";
